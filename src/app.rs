@@ -1,0 +1,168 @@
+//! The composition root: the only file that knows every part. It starts them in order, and ends them.
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use crate::client::listener::Listeners;
+use crate::config::Config;
+use crate::control::{self, admin, discovery, shutdown};
+use crate::health;
+use crate::node::{Kind, Node};
+use crate::snapshot::Snapshot;
+use crate::state::{Phase, State};
+use crate::worker;
+
+/// How long the names of nodes may take to be resolved before clients are let in.
+const RESOLVE: Duration = Duration::from_secs(2);
+/// How long nodes may take to tell their version before clients are let in.
+const MEET: Duration = Duration::from_millis(250);
+/// How soon a listener that could not be opened is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often it is looked whether something is over.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// An address that cannot be bound, or a resource that the system does not give: exit code 3.
+#[derive(Debug)]
+pub struct CannotRun(String);
+
+impl fmt::Display for CannotRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl CannotRun {
+    fn because(what: &str) -> impl FnOnce(std::io::Error) -> CannotRun {
+        move |error| CannotRun(format!("{what}: {error}"))
+    }
+}
+
+/// Runs `config`, which was read from `file`, or is the quickstart. Returns after a signal, when all
+/// sessions are drained or the time for it is over.
+///
+/// # Errors
+/// [`CannotRun`] before the first client is let in.
+pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), CannotRun> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CannotRun::because("cannot make an event loop"))?
+        .block_on(serve(config, file))
+}
+
+async fn serve(config: Config, file: Option<PathBuf>) -> Result<(), CannotRun> {
+    let is_quickstart = file.is_none();
+    let address = config.admin.bind;
+    let admin = admin::bind(address).map_err(|error| {
+        CannotRun(format!(
+            "cannot listen on {address}, which is `admin.bind`: {error}"
+        ))
+    })?;
+    let state = Arc::new(State::new(Snapshot::build(config, None)));
+    let leaving = shutdown::wait(state.clone()).map_err(CannotRun::because("cannot wait for signals"))?;
+    discovery::resolve_new(&state.snapshot.load_full(), RESOLVE).await;
+
+    let workers = (0..state.workers.len())
+        .map(|index| worker::start(state.clone(), index))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(CannotRun::because("cannot start a worker"))?;
+    control::start(&state, file, admin).map_err(CannotRun::because("cannot start the admin listener"))?;
+    meet_nodes(&state).await;
+    let mut listeners = Listeners::new(state.clone(), workers);
+    listeners.follow().await.map_err(CannotRun)?;
+    state.phase.send_replace(Phase::Serving);
+    info!(version = env!("CARGO_PKG_VERSION"), workers = state.workers.len(), admin = %address, "ready");
+    if is_quickstart {
+        greet(&state);
+    }
+
+    let mut changed = state.changed.subscribe();
+    tokio::select! {
+        () = leaving => {}
+        () = follow(&mut listeners, &mut changed) => {}
+    }
+    listeners.close().await;
+    drain(&state).await;
+    Ok(())
+}
+
+/// Waits until each node has told its version or failed to, so that the first clients read a version that
+/// is true; but not long, for a node may be silent.
+async fn meet_nodes(state: &State) {
+    let is_met = |node: &Arc<Node>| match &node.kind {
+        Kind::Embedded(_) => true,
+        Kind::Remote(remote) => !remote.version.load().is_empty() || node.state() != health::State::Up,
+    };
+    let until = Instant::now() + MEET;
+    while !state.snapshot.load().nodes.iter().all(is_met) && Instant::now() < until {
+        sleep(LOOK).await;
+    }
+}
+
+/// Opens and closes listeners after each reload, for ever. One whose address was taken by somebody else
+/// since the reload looked is tried again.
+async fn follow(listeners: &mut Listeners, changed: &mut watch::Receiver<u64>) {
+    let mut is_complete = true;
+    loop {
+        tokio::select! {
+            told = changed.changed() => if told.is_err() { return },
+            () = sleep(RETRY), if !is_complete => {}
+        }
+        is_complete = listeners.follow().await.is_ok();
+    }
+}
+
+async fn drain(state: &State) {
+    let limit = state.snapshot.load().config.shutdown.drain;
+    let until = Instant::now() + limit;
+    while sessions(state) > 0 && Instant::now() < until {
+        sleep(LOOK).await;
+    }
+    let cut: u64 = state
+        .snapshot
+        .load()
+        .nodes
+        .iter()
+        .map(|node| node.sum(|shard| &shard.in_flight))
+        .sum();
+    match sessions(state) {
+        0 => info!("drained"),
+        left => warn!(sessions = left, requests = cut, "drain ran out of time"),
+    }
+}
+
+/// Sessions that are open, and clients that were accepted and no worker has taken over yet.
+fn sessions(state: &State) -> u64 {
+    let served: u64 = state.workers.iter().map(|shard| shard.sessions.get()).sum();
+    let snapshot = state.snapshot.load();
+    let accepted = snapshot
+        .listeners
+        .iter()
+        .map(|listener| listener.counters.open.load(Relaxed) as u64);
+    served.max(accepted.sum())
+}
+
+fn greet(state: &State) {
+    let snapshot = state.snapshot.load();
+    let config = &snapshot.config;
+    let clients = &config.listeners[0].bind;
+    let admin = config.admin.bind;
+    let text = format!(
+        "Ringway quickstart: {} embedded nodes behind one ring.\n\
+         \x20 point a memcached client at   {clients}\n\
+         \x20 health and metrics            http://{admin}/readyz  http://{admin}/metrics\n\
+         \x20 nodes, and where a key goes   http://{admin}/nodes   http://{admin}/explain?key=foo\n\
+         \x20 your own nodes                ringway --config FILE  (start from config/minimal.yaml)\n",
+        snapshot.nodes.len(),
+    );
+    // Whoever closed our output wants no greeting.
+    let _unheard = std::io::stdout().write_all(text.as_bytes());
+}

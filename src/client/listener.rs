@@ -1,0 +1,239 @@
+//! Accepts clients and hands them to the workers in turn.
+//!
+//! Listeners follow the snapshot: a reload may add and remove them. One that is removed stops accepting at
+//! once; its sessions end when they owe nothing.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::config::Bind;
+use crate::net::listen::{Listening, listen};
+use crate::snapshot::ListenerCounters;
+use crate::state::{Phase, State};
+
+/// How long to wait after the process ran out of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A client that was accepted, on its way to a worker.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its connection.
+    pub socket: Client,
+    /// Where it came in.
+    pub bind: Arc<Bind>,
+    /// How long it may say nothing; `None`: for ever.
+    pub idle_timeout: Option<Duration>,
+    /// Its place among the listener's connections.
+    pub place: Place,
+}
+
+/// A connected socket that no runtime owns yet.
+#[derive(Debug)]
+pub enum Client {
+    /// Over TCP.
+    Tcp(std::net::TcpStream),
+    /// Over a unix socket.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// One of the connections that a listener may have; free again when it is dropped.
+#[derive(Debug)]
+pub struct Place(Arc<ListenerCounters>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+enum Socketed {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// All listeners of the process. They close when this is dropped.
+#[derive(Debug)]
+pub struct Listeners {
+    state: Arc<State>,
+    workers: Vec<UnboundedSender<Accepted>>,
+    open: HashMap<Bind, JoinHandle<()>>,
+    next: Arc<AtomicUsize>,
+}
+
+impl Listeners {
+    /// No listener yet; clients go to `workers` in turn.
+    pub fn new(state: Arc<State>, workers: Vec<UnboundedSender<Accepted>>) -> Listeners {
+        Listeners {
+            state,
+            workers,
+            open: HashMap::new(),
+            next: Arc::default(),
+        }
+    }
+
+    /// Opens the listeners that the running snapshot has more, closes those it no longer has.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound, with the reason; the others are open.
+    pub async fn follow(&mut self) -> Result<(), String> {
+        let snapshot = self.state.snapshot.load_full();
+        let removed: Vec<Bind> = self
+            .open
+            .keys()
+            .filter(|bind| snapshot.listener(bind).is_none())
+            .cloned()
+            .collect();
+        for bind in removed {
+            if let Some(task) = self.open.remove(&bind) {
+                close(&bind, task).await;
+            }
+        }
+        let mut result = Ok(());
+        for listener in &snapshot.listeners {
+            let address = &listener.settings.bind;
+            if self.open.contains_key(address) {
+                continue;
+            }
+            match open(address) {
+                Ok(socket) => self.accept(socket, address.clone()),
+                Err(error) => {
+                    let line = format!("cannot listen on {address}: {error}");
+                    warn!(bind = %address, %error, "cannot listen");
+                    result = result.and(Err(line));
+                }
+            }
+        }
+        result
+    }
+
+    /// Stops accepting. Sessions stay.
+    pub async fn close(&mut self) {
+        for (bind, task) in self.open.drain() {
+            close(&bind, task).await;
+        }
+    }
+
+    fn accept(&mut self, socket: Socketed, bind: Bind) {
+        info!(%bind, "listening");
+        let acceptor = Acceptor {
+            state: self.state.clone(),
+            workers: self.workers.clone(),
+            next: self.next.clone(),
+            bind: Arc::new(bind.clone()),
+        };
+        self.open.insert(bind, tokio::spawn(acceptor.run(socket)));
+    }
+}
+
+async fn close(bind: &Bind, task: JoinHandle<()>) {
+    if let Bind::Unix(path) = bind {
+        // While the socket is open the path is surely ours; later another process may have taken it.
+        let _gone = std::fs::remove_file(path);
+    }
+    task.abort();
+    // The socket is closed when the task is gone, so that the address is free for whoever comes next.
+    let _aborted = task.await;
+    info!(%bind, "no longer listening");
+}
+
+fn open(bind: &Bind) -> io::Result<Socketed> {
+    Ok(match listen(bind)? {
+        Listening::Tcp(socket) => Socketed::Tcp(TcpListener::from_std(socket)?),
+        Listening::Unix(socket) => Socketed::Unix(UnixListener::from_std(socket)?),
+    })
+}
+
+struct Acceptor {
+    state: Arc<State>,
+    workers: Vec<UnboundedSender<Accepted>>,
+    next: Arc<AtomicUsize>,
+    bind: Arc<Bind>,
+}
+
+impl Acceptor {
+    async fn run(self, socket: Socketed) {
+        loop {
+            let accepted = match &socket {
+                Socketed::Tcp(listener) => listener.accept().await.map(|(stream, _)| Incoming::Tcp(stream)),
+                Socketed::Unix(listener) => listener.accept().await.map(|(stream, _)| Incoming::Unix(stream)),
+            };
+            match accepted {
+                Ok(incoming) => self.admit(incoming).await,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    warn!(bind = %self.bind, %error, "cannot accept; pausing");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn admit(&self, mut incoming: Incoming) {
+        let snapshot = self.state.snapshot.load();
+        let Some((_, listener)) = snapshot.listener(&self.bind) else {
+            return;
+        };
+        let counters = &listener.counters;
+        if counters.open.fetch_add(1, Relaxed) >= listener.settings.max_connections {
+            counters.open.fetch_sub(1, Relaxed);
+            counters.refused.fetch_add(1, Relaxed);
+            return incoming.refuse().await;
+        }
+        counters.accepted.fetch_add(1, Relaxed);
+        let place = Place(counters.clone());
+        let Ok(socket) = incoming.into_client() else {
+            return;
+        };
+        let idle_timeout = listener.settings.idle_timeout;
+        let accepted = Accepted {
+            socket,
+            bind: self.bind.clone(),
+            idle_timeout,
+            place,
+        };
+        let worker = self.next.fetch_add(1, Relaxed) % self.workers.len();
+        if self.workers[worker].send(accepted).is_err() && *self.state.phase.borrow() < Phase::Draining {
+            warn!(worker, "worker is gone");
+        }
+    }
+}
+
+enum Incoming {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Incoming {
+    /// memcached's own words for it; a client that does not take them at once goes without.
+    async fn refuse(&mut self) {
+        const LINE: &[u8] = b"ERROR Too many open connections\r\n";
+        let write = async {
+            match self {
+                Incoming::Tcp(stream) => stream.write_all(LINE).await,
+                Incoming::Unix(stream) => stream.write_all(LINE).await,
+            }
+        };
+        let _best_effort = tokio::time::timeout(PAUSE, write).await;
+    }
+
+    fn into_client(self) -> io::Result<Client> {
+        match self {
+            Incoming::Tcp(stream) => {
+                stream.set_nodelay(true)?;
+                Ok(Client::Tcp(stream.into_std()?))
+            }
+            Incoming::Unix(stream) => Ok(Client::Unix(stream.into_std()?)),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What a client asks in the binary protocol: each packet becomes one meta request, or is answered here.
+
+use bytes::Bytes;
+
+use super::requests::{Batch, Requests, Taken, asked};
+use super::stats;
+use crate::config::FlushAll;
+use crate::net::outgoing::LARGE;
+use crate::node::slots::{Asked, Audience, Voice};
+use crate::protocol::binary::{Ask, HEAD, Head, Operation, text_key};
+use crate::protocol::binary_answer::{Echo, Status, write_own};
+use crate::protocol::{Command, MAX_KEY, Meta, Reply, Request};
+
+impl Requests {
+    /// Takes one packet from the front of `buffer`.
+    pub(super) fn take_packet(&mut self, batch: &Batch<'_>, buffer: &[u8]) -> Taken {
+        let Some(head) = Head::read(buffer) else {
+            return Taken::Partial;
+        };
+        let operation = match head.ask() {
+            Ask::Operation(operation) => operation,
+            Ask::Unknown => return self.refuse_packet(batch, &head, Status::Unknown),
+            Ask::Torn => return self.break_off(batch, &head, Status::Unknown),
+            Ask::Misfit => return self.break_off(batch, &head, Status::Invalid),
+        };
+        let is_store = operation.command() == Some(Command::MetaSet);
+        let limit = if is_store {
+            batch.route.pool().settings.max_value_size
+        } else {
+            MAX_KEY
+        };
+        if head.value() > limit {
+            return self.refuse_packet(batch, &head, Status::TooLarge);
+        }
+        let length = HEAD + head.body;
+        let Some(packet) = buffer.get(..length) else {
+            return Taken::Partial;
+        };
+        if is_store && head.value() >= LARGE {
+            return Taken::Large(length);
+        }
+        if operation.command().is_some() {
+            self.send_packet(batch, packet, None);
+        } else {
+            self.answer_packet(batch, &head, operation, &packet[HEAD..]);
+        }
+        Taken::Bytes(length)
+    }
+
+    /// Sends the whole `packet`; the memory of `block`, where it lies in one, is shared with the link.
+    pub(super) fn send_packet(&mut self, batch: &Batch<'_>, packet: &[u8], block: Option<&Bytes>) {
+        let Some(head) = Head::read(packet) else { return };
+        let Some((operation, _, gives_key)) = Operation::of(head.opcode) else {
+            return;
+        };
+        let Some(command) = operation.command() else {
+            return;
+        };
+        let (extras, rest) = packet[HEAD..].split_at(head.extras);
+        let (key, value) = rest.split_at(head.key);
+        let (mut room, mut flags) = (String::new(), Vec::with_capacity(64));
+        let (typed, is_base64) = text_key(key, &mut room);
+        if typed.len() > MAX_KEY {
+            // No text protocol can say such a key.
+            return self.answer_own(&head, Status::Unknown, b"");
+        }
+        head.write_flags(operation, extras, is_base64, &mut flags);
+        let meta = Meta {
+            key: typed,
+            flags: &flags,
+            is_binary: true,
+        };
+        let request = Request {
+            value,
+            meta: Some(meta),
+            block,
+            ..Request::new(command, key)
+        };
+
+        batch.view.shard().requests[command as usize].add(1);
+        let (pool, node) = batch.route.pick(key);
+        let echoed: &[u8] = if gives_key { key } else { b"" };
+        let echo = Echo {
+            opcode: head.opcode,
+            opaque: head.opaque,
+            key: echoed.into(),
+        };
+        let asked = Asked {
+            voice: Voice::Binary(echo),
+            ..asked(command, Audience::Client, pool)
+        };
+        let number = self.slots.push(asked, 1);
+        batch
+            .current
+            .send(node, &request, self.slots.slot(number), pool, self.session);
+    }
+
+    fn answer_packet(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) {
+        let is_quiet = Operation::of(head.opcode).is_some_and(|(_, is_quiet, _)| is_quiet);
+        match operation {
+            Operation::Quit => {
+                if !is_quiet {
+                    self.answer_own(head, Status::Success, b"");
+                }
+                self.end();
+            }
+            Operation::Flush => self.flush_packet(batch, head, body),
+            Operation::Version => {
+                let line = stats::version(batch.current, batch.route);
+                let version = line.strip_prefix("VERSION ").unwrap_or(&line);
+                self.answer_own(head, Status::Success, version.as_bytes());
+            }
+            Operation::Stat => self.stat_packets(batch, head, &body[..head.key]),
+            _ => self.answer_own(head, Status::Success, b""),
+        }
+    }
+
+    fn flush_packet(&mut self, batch: &Batch<'_>, head: &Head, extras: &[u8]) {
+        let pool = batch.route.pool();
+        if pool.settings.flush_all == FlushAll::Deny {
+            return self.answer_own(head, Status::Unknown, b"");
+        }
+        let delay = extras.iter().fold(0, |delay, &byte| delay << 8 | i64::from(byte));
+        let echo = Echo {
+            opcode: head.opcode,
+            opaque: head.opaque,
+            key: Box::default(),
+        };
+        let asked = Asked {
+            voice: Voice::Binary(echo),
+            ..asked(Command::FlushAll, Audience::Client, pool)
+        };
+        self.flush(batch, delay, asked);
+    }
+
+    /// One packet for each figure, and an empty one for their end.
+    fn stat_packets(&mut self, batch: &Batch<'_>, head: &Head, what: &[u8]) {
+        let text = stats::stats(&batch.view.state, batch.current, batch.route, what);
+        if text == "ERROR" {
+            return self.answer_own(head, Status::NotFound, b"");
+        }
+        let figures = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("STAT ")?.split_once(' '));
+        let mut packets = Vec::new();
+        for (name, value) in figures.chain([("", "")]) {
+            let echo = Echo {
+                opcode: head.opcode,
+                opaque: head.opaque,
+                key: name.as_bytes().into(),
+            };
+            write_own(&echo, Status::Success, value.as_bytes(), &mut |bytes| {
+                packets.extend_from_slice(bytes)
+            });
+        }
+        self.push_packet(packets);
+    }
+
+    /// Answers `status` and passes over the body.
+    fn refuse_packet(&mut self, batch: &Batch<'_>, head: &Head, status: Status) -> Taken {
+        batch.view.shard().bad_requests.add(1);
+        self.answer_own(head, status, b"");
+        self.swallow = head.body;
+        Taken::Bytes(HEAD)
+    }
+
+    /// Answers `status` and closes: where this packet ends nobody can tell.
+    fn break_off(&mut self, batch: &Batch<'_>, head: &Head, status: Status) -> Taken {
+        batch.view.shard().bad_requests.add(1);
+        self.answer_own(head, status, b"");
+        self.end();
+        Taken::Bytes(HEAD)
+    }
+
+    fn answer_own(&mut self, head: &Head, status: Status, body: &[u8]) {
+        let echo = Echo {
+            opcode: head.opcode,
+            opaque: head.opaque,
+            key: Box::default(),
+        };
+        let mut packet = Vec::with_capacity(HEAD + body.len());
+        write_own(&echo, status, body, &mut |bytes| packet.extend_from_slice(bytes));
+        self.push_packet(packet);
+    }
+
+    fn push_packet(&mut self, packet: Vec<u8>) {
+        let echo = Echo {
+            opcode: 0,
+            opaque: 0,
+            key: Box::default(),
+        };
+        let voice = Voice::Binary(echo);
+        let asked = Asked {
+            command: Command::MetaGet,
+            audience: Audience::Client,
+            failed_is_miss: false,
+            voice,
+        };
+        self.slots.push_filled(asked, Reply::Text(packet.into()));
+    }
+}

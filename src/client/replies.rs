@@ -1,0 +1,177 @@
+//! What a client reads: each reply as the lines it stands for, multi-gets closed by one `END`.
+
+use bytes::Bytes;
+
+use crate::net::outgoing::Outgoing;
+use crate::node::slots::{Asked, Audience, Voice};
+use crate::protocol::binary_answer::Echo;
+use crate::protocol::{Command, Item, Reply, answer, binary_answer, meta_answer};
+
+/// Writes the replies of one session, in the order in which they leave its queue.
+#[derive(Debug, Default)]
+pub struct Replies {
+    /// What the multi-get that is being written ends with, instead of `END`.
+    failure: Option<Bytes>,
+}
+
+impl Replies {
+    /// Writes `reply` to what was `asked`.
+    #[inline]
+    pub fn write(&mut self, asked: &Asked, reply: &Reply, out: &mut Outgoing) {
+        match &asked.voice {
+            Voice::Classic => {}
+            Voice::Meta(typed) => return write_meta(asked, typed, reply, out),
+            Voice::Binary(echo) => return write_binary(asked, echo, reply, out),
+        }
+        match asked.audience {
+            Audience::Nobody => {}
+            Audience::Client if asked.command.is_read() => write_read(asked, reply, out),
+            Audience::Client => write_line(asked.command, reply, out),
+            Audience::Part => self.write_part(asked, reply, out),
+            Audience::End => {
+                // memcached, too, puts an error in the place of END: clients stop reading there.
+                let end = self.failure.take().unwrap_or(Bytes::from_static(b"END"));
+                out.put(&end);
+                out.put(b"\r\n");
+            }
+        }
+    }
+
+    fn write_part(&mut self, asked: &Asked, reply: &Reply, out: &mut Outgoing) {
+        match reply {
+            Reply::Value(item) => write_value(asked.command, item, out),
+            reply if is_miss(asked, reply) => {}
+            reply => {
+                let line = answer::line(asked.command, reply, &mut itoa::Buffer::new()).to_vec();
+                self.failure.get_or_insert(line.into());
+            }
+        }
+    }
+}
+
+fn write_meta(asked: &Asked, typed: &[u8], reply: &Reply, out: &mut Outgoing) {
+    let space = typed.iter().position(|&byte| byte == b' ').unwrap_or(typed.len());
+    let (key, flags) = typed.split_at(space);
+    let put = &mut |bytes: &[u8]| out.put(bytes);
+    if let Some(data) = meta_answer::write(asked.command, key, flags, asked.failed_is_miss, reply, put) {
+        out.share(data);
+        out.put(b"\r\n");
+    }
+}
+
+fn write_binary(asked: &Asked, echo: &Echo, reply: &Reply, out: &mut Outgoing) {
+    // What Ringway answers itself is a packet already.
+    if let Reply::Text(packet) = reply {
+        return out.put(packet);
+    }
+    let put = &mut |bytes: &[u8]| out.put(bytes);
+    if let Some(data) = binary_answer::write(echo, asked.failed_is_miss, reply, put) {
+        out.share(data);
+    }
+}
+
+#[inline]
+fn write_read(asked: &Asked, reply: &Reply, out: &mut Outgoing) {
+    match reply {
+        Reply::Value(item) => {
+            write_value(asked.command, item, out);
+            out.put(b"END\r\n");
+        }
+        reply if is_miss(asked, reply) => out.put(b"END\r\n"),
+        reply => write_line(asked.command, reply, out),
+    }
+}
+
+/// True where a read is answered as if its key were not there.
+fn is_miss(asked: &Asked, reply: &Reply) -> bool {
+    match reply {
+        Reply::NotFound => true,
+        Reply::Failed(_) => asked.failed_is_miss,
+        Reply::Error(line) => asked.failed_is_miss && line.starts_with(b"SERVER_ERROR"),
+        _ => false,
+    }
+}
+
+#[inline]
+fn write_value(command: Command, item: &Item, out: &mut Outgoing) {
+    answer::value_line(command, item, &mut |bytes| out.put(bytes));
+    out.share(&item.data);
+    out.put(b"\r\n");
+}
+
+fn write_line(command: Command, reply: &Reply, out: &mut Outgoing) {
+    out.put(answer::line(command, reply, &mut itoa::Buffer::new()));
+    out.put(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::protocol::Failure;
+
+    fn written(parts: &[(Audience, Reply)], failed_is_miss: bool) -> String {
+        let (mut replies, mut out) = (Replies::default(), Outgoing::default());
+        for (audience, reply) in parts {
+            replies.write(
+                &Asked {
+                    command: Command::Get,
+                    audience: *audience,
+                    failed_is_miss,
+                    voice: Voice::Classic,
+                },
+                reply,
+                &mut out,
+            );
+        }
+        let mut text = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(
+            out.poll_flush(&mut text, &mut cx, &mut 0),
+            Poll::Ready(Ok(()))
+        ));
+        String::from_utf8(text).expect("text")
+    }
+
+    fn value(key: &'static str) -> Reply {
+        Reply::Value(Item {
+            key: key.into(),
+            flags: 3,
+            cas: 9,
+            data: "v".into(),
+        })
+    }
+
+    #[test]
+    fn a_multi_get_gives_the_hits_and_one_end_though_nodes_fail() {
+        let failed = Reply::Failed(Failure::Timeout);
+        let refused = Reply::Error("SERVER_ERROR out of memory".into());
+        for lost in [failed, refused, Reply::NotFound] {
+            let parts = [
+                (Audience::Part, value("a")),
+                (Audience::Part, lost),
+                (Audience::Part, value("b")),
+                (Audience::End, Reply::Done),
+            ];
+            assert_eq!(
+                written(&parts, true),
+                "VALUE a 3 1\r\nv\r\nVALUE b 3 1\r\nv\r\nEND\r\n"
+            );
+        }
+    }
+
+    #[test]
+    fn where_failures_are_to_show_an_error_stands_in_the_place_of_end() {
+        let parts = [
+            (Audience::Part, Reply::Failed(Failure::Timeout)),
+            (Audience::Part, value("b")),
+            (Audience::End, Reply::Done),
+            (Audience::Client, Reply::NotFound),
+        ];
+        assert_eq!(
+            written(&parts, false),
+            "VALUE b 3 1\r\nv\r\nSERVER_ERROR node timed out\r\nEND\r\n"
+        );
+    }
+}

@@ -1,0 +1,401 @@
+//! What a client asks: takes requests from what was read, routes each and sends it to its node.
+//!
+//! Each request leaves a slot in the session's queue, in order, whether a node answers it or Ringway does
+//! itself. A multi-get leaves a slot for each key and one for its end, so it needs no merging: the queue
+//! brings the values back in the order in which their keys were asked, and each node gets its keys in one
+//! write. It may be interrupted in the middle where it asks for more than may be owed at once.
+
+use std::rc::Rc;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::stats;
+use crate::config::{Bind, FlushAll, OnReadError};
+use crate::net::outgoing::LARGE;
+use crate::node::slots::{Asked, Audience, Slots, Voice};
+use crate::protocol::binary;
+use crate::protocol::text::{self, DataBlock, Keys, Line};
+use crate::protocol::{Command, MAX_KEY, Meta, Reply, Request};
+use crate::route::{Pool, Route};
+use crate::view::{Current, View};
+
+/// Replies that a session may owe before it takes no more requests.
+const MAX_OWED: usize = 1024;
+
+/// The asking side of one session.
+#[derive(Debug)]
+pub struct Requests {
+    pub(super) slots: Rc<Slots>,
+    /// The session's number, which decides among several links to a node.
+    pub(super) session: usize,
+    /// The last call took all it could; more can be taken only when more was read.
+    is_partial: bool,
+    /// Bytes of a refused data block still to come.
+    pub(super) swallow: usize,
+    /// A multi-get that was interrupted; what is left of its line stands at the front of the buffer.
+    interrupted: Option<Interrupted>,
+    is_over: bool,
+    /// The client has sent a binary packet before.
+    is_binary: bool,
+}
+
+/// What is left of a multi-get, so that going on costs no look at the whole of its line.
+#[derive(Debug, Clone, Copy)]
+struct Interrupted {
+    command: Command,
+    exptime: i64,
+    /// Bytes of keys still to be sent, and the line end.
+    length: usize,
+}
+
+/// What became of the line at the front of the buffer.
+pub(super) enum Taken {
+    /// It took so many bytes.
+    Bytes(usize),
+    /// It is a storage command whose data block is large: so many bytes in all.
+    Large(usize),
+    /// It is not whole yet.
+    Partial,
+}
+
+/// A batch of requests, and what decides where they go.
+pub(super) struct Batch<'a> {
+    pub(super) view: &'a View,
+    pub(super) current: &'a Current,
+    pub(super) route: &'a Route,
+}
+
+impl Requests {
+    /// The asking side of session number `session`, whose replies are queued in `slots`.
+    pub fn new(slots: Rc<Slots>, session: usize) -> Requests {
+        Requests {
+            slots,
+            session,
+            is_partial: true,
+            swallow: 0,
+            interrupted: None,
+            is_over: false,
+            is_binary: false,
+        }
+    }
+
+    /// The session's number.
+    pub fn session(&self) -> usize {
+        self.session
+    }
+
+    /// True where as much is owed as may be.
+    pub fn is_full(&self) -> bool {
+        self.slots.len() >= MAX_OWED
+    }
+
+    /// True where requests that were read before wait for room.
+    pub fn may_go_on(&self) -> bool {
+        !self.is_partial
+    }
+
+    /// True in the middle of a refused data block.
+    pub fn is_swallowing(&self) -> bool {
+        self.swallow > 0
+    }
+
+    /// True where no more requests come: the client said quit, closed its side, or makes no sense.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// No more requests come.
+    pub fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    /// Takes every whole request from `buffer`, or as many as may be owed.
+    pub fn take(&mut self, buffer: &mut BytesMut, view: &View, bind: &Bind) {
+        let current = view.current();
+        let Some(route) = current.route(bind) else {
+            return self.end();
+        };
+        let batch = Batch {
+            view,
+            current: &current,
+            route,
+        };
+        self.is_partial = false;
+        while !self.is_over && !self.is_full() {
+            let step = self.swallow.min(buffer.len());
+            buffer.advance(step);
+            self.swallow -= step;
+            let taken = match buffer.first() {
+                _ if self.interrupted.is_some() => self.take_line(&batch, buffer),
+                Some(&binary::REQUEST) => {
+                    self.is_binary = true;
+                    self.take_packet(&batch, buffer)
+                }
+                // Neither a packet nor text: memcached closes, for it cannot tell where this ends.
+                Some(first) if self.is_binary && !first.is_ascii() => return self.end(),
+                _ => self.take_line(&batch, buffer),
+            };
+            match taken {
+                Taken::Bytes(length) => buffer.advance(length),
+                Taken::Large(length) => {
+                    let block = buffer.split_to(length).freeze();
+                    self.store_shared(&batch, &block);
+                }
+                Taken::Partial => {
+                    self.is_partial = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn take_line(&mut self, batch: &Batch<'_>, buffer: &[u8]) -> Taken {
+        if let Some(read) = self.interrupted.take() {
+            let line = &buffer[..read.length];
+            return self.read_many(batch, read.command, read.exptime, Keys::of(line), line);
+        }
+        let Some((line, length)) = text::read_line(buffer) else {
+            return Taken::Partial;
+        };
+        match line {
+            Line::Read {
+                command,
+                exptime,
+                keys,
+            } => return self.read(batch, command, exptime, keys, &buffer[..length]),
+            Line::Store {
+                request,
+                length: size,
+                noreply,
+            } => {
+                return self.store(batch, request, size, noreply, &buffer[length..], length);
+            }
+            Line::Single { request, noreply } => self.send(batch, &request, audience(noreply)),
+            Line::FlushAll { delay, noreply } => self.flush_all(batch, delay, noreply),
+            Line::Version => self.answer(stats::version(batch.current, batch.route), false),
+            Line::Noop => self.answer("MN", false),
+            Line::Verbosity { noreply } => self.answer("OK", noreply),
+            Line::Stats(what) => self.answer(
+                stats::stats(&batch.view.state, batch.current, batch.route, what),
+                false,
+            ),
+            Line::Quit => self.end(),
+            Line::Bad {
+                answer,
+                swallow,
+                noreply,
+            } => {
+                batch.view.shard().bad_requests.add(1);
+                self.swallow = swallow;
+                self.answer(answer, noreply);
+            }
+            Line::TooLong => {
+                batch.view.shard().bad_requests.add(1);
+                self.end();
+            }
+        }
+        Taken::Bytes(length)
+    }
+
+    #[inline]
+    fn read(
+        &mut self,
+        batch: &Batch<'_>,
+        command: Command,
+        exptime: i64,
+        keys: Keys<'_>,
+        line: &[u8],
+    ) -> Taken {
+        let mut rest = keys;
+        match (rest.next(), rest.next()) {
+            (Some(key), None) => {
+                let request = Request {
+                    exptime,
+                    ..Request::new(command, key)
+                };
+                self.send(batch, &request, Audience::Client);
+                Taken::Bytes(line.len())
+            }
+            _ => self.read_many(batch, command, exptime, keys, line),
+        }
+    }
+
+    /// Sends the `keys`, with which `line` ends, until as much is owed as may be.
+    fn read_many(
+        &mut self,
+        batch: &Batch<'_>,
+        command: Command,
+        exptime: i64,
+        mut keys: Keys<'_>,
+        line: &[u8],
+    ) -> Taken {
+        while let Some(key) = keys.next() {
+            let request = Request {
+                exptime,
+                ..Request::new(command, key)
+            };
+            self.send(batch, &request, Audience::Part);
+            if self.is_full() {
+                let line_end = if line.ends_with(b"\r\n") { 2 } else { 1 };
+                let length = keys.left() + line_end;
+                self.interrupted = Some(Interrupted {
+                    command,
+                    exptime,
+                    length,
+                });
+                return Taken::Bytes(line.len() - length);
+            }
+        }
+        let asked = Asked {
+            command,
+            audience: Audience::End,
+            failed_is_miss: false,
+            voice: Voice::Classic,
+        };
+        self.slots.push_filled(asked, Reply::Done);
+        Taken::Bytes(line.len())
+    }
+
+    #[inline]
+    fn store(
+        &mut self,
+        batch: &Batch<'_>,
+        request: Request<'_>,
+        size: usize,
+        noreply: bool,
+        block: &[u8],
+        line_length: usize,
+    ) -> Taken {
+        let (pool, _) = batch.route.pick(request.key);
+        if size > pool.settings.max_value_size {
+            batch.view.shard().bad_requests.add(1);
+            self.swallow = size + 2;
+            self.answer("SERVER_ERROR object too large for cache", noreply);
+            return Taken::Bytes(line_length);
+        }
+        match text::data_block(block, size) {
+            DataBlock::Partial => return Taken::Partial,
+            DataBlock::Value(_) if size >= LARGE => return Taken::Large(line_length + size + 2),
+            DataBlock::Value(value) => self.send(batch, &Request { value, ..request }, audience(noreply)),
+            DataBlock::Bad => {
+                batch.view.shard().bad_requests.add(1);
+                self.answer("CLIENT_ERROR bad data chunk", noreply);
+            }
+        }
+        Taken::Bytes(line_length + size + 2)
+    }
+
+    /// Sends a storage command with its data block, whose memory the link may share.
+    fn store_shared(&mut self, batch: &Batch<'_>, block: &Bytes) {
+        if block[0] == binary::REQUEST {
+            return self.send_packet(batch, block, Some(block));
+        }
+        if let Some((
+            Line::Store {
+                request,
+                length: size,
+                noreply,
+            },
+            start,
+        )) = text::read_line(block)
+        {
+            let value = &block[start..start + size];
+            self.send(
+                batch,
+                &Request {
+                    value,
+                    block: Some(block),
+                    ..request
+                },
+                audience(noreply),
+            );
+        }
+    }
+
+    #[inline]
+    fn send(&mut self, batch: &Batch<'_>, request: &Request<'_>, audience: Audience) {
+        if let Some(meta) = &request.meta {
+            return self.send_meta(batch, request, meta);
+        }
+        batch.view.shard().requests[request.command as usize].add(1);
+        let (pool, node) = batch.route.pick(request.key);
+        let number = self.slots.push(asked(request.command, audience, pool), 1);
+        batch
+            .current
+            .send(node, request, self.slots.slot(number), pool, self.session);
+    }
+
+    fn send_meta(&mut self, batch: &Batch<'_>, request: &Request<'_>, meta: &Meta<'_>) {
+        batch.view.shard().requests[request.command as usize].add(1);
+        let mut plain = [0; MAX_KEY];
+        let request = Request {
+            key: meta.plain_key(&mut plain),
+            ..*request
+        };
+        let (pool, node) = batch.route.pick(request.key);
+        let voice = Voice::Meta([meta.key, b" ", meta.flags].concat().into());
+        let asked = Asked {
+            voice,
+            ..asked(request.command, Audience::Client, pool)
+        };
+        let number = self.slots.push(asked, 1);
+        batch
+            .current
+            .send(node, &request, self.slots.slot(number), pool, self.session);
+    }
+
+    fn flush_all(&mut self, batch: &Batch<'_>, delay: i64, noreply: bool) {
+        let pool = batch.route.pool();
+        if pool.settings.flush_all == FlushAll::Deny {
+            return self.answer("CLIENT_ERROR flush_all not allowed", noreply);
+        }
+        self.flush(batch, delay, asked(Command::FlushAll, audience(noreply), pool));
+    }
+
+    /// Flushes every node of the pool; one slot awaits them all.
+    pub(super) fn flush(&mut self, batch: &Batch<'_>, delay: i64, asked: Asked) {
+        let pool = batch.route.pool();
+        let request = Request {
+            exptime: delay,
+            ..Request::new(Command::FlushAll, b"")
+        };
+        batch.view.shard().requests[Command::FlushAll as usize].add(1);
+        let number = self.slots.push(asked, pool.nodes.len() as u32);
+        for &node in &pool.nodes {
+            batch
+                .current
+                .send(node, &request, self.slots.slot(number), pool, self.session);
+        }
+    }
+
+    /// Answers without asking a node.
+    fn answer(&mut self, text: impl Into<Bytes>, noreply: bool) {
+        if !noreply {
+            let asked = Asked {
+                command: Command::Set,
+                audience: Audience::Client,
+                failed_is_miss: false,
+                voice: Voice::Classic,
+            };
+            self.slots.push_filled(asked, Reply::Text(text.into()));
+        }
+    }
+}
+
+fn audience(noreply: bool) -> Audience {
+    if noreply {
+        Audience::Nobody
+    } else {
+        Audience::Client
+    }
+}
+
+pub(super) fn asked(command: Command, audience: Audience, pool: &Pool) -> Asked {
+    Asked {
+        command,
+        audience,
+        failed_is_miss: pool.settings.on_read_error == OnReadError::Miss,
+        voice: Voice::Classic,
+    }
+}

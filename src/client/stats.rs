@@ -1,0 +1,178 @@
+//! What Ringway tells of itself in memcached's words: `version` and `stats`.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::metrics::{Counter, NodeShard, WorkerShard};
+use crate::node::{Kind, Node};
+use crate::protocol::dialect::parse_version;
+use crate::protocol::{Command, Failure};
+use crate::route::Route;
+use crate::state::State;
+use crate::view::Current;
+
+/// The version whose commands an embedded node carries out.
+pub const EMBEDDED_VERSION: &str = "1.6.18";
+/// What is answered while no node has told its version: old enough that nobody relies on more.
+const UNKNOWN_VERSION: &str = "1.4.0";
+
+/// The answer to `version`: the lowest among the pool's live nodes, since clients read from it what they
+/// may use.
+pub fn version(current: &Current, route: &Route) -> String {
+    let nodes = &current.snapshot.nodes;
+    let live = route
+        .pool()
+        .nodes
+        .iter()
+        .map(|&index| &nodes[index])
+        .filter(|node| node.state().takes_requests());
+    let versions = live.filter_map(|node| version_of(node));
+    let lowest = versions.min_by_key(|version| parse_version(version));
+    format!("VERSION {}", lowest.as_deref().unwrap_or(UNKNOWN_VERSION))
+}
+
+fn version_of(node: &Node) -> Option<String> {
+    match &node.kind {
+        Kind::Embedded(_) => Some(EMBEDDED_VERSION.to_owned()),
+        Kind::Remote(remote) => {
+            let version = remote.version.load();
+            parse_version(&version).map(|_| version.to_string())
+        }
+    }
+}
+
+/// The answer to `stats <what>`, without the last line end: nothing for Ringway's own figures, `nodes` for
+/// those of each node. memcached's own sections are empty, as Ringway stores nothing itself; what is no
+/// section is an error.
+pub fn stats(state: &State, current: &Current, route: &Route, what: &[u8]) -> String {
+    let mut out = Lines::default();
+    match what {
+        b"" => general(state, current, route, &mut out),
+        b"nodes" => current
+            .snapshot
+            .nodes
+            .iter()
+            .for_each(|node| describe(node, &mut out)),
+        b"reset" => return "RESET".to_owned(),
+        b"settings" | b"items" | b"slabs" | b"sizes" | b"conns" => {}
+        _ => return "ERROR".to_owned(),
+    }
+    out.0 + "END"
+}
+
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn put(&mut self, name: impl std::fmt::Display, value: impl std::fmt::Display) {
+        write!(self.0, "STAT {name} {value}\r\n").expect("a string takes all");
+    }
+}
+
+fn general(state: &State, current: &Current, route: &Route, out: &mut Lines) {
+    let nodes = &current.snapshot.nodes;
+    let clients = |counter: fn(&WorkerShard) -> &Counter| {
+        state
+            .workers
+            .iter()
+            .fold(0u64, |sum, shard| sum.wrapping_add(counter(shard).get()))
+    };
+    let asked = |commands: &[Command]| -> u64 {
+        let requests = |shard: &WorkerShard| {
+            commands
+                .iter()
+                .map(|&c| shard.requests[c as usize].get())
+                .sum::<u64>()
+        };
+        state.workers.iter().map(requests).sum()
+    };
+    let hits = |commands: &[Command]| sum(nodes, commands, |shard, command| &shard.commands[command].hits);
+    let misses =
+        |commands: &[Command]| sum(nodes, commands, |shard, command| &shard.commands[command].misses);
+    let (gets, gats) = ([Command::Get, Command::Gets], [Command::Gat, Command::Gats]);
+    let reads = [&gets[..], &gats, &[Command::MetaGet]].concat();
+    let stores: Vec<Command> = Command::ALL
+        .into_iter()
+        .filter(|command| command.is_store())
+        .collect();
+    let touches = [Command::Touch, Command::Gat, Command::Gats];
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+
+    out.put("pid", std::process::id());
+    out.put("uptime", state.started.elapsed().as_secs());
+    out.put("time", now);
+    out.put("version", version(current, route).trim_start_matches("VERSION "));
+    out.put("ringway_version", env!("CARGO_PKG_VERSION"));
+    out.put("pointer_size", usize::BITS);
+    out.put("curr_connections", clients(|shard| &shard.sessions));
+    out.put("total_connections", clients(|shard| &shard.sessions_total));
+    out.put("cmd_get", asked(&reads));
+    out.put("cmd_set", asked(&stores));
+    out.put("cmd_flush", asked(&[Command::FlushAll]));
+    out.put("cmd_touch", asked(&touches));
+    out.put("get_hits", hits(&reads));
+    out.put("get_misses", misses(&reads));
+    out.put("delete_misses", misses(&[Command::Delete]));
+    out.put("delete_hits", hits(&[Command::Delete]));
+    out.put("incr_misses", misses(&[Command::Incr]));
+    out.put("incr_hits", hits(&[Command::Incr]));
+    out.put("decr_misses", misses(&[Command::Decr]));
+    out.put("decr_hits", hits(&[Command::Decr]));
+    out.put("cas_misses", misses(&[Command::Cas]));
+    out.put("cas_hits", hits(&[Command::Cas]));
+    out.put("touch_hits", hits(&touches));
+    out.put("touch_misses", misses(&touches));
+    out.put("bytes_read", clients(|shard| &shard.bytes_read));
+    out.put("bytes_written", clients(|shard| &shard.bytes_written));
+    out.put("threads", state.workers.len());
+    out.put("pools", current.snapshot.pools.len());
+    out.put("nodes", nodes.len());
+    out.put(
+        "nodes_up",
+        nodes.iter().filter(|node| node.state().takes_requests()).count(),
+    );
+}
+
+fn sum(nodes: &[Arc<Node>], commands: &[Command], counter: fn(&NodeShard, usize) -> &Counter) -> u64 {
+    let of_node = |node: &Node| {
+        commands
+            .iter()
+            .map(|&c| node.sum(|shard| counter(shard, c as usize)))
+            .sum::<u64>()
+    };
+    nodes.iter().map(|node| of_node(node)).sum()
+}
+
+fn describe(node: &Node, out: &mut Lines) {
+    let name = |figure: &str| format!("{}:{}:{figure}", node.pool, node.label);
+    let by_command = |counter: fn(&NodeShard, usize) -> &Counter| -> u64 {
+        (0..Command::ALL.len())
+            .map(|command| node.sum(|shard| counter(shard, command)))
+            .sum()
+    };
+    let failures: u64 = (0..Failure::ALL.len())
+        .map(|failure| node.sum(|shard| &shard.failures[failure]))
+        .sum();
+    out.put(name("address"), &node.address);
+    out.put(name("state"), node.state().name());
+    out.put(name("version"), version_of(node).unwrap_or_default());
+    out.put(
+        name("requests"),
+        by_command(|shard, command| &shard.commands[command].requests),
+    );
+    out.put(
+        name("hits"),
+        by_command(|shard, command| &shard.commands[command].hits),
+    );
+    out.put(
+        name("misses"),
+        by_command(|shard, command| &shard.commands[command].misses),
+    );
+    out.put(name("errors"), failures + node.sum(|shard| &shard.error_replies));
+    out.put(name("in_flight"), node.sum(|shard| &shard.in_flight));
+    out.put(name("links"), node.sum(|shard| &shard.links));
+}

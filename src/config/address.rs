@@ -1,0 +1,345 @@
+//! Addresses as they are typed: a node's `host:port` or `unix:/path`, a listener's `ip:port`.
+//!
+//! Nothing is resolved here. A host is kept as it was typed, because rings hash its letters; only the
+//! brackets of an IPv6 address fall.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::error::{Flaw, quote};
+use super::{Address, Bind};
+
+/// The port that memcached takes where nobody says otherwise.
+const MEMCACHED: u16 = 11211;
+
+/// `sun_path` of unix(7) holds 108 bytes, the last of them zero.
+const LONGEST_PATH: usize = 107;
+
+/// Reads a node's address: `host:port`, `[ipv6]:port` or `unix:/path`.
+pub fn node(text: &str) -> Result<Address, Flaw> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return unix(path).map(Address::Unix);
+    }
+    let (host, port) = split(text, 1)?;
+    check_host(host).map_err(|flaw| Flaw {
+        reason: format!("{}: {}", none(text).reason, flaw.reason),
+        ..flaw
+    })?;
+    Ok(Address::Tcp {
+        host: host.to_owned(),
+        port,
+    })
+}
+
+/// Reads what a listener binds: `ip:port`, `[ipv6]:port` or `unix:/path`. Port 0 lets the system choose.
+pub fn listener(text: &str) -> Result<Bind, Flaw> {
+    match text.strip_prefix("unix:") {
+        Some(path) => unix(path).map(Bind::Unix),
+        None => admin(text).map(Bind::Tcp),
+    }
+}
+
+/// Reads what the admin listener binds: `ip:port` or `[ipv6]:port`. Port 0 lets the system choose.
+pub fn admin(text: &str) -> Result<SocketAddr, Flaw> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    if text.starts_with("unix:") {
+        return Err(Flaw::new("HTTP is served over TCP only").hint("write an IP address and a port"));
+    }
+    let any = text.strip_prefix('*').unwrap_or(text);
+    if let Some(port) = any.strip_prefix(':').filter(|port| port.parse::<u16>().is_ok()) {
+        return Err(none(text).hint(format!("for every interface write 0.0.0.0:{port}")));
+    }
+    let (host, port) = split(text, 0)?;
+    let way_out = match host {
+        "localhost" => format!("write 127.0.0.1:{port}"),
+        _ => format!("write an IP address of this machine, or 0.0.0.0:{port} for every interface"),
+    };
+    Err(Flaw::new(format!(
+        "{} is no IP address, and only those can be bound",
+        quote(host)
+    ))
+    .hint(way_out))
+}
+
+/// Host and port; an IPv6 host without its brackets, not checked further.
+fn split(text: &str, least_port: u16) -> Result<(&str, u16), Flaw> {
+    if text.starts_with('/') {
+        return Err(none(text).hint(format!(
+            "for a unix socket write {}",
+            quote(&format!("unix:{text}"))
+        )));
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        return Err(none(text).hint(format!("leave the scheme out: {}", quote(rest))));
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, port) = rest
+            .split_once(']')
+            .ok_or_else(|| none(text).hint("a bracket is not closed"))?;
+        let port = port.strip_prefix(':').ok_or_else(|| no_port(text))?;
+        return match host.split('%').next().unwrap_or(host).parse::<Ipv6Addr>() {
+            Ok(_) if !host.ends_with('%') => Ok((host, read_port(text, port, least_port)?)),
+            _ => Err(none(text).hint("between brackets stands an IPv6 address")),
+        };
+    }
+    match text.split_once(':') {
+        None if text.parse::<u16>().is_ok() => {
+            Err(none(text).hint(format!("did you mean 127.0.0.1:{text}?")))
+        }
+        None => Err(no_port(text)),
+        Some((_, rest)) if rest.contains(':') => Err(too_many_colons(text)),
+        Some(("", _)) => Err(none(text).hint("the host is missing")),
+        Some((host, port)) => Ok((host, read_port(text, port, least_port)?)),
+    }
+}
+
+fn read_port(text: &str, port: &str, least: u16) -> Result<u16, Flaw> {
+    if port.is_empty() {
+        return Err(no_port(text.trim_end_matches(':')));
+    }
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(number) if digits && number >= least => Ok(number),
+        _ if digits => Err(Flaw::new(format!("port {port:.24} is out of range"))
+            .hint(format!("ports go from {least} to 65535"))),
+        _ => match port.split_once(' ') {
+            Some((number, name)) if number.parse::<u16>().is_ok() => Err(none(text).hint(format!(
+                "to name a node write {{address: {:.80}, name: {name:.80}}}",
+                text.split(' ').next().unwrap_or(text)
+            ))),
+            _ => Err(none(text).hint(format!("{} is no port", quote(port)))),
+        },
+    }
+}
+
+/// Either an IPv6 address without brackets, or a weight behind the port as nutcracker writes it.
+fn too_many_colons(text: &str) -> Flaw {
+    let bracketed = |(host, port): (&str, &str)| match (host.parse::<Ipv6Addr>(), port.parse::<u16>()) {
+        (Ok(_), Ok(_)) => Some(format!("[{host}]:{port}")),
+        _ => None,
+    };
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return none(text).hint(format!(
+            "an IPv6 address stands in brackets: did you mean [{text}]:{MEMCACHED}?"
+        ));
+    }
+    if let Some(meant) = text.rsplit_once(':').and_then(bracketed) {
+        return none(text).hint(format!(
+            "an IPv6 address stands in brackets: did you mean {meant}?"
+        ));
+    }
+    let (address, name) = text
+        .split_once(' ')
+        .map_or((text, ""), |(address, name)| (address, name.trim()));
+    let parts: Vec<&str> = address.split(':').collect();
+    if let [host, port, weight] = parts[..]
+        && !host.is_empty()
+        && port.parse::<u16>().is_ok()
+        && weight.parse::<u32>().is_ok()
+    {
+        let name = if name.is_empty() {
+            String::new()
+        } else {
+            format!(", name: {name:.80}")
+        };
+        return none(text).hint(format!(
+            "write {{address: {host:.80}:{port}{name}, weight: {weight}}}"
+        ));
+    }
+    none(text).hint("write host:port, [ipv6]:port or unix:/path")
+}
+
+/// A host name as RFC 1123 has them, with the underscore that container networks use; or an IP address.
+fn check_host(host: &str) -> Result<(), Flaw> {
+    if host.contains(':') {
+        return Ok(()); // `split` parsed it.
+    }
+    let labels = host.strip_suffix('.').unwrap_or(host).split('.');
+    let numeric = labels
+        .clone()
+        .next_back()
+        .is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    if numeric && host.parse::<Ipv4Addr>().is_err() {
+        return Err(Flaw::new(format!("{} is no IPv4 address", quote(host))));
+    }
+    let letters = |label: &str| {
+        label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let good = |label: &str| !label.is_empty() && label.len() <= 63 && letters(label);
+    if host.len() > 253 || !labels.clone().all(good) {
+        return Err(Flaw::new(format!("{} is no host name", quote(host)))
+            .hint("a host name has letters, digits, hyphens and dots"));
+    }
+    Ok(())
+}
+
+fn unix(path: &str) -> Result<PathBuf, Flaw> {
+    let trimmed = path.trim_start_matches('/');
+    if !path.starts_with('/') || path.starts_with("//") {
+        return Err(Flaw::new(format!("{} is no absolute path", quote(path)))
+            .hint(format!("write {}", quote(&format!("unix:/{trimmed}")))));
+    }
+    if path.len() > LONGEST_PATH {
+        return Err(
+            Flaw::new(format!("the path of the socket has {} bytes", path.len()))
+                .hint(format!("the system allows {LONGEST_PATH}")),
+        );
+    }
+    if path.ends_with('/') || path.chars().any(char::is_control) {
+        return Err(Flaw::new(format!("{} is no path of a socket", quote(path))).hint("name a file"));
+    }
+    Ok(PathBuf::from(path))
+}
+
+fn no_port(text: &str) -> Flaw {
+    let host = if text.parse::<Ipv6Addr>().is_ok() {
+        format!("[{text}]")
+    } else {
+        text.to_owned()
+    };
+    Flaw::new(format!("{} has no port", quote(text))).hint(format!("did you mean {host:.80}:{MEMCACHED}?"))
+}
+
+fn none(text: &str) -> Flaw {
+    Flaw::new(format!("{} is no address", quote(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_as_they_were_typed() {
+        let long = format!("unix:/{}", "p".repeat(106));
+        let cases = [
+            "10.0.0.1:11211",
+            "Cache-1.example.com:1",
+            "cache_a:65535",
+            "host.:11211",
+            "[::1]:11211",
+            "[FE80::1%eth0]:11211",
+            "unix:/run/memcached.sock",
+            &long,
+        ];
+        for typed in cases {
+            assert_eq!(node(typed).expect(typed).to_string(), typed);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_comes_with_a_way_out() {
+        let cases = [
+            (
+                "10.0.0.1",
+                "\"10.0.0.1\" has no port, did you mean 10.0.0.1:11211?",
+            ),
+            ("cache:", "\"cache\" has no port, did you mean cache:11211?"),
+            ("[::1]", "\"[::1]\" has no port, did you mean [::1]:11211?"),
+            ("11211", "\"11211\" is no address, did you mean 127.0.0.1:11211?"),
+            (":11211", "\":11211\" is no address, the host is missing"),
+            ("a:0", "port 0 is out of range, ports go from 1 to 65535"),
+            ("a:65536", "port 65536 is out of range, ports go from 1 to 65535"),
+            ("a:+1", "\"a:+1\" is no address, \"+1\" is no port"),
+            ("a:b", "\"a:b\" is no address, \"b\" is no port"),
+            (
+                "::1:11211",
+                "\"::1:11211\" is no address, an IPv6 address stands in brackets: did you mean [::1]:11211?",
+            ),
+            (
+                "fe80::1",
+                "\"fe80::1\" is no address, an IPv6 address stands in brackets: did you mean [fe80::1]:11211?",
+            ),
+            (
+                "[::g]:1",
+                "\"[::g]:1\" is no address, between brackets stands an IPv6 address",
+            ),
+            ("[::1:1", "\"[::1:1\" is no address, a bracket is not closed"),
+            (
+                "10.0.0.1:11211:2",
+                "\"10.0.0.1:11211:2\" is no address, write {address: 10.0.0.1:11211, weight: 2}",
+            ),
+            (
+                "10.0.0.1:11211:2 b",
+                "\"10.0.0.1:11211:2 b\" is no address, write {address: 10.0.0.1:11211, name: b, weight: 2}",
+            ),
+            (
+                "a:1 b",
+                "\"a:1 b\" is no address, to name a node write {address: a:1, name: b}",
+            ),
+            (
+                "a:b:c",
+                "\"a:b:c\" is no address, write host:port, [ipv6]:port or unix:/path",
+            ),
+            (
+                "10.0.0.256:1",
+                "\"10.0.0.256:1\" is no address: \"10.0.0.256\" is no IPv4 address",
+            ),
+            (
+                "a b:1",
+                "\"a b:1\" is no address: \"a b\" is no host name, a host name has letters, digits, hyphens and dots",
+            ),
+            (
+                "/run/m.sock",
+                "\"/run/m.sock\" is no address, for a unix socket write \"unix:/run/m.sock\"",
+            ),
+            (
+                "unix:run/m.sock",
+                "\"run/m.sock\" is no absolute path, write \"unix:/run/m.sock\"",
+            ),
+            (
+                "unix:///m.sock",
+                "\"///m.sock\" is no absolute path, write \"unix:/m.sock\"",
+            ),
+            ("unix:/run/", "\"/run/\" is no path of a socket, name a file"),
+            (
+                "memcached://a:1",
+                "\"memcached://a:1\" is no address, leave the scheme out: \"a:1\"",
+            ),
+            ("", "\"\" has no port, did you mean :11211?"),
+        ];
+        for (typed, expected) in cases {
+            let flaw = node(typed).expect_err(typed);
+            let hint = flaw.hint.map(|hint| format!(", {hint}")).unwrap_or_default();
+            assert_eq!(format!("{}{hint}", flaw.reason), expected);
+        }
+        let long = format!("unix:/{}", "p".repeat(107));
+        assert_eq!(
+            node(&long).expect_err("long").reason,
+            "the path of the socket has 108 bytes"
+        );
+    }
+
+    #[test]
+    fn listeners_bind_ip_addresses_and_sockets_only() {
+        for typed in ["127.0.0.1:11211", "[::1]:11211", "0.0.0.0:0", "unix:/run/r.sock"] {
+            assert_eq!(listener(typed).expect(typed).to_string(), typed);
+        }
+        let cases = [
+            ("localhost:11211", "write 127.0.0.1:11211"),
+            (
+                "cache:1",
+                "write an IP address of this machine, or 0.0.0.0:1 for every interface",
+            ),
+            (":11211", "for every interface write 0.0.0.0:11211"),
+            ("*:11211", "for every interface write 0.0.0.0:11211"),
+            ("127.0.0.1", "did you mean 127.0.0.1:11211?"),
+            ("11211", "did you mean 127.0.0.1:11211?"),
+            ("127.0.0.1:70000", "ports go from 0 to 65535"),
+        ];
+        for (typed, hint) in cases {
+            assert_eq!(
+                listener(typed).expect_err(typed).hint.as_deref(),
+                Some(hint),
+                "{typed}"
+            );
+        }
+        assert_eq!(
+            admin("unix:/a").expect_err("unix").reason,
+            "HTTP is served over TCP only"
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! What holds where the operator says nothing. `config/full.yaml` shows the same to people, and a test
+//! keeps both equal.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::{
+    Address, Admin, Bind, Config, FlushAll, Health, Listener, Node, OnNodeDown, OnReadError, Pool, Protocol,
+    Shutdown,
+};
+use crate::ring::Distribution;
+
+impl Listener {
+    /// A listener on `127.0.0.1:11211` whose requests take `route`, all else by default.
+    pub fn new(route: &str) -> Listener {
+        Listener {
+            bind: Bind::Tcp(local(11211)),
+            route: route.to_owned(),
+            max_connections: 10_000,
+            idle_timeout: None,
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Admin {
+        Admin { bind: local(9155) }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Shutdown {
+        Shutdown {
+            delay: Duration::ZERO,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Pool {
+    /// A pool of `nodes`, all else by default.
+    pub fn new(nodes: Vec<Node>) -> Pool {
+        Pool {
+            nodes,
+            distribution: Distribution::default(),
+            hash_tag: None,
+            connections: 1,
+            protocol: Protocol::Auto,
+            connect_timeout: Duration::from_millis(250),
+            request_timeout: Duration::from_millis(500),
+            on_read_error: OnReadError::Miss,
+            on_node_down: OnNodeDown::Fail,
+            flush_all: FlushAll::Allow,
+            max_value_size: 1 << 20,
+            max_in_flight: 16_384,
+            health: Health::default(),
+        }
+    }
+}
+
+impl Default for Health {
+    fn default() -> Health {
+        Health {
+            down_after: 3,
+            probe_interval: Duration::from_secs(1),
+            probe_timeout: Duration::from_millis(500),
+            up_after: 2,
+        }
+    }
+}
+
+/// What runs where no file is given: three embedded nodes of 64 MiB behind `127.0.0.1:11211`.
+pub fn quickstart() -> Config {
+    let node = |name: &str| Node {
+        name: Some(name.to_owned()),
+        address: Address::Embedded(64 << 20),
+        weight: 1,
+    };
+    let pool = Pool::new(["cache-a", "cache-b", "cache-c"].map(node).into());
+    Config {
+        workers: 1,
+        listeners: vec![Listener::new("main")],
+        admin: Admin::default(),
+        shutdown: Shutdown::default(),
+        pools: BTreeMap::from([("main".to_owned(), pool)]),
+        routes: BTreeMap::new(),
+    }
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}

@@ -1,0 +1,212 @@
+//! What is wrong with a configuration, and where.
+//!
+//! A [`Flaw`] says what is wrong with a value; where it stands makes it a [`Mistake`]. Everything quoted
+//! from the file is escaped and cut short, so that a mistake is always one line fit for a terminal.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum Error {
+    /// The file could not be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What the file says cannot be run: at least one mistake, in the order of their places.
+    Mistakes(Vec<Mistake>),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Unreadable { path, source } => write!(f, "{}: {source}", path.display()),
+            Error::Mistakes(mistakes) => {
+                for (index, mistake) in mistakes.iter().enumerate() {
+                    let end = if index == 0 { "" } else { "\n" };
+                    write!(f, "{end}{mistake}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Unreadable { source, .. } => Some(source),
+            Error::Mistakes(_) => None,
+        }
+    }
+}
+
+/// One mistake. Shown as `FILE:LINE:COLUMN: path.to.key: reason, hint`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file, as it was named to us.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// The way to the value, such as `pools.main.nodes[1].weight`; empty for the file as a whole.
+    pub path: String,
+    /// What is wrong.
+    pub reason: String,
+    /// A way out, where one is known.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.reason)?;
+        match &self.hint {
+            Some(hint) => write!(f, ", {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a value whose place the finder does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// What is wrong.
+    pub reason: String,
+    /// A way out, where one is known.
+    pub hint: Option<String>,
+}
+
+impl Flaw {
+    /// A flaw without a hint.
+    pub fn new(reason: impl Into<String>) -> Flaw {
+        Flaw {
+            reason: reason.into(),
+            hint: None,
+        }
+    }
+
+    /// The same flaw with a way out.
+    pub fn hint(mut self, hint: impl Into<String>) -> Flaw {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Where a value stands in the file, and on which path. Ordered as the file is read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Place {
+    /// From 1; 0 for a default, which stands nowhere.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// The way to the value.
+    pub path: String,
+}
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub struct At<T> {
+    /// What was typed there.
+    pub value: T,
+    /// Where.
+    pub place: Place,
+}
+
+/// The mistakes found so far in one file.
+#[derive(Debug)]
+pub struct Mistakes {
+    file: String,
+    list: Vec<Mistake>,
+}
+
+impl Mistakes {
+    /// None yet in `file`.
+    pub fn new(file: &str) -> Mistakes {
+        Mistakes {
+            file: file.to_owned(),
+            list: Vec::new(),
+        }
+    }
+
+    /// True where nothing was wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Notes a flaw at its place.
+    pub fn add(&mut self, place: &Place, flaw: Flaw) {
+        self.list.push(Mistake {
+            file: self.file.clone(),
+            line: place.line.max(1),
+            column: place.column.max(1),
+            path: place.path.clone(),
+            reason: flaw.reason,
+            hint: flaw.hint,
+        });
+    }
+
+    /// `value` where nothing was wrong, or else every mistake, in order. Text that an anchor repeats is
+    /// told once: at the place where it was typed.
+    pub fn conclude<T>(mut self, value: Option<T>) -> Result<T, Error> {
+        self.list.sort_by_key(|mistake| (mistake.line, mistake.column));
+        self.list.dedup_by(|next, before| {
+            (next.line, next.column, &next.reason) == (before.line, before.column, &before.reason)
+        });
+        match value {
+            Some(value) if self.list.is_empty() => Ok(value),
+            _ => Err(Error::Mistakes(self.list)),
+        }
+    }
+}
+
+/// Text from the file as a mistake shows it: in quotes, escaped, cut after 60 characters.
+pub fn quote(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_is_escaped_and_cut() {
+        assert_eq!(quote("a\u{1b}[2J\n"), r#""a\u{1b}[2J\n""#);
+        assert_eq!(quote(&"é".repeat(61)), format!("\"{}\"…", "é".repeat(60)));
+    }
+
+    #[test]
+    fn mistakes_come_in_the_order_of_their_places() {
+        let mut mistakes = Mistakes::new("f");
+        for (line, column) in [(2, 1), (1, 9), (1, 3), (1, 9)] {
+            mistakes.add(
+                &Place {
+                    line,
+                    column,
+                    path: String::new(),
+                },
+                Flaw::new("wrong").hint("mend it"),
+            );
+        }
+        let shown = mistakes
+            .conclude(Some(()))
+            .expect_err("three mistakes")
+            .to_string();
+        assert_eq!(
+            shown,
+            "f:1:3: wrong, mend it\nf:1:9: wrong, mend it\nf:2:1: wrong, mend it"
+        );
+    }
+}

@@ -1,0 +1,225 @@
+//! What the operator typed: the file as a whole, section by section.
+//!
+//! Every value in it is good by itself, with its default where it was left out. What several places must
+//! agree on (names, addresses that are bound) is left to [`super::resolve`].
+
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::time::Duration;
+
+use super::error::{At, Flaw, Mistakes, Place};
+use super::keys::Typed;
+use super::nodes;
+use super::pool::{self, number, set};
+use super::units::{count, duration};
+use super::{Admin, Bind, Pool, Shutdown, address};
+
+const MOST_WORKERS: u64 = 1024;
+
+const MOST_LISTENERS: usize = 1024;
+
+const MOST_SESSIONS: u64 = 10_000_000;
+
+/// Names and what stands behind them, in the order of the file; `None` where they are unreadable, so that
+/// nobody can say which names there are.
+pub type Named<T> = Option<Vec<(At<String>, T)>>;
+
+/// A file. Where a value was a mistake, `None` or a stand-in for it.
+#[derive(Debug)]
+pub struct File {
+    /// Traffic threads.
+    pub workers: usize,
+    /// In the order of the file; the default one where it has none.
+    pub listeners: Vec<Listener>,
+    /// What the admin listener binds.
+    pub admin: Option<At<SocketAddr>>,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+    /// The pools.
+    pub pools: Named<Pool>,
+    /// The routes, with the names that they stand for.
+    pub routes: Named<Option<At<String>>>,
+}
+
+/// Where clients connect.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its address.
+    pub bind: Option<At<Bind>>,
+    /// The route or pool that it names, or no name where that was left out.
+    pub route: Option<At<Option<String>>>,
+    /// Sessions it holds at once.
+    pub max_connections: usize,
+    /// `None`: never.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// Reads the whole file.
+pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
+    let mut keys = root.keys(mistakes);
+    let workers = keys.value("workers", workers).unwrap_or(1);
+    let mut listeners = keys.get("listeners", listeners);
+    let admin = keys
+        .get("admin", admin)
+        .unwrap_or_else(|| Some(unplaced(Admin::default().bind)));
+    let shutdown = keys.get("shutdown", shutdown).unwrap_or_default();
+    let pools = keys.get("pools", pools);
+    let mut routes = keys.get("routes", routes);
+    let has = ["listeners", "routes"].map(|key| keys.has(key));
+    keys.require(
+        "pools",
+        Flaw::new("there are no pools").hint("add `pools:` with a pool and its nodes"),
+    );
+    let misspelt = keys.finish();
+    if !has[0] && !misspelt.contains(&"listeners") {
+        listeners = Some(vec![default_listener(Place {
+            path: "listeners".to_owned(),
+            ..root.place()
+        })]);
+    }
+    if !has[1] && !misspelt.contains(&"routes") {
+        routes = Some(Vec::new());
+    }
+    File {
+        workers,
+        listeners: listeners.unwrap_or_default(),
+        admin,
+        shutdown,
+        pools,
+        routes,
+    }
+}
+
+/// The listener of a file without listeners; its mistakes stand at `place`.
+fn default_listener(place: Place) -> Listener {
+    let default = super::Listener::new("");
+    Listener {
+        bind: Some(At {
+            value: default.bind,
+            place: place.clone(),
+        }),
+        route: Some(At { value: None, place }),
+        max_connections: default.max_connections,
+        idle_timeout: default.idle_timeout,
+    }
+}
+
+fn unplaced<T>(value: T) -> At<T> {
+    At {
+        value,
+        place: Place::default(),
+    }
+}
+
+fn workers(text: &str) -> Result<usize, Flaw> {
+    if text == "auto" {
+        return Ok(std::thread::available_parallelism().map_or(1, NonZero::get));
+    }
+    let workers = count(1..=MOST_WORKERS)(text).map_err(|flaw| {
+        let hint = flaw.hint.unwrap_or_default();
+        Flaw {
+            reason: flaw.reason,
+            hint: Some(format!("{hint}, or write auto for one per core")),
+        }
+    })?;
+    Ok(usize::try_from(workers).expect("a thousand is less than 2^16"))
+}
+
+fn listeners(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Vec<Listener>> {
+    let items = value.items(mistakes)?;
+    if items.is_empty() {
+        let flaw = Flaw::new("there are no listeners").hint("leave the key out for one on 127.0.0.1:11211");
+        mistakes.add(&value.place(), flaw);
+    }
+    if items.len() > MOST_LISTENERS {
+        let flaw = Flaw::new(format!("there are {} listeners", items.len()));
+        mistakes.add(
+            &value.place(),
+            flaw.hint(format!("{MOST_LISTENERS} are the most")),
+        );
+    }
+    Some(
+        items
+            .iter()
+            .take(MOST_LISTENERS)
+            .map(|item| listener(item, mistakes))
+            .collect(),
+    )
+}
+
+fn listener(item: &Typed<'_>, mistakes: &mut Mistakes) -> Listener {
+    let default = super::Listener::new("");
+    let mut keys = item.keys(mistakes);
+    let bind = At {
+        value: default.bind,
+        place: item.place(),
+    };
+    let route = At {
+        value: None,
+        place: Place {
+            path: format!("{}.route", item.place().path),
+            ..item.place()
+        },
+    };
+    let mut listener = Listener {
+        bind: keys.at_or("bind", address::listener, bind),
+        route: keys.at_or("route", |text| nodes::name(text).map(Some), route),
+        max_connections: number(&mut keys, "max_connections", 1..=MOST_SESSIONS)
+            .unwrap_or(default.max_connections),
+        idle_timeout: keys
+            .value("idle_timeout", duration)
+            .filter(|idle| !idle.is_zero()),
+    };
+    let misspelt = keys.finish();
+    listener.bind = listener.bind.filter(|_| !misspelt.contains(&"bind"));
+    listener.route = listener.route.filter(|_| !misspelt.contains(&"route"));
+    listener
+}
+
+fn admin(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Option<At<SocketAddr>>> {
+    let mut keys = value.keys(mistakes);
+    let bind = keys.at_or("bind", address::admin, unplaced(Admin::default().bind));
+    keys.finish();
+    Some(bind)
+}
+
+fn shutdown(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Shutdown> {
+    let mut shutdown = Shutdown::default();
+    let mut keys = value.keys(mistakes);
+    set(&mut shutdown.delay, keys.value("delay", duration));
+    set(&mut shutdown.drain, keys.value("drain", duration));
+    keys.finish();
+    Some(shutdown)
+}
+
+fn pools(value: &Typed<'_>, mistakes: &mut Mistakes) -> Named<Pool> {
+    let entries = value.entries(mistakes, |text| nodes::name(text).map(drop))?;
+    if entries.is_empty() {
+        mistakes.add(
+            &value.place(),
+            Flaw::new("there are no pools").hint("add one with its nodes"),
+        );
+        return None;
+    }
+    Some(
+        entries
+            .into_iter()
+            .map(|(name, value)| (name, pool::read(&value, mistakes)))
+            .collect(),
+    )
+}
+
+fn routes(value: &Typed<'_>, mistakes: &mut Mistakes) -> Named<Option<At<String>>> {
+    let entries = value.entries(mistakes, |text| nodes::name(text).map(drop))?;
+    let read = |(name, value): (At<String>, Typed<'_>)| {
+        let target = value.read(mistakes, nodes::name);
+        (
+            name,
+            target.map(|target| At {
+                value: target,
+                place: value.place(),
+            }),
+        )
+    };
+    Some(entries.into_iter().map(read).collect())
+}

@@ -1,0 +1,318 @@
+//! The configuration: what the operator typed (`file`) and what was proved of it ([`Config`]).
+//!
+//! [`load`] reads a file and answers with a whole, consistent [`Config`] or with *every* mistake at its
+//! line and column. Later floors ask nothing twice.
+//!
+//! ```text
+//! text ─ tree ─▶ values with places ─ keys, file, pool, nodes ─▶ File ─ resolve ─▶ Config ─ show ─▶ JSON
+//!                                     units, address, choices
+//! ```
+//!
+//! The tree is our own, and not serde's, because serde stops at the first mistake and knows no places;
+//! serde's reader has the last word on whether a file is YAML at all.
+
+mod address;
+mod choices;
+mod defaults;
+mod error;
+mod file;
+mod keys;
+mod nodes;
+mod overlap;
+mod pool;
+mod resolve;
+mod show;
+mod suggest;
+mod tree;
+mod units;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::ring::Distribution;
+
+pub use defaults::quickstart;
+pub use error::{Error, Mistake};
+pub use show::show;
+
+/// Reads the file at `path`.
+///
+/// # Errors
+/// [`Error::Unreadable`] where the system gives no text, [`Error::Mistakes`] where it cannot be run.
+pub fn load(path: &Path) -> Result<Config, Error> {
+    let unreadable = |source| Error::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    // One byte more than is allowed is enough to refuse the file.
+    let most = tree::LONGEST as u64 + 1;
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
+    parse_bytes(&bytes, &path.display().to_string())
+}
+
+/// Reads `text`; mistakes name `source` as its file.
+///
+/// # Errors
+/// [`Error::Mistakes`] where it cannot be run.
+pub fn parse(text: &str, source: &str) -> Result<Config, Error> {
+    let mut mistakes = error::Mistakes::new(source);
+    let tree = tree::parse(text, &mut mistakes);
+    let config = match tree.filter(|tree| !tree.is_null()) {
+        Some(tree) => {
+            let file = file::read(&keys::Typed::root(&tree), &mut mistakes);
+            resolve::resolve(file, &mut mistakes)
+        }
+        None if mistakes.is_empty() => {
+            let flaw = error::Flaw::new("the file is empty").hint("add `pools:` with a pool and its nodes");
+            mistakes.add(&error::Place::default(), flaw);
+            None
+        }
+        None => None,
+    };
+    if mistakes.is_empty() {
+        read_as_others_do(text, &mut mistakes);
+    }
+    mistakes.conclude(config)
+}
+
+/// Two readers must find the same file good: ours, which knows places, and serde's, which everyone else
+/// uses. So a file that runs here is never a file that other tools cannot read.
+fn read_as_others_do(text: &str, mistakes: &mut error::Mistakes) {
+    if let Err(error) = serde_yaml::from_str::<serde_yaml::Value>(text) {
+        let place = error
+            .location()
+            .map(|at| (at.line(), at.column()))
+            .unwrap_or_default();
+        let place = error::Place {
+            line: place.0,
+            column: place.1,
+            path: String::new(),
+        };
+        mistakes.add(&place, error::Flaw::new(format!("no YAML: {error}")));
+    }
+}
+
+fn parse_bytes(bytes: &[u8], source: &str) -> Result<Config, Error> {
+    let good = match std::str::from_utf8(bytes) {
+        Ok(text) => return parse(text, source),
+        Err(error) => String::from_utf8_lossy(&bytes[..error.valid_up_to()]),
+    };
+    let last = good.rsplit('\n').next().unwrap_or_default();
+    let place = error::Place {
+        line: good.matches('\n').count() + 1,
+        column: last.chars().count() + 1,
+        path: String::new(),
+    };
+    let mut mistakes = error::Mistakes::new(source);
+    mistakes.add(
+        &place,
+        error::Flaw::new("no UTF-8 text").hint("save the file as UTF-8"),
+    );
+    mistakes.conclude(None)
+}
+
+/// A proved configuration. Every name in it leads somewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Traffic threads, at least 1.
+    pub workers: usize,
+    /// At least one; no two bind the same address.
+    pub listeners: Vec<Listener>,
+    /// The HTTP listener.
+    pub admin: Admin,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+    /// At least one, by name.
+    pub pools: BTreeMap<String, Pool>,
+    /// By name. Where `routes:` is empty this is empty.
+    pub routes: BTreeMap<String, Route>,
+}
+
+/// Where clients connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Its address.
+    pub bind: Bind,
+    /// The name of the route or pool that its requests take.
+    pub route: String,
+    /// Sessions it holds at once.
+    pub max_connections: usize,
+    /// A session that says nothing for so long is closed; `None`: never.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// An address to listen on. Shown as it is typed: `127.0.0.1:11211`, `[::1]:11211`, `unix:/path`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Bind {
+    /// address:port
+    Tcp(SocketAddr),
+    /// unix:/path
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bind::Tcp(address) => write!(f, "{address}"),
+            Bind::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The HTTP listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Its address.
+    pub bind: SocketAddr,
+}
+
+/// How the process ends after SIGTERM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Not ready, still serving.
+    pub delay: Duration,
+    /// Then what is owed is answered, at most this long.
+    pub drain: Duration,
+}
+
+/// A name for a pool, or for another route that leads to one; never a circle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// A pool's name.
+    Pool(String),
+    /// Another route's name.
+    Route(String),
+}
+
+/// Nodes under one ring.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pool {
+    /// At least one; no two of one name or address.
+    pub nodes: Vec<Node>,
+    /// Which node a key goes to.
+    pub distribution: Distribution,
+    /// Only what stands between these two bytes is hashed, where a key has both.
+    pub hash_tag: Option<[u8; 2]>,
+    /// Links for each worker and node, at least 1.
+    pub connections: usize,
+    /// What links speak.
+    pub protocol: Protocol,
+    /// For a connection to be made.
+    pub connect_timeout: Duration,
+    /// For a reply, from the moment the request was read.
+    pub request_timeout: Duration,
+    /// What a read of a failing node answers.
+    pub on_read_error: OnReadError,
+    /// What happens to the keys of a node that is down.
+    pub on_node_down: OnNodeDown,
+    /// What flush_all does.
+    pub flush_all: FlushAll,
+    /// The largest value, in bytes.
+    pub max_value_size: usize,
+    /// Requests a link may owe.
+    pub max_in_flight: usize,
+    /// When a node is down and when it is up again.
+    pub health: Health,
+}
+
+/// One place where values live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The name that was typed, if one was. Embedded nodes always have one.
+    pub name: Option<String>,
+    /// Where it is.
+    pub address: Address,
+    /// Its share of the ring, at least 1.
+    pub weight: u32,
+}
+
+impl Node {
+    /// What the node is called in metrics, logs and `/nodes`: its name, or else its address.
+    pub fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.address.to_string())
+    }
+}
+
+/// A node's address. Shown as it is typed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// host:port; the host is a name or an IP address, an IPv6 address without its brackets.
+    Tcp {
+        /// Name or IP address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// unix:/path
+    Unix(PathBuf),
+    /// An in-process cache of so many bytes.
+    Embedded(u64),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Embedded(_) => write!(f, "embedded"),
+        }
+    }
+}
+
+/// What links speak to a pool's nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Ask the node for its version, then choose.
+    Auto,
+    /// memcached's meta commands.
+    Meta,
+    /// memcached's classic text commands.
+    Classic,
+}
+
+/// What a read of a failing node answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnReadError {
+    /// A miss.
+    Miss,
+    /// `SERVER_ERROR` and the reason.
+    Error,
+}
+
+/// What happens to the keys of a node that is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnNodeDown {
+    /// Their requests fail.
+    Fail,
+    /// The other nodes take them.
+    Rehash,
+}
+
+/// What flush_all does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlushAll {
+    /// Every node of the pool is flushed.
+    Allow,
+    /// It is refused.
+    Deny,
+}
+
+/// When a node is down and when it is up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// Failures in a row that take a node down.
+    pub down_after: u32,
+    /// Time between probes.
+    pub probe_interval: Duration,
+    /// For a probe's answer.
+    pub probe_timeout: Duration,
+    /// Good probes in a row that bring it up.
+    pub up_after: u32,
+}

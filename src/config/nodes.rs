@@ -1,0 +1,154 @@
+//! What was typed of a pool's nodes: no two of one name, of one address, or shown under one label.
+
+use std::collections::HashMap;
+
+use super::address;
+use super::error::{At, Flaw, Mistakes, Place, quote};
+use super::keys::Typed;
+use super::units::{count, size};
+use super::{Address, Node, overlap};
+
+/// An item may take half of a small cache: below 4 MiB, values of 1 MiB no longer fit.
+const SMALLEST_EMBEDDED: u64 = 1 << 20;
+
+const LARGEST_EMBEDDED: u64 = 1 << 40;
+
+const HEAVIEST: u64 = 1_000_000;
+
+/// Reads the nodes of a pool.
+pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Vec<Node>> {
+    let items = value.items(mistakes)?;
+    if items.is_empty() {
+        mistakes.add(
+            &value.place(),
+            Flaw::new("the pool has no nodes").hint("give it at least one"),
+        );
+    }
+    let mut taken = Taken::default();
+    let mut nodes = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        if let Some(typed) = node(item, mistakes) {
+            taken.add(index, &typed, mistakes);
+            nodes.push(typed.node);
+        }
+    }
+    Some(nodes)
+}
+
+/// Reads the name of a node, a pool or a route.
+pub fn name(text: &str) -> Result<String, Flaw> {
+    // Names are labels of metrics, words of `stats` lines and parts of what rings hash.
+    const LONGEST: usize = 250;
+    if text.is_empty() || text.len() > LONGEST || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Flaw::new(format!("{} is no name", quote(text))).hint(format!(
+            "a name has 1 to {LONGEST} bytes, and no spaces or control characters"
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+struct TypedNode {
+    node: Node,
+    name: Option<Place>,
+    address: Place,
+}
+
+fn node(item: &Typed<'_>, mistakes: &mut Mistakes) -> Option<TypedNode> {
+    if item.is_scalar() {
+        let address = item.read(mistakes, address::node)?;
+        return Some(TypedNode {
+            node: Node {
+                name: None,
+                address,
+                weight: 1,
+            },
+            name: None,
+            address: item.place(),
+        });
+    }
+    let mut keys = item.keys(mistakes);
+    let name = keys.at("name", name);
+    let weight = keys.value("weight", count(1..=HEAVIEST));
+    let address = keys.at("address", address::node);
+    let embedded = keys.at("embedded", size(SMALLEST_EMBEDDED..=LARGEST_EMBEDDED));
+    match (keys.has("address"), keys.has("embedded")) {
+        (true, true) => keys.mistake(
+            Flaw::new("a node has an address or is embedded").hint("leave out `address` or `embedded`"),
+        ),
+        (false, true) if !keys.has("name") => {
+            keys.mistake(Flaw::new("an embedded node needs a name").hint("the ring hashes it: add `name:`"));
+        }
+        (false, false) => keys.require(
+            "address",
+            Flaw::new("the node has no address").hint("add `address: host:port`, or `embedded: 64MiB`"),
+        ),
+        _ => {}
+    }
+    keys.finish();
+    let address = match (address, embedded) {
+        (Some(address), None) => address,
+        (None, Some(At { value, place })) => At {
+            value: Address::Embedded(value),
+            place,
+        },
+        _ => return None,
+    };
+    let weight = weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(1);
+    let (name, name_place) = name.map_or((None, None), |name| (Some(name.value), Some(name.place)));
+    let node = Node {
+        name,
+        address: address.value,
+        weight,
+    };
+    Some(TypedNode {
+        node,
+        name: name_place,
+        address: address.place,
+    })
+}
+
+/// What the nodes before have taken, and which of them did.
+#[derive(Default)]
+struct Taken {
+    labels: HashMap<String, usize>,
+    addresses: HashMap<Address, usize>,
+}
+
+impl Taken {
+    fn add(&mut self, index: usize, typed: &TypedNode, mistakes: &mut Mistakes) {
+        let address = overlap::canonical(&typed.node.address);
+        let twin = address.as_ref().and_then(|address| self.addresses.get(address));
+        if let Some(twin) = twin {
+            let flaw = Flaw::new(format!(
+                "nodes[{twin}] has the address {} too",
+                quote(&shown(&typed.node))
+            ));
+            mistakes.add(
+                &typed.address,
+                flaw.hint("list a node once, with a `weight` if it should get more keys"),
+            );
+        } else if let Some(address) = address {
+            self.addresses.insert(address, index);
+        }
+        let label = typed.node.label();
+        match self.labels.get(&label) {
+            None => {
+                self.labels.insert(label, index);
+            }
+            // Without names the twins' addresses were the mistake.
+            Some(twin) => {
+                if let Some(place) = &typed.name {
+                    let flaw = Flaw::new(format!("nodes[{twin}] has the name {} too", quote(&label)));
+                    mistakes.add(
+                        place,
+                        flaw.hint("names in a pool must differ, the ring hashes them"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn shown(node: &Node) -> String {
+    node.address.to_string()
+}

@@ -1,0 +1,147 @@
+//! What was typed of one pool: its nodes, how keys are spread over them, and its settings.
+
+use super::choices::{self, choose};
+use super::error::{Flaw, Mistakes, quote};
+use super::keys::{Keys, Typed};
+use super::nodes;
+use super::units::{count, size, timeout};
+use super::{Health, Pool, suggest};
+use crate::ring::{Distribution, Hash};
+
+/// A gibibyte: what memcached's `-I` allows at most.
+const LARGEST_VALUE: u64 = 1 << 30;
+
+const MOST_LINKS: u64 = 1024;
+
+/// A link's queue is memory: this many requests are some hundred MiB.
+const MOST_IN_FLIGHT: u64 = 1 << 20;
+
+/// Reads a pool. Where there were mistakes what is returned only stands in for it.
+pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
+    let mut keys = value.keys(mistakes);
+    let mut pool = Pool::new(keys.get("nodes", nodes::read).unwrap_or_default());
+    set(&mut pool.distribution, keys.get("distribution", distribution));
+    set(&mut pool.hash_tag, keys.value("hash_tag", hash_tag));
+    set(
+        &mut pool.connections,
+        number(&mut keys, "connections", 1..=MOST_LINKS),
+    );
+    set(
+        &mut pool.protocol,
+        keys.value("protocol", choose(choices::PROTOCOL)),
+    );
+    set(&mut pool.connect_timeout, keys.value("connect_timeout", timeout));
+    set(&mut pool.request_timeout, keys.value("request_timeout", timeout));
+    set(
+        &mut pool.on_read_error,
+        keys.value("on_read_error", choose(choices::ON_READ_ERROR)),
+    );
+    set(
+        &mut pool.on_node_down,
+        keys.value("on_node_down", choose(choices::ON_NODE_DOWN)),
+    );
+    set(
+        &mut pool.flush_all,
+        keys.value("flush_all", choose(choices::FLUSH_ALL)),
+    );
+    set(
+        &mut pool.max_value_size,
+        keys.value("max_value_size", size(1..=LARGEST_VALUE)).map(narrow),
+    );
+    set(
+        &mut pool.max_in_flight,
+        number(&mut keys, "max_in_flight", 1..=MOST_IN_FLIGHT),
+    );
+    set(&mut pool.health, keys.get("health", health));
+    keys.require(
+        "nodes",
+        Flaw::new("the pool has no nodes").hint("give it at least one: `nodes: [host:port]`"),
+    );
+    keys.finish();
+    pool
+}
+
+/// Reads a number that fits a usize because its range does.
+pub fn number(
+    keys: &mut Keys<'_, '_>,
+    key: &'static str,
+    range: std::ops::RangeInclusive<u64>,
+) -> Option<usize> {
+    keys.value(key, count(range)).map(narrow)
+}
+
+/// Takes the value that was typed, where one was.
+pub fn set<T>(field: &mut T, typed: Option<T>) {
+    if let Some(typed) = typed {
+        *field = typed;
+    }
+}
+
+fn narrow(number: u64) -> usize {
+    usize::try_from(number).expect("every range ends below 2^32")
+}
+
+fn health(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Health> {
+    const MOST: u64 = 1_000_000;
+    let row = |count: u64| u32::try_from(count).expect("a million is less than 2^32");
+    let mut health = Health::default();
+    let mut keys = value.keys(mistakes);
+    set(
+        &mut health.down_after,
+        keys.value("down_after", count(1..=MOST)).map(row),
+    );
+    set(&mut health.probe_interval, keys.value("probe_interval", timeout));
+    set(&mut health.probe_timeout, keys.value("probe_timeout", timeout));
+    set(
+        &mut health.up_after,
+        keys.value("up_after", count(1..=MOST)).map(row),
+    );
+    keys.finish();
+    Some(health)
+}
+
+fn distribution(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Distribution> {
+    if value.is_scalar() {
+        return value.read(mistakes, preset);
+    }
+    let mut keys = value.keys(mistakes);
+    let mut distribution = Distribution::default();
+    set(&mut distribution, keys.value("preset", preset));
+    if let Some(hash) = keys.value("hash", hash) {
+        distribution = distribution.with_hash(hash);
+    }
+    let presets = Distribution::PRESETS.join(", ");
+    keys.reject(
+        "kind",
+        Flaw::new("a distribution is chosen by its preset")
+            .hint(format!("write `preset:` and one of {presets}")),
+    );
+    keys.finish();
+    Some(distribution)
+}
+
+fn preset(text: &str) -> Result<Distribution, Flaw> {
+    let unknown = || {
+        let hint = suggest::hint(text, "choose one of", Distribution::PRESETS.iter().copied());
+        Flaw::new(format!("no preset has the name {}", quote(text))).hint(hint)
+    };
+    Distribution::preset(text).ok_or_else(unknown)
+}
+
+fn hash(text: &str) -> Result<Hash, Flaw> {
+    let unknown = || {
+        let hint = suggest::hint(text, "choose one of", Hash::NAMES.iter().copied());
+        Flaw::new(format!("no hash has the name {}", quote(text))).hint(hint)
+    };
+    Hash::from_name(text).ok_or_else(unknown)
+}
+
+/// Characters are bytes here, and keys have no spaces or control characters.
+fn hash_tag(text: &str) -> Result<Option<[u8; 2]>, Flaw> {
+    match *text.as_bytes() {
+        [] => Ok(None),
+        [open, close] if open.is_ascii_graphic() && close.is_ascii_graphic() => Ok(Some([open, close])),
+        _ => Err(Flaw::new(format!("{} is no pair of characters", quote(text)))
+            .hint("write two of ASCII, such as \"{}\", or \"\" for none")),
+    }
+}

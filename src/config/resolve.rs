@@ -1,0 +1,339 @@
+//! From what was typed to what is proved: what several places of the file must agree on.
+//!
+//! Every route and listener names something that exists, no name means two things, no routes go in a
+//! circle, no two listeners bind one address, and no listener is a node of its own pool.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::error::{At, Flaw, Mistakes, Place, quote};
+use super::file::{File, Listener};
+use super::{Admin, Bind, Config, Pool, Route, overlap, suggest};
+
+/// The proved configuration; `None` only where there are mistakes.
+pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
+    check_binds(&file, mistakes);
+    let names = Names::of(&file)?;
+    names.check_twins(mistakes);
+    names.check_targets(mistakes);
+    names.check_circles(mistakes);
+    let chosen: Vec<Option<String>> = file
+        .listeners
+        .iter()
+        .map(|listener| names.choose(listener, mistakes))
+        .collect();
+    for (listener, route) in file.listeners.iter().zip(&chosen) {
+        names.check_loop(listener, route.as_deref(), mistakes);
+    }
+    let routes = names.proved();
+    let listener = |(typed, route): (Listener, Option<String>)| {
+        Some(super::Listener {
+            bind: typed.bind?.value,
+            route: route?,
+            max_connections: typed.max_connections,
+            idle_timeout: typed.idle_timeout,
+        })
+    };
+    Some(Config {
+        workers: file.workers,
+        listeners: file
+            .listeners
+            .into_iter()
+            .zip(chosen)
+            .map(listener)
+            .collect::<Option<_>>()?,
+        admin: Admin {
+            bind: file.admin?.value,
+        },
+        shutdown: file.shutdown,
+        pools: file
+            .pools?
+            .into_iter()
+            .map(|(name, pool)| (name.value, pool))
+            .collect(),
+        routes,
+    })
+}
+
+/// Each bind against those before it, in the order of the file; defaults count as typed before all.
+fn check_binds(file: &File, mistakes: &mut Mistakes) {
+    let listeners = file.listeners.iter().enumerate();
+    let mut binds: Vec<(String, At<Bind>)> = listeners
+        .filter_map(|(index, listener)| Some((format!("listeners[{index}]"), listener.bind.clone()?)))
+        .collect();
+    if let Some(At { value, place }) = &file.admin {
+        binds.push((
+            "admin".to_owned(),
+            At {
+                value: Bind::Tcp(*value),
+                place: place.clone(),
+            },
+        ));
+    }
+    binds.sort_by(|(_, one), (_, other)| one.place.cmp(&other.place));
+    for (index, (_, bind)) in binds.iter().enumerate() {
+        let taken = binds[..index]
+            .iter()
+            .find(|(_, other)| overlap::collide(&other.value, &bind.value));
+        if let Some((who, other)) = taken {
+            let flaw = Flaw::new(format!("{} is taken: {who} binds {}", bind.value, other.value));
+            mistakes.add(&bind.place, flaw.hint("choose another port"));
+        }
+    }
+}
+
+/// The pools and routes of a file.
+struct Names<'a> {
+    pools: HashMap<&'a str, (&'a Place, &'a Pool)>,
+    routes: HashMap<&'a str, (&'a Place, Option<&'a At<String>>)>,
+    /// All of them, sorted, for hints.
+    all: BTreeSet<&'a str>,
+    /// The routes as the file has them.
+    in_order: &'a [(At<String>, Option<At<String>>)],
+}
+
+impl<'a> Names<'a> {
+    /// `None` where it is not known which names there are.
+    fn of(file: &'a File) -> Option<Names<'a>> {
+        let (pools, routes) = (file.pools.as_ref()?, file.routes.as_ref()?);
+        let pools: HashMap<_, _> = pools
+            .iter()
+            .map(|(name, pool)| (name.value.as_str(), (&name.place, pool)))
+            .collect();
+        let in_order = routes.as_slice();
+        let routes: HashMap<_, _> = routes
+            .iter()
+            .map(|(name, to)| (name.value.as_str(), (&name.place, to.as_ref())))
+            .collect();
+        let all = pools.keys().chain(routes.keys()).copied().collect();
+        Some(Names {
+            pools,
+            routes,
+            all,
+            in_order,
+        })
+    }
+
+    /// No name is both a pool's and a route's. Told where it stands the second time.
+    fn check_twins(&self, mistakes: &mut Mistakes) {
+        for (name, (route, _)) in &self.routes {
+            let Some((pool, _)) = self.pools.get(name) else {
+                continue;
+            };
+            let (first, second, kind) = if route < pool {
+                (route, pool, "a route")
+            } else {
+                (pool, route, "a pool")
+            };
+            let flaw = Flaw::new(format!("{kind} on line {} has this name", first.line));
+            mistakes.add(second, flaw.hint("a pool and a route must differ in name"));
+        }
+    }
+
+    /// Every route leads to a name that exists.
+    fn check_targets(&self, mistakes: &mut Mistakes) {
+        for target in self.in_order.iter().filter_map(|(_, target)| target.as_ref()) {
+            self.check_name(&target.value, &target.place, mistakes);
+        }
+    }
+
+    fn check_name(&self, name: &str, place: &Place, mistakes: &mut Mistakes) -> bool {
+        let known = self.all.contains(name);
+        if !known {
+            let flaw = Flaw::new(format!("no route or pool has the name {}", quote(name)));
+            mistakes.add(
+                place,
+                flaw.hint(suggest::hint(name, "there are", self.all.iter().copied())),
+            );
+        }
+        known
+    }
+
+    /// One mistake for each circle of routes. A route leads to one name only, so a walk that meets its
+    /// own steps has found a circle, and one that meets an older walk has nothing new to find.
+    fn check_circles(&self, mistakes: &mut Mistakes) {
+        let mut walked: HashMap<&str, usize> = HashMap::new();
+        for (walk, (name, _)) in self.in_order.iter().enumerate() {
+            let mut step = Some(name.value.as_str());
+            while let Some(name) = step
+                && !walked.contains_key(name)
+            {
+                walked.insert(name, walk);
+                step = self.next(name);
+            }
+            if let Some(name) = step.filter(|name| walked[name] == walk) {
+                self.tell_circle(name, mistakes);
+            }
+        }
+    }
+
+    /// The route that the route `name` leads to, if it leads to one. What is a pool too ends the way.
+    fn next(&self, name: &str) -> Option<&'a str> {
+        let next = self.routes.get(name)?.1?.value.as_str();
+        let is_route = self.routes.contains_key(next) && !self.pools.contains_key(next);
+        is_route.then_some(next)
+    }
+
+    /// Told at the target of the circle's first route in the file.
+    fn tell_circle(&self, member: &'a str, mistakes: &mut Mistakes) {
+        const SHOWN: usize = 8;
+        let circle = |from| {
+            let rest = std::iter::successors(self.next(from), |name| self.next(name));
+            std::iter::once(from).chain(rest.take_while(move |name| *name != from))
+        };
+        let first = circle(member)
+            .min_by_key(|name| self.routes[name].0)
+            .unwrap_or(member);
+        let mut way: Vec<&str> = circle(first).take(SHOWN).collect();
+        way.push(if circle(first).count() > SHOWN {
+            "…"
+        } else {
+            first
+        });
+        if let (_, Some(target)) = self.routes[first] {
+            let flaw = Flaw::new(format!("the route goes in a circle: {}", way.join(" → ")));
+            mistakes.add(&target.place, flaw.hint("end it in a pool"));
+        }
+    }
+
+    /// The route or pool that a listener names or, where it names none, that must be meant.
+    fn choose(&self, listener: &Listener, mistakes: &mut Mistakes) -> Option<String> {
+        let At { value, place } = listener.route.as_ref()?;
+        if let Some(name) = value {
+            return self.check_name(name, place, mistakes).then(|| name.clone());
+        }
+        let default = self.routes.get_key_value("default").map(|(name, _)| *name);
+        let only_route = self.routes.keys().next().filter(|_| self.routes.len() == 1);
+        let only_pool = self.pools.keys().next().filter(|_| self.pools.len() == 1);
+        let meant = default.or(only_route.copied()).or(only_pool.copied());
+        if meant.is_none() {
+            let flaw = Flaw::new("the route is left out, and more than one could be meant");
+            mistakes.add(
+                place,
+                flaw.hint(suggest::list("choose one of", self.all.iter().copied())),
+            );
+        }
+        meant.map(str::to_owned)
+    }
+
+    /// A listener that is a node of its own pool would send every request to itself.
+    fn check_loop(&self, listener: &Listener, route: Option<&str>, mistakes: &mut Mistakes) {
+        let (Some(bind), Some(route)) = (&listener.bind, route) else {
+            return;
+        };
+        let steps = std::iter::successors(Some(route), |name| {
+            self.routes.get(name)?.1.map(|target| target.value.as_str())
+        });
+        // A circle has no pool, and ends when every route was seen.
+        let pool = steps
+            .take(self.routes.len() + 1)
+            .find_map(|name| Some((name, self.pools.get(name)?.1)));
+        let Some((name, pool)) = pool else {
+            return;
+        };
+        if let Some(node) = pool
+            .nodes
+            .iter()
+            .find(|node| overlap::reaches(&node.address, &bind.value))
+        {
+            let flaw = Flaw::new(format!(
+                "the node {} of the pool {} is this very listener",
+                node.address,
+                quote(name)
+            ));
+            mistakes.add(
+                &bind.place,
+                flaw.hint("its requests would come back for ever: bind another port"),
+            );
+        }
+    }
+
+    /// The proved routes; those with mistakes are left out.
+    fn proved(&self) -> BTreeMap<String, Route> {
+        let route = |(name, (_, target)): (&&str, &(&Place, Option<&At<String>>))| {
+            let target = target.as_ref()?.value.clone();
+            let is_route = self.routes.contains_key(target.as_str());
+            let route = if is_route {
+                Route::Route(target)
+            } else {
+                Route::Pool(target)
+            };
+            Some(((*name).to_owned(), route))
+        };
+        self.routes.iter().filter_map(route).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, Error, parse};
+
+    fn read(text: &str) -> Result<Config, String> {
+        parse(text, "f").map_err(|error: Error| error.to_string())
+    }
+
+    #[test]
+    fn a_listener_without_a_route_takes_the_one_that_must_be_meant() {
+        let pool = "{nodes: [a:1]}";
+        let cases = [
+            (format!("pools: {{p: {pool}}}"), Ok("p")),
+            (
+                format!("pools: {{p: {pool}, q: {pool}}}\nroutes: {{r: p}}"),
+                Ok("r"),
+            ),
+            (
+                format!("pools: {{p: {pool}, q: {pool}}}\nroutes: {{r: p, default: q}}"),
+                Ok("default"),
+            ),
+            (format!("pools: {{p: {pool}}}\nroutes: {{r: p, s: p}}"), Ok("p")),
+            (
+                format!("pools: {{p: {pool}, q: {pool}}}"),
+                Err(
+                    "f:1:1: listeners: the route is left out, and more than one could be meant, choose one of: p, q",
+                ),
+            ),
+            (
+                format!("listeners: [{{}}]\npools: {{p: {pool}, q: {pool}}}\nroutes: {{r: p, s: p}}"),
+                Err(
+                    "f:1:13: listeners[0].route: the route is left out, and more than one could be meant, \
+                     choose one of: p, q, r, s",
+                ),
+            ),
+        ];
+        for (text, expected) in cases {
+            let route = read(&text).map(|config| config.listeners[0].route.clone());
+            assert_eq!(
+                route,
+                expected.map(str::to_owned).map_err(str::to_owned),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_circle_of_routes_is_told_once_at_its_first_route() {
+        let routes = "{in: b, a: c, b: a, c: b, me: me, out: p}";
+        let text = format!("pools: {{p: {{nodes: [a:1]}}}}\nlisteners: [{{route: out}}]\nroutes: {routes}");
+        let expected = "f:3:20: routes.a: the route goes in a circle: a → c → b → a, end it in a pool\n\
+                        f:3:39: routes.me: the route goes in a circle: me → me, end it in a pool";
+        assert_eq!(read(&text), Err(expected.to_owned()));
+    }
+
+    #[test]
+    fn a_listener_that_is_a_node_of_its_own_pool_is_a_mistake() {
+        let cases = [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "localhost:1", true),
+            ("0.0.0.0:1", "127.0.0.1:1", true),
+            ("unix:/r", "unix:/r", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:1", "10.0.0.1:1", false),
+        ];
+        for (bind, node, expected) in cases {
+            let text = format!(
+                "listeners: [{{bind: \"{bind}\"}}]\npools: {{p: {{nodes: [\"{node}\"]}}}}\nroutes: {{r: p}}"
+            );
+            let told = read(&text).is_err_and(|told| told.contains("is this very listener"));
+            assert_eq!(told, expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A configuration as JSON that reads like the file it came from, and its hash.
+//!
+//! What is shown holds every setting, defaults too, in the words and units of the file: read as a file it
+//! gives the same configuration again.
+
+use std::time::Duration;
+
+use md5::{Digest, Md5};
+use serde_json::{Map, Value, json};
+
+use super::choices::{self, word};
+use super::units::{show_duration, show_size};
+use super::{Address, Config, Listener, Node, Pool, Route};
+use crate::ring::{Distribution, Hash};
+
+impl Config {
+    /// 16 hexadecimal digits that are the same for configurations that mean the same.
+    pub fn hash(&self) -> String {
+        let digest = Md5::digest(show(self).to_string());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Every setting, as it is typed.
+pub fn show(config: &Config) -> Value {
+    let pools: Map<String, Value> = config
+        .pools
+        .iter()
+        .map(|(name, settings)| (name.clone(), pool(settings)))
+        .collect();
+    json!({
+        "workers": config.workers,
+        "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
+        "admin": { "bind": config.admin.bind.to_string() },
+        "shutdown": {
+            "delay": show_duration(config.shutdown.delay),
+            "drain": show_duration(config.shutdown.drain),
+        },
+        "pools": pools,
+        "routes": config.routes.iter().map(route).collect::<Map<_, _>>(),
+    })
+}
+
+fn listener(listener: &Listener) -> Value {
+    json!({
+        "bind": listener.bind.to_string(),
+        "route": listener.route,
+        "max_connections": listener.max_connections,
+        "idle_timeout": show_duration(listener.idle_timeout.unwrap_or(Duration::ZERO)),
+    })
+}
+
+fn route((name, route): (&String, &Route)) -> (String, Value) {
+    let (Route::Pool(target) | Route::Route(target)) = route;
+    (name.clone(), json!(target))
+}
+
+fn pool(pool: &Pool) -> Value {
+    let hash_tag: String = pool.hash_tag.iter().flatten().copied().map(char::from).collect();
+    json!({
+        "nodes": pool.nodes.iter().map(node).collect::<Vec<_>>(),
+        "distribution": distribution(&pool.distribution),
+        "hash_tag": hash_tag,
+        "connections": pool.connections,
+        "protocol": word(choices::PROTOCOL, &pool.protocol),
+        "connect_timeout": show_duration(pool.connect_timeout),
+        "request_timeout": show_duration(pool.request_timeout),
+        "on_read_error": word(choices::ON_READ_ERROR, &pool.on_read_error),
+        "on_node_down": word(choices::ON_NODE_DOWN, &pool.on_node_down),
+        "flush_all": word(choices::FLUSH_ALL, &pool.flush_all),
+        "max_value_size": show_size(pool.max_value_size as u64),
+        "max_in_flight": pool.max_in_flight,
+        "health": {
+            "down_after": pool.health.down_after,
+            "probe_interval": show_duration(pool.health.probe_interval),
+            "probe_timeout": show_duration(pool.health.probe_timeout),
+            "up_after": pool.health.up_after,
+        },
+    })
+}
+
+fn node(node: &Node) -> Value {
+    let mut shown = json!({ "weight": node.weight });
+    if let Some(name) = &node.name {
+        shown["name"] = json!(name);
+    }
+    match node.address {
+        Address::Embedded(bytes) => shown["embedded"] = json!(show_size(bytes)),
+        _ => shown["address"] = json!(node.address.to_string()),
+    }
+    shown
+}
+
+/// The shortest words that mean `distribution`: all that a file can say is a preset, or one with a hash.
+fn distribution(distribution: &Distribution) -> Value {
+    let presets = || {
+        Distribution::PRESETS
+            .iter()
+            .filter_map(|name| Some((*name, Distribution::preset(name)?)))
+    };
+    if let Some((name, _)) = presets().find(|(_, preset)| preset == distribution) {
+        return json!(name);
+    }
+    let hashes = || {
+        Hash::NAMES
+            .iter()
+            .filter_map(|name| Some((*name, Hash::from_name(name)?)))
+    };
+    let pairs = presets().flat_map(|preset| hashes().map(move |hash| (preset.clone(), hash)));
+    let mut same = pairs.filter(|((_, preset), (_, hash))| preset.clone().with_hash(*hash) == *distribution);
+    match same.next() {
+        Some(((preset, _), (hash, _))) => json!({ "preset": preset, "hash": hash }),
+        None => json!(format!("{distribution:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{parse, quickstart};
+    use super::*;
+
+    #[test]
+    fn what_is_shown_reads_as_the_same_configuration() {
+        let text = r#"
+workers: 3
+listeners:
+  - {bind: "[::1]:11311", route: main, max_connections: 7, idle_timeout: 90s}
+  - {bind: "unix:/run/ringway.sock", route: away}
+admin: {bind: 0.0.0.0:9200}
+shutdown: {delay: 5s, drain: 0s}
+pools:
+  main:
+    nodes: [10.0.0.1:1, {address: "[::2]:2", name: b, weight: 3}, {name: c, embedded: 1GB}, "unix:/m"]
+    distribution: {preset: twemproxy, hash: md5}
+    hash_tag: "{}"
+    connections: 2
+    protocol: classic
+    connect_timeout: 1500ms
+    request_timeout: 2m
+    on_read_error: error
+    on_node_down: rehash
+    flush_all: deny
+    max_value_size: 1234567
+    max_in_flight: 5
+    health: {down_after: 4, probe_interval: 1h, probe_timeout: 1ms, up_after: 1}
+  "odd.name: \"x\"": {nodes: [a:1]}
+routes: {default: main, away: default}
+"#;
+        // A name with a space would be a mistake.
+        let text = text.replace("odd.name: ", "odd.name:");
+        for config in [parse(&text, "f").expect("good"), quickstart()] {
+            let shown = show(&config);
+            assert_eq!(
+                parse(&shown.to_string(), "shown").expect("good"),
+                config,
+                "{shown:#}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_hash_is_of_the_meaning() {
+        let hash = |text: &str| parse(text, "f").expect("good").hash();
+        let one = hash(
+            "pools: {main: {nodes: [a:1], request_timeout: 1000ms}, b: {nodes: [b:1]}}\nroutes: {r: main}",
+        );
+        let same = hash(
+            "# c\nroutes: {r: main}\npools:\n  b: {nodes: [b:1]}\n  main: {request_timeout: 1s, nodes: [a:1]}",
+        );
+        let other =
+            hash("pools: {main: {nodes: [a:2], request_timeout: 1s}, b: {nodes: [b:1]}}\nroutes: {r: main}");
+        assert_eq!(one, same);
+        assert_ne!(one, other);
+        assert_eq!(one.len(), 16);
+    }
+}

@@ -1,0 +1,332 @@
+//! YAML as a tree in which every value knows its line and column.
+//!
+//! Aliases are copied in: such a value stands where the alias stands, what is in it where it was typed.
+//! Scalars stay text, so `1.10` never turns into a number on its way. What this file leaves to others:
+//! which keys may be there ([`super::keys`]), merge keys too.
+//!
+//! Text may be hostile: its length, its depth and what aliases multiply are bounded.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+
+use super::error::{Flaw, Mistakes, Place};
+
+/// The longest text that is read, in bytes.
+pub const LONGEST: usize = 4 << 20;
+
+const DEEPEST: usize = 64;
+
+/// Values that anchors and aliases may copy, all together.
+const MOST_COPIES: usize = 200_000;
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// The value.
+    pub value: Value,
+}
+
+/// The three kinds of value.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// Text, which may mean a number, a name, or nothing.
+    Scalar {
+        /// Without its quotes.
+        text: String,
+        /// True where it had no quotes.
+        plain: bool,
+    },
+    /// Values in order.
+    List(Vec<Tree>),
+    /// Keys and values in order. A key may stand there twice.
+    Map(Vec<(Tree, Tree)>),
+}
+
+impl Tree {
+    /// True for `key:` with nothing behind it, for `~` and for `null`.
+    pub fn is_null(&self) -> bool {
+        match &self.value {
+            Value::Scalar { text, plain } => {
+                *plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+            }
+            _ => false,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match &self.value {
+            Value::Scalar { .. } => 1,
+            Value::List(items) => items.iter().fold(1, |sum, item| sum + item.len()),
+            Value::Map(entries) => entries
+                .iter()
+                .fold(1, |sum, (key, value)| sum + key.len() + value.len()),
+        }
+    }
+}
+
+/// The tree of the one document in `text`; `None` where there is none, or a mistake that was noted.
+pub fn parse(text: &str, mistakes: &mut Mistakes) -> Option<Tree> {
+    match build(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+        Ok(tree) => tree,
+        Err((place, flaw)) => {
+            mistakes.add(&place, flaw);
+            None
+        }
+    }
+}
+
+type Fault = (Place, Flaw);
+
+/// A list or mapping whose end has not come yet.
+struct Open {
+    line: usize,
+    column: usize,
+    anchor: usize,
+    mapping: bool,
+    values: Vec<Tree>,
+}
+
+impl Open {
+    fn new(line: usize, column: usize, anchor: usize, mapping: bool) -> Open {
+        Open {
+            line,
+            column,
+            anchor,
+            mapping,
+            values: Vec::new(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    anchors: HashMap<usize, Tree>,
+    copies: usize,
+    root: Option<Tree>,
+}
+
+fn build(text: &str) -> Result<Option<Tree>, Fault> {
+    if text.len() > LONGEST {
+        let flaw = Flaw::new(format!("the file has {} bytes", text.len()));
+        return Err((Place::default(), flaw.hint(format!("{LONGEST} are the most"))));
+    }
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| syntax(text, &error))?;
+        builder.take(event, span)?;
+    }
+    Ok(builder.root)
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
+        let (line, column) = (span.start.line(), span.start.col() + 1);
+        let fault = |flaw| {
+            Err((
+                Place {
+                    line,
+                    column,
+                    path: String::new(),
+                },
+                flaw,
+            ))
+        };
+        let tag = match &event {
+            Event::Scalar(_, _, _, tag) | Event::SequenceStart(_, tag) | Event::MappingStart(_, tag) => tag,
+            _ => &None,
+        };
+        if tag.is_some() {
+            return fault(Flaw::new("a tag has no meaning here").hint("leave out what begins with \"!\""));
+        }
+        let taken = match event {
+            Event::DocumentStart(_) if self.root.is_some() => {
+                Err(Flaw::new("a second document begins here").hint("a file holds one configuration"))
+            }
+            Event::Alias(anchor) => self.repeat(anchor, line, column),
+            Event::Scalar(text, style, anchor, _) => {
+                let plain = style == ScalarStyle::Plain;
+                let value = Value::Scalar {
+                    text: text.into_owned(),
+                    plain,
+                };
+                self.place(Tree { line, column, value }, anchor)
+            }
+            Event::SequenceStart(anchor, _) => self.begin(Open::new(line, column, anchor, false)),
+            Event::MappingStart(anchor, _) => self.begin(Open::new(line, column, anchor, true)),
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            _ => Ok(()),
+        };
+        taken.or_else(fault)
+    }
+
+    fn begin(&mut self, open: Open) -> Result<(), Flaw> {
+        if self.open.len() == DEEPEST {
+            return Err(Flaw::new(format!("nested more than {DEEPEST} deep")));
+        }
+        self.open.push(open);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Flaw> {
+        let Some(Open {
+            line,
+            column,
+            anchor,
+            mapping,
+            values,
+        }) = self.open.pop()
+        else {
+            return Ok(());
+        };
+        let value = if mapping {
+            Value::Map(pairs(values))
+        } else {
+            Value::List(values)
+        };
+        self.place(Tree { line, column, value }, anchor)
+    }
+
+    fn repeat(&mut self, anchor: usize, line: usize, column: usize) -> Result<(), Flaw> {
+        let Some(tree) = self.anchors.get(&anchor) else {
+            return Err(Flaw::new("this alias stands inside of what it repeats"));
+        };
+        let copy = copy(tree, &mut self.copies)?;
+        self.place(Tree { line, column, ..copy }, 0)
+    }
+
+    fn place(&mut self, tree: Tree, anchor: usize) -> Result<(), Flaw> {
+        if anchor != 0 {
+            let copy = copy(&tree, &mut self.copies)?;
+            self.anchors.insert(anchor, copy);
+        }
+        match self.open.last_mut() {
+            Some(open) => open.values.push(tree),
+            None => self.root = Some(tree),
+        }
+        Ok(())
+    }
+}
+
+fn copy(tree: &Tree, copies: &mut usize) -> Result<Tree, Flaw> {
+    *copies += tree.len();
+    if *copies > MOST_COPIES {
+        return Err(Flaw::new("anchors and aliases multiply this file beyond measure"));
+    }
+    Ok(tree.clone())
+}
+
+/// Keys and values as the parser alternates them.
+fn pairs(values: Vec<Tree>) -> Vec<(Tree, Tree)> {
+    let mut values = values.into_iter();
+    let mut pairs = Vec::new();
+    while let (Some(key), Some(value)) = (values.next(), values.next()) {
+        pairs.push((key, value));
+    }
+    pairs
+}
+
+fn syntax(text: &str, error: &ScanError) -> Fault {
+    let (mut line, mut column) = (error.marker().line().max(1), error.marker().col() + 1);
+    // The parser puts the end of the text on a line of its own.
+    let lines = text.lines().count().max(1);
+    if line > lines {
+        line = lines;
+        column = text.lines().last().unwrap_or_default().chars().count() + 1;
+    }
+    let flaw = Flaw::new(format!("no YAML: {}", error.info()));
+    let indent = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
+    // It may notice a tab only on the line after it.
+    let tabs = text.lines().skip(line.saturating_sub(2)).take(2).any(indent);
+    let flaw = if tabs {
+        flaw.hint("indent by spaces, not by tabs")
+    } else {
+        flaw
+    };
+    (
+        Place {
+            line,
+            column,
+            path: String::new(),
+        },
+        flaw,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> String {
+        let mut mistakes = Mistakes::new("f");
+        parse(text, &mut mistakes);
+        mistakes.conclude(None::<()>).expect_err("no tree").to_string()
+    }
+
+    #[test]
+    fn every_value_knows_its_place() {
+        let text = "# é\na:\n  - \"é\": {x: 1}\n    y: ~\n";
+        let tree = parse(text, &mut Mistakes::new("f")).expect("good");
+        let Value::Map(entries) = &tree.value else {
+            panic!("{tree:?}")
+        };
+        let Value::List(items) = &entries[0].1.value else {
+            panic!("{tree:?}")
+        };
+        let Value::Map(fields) = &items[0].value else {
+            panic!("{tree:?}")
+        };
+        let Value::Map(inner) = &fields[0].1.value else {
+            panic!("{tree:?}")
+        };
+        let places: Vec<_> = [&entries[0].0, &items[0], &fields[0].1, &inner[0].1, &fields[1].1]
+            .map(|tree| (tree.line, tree.column))
+            .into();
+        assert_eq!(places, [(2, 1), (3, 5), (3, 10), (3, 14), (4, 8)]);
+        assert!(fields[1].1.is_null());
+    }
+
+    #[test]
+    fn an_alias_stands_where_it_was_typed_and_what_it_repeats_where_that_was() {
+        let tree = parse("a: &x [1]\nb: *x\n", &mut Mistakes::new("f")).expect("good");
+        let Value::Map(entries) = &tree.value else {
+            panic!("{tree:?}")
+        };
+        let alias = &entries[1].1;
+        let Value::List(items) = &alias.value else {
+            panic!("{alias:?}")
+        };
+        assert_eq!((alias.line, alias.column), (2, 4));
+        assert_eq!((items[0].line, items[0].column), (1, 8));
+    }
+
+    #[test]
+    fn hostile_text_is_bounded() {
+        let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for n in 1..9 {
+            let items = vec![format!("*a{}", n - 1); 10].join(", ");
+            laughs.push_str(&format!("a{n}: &a{n} [{items}]\n"));
+        }
+        assert!(
+            fault(&laughs).ends_with("anchors and aliases multiply this file beyond measure"),
+            "{}",
+            fault(&laughs)
+        );
+        assert_eq!(fault(&"[".repeat(200)), "f:1:65: nested more than 64 deep");
+        assert!(fault(&"[".repeat(100_000)).contains("recursion limit"));
+        assert!(fault(&"- ".repeat(100_000)).ends_with("nested more than 64 deep"));
+        assert_eq!(
+            fault(&"#".repeat(LONGEST + 1)),
+            "f:1:1: the file has 4194305 bytes, 4194304 are the most"
+        );
+        assert_eq!(
+            fault("&a [*a]"),
+            "f:1:5: this alias stands inside of what it repeats"
+        );
+    }
+}

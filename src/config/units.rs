@@ -1,0 +1,295 @@
+//! Numbers, durations and sizes, as they are typed and as they are shown.
+//!
+//! A duration is a whole number and `ms`, `s`, `m` or `h`. A size is a whole number of bytes, or one with
+//! `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024) or `KB`, `MB`, `GB`, `TB` (powers of 1000).
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::error::{Flaw, quote};
+
+/// No duration is longer: a year. Deadlines stay far from what a clock can hold.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+const DURATIONS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+const SIZES: [(&str, u64); 10] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("TB", 1_000_000_000_000),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1000),
+    ("kB", 1000),
+    ("B", 1),
+];
+
+/// Reads a whole number within `range`.
+pub fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Flaw> {
+    move |text| match whole(text) {
+        Some(number) if range.contains(&number) => Ok(number),
+        Some(_) => Err(
+            Flaw::new(format!("{} is out of range", shown(text))).hint(format!(
+                "it goes from {} to {}",
+                range.start(),
+                range.end()
+            )),
+        ),
+        None => Err(
+            Flaw::new(format!("{} is no whole number", quote(text))).hint(format!(
+                "write one from {} to {}",
+                range.start(),
+                range.end()
+            )),
+        ),
+    }
+}
+
+/// Reads a duration that may be zero.
+pub fn duration(text: &str) -> Result<Duration, Flaw> {
+    let (number, unit) = split(text);
+    let known = DURATIONS.iter().find(|(name, _)| *name == unit);
+    let (Some(number), Some((_, factor))) = (whole(number), known) else {
+        return Err(Flaw::new(format!("{} is no duration", quote(text))).hint(meant_duration(text)));
+    };
+    let duration = Duration::from_millis(number.saturating_mul(*factor));
+    if duration > LONGEST {
+        return Err(Flaw::new(format!("{} is too long", shown(text))).hint("a year (8760h) is the most"));
+    }
+    Ok(duration)
+}
+
+/// Reads a duration that must not be zero.
+pub fn timeout(text: &str) -> Result<Duration, Flaw> {
+    match duration(text)? {
+        Duration::ZERO => Err(Flaw::new("must be longer than zero").hint("the shortest is 1ms")),
+        duration => Ok(duration),
+    }
+}
+
+/// Reads a size in bytes within `range`.
+pub fn size(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Flaw> {
+    move |text| {
+        let (number, unit) = split(text);
+        let factor = match unit {
+            "" => Some(1),
+            _ => SIZES
+                .iter()
+                .find(|(name, _)| *name == unit)
+                .map(|(_, factor)| *factor),
+        };
+        let (Some(number), Some(factor)) = (whole(number), factor) else {
+            return Err(Flaw::new(format!("{} is no size", quote(text))).hint(meant_size(text)));
+        };
+        let bytes = number.saturating_mul(factor);
+        if !range.contains(&bytes) {
+            let (least, most) = (show_size(*range.start()), show_size(*range.end()));
+            return Err(Flaw::new(format!("{} is out of range", shown(text)))
+                .hint(format!("it goes from {least} to {most}")));
+        }
+        Ok(bytes)
+    }
+}
+
+/// A duration as it is typed, in the largest unit that says it whole.
+pub fn show_duration(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    if millis == 0 {
+        return "0s".to_owned();
+    }
+    DURATIONS
+        .iter()
+        .find(|(_, factor)| millis.is_multiple_of(u128::from(*factor)))
+        .map(|(unit, factor)| format!("{}{unit}", millis / u128::from(*factor)))
+        .expect("every duration is a whole number of milliseconds")
+}
+
+/// A size as it is typed, in the largest power of 1024 that says it whole.
+pub fn show_size(bytes: u64) -> String {
+    SIZES[..4]
+        .iter()
+        .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor))
+        .map_or_else(
+            || format!("{bytes}B"),
+            |(unit, factor)| format!("{}{unit}", bytes / factor),
+        )
+}
+
+/// A number without sign or fraction. One that no u64 holds is as good as the largest: out of any range.
+fn whole(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// The number and the unit, as in `250` and `ms`, or `64` and `MiB` of `64 MiB`.
+fn split(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// A value of the right form, shown without quotes unless it is very long.
+fn shown(text: &str) -> String {
+    if text.len() <= 24 {
+        text.to_owned()
+    } else {
+        quote(text)
+    }
+}
+
+fn meant_duration(text: &str) -> String {
+    let (number, unit) = split(text);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" if !number.is_empty() => {
+            return format!("give it a unit: {}ms or {}s", shown(number), shown(number));
+        }
+        "ms" | "msec" | "msecs" | "millis" | "milliseconds" => "ms",
+        "s" | "sec" | "secs" | "second" | "seconds" => "s",
+        "m" | "min" | "mins" | "minute" | "minutes" => "m",
+        "h" | "hr" | "hrs" | "hour" | "hours" => "h",
+        _ => "",
+    };
+    if unit.is_empty() || number.is_empty() {
+        return "write a whole number and a unit, such as 250ms, 1s, 2m or 1h".to_owned();
+    }
+    format!("did you mean {}{unit}?", shown(number))
+}
+
+fn meant_size(text: &str) -> String {
+    let (number, unit) = split(text);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "b" | "byte" | "bytes" => "B",
+        "k" | "ki" | "kb" | "kib" => "KiB",
+        "m" | "mi" | "mb" | "mib" => "MiB",
+        "g" | "gi" | "gb" | "gib" => "GiB",
+        "t" | "ti" | "tb" | "tib" => "TiB",
+        _ => "",
+    };
+    if unit.is_empty() || number.is_empty() {
+        return "write a whole number of bytes, or one with a unit, such as 512KiB, 64MiB or 1GiB".to_owned();
+    }
+    format!("did you mean {}{unit}?", shown(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_and_shown() {
+        let cases = [
+            ("0s", 0, "0s"),
+            ("0ms", 0, "0s"),
+            ("250ms", 250, "250ms"),
+            ("1000ms", 1000, "1s"),
+            ("90s", 90_000, "90s"),
+            ("2m", 120_000, "2m"),
+            ("60m", 3_600_000, "1h"),
+            ("8760h", 365 * 24 * 3_600_000, "8760h"),
+        ];
+        for (typed, millis, shown) in cases {
+            let duration = duration(typed).expect(typed);
+            assert_eq!(duration, Duration::from_millis(millis), "{typed}");
+            assert_eq!(show_duration(duration), shown);
+        }
+    }
+
+    #[test]
+    fn a_bad_duration_comes_with_a_way_out() {
+        let cases = [
+            ("500", "give it a unit: 500ms or 500s"),
+            ("5sec", "did you mean 5s?"),
+            ("5 s", "did you mean 5s?"),
+            ("5MS", "did you mean 5ms?"),
+            (
+                "1.5s",
+                "write a whole number and a unit, such as 250ms, 1s, 2m or 1h",
+            ),
+            (
+                "-1s",
+                "write a whole number and a unit, such as 250ms, 1s, 2m or 1h",
+            ),
+            ("", "write a whole number and a unit, such as 250ms, 1s, 2m or 1h"),
+            (
+                "s",
+                "write a whole number and a unit, such as 250ms, 1s, 2m or 1h",
+            ),
+            ("8761h", "a year (8760h) is the most"),
+            ("99999999999999999999h", "a year (8760h) is the most"),
+        ];
+        for (typed, hint) in cases {
+            assert_eq!(
+                duration(typed).expect_err(typed).hint.as_deref(),
+                Some(hint),
+                "{typed}"
+            );
+        }
+        assert_eq!(
+            timeout("0s").expect_err("zero").reason,
+            "must be longer than zero"
+        );
+    }
+
+    #[test]
+    fn sizes_are_read_and_shown() {
+        let cases = [
+            ("0", 0, "0B"),
+            ("1000", 1000, "1000B"),
+            ("100B", 100, "100B"),
+            ("1KB", 1000, "1000B"),
+            ("1kB", 1000, "1000B"),
+            ("1024", 1024, "1KiB"),
+            ("512KiB", 512 << 10, "512KiB"),
+            ("1024MiB", 1 << 30, "1GiB"),
+            ("1GB", 1_000_000_000, "1000000000B"),
+            ("2TiB", 2 << 40, "2TiB"),
+        ];
+        for (typed, bytes, shown) in cases {
+            assert_eq!(size(0..=u64::MAX)(typed), Ok(bytes), "{typed}");
+            assert_eq!(show_size(bytes), shown);
+        }
+    }
+
+    #[test]
+    fn a_bad_size_comes_with_a_way_out() {
+        let cases = [
+            ("64M", "did you mean 64MiB?"),
+            ("64mb", "did you mean 64MiB?"),
+            ("64 MiB", "did you mean 64MiB?"),
+            ("1Gi", "did you mean 1GiB?"),
+            ("64", "it goes from 1MiB to 1GiB"),
+            ("2GiB", "it goes from 1MiB to 1GiB"),
+            ("99999999999999999999TiB", "it goes from 1MiB to 1GiB"),
+            (
+                "big",
+                "write a whole number of bytes, or one with a unit, such as 512KiB, 64MiB or 1GiB",
+            ),
+        ];
+        for (typed, hint) in cases {
+            let flaw = size(1 << 20..=1 << 30)(typed).expect_err(typed);
+            assert_eq!(flaw.hint.as_deref(), Some(hint), "{typed}");
+        }
+    }
+
+    #[test]
+    fn counts_keep_to_their_range() {
+        let cases = [
+            ("1", Ok(1)),
+            ("16", Ok(16)),
+            ("0", Err("0 is out of range")),
+            ("17", Err("17 is out of range")),
+            ("-1", Err("\"-1\" is no whole number")),
+            ("1.0", Err("\"1.0\" is no whole number")),
+            ("many", Err("\"many\" is no whole number")),
+            (
+                "18446744073709551616",
+                Err("18446744073709551616 is out of range"),
+            ),
+        ];
+        for (typed, expected) in cases {
+            let read = count(1..=16)(typed).map_err(|flaw| flaw.reason);
+            assert_eq!(read, expected.map_err(str::to_owned), "{typed}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Which path gets which answer. Bodies of requests are never read.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::json;
+
+use super::{Context, explain, nodes};
+use crate::config;
+use crate::control::exposition;
+use crate::state::{Phase, State};
+
+/// An answer with its whole body.
+pub type Answer = Response<Full<Bytes>>;
+
+const INDEX: &str = "\
+ringway admin
+
+GET  /livez      the process runs
+GET  /readyz     ready for traffic, or why not (also /healthz)
+GET  /metrics    Prometheus metrics
+GET  /nodes      every node of every pool, JSON
+GET  /config     the running configuration, JSON
+GET  /explain    ?key=K [&route=R or &listener=L]: where a key goes, JSON
+POST /reload     read the configuration file again
+";
+
+/// Answers one request.
+pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
+    let allowed = match request.uri().path() {
+        "/reload" => "POST",
+        "/" | "/livez" | "/readyz" | "/healthz" | "/metrics" | "/nodes" | "/config" | "/explain" => {
+            "GET, HEAD"
+        }
+        _ => return text(StatusCode::NOT_FOUND, "no such path; GET / lists them\n"),
+    };
+    let is_allowed = match *request.method() {
+        Method::POST => allowed == "POST",
+        // The server leaves the body out for HEAD.
+        Method::GET | Method::HEAD => allowed != "POST",
+        _ => false,
+    };
+    if !is_allowed {
+        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, format!("allowed: {allowed}\n"));
+        refusal
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static(allowed));
+        return refusal;
+    }
+    match request.uri().path() {
+        "/livez" => text(StatusCode::OK, "alive\n"),
+        "/readyz" | "/healthz" => readiness(&context.state),
+        "/metrics" => typed(
+            StatusCode::OK,
+            exposition::CONTENT_TYPE,
+            context.exposition.render(),
+        ),
+        "/nodes" => json(StatusCode::OK, &nodes::list(&context.state)),
+        "/config" => running(&context.state),
+        "/explain" => explain::answer(&context.state, request.uri().query().unwrap_or_default()),
+        "/reload" => reload(context).await,
+        _ => text(StatusCode::OK, INDEX),
+    }
+}
+
+/// An answer of plain text.
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    typed(status, "text/plain; charset=utf-8", body)
+}
+
+/// An answer of JSON, a line.
+pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
+    let mut body = serde_json::to_string(value).expect("maps have text keys only");
+    body.push('\n');
+    typed(status, "application/json", body)
+}
+
+fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// Ready only while serving. A configuration that was refused is told, but does not make it less ready:
+/// the one before serves.
+fn readiness(state: &State) -> Answer {
+    let (status, mut body) = match *state.phase.borrow() {
+        Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
+        Phase::Serving => (StatusCode::OK, "ready\n".to_owned()),
+        Phase::Leaving => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "leaving: told to stop\n".to_owned(),
+        ),
+        Phase::Draining => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "draining: told to stop\n".to_owned(),
+        ),
+    };
+    let mistakes = &state.reloads.lock().expect("no holder panics").mistakes;
+    if !mistakes.is_empty() {
+        body.push_str("the configuration file is not what runs, the last good one does:\n");
+        mistakes.iter().for_each(|mistake| body.extend([mistake, "\n"]));
+    }
+    text(status, body)
+}
+
+fn running(state: &State) -> Answer {
+    let config = &state.snapshot.load().config;
+    let shown = json!({ "hash": config.hash(), "config": config::show(config) });
+    json(StatusCode::OK, &shown)
+}
+
+async fn reload(context: &Context) -> Answer {
+    match context.reloader.reload().await {
+        Ok(taken) => {
+            let mut body = if taken.changed {
+                "taken\n"
+            } else {
+                "taken, nothing changed\n"
+            }
+            .to_owned();
+            for setting in taken.needs_restart {
+                body.extend(["`", setting, "` needs a restart\n"]);
+            }
+            text(StatusCode::OK, body)
+        }
+        Err(mistakes) => text(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("{}\n", mistakes.trim_end()),
+        ),
+    }
+}

@@ -1,0 +1,117 @@
+//! `/nodes`: every node of every pool with its health and its counters.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use crate::metrics::{CommandCounters, Counter};
+use crate::node::{self, Node, embedded};
+use crate::protocol::{Command, Failure};
+use crate::state::State;
+
+/// One node as `/nodes` shows it. Numbers are summed over all workers and count from the node's first
+/// configuration on.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    pool: String,
+    node: String,
+    address: String,
+    weight: u32,
+    state: &'static str,
+    /// False where the pool rehashes and the node is down.
+    in_ring: bool,
+    ejections: u64,
+    links: u64,
+    connects: u64,
+    in_flight: u64,
+    requests: u64,
+    hits: u64,
+    misses: u64,
+    errors: u64,
+    error_replies: u64,
+    bytes_read: u64,
+    bytes_written: u64,
+    #[serde(flatten)]
+    kind: Kind,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Kind {
+    Memcached {
+        /// Not known yet: null.
+        version: Option<String>,
+        resolved: Vec<SocketAddr>,
+    },
+    Embedded {
+        items: u64,
+        bytes: u64,
+        capacity: u64,
+        evictions: u64,
+    },
+}
+
+/// All nodes, pool by pool, in the order of the configuration.
+pub fn list(state: &State) -> Vec<Shown> {
+    let snapshot = state.snapshot.load();
+    let mut shown = Vec::with_capacity(snapshot.nodes.len());
+    for pool in snapshot.pools.values() {
+        for (&index, settings) in pool.nodes.iter().zip(&pool.settings.nodes) {
+            let in_ring = pool.targets.contains(&index);
+            shown.push(show(&snapshot.nodes[index], settings.weight, in_ring));
+        }
+    }
+    shown
+}
+
+fn show(node: &Node, weight: u32, in_ring: bool) -> Shown {
+    Shown {
+        pool: node.pool.clone(),
+        node: node.label.clone(),
+        address: node.address.to_string(),
+        weight,
+        state: node.state().name(),
+        in_ring,
+        ejections: node.ejections(),
+        links: node.sum(|shard| &shard.links),
+        connects: node.sum(|shard| &shard.connects),
+        in_flight: node.sum(|shard| &shard.in_flight),
+        requests: over_commands(node, |counters| &counters.requests),
+        hits: over_commands(node, |counters| &counters.hits),
+        misses: over_commands(node, |counters| &counters.misses),
+        errors: Failure::ALL
+            .iter()
+            .map(|&failure| node.sum(|shard| &shard.failures[failure as usize]))
+            .sum(),
+        error_replies: node.sum(|shard| &shard.error_replies),
+        bytes_read: node.sum(|shard| &shard.bytes_read),
+        bytes_written: node.sum(|shard| &shard.bytes_written),
+        kind: kind(&node.kind),
+    }
+}
+
+fn over_commands(node: &Node, counter: impl Fn(&CommandCounters) -> &Counter) -> u64 {
+    Command::ALL
+        .iter()
+        .map(|&command| node.sum(|shard| counter(&shard.commands[command as usize])))
+        .sum()
+}
+
+fn kind(kind: &node::Kind) -> Kind {
+    match kind {
+        node::Kind::Remote(remote) => Kind::Memcached {
+            version: Some(remote.version.load().to_string()).filter(|version| !version.is_empty()),
+            resolved: remote.resolved.load().to_vec(),
+        },
+        node::Kind::Embedded(cache) => of_embedded(cache),
+    }
+}
+
+fn of_embedded(cache: &embedded::Embedded) -> Kind {
+    Kind::Embedded {
+        items: cache.items(),
+        bytes: cache.bytes(),
+        capacity: cache.capacity(),
+        evictions: cache.evictions(),
+    }
+}

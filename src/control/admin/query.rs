@@ -1,0 +1,78 @@
+//! Takes the query of a URI apart.
+
+/// The value of the first field called `name`, its `%XX` undone. `Err` where a `%` is not followed by
+/// two hexadecimal digits.
+///
+/// A `+` stays a plus sign: it is a common character in keys, where a space, which forms write so,
+/// cannot be.
+pub fn field(query: &str, name: &str) -> Result<Option<Vec<u8>>, BadEscape> {
+    let mut fields = query
+        .split('&')
+        .map(|field| field.split_once('=').unwrap_or((field, "")));
+    fields
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| decode(value.as_bytes()))
+        .transpose()
+}
+
+/// A `%` that is not followed by two hexadecimal digits.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadEscape;
+
+fn decode(mut text: &[u8]) -> Result<Vec<u8>, BadEscape> {
+    let mut decoded = Vec::with_capacity(text.len());
+    loop {
+        match text {
+            [] => return Ok(decoded),
+            [b'%', high, low, rest @ ..] => {
+                decoded.push(digit(*high)? << 4 | digit(*low)?);
+                text = rest;
+            }
+            [b'%', ..] => return Err(BadEscape),
+            [byte, rest @ ..] => {
+                decoded.push(*byte);
+                text = rest;
+            }
+        }
+    }
+}
+
+fn digit(byte: u8) -> Result<u8, BadEscape> {
+    let digit = char::from(byte).to_digit(16).ok_or(BadEscape)?;
+    Ok(u8::try_from(digit).expect("below 16"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_and_decoded() {
+        type Expected = Result<Option<&'static [u8]>, BadEscape>;
+        let cases: &[(&str, Expected)] = &[
+            ("key=foo", Ok(Some(b"foo"))),
+            ("a=b&key=foo&c", Ok(Some(b"foo"))),
+            ("key=a&key=b", Ok(Some(b"a"))),
+            ("key=a=b", Ok(Some(b"a=b"))),
+            ("key=a%3Ab%2fc", Ok(Some(b"a:b/c"))),
+            ("key=%ff%00", Ok(Some(b"\xff\0"))),
+            ("key=a+b", Ok(Some(b"a+b"))),
+            ("key=", Ok(Some(b""))),
+            ("key", Ok(Some(b""))),
+            ("", Ok(None)),
+            ("keys=foo", Ok(None)),
+            ("key=%", Err(BadEscape)),
+            ("key=%4", Err(BadEscape)),
+            ("key=%zz", Err(BadEscape)),
+            ("key=%+1", Err(BadEscape)),
+        ];
+        for (query, expected) in cases {
+            let found = field(query, "key");
+            assert_eq!(
+                found.as_ref().map(Option::as_deref),
+                expected.as_ref().map(|e| *e),
+                "{query}"
+            );
+        }
+    }
+}

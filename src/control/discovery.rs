@@ -1,0 +1,212 @@
+//! What addresses the host names of nodes stand for, asked again and again.
+//!
+//! IP addresses stand for themselves and no name server is asked. A lookup that fails leaves the
+//! addresses that are known; the log tells each change of outcome once. Links read the addresses from
+//! the node and never look up a name.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use super::follow::{follow, remote};
+use super::jitter::jittered;
+use crate::config::Address;
+use crate::node::{Node, Remote};
+use crate::snapshot::Snapshot;
+use crate::state::State;
+
+/// How long others wait for the first addresses of a new node.
+pub const LOOKUP: Duration = Duration::from_secs(2);
+/// Time from one lookup of a name to the next.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Keeps the addresses of every node with a host name, until this future is dropped.
+pub async fn run(state: Arc<State>) {
+    follow(state, keep).await;
+}
+
+/// Notes the addresses of all nodes that have an IP address. Asks nobody.
+pub fn resolve_literals(snapshot: &Snapshot) {
+    for node in &snapshot.nodes {
+        if let (Some(remote), Some(address)) = (remote(node), literal(&node.address)) {
+            note(remote, vec![address]);
+        }
+    }
+}
+
+/// Looks up the nodes of which no address is known, all at once and for `patience` at most. Those that
+/// took longer stay without.
+pub async fn resolve_new(snapshot: &Snapshot, patience: Duration) {
+    resolve_literals(snapshot);
+    let mut lookups = JoinSet::new();
+    for node in &snapshot.nodes {
+        let node = node.clone();
+        lookups.spawn(async move { resolve_once(&node, patience).await });
+    }
+    while lookups.join_next().await.is_some() {}
+}
+
+/// Looks up one node, for `patience` at most, where no address of it is known.
+pub(super) async fn resolve_once(node: &Node, patience: Duration) {
+    let is_unknown = remote(node).is_some_and(|remote| remote.resolved.load().is_empty());
+    if is_unknown && timeout(patience, look_up(node)).await.is_err() {
+        warn!(
+            pool = node.pool,
+            node = node.label,
+            "the node's name is still being looked up"
+        );
+    }
+}
+
+/// Keeps the addresses of one node.
+async fn keep(node: Arc<Node>) {
+    if literal(&node.address).is_some() {
+        resolve_once(&node, LOOKUP).await;
+        return;
+    }
+    let mut failing = false;
+    while let Some(outcome) = look_up(&node).await {
+        failing = match (outcome, failing) {
+            (Err(error), false) => {
+                warn!(pool = node.pool, node = node.label, %error, "cannot look up the node's name");
+                true
+            }
+            (Ok(()), true) => {
+                info!(
+                    pool = node.pool,
+                    node = node.label,
+                    "the node's name can be looked up again"
+                );
+                false
+            }
+            (_, failing) => failing,
+        };
+        sleep(jittered(INTERVAL)).await;
+    }
+}
+
+/// Looks up one node and notes what it found; `None` where it has no host.
+async fn look_up(node: &Node) -> Option<io::Result<()>> {
+    let remote = remote(node)?;
+    let Address::Tcp { host, port } = &node.address else {
+        return None;
+    };
+    if let Some(address) = literal(&node.address) {
+        note(remote, vec![address]);
+        return Some(Ok(()));
+    }
+    let found = lookup_host((host.as_str(), *port)).await;
+    Some(found.and_then(|addresses| note_found(node, remote, addresses.collect())))
+}
+
+fn note_found(node: &Node, remote: &Remote, addresses: Vec<SocketAddr>) -> io::Result<()> {
+    if addresses.is_empty() {
+        return Err(io::Error::other("the name has no address"));
+    }
+    if note(remote, addresses) {
+        let addresses = remote.resolved.load();
+        info!(
+            pool = node.pool,
+            node = node.label,
+            ?addresses,
+            "the node's name leads to these addresses"
+        );
+    }
+    Ok(())
+}
+
+/// Notes `addresses` where they are others than those known, in whatever order: name servers turn the
+/// order at each answer, and links would change places for nothing. Answers whether they were others.
+fn note(remote: &Remote, addresses: Vec<SocketAddr>) -> bool {
+    let known = remote.resolved.load();
+    let same = known.len() == addresses.len() && addresses.iter().all(|address| known.contains(address));
+    if !same {
+        remote.resolved.store(Arc::new(addresses));
+    }
+    !same
+}
+
+fn literal(address: &Address) -> Option<SocketAddr> {
+    match address {
+        Address::Tcp { host, port } => Some(SocketAddr::new(host.parse::<IpAddr>().ok()?, *port)),
+        Address::Unix(_) | Address::Embedded(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::testing::{self, eventually};
+
+    fn addresses(state: &State, index: usize) -> Vec<SocketAddr> {
+        let snapshot = state.snapshot.load();
+        remote(&snapshot.nodes[index]).unwrap().resolved.load().to_vec()
+    }
+
+    fn socket(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn ip_addresses_stand_for_themselves() {
+        let state =
+            testing::state("pools: {main: {nodes: ['10.0.0.1:11211', '[::1]:11212', 'unix:/tmp/m.sock']}}");
+        resolve_literals(&state.snapshot.load());
+        assert_eq!(addresses(&state, 0), [socket("10.0.0.1:11211")]);
+        assert_eq!(addresses(&state, 1), [socket("[::1]:11212")]);
+        assert_eq!(addresses(&state, 2), []);
+    }
+
+    #[tokio::test]
+    async fn names_are_looked_up_for_a_new_snapshot() {
+        let state = testing::state("pools: {main: {nodes: ['localhost:11213']}}");
+        resolve_new(&state.snapshot.load_full(), Duration::from_secs(10)).await;
+        let found = addresses(&state, 0);
+        assert!(!found.is_empty());
+        assert!(
+            found
+                .iter()
+                .all(|address| address.ip().is_loopback() && address.port() == 11213)
+        );
+    }
+
+    #[tokio::test]
+    async fn the_task_finds_names_and_those_that_a_reload_brings() {
+        let state = testing::state("pools: {main: {nodes: ['localhost:11213']}}");
+        tokio::spawn(run(state.clone()));
+        eventually("the first name is known", || !addresses(&state, 0).is_empty()).await;
+        let next = testing::config("pools: {main: {nodes: ['localhost:11213', '127.0.0.1:7']}}");
+        state.publish(Snapshot::build(next, Some(&state.snapshot.load())));
+        eventually("the second too", || {
+            addresses(&state, 1) == [socket("127.0.0.1:7")]
+        })
+        .await;
+    }
+
+    #[test]
+    fn addresses_in_another_order_are_no_change() {
+        let remote = Remote::default();
+        let (a, b, c) = (socket("10.0.0.1:1"), socket("10.0.0.2:1"), socket("10.0.0.3:1"));
+        assert!(note(&remote, vec![a, b]));
+        assert!(!note(&remote, vec![b, a]));
+        assert_eq!(**remote.resolved.load(), [a, b]);
+        assert!(note(&remote, vec![b, c]));
+        assert!(note(&remote, vec![b]));
+    }
+
+    #[test]
+    fn a_name_that_leads_nowhere_keeps_the_addresses_it_had() {
+        let state = testing::state("pools: {main: {nodes: ['cache.invalid:11211']}}");
+        let node = state.snapshot.load().nodes[0].clone();
+        let remote = remote(&node).unwrap();
+        note_found(&node, remote, vec![socket("10.0.0.1:11211")]).unwrap();
+        assert!(note_found(&node, remote, Vec::new()).is_err());
+        assert_eq!(addresses(&state, 0), [socket("10.0.0.1:11211")]);
+    }
+}

@@ -1,0 +1,331 @@
+//! The one table of all metrics: name, meaning, kind, labels, and where the number is read.
+//!
+//! Units are base units (seconds, bytes). Labels come from closed sets: the pools, nodes and listeners
+//! of the configuration, and the names of commands, classes and failures. A key is never a label.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{Kind, Metric, Samples, View, of_command};
+use crate::metrics::{CommandCounters, Counter, NodeShard, WorkerShard};
+use crate::node::embedded::Embedded;
+use crate::node::{self, Node};
+use crate::protocol::{Command, Failure};
+use crate::snapshot::ListenerCounters;
+use crate::state::Phase;
+
+const NODE: &[&str] = &["pool", "node"];
+const COMMAND: &[&str] = &["pool", "node", "command"];
+
+/// Every metric of Ringway's own, in the order in which they are shown.
+pub const METRICS: &[Metric] = &[
+    Metric {
+        name: "ringway_build_info",
+        help: "Always 1; the version of the program is the label.",
+        kind: Kind::Gauge,
+        labels: &["version"],
+        read: |_, samples| samples.put(&[env!("CARGO_PKG_VERSION")], 1.0),
+    },
+    Metric {
+        name: "ringway_ready",
+        help: "1 while the process is ready for traffic, as /readyz says.",
+        kind: Kind::Gauge,
+        labels: &[],
+        read: |view, samples| samples.put(&[], flag(*view.state.phase.borrow() == Phase::Serving)),
+    },
+    Metric {
+        name: "ringway_workers",
+        help: "Traffic threads.",
+        kind: Kind::Gauge,
+        labels: &[],
+        read: |view, samples| samples.put(&[], view.state.workers.len() as f64),
+    },
+    Metric {
+        name: "ringway_config_info",
+        help: "Always 1; the hash of the running configuration is the label.",
+        kind: Kind::Gauge,
+        labels: &["hash"],
+        read: |view, samples| samples.put(&[&view.snapshot.config.hash()], 1.0),
+    },
+    Metric {
+        name: "ringway_config_reloads_total",
+        help: "Reloads by result: taken or refused.",
+        kind: Kind::Counter,
+        labels: &["result"],
+        read: |view, samples| {
+            let reloads = view.state.reloads.lock().expect("no holder panics");
+            samples.put(&["taken"], reloads.succeeded as f64);
+            samples.put(&["refused"], reloads.failed as f64);
+        },
+    },
+    Metric {
+        name: "ringway_config_last_reload_successful",
+        help: "1 unless the last configuration was refused.",
+        kind: Kind::Gauge,
+        labels: &[],
+        read: |view, samples| {
+            let reloads = view.state.reloads.lock().expect("no holder panics");
+            samples.put(&[], flag(reloads.mistakes.is_empty()));
+        },
+    },
+    Metric {
+        name: "ringway_config_last_reload_success_timestamp_seconds",
+        help: "When the running configuration was taken, as Unix time.",
+        kind: Kind::Gauge,
+        labels: &[],
+        read: |view, samples| {
+            let taken_at = view.state.reloads.lock().expect("no holder panics").taken_at;
+            let taken_at = taken_at.unwrap_or_else(|| SystemTime::now() - view.state.started.elapsed());
+            let since_epoch = taken_at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+            samples.put(&[], since_epoch.as_millis() as f64 / 1e3);
+        },
+    },
+    Metric {
+        name: "ringway_sessions",
+        help: "Client connections open now.",
+        kind: Kind::Gauge,
+        labels: &["listener"],
+        read: |view, samples| listeners(view, samples, |counters| counters.open.load(Relaxed) as u64),
+    },
+    Metric {
+        name: "ringway_sessions_total",
+        help: "Client connections accepted.",
+        kind: Kind::Counter,
+        labels: &["listener"],
+        read: |view, samples| listeners(view, samples, |counters| counters.accepted.load(Relaxed)),
+    },
+    Metric {
+        name: "ringway_connections_refused_total",
+        help: "Client connections refused because of max_connections.",
+        kind: Kind::Counter,
+        labels: &["listener"],
+        read: |view, samples| listeners(view, samples, |counters| counters.refused.load(Relaxed)),
+    },
+    Metric {
+        name: "ringway_client_requests_total",
+        help: "Requests of clients; a get of several keys counts once for each key.",
+        kind: Kind::Counter,
+        labels: &["command"],
+        read: |view, samples| {
+            for command in Command::ALL {
+                let sum = workers(view, |shard| &shard.requests[command as usize]);
+                samples.put(&[command.name()], sum);
+            }
+        },
+    },
+    Metric {
+        name: "ringway_client_bytes_read_total",
+        help: "Bytes read from clients.",
+        kind: Kind::Counter,
+        labels: &[],
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.bytes_read)),
+    },
+    Metric {
+        name: "ringway_client_bytes_written_total",
+        help: "Bytes written to clients.",
+        kind: Kind::Counter,
+        labels: &[],
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.bytes_written)),
+    },
+    Metric {
+        name: "ringway_bad_requests_total",
+        help: "Requests refused before any node was asked: bad lines, keys and values.",
+        kind: Kind::Counter,
+        labels: &[],
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.bad_requests)),
+    },
+    Metric {
+        name: "ringway_idle_closed_total",
+        help: "Client connections closed because of idle_timeout.",
+        kind: Kind::Counter,
+        labels: &[],
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.idle_closed)),
+    },
+    Metric {
+        name: "ringway_requests_total",
+        help: "Requests to a node that were answered or failed.",
+        kind: Kind::Counter,
+        labels: COMMAND,
+        read: |view, samples| commands(view, samples, |_| true, |counters| &counters.requests),
+    },
+    Metric {
+        name: "ringway_hits_total",
+        help: "Requests that found their key.",
+        kind: Kind::Counter,
+        labels: COMMAND,
+        read: |view, samples| commands(view, samples, finds_keys, |counters| &counters.hits),
+    },
+    Metric {
+        name: "ringway_misses_total",
+        help: "Requests that did not find their key.",
+        kind: Kind::Counter,
+        labels: COMMAND,
+        read: |view, samples| commands(view, samples, finds_keys, |counters| &counters.misses),
+    },
+    Metric {
+        name: "ringway_request_duration_seconds",
+        help: "From the moment a request was read to the node's reply, by class of command.",
+        kind: Kind::Histogram,
+        labels: &["pool", "node", "class"],
+        read: |view, samples| {
+            for node in view.nodes() {
+                for class in view.classes() {
+                    let histograms = node.shards().iter().map(|shard| &shard.durations[class as usize]);
+                    samples.put_histogram(&[&node.pool, &node.label, class.name()], histograms);
+                }
+            }
+        },
+    },
+    Metric {
+        name: "ringway_errors_total",
+        help: "Requests that a node did not answer, by reason.",
+        kind: Kind::Counter,
+        labels: &["pool", "node", "kind"],
+        read: |view, samples| {
+            for node in view.nodes() {
+                for failure in Failure::ALL {
+                    let sum = node.sum(|shard| &shard.failures[failure as usize]);
+                    samples.put(&[&node.pool, &node.label, failure.name()], sum as f64);
+                }
+            }
+        },
+    },
+    Metric {
+        name: "ringway_error_replies_total",
+        help: "Error lines that a node answered.",
+        kind: Kind::Counter,
+        labels: NODE,
+        read: |view, samples| shards(view, samples, |shard| &shard.error_replies),
+    },
+    Metric {
+        name: "ringway_in_flight",
+        help: "Requests that await a node's reply now.",
+        kind: Kind::Gauge,
+        labels: NODE,
+        read: |view, samples| shards(view, samples, |shard| &shard.in_flight),
+    },
+    Metric {
+        name: "ringway_node_up",
+        help: "1 while requests go to the node.",
+        kind: Kind::Gauge,
+        labels: NODE,
+        read: |view, samples| nodes(view, samples, |node| flag(node.state().takes_requests())),
+    },
+    Metric {
+        name: "ringway_ejections_total",
+        help: "Times a node went down.",
+        kind: Kind::Counter,
+        labels: NODE,
+        read: |view, samples| nodes(view, samples, |node| node.ejections() as f64),
+    },
+    Metric {
+        name: "ringway_links",
+        help: "Connections to a node open now.",
+        kind: Kind::Gauge,
+        labels: NODE,
+        read: |view, samples| shards(view, samples, |shard| &shard.links),
+    },
+    Metric {
+        name: "ringway_link_connects_total",
+        help: "Connections to a node that were made.",
+        kind: Kind::Counter,
+        labels: NODE,
+        read: |view, samples| shards(view, samples, |shard| &shard.connects),
+    },
+    Metric {
+        name: "ringway_node_bytes_read_total",
+        help: "Bytes read from a node.",
+        kind: Kind::Counter,
+        labels: NODE,
+        read: |view, samples| shards(view, samples, |shard| &shard.bytes_read),
+    },
+    Metric {
+        name: "ringway_node_bytes_written_total",
+        help: "Bytes written to a node.",
+        kind: Kind::Counter,
+        labels: NODE,
+        read: |view, samples| shards(view, samples, |shard| &shard.bytes_written),
+    },
+    Metric {
+        name: "ringway_embedded_items",
+        help: "Values held now by an embedded node.",
+        kind: Kind::Gauge,
+        labels: NODE,
+        read: |view, samples| embedded(view, samples, Embedded::items),
+    },
+    Metric {
+        name: "ringway_embedded_bytes",
+        help: "Bytes held now by an embedded node.",
+        kind: Kind::Gauge,
+        labels: NODE,
+        read: |view, samples| embedded(view, samples, Embedded::bytes),
+    },
+    Metric {
+        name: "ringway_embedded_capacity_bytes",
+        help: "Bytes that an embedded node may hold.",
+        kind: Kind::Gauge,
+        labels: NODE,
+        read: |view, samples| embedded(view, samples, Embedded::capacity),
+    },
+    Metric {
+        name: "ringway_embedded_evictions_total",
+        help: "Values that an embedded node dropped to make room.",
+        kind: Kind::Counter,
+        labels: NODE,
+        read: |view, samples| embedded(view, samples, Embedded::evictions),
+    },
+];
+
+fn flag(claim: bool) -> f64 {
+    f64::from(u8::from(claim))
+}
+
+/// True for the commands that count hits and misses.
+fn finds_keys(command: Command) -> bool {
+    use Command::{Cas, Decr, Delete, Incr, Touch};
+    command.is_read() || matches!(command, Incr | Decr | Delete | Touch | Cas)
+}
+
+fn listeners(view: &View<'_>, samples: &mut Samples, number: impl Fn(&ListenerCounters) -> u64) {
+    for listener in &view.snapshot.listeners {
+        let bind = listener.settings.bind.to_string();
+        samples.put(&[&bind], number(&listener.counters) as f64);
+    }
+}
+
+fn workers(view: &View<'_>, counter: impl Fn(&WorkerShard) -> &Counter) -> f64 {
+    let sum = view.state.workers.iter().map(|shard| counter(shard).get());
+    sum.fold(0, u64::wrapping_add) as f64
+}
+
+fn nodes(view: &View<'_>, samples: &mut Samples, number: impl Fn(&Node) -> f64) {
+    for node in view.nodes() {
+        samples.put(&[&node.pool, &node.label], number(node));
+    }
+}
+
+fn shards(view: &View<'_>, samples: &mut Samples, counter: impl Fn(&NodeShard) -> &Counter) {
+    nodes(view, samples, |node| node.sum(&counter) as f64);
+}
+
+fn embedded(view: &View<'_>, samples: &mut Samples, number: impl Fn(&Embedded) -> u64) {
+    for node in view.nodes() {
+        if let node::Kind::Embedded(embedded) = &node.kind {
+            samples.put(&[&node.pool, &node.label], number(embedded) as f64);
+        }
+    }
+}
+
+fn commands(
+    view: &View<'_>,
+    samples: &mut Samples,
+    counts: impl Fn(Command) -> bool,
+    counter: impl Fn(&CommandCounters) -> &Counter,
+) {
+    for node in view.nodes() {
+        for &command in view.commands.iter().filter(|&&command| counts(command)) {
+            let sum = of_command(node, command, |counters| counter(counters).get());
+            samples.put(&[&node.pool, &node.label, command.name()], sum as f64);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What keeps the running configuration true while the workers carry requests.
+//!
+//! ```text
+//!  file ──▶ watch ─┐
+//!  SIGHUP ▶ signals├─▶ reload ──▶ snapshot ──▶ workers
+//!  POST ──▶ admin ─┘                 ▲
+//!           discovery ─▶ addresses   │ without the nodes that are down
+//!           prober ────▶ health ──▶ rehash
+//! ```
+//!
+//! All of it runs on one thread with a current-thread runtime of its own: a task here is in nobody's
+//! way. What it does without an `await` in it happens at once for the others, and so the two that
+//! publish snapshots, reload and rehash, need no lock between them. It never touches a session or a
+//! link; it meets the workers in the snapshot, the nodes and the counters only.
+
+pub mod admin;
+pub mod discovery;
+pub mod exposition;
+mod follow;
+mod jitter;
+pub mod prober;
+pub mod rehash;
+pub mod reload;
+pub mod shutdown;
+pub mod signals;
+pub mod watch;
+
+#[cfg(test)]
+mod testing;
+
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::state::State;
+use reload::Reloader;
+
+/// Spawns every task of this floor on the current runtime, but for [`shutdown::wait`].
+///
+/// `path` is the configuration file; `None` for the built-in quickstart. `admin` comes from
+/// [`admin::bind`]. Fails where the listener or SIGHUP cannot be handed to the runtime.
+pub fn start(state: &Arc<State>, path: Option<PathBuf>, admin: TcpListener) -> io::Result<()> {
+    let reloader = Arc::new(Reloader::new(path, state.clone()));
+    let server = admin::Server::new(admin, state.clone(), reloader.clone())?;
+    signals::reload_on_hangup(reloader.clone())?;
+    tokio::spawn(server.run());
+    tokio::spawn(discovery::run(state.clone()));
+    tokio::spawn(prober::run(state.clone()));
+    tokio::spawn(rehash::run(state.clone()));
+    if let Some(path) = reloader.path() {
+        tokio::spawn(watch::run(path.to_owned(), reloader));
+    }
+    Ok(())
+}

@@ -1,0 +1,340 @@
+//! Takes another configuration while requests go on.
+//!
+//! A reload is all or nothing: a file with a mistake changes nothing, and every mistake is logged and
+//! kept for `/readyz` and the metrics. Names of new nodes are looked up before workers see them, so that
+//! no request fails only because its node is new. Who asks for a reload (a signal, a request, the file
+//! watch) stands elsewhere.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::Mutex;
+use tracing::{error, info, warn};
+
+use super::discovery::{LOOKUP, resolve_new};
+use crate::config::{self, Bind, Config};
+use crate::net::listen::try_listen;
+use crate::snapshot::Snapshot;
+use crate::state::{Reloads, State};
+
+/// A configuration that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// False where the file says what runs already.
+    pub changed: bool,
+    /// Settings that wait for a restart.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// Reads the configuration file again and makes it the running one. Reloads take turns.
+#[derive(Debug)]
+pub struct Reloader {
+    path: Option<PathBuf>,
+    state: Arc<State>,
+    /// The file's bytes when it was read last; `None` where it could not be read.
+    seen: Mutex<Option<Vec<u8>>>,
+}
+
+impl Reloader {
+    /// A reloader of `path`, which `state` was begun from; `None` for the built-in quickstart.
+    pub fn new(path: Option<PathBuf>, state: Arc<State>) -> Reloader {
+        // The file may have changed since the process read it: then nothing of it was seen yet.
+        let seen = path
+            .as_deref()
+            .and_then(|path| std::fs::read(path).ok().filter(|_| is_running(path, &state)));
+        Reloader {
+            path,
+            state,
+            seen: Mutex::new(seen),
+        }
+    }
+
+    /// The file that is read.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Reads the file and takes it.
+    ///
+    /// # Errors
+    /// A line for each mistake, where nothing was taken.
+    pub async fn reload(&self) -> Result<Taken, String> {
+        let Some(path) = self.path() else {
+            let reason = "nothing to reload: started without --config, with the built-in quickstart";
+            warn!(reason, "reload refused");
+            return Err(reason.to_owned());
+        };
+        let mut seen = self.seen.lock().await;
+        *seen = std::fs::read(path).ok();
+        self.take(path).await
+    }
+
+    /// Reloads where the file's bytes are not those that were read last. Answers whether they were
+    /// not; fails where the file cannot be read, which is no reload: it may be about to be replaced.
+    pub async fn reload_if_touched(&self) -> io::Result<bool> {
+        let Some(path) = self.path() else {
+            return Ok(false);
+        };
+        let mut seen = self.seen.lock().await;
+        let bytes = std::fs::read(path)?;
+        if seen.as_ref() == Some(&bytes) {
+            return Ok(false);
+        }
+        *seen = Some(bytes);
+        // The outcome is logged and kept; nobody waits for it here.
+        let _ = self.take(path).await;
+        Ok(true)
+    }
+
+    /// The file cannot be read. What runs goes on, but a restart would not find it.
+    pub fn note_unreadable(&self, error: &io::Error) {
+        let path = self.path().unwrap_or(Path::new("")).display().to_string();
+        self.record(|reloads| reloads.mistakes = vec![format!("{path}: {error}")]);
+    }
+
+    /// The file can be read again, and says what it said.
+    pub fn note_readable(&self) {
+        self.record(|reloads| reloads.mistakes.clear());
+    }
+
+    async fn take(&self, path: &Path) -> Result<Taken, String> {
+        let current = self.state.snapshot.load_full();
+        let (next, needs_restart) = match config::load(path) {
+            Ok(next) => without_restart(next, &current.config),
+            Err(error) => return Err(self.refuse(path, error.to_string())),
+        };
+        if let Err(mistakes) = try_new_listeners(&next, &current) {
+            return Err(self.refuse(path, mistakes));
+        }
+        let changed = next != current.config;
+        let hash = next.hash();
+        if changed {
+            let snapshot = Snapshot::build(next, Some(&current));
+            resolve_new(&snapshot, LOOKUP).await;
+            self.state.publish(snapshot);
+        }
+        self.record(|reloads| {
+            reloads.succeeded += 1;
+            reloads.taken_at = Some(SystemTime::now());
+            reloads.mistakes.clear();
+        });
+        info!(path = %path.display(), hash, changed, "configuration taken");
+        Ok(Taken {
+            changed,
+            needs_restart,
+        })
+    }
+
+    fn refuse(&self, path: &Path, mistakes: String) -> String {
+        for mistake in mistakes.lines() {
+            error!(mistake, "configuration mistake");
+        }
+        self.record(|reloads| {
+            reloads.failed += 1;
+            reloads.mistakes = mistakes.lines().map(str::to_owned).collect();
+        });
+        warn!(path = %path.display(), mistakes = mistakes.lines().count(),
+            "configuration refused, the one before stays");
+        mistakes
+    }
+
+    fn record(&self, outcome: impl FnOnce(&mut Reloads)) {
+        outcome(&mut self.state.reloads.lock().expect("no holder panics"));
+    }
+}
+
+fn is_running(path: &Path, state: &State) -> bool {
+    let current = state.snapshot.load();
+    config::load(path).is_ok_and(|config| restart_kept(config, &current.config) == current.config)
+}
+
+/// `next`, but for what only a restart changes: that stays as it is in `current`, and the log says so.
+fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>) {
+    let mut needs_restart = Vec::new();
+    if next.workers != current.workers {
+        let (running, wanted) = (current.workers, next.workers);
+        warn!(running, wanted, "`workers` needs a restart");
+        needs_restart.push("workers");
+    }
+    if next.admin != current.admin {
+        warn!(running = %current.admin.bind, wanted = %next.admin.bind, "`admin.bind` needs a restart");
+        needs_restart.push("admin.bind");
+    }
+    (restart_kept(next, current), needs_restart)
+}
+
+/// Tries the addresses that `next` binds and `current` does not, so that a reload is all or nothing. The
+/// error has a line for each that is not to be had.
+fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), String> {
+    let is_new = |bind: &&Bind| current.listener(bind).is_none();
+    let tried = next
+        .listeners
+        .iter()
+        .map(|listener| &listener.bind)
+        .filter(is_new);
+    let mistakes: Vec<String> = tried
+        .filter_map(|bind| {
+            try_listen(bind)
+                .err()
+                .map(|error| format!("cannot listen on {bind}: {error}"))
+        })
+        .collect();
+    if mistakes.is_empty() {
+        Ok(())
+    } else {
+        Err(mistakes.join("\n"))
+    }
+}
+
+fn restart_kept(next: Config, current: &Config) -> Config {
+    Config {
+        workers: current.workers,
+        admin: current.admin.clone(),
+        ..next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::follow::remote;
+    use crate::control::testing;
+
+    const ONE: &str = "pools: {main: {nodes: ['127.0.0.1:1']}}";
+    const TWO: &str = "pools: {main: {nodes: ['127.0.0.1:1', '127.0.0.1:2']}}";
+
+    struct Bench {
+        directory: tempfile::TempDir,
+        state: Arc<State>,
+        reloader: Reloader,
+    }
+
+    async fn changed(bench: &Bench) -> Result<bool, String> {
+        bench.reloader.reload().await.map(|taken| taken.changed)
+    }
+
+    fn bench(yaml: &str) -> Bench {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ringway.yaml");
+        std::fs::write(&path, yaml).unwrap();
+        let state = testing::state(yaml);
+        Bench {
+            reloader: Reloader::new(Some(path), state.clone()),
+            directory,
+            state,
+        }
+    }
+
+    impl Bench {
+        fn write(&self, yaml: &str) {
+            std::fs::write(self.directory.path().join("ringway.yaml"), yaml).unwrap();
+        }
+
+        fn labels(&self) -> Vec<String> {
+            let nodes = &self.state.snapshot.load().nodes;
+            nodes.iter().map(|node| node.label.clone()).collect()
+        }
+
+        fn reloads(&self) -> Reloads {
+            self.state.reloads.lock().unwrap().clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_good_file_is_taken_and_its_nodes_that_stay_are_kept() {
+        let bench = bench(ONE);
+        let before = bench.state.snapshot.load_full();
+        bench.write(TWO);
+        assert_eq!(changed(&bench).await, Ok(true));
+        assert_eq!(bench.labels(), ["127.0.0.1:1", "127.0.0.1:2"]);
+        let after = bench.state.snapshot.load_full();
+        assert!(Arc::ptr_eq(&before.nodes[0], &after.nodes[0]));
+        assert_eq!(bench.reloads().succeeded, 1);
+        assert!(bench.reloads().taken_at.is_some());
+        assert_eq!(*bench.state.changed.subscribe().borrow(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_address_of_a_new_node_is_known_before_workers_see_it() {
+        let bench = bench(ONE);
+        bench.write("pools: {main: {nodes: ['127.0.0.1:2', 'localhost:3']}}");
+        bench.reloader.reload().await.unwrap();
+        let snapshot = bench.state.snapshot.load();
+        for node in &snapshot.nodes {
+            let resolved = remote(node).unwrap().resolved.load();
+            assert!(!resolved.is_empty(), "{}", node.label);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bad_file_changes_nothing_and_its_mistakes_are_kept_until_a_good_one_comes() {
+        let bench = bench(ONE);
+        bench.write("pools: {main: {nodes: [}");
+        let mistakes = bench.reloader.reload().await.unwrap_err();
+        assert_eq!(bench.labels(), ["127.0.0.1:1"]);
+        assert_eq!(*bench.state.changed.subscribe().borrow(), 0);
+        let reloads = bench.reloads();
+        assert_eq!((reloads.succeeded, reloads.failed), (0, 1));
+        assert_eq!(reloads.mistakes.join("\n"), mistakes.trim_end());
+        bench.write(ONE);
+        assert_eq!(changed(&bench).await, Ok(false));
+        let reloads = bench.reloads();
+        assert_eq!((reloads.succeeded, reloads.failed), (1, 1));
+        assert!(reloads.mistakes.is_empty());
+        assert_eq!(*bench.state.changed.subscribe().borrow(), 0, "nothing to publish");
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_is_a_mistake_for_a_reload_that_was_asked_for() {
+        let bench = bench(ONE);
+        std::fs::remove_file(bench.directory.path().join("ringway.yaml")).unwrap();
+        assert!(bench.reloader.reload().await.is_err());
+        assert_eq!(bench.reloads().failed, 1);
+        assert!(bench.reloader.reload_if_touched().await.is_err());
+        assert_eq!(bench.reloads().failed, 1, "but none for the watch");
+    }
+
+    #[tokio::test]
+    async fn workers_and_the_admin_address_stay_until_a_restart() {
+        let bench = bench(ONE);
+        bench.write("{workers: 7, admin: {bind: '127.0.0.1:1'}, pools: {main: {nodes: ['127.0.0.1:1', '127.0.0.1:2']}}}");
+        let before = bench.state.snapshot.load_full();
+        assert_eq!(changed(&bench).await, Ok(true));
+        let after = bench.state.snapshot.load_full();
+        assert_eq!(after.config.workers, before.config.workers);
+        assert_eq!(after.config.admin, before.config.admin);
+        assert_eq!(after.nodes.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn only_touched_files_are_reloaded_by_the_watch() {
+        let bench = bench(ONE);
+        assert!(!bench.reloader.reload_if_touched().await.unwrap());
+        bench.write(TWO);
+        assert!(bench.reloader.reload_if_touched().await.unwrap());
+        assert!(!bench.reloader.reload_if_touched().await.unwrap());
+        assert_eq!(bench.reloads().succeeded, 1);
+        assert_eq!(bench.labels().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changed_while_the_process_started_counts_as_touched() {
+        let bench = bench(ONE);
+        bench.write(TWO);
+        let path = bench.directory.path().join("ringway.yaml");
+        let late = Reloader::new(Some(path), bench.state.clone());
+        assert!(late.reload_if_touched().await.unwrap());
+        assert_eq!(bench.labels().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_quickstart_has_nothing_to_reload() {
+        let state = testing::state(ONE);
+        let reloader = Reloader::new(None, state.clone());
+        let reason = reloader.reload().await.unwrap_err();
+        assert!(reason.contains("quickstart"), "{reason}");
+        assert_eq!(state.reloads.lock().unwrap().failed, 0);
+    }
+}

@@ -1,0 +1,64 @@
+//! The program: reads the command line, sets up the log, and runs.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use ringway::app;
+use ringway::cli::{self, Cli, LogFormat};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// The configuration is bad, missing or unreadable.
+const BAD_CONFIG: u8 = 1;
+/// The command line is.
+const BAD_USAGE: u8 = 2;
+/// An address cannot be bound, or the system gives no thread.
+const CANNOT_RUN: u8 = 3;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(command) = &cli.command {
+        return cli::run(command);
+    }
+    let Some(filter) = log_filter(&cli.log) else {
+        eprintln!(
+            "--log {}: no such level; try error, warn, info, debug or trace",
+            cli.log.escape_debug()
+        );
+        return ExitCode::from(BAD_USAGE);
+    };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match cli.log_format {
+        LogFormat::Text => log
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    let config = match cli::load(cli.config.as_ref()) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(BAD_CONFIG);
+        }
+    };
+    match app::run(config, cli.config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ringway: {error}");
+            ExitCode::from(CANNOT_RUN)
+        }
+    }
+}
+
+/// The filter that `text` describes: levels, or `target=level`, with commas between them. A bare word that
+/// is no level is refused; it would be taken for a target, and silence everything else.
+fn log_filter(text: &str) -> Option<EnvFilter> {
+    let is_clear = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    text.split(',')
+        .all(is_clear)
+        .then(|| EnvFilter::try_new(text).ok())?
+}

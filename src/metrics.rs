@@ -1,0 +1,141 @@
+//! The numbers that are counted: plain counters in one shard for each worker, summed when they are read.
+//!
+//! A shard has one writer, its worker, so counting is a load and a store, never a locked instruction.
+//! Anyone may read. How the numbers are named and shown stands in `control/exposition.rs`.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::histogram::Histogram;
+use crate::protocol::{Command, Failure, Reply};
+
+/// A number that one thread writes and all may read.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only the shard's own worker may call it.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Takes `n` away, for counters that count what there is now. Only the shard's own worker may call it.
+    #[inline]
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    /// The number as it stands.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Commands grouped for the duration histograms, so that the series stay few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Class {
+    /// get, gets, gat, gats, mg, me.
+    Read,
+    /// set, add, replace, append, prepend, cas, incr, decr, touch, ms, ma.
+    Write,
+    /// delete, flush_all, md.
+    Delete,
+}
+
+impl Class {
+    /// Every class, in the order of their discriminants.
+    pub const ALL: [Class; 3] = [Class::Read, Class::Write, Class::Delete];
+
+    /// The class of a command.
+    pub fn of(command: Command) -> Class {
+        match command {
+            Command::Get | Command::Gets | Command::Gat | Command::Gats => Class::Read,
+            Command::MetaGet | Command::MetaDebug => Class::Read,
+            Command::Delete | Command::FlushAll | Command::MetaDelete => Class::Delete,
+            _ => Class::Write,
+        }
+    }
+
+    /// The class's name in the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Read => "read",
+            Class::Write => "write",
+            Class::Delete => "delete",
+        }
+    }
+}
+
+/// What one worker counts for one command on one node.
+#[derive(Debug, Default)]
+pub struct CommandCounters {
+    /// Requests answered or failed.
+    pub requests: Counter,
+    /// Of those, the ones that found their key (reads, incr, decr, delete, touch, cas).
+    pub hits: Counter,
+    /// Of those, the ones that did not.
+    pub misses: Counter,
+}
+
+/// What one worker counts for one node.
+#[derive(Debug, Default)]
+pub struct NodeShard {
+    /// By [`Command`] discriminant.
+    pub commands: [CommandCounters; Command::ALL.len()],
+    /// Seconds from request to reply, by [`Class`] discriminant.
+    pub durations: [Histogram; Class::ALL.len()],
+    /// Failures, by [`Failure`] discriminant.
+    pub failures: [Counter; Failure::ALL.len()],
+    /// Error lines that the node itself answered.
+    pub error_replies: Counter,
+    /// Bytes written to the node.
+    pub bytes_written: Counter,
+    /// Bytes read from the node.
+    pub bytes_read: Counter,
+    /// Requests that await their reply now.
+    pub in_flight: Counter,
+    /// Links open now.
+    pub links: Counter,
+    /// Links ever opened.
+    pub connects: Counter,
+}
+
+impl NodeShard {
+    /// Counts one request and what came of it, `micros` microseconds after it was read.
+    #[inline]
+    pub fn count(&self, command: Command, reply: &Reply, micros: u64) {
+        let counters = &self.commands[command as usize];
+        counters.requests.add(1);
+        self.durations[Class::of(command) as usize].record(micros);
+        let stores = command.is_store() && command != Command::Cas;
+        match reply {
+            Reply::Failed(failure) => self.failures[*failure as usize].add(1),
+            Reply::Error(_) => self.error_replies.add(1),
+            _ if stores || command == Command::FlushAll => {}
+            Reply::NotFound => counters.misses.add(1),
+            Reply::Meta(reply) if reply.is_miss() => counters.misses.add(1),
+            _ => counters.hits.add(1),
+        }
+    }
+}
+
+/// What one worker counts for itself.
+#[derive(Debug, Default)]
+pub struct WorkerShard {
+    /// Sessions open now.
+    pub sessions: Counter,
+    /// Sessions ever opened.
+    pub sessions_total: Counter,
+    /// Bytes read from clients.
+    pub bytes_read: Counter,
+    /// Bytes written to clients.
+    pub bytes_written: Counter,
+    /// Requests of clients, by [`Command`] discriminant; a multi-get counts once for each key.
+    pub requests: [Counter; Command::ALL.len()],
+    /// Requests that were refused before any node was asked: bad lines, keys and values.
+    pub bad_requests: Counter,
+    /// Sessions closed because they were idle.
+    pub idle_closed: Counter,
+}

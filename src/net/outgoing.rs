@@ -1,0 +1,174 @@
+//! Bytes on their way out: small pieces are copied together, large ones travel as they are.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::AsyncWrite;
+
+/// A piece of at least this many bytes is worth a slot in a vectored write; below it a copy is cheaper.
+pub const LARGE: usize = 8 << 10;
+/// Pieces in one vectored write.
+const PIECES: usize = 32;
+/// An empty buffer larger than this is not kept.
+const KEEP: usize = 256 << 10;
+
+/// A queue of bytes that are written in order, in as few calls as they allow.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// What goes out before `tail`.
+    pieces: VecDeque<Bytes>,
+    pieces_len: usize,
+    tail: BytesMut,
+}
+
+impl Outgoing {
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.pieces_len + self.tail.len()
+    }
+
+    /// True where nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies `bytes` to the end of the queue.
+    #[inline]
+    pub fn put(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+    }
+
+    /// Puts `bytes` at the end of the queue, without copying them where they are large.
+    #[inline]
+    pub fn share(&mut self, bytes: &Bytes) {
+        if bytes.len() < LARGE {
+            return self.put(bytes);
+        }
+        self.close_tail();
+        self.pieces_len += bytes.len();
+        self.pieces.push_back(bytes.clone());
+    }
+
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.pieces_len += self.tail.len();
+            self.pieces.push_back(self.tail.split().freeze());
+        }
+    }
+
+    /// Writes until nothing waits. Returns how many bytes went out since the call, `Pending` where the
+    /// stream takes no more now (then `written` holds what went out).
+    pub fn poll_flush<W: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut W,
+        cx: &mut Context<'_>,
+        written: &mut u64,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let n = ready!(self.poll_write(stream, cx))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            *written += n as u64;
+            self.advance(n);
+        }
+        if self.tail.capacity() > KEEP {
+            self.tail = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write<W: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.pieces.is_empty() {
+            return Pin::new(stream).poll_write(cx, &self.tail);
+        }
+        let mut slices = [IoSlice::new(b""); PIECES];
+        let waiting = self.pieces.iter().map(Bytes::as_ref).chain([&self.tail[..]]);
+        let used = slices
+            .iter_mut()
+            .zip(waiting)
+            .map(|(slice, piece)| *slice = IoSlice::new(piece))
+            .count();
+        Pin::new(stream).poll_write_vectored(cx, &slices[..used])
+    }
+
+    fn advance(&mut self, mut n: usize) {
+        while let Some(piece) = self.pieces.front_mut() {
+            let step = n.min(piece.len());
+            piece.advance(step);
+            self.pieces_len -= step;
+            n -= step;
+            if !piece.is_empty() {
+                return;
+            }
+            self.pieces.pop_front();
+        }
+        if n == self.tail.len() {
+            self.tail.clear();
+        } else {
+            self.tail.advance(n);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes a few bytes at each call, as a full socket does.
+    struct Reluctant {
+        taken: Vec<u8>,
+        most: usize,
+    }
+
+    impl AsyncWrite for Reluctant {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let n = buf.len().min(self.most);
+            self.taken.extend_from_slice(&buf[..n]);
+            Poll::Ready(Ok(n))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn bytes_go_out_once_and_in_order_however_few_are_taken_at_a_time() {
+        let large = Bytes::from(vec![b'v'; LARGE + 5]);
+        for most in [1, 7, LARGE, 1 << 20] {
+            let mut outgoing = Outgoing::default();
+            outgoing.put(b"first ");
+            outgoing.share(&large);
+            outgoing.share(&Bytes::from_static(b" small "));
+            outgoing.share(&large);
+            outgoing.put(b" last");
+            let expected = [b"first ", &large[..], b" small ", &large[..], b" last"].concat();
+            assert_eq!(outgoing.len(), expected.len());
+            let mut stream = Reluctant {
+                taken: Vec::new(),
+                most,
+            };
+            let mut written = 0;
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            assert!(outgoing.poll_flush(&mut stream, &mut cx, &mut written).is_ready());
+            assert!(stream.taken == expected, "taken {most} at a time");
+            assert_eq!(written, expected.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The meta commands that read, mg and me, and the way to the others.
+//!
+//! Answers are those of memcached 1.6.18, line for line, with what newer versions add where a client asks for
+//! it: `E` gives an item the cas id that the client wants, `x` of md empties an item instead of removing it,
+//! `s` of ms brings back the size that is stored, and `N` of ms creates what append or prepend did not find.
+//! 1.6.18 refuses the first two and passes over the others.
+//!
+//! `T` of ma sets the time even where the number becomes longer; 1.6.18 forgets it there. `l` counts from the last time that an item was read; memcached leaves some reads out, to save time. `cls`
+//! of me is always 1, and its size is what the item takes of the cache. Where one command ends an item and
+//! asks for the seconds left, they wrap around 32 bits as memcached's do, but to a number of their own.
+//!
+//! Every command is answered: quiet mode is for those who pass the answer on.
+
+use super::expiry::Deadline;
+use super::meta_line::{Line, shown_key};
+use super::shard::Shard;
+use super::stored::{Marks, Stored};
+use super::{Embedded, refused};
+use crate::protocol::meta_flags::MetaFlags;
+use crate::protocol::{Command, Failure, Reply, Request, meta};
+
+/// A meta command, its flags read.
+pub(super) struct Ask<'a> {
+    /// The plain key.
+    pub(super) key: &'a [u8],
+    pub(super) value: &'a [u8],
+    pub(super) flags: MetaFlags,
+    text: &'a [u8],
+}
+
+impl<'a> Ask<'a> {
+    /// The flags as they were typed, in their order.
+    pub(super) fn typed(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        meta::flags(self.text)
+    }
+}
+
+/// The reply, or the line that refuses the command.
+pub(super) type Answer = Result<Reply, &'static str>;
+
+impl Embedded {
+    /// Carries out a meta command.
+    pub(super) fn meta(&self, request: &Request<'_>, now: u64) -> Reply {
+        let Some(meta) = request.meta else {
+            return Reply::Failed(Failure::Unsupported);
+        };
+        // me passes over flags that it does not know.
+        if request.command == Command::MetaDebug {
+            return self.meta_debug(request.key, now);
+        }
+        let answer = MetaFlags::parse(request.command, meta.flags).and_then(|flags| {
+            let ask = Ask {
+                key: request.key,
+                value: request.value,
+                flags,
+                text: meta.flags,
+            };
+            match request.command {
+                Command::MetaGet => self.meta_get(&ask, now),
+                Command::MetaSet => self.meta_set(&ask, now),
+                Command::MetaDelete => self.meta_delete(&ask, now),
+                _ => self.meta_count(&ask, now),
+            }
+        });
+        answer.unwrap_or_else(refused)
+    }
+
+    fn meta_debug(&self, key: &[u8], now: u64) -> Reply {
+        let Some(item) = self.shard(key).find(key, now) else {
+            return Line::new(b"EN").into_reply(None);
+        };
+        let shown = shown_key(item.key(), item.marks.has(Marks::BASE64));
+        // memcached 1.6.18 shows the seconds left below 0.
+        let expiry = item
+            .deadline
+            .seconds_left(now)
+            .map_or(-1, |left| -i64::from(left));
+        let idle = item.idle(now);
+        let fetched = if item.marks.has(Marks::FETCHED) {
+            "yes"
+        } else {
+            "no"
+        };
+        let (cas, size) = (item.cas, item.weight());
+        let rest = format!(" exp={expiry} la={idle} cas={cas} fetch={fetched} cls=1 size={size}");
+        Line::new(&[b"ME ", &shown[..], rest.as_bytes()].concat()).into_reply(None)
+    }
+
+    fn meta_get(&self, ask: &Ask<'_>, now: u64) -> Answer {
+        let mut shard = self.shard(ask.key);
+        let found = shard.find(ask.key, now);
+        let is_new = found.is_none();
+        let Some(mut item) = found.or_else(|| self.vivify(&mut shard, ask, now)) else {
+            return Ok(Line::new(b"EN").echo_all(ask)?.into_reply(None));
+        };
+        let line = read(&mut item, is_new, ask, now);
+        let is_hit = line.is_ok() || !ask.flags.is_exclusive;
+        if is_hit && !ask.flags.is_unnoticed {
+            item.note_hit(now);
+        }
+        shard.update(&item);
+        let data = ask.flags.wants_value.then(|| item.shared_data());
+        Ok(line?.into_reply(data))
+    }
+
+    /// The empty item that `N` leaves where there was none.
+    fn vivify(&self, shard: &mut Shard, ask: &Ask<'_>, now: u64) -> Option<Stored> {
+        ask.flags.vivify.filter(|_| self.fits(ask.key, 0))?;
+        let item = Stored::new(ask.key, [b"", b""], 0, Deadline::NEVER);
+        let item = item.numbered(self.next_number(), ask.flags.new_cas, now);
+        shard.put(item.clone(), now);
+        Some(item)
+    }
+}
+
+/// What a flag that sets a time means.
+pub(super) fn deadline(seconds: Option<i32>, now: u64) -> Deadline {
+    Deadline::new(seconds.unwrap_or(0).into(), now)
+}
+
+/// Flag by flag, for each sees what those before it changed.
+fn read(item: &mut Stored, is_new: bool, ask: &Ask<'_>, now: u64) -> Result<Line, &'static str> {
+    let flags = &ask.flags;
+    let mut line = if flags.wants_value {
+        Line::value(item.data().len())
+    } else {
+        Line::new(b"HD")
+    };
+    let was_sent = item.marks.has(Marks::TOKEN_SENT);
+    let mut wins = false;
+    for flag in ask.typed() {
+        match flag[0] {
+            b'T' => item.deadline = deadline(flags.ttl, now),
+            b'N' if is_new => {
+                item.deadline = deadline(flags.vivify, now);
+                wins = true;
+            }
+            b'R' => {
+                let limit = deadline(flags.recache, now);
+                wins |= !was_sent && !is_new && item.deadline.is_within(limit, now);
+            }
+            b's' => line.field(b's', item.data().len()),
+            b't' => line.ttl(item.deadline.seconds_left(now)),
+            b'c' => line.field(b'c', item.cas),
+            b'f' => line.field(b'f', item.flags),
+            b'l' => line.field(b'l', item.idle(now)),
+            b'h' => line.field(b'h', u8::from(item.marks.has(Marks::FETCHED))),
+            b'O' => line.opaque(flag)?,
+            b'k' => line.key(item.key(), item.marks.has(Marks::BASE64)),
+            _ => {}
+        }
+    }
+    if was_sent {
+        line.mark(b'Z');
+    }
+    if item.marks.has(Marks::STALE) {
+        line.mark(b'X');
+        wins |= !was_sent;
+    }
+    if wins {
+        line.mark(b'W');
+        item.marks.set(Marks::TOKEN_SENT);
+    }
+    Ok(line)
+}

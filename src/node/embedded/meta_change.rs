@@ -1,0 +1,157 @@
+//! The meta commands that change items: ms, md and ma.
+
+use bytes::Bytes;
+
+use super::Embedded;
+use super::expiry::Deadline;
+use super::meta::{Answer, Ask, deadline};
+use super::meta_line::Line;
+use super::stored::{Marks, Stored};
+use super::write::{Write, Written, counted};
+use super::{NON_NUMERIC, TOO_LARGE};
+use crate::protocol::Command;
+
+const BAD_SET_MODE: &str = "CLIENT_ERROR invalid mode for ms M token";
+const BAD_COUNT_MODE: &str = "CLIENT_ERROR invalid mode for ma M token";
+const NO_MEMORY: &str = "SERVER_ERROR Out of memory allocating new item";
+
+impl Embedded {
+    pub(super) fn meta_set(&self, ask: &Ask<'_>, now: u64) -> Answer {
+        let flags = &ask.flags;
+        let command = match flags.mode {
+            None | Some(b'S') if flags.cas.is_some() => Command::Cas,
+            None | Some(b'S') => Command::Set,
+            Some(b'R') if flags.cas.is_some() => Command::Cas,
+            Some(b'R') => Command::Replace,
+            Some(b'E') => Command::Add,
+            Some(b'A') => Command::Append,
+            Some(b'P') => Command::Prepend,
+            Some(_) => return Err(BAD_SET_MODE),
+        };
+        // The line is tried before anything is stored.
+        Line::new(b"").echo_all(ask)?;
+        let written = self.write(
+            &Write {
+                command,
+                key: ask.key,
+                value: ask.value,
+                flags: flags.client_flags,
+                deadline: deadline(flags.ttl, now),
+                cas: flags.cas.unwrap_or(0),
+                new_cas: flags.new_cas,
+                may_be_stale: flags.makes_stale,
+                is_base64: flags.is_base64,
+                vivify: flags.vivify.map(|seconds| deadline(Some(seconds), now)),
+            },
+            now,
+        );
+        let (status, cas, length) = match written {
+            Written::Stored { cas, length } => (b"HD", cas, length),
+            Written::NotStored => (b"NS", 0, ask.value.len()),
+            Written::Exists => (b"EX", 0, ask.value.len()),
+            Written::NotFound => (b"NF", 0, ask.value.len()),
+            Written::TooLarge => {
+                // Whatever the mode, memcached would rather lose the old value than keep a stale one.
+                self.shard(ask.key).remove(ask.key);
+                return Err(TOO_LARGE);
+            }
+        };
+        let mut line = Line::new(status);
+        for flag in ask.typed() {
+            match flag[0] {
+                b'c' => line.field(b'c', cas),
+                b's' => line.field(b's', length),
+                _ => line.echo(flag, ask)?,
+            }
+        }
+        Ok(line.into_reply(None))
+    }
+
+    pub(super) fn meta_delete(&self, ask: &Ask<'_>, now: u64) -> Answer {
+        let flags = &ask.flags;
+        let mut line = Line::new(b"HD").echo_all(ask)?;
+        let mut shard = self.shard(ask.key);
+        match shard.find(ask.key, now) {
+            None => line.set_status(*b"NF"),
+            Some(found) if flags.cas.is_some_and(|cas| cas != found.cas) => line.set_status(*b"EX"),
+            Some(_) if !flags.makes_stale && !flags.empties => shard.remove(ask.key),
+            Some(mut item) => {
+                let number = self.next_number();
+                if flags.empties {
+                    let emptied =
+                        Stored::new(ask.key, [b"", b""], flags.client_flags, deadline(flags.ttl, now));
+                    item = emptied.numbered(number, Some(item.cas), now);
+                }
+                if flags.makes_stale {
+                    item.cas = number;
+                    item.marks.set(Marks::STALE);
+                    // The next client may win again.
+                    item.marks.clear(Marks::TOKEN_SENT);
+                    if flags.ttl.is_some() {
+                        item.deadline = deadline(flags.ttl, now);
+                    }
+                }
+                item.cas = flags.new_cas.unwrap_or(item.cas);
+                shard.put(item, now);
+            }
+        }
+        Ok(line.into_reply(None))
+    }
+
+    pub(super) fn meta_count(&self, ask: &Ask<'_>, now: u64) -> Answer {
+        let flags = &ask.flags;
+        let is_incr = match flags.mode {
+            None | Some(b'I' | b'+') => true,
+            Some(b'D' | b'-') => false,
+            Some(_) => return Err(BAD_COUNT_MODE),
+        };
+        let mut shard = self.shard(ask.key);
+        let found = shard.find(ask.key, now);
+        let is_new = found.is_none();
+        let (number, item) = match found {
+            Some(old) if old.data().is_empty() => return Err(NON_NUMERIC),
+            Some(old) if flags.cas.is_some_and(|cas| cas != 0 && cas != old.cas) => {
+                return Ok(Line::new(b"EX").echo_all(ask)?.into_reply(None));
+            }
+            Some(old) => counted(&old, is_incr, flags.delta).ok_or(NON_NUMERIC)?,
+            None if flags.vivify.is_none() => {
+                return Ok(Line::new(b"NF").echo_all(ask)?.into_reply(None));
+            }
+            None => {
+                let digits = flags.initial.to_string();
+                if !self.fits(ask.key, digits.len()) {
+                    return Err(NO_MEMORY);
+                }
+                let item = Stored::new(ask.key, [digits.as_bytes(), b""], 0, Deadline::NEVER);
+                (flags.initial, item)
+            }
+        };
+        let mut item = item.numbered(self.next_number(), flags.new_cas, now);
+        let digits = flags.wants_value.then(|| Bytes::from(number.to_string()));
+        let line = describe(&mut item, is_new, digits.as_deref(), ask, now);
+        // The number is counted even where the line cannot be given.
+        shard.put(item, now);
+        Ok(line?.into_reply(digits))
+    }
+}
+
+/// The line of ma, flag by flag; each sees what those before it changed.
+fn describe(
+    item: &mut Stored,
+    is_new: bool,
+    digits: Option<&[u8]>,
+    ask: &Ask<'_>,
+    now: u64,
+) -> Result<Line, &'static str> {
+    let mut line = digits.map_or_else(|| Line::new(b"HD"), |digits| Line::value(digits.len()));
+    for flag in ask.typed() {
+        match flag[0] {
+            b'T' => item.deadline = deadline(ask.flags.ttl, now),
+            b'N' if is_new => item.deadline = deadline(ask.flags.vivify, now),
+            b't' => line.ttl(item.deadline.seconds_left(now)),
+            b'c' => line.field(b'c', item.cas),
+            _ => line.echo(flag, ask)?,
+        }
+    }
+    Ok(line)
+}

@@ -1,0 +1,120 @@
+//! The line that answers a meta command, flag by flag.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use super::meta::Ask;
+use crate::protocol::meta_flags::MAX_OPAQUE;
+use crate::protocol::{MetaReply, Reply};
+
+const OPAQUE_TOO_LONG: &str = "CLIENT_ERROR opaque token too long";
+
+/// A line as far as it is written, without its line end.
+pub(super) struct Line {
+    text: Vec<u8>,
+    key: Range<usize>,
+}
+
+impl Line {
+    /// A line that begins with a status such as `HD`.
+    pub(super) fn new(status: &[u8]) -> Line {
+        Line {
+            text: status.to_vec(),
+            key: 0..0,
+        }
+    }
+
+    /// The line in front of a value of `length` bytes.
+    pub(super) fn value(length: usize) -> Line {
+        let mut line = Line::new(b"VA ");
+        line.number(length);
+        line
+    }
+
+    /// Adds a flag that has no token.
+    pub(super) fn mark(&mut self, name: u8) {
+        self.text.extend_from_slice(&[b' ', name]);
+    }
+
+    /// Adds a flag that has a number.
+    pub(super) fn field(&mut self, name: u8, number: impl itoa::Integer) {
+        self.mark(name);
+        self.number(number);
+    }
+
+    /// Adds the seconds that are left, -1 where the item never ends.
+    pub(super) fn ttl(&mut self, seconds_left: Option<u32>) {
+        self.field(b't', seconds_left.map_or(-1, i64::from));
+    }
+
+    /// Adds the plain key, or says it in base64 as the flag behind it then tells.
+    pub(super) fn key(&mut self, key: &[u8], is_base64: bool) {
+        let start = self.text.len();
+        self.mark(b'k');
+        self.text.extend_from_slice(&shown_key(key, is_base64));
+        self.key = start..self.text.len();
+        if is_base64 {
+            self.mark(b'b');
+        }
+    }
+
+    /// Adds an opaque token as it was typed. The error is the line that refuses it.
+    pub(super) fn opaque(&mut self, flag: &[u8]) -> Result<(), &'static str> {
+        if flag.len() > MAX_OPAQUE {
+            return Err(OPAQUE_TOO_LONG);
+        }
+        self.text.push(b' ');
+        self.text.extend_from_slice(flag);
+        Ok(())
+    }
+
+    /// Adds what comes back as it was asked: the opaque token and the key.
+    pub(super) fn echo(&mut self, flag: &[u8], ask: &Ask<'_>) -> Result<(), &'static str> {
+        match flag[0] {
+            b'O' => self.opaque(flag)?,
+            b'k' => self.key(ask.key, ask.flags.is_base64),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Adds all that [`echo`](Line::echo) knows.
+    pub(super) fn echo_all(mut self, ask: &Ask<'_>) -> Result<Line, &'static str> {
+        for flag in ask.typed() {
+            self.echo(flag, ask)?;
+        }
+        Ok(self)
+    }
+
+    /// Puts another status in the place of the one that the line began with.
+    pub(super) fn set_status(&mut self, status: [u8; 2]) {
+        self.text[..2].copy_from_slice(&status);
+    }
+
+    /// The whole reply.
+    pub(super) fn into_reply(self, data: Option<Bytes>) -> Reply {
+        Reply::Meta(MetaReply {
+            line: Bytes::from(self.text),
+            key: self.key,
+            data,
+        })
+    }
+
+    fn number(&mut self, number: impl itoa::Integer) {
+        let mut buffer = itoa::Buffer::new();
+        self.text.extend_from_slice(buffer.format(number).as_bytes());
+    }
+}
+
+/// A key as a line shows it.
+pub(super) fn shown_key(key: &[u8], is_base64: bool) -> Cow<'_, [u8]> {
+    if is_base64 {
+        Cow::Owned(STANDARD.encode(key).into_bytes())
+    } else {
+        Cow::Borrowed(key)
+    }
+}

@@ -1,0 +1,236 @@
+//! An in-process cache that answers as memcached 1.6.18 does, shared by all workers.
+//!
+//! It promises that each request is carried out as a whole: it holds the lock of the one [`Shard`] in which
+//! its key lives, so no increment is lost and no cas id is given twice, but where clients choose their own.
+//! It stays within its size, reckoned as key, value and [`ITEM_OVERHEAD`] for each item. Reading requests is
+//! left to the protocol, and writing replies too, but for the lines of meta commands; `get` and `gets` are
+//! answered alike, with the cas id. `meta` tells what those can do that 1.6.18 cannot.
+//!
+//! Where it is not memcached: the largest item is half a shard, instead of 1 MiB; items that have ended
+//! leave when they are asked for or their room is needed, no crawler looks for them; a `flush_all` with a
+//! Unix time in the past flushes now, even if that time lies before the start; and what a flush took does
+//! not come back when a delayed one follows.
+
+mod expiry;
+mod meta;
+mod meta_change;
+mod meta_line;
+mod shard;
+mod stored;
+mod write;
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use quick_cache::DefaultHashBuilder;
+
+use crate::protocol::{Command, MAX_KEY, Reply, Request};
+use expiry::Deadline;
+use shard::Shard;
+use write::{Write, Written, counted};
+
+/// What an item takes beside its key and its value, in bytes: its entries in the tables, and what the
+/// allocator adds.
+pub const ITEM_OVERHEAD: u64 = 200;
+
+/// A shard has at least so many bytes, where the cache has; more shards let more workers in at once, but
+/// the largest item becomes smaller.
+const MIN_SHARD: u64 = 16 << 20;
+
+/// More shards than this gain nothing: there are not so many workers.
+const MAX_SHARDS: u64 = 16;
+
+const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
+const NON_NUMERIC: &str = "CLIENT_ERROR cannot increment or decrement non-numeric value";
+
+/// An in-process cache, bounded by its size in bytes.
+#[derive(Debug)]
+pub struct Embedded {
+    /// Their number is a power of two.
+    shards: Box<[Mutex<Shard>]>,
+    hasher: DefaultHashBuilder,
+    /// The number given last to an item, which is its cas id where no client chose one. Taken under a shard's
+    /// lock, so that those of one key grow.
+    last_number: AtomicU64,
+    max_item: u64,
+}
+
+impl Embedded {
+    /// A cache that holds `bytes` at most. An item, with its key and [`ITEM_OVERHEAD`], may take half of
+    /// `bytes` below 32 MiB, and at least 8 MiB above.
+    pub fn new(bytes: u64) -> Embedded {
+        let count = 1 << (bytes / MIN_SHARD).clamp(1, MAX_SHARDS).ilog2();
+        let share = bytes / count;
+        Embedded {
+            shards: (0..count).map(|_| Mutex::new(Shard::new(share))).collect(),
+            hasher: DefaultHashBuilder::default(),
+            last_number: AtomicU64::new(0),
+            max_item: share / 2,
+        }
+    }
+
+    /// Carries out one request and answers as memcached would.
+    pub fn execute(&self, request: &Request<'_>) -> Reply {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |elapsed| elapsed.as_secs());
+        self.execute_at(request, now)
+    }
+
+    /// [`execute`](Embedded::execute) at the time `now`, in Unix seconds.
+    pub fn execute_at(&self, request: &Request<'_>, now: u64) -> Reply {
+        match request.command {
+            Command::Get | Command::Gets => self.get(request, now),
+            Command::Gat | Command::Gats | Command::Touch => self.touch(request, now),
+            Command::Set
+            | Command::Add
+            | Command::Replace
+            | Command::Cas
+            | Command::Append
+            | Command::Prepend => self.store(request, now),
+            Command::Incr | Command::Decr => self.count(request, now),
+            Command::Delete => self.delete(request, now),
+            Command::FlushAll => self.flush(request.exptime, now),
+            Command::MetaGet
+            | Command::MetaSet
+            | Command::MetaDelete
+            | Command::MetaArithmetic
+            | Command::MetaDebug => self.meta(request, now),
+        }
+    }
+
+    /// How many items it holds; those that have ended count until they leave.
+    pub fn items(&self) -> u64 {
+        self.sum(Shard::len)
+    }
+
+    /// The bytes that they take, with [`ITEM_OVERHEAD`] for each.
+    pub fn bytes(&self) -> u64 {
+        self.sum(Shard::bytes)
+    }
+
+    /// The bytes that they may take.
+    pub fn capacity(&self) -> u64 {
+        self.sum(Shard::capacity)
+    }
+
+    /// How many items left to make room for others before they had ended.
+    pub fn evictions(&self) -> u64 {
+        self.sum(Shard::evictions)
+    }
+
+    fn get(&self, request: &Request<'_>, now: u64) -> Reply {
+        let found = self.shard(request.key).fetch(request.key, now);
+        found.map_or(Reply::NotFound, |stored| Reply::Value(stored.into_item()))
+    }
+
+    fn touch(&self, request: &Request<'_>, now: u64) -> Reply {
+        let mut shard = self.shard(request.key);
+        let Some(mut stored) = shard.find(request.key, now) else {
+            return Reply::NotFound;
+        };
+        stored.note_hit(now);
+        stored.deadline = Deadline::new(request.exptime, now);
+        shard.update(&stored);
+        match request.command {
+            Command::Touch => Reply::Done,
+            _ => Reply::Value(stored.into_item()),
+        }
+    }
+
+    fn delete(&self, request: &Request<'_>, now: u64) -> Reply {
+        let mut shard = self.shard(request.key);
+        if shard.find(request.key, now).is_none() {
+            return Reply::NotFound;
+        }
+        shard.remove(request.key);
+        Reply::Done
+    }
+
+    fn store(&self, request: &Request<'_>, now: u64) -> Reply {
+        let written = self.write(
+            &Write {
+                command: request.command,
+                key: request.key,
+                value: request.value,
+                flags: request.flags,
+                deadline: Deadline::new(request.exptime, now),
+                // Append and prepend would compare it too.
+                cas: if request.command == Command::Cas {
+                    request.cas
+                } else {
+                    0
+                },
+                new_cas: None,
+                may_be_stale: false,
+                is_base64: false,
+                vivify: None,
+            },
+            now,
+        );
+        match written {
+            Written::Stored { .. } => Reply::Done,
+            Written::NotStored => Reply::NotStored,
+            Written::Exists => Reply::Exists,
+            Written::NotFound => Reply::NotFound,
+            Written::TooLarge => {
+                // memcached too would rather lose the old value of a failed set than keep a stale one.
+                if request.command == Command::Set {
+                    self.shard(request.key).remove(request.key);
+                }
+                refused(TOO_LARGE)
+            }
+        }
+    }
+
+    fn count(&self, request: &Request<'_>, now: u64) -> Reply {
+        let mut shard = self.shard(request.key);
+        let Some(old) = shard.find(request.key, now) else {
+            return Reply::NotFound;
+        };
+        let is_incr = request.command == Command::Incr;
+        let Some((number, stored)) = counted(&old, is_incr, request.delta) else {
+            return refused(NON_NUMERIC);
+        };
+        shard.put(stored.numbered(self.next_number(), None, now), now);
+        Reply::Number(number)
+    }
+
+    fn flush(&self, delay: i64, now: u64) -> Reply {
+        // All locks at once, always in this order, so that two flushes leave all shards alike.
+        let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
+        let number = self.next_number();
+        for shard in &mut shards {
+            shard.flush = shard.flush.then(delay, now, number);
+        }
+        Reply::Done
+    }
+
+    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
+        let index = self.hasher.hash_one(key) as usize & (self.shards.len() - 1);
+        lock(&self.shards[index])
+    }
+
+    fn fits(&self, key: &[u8], length: usize) -> bool {
+        key.len() <= MAX_KEY && (key.len() + length) as u64 + ITEM_OVERHEAD <= self.max_item
+    }
+
+    fn next_number(&self) -> u64 {
+        self.last_number.fetch_add(1, Relaxed) + 1
+    }
+
+    fn sum(&self, figure: impl Fn(&Shard) -> u64) -> u64 {
+        self.shards.iter().map(|shard| figure(&lock(shard))).sum()
+    }
+}
+
+fn refused(line: &'static str) -> Reply {
+    Reply::Error(Bytes::from_static(line.as_bytes()))
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().expect("no holder panics")
+}

@@ -1,0 +1,419 @@
+//! A link: one connection from one worker to one node, shared by all the worker's sessions.
+//!
+//! ```text
+//!   session A ─ send ─┐                         ┌─▶ poll_flush ─▶ node
+//!   session B ─ send ─┼─▶ outgoing bytes ───────┘   once a turn, after all sessions of the turn
+//!   session C ─ send ─┘   fifo: A B C
+//!                         └──────◀ receive ◀─ read ◀─ node
+//!                            slots of A, B, C
+//! ```
+//!
+//! A link is opened by the first request that wants it. While it opens, requests are parked; it asks the
+//! node for its version, and so learns what to speak. When it breaks, what it owes fails, and the next
+//! request opens it again, not before a jittered backoff where the node could not be reached. It closes by
+//! itself only where it is out of step, makes no progress at all, or owes too many abandoned replies.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::time::{Sleep, sleep_until};
+use tokio_util::io::poll_read_buf;
+use tracing::debug;
+
+use super::fifo::Fifo;
+use super::local::Local;
+use super::parked::{Parked, Waiting};
+use super::slots::Slot;
+use super::wakeup::Wakeup;
+use super::{Node, opening};
+use crate::config;
+use crate::metrics::NodeShard;
+use crate::net::outgoing::{LARGE, Outgoing};
+use crate::net::stream::Stream;
+use crate::protocol::dialect::Dialect;
+use crate::protocol::downgrade::downgrade;
+use crate::protocol::{Failure, Reply, Request};
+
+/// A link closes when nothing came for so many times `request_timeout` while something was owed.
+const PROGRESS: u64 = 4;
+/// A link closes when it owes so many replies that nobody waits for.
+const MAX_ABANDONED: usize = 1024;
+/// A link whose node has so many bytes still to take is busy.
+const MAX_UNSENT: usize = 64 << 20;
+/// The first wait after a connection that could not be made; it doubles up to the last.
+const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+const LAST_BACKOFF: Duration = Duration::from_secs(2);
+
+/// One connection from one worker to one node.
+#[derive(Debug)]
+pub struct Link {
+    node: Arc<Node>,
+    local: Rc<Local>,
+    settings: RefCell<Rc<config::Pool>>,
+    state: RefCell<State>,
+    is_ending: Cell<bool>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// `None`: not open; requests are parked.
+    dialect: Option<Dialect>,
+    parked: Parked,
+    fifo: Fifo,
+    outgoing: Outgoing,
+    /// When the last reply came, or the link opened.
+    progress: u64,
+    /// Before that, the node is not dialled again.
+    retry_at: u64,
+    backoff: Duration,
+    wakeup: Wakeup,
+    /// The timer will wake the link.
+    is_timed: bool,
+}
+
+impl Link {
+    /// A link that is not open. [`Link::run`] must be spawned to make it work.
+    pub fn new(node: Arc<Node>, local: Rc<Local>, settings: Rc<config::Pool>) -> Link {
+        Link {
+            node,
+            local,
+            settings: RefCell::new(settings),
+            state: RefCell::default(),
+            is_ending: Cell::new(false),
+        }
+    }
+
+    /// Takes the pool's settings after a reload.
+    pub fn configure(&self, settings: Rc<config::Pool>) {
+        *self.settings.borrow_mut() = settings;
+    }
+
+    /// Lets the link close as soon as it owes nothing.
+    pub fn end(&self) {
+        self.is_ending.set(true);
+        self.state.borrow_mut().wakeup.wake();
+    }
+
+    /// Sends `request`; its reply, or why there is none, lands in `slot`. Never waits.
+    #[inline]
+    pub fn send(&self, request: &Request<'_>, slot: Slot, settings: &config::Pool) {
+        let now = self.local.clock.now();
+        let mut state = self.state.borrow_mut();
+        if state.fifo.len() + state.parked.len() >= settings.max_in_flight
+            || state.outgoing.len() + state.parked.bytes() >= MAX_UNSENT
+        {
+            return self.refuse(request, slot, Failure::Busy);
+        }
+        if state.dialect.is_none() && now < state.retry_at {
+            return self.refuse(request, slot, Failure::Connect);
+        }
+        let deadline = now + settings.request_timeout.as_micros() as u64;
+        self.shard().in_flight.add(1);
+        match state.dialect {
+            None => state.parked.push(request, slot, now, deadline),
+            Some(dialect) => {
+                if let Err(slot) = state.write(dialect, request, slot, now, deadline) {
+                    self.shard().in_flight.sub(1);
+                    return self.refuse(request, slot, Failure::Unsupported);
+                }
+            }
+        }
+        state.wakeup.wake();
+    }
+
+    #[cold]
+    fn refuse(&self, request: &Request<'_>, slot: Slot, failure: Failure) {
+        let reply = Reply::Failed(failure);
+        self.shard().count(request.command, &reply, 0);
+        slot.fill(reply);
+    }
+
+    #[inline]
+    fn shard(&self) -> &NodeShard {
+        self.node.shard(self.local.worker)
+    }
+
+    fn settings(&self) -> Rc<config::Pool> {
+        self.settings.borrow().clone()
+    }
+
+    /// Opens the connection when it is wanted, carries requests, and begins anew when it breaks. Returns
+    /// after [`Link::end`], once nothing is owed.
+    pub async fn run(self: Rc<Link>) {
+        while poll_fn(|cx| self.poll_wanted(cx)).await {
+            match self.open().await {
+                Ok((stream, dialect)) => self.carry(stream, dialect).await,
+                Err(reason) => self.fail_to_open(&reason),
+            }
+        }
+    }
+
+    /// True as soon as a request is parked; false where the link ends and none is.
+    fn poll_wanted(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut state = self.state.borrow_mut();
+        state.wakeup.register(cx);
+        match (state.parked.is_empty(), self.is_ending.get()) {
+            (false, _) => Poll::Ready(true),
+            (true, true) => Poll::Ready(false),
+            (true, false) => Poll::Pending,
+        }
+    }
+
+    /// Dials the node and learns what to speak, while parked requests that are due fail.
+    async fn open(&self) -> Result<(Stream, Dialect), String> {
+        let settings = self.settings();
+        let mut opened = std::pin::pin!(opening::open(&self.node, &settings));
+        loop {
+            // What comes while nothing is parked is due after a whole timeout at the earliest.
+            let patience = settings.request_timeout.as_micros() as u64;
+            let due = self.state.borrow().parked.next_deadline();
+            let due = due.unwrap_or_else(|| self.local.clock.now() + patience);
+            let due = self.local.clock.instant(due);
+            tokio::select! {
+                opened = &mut opened => return opened,
+                () = sleep_until(due) => {
+                    let now = self.local.clock.now();
+                    self.state.borrow_mut().parked.expire(now, Failure::Timeout, now, self.shard());
+                }
+            }
+        }
+    }
+
+    fn fail_to_open(&self, reason: &str) {
+        debug!(
+            pool = self.node.pool,
+            node = self.node.label,
+            reason,
+            "link not opened"
+        );
+        self.node.failed(reason);
+        let now = self.local.clock.now();
+        let mut state = self.state.borrow_mut();
+        state.parked.expire(u64::MAX, Failure::Connect, now, self.shard());
+        state.backoff = (state.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
+        // Between half and the whole of it, so that workers and sidecars do not dial in step.
+        let half = state.backoff.as_micros() as u64 / 2;
+        state.retry_at = now + half + RandomState::new().hash_one(now) % (half + 1);
+    }
+
+    /// Carries requests until the connection breaks or the link ends.
+    async fn carry(&self, mut stream: Stream, dialect: Dialect) {
+        self.shard().links.add(1);
+        self.shard().connects.add(1);
+        self.begin(dialect);
+        let mut rest = BytesMut::new();
+        let mut timer = std::pin::pin!(sleep_until(tokio::time::Instant::now()));
+        let end = poll_fn(|cx| self.poll_carry(&mut stream, &mut rest, timer.as_mut(), cx)).await;
+        self.shard().links.sub(1);
+        let mut state = self.state.borrow_mut();
+        let is_out_of_step = matches!(end, End::Desync);
+        if is_out_of_step && state.fifo.is_empty() {
+            // No request fails for a reply too many, but it is to be seen.
+            self.shard().failures[Failure::Desync as usize].add(1);
+        }
+        if is_out_of_step || !state.fifo.is_empty() {
+            debug!(
+                pool = self.node.pool,
+                node = self.node.label,
+                reason = end.reason(),
+                "link broken"
+            );
+            self.node.failed(end.reason());
+        }
+        state.dialect = None;
+        state.is_timed = false;
+        state.outgoing = Outgoing::default();
+        state
+            .fifo
+            .fail_all(end.failure(), self.local.clock.now(), self.shard());
+    }
+
+    fn begin(&self, dialect: Dialect) {
+        let mut state = self.state.borrow_mut();
+        state.open(dialect, self.local.clock.now());
+        while let Some(Waiting {
+            owned,
+            slot,
+            started,
+            deadline,
+        }) = state.parked.take()
+        {
+            let request = owned.request();
+            if let Err(slot) = state.write(dialect, &request, slot, started, deadline) {
+                self.shard().in_flight.sub(1);
+                self.refuse(&request, slot, Failure::Unsupported);
+            }
+        }
+    }
+
+    fn poll_carry(
+        &self,
+        stream: &mut Stream,
+        rest: &mut BytesMut,
+        timer: Pin<&mut Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Poll<End> {
+        let mut state = self.state.borrow_mut();
+        state.wakeup.register(cx);
+        if let Poll::Ready(end) = self.poll_read(&mut state, stream, rest, cx) {
+            return Poll::Ready(end);
+        }
+        let mut written = 0;
+        let flushed = state.outgoing.poll_flush(stream, cx, &mut written);
+        self.shard().bytes_written.add(written);
+        if let Poll::Ready(Err(_)) = flushed {
+            return Poll::Ready(End::Closed);
+        }
+        if self.is_ending.get() && state.fifo.is_empty() && state.outgoing.is_empty() {
+            return Poll::Ready(End::Closed);
+        }
+        self.poll_deadlines(&mut state, timer, cx)
+    }
+
+    fn poll_read(
+        &self,
+        state: &mut State,
+        stream: &mut Stream,
+        rest: &mut BytesMut,
+        cx: &mut Context<'_>,
+    ) -> Poll<End> {
+        let mut buffer = self.local.buffers.take(rest);
+        let max_value = self.settings.borrow().max_value_size;
+        let end = loop {
+            match poll_read_buf(Pin::new(&mut *stream), cx, &mut buffer) {
+                Poll::Pending => break Poll::Pending,
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => break Poll::Ready(End::Closed),
+                Poll::Ready(Ok(n)) => {
+                    self.shard().bytes_read.add(n as u64);
+                    let now = self.local.clock.now();
+                    state.progress = now;
+                    let Some(dialect) = state.dialect else {
+                        break Poll::Ready(End::Closed);
+                    };
+                    let fifo = &mut state.fifo;
+                    match fifo.receive(&mut buffer, dialect, max_value, now, self.shard()) {
+                        Ok(true) => self.node.answered(),
+                        // An answer that nobody waits for any more is no sign of health.
+                        Ok(false) => {}
+                        Err(_) => break Poll::Ready(End::Desync),
+                    }
+                }
+            }
+        };
+        *rest = self.local.buffers.give(buffer);
+        end
+    }
+
+    /// Abandons what is due. The timer is armed once and left alone until it fires, however many requests
+    /// come and go meanwhile: what came later is due later.
+    fn poll_deadlines(
+        &self,
+        state: &mut State,
+        mut timer: Pin<&mut Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Poll<End> {
+        while !state.fifo.is_empty() {
+            if state.is_timed && !timer.is_elapsed() {
+                return Poll::Pending;
+            }
+            let now = self.local.clock.now();
+            if state.fifo.expire(now, self.shard()) > 0 {
+                self.node.failed("timeout");
+            }
+            let timeout = self.settings.borrow().request_timeout.as_micros() as u64;
+            let hopeless_at = state.fifo.oldest().unwrap_or(now).max(state.progress) + PROGRESS * timeout;
+            if now >= hopeless_at || state.fifo.abandoned() >= MAX_ABANDONED {
+                return Poll::Ready(End::Silent);
+            }
+            // Where all is abandoned, what comes next is due after a whole timeout at the earliest.
+            let next = state
+                .fifo
+                .next_deadline()
+                .unwrap_or(hopeless_at.min(now + timeout));
+            let next = next.max(now + 1000);
+            timer.as_mut().reset(self.local.clock.instant(next));
+            state.is_timed = timer.as_mut().poll(cx).is_pending();
+        }
+        Poll::Pending
+    }
+}
+
+/// Why a link no longer carries.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Closed,
+    Desync,
+    Silent,
+}
+
+impl End {
+    fn failure(self) -> Failure {
+        match self {
+            End::Closed => Failure::Closed,
+            End::Desync => Failure::Desync,
+            End::Silent => Failure::Timeout,
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            End::Closed => "connection closed",
+            End::Desync => "answered out of step",
+            End::Silent => "no progress",
+        }
+    }
+}
+
+impl State {
+    fn open(&mut self, dialect: Dialect, now: u64) {
+        self.dialect = Some(dialect);
+        self.progress = now;
+        self.retry_at = 0;
+        self.backoff = Duration::ZERO;
+    }
+
+    /// Writes `request` and notes that its reply is owed.
+    ///
+    /// # Errors
+    /// The slot, where `dialect` cannot say the request.
+    #[inline]
+    fn write(
+        &mut self,
+        dialect: Dialect,
+        request: &Request<'_>,
+        slot: Slot,
+        started: u64,
+        deadline: u64,
+    ) -> Result<(), Slot> {
+        if dialect == Dialect::Classic && request.command.is_meta() {
+            return match downgrade(request) {
+                Some(classic) => self.write(dialect, &classic, slot, started, deadline),
+                None => Err(slot),
+            };
+        }
+        write_request(&mut self.outgoing, dialect, request);
+        self.fifo
+            .push(request.command, request.key, slot, started, deadline);
+        Ok(())
+    }
+}
+
+#[inline]
+fn write_request(outgoing: &mut Outgoing, dialect: Dialect, request: &Request<'_>) {
+    dialect.write_line(request, &mut |bytes| outgoing.put(bytes));
+    if !request.command.is_store() {
+        return;
+    }
+    match request.block {
+        Some(block) if request.value.len() >= LARGE => outgoing.share(&block.slice_ref(request.value)),
+        _ => outgoing.put(request.value),
+    }
+    outgoing.put(b"\r\n");
+}

@@ -1,0 +1,93 @@
+//! What one worker holds of one node: its links, or the way into the embedded cache.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::link::Link;
+use super::local::Local;
+use super::slots::Slot;
+use super::{Kind, Node};
+use crate::config::{self, Protocol};
+use crate::metrics::NodeShard;
+use crate::protocol::{Failure, Reply, Request};
+
+/// One worker's way to one node.
+#[derive(Debug)]
+pub struct Links {
+    /// The node.
+    pub node: Arc<Node>,
+    /// `pool.connections` of them; none for an embedded node.
+    links: Vec<Rc<Link>>,
+    protocol: Protocol,
+    local: Rc<Local>,
+}
+
+impl Links {
+    /// Links to `node`, each with its task on the current thread's `LocalRuntime`.
+    pub fn new(node: &Arc<Node>, local: &Rc<Local>, settings: &Rc<config::Pool>) -> Links {
+        let mut links = Links {
+            node: node.clone(),
+            links: Vec::new(),
+            protocol: settings.protocol,
+            local: local.clone(),
+        };
+        links.configure(settings);
+        links
+    }
+
+    /// Takes the pool's settings after a reload: more or fewer links, or others that speak another
+    /// protocol. Those that are let go finish what they owe.
+    pub fn configure(&mut self, settings: &Rc<config::Pool>) {
+        let Kind::Remote(_) = self.node.kind else { return };
+        let wanted = if self.protocol == settings.protocol {
+            settings.connections
+        } else {
+            0
+        };
+        self.protocol = settings.protocol;
+        for surplus in self.links.drain(wanted.min(self.links.len())..) {
+            surplus.end();
+        }
+        for link in &self.links {
+            link.configure(settings.clone());
+        }
+        while self.links.len() < settings.connections {
+            let link = Rc::new(Link::new(self.node.clone(), self.local.clone(), settings.clone()));
+            tokio::task::spawn_local(link.clone().run());
+            self.links.push(link);
+        }
+    }
+
+    /// Sends `request`; its reply, or why there is none, lands in `slot`. Requests with the same `session`
+    /// take the same link, so they are carried out in the order in which they were sent.
+    #[inline]
+    pub fn send(&self, request: &Request<'_>, slot: Slot, settings: &config::Pool, session: usize) {
+        if let Kind::Embedded(cache) = &self.node.kind {
+            let reply = cache.execute(request);
+            self.shard().count(request.command, &reply, 0);
+            return slot.fill(reply);
+        }
+        if !self.node.state().takes_requests() {
+            let reply = Reply::Failed(Failure::Down);
+            self.shard().count(request.command, &reply, 0);
+            return slot.fill(reply);
+        }
+        let link = match &self.links[..] {
+            [only] => only,
+            links => &links[session % links.len()],
+        };
+        link.send(request, slot, settings);
+    }
+
+    fn shard(&self) -> &NodeShard {
+        self.node.shard(self.local.worker)
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        for link in &self.links {
+            link.end();
+        }
+    }
+}

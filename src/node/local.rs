@@ -1,0 +1,15 @@
+//! What the sessions and links of one worker share.
+
+use crate::net::buffers::Buffers;
+use crate::net::clock::Clock;
+
+/// What the sessions and links of one worker share.
+#[derive(Debug, Default)]
+pub struct Local {
+    /// The worker's index.
+    pub worker: usize,
+    /// The worker's clock.
+    pub clock: Clock,
+    /// The worker's read buffers.
+    pub buffers: Buffers,
+}

@@ -1,0 +1,172 @@
+//! The far side: nodes, and the links that lead to them.
+//!
+//! A [`Node`] is what all workers share of one memcached: its identity, its health, its counters. It
+//! lives as long as the configuration names it, across reloads.
+
+pub mod embedded;
+pub mod fifo;
+pub mod link;
+pub mod links;
+pub mod local;
+mod opening;
+pub mod parked;
+pub mod slots;
+mod wakeup;
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+use tracing::{info, warn};
+
+use crate::config::{self, Address};
+use crate::health::{Health, State};
+use crate::metrics::{Counter, NodeShard};
+use embedded::Embedded;
+
+/// One node of one pool.
+#[derive(Debug)]
+pub struct Node {
+    /// The pool's name.
+    pub pool: String,
+    /// Its name, or else its address: unique in the pool.
+    pub label: String,
+    /// Where it is.
+    pub address: Address,
+    /// What kind of node it is, with what that kind needs.
+    pub kind: Kind,
+    /// One for each worker, by the worker's index.
+    shards: Box<[NodeShard]>,
+    health: Mutex<Health>,
+    state: AtomicU8,
+    ejections: AtomicU64,
+}
+
+/// The two kinds of node.
+#[derive(Debug)]
+pub enum Kind {
+    /// A memcached that links lead to.
+    Remote(Remote),
+    /// A cache in this process.
+    Embedded(Embedded),
+}
+
+/// What is known of a memcached beyond its address.
+#[derive(Debug, Default)]
+pub struct Remote {
+    /// What its host name stands for now; empty until it is known. Discovery writes it, links read it.
+    pub resolved: ArcSwap<Vec<SocketAddr>>,
+    /// The version it gave last, such as `1.6.18`; empty until it is known.
+    pub version: ArcSwap<String>,
+}
+
+impl Node {
+    /// A node as `settings` describes it, in the pool named `pool`, counted by `workers` workers.
+    pub fn new(pool: &str, settings: &config::Node, health: &config::Health, workers: usize) -> Node {
+        let kind = match settings.address {
+            Address::Embedded(bytes) => Kind::Embedded(Embedded::new(bytes)),
+            _ => Kind::Remote(Remote::default()),
+        };
+        Node {
+            pool: pool.to_owned(),
+            label: settings.label(),
+            address: settings.address.clone(),
+            kind,
+            shards: (0..workers).map(|_| NodeShard::default()).collect(),
+            health: Mutex::new(Health::new(health.down_after, health.up_after)),
+            state: AtomicU8::new(State::Up as u8),
+            ejections: AtomicU64::new(0),
+        }
+    }
+
+    /// True where `settings` in the pool named `pool` means this very node, so that a reload keeps it.
+    pub fn is(&self, pool: &str, settings: &config::Node) -> bool {
+        self.pool == pool && self.address == settings.address && self.label == settings.label()
+    }
+
+    /// The counters of the worker with this index.
+    pub fn shard(&self, worker: usize) -> &NodeShard {
+        &self.shards[worker]
+    }
+
+    /// The sum of one counter over all workers.
+    pub fn sum(&self, counter: impl Fn(&NodeShard) -> &Counter) -> u64 {
+        self.shards
+            .iter()
+            .fold(0, |sum, shard| sum.wrapping_add(counter(shard).get()))
+    }
+
+    /// The counters of all workers.
+    pub fn shards(&self) -> &[NodeShard] {
+        &self.shards
+    }
+
+    /// How the node is seen now.
+    pub fn state(&self) -> State {
+        match self.state.load(Relaxed) {
+            0 => State::Up,
+            1 => State::Suspect,
+            2 => State::Down,
+            _ => State::Probation,
+        }
+    }
+
+    /// How many times it went down.
+    pub fn ejections(&self) -> u64 {
+        self.ejections.load(Relaxed)
+    }
+
+    /// A connection, a request or a probe failed, for `reason`.
+    pub fn failed(&self, reason: &str) {
+        self.observe(reason, Health::failed);
+    }
+
+    /// A request was answered. Costs one load where the node is up.
+    #[inline]
+    pub fn answered(&self) {
+        if self.state.load(Relaxed) == State::Suspect as u8 {
+            self.observe("answered", Health::answered);
+        }
+    }
+
+    /// A probe was answered.
+    pub fn probed(&self) {
+        if self.state.load(Relaxed) != State::Up as u8 {
+            self.observe("probe answered", Health::probed);
+        }
+    }
+
+    /// Takes new thresholds after a reload.
+    pub fn configure(&self, health: &config::Health) {
+        self.health
+            .lock()
+            .expect("no holder panics")
+            .configure(health.down_after, health.up_after);
+    }
+
+    fn observe(&self, reason: &str, event: impl FnOnce(&mut Health)) {
+        let mut health = self.health.lock().expect("no holder panics");
+        let before = health.state();
+        event(&mut health);
+        let after = health.state();
+        self.state.store(after as u8, Relaxed);
+        if before.takes_requests() && !after.takes_requests() {
+            self.ejections.fetch_add(1, Relaxed);
+            warn!(
+                pool = self.pool,
+                node = self.label,
+                state = after.name(),
+                reason,
+                "node down"
+            );
+        } else if !before.takes_requests() && after.takes_requests() {
+            info!(
+                pool = self.pool,
+                node = self.label,
+                state = after.name(),
+                "node up"
+            );
+        }
+    }
+}

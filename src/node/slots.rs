@@ -1,0 +1,329 @@
+//! A session's queue of replies that are owed: whatever order nodes answer in, the client reads them in
+//! the order in which it asked.
+//!
+//! ```text
+//!   session pushes ─▶ [ get a: value ][ set b: … ][ get c: miss ][ incr d: … ] ─▶ session takes the front
+//!                       slot 17         slot 18     slot 19        slot 20         while it is filled
+//!                                          ▲                          ▲
+//!                        link of node 1 ───┘       link of node 2 ────┘  fill by number
+//! ```
+//!
+//! Slots are counted from the session's first; a link keeps a [`Slot`] and fills it when the reply comes.
+//! The session is woken once, when its front slots are filled so far that they make a whole answer. A
+//! session that went away leaves its queue closed, and what is filled later is dropped.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::Context;
+
+use bytes::Bytes;
+
+use super::wakeup::Wakeup;
+use crate::protocol::binary_answer::Echo;
+use crate::protocol::{Command, Reply};
+
+/// Bytes of values that may wait in a queue; those that come on top are left out, and
+/// their requests fail, but for the one whose turn it is.
+const MAX_HELD: usize = 64 << 20;
+/// Bytes of values that are reason enough for a write, though the multi-get they belong to is not complete.
+const TOGETHER: usize = 64 << 10;
+/// Slots that an empty queue keeps room for.
+const KEEP: usize = 256;
+
+/// What a session needs to know, when the reply is there, of what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The command.
+    pub command: Command,
+    /// Who reads the answer.
+    pub audience: Audience,
+    /// A read whose node failed reads as a miss.
+    pub failed_is_miss: bool,
+    /// How the client asked, and so how it is answered.
+    pub voice: Voice,
+}
+
+/// The protocol of a request, with what of the request its answer repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Voice {
+    /// Classic text.
+    Classic,
+    /// Meta: the key as it was typed, a space, and the flags.
+    Meta(Box<[u8]>),
+    /// Binary.
+    Binary(Echo),
+}
+
+/// Who reads an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// The client, as an answer of its own.
+    Client,
+    /// The client, as one part of a multi-get; the slot of [`Audience::End`] closes it.
+    Part,
+    /// The client, as the end of a multi-get.
+    End,
+    /// Nobody: `noreply`.
+    Nobody,
+}
+
+/// The place in a session's queue where one reply must land.
+#[derive(Debug)]
+pub struct Slot {
+    slots: Rc<Slots>,
+    number: u32,
+}
+
+impl Slot {
+    /// Puts the reply in its place. A slot that awaits several replies keeps the first that is an error.
+    #[inline]
+    pub fn fill(self, reply: Reply) {
+        self.slots.fill(self.number, reply);
+    }
+}
+
+/// The queue of one session.
+#[derive(Debug, Default)]
+pub struct Slots(RefCell<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    entries: VecDeque<Entry>,
+    /// The number of the front entry.
+    first: u32,
+    /// Entries at the front that are filled.
+    filled: usize,
+    /// Of those, the ones that may leave.
+    complete: usize,
+    /// Bytes of the values that wait.
+    held: usize,
+    wakeup: Wakeup,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    asked: Asked,
+    awaited: u32,
+    reply: Reply,
+}
+
+impl Slots {
+    /// A new slot at the end that awaits `replies` replies; with none it is filled with [`Reply::Done`].
+    #[inline]
+    pub fn push(self: &Rc<Slots>, asked: Asked, replies: u32) -> u32 {
+        let mut queue = self.0.borrow_mut();
+        let number = queue.first.wrapping_add(queue.entries.len() as u32);
+        queue.entries.push_back(Entry {
+            asked,
+            awaited: replies,
+            reply: Reply::Done,
+        });
+        number
+    }
+
+    /// The handle that fills slot `number`.
+    #[inline]
+    pub fn slot(self: &Rc<Slots>, number: u32) -> Slot {
+        Slot {
+            slots: self.clone(),
+            number,
+        }
+    }
+
+    /// A new slot at the end that is filled already.
+    pub fn push_filled(&self, asked: Asked, reply: Reply) {
+        let mut queue = self.0.borrow_mut();
+        queue.entries.push_back(Entry {
+            asked,
+            awaited: 0,
+            reply,
+        });
+        queue.advance();
+    }
+
+    #[inline]
+    fn fill(&self, number: u32, reply: Reply) {
+        let queue = &mut *self.0.borrow_mut();
+        let index = number.wrapping_sub(queue.first);
+        if queue.is_closed {
+            return;
+        }
+        let Some(entry) = queue.entries.get_mut(index as usize) else {
+            debug_assert!(false, "slot {number} was taken before it was filled");
+            return;
+        };
+        debug_assert!(entry.awaited > 0, "slot {number} is filled twice");
+        entry.awaited -= 1;
+        if !matches!(entry.reply, Reply::Error(_) | Reply::Failed(_)) {
+            entry.reply = match size(&reply) {
+                size if size > 0 && index > 0 && queue.held >= MAX_HELD => {
+                    Reply::Text(Bytes::from_static(b"SERVER_ERROR too much waits for this client"))
+                }
+                size => {
+                    queue.held += size;
+                    reply
+                }
+            };
+        }
+        if entry.awaited == 0 && index as usize == queue.filled && queue.advance() {
+            queue.wakeup.wake();
+        }
+    }
+
+    /// Takes the front reply, where it is there. The values of a multi-get leave together, unless they are
+    /// many bytes: nodes answer one after the other, and a write for each costs more than the client gains.
+    #[inline]
+    pub fn take(&self) -> Option<(Asked, Reply)> {
+        let mut queue = self.0.borrow_mut();
+        if queue.complete == 0 {
+            return None;
+        }
+        let entry = queue.entries.pop_front()?;
+        queue.filled -= 1;
+        queue.complete -= 1;
+        queue.first = queue.first.wrapping_add(1);
+        queue.held -= size(&entry.reply);
+        if queue.entries.is_empty() && queue.entries.capacity() > KEEP {
+            queue.entries = VecDeque::new();
+        }
+        Some((entry.asked, entry.reply))
+    }
+
+    /// Slots in the queue.
+    pub fn len(&self) -> usize {
+        self.0.borrow().entries.len()
+    }
+
+    /// True where nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Wakes the session, whatever it waits for.
+    pub fn wake(&self) {
+        self.0.borrow_mut().wakeup.wake();
+    }
+
+    /// The session's turn begins: until its end it looks for itself what was filled, and is not woken.
+    #[inline]
+    pub fn hold(&self) {
+        self.0.borrow_mut().wakeup.hold();
+    }
+
+    /// The session's turn is over: notes whom to wake from now on.
+    #[inline]
+    pub fn register(&self, cx: &Context<'_>) {
+        self.0.borrow_mut().wakeup.register(cx);
+    }
+
+    /// The session goes away: replies that come later are dropped.
+    pub fn close(&self) {
+        *self.0.borrow_mut() = Queue {
+            is_closed: true,
+            ..Queue::default()
+        };
+    }
+}
+
+/// Bytes of the value in `reply`; 0 where it holds none.
+#[inline]
+fn size(reply: &Reply) -> usize {
+    match reply {
+        Reply::Value(item) => item.data.len(),
+        _ => 0,
+    }
+}
+
+impl Queue {
+    /// Counts what is filled at the front. True where more may leave than before.
+    #[inline]
+    fn advance(&mut self) -> bool {
+        let before = self.complete;
+        while let Some(entry) = self.entries.get(self.filled)
+            && entry.awaited == 0
+        {
+            self.filled += 1;
+            if entry.asked.audience != Audience::Part {
+                self.complete = self.filled;
+            }
+        }
+        // The end of a multi-get may not be asked yet: it goes on when there is room again.
+        if self.filled == self.entries.len() || self.held >= TOGETHER {
+            self.complete = self.filled;
+        }
+        self.complete > before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Failure;
+
+    fn asked(command: Command) -> Asked {
+        Asked {
+            command,
+            audience: Audience::Client,
+            failed_is_miss: true,
+            voice: Voice::Classic,
+        }
+    }
+
+    #[test]
+    fn replies_leave_in_the_order_of_the_questions() {
+        let slots = Rc::new(Slots::default());
+        let numbers: Vec<u32> = (0..3).map(|_| slots.push(asked(Command::Get), 1)).collect();
+        slots.slot(numbers[2]).fill(Reply::Number(2));
+        slots.slot(numbers[1]).fill(Reply::Number(1));
+        assert_eq!(slots.take(), None, "the front is still awaited");
+        slots.slot(numbers[0]).fill(Reply::Number(0));
+        let replies: Vec<Reply> = std::iter::from_fn(|| slots.take())
+            .map(|(_, reply)| reply)
+            .collect();
+        assert_eq!(replies, [Reply::Number(0), Reply::Number(1), Reply::Number(2)]);
+    }
+
+    #[test]
+    fn the_parts_of_a_multi_get_leave_together() {
+        let slots = Rc::new(Slots::default());
+        let part = Asked {
+            audience: Audience::Part,
+            ..asked(Command::Get)
+        };
+        let numbers: Vec<u32> = (0..2).map(|_| slots.push(part.clone(), 1)).collect();
+        let end = Asked {
+            audience: Audience::End,
+            ..asked(Command::Get)
+        };
+        slots.push_filled(end, Reply::Done);
+        slots.slot(numbers[0]).fill(Reply::NotFound);
+        assert_eq!(slots.take(), None, "its end is not there");
+        slots.slot(numbers[1]).fill(Reply::NotFound);
+        assert_eq!(std::iter::from_fn(|| slots.take()).count(), 3);
+    }
+
+    #[test]
+    fn a_slot_for_several_replies_waits_for_all_and_tells_of_the_first_failure() {
+        let slots = Rc::new(Slots::default());
+        let number = slots.push(asked(Command::FlushAll), 3);
+        slots.slot(number).fill(Reply::Done);
+        slots.slot(number).fill(Reply::Failed(Failure::Timeout));
+        assert_eq!(slots.take(), None);
+        slots.slot(number).fill(Reply::Done);
+        assert_eq!(
+            slots.take().map(|(_, reply)| reply),
+            Some(Reply::Failed(Failure::Timeout))
+        );
+    }
+
+    #[test]
+    fn a_closed_queue_drops_what_comes_late() {
+        let slots = Rc::new(Slots::default());
+        let late = slots.push(asked(Command::Get), 1);
+        slots.close();
+        slots.slot(late).fill(Reply::NotFound);
+        assert!(slots.is_empty());
+    }
+}

@@ -1,0 +1,65 @@
+//! The two ways to say a request to a node, and which of them a node understands.
+
+use super::{Request, classic, meta};
+
+/// What a link speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Meta commands.
+    Meta,
+    /// Classic text commands.
+    Classic,
+}
+
+impl Dialect {
+    /// The dialect for a node that says it is `version`, such as `1.6.18`. Meta commands took the form
+    /// they have now in 1.6.10; a version that cannot be read gets classic text.
+    pub fn of_version(version: &str) -> Dialect {
+        match parse_version(version) {
+            Some(version) if version >= [1, 6, 10] => Dialect::Meta,
+            _ => Dialect::Classic,
+        }
+    }
+
+    /// Writes `request` up to the value; the value and its line end follow for the storage commands.
+    #[inline]
+    pub fn write_line(self, request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
+        match self {
+            Dialect::Meta => meta::write_line(request, put),
+            Dialect::Classic => classic::write_line(request, put),
+        }
+    }
+}
+
+/// The three numbers that a version begins with; what stands behind them (`1.6.18-1`, `1.6.0_beta1`) does
+/// not count. `None` where it begins with no number.
+pub fn parse_version(version: &str) -> Option<[u32; 3]> {
+    let mut numbers = version.split('.').map(|part| {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        part[..digits].parse().ok()
+    });
+    let mut next = || numbers.next().flatten();
+    Some([next()?, next().unwrap_or(0), next().unwrap_or(0)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meta_is_spoken_from_1_6_10_on() {
+        for (version, dialect) in [
+            ("1.6.10", Dialect::Meta),
+            ("1.6.18", Dialect::Meta),
+            ("1.6.45-dev", Dialect::Meta),
+            ("2.0", Dialect::Meta),
+            ("1.6.9", Dialect::Classic),
+            ("1.5.22", Dialect::Classic),
+            ("1.4.25_1", Dialect::Classic),
+            ("", Dialect::Classic),
+            ("unknown", Dialect::Classic),
+        ] {
+            assert_eq!(Dialect::of_version(version), dialect, "{version}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A request as memcached's meta commands say it (doc/protocol.txt, "Meta Commands"), since 1.6.10.
+//!
+//! Every command asks for its key back (`k`), so that each reply can be checked against the request it
+//! answers. Meta has no flush_all: that one stays classic.
+
+use super::{Command, MAX_KEY, Request, classic};
+
+/// Writes `request` up to the value; the value and its line end follow for the storage commands.
+#[inline]
+pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
+    let mut number = itoa::Buffer::new();
+    match request.command {
+        Command::Get | Command::Gets | Command::Gat | Command::Gats => {
+            put(b"mg ");
+            put(request.key);
+            put(if request.command.wants_cas() {
+                b" k f c v"
+            } else {
+                b" k f v"
+            });
+            if matches!(request.command, Command::Gat | Command::Gats) {
+                put(b" T");
+                put(number.format(request.exptime).as_bytes());
+            }
+        }
+        Command::Touch => {
+            put(b"mg ");
+            put(request.key);
+            put(b" k T");
+            put(number.format(request.exptime).as_bytes());
+        }
+        Command::Delete => {
+            put(b"md ");
+            put(request.key);
+            put(b" k");
+        }
+        Command::Incr | Command::Decr => {
+            put(b"ma ");
+            put(request.key);
+            put(if request.command == Command::Incr {
+                b" k v D"
+            } else {
+                b" k v MD D"
+            });
+            put(number.format(request.delta).as_bytes());
+        }
+        Command::FlushAll => return classic::write_line(request, put),
+        Command::MetaGet
+        | Command::MetaSet
+        | Command::MetaDelete
+        | Command::MetaArithmetic
+        | Command::MetaDebug => write_typed(request, put),
+        _ => write_store(request, put),
+    }
+    put(b"\r\n");
+}
+
+fn write_store(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
+    let mut number = itoa::Buffer::new();
+    put(b"ms ");
+    put(request.key);
+    put(b" ");
+    put(number.format(request.value.len()).as_bytes());
+    put(b" k");
+    match request.command {
+        Command::Add => put(b" ME"),
+        Command::Replace => put(b" MR"),
+        // What is there keeps its flags and its expiry.
+        Command::Append => return put(b" MA"),
+        Command::Prepend => return put(b" MP"),
+        Command::Cas => {
+            put(b" C");
+            put(number.format(request.cas).as_bytes());
+        }
+        _ => {}
+    }
+    if request.flags != 0 {
+        put(b" F");
+        put(number.format(request.flags).as_bytes());
+    }
+    if request.exptime != 0 {
+        put(b" T");
+        put(number.format(request.exptime).as_bytes());
+    }
+}
+
+/// Passes a meta command on as it was typed, but for two flags: `q` is left out, since others share the link
+/// and each request must have its reply, and `k` is added where it is missing.
+fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
+    let Some(meta) = &request.meta else { return };
+    put(request.command.name().as_bytes());
+    put(b" ");
+    put(meta.key);
+    if request.command == Command::MetaSet {
+        put(b" ");
+        put(itoa::Buffer::new().format(request.value.len()).as_bytes());
+    }
+    // A flag that is there twice is a mistake, which the node has to see.
+    let is_quiet = flags(meta.flags).filter(|flag| flag[0] == b'q').count() == 1;
+    let is_unsayable = is_unsayable(request.key);
+    let mut has_key = request.command == Command::MetaDebug || is_unsayable;
+    for typed in flags(meta.flags) {
+        match typed[0] {
+            b'q' if is_quiet => {}
+            b'k' if is_unsayable && flag(meta.flags, b'O').is_none() => put(KEY_PLACE),
+            b'k' if is_unsayable => {}
+            _ => {
+                put(b" ");
+                put(typed);
+            }
+        }
+        has_key |= typed[0] == b'k';
+    }
+    if !has_key {
+        put(b" k");
+    }
+}
+
+/// An opaque that is asked for where a key that no line can carry is to come back.
+pub const KEY_PLACE: &[u8] = b" Ok";
+
+/// True for keys that text can carry only in base64. memcached 1.6.18 forgets that a key was given in base64
+/// when ma creates an item, when append or prepend make a new one, and when a binary client stores it, and
+/// brings it back as it is, line ends and all: so such a key is not asked for.
+pub fn is_unsayable(key: &[u8]) -> bool {
+    key.iter().any(|&byte| byte <= b' ' || byte == 0x7f)
+}
+
+/// The flags of a meta command, none of them empty.
+pub fn flags(text: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    text.split(|&byte| byte == b' ').filter(|flag| !flag.is_empty())
+}
+
+/// The flag that begins with `name`, with its token.
+pub fn flag(text: &[u8], name: u8) -> Option<&[u8]> {
+    flags(text).find(|flag| flag[0] == name)
+}
+
+/// Decodes a key in base64 as memcached does (`base64_decode` in base64.c): other characters are passed over,
+/// and what follows the padding is not looked at. Returns how many bytes of `out` it took; 0: no base64.
+pub fn decode_key(typed: &[u8], out: &mut [u8; MAX_KEY]) -> usize {
+    let digits = || {
+        typed
+            .iter()
+            .filter_map(|&byte| sextet(byte).map(|value| (byte, value)))
+    };
+    if !digits().count().is_multiple_of(4) {
+        return 0;
+    }
+    let (mut length, mut word, mut pads) = (0, 0u32, 0);
+    for (at, (byte, value)) in digits().enumerate() {
+        word = word << 6 | value;
+        pads += usize::from(byte == b'=');
+        if at % 4 < 3 {
+            continue;
+        }
+        if pads > 2 || length + 3 > out.len() {
+            return 0;
+        }
+        out[length..length + 3].copy_from_slice(&word.to_be_bytes()[1..]);
+        length += 3 - pads;
+        if pads > 0 {
+            break;
+        }
+    }
+    length
+}
+
+fn sextet(byte: u8) -> Option<u32> {
+    let value = match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        b'=' => 0,
+        _ => return None,
+    };
+    Some(value.into())
+}

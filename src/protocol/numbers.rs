@@ -1,0 +1,142 @@
+//! Decimal numbers, read as memcached reads them (`safe_strtoull` and its kin in memcached's util.c).
+//!
+//! All three skip leading white space, take one sign, want at least one digit, and end at the end of the
+//! text, at white space or at a zero byte; what follows is not looked at. So `+5`, `\t5` and `5\tx` are 5,
+//! and `5x`, `--5` and the empty text are no numbers. Splitting a line into words is left to the caller.
+
+/// An unsigned 64-bit number. A negative one wraps around, and is refused only where the result has the
+/// highest bit set: `-1` is none, `-18446744073709551615` is 1. A minus sign anywhere in the text, before a
+/// zero byte, refuses a number with that bit too.
+#[inline]
+pub fn parse_u64(text: &[u8]) -> Option<u64> {
+    let number = read(text)?;
+    let value = if number.is_negative {
+        number.magnitude.wrapping_neg()
+    } else {
+        number.magnitude
+    };
+    (value <= i64::MAX as u64 || !has_minus(text)).then_some(value)
+}
+
+/// An unsigned 32-bit number: the lower half of what [`parse_u64`] reads, so `4294967297` is 1.
+#[inline]
+pub fn parse_u32(text: &[u8]) -> Option<u32> {
+    parse_u64(text).map(|value| value as u32)
+}
+
+/// A signed 32-bit number: the lower half of a signed 64-bit number, so `4294967295` is -1. A number that
+/// does not fit 64 bits is none.
+#[inline]
+pub fn parse_i32(text: &[u8]) -> Option<i32> {
+    let number = read(text)?;
+    let value = if number.is_negative {
+        0i64.checked_sub_unsigned(number.magnitude)?
+    } else {
+        i64::try_from(number.magnitude).ok()?
+    };
+    Some(value as i32)
+}
+
+struct Number {
+    is_negative: bool,
+    magnitude: u64,
+}
+
+fn read(text: &[u8]) -> Option<Number> {
+    let start = text.iter().position(|&byte| !is_space(byte))?;
+    let (is_negative, digits) = match text[start..].split_first()? {
+        (b'-', rest) => (true, rest),
+        (b'+', rest) => (false, rest),
+        _ => (false, &text[start..]),
+    };
+    let mut magnitude = 0u64;
+    for (at, &byte) in digits.iter().enumerate() {
+        if byte.is_ascii_digit() {
+            magnitude = magnitude.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+        } else if at > 0 && (is_space(byte) || byte == 0) {
+            break;
+        } else {
+            return None;
+        }
+    }
+    (!digits.is_empty()).then_some(Number {
+        is_negative,
+        magnitude,
+    })
+}
+
+/// `isspace` in the C locale; `u8::is_ascii_whitespace` leaves the vertical tab out.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+fn has_minus(text: &[u8]) -> bool {
+    text.iter()
+        .take_while(|&&byte| byte != 0)
+        .any(|&byte| byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text, and what the three functions make of it.
+    type Row = (&'static str, Option<u64>, Option<u32>, Option<i32>);
+
+    // As memcached 1.6.18 took them for the flags, the exptime or the delta of a command.
+    #[test]
+    fn numbers_are_read_as_memcached_reads_them() {
+        let table: &[Row] = &[
+            ("0", Some(0), Some(0), Some(0)),
+            ("007", Some(7), Some(7), Some(7)),
+            ("-0", Some(0), Some(0), Some(0)),
+            ("+3", Some(3), Some(3), Some(3)),
+            ("\t3", Some(3), Some(3), Some(3)),
+            ("\x0b5", Some(5), Some(5), Some(5)),
+            ("5\x0c", Some(5), Some(5), Some(5)),
+            ("3\tx", Some(3), Some(3), Some(3)),
+            ("1\t-", Some(1), Some(1), Some(1)),
+            ("5\0x", Some(5), Some(5), Some(5)),
+            ("", None, None, None),
+            ("   ", None, None, None),
+            ("-", None, None, None),
+            ("+ 1", None, None, None),
+            ("+\0", None, None, None),
+            ("3x", None, None, None),
+            ("0x10", None, None, None),
+            ("--1", None, None, None),
+            ("+-1", None, None, None),
+            ("-1", None, None, Some(-1)),
+            ("4294967295", Some(4294967295), Some(u32::MAX), Some(-1)),
+            ("4294967296", Some(4294967296), Some(0), Some(0)),
+            ("-4294967297", None, None, Some(-1)),
+            ("2147483648", Some(2147483648), Some(2147483648), Some(i32::MIN)),
+            (
+                "9223372036854775807",
+                Some(i64::MAX as u64),
+                Some(u32::MAX),
+                Some(-1),
+            ),
+            ("9223372036854775808", Some(1 << 63), Some(0), None),
+            ("9223372036854775808 -", None, None, None),
+            ("9223372036854775808 \0-", Some(1 << 63), Some(0), None),
+            ("-9223372036854775808", None, None, Some(0)),
+            (
+                "-9223372036854775809",
+                Some(i64::MAX as u64),
+                Some(u32::MAX),
+                None,
+            ),
+            ("18446744073709551615", Some(u64::MAX), Some(u32::MAX), None),
+            ("-18446744073709551615", Some(1), Some(1), None),
+            ("18446744073709551616", None, None, None),
+            ("-18446744073709551616", None, None, None),
+            ("00000000000000000000000000005", Some(5), Some(5), Some(5)),
+        ];
+        for &(text, unsigned, short, signed) in table {
+            assert_eq!(parse_u64(text.as_bytes()), unsigned, "{text:?} as u64");
+            assert_eq!(parse_u32(text.as_bytes()), short, "{text:?} as u32");
+            assert_eq!(parse_i32(text.as_bytes()), signed, "{text:?} as i32");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The replies of a node, meta and classic: the words of the two do not overlap, so one reader takes both.
+//!
+//! [`read`] finds where the first reply in a buffer ends and what it says, as offsets into that buffer.
+//! It never looks past the reply and allocates nothing.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::Command;
+use super::numbers::{parse_u32, parse_u64};
+
+/// The longest reply line. A key of 250 bytes with every flag stays far below.
+const MAX_LINE: usize = 2048;
+/// memcached can be told to take items up to 1 GiB (`-I`); a node that announces more is out of its mind.
+const LARGEST_ITEM: u64 = 1 << 30;
+
+/// What was found at the front of the buffer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Not a whole reply; it takes at least so many bytes in all.
+    Partial(usize),
+    /// A whole reply.
+    Whole(Frame),
+    /// A value above the limit; the reply takes so many bytes in all, to be passed over.
+    TooLarge(usize),
+    /// No reply of memcached's begins so.
+    Garbage,
+}
+
+/// One reply, as offsets into the buffer it was read from.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it says.
+    pub status: Status,
+    /// The key it brings back; empty where it brings none.
+    pub key: Range<usize>,
+    /// The key stands there in base64, as memcached shows one that was stored so.
+    pub is_base64: bool,
+    /// The client's flags of a value.
+    pub flags: u32,
+    /// The cas id of a value; 0 where it has none.
+    pub cas: u64,
+    /// The value of [`Status::Value`], the line of [`Status::Error`] and [`Status::Version`].
+    pub data: Range<usize>,
+    /// Bytes that the reply takes.
+    pub length: usize,
+}
+
+/// What a reply says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// A value: `VA`, or `VALUE` up to `END`.
+    Value,
+    /// `HD`, `STORED`, `DELETED`, `TOUCHED`, `OK`.
+    Done,
+    /// `NS`, `NOT_STORED`.
+    NotStored,
+    /// `EX`, `EXISTS`.
+    Exists,
+    /// `EN`, `NF`, `NOT_FOUND`, or `END` where no value stood before it.
+    NotFound,
+    /// A classic number: what incr or decr made.
+    Number(u64),
+    /// `ERROR`, `CLIENT_ERROR …`, `SERVER_ERROR …`.
+    Error,
+    /// `VERSION …`; `data` is what stands behind it.
+    Version,
+    /// `ME <key> …`; `data` is the whole line.
+    Debug,
+}
+
+impl Frame {
+    fn line(status: Status, data: Range<usize>, length: usize) -> Frame {
+        Frame {
+            status,
+            key: 0..0,
+            is_base64: false,
+            flags: 0,
+            cas: 0,
+            data,
+            length,
+        }
+    }
+
+    /// True where the reply can answer `command`. That it brings back the right key is for the caller to see.
+    pub fn answers(&self, command: Command) -> bool {
+        use Command::{Decr, FlushAll, Incr, MetaArithmetic, MetaDebug, MetaDelete, MetaGet};
+        let counts = matches!(command, Incr | Decr);
+        match self.status {
+            Status::Error => true,
+            Status::Value => command.is_read() || counts || matches!(command, MetaGet | MetaArithmetic),
+            Status::Number(_) => counts,
+            Status::Done => !command.is_read() && !counts && command != MetaDebug,
+            Status::NotStored => command.is_store() || command == MetaArithmetic,
+            Status::Exists => command.is_store() || matches!(command, MetaDelete | MetaArithmetic),
+            Status::NotFound => command != FlushAll,
+            Status::Debug => command == MetaDebug,
+            Status::Version => false,
+        }
+    }
+}
+
+/// Reads the reply at the front of `buf`. A value of more than `max_value` bytes is told as soon as its
+/// length is known.
+#[inline]
+pub fn read(buf: &[u8], max_value: usize) -> Read {
+    let Some(newline) = memchr(b'\n', &buf[..buf.len().min(MAX_LINE)]) else {
+        let is_line = buf.len() < MAX_LINE && is_start(buf);
+        return if is_line {
+            Read::Partial(buf.len() + 1)
+        } else {
+            Read::Garbage
+        };
+    };
+    let Some(line) = buf[..newline].strip_suffix(b"\r") else {
+        return Read::Garbage;
+    };
+    let length = newline + 1;
+    match line {
+        [b'V', b'A', b' ', ..] => meta_value(buf, line, length, max_value),
+        [b'M', b'E', b' ', rest @ ..] => {
+            let key = memchr(b' ', rest).unwrap_or(rest.len());
+            let frame = Frame::line(Status::Debug, 0..line.len(), length);
+            Read::Whole(Frame {
+                key: 3..3 + key,
+                ..frame
+            })
+        }
+        [b'E', b'N'] | [b'E', b'N', b' ', ..] => meta_status(Status::NotFound, line, length),
+        [b'H', b'D'] | [b'H', b'D', b' ', ..] => meta_status(Status::Done, line, length),
+        [b'N', b'F'] | [b'N', b'F', b' ', ..] => meta_status(Status::NotFound, line, length),
+        [b'N', b'S'] | [b'N', b'S', b' ', ..] => meta_status(Status::NotStored, line, length),
+        [b'E', b'X'] | [b'E', b'X', b' ', ..] => meta_status(Status::Exists, line, length),
+        _ => classic(buf, line, length, max_value),
+    }
+}
+
+/// True where a reply may begin with what is there: a letter or a digit first, never control bytes.
+fn is_start(buf: &[u8]) -> bool {
+    buf.first()
+        .is_none_or(|first| first.is_ascii_uppercase() || first.is_ascii_digit())
+}
+
+fn meta_status(status: Status, line: &[u8], length: usize) -> Read {
+    let mut frame = Frame::line(status, 0..0, length);
+    match read_flags(&mut frame, line, 2) {
+        Some(()) => Read::Whole(frame),
+        None => Read::Garbage,
+    }
+}
+
+/// `VA <length> <flags>*`, then the value.
+fn meta_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Read {
+    let size_end = memchr(b' ', &line[3..]).map_or(line.len(), |at| at + 3);
+    let Some(size) = parse_u64(&line[3..size_end]) else {
+        return Read::Garbage;
+    };
+    let data = match data_range(buf, start, size, max_value, b"") {
+        Ok(data) => data,
+        Err(other) => return other,
+    };
+    let length = data.end + 2;
+    let mut frame = Frame::line(Status::Value, data, length);
+    match read_flags(&mut frame, line, size_end) {
+        Some(()) => Read::Whole(frame),
+        None => Read::Garbage,
+    }
+}
+
+/// Where the value of `size` bytes lies that begins at `start` and has `trailer` behind its line end.
+/// The error is the answer of [`read`] where the value is not whole, too large or no value.
+#[inline]
+fn data_range(
+    buf: &[u8],
+    start: usize,
+    size: u64,
+    max_value: usize,
+    trailer: &[u8],
+) -> Result<Range<usize>, Read> {
+    if size > LARGEST_ITEM {
+        return Err(Read::Garbage);
+    }
+    let end = start + size as usize;
+    let length = end + 2 + trailer.len();
+    if size > max_value as u64 {
+        return Err(Read::TooLarge(length));
+    }
+    match buf.get(end..length) {
+        None => Err(Read::Partial(length)),
+        Some(rest) if rest.starts_with(b"\r\n") && rest.ends_with(trailer) => Ok(start..end),
+        Some(_) => Err(Read::Garbage),
+    }
+}
+
+/// Reads the flags of a meta reply from `line[from..]`: `k` the key, `f` the flags, `c` the cas id.
+#[inline]
+fn read_flags(frame: &mut Frame, line: &[u8], from: usize) -> Option<()> {
+    let mut at = from;
+    while at < line.len() {
+        at += 1; // the space
+        let end = memchr(b' ', &line[at..]).map_or(line.len(), |found| found + at);
+        match line.get(at) {
+            Some(b'k') => frame.key = at + 1..end,
+            Some(b'b') => frame.is_base64 = true,
+            Some(b'f') => frame.flags = parse_u64(&line[at + 1..end])?.try_into().ok()?,
+            Some(b'c') => frame.cas = parse_u64(&line[at + 1..end])?,
+            _ => {}
+        }
+        at = end;
+    }
+    Some(())
+}
+
+fn classic(buf: &[u8], line: &[u8], length: usize, max_value: usize) -> Read {
+    let whole = |status, data| Read::Whole(Frame::line(status, data, length));
+    match line {
+        b"STORED" | b"DELETED" | b"TOUCHED" | b"OK" => whole(Status::Done, 0..0),
+        b"NOT_STORED" => whole(Status::NotStored, 0..0),
+        b"EXISTS" => whole(Status::Exists, 0..0),
+        b"NOT_FOUND" | b"END" => whole(Status::NotFound, 0..0),
+        b"ERROR" => whole(Status::Error, 0..line.len()),
+        _ if line.starts_with(b"VALUE ") => classic_value(buf, line, length, max_value),
+        _ if line.starts_with(b"VERSION ") => whole(Status::Version, 8..line.len()),
+        _ if [&b"ERROR "[..], b"CLIENT_ERROR", b"SERVER_ERROR"]
+            .iter()
+            .any(|word| line.starts_with(word)) =>
+        {
+            whole(Status::Error, 0..line.len())
+        }
+        // decr leaves spaces where the number became shorter.
+        _ => match parse_u64(line.trim_ascii_end()) {
+            Some(number) => whole(Status::Number(number), 0..0),
+            None => Read::Garbage,
+        },
+    }
+}
+
+/// `VALUE <key> <flags> <length> [<cas>]`, the value, `END`: links ask for one key at a time.
+fn classic_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Read {
+    let mut words = line[6..].split(|&byte| byte == b' ');
+    let key = 6..6 + words.next().map_or(0, <[u8]>::len);
+    let flags = words.next().and_then(parse_u32);
+    let size = words.next().and_then(parse_u64);
+    let cas = words.next().map_or(Some(0), parse_u64);
+    let (Some(flags), Some(size), Some(cas)) = (flags, size, cas) else {
+        return Read::Garbage;
+    };
+    match data_range(buf, start, size, max_value, b"END\r\n") {
+        Ok(data) => {
+            let length = data.end + 7;
+            Read::Whole(Frame {
+                status: Status::Value,
+                key,
+                is_base64: false,
+                flags,
+                cas,
+                data,
+                length,
+            })
+        }
+        Err(other) => other,
+    }
+}

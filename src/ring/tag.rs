@@ -1,0 +1,41 @@
+//! The part of a key that counts: what stands between the two bytes of a hash tag.
+//!
+//! The rule is twemproxy's (`server_pool_idx` in `src/nc_server.c`) and holds for every preset, since
+//! libmemcached has none of its own.
+
+/// What of `key` is hashed under `tag`, an opening and a closing byte: what stands between the first
+/// opening byte and the first closing byte after it, or else, where that is nothing, the whole key.
+pub(super) fn counted(key: &[u8], [opening, closing]: [u8; 2]) -> &[u8] {
+    let inside = memchr::memchr(opening, key).map(|at| &key[at + 1..]);
+    let tagged = inside.and_then(|inside| memchr::memchr(closing, inside).map(|end| &inside[..end]));
+    tagged.filter(|tagged| !tagged.is_empty()).unwrap_or(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_first_pair_counts() {
+        let cases: [(&str, &str, &str); 14] = [
+            ("{}", "user:{42}:name", "42"),
+            ("{}", "{42}", "42"),
+            ("{}", "a{b}c{d}", "b"),
+            ("{}", "x{{y}}z", "{y"),
+            ("{}", "a}b{c}", "c"),
+            ("{}", "plain", "plain"),
+            ("{}", "{open", "{open"),
+            ("{}", "closed}", "closed}"),
+            ("{}", "}{", "}{"),
+            ("{}", "a{}b{c}", "a{}b{c}"),
+            ("{}", "", ""),
+            ("$$", "$a$b$", "a"),
+            ("$$", "$$a$", "$$a$"),
+            ("$$", "a$b", "a$b"),
+        ];
+        for (tag, key, expected) in cases {
+            let tag = [tag.as_bytes()[0], tag.as_bytes()[1]];
+            assert_eq!(counted(key.as_bytes(), tag), expected.as_bytes(), "{key}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Says where a key goes, and why it goes there: for `ringway explain` and `/explain`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Route;
+use crate::node::Node;
+use crate::protocol::MAX_KEY;
+use crate::protocol::meta::is_unsayable;
+
+/// Where one key goes. Shown as a line: key, route, pool, node, parted by spaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The key; bytes that are not UTF-8 are replaced.
+    pub key: String,
+    /// The name of the route or pool that was asked.
+    pub route: String,
+    /// The pool's name.
+    pub pool: String,
+    /// The node's name, or else its address.
+    pub node: String,
+    /// The node's address.
+    pub address: String,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explanation {
+            key,
+            route,
+            pool,
+            node,
+            address: _,
+        } = self;
+        write!(f, "{key} {route} {pool} {node}")
+    }
+}
+
+/// Why no memcached takes a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadKey {
+    /// It has no bytes.
+    Empty,
+    /// It has more than [`MAX_KEY`] bytes.
+    TooLong,
+    /// It has a space or a control character in it.
+    Control,
+}
+
+impl fmt::Display for BadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadKey::Empty => write!(f, "the key is empty"),
+            BadKey::TooLong => write!(f, "the key is longer than {MAX_KEY} bytes"),
+            BadKey::Control => write!(f, "the key has a space or a control character in it"),
+        }
+    }
+}
+
+/// Where `key` goes under `route`, which is called `name` and picks among `nodes`, those of its snapshot.
+pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Result<Explanation, BadKey> {
+    check(key)?;
+    let (pool, index) = route.pick(key);
+    let node = &nodes[index];
+    Ok(Explanation {
+        key: String::from_utf8_lossy(key).into_owned(),
+        route: name.to_owned(),
+        pool: pool.name.clone(),
+        node: node.label.clone(),
+        address: node.address.to_string(),
+    })
+}
+
+fn check(key: &[u8]) -> Result<(), BadKey> {
+    match key {
+        [] => Err(BadKey::Empty),
+        _ if key.len() > MAX_KEY => Err(BadKey::TooLong),
+        _ if is_unsayable(key) => Err(BadKey::Control),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_no_memcached_takes_are_refused() {
+        let long = [b'k'; MAX_KEY + 1];
+        let cases: &[(&[u8], Result<(), BadKey>)] = &[
+            (b"k", Ok(())),
+            (&long[1..], Ok(())),
+            ("schlüssel".as_bytes(), Ok(())),
+            (b"\xff\xfe", Ok(())),
+            (b"", Err(BadKey::Empty)),
+            (&long, Err(BadKey::TooLong)),
+            (b"a b", Err(BadKey::Control)),
+            (b"a\r\n", Err(BadKey::Control)),
+            (b"\0", Err(BadKey::Control)),
+            (b"\x7f", Err(BadKey::Control)),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(check(key), *expected, "{}", key.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_explanation_reads_as_a_line() {
+        let explanation = Explanation {
+            key: "k".into(),
+            route: "default".into(),
+            pool: "main".into(),
+            node: "cache-b".into(),
+            address: "10.0.0.2:11211".into(),
+        };
+        assert_eq!(explanation.to_string(), "k default main cache-b");
+    }
+}

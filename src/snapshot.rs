@@ -1,0 +1,161 @@
+//! The compiled configuration that workers read: listeners → routes → pools → rings → nodes.
+//!
+//! A snapshot never changes. A reload builds the next one from a new [`Config`] and the one before, so
+//! that nodes and listeners that stayed keep their identity, health and counters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+use crate::config::{self, Address, Bind, Config, OnNodeDown};
+use crate::node::Node;
+use crate::ring::{Member, Ring};
+use crate::route::{Pool, Route};
+
+/// Everything that a worker needs to carry a request.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What it was built from.
+    pub config: Config,
+    /// Every node of every pool; a pool names them by their index here.
+    pub nodes: Vec<Arc<Node>>,
+    /// In the order of the configuration's listeners.
+    pub listeners: Vec<Listener>,
+    /// The pools by name.
+    pub pools: BTreeMap<String, Arc<Pool>>,
+}
+
+/// A listener with the route its requests take.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its settings.
+    pub settings: config::Listener,
+    /// Where its requests go.
+    pub route: Route,
+    /// Counted across reloads.
+    pub counters: Arc<ListenerCounters>,
+}
+
+/// What is counted for one listener.
+#[derive(Debug, Default)]
+pub struct ListenerCounters {
+    /// Sessions open now.
+    pub open: AtomicUsize,
+    /// Connections accepted.
+    pub accepted: AtomicU64,
+    /// Connections refused because of `max_connections`.
+    pub refused: AtomicU64,
+}
+
+impl Snapshot {
+    /// Compiles `config`. Nodes and listeners that `previous` has too are kept. Under
+    /// `on_node_down: rehash` nodes that are down now are left out of their ring.
+    pub fn build(config: Config, previous: Option<&Snapshot>) -> Snapshot {
+        let mut nodes = Vec::new();
+        let mut pools = BTreeMap::new();
+        for (name, settings) in &config.pools {
+            let first = nodes.len();
+            for node in &settings.nodes {
+                nodes.push(keep_or_make(name, node, settings, config.workers, previous));
+            }
+            let pool = compile_pool(name, settings, first, &nodes[first..]);
+            pools.insert(name.clone(), Arc::new(pool));
+        }
+        let listeners = config
+            .listeners
+            .iter()
+            .map(|settings| Listener {
+                settings: settings.clone(),
+                route: Route::Pool(pools[pool_of(&config, &settings.route)].clone()),
+                counters: counters_of(&settings.bind, previous),
+            })
+            .collect();
+        Snapshot {
+            config,
+            nodes,
+            listeners,
+            pools,
+        }
+    }
+
+    /// The listener bound to `bind`, with its index.
+    pub fn listener(&self, bind: &Bind) -> Option<(usize, &Listener)> {
+        self.listeners
+            .iter()
+            .enumerate()
+            .find(|(_, listener)| listener.settings.bind == *bind)
+    }
+
+    /// The route or pool called `name`, compiled; `None` where nobody defined it.
+    pub fn route(&self, name: &str) -> Option<Route> {
+        self.pools
+            .get(pool_of(&self.config, name))
+            .cloned()
+            .map(Route::Pool)
+    }
+}
+
+/// The name of the pool that the route or pool called `name` leads to.
+pub fn pool_of<'a>(config: &'a Config, name: &'a str) -> &'a str {
+    match config.routes.get(name) {
+        Some(config::Route::Pool(pool)) => pool,
+        Some(config::Route::Route(next)) => pool_of(config, next),
+        None => name,
+    }
+}
+
+fn keep_or_make(
+    pool: &str,
+    node: &config::Node,
+    settings: &config::Pool,
+    workers: usize,
+    previous: Option<&Snapshot>,
+) -> Arc<Node> {
+    let kept = previous.and_then(|previous| previous.nodes.iter().find(|kept| kept.is(pool, node)));
+    match kept {
+        Some(kept) => {
+            kept.configure(&settings.health);
+            kept.clone()
+        }
+        None => Arc::new(Node::new(pool, node, &settings.health, workers)),
+    }
+}
+
+fn compile_pool(name: &str, settings: &config::Pool, first: usize, nodes: &[Arc<Node>]) -> Pool {
+    let rehash = settings.on_node_down == OnNodeDown::Rehash;
+    let is_live = |index: &usize| !rehash || nodes[*index].state().takes_requests();
+    let mut live: Vec<usize> = (0..nodes.len()).filter(is_live).collect();
+    if live.is_empty() {
+        live = (0..nodes.len()).collect();
+    }
+    let members: Vec<Member<'_>> = live.iter().map(|&index| member(&settings.nodes[index])).collect();
+    let ring = Ring::build(&settings.distribution, settings.hash_tag, &members);
+    Pool {
+        name: name.to_owned(),
+        settings: settings.clone(),
+        ring,
+        targets: live.iter().map(|index| first + index).collect(),
+        nodes: (first..first + nodes.len()).collect(),
+    }
+}
+
+fn member(node: &config::Node) -> Member<'_> {
+    let (host, port) = match &node.address {
+        Address::Tcp { host, port } => (host.as_str(), Some(*port)),
+        Address::Unix(path) => (path.to_str().unwrap_or_default(), None),
+        Address::Embedded(_) => (node.name.as_deref().unwrap_or_default(), None),
+    };
+    Member {
+        name: node.name.as_deref(),
+        host,
+        port,
+        weight: node.weight,
+    }
+}
+
+fn counters_of(bind: &Bind, previous: Option<&Snapshot>) -> Arc<ListenerCounters> {
+    previous
+        .and_then(|previous| previous.listener(bind))
+        .map(|(_, listener)| listener.counters.clone())
+        .unwrap_or_default()
+}

@@ -1,0 +1,78 @@
+//! What the whole process shares: the running snapshot, the phase of life, and what each worker counts.
+//!
+//! Workers read the snapshot; control publishes the next one. Neither knows the other.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::metrics::WorkerShard;
+use crate::snapshot::Snapshot;
+
+/// The life of the process, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Listeners are not all bound yet.
+    Starting,
+    /// Ready.
+    Serving,
+    /// Told to stop: not ready, but still serving as before (`shutdown.delay`).
+    Leaving,
+    /// No new connections; what is owed is answered (`shutdown.drain`).
+    Draining,
+}
+
+/// How the last reload went.
+#[derive(Debug, Clone, Default)]
+pub struct Reloads {
+    /// Configurations taken, without the first.
+    pub succeeded: u64,
+    /// Configurations refused.
+    pub failed: u64,
+    /// When the running configuration was taken.
+    pub taken_at: Option<SystemTime>,
+    /// The mistakes of the last configuration, where it was refused; empty where it was taken.
+    pub mistakes: Vec<String>,
+}
+
+/// What all threads share.
+#[derive(Debug)]
+pub struct State {
+    /// When the process began to serve.
+    pub started: Instant,
+    /// The running configuration, compiled.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Says that there is another snapshot; the value is how many there were.
+    pub changed: watch::Sender<u64>,
+    /// Where in its life the process is.
+    pub phase: watch::Sender<Phase>,
+    /// By worker index.
+    pub workers: Box<[WorkerShard]>,
+    /// How reloads went.
+    pub reloads: Mutex<Reloads>,
+}
+
+impl State {
+    /// The state of a process that begins with `snapshot`.
+    pub fn new(snapshot: Snapshot) -> State {
+        let workers = (0..snapshot.config.workers)
+            .map(|_| WorkerShard::default())
+            .collect();
+        State {
+            started: Instant::now(),
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            changed: watch::Sender::new(0),
+            phase: watch::Sender::new(Phase::Starting),
+            workers,
+            reloads: Mutex::default(),
+        }
+    }
+
+    /// Makes `next` the running snapshot and tells everyone.
+    pub fn publish(&self, next: Snapshot) {
+        self.snapshot.store(Arc::new(next));
+        self.changed.send_modify(|generation| *generation += 1);
+    }
+}

@@ -1,0 +1,86 @@
+//! A worker: one thread that carries the traffic of its sessions from the first byte to the last.
+//!
+//! It has an event loop, sessions, links and counters of its own, and shares with others only the snapshot,
+//! the nodes and the counters, which it reads without waiting.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::net::{TcpStream, UnixStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::client::listener::{Accepted, Client};
+use crate::client::session::Session;
+use crate::net::clock;
+use crate::net::stream::Stream;
+use crate::state::{Phase, State};
+use crate::view::View;
+
+/// Tasks that run before the loop looks for new events: a burst of sessions is worked off before the links
+/// write, so that each writes once.
+const EVENT_INTERVAL: u32 = 256;
+
+/// Starts the worker with this index. Clients sent to the returned end are served by it.
+///
+/// # Errors
+/// The thread or its event loop could not be made.
+pub fn start(state: Arc<State>, index: usize) -> std::io::Result<UnboundedSender<Accepted>> {
+    let (sender, receiver) = unbounded_channel();
+    let runtime = || {
+        Builder::new_current_thread()
+            .enable_all()
+            .event_interval(EVENT_INTERVAL)
+            .on_thread_unpark(clock::turn)
+            .build_local(LocalOptions::default())
+    };
+    thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || match runtime() {
+            Ok(runtime) => runtime.block_on(run(state, index, receiver)),
+            Err(error) => tracing::error!(%error, worker = index, "cannot start the worker's event loop"),
+        })?;
+    Ok(sender)
+}
+
+async fn run(state: Arc<State>, index: usize, mut accepted: UnboundedReceiver<Accepted>) {
+    let view = Rc::new(View::new(state.clone(), index));
+    let (mut changed, mut phase) = (state.changed.subscribe(), state.phase.subscribe());
+    loop {
+        tokio::select! {
+            client = accepted.recv() => match client {
+                Some(client) => serve(&view, client),
+                None => return,
+            },
+            Ok(()) = changed.changed() => {
+                view.current();
+                view.wake_sessions();
+            }
+            Ok(()) = phase.changed() => {
+                if *phase.borrow_and_update() >= Phase::Draining {
+                    view.is_draining.set(true);
+                    view.wake_sessions();
+                }
+            }
+        }
+    }
+}
+
+fn serve(view: &Rc<View>, accepted: Accepted) {
+    let stream = match accepted.socket {
+        Client::Tcp(socket) => TcpStream::from_std(socket).map(Stream::Tcp),
+        Client::Unix(socket) => UnixStream::from_std(socket).map(Stream::Unix),
+    };
+    match stream {
+        Ok(stream) => {
+            let session = Session::new(stream, accepted.bind, view.clone(), accepted.idle_timeout);
+            let place = accepted.place;
+            tokio::task::spawn_local(async move {
+                session.run().await;
+                drop(place);
+            });
+        }
+        Err(error) => tracing::warn!(%error, bind = %accepted.bind, "cannot serve a client"),
+    }
+}

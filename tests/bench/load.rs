@@ -1,0 +1,131 @@
+//! The load generator: drives the same closed-loop load through each contender in turn, checks every value it
+//! reads, and prints throughput, latency, CPU per request and memory side by side. Started by `tests/bench/run`,
+//! whose head says how it is used and how it measures. Nothing here passes or fails by a time.
+//!
+//! ```text
+//!   options ─▶ for each workload, round, contender:
+//!                contender   starts the proxy in front of the nodes, on a CPU of its own
+//!                measure     preloads, warms up, opens the window, closes it
+//!                  └─ connection × n   writes a batch, checks its replies, again
+//!                accounting  asks the kernel what the processes used in the window
+//!              report        medians over the rounds, then ratios
+//! ```
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use load::contender::{self, Contender};
+use load::dataset::Dataset;
+use load::measure;
+use load::nodes::Nodes;
+use load::options::{Mode, Options};
+use load::process::{self, Scratch};
+use load::report::{self, Samples};
+use load::workload::Workload;
+use load::{idle, machine, self_check};
+
+mod load {
+    pub mod accounting;
+    pub mod checker;
+    pub mod connection;
+    pub mod contender;
+    pub mod dataset;
+    pub mod idle;
+    pub mod latency;
+    pub mod machine;
+    pub mod measure;
+    pub mod nodes;
+    pub mod options;
+    pub mod process;
+    pub mod random;
+    pub mod report;
+    pub mod self_check;
+    pub mod workload;
+}
+
+fn main() -> ExitCode {
+    self_check::run();
+    let options = Options::parse();
+    if !options.bench {
+        println!("self-check passed; the benchmark itself is started by tests/bench/run");
+        return ExitCode::SUCCESS;
+    }
+    match run(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// True when every contender that was asked for could be measured.
+fn run(options: &Options) -> Result<bool> {
+    process::pin_self(options.load_cpu)?;
+    let contenders = contender::select(options.only.as_deref())?;
+    let scratch = Scratch::new()?;
+    let nodes = Nodes::start(options, &scratch)?;
+    machine::print(&contenders, options);
+    match options.mode {
+        Mode::Load => compare(options, &contenders, &nodes, &scratch),
+        Mode::Idle => idle::run(options, &contenders, &nodes, &scratch),
+    }
+}
+
+fn compare(options: &Options, contenders: &[Contender], nodes: &Nodes, scratch: &Scratch) -> Result<bool> {
+    let workloads = Workload::select(&options.workloads)?;
+    // Why a contender is left out, by its name.
+    let mut absent: BTreeMap<&str, String> = BTreeMap::new();
+    let mut all = Vec::new();
+    for workload in workloads {
+        let dataset = Rc::new(Dataset::new(&workload));
+        let mut samples = Samples::new(contenders);
+        // Round by round, not contender by contender: what disturbs the machine for a while disturbs all alike.
+        for (round, contender) in
+            (0..options.rounds).flat_map(|round| contenders.iter().map(move |c| (round, c)))
+        {
+            if absent.contains_key(contender.name) {
+                continue;
+            }
+            eprintln!(
+                "{} round {} of {}: {}",
+                workload.name,
+                round + 1,
+                options.rounds,
+                contender.name
+            );
+            nodes.flush()?;
+            let running = match contender.start(nodes, options, scratch) {
+                Ok(running) => running,
+                Err(error) => {
+                    eprintln!("{} is left out: {error:#}", contender.name);
+                    absent.insert(contender.name, format!("{error:#}"));
+                    continue;
+                }
+            };
+            let seed = options.seed + u64::from(round);
+            let sample = measure::run(&workload, &dataset, &running, nodes, options.window(), seed)
+                .with_context(|| {
+                    format!(
+                        "{} through {} ({})",
+                        workload.name,
+                        contender.name,
+                        running.last_words()
+                    )
+                })?;
+            samples.push(contender.name, sample);
+        }
+        report::workload(&workload, &samples);
+        all.push((workload, samples));
+    }
+    report::ratios(&all, contenders);
+    for (name, reason) in &absent {
+        println!("\n{name} was not measured: {reason}");
+    }
+    Ok(absent.is_empty())
+}

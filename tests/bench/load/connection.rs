@@ -1,0 +1,153 @@
+//! One client connection, closed loop: writes `depth` requests together, reads until all are answered and checked,
+//! and starts again. The latency of a request runs from the write of its batch to the read that brought the end
+//! of its reply.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::checker::{Checker, Outcome};
+use super::dataset::Dataset;
+use super::latency::Latency;
+use super::random::Random;
+use super::workload::Workload;
+
+/// What the connections of a run saw, all together.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub outcome: Outcome,
+    pub latency: Latency,
+}
+
+/// What the connections of a run share.
+#[derive(Debug)]
+pub struct Run {
+    pub workload: Workload,
+    pub dataset: Rc<Dataset>,
+    pub tally: RefCell<Tally>,
+    /// Set once: no connection starts another batch.
+    pub stopped: Cell<bool>,
+}
+
+/// One client connection and the keys it asks for.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    keys: Rc<[u32]>,
+    random: Random,
+    /// Looked at from outside when a reply does not come.
+    checker: Rc<RefCell<Checker>>,
+    requests: Vec<u8>,
+    chosen: Vec<u32>,
+}
+
+impl Connection {
+    /// Connects. `keys` must hold at least as many as one get asks for.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub async fn open(
+        address: SocketAddr,
+        keys: Rc<[u32]>,
+        random: Random,
+        checker: Rc<RefCell<Checker>>,
+    ) -> Result<Self> {
+        let stream = TcpStream::connect(address)
+            .await
+            .with_context(|| format!("connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            keys,
+            random,
+            checker,
+            requests: Vec::new(),
+            chosen: Vec::new(),
+        })
+    }
+
+    /// Sends batches until the run is stopped and the last one is answered.
+    ///
+    /// # Errors
+    /// A wrong byte, or a connection that was closed.
+    pub async fn drive(mut self, run: Rc<Run>) -> Result<()> {
+        // Room for a whole value, which must come together, and as much again of what follows it.
+        let mut buffer = vec![0; run.dataset.value_bytes() + 16 * 1024];
+        while !run.stopped.get() {
+            self.compose(&run);
+            let start = Instant::now();
+            self.stream.write_all(&self.requests).await?;
+            let mut filled = 0;
+            while !self.checker.borrow().is_idle() {
+                let count = self.stream.read(&mut buffer[filled..]).await?;
+                if count == 0 {
+                    bail!(
+                        "closed while owing: {}",
+                        self.checker.borrow().describe_owed(&run.dataset)
+                    );
+                }
+                filled += count;
+                let mut outcome = Outcome::default();
+                let done = self
+                    .checker
+                    .borrow_mut()
+                    .check(&buffer[..filled], &run.dataset, &mut outcome)?;
+                buffer.copy_within(done..filled, 0);
+                filled -= done;
+                if outcome.replies > 0 {
+                    run.tally.borrow_mut().add(outcome, start);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compose(&mut self, run: &Run) {
+        self.requests.clear();
+        let mut checker = self.checker.borrow_mut();
+        for _ in 0..run.workload.depth {
+            if self.random.below(100) < run.workload.sets_percent {
+                let key = self.keys[self.random.below(self.keys.len())];
+                run.dataset.item(key).write_set(&mut self.requests);
+                checker.expect_stored(key);
+                continue;
+            }
+            choose(
+                &self.keys,
+                run.workload.keys_per_get,
+                &mut self.random,
+                &mut self.chosen,
+            );
+            self.requests.extend_from_slice(b"get");
+            for key in &self.chosen {
+                self.requests.push(b' ');
+                self.requests
+                    .extend_from_slice(run.dataset.item(*key).key().as_bytes());
+            }
+            self.requests.extend_from_slice(b"\r\n");
+            checker.expect_values(&self.chosen);
+        }
+    }
+}
+
+impl Tally {
+    fn add(&mut self, outcome: Outcome, start: Instant) {
+        self.latency.record(start.elapsed(), outcome.replies);
+        self.outcome.replies += outcome.replies;
+        self.outcome.hits += outcome.hits;
+        self.outcome.misses += outcome.misses;
+        self.outcome.errors += outcome.errors;
+    }
+}
+
+/// `count` different keys: one from each of `count` equal parts of `keys`.
+fn choose(keys: &[u32], count: usize, random: &mut Random, chosen: &mut Vec<u32>) {
+    let part = keys.len() / count;
+    chosen.clear();
+    chosen.extend((0..count).map(|index| keys[index * part + random.below(part)]));
+}

@@ -1,0 +1,94 @@
+//! The keys of a workload and their values. A value is a pure function of its key, so a set writes again the bytes
+//! that were there, and every read has exactly one right answer, whoever wrote last.
+
+use super::random::Random;
+use super::workload::Workload;
+
+/// One key with its value, laid out as a node answers a get of it.
+#[derive(Debug)]
+pub struct Item {
+    key: String,
+    block: Box<[u8]>,
+    data_at: usize,
+}
+
+impl Item {
+    fn new(index: usize, value_bytes: usize) -> Self {
+        let key = format!("ringway:bench:{index:08}");
+        let mut block = format!("VALUE {key} 0 {value_bytes}\r\n").into_bytes();
+        let data_at = block.len();
+        // Any bytes: line ends inside values must not confuse anybody.
+        let mut random = Random::new(index as u64);
+        while block.len() < data_at + value_bytes {
+            block.extend_from_slice(&random.next().to_le_bytes());
+        }
+        block.truncate(data_at + value_bytes);
+        block.extend_from_slice(b"\r\n");
+        Self {
+            key,
+            block: block.into(),
+            data_at,
+        }
+    }
+
+    /// The key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// What a hit looks like: `VALUE <key> 0 <bytes>\r\n<value>\r\n`, without `END`.
+    pub fn block(&self) -> &[u8] {
+        &self.block
+    }
+
+    /// The first line of the block, with its line end.
+    pub fn header(&self) -> &[u8] {
+        &self.block[..self.data_at]
+    }
+
+    /// Appends the request that stores the value.
+    pub fn write_set(&self, out: &mut Vec<u8>) {
+        let data = &self.block[self.data_at..];
+        out.extend_from_slice(b"set ");
+        // The header past `VALUE <key> 0` holds the length and the line end, just as the request needs them.
+        out.extend_from_slice(self.key.as_bytes());
+        out.extend_from_slice(b" 0 0");
+        out.extend_from_slice(&self.block["VALUE  0".len() + self.key.len()..self.data_at]);
+        out.extend_from_slice(data);
+    }
+}
+
+/// All keys of a workload, by index.
+#[derive(Debug)]
+pub struct Dataset {
+    items: Vec<Item>,
+    value_bytes: usize,
+}
+
+impl Dataset {
+    /// The keys that `workload` asks for.
+    pub fn new(workload: &Workload) -> Self {
+        let items = (0..workload.keys)
+            .map(|index| Item::new(index, workload.value_bytes))
+            .collect();
+        Self {
+            items,
+            value_bytes: workload.value_bytes,
+        }
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// The key at `index`, which is below `len`.
+    pub fn item(&self, index: u32) -> &Item {
+        &self.items[index as usize]
+    }
+
+    /// Bytes of one value.
+    pub fn value_bytes(&self) -> usize {
+        self.value_bytes
+    }
+}

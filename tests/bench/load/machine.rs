@@ -1,0 +1,71 @@
+//! Where and how the numbers came to be, printed above them: numbers without it convince nobody.
+
+use std::fs;
+use std::path::Path;
+
+use super::contender::{Contender, version_of};
+use super::options::{Mode, Options};
+
+/// Prints machine, versions and method.
+pub fn print(contenders: &[Contender], options: &Options) {
+    println!("- machine: {} × {}, {} MiB", cpus(), cpu_model(), memory_mib());
+    println!("- kernel: Linux {}", first_line("/proc/sys/kernel/osrelease"));
+    println!("- load average at the start: {}", first_line("/proc/loadavg"));
+    println!(
+        "- nodes: 4 × {}, one thread, 256 MiB each",
+        version_of(Path::new("memcached"))
+    );
+    for contender in contenders {
+        println!("- {}: {}", contender.name, contender.version());
+    }
+    println!(
+        "- CPUs: proxy alone on CPU {}, nodes and generator on CPU {}",
+        options.proxy_cpu, options.load_cpu
+    );
+    if options.mode == Mode::Load {
+        println!(
+            "- method: closed loop, every value checked; {} interleaved rounds of {} s after warming up, medians; \
+             seed {}",
+            options.rounds, options.seconds, options.seed
+        );
+    }
+}
+
+fn cpus() -> usize {
+    cpuinfo("processor").count()
+}
+
+fn cpu_model() -> String {
+    cpuinfo("model name")
+        .next()
+        .unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+}
+
+fn cpuinfo(field: &'static str) -> impl Iterator<Item = String> {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let values: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(name, _)| name.trim() == field)
+        .map(|(_, value)| value.trim().to_owned())
+        .collect();
+    values.into_iter()
+}
+
+fn memory_mib() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    total
+        .and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok())
+        .unwrap_or(0)
+        / 1024
+}
+
+fn first_line(path: &str) -> String {
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .lines()
+        .next()
+        .unwrap_or("unknown")
+        .to_owned()
+}

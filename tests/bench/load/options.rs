@@ -1,0 +1,57 @@
+//! The command line of the load generator. `--bench` is added by `tests/bench/run` and `cargo bench`; without it
+//! nothing is measured, so that `cargo test --all-targets` stays quick.
+
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// The workloads, through each contender.
+    Load,
+    /// What an idle session costs in resident memory.
+    Idle,
+}
+
+/// Compares Ringway with its peers under load.
+#[derive(Debug, Parser)]
+#[command(name = "tests/bench/run")]
+pub struct Options {
+    /// What to measure
+    #[arg(value_enum, default_value = "load")]
+    pub mode: Mode,
+    /// Contenders to measure: direct, nutcracker, ringway, ringway-base [default: all that are there]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub only: Option<Vec<String>>,
+    /// Workloads to drive: W1, W2, W4, W5, W6, W7
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "W1,W2,W4")]
+    pub workloads: Vec<String>,
+    /// Seconds measured in each round, after half a second of warming up
+    #[arg(long, default_value_t = 3.0)]
+    pub seconds: f64,
+    /// Rounds; each goes through all contenders, and medians are printed
+    #[arg(long, default_value_t = 3)]
+    pub rounds: u32,
+    /// Where the choice of keys starts from
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Idle sessions to open
+    #[arg(long, default_value_t = 10_000)]
+    pub sessions: usize,
+    /// The CPU of the proxy
+    #[arg(long, default_value_t = 0)]
+    pub proxy_cpu: usize,
+    /// The CPU which the memcached nodes and the generator share
+    #[arg(long, default_value_t = 1)]
+    pub load_cpu: usize,
+    #[arg(long, hide = true)]
+    pub bench: bool,
+}
+
+impl Options {
+    /// How long one round measures.
+    pub fn window(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+}

@@ -1,0 +1,186 @@
+//! Tables in Markdown: medians over the rounds, one table a workload, then what Ringway costs beside its peers.
+
+use super::contender::Contender;
+use super::measure::{ProxySample, Sample};
+use super::workload::Workload;
+
+/// The rounds of each contender, in the order of the contenders.
+#[derive(Debug)]
+pub struct Samples(Vec<(&'static str, Vec<Sample>)>);
+
+impl Samples {
+    /// No rounds yet.
+    pub fn new(contenders: &[Contender]) -> Self {
+        Self(
+            contenders
+                .iter()
+                .map(|contender| (contender.name, Vec::new()))
+                .collect(),
+        )
+    }
+
+    /// Adds a round.
+    pub fn push(&mut self, name: &str, sample: Sample) {
+        if let Some((_, rounds)) = self.0.iter_mut().find(|(known, _)| *known == name) {
+            rounds.push(sample);
+        }
+    }
+
+    fn rounds(&self, name: &str) -> &[Sample] {
+        self.0
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or(&[], |(_, rounds)| rounds)
+    }
+
+    /// What Ringway used as a share of what `peer` used: the median of the ratios within each round, where both met
+    /// the same disturbance. `None` when a figure is missing.
+    fn ratio(&self, peer: &str, figure: fn(&Sample) -> Option<f64>) -> Option<f64> {
+        let pairs = self.rounds("ringway").iter().zip(self.rounds(peer));
+        median(pairs.filter_map(|(ringway, peer)| Some(figure(ringway)? / figure(peer)?)))
+    }
+}
+
+/// Prints the table of one workload; nothing when nobody was measured.
+pub fn workload(workload: &Workload, samples: &Samples) {
+    if samples.0.iter().all(|(_, rounds)| rounds.is_empty()) {
+        return;
+    }
+    println!("\n## {}: {}\n", workload.name, workload.about);
+    let mut table = Table::new(&[
+        "contender",
+        "requests/s",
+        "values/s",
+        "p50 µs",
+        "p99 µs",
+        "p99.9 µs",
+        "proxy CPU µs/request",
+        "user",
+        "system",
+        "nodes CPU µs/request",
+        "proxy busy",
+        "peak RSS MiB",
+        "misses",
+        "errors",
+    ]);
+    for (name, rounds) in samples.0.iter().filter(|(_, rounds)| !rounds.is_empty()) {
+        let of = |figure: fn(&Sample) -> f64| median(rounds.iter().map(figure));
+        let of_proxy = |figure: fn(&ProxySample) -> f64| proxy_median(rounds, figure);
+        table.row(vec![
+            (*name).to_owned(),
+            cell(of(|sample| sample.requests_per_second), 0),
+            cell(of(|sample| sample.hits_per_second), 0),
+            cell(of(|sample| sample.p50_micros), 0),
+            cell(of(|sample| sample.p99_micros), 0),
+            cell(of(|sample| sample.p999_micros), 0),
+            cell(of_proxy(ProxySample::total_micros), 2),
+            cell(of_proxy(|proxy| proxy.user_micros), 2),
+            cell(of_proxy(|proxy| proxy.system_micros), 2),
+            cell(of(|sample| sample.nodes_micros), 2),
+            of_proxy(|proxy| proxy.busy * 100.0)
+                .map_or("–".to_owned(), |percent| format!("{percent:.0} %")),
+            cell(of_proxy(|proxy| proxy.peak_mib), 1),
+            rounds.iter().map(|sample| sample.misses).sum::<u64>().to_string(),
+            rounds.iter().map(|sample| sample.errors).sum::<u64>().to_string(),
+        ]);
+    }
+    table.print();
+}
+
+/// Prints what Ringway costs as a share of what its peers cost.
+pub fn ratios(all: &[(Workload, Samples)], contenders: &[Contender]) {
+    let has = |name: &str| contenders.iter().any(|contender| contender.name == name);
+    if !has("ringway") {
+        return;
+    }
+    println!("\n## Ratios of CPU per request (below 1: Ringway needs less)\n");
+    let mut table = Table::new(&[
+        "workload",
+        "ringway / nutcracker, proxy",
+        "ringway / ringway-base, proxy",
+        "ringway / direct, proxy and nodes",
+    ]);
+    for (workload, samples) in all {
+        let proxy = |sample: &Sample| sample.proxy.map(|proxy| proxy.total_micros());
+        let total = |sample: &Sample| Some(sample.total_micros());
+        table.row(vec![
+            workload.name.to_owned(),
+            cell(samples.ratio("nutcracker", proxy), 2),
+            cell(samples.ratio("ringway-base", proxy), 2),
+            cell(samples.ratio("direct", total), 2),
+        ]);
+    }
+    table.print();
+}
+
+/// Rows under headings, columns as wide as their widest cell.
+#[derive(Debug)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table of these columns; the first is a name, the others numbers.
+    pub fn new(headings: &[&str]) -> Self {
+        Self {
+            rows: vec![headings.iter().map(ToString::to_string).collect()],
+        }
+    }
+
+    /// Adds a row with a cell for each column.
+    pub fn row(&mut self, cells: Vec<String>) {
+        debug_assert_eq!(cells.len(), self.rows[0].len());
+        self.rows.push(cells);
+    }
+
+    /// Prints it to stdout.
+    pub fn print(&self) {
+        let columns = self.rows[0].len();
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for (index, row) in self.rows.iter().enumerate() {
+            let mut line = format!("| {:<1$} |", row[0], widths[0]);
+            for (cell, width) in row.iter().zip(&widths).skip(1) {
+                line.push_str(&format!(" {cell:>width$} |"));
+            }
+            println!("{line}");
+            if index == 0 {
+                let rule = widths[1..]
+                    .iter()
+                    .map(|width| format!("{}:|", "-".repeat(width + 1)));
+                println!("|{}|{}", "-".repeat(widths[0] + 2), rule.collect::<String>());
+            }
+        }
+    }
+}
+
+fn cell(figure: Option<f64>, decimals: usize) -> String {
+    figure.map_or("–".to_owned(), |figure| format!("{figure:.decimals$}"))
+}
+
+fn proxy_median(rounds: &[Sample], figure: impl Fn(&ProxySample) -> f64) -> Option<f64> {
+    median(
+        rounds
+            .iter()
+            .filter_map(|sample| sample.proxy.as_ref())
+            .map(figure),
+    )
+}
+
+/// The middle one, or the mean of the two in the middle; of none, none.
+fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    match figures.len() {
+        0 => None,
+        count if count % 2 == 1 => Some(figures[middle]),
+        _ => Some(f64::midpoint(figures[middle - 1], figures[middle])),
+    }
+}

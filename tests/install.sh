@@ -1,0 +1,98 @@
+# shellcheck shell=bash
+# What the runners of the tests share, to be sourced with the repository as the current directory: installing
+# Debian packages without starting services, the virtual environment of the Python clients, and messages.
+
+# Debian keeps some servers where only root looks for programs.
+export PATH="$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin"
+target="${CARGO_TARGET_DIR:-$PWD/target}"
+export RINGWAY_PYTHON="$target/venv/bin/python"
+
+# What runs a command as root, and the policy file while it is ours.
+root=()
+policy=
+
+# Puts the Python clients of tests/requirements.txt into a virtual environment of their own.
+install_python_clients() {
+    local venv="${RINGWAY_PYTHON%/bin/python}"
+    ! cmp -s tests/requirements.txt "$venv/requirements.txt" || return 0
+    python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3 python3-venv
+    step "Python clients in $venv"
+    python3 -m venv --clear "$venv"
+    if ! pip_install --only-binary pylibmc,emcache; then
+        # No wheel for this Python: they are compiled.
+        apt_install gcc g++ libc6-dev python3-dev libmemcached-dev zlib1g-dev
+        pip_install
+    fi
+    cp tests/requirements.txt "$venv/requirements.txt"
+}
+
+pip_install() {
+    "$RINGWAY_PYTHON" -m pip install --quiet --disable-pip-version-check "$@" -r tests/requirements.txt
+}
+
+# Installs packages without starting the services that some of them bring.
+apt_install() {
+    [ $# -gt 0 ] || return 0
+    have apt-get || fail "missing: $*. This machine has no apt-get: install them by hand"
+    if [ "$(id -u)" -ne 0 ]; then
+        have sudo || fail "missing: $*. Install them as root: apt-get install $*"
+        root=(sudo)
+        # Nobody is there to type a password.
+        [ -t 0 ] || root=(sudo -n)
+        "${root[@]}" true || fail "missing: $*. sudo was refused; install them as root: apt-get install $*"
+    fi
+    step "installing $*"
+    local quiet=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
+    "${root[@]}" "${quiet[@]}" update
+    forbid_services
+    local result=0
+    "${root[@]}" "${quiet[@]}" install --yes --no-install-recommends "$@" || result=$?
+    allow_services
+    [ "$result" -eq 0 ] || fail "apt-get could not install: $*"
+    keep_services_off "$@"
+}
+
+# While /usr/sbin/policy-rc.d answers 101, no package starts a service. One that is there already stays.
+forbid_services() {
+    [ ! -e /usr/sbin/policy-rc.d ] || return 0
+    policy=/usr/sbin/policy-rc.d
+    trap at_exit EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+    "${root[@]}" chmod 755 "$policy"
+}
+
+allow_services() {
+    [ -z "$policy" ] || "${root[@]}" rm -f "$policy"
+    policy=
+}
+
+# What must not outlive the runner. One that leaves more behind defines its own, and calls allow_services.
+at_exit() {
+    allow_services
+}
+
+# Nor does the next boot start what was installed only for its program.
+keep_services_off() {
+    have systemctl || return 0
+    local package
+    for package in "$@"; do
+        case $package in
+            memcached | nutcracker | prometheus)
+                "${root[@]}" systemctl disable --quiet "$package.service" 2>/dev/null || true
+                ;;
+        esac
+    done
+}
+
+have() {
+    command -v "$1" >/dev/null
+}
+
+step() {
+    printf '\n== %s\n' "$*"
+}
+
+fail() {
+    printf '%s: %s\n' "$0" "$*" >&2
+    exit 1
+}

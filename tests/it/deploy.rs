@@ -1,0 +1,203 @@
+//! What ships the program: the files under `deploy/` are accepted by the tools that will read them, and
+//! name only what Ringway has.
+//!
+//! Needs promtool and systemd-analyze (Debian packages prometheus and systemd); `tests/run` installs them.
+//! The Dockerfile is not built here: a test has no network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ringway::control::exposition::METRICS;
+use serde::Deserialize;
+use serde_yaml::Value;
+
+#[test]
+fn the_pods_configuration_loads_and_is_mounted_where_it_is_read() {
+    let documents = documents("kubernetes/pod.yaml");
+    let of_kind = |kind: &str| {
+        documents
+            .iter()
+            .find(|document| document["kind"] == kind)
+            .unwrap_or_else(|| panic!("pod.yaml has no {kind}"))
+    };
+    let config = of_kind("ConfigMap")["data"]["ringway.yaml"].as_str();
+    let config = config.expect("the ConfigMap has a ringway.yaml");
+    if let Err(mistakes) = ringway::config::parse(config, "ringway.yaml") {
+        panic!("the ConfigMap in pod.yaml does not load: {mistakes:?}");
+    }
+
+    let sidecar = &of_kind("Deployment")["spec"]["template"]["spec"]["initContainers"][0];
+    assert_eq!(sidecar["restartPolicy"], "Always", "what makes it a sidecar");
+    let image = concat!("ringway:", env!("CARGO_PKG_VERSION"));
+    assert_eq!(sidecar["image"], image, "the image is that of this version");
+    let mount = &sidecar["volumeMounts"][0];
+    assert!(
+        mount.get("subPath").is_none(),
+        "a subPath mount never sees an update"
+    );
+    let folder = mount["mountPath"].as_str().expect("a mount has a path");
+    let file = format!("{folder}/ringway.yaml");
+    assert!(
+        sidecar["args"]
+            .as_sequence()
+            .is_some_and(|args| args.contains(&Value::from(file))),
+        "ringway reads what is mounted"
+    );
+    for (probe, path) in [
+        ("startupProbe", "/readyz"),
+        ("livenessProbe", "/livez"),
+        ("readinessProbe", "/readyz"),
+    ] {
+        assert_eq!(sidecar[probe]["httpGet"]["path"], path, "{probe}");
+    }
+}
+
+#[test]
+fn every_yaml_file_is_well_formed() {
+    let files = files();
+    let yaml = files
+        .iter()
+        .filter(|path| path.ends_with(".yaml") || path.ends_with(".yml"));
+    let count = yaml
+        .map(|path| documents(path))
+        .filter(|documents| !documents.is_empty())
+        .count();
+    assert_eq!(count, 4, "{files:?}");
+}
+
+#[test]
+fn every_metric_that_is_named_exists() {
+    let mut named = 0;
+    for file in files() {
+        for (line, text) in read(&file).lines().enumerate() {
+            for metric in metrics_in(text) {
+                assert!(
+                    is_metric(metric),
+                    "deploy/{file}:{}: there is no metric {metric}",
+                    line + 1
+                );
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 0, "no metric is named under deploy");
+}
+
+#[test]
+fn prometheus_takes_the_alerts_and_each_speaks_when_it_must() {
+    run(Command::new("promtool").args(["check", "rules", "deploy/prometheus/alerts.yml"]));
+    run(Command::new("promtool").args(["test", "rules", "deploy/prometheus/alerts_test.yml"]));
+    let tests = read("prometheus/alerts_test.yml");
+    for group in documents("prometheus/alerts.yml")[0]["groups"]
+        .as_sequence()
+        .expect("groups")
+    {
+        for rule in group["rules"].as_sequence().expect("rules") {
+            if let Some(alert) = rule["alert"].as_str() {
+                assert!(
+                    tests.contains(&format!("alertname: {alert}")),
+                    "no test shows {alert}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn prometheus_takes_the_scrape_configuration() {
+    // Debian builds promtool without Kubernetes discovery; the rest of that job is checked all the same.
+    let text = read("prometheus/scrape.yml");
+    let discovery = "kubernetes_sd_configs: [{role: pod}]";
+    assert!(text.contains(discovery));
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let file = folder.path().join("scrape.yml");
+    fs::write(&file, text.replace(discovery, "static_configs: [{targets: []}]")).expect("it is writable");
+    fs::copy(deploy("prometheus/alerts.yml"), folder.path().join("alerts.yml")).expect("it is writable");
+    run(Command::new("promtool").args(["check", "config"]).arg(file));
+}
+
+#[test]
+fn systemd_takes_the_unit_and_finds_it_hardened() {
+    // systemd looks for the program, which is installed on no test machine.
+    let installed = "/usr/local/bin/ringway";
+    let text = read("systemd/ringway.service");
+    assert!(text.contains(installed));
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let file = folder.path().join("ringway.service");
+    fs::write(&file, text.replace(installed, env!("CARGO_BIN_EXE_ringway"))).expect("it is writable");
+    run(Command::new("systemd-analyze").arg("verify").arg(&file));
+    // Exposure in tenths, 0 (none) to 100.
+    run(Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager", "--threshold=20"])
+        .arg(&file));
+}
+
+#[test]
+fn the_image_is_built_with_the_rust_that_the_crate_asks_for() {
+    let image = concat!("FROM rust:", env!("CARGO_PKG_RUST_VERSION"), "-");
+    assert!(
+        read("Dockerfile").contains(image),
+        "the Dockerfile has no {image}"
+    );
+}
+
+/// Runs a checker from the crate's root and fails with what it said unless it was content.
+fn run(command: &mut Command) {
+    let output = command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; `tests/run` installs what is missing"));
+    assert!(
+        output.status.success(),
+        "{command:?}:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// True where Ringway exposes a metric of this name, or a histogram that this is a series of.
+pub fn is_metric(name: &str) -> bool {
+    let base = ["_bucket", "_sum", "_count"]
+        .iter()
+        .find_map(|suffix| name.strip_suffix(suffix));
+    METRICS
+        .iter()
+        .any(|metric| metric.name == name || Some(metric.name) == base)
+}
+
+/// The names in `text` that look like metrics of Ringway.
+pub fn metrics_in(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':')
+        .filter(|word| word.starts_with("ringway_"))
+}
+
+fn documents(path: &str) -> Vec<Value> {
+    serde_yaml::Deserializer::from_str(&read(path))
+        .map(|document| Value::deserialize(document).unwrap_or_else(|error| panic!("deploy/{path}: {error}")))
+        .collect()
+}
+
+/// The files under `deploy`, by their paths in it.
+fn files() -> Vec<String> {
+    let mut files = Vec::new();
+    for folder in ["", "kubernetes", "systemd", "prometheus"] {
+        for entry in fs::read_dir(deploy(folder)).expect("deploy is readable") {
+            let path = entry.expect("deploy is readable").path();
+            if path.is_file() {
+                let inside = path.strip_prefix(deploy("")).expect("it lies under deploy");
+                files.push(inside.to_str().expect("paths are UTF-8").to_owned());
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(deploy(path)).unwrap_or_else(|error| panic!("deploy/{path}: {error}"))
+}
+
+fn deploy(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)
+}

@@ -1,0 +1,30 @@
+//! All integration tests, in one binary: one file for each subject.
+
+mod bad_lines;
+mod binary;
+mod binary_keys;
+mod capable;
+mod classic_text;
+mod command_line;
+mod config;
+mod deploy;
+mod differential;
+mod docs;
+mod embedded;
+mod failures;
+mod floors;
+mod late_replies;
+mod limits;
+mod meta;
+mod metrics;
+mod old_node;
+mod ordering;
+mod peers;
+mod prometheus;
+mod protocol;
+mod python_clients;
+mod reload;
+mod ring;
+mod shutdown;
+mod support;
+mod values;

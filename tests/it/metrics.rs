@@ -1,0 +1,210 @@
+//! What `/metrics` shows of a process that carried traffic.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command as Process, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use ringway::config;
+use ringway::control::exposition::{Exposition, METRICS};
+use ringway::metrics::Class;
+use ringway::protocol::{Command, Failure};
+use ringway::snapshot::Snapshot;
+use ringway::state::{Phase, State};
+
+const YAML: &str = "workers: 2\npools: {main: {nodes: ['127.0.0.1:1', {address: '127.0.0.1:2', name: 'b'}, \
+                    {name: local, embedded: 1MiB}]}}";
+
+/// A process of two workers, with traffic in the shards of both.
+fn sample() -> Arc<State> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ringway.yaml");
+    std::fs::write(&path, YAML).unwrap();
+    let config = config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    let state = State::new(Snapshot::build(config, None));
+    state.phase.send_replace(Phase::Serving);
+    let snapshot = state.snapshot.load_full();
+    for (worker, shard) in state.workers.iter().enumerate() {
+        shard.bytes_read.add(100);
+        shard.requests[Command::Get as usize].add(10);
+        let node = snapshot.nodes[1].shard(worker);
+        node.commands[Command::Get as usize].requests.add(10);
+        node.commands[Command::Get as usize].hits.add(7);
+        node.commands[Command::Get as usize].misses.add(3);
+        node.commands[Command::Touch as usize].requests.add(1);
+        for micros in [10, 20, 1_000_000, u64::from(u32::MAX)] {
+            node.durations[Class::Read as usize].record(micros);
+        }
+        node.failures[Failure::Timeout as usize].add(2);
+        node.in_flight.add(3);
+        node.in_flight.sub(1);
+    }
+    (0..10).for_each(|_| snapshot.nodes[0].failed("test"));
+    snapshot.listeners[0].counters.accepted.store(4, Relaxed);
+    {
+        let mut reloads = state.reloads.lock().unwrap();
+        reloads.failed = 1;
+        reloads.mistakes = vec!["ringway.yaml:1:1: a mistake".into()];
+    }
+    Arc::new(state)
+}
+
+fn scrape() -> String {
+    Exposition::new(sample()).render()
+}
+
+/// The value of a series, as it stands in the text.
+fn value(text: &str, series: &str) -> f64 {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no series {series}"))
+        .parse()
+        .unwrap()
+}
+
+/// The kind of each family, by name.
+fn families(text: &str) -> BTreeMap<&str, &str> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types.map(|line| line.split_once(' ').unwrap()).collect()
+}
+
+#[test]
+fn promtool_finds_no_fault() {
+    let mut promtool = Process::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is installed (package prometheus)");
+    promtool
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(scrape().as_bytes())
+        .unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+#[test]
+fn every_metric_of_the_table_is_shown_and_no_other() {
+    let text = scrape();
+    let shown: BTreeMap<&str, &str> = families(&text)
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("process_"))
+        .collect();
+    let table: BTreeMap<&str, &str> = METRICS
+        .iter()
+        .map(|metric| (metric.name, metric.kind.name()))
+        .collect();
+    assert_eq!(shown, table);
+    assert_eq!(table.len(), METRICS.len(), "no name stands twice");
+    assert!(families(&text).contains_key("process_resident_memory_bytes"));
+}
+
+#[test]
+fn every_series_has_the_labels_of_its_row_and_stands_once() {
+    let text = scrape();
+    let mut seen = BTreeSet::new();
+    for line in text.lines().filter(|line| line.starts_with("ringway_")) {
+        let (series, _) = line.rsplit_once(' ').unwrap();
+        assert!(seen.insert(series), "twice: {series}");
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let is_part = |rest: &str| matches!(rest, "" | "_bucket" | "_sum" | "_count");
+        let metric = METRICS
+            .iter()
+            .find(|metric| name.strip_prefix(metric.name).is_some_and(is_part));
+        let metric = metric.unwrap_or_else(|| panic!("no row for {series}"));
+        let mut expected: Vec<&str> = metric.labels.to_vec();
+        if name.ends_with("_bucket") {
+            expected.push("le");
+        }
+        let found: Vec<&str> = labels
+            .split('"')
+            .step_by(2)
+            .map(|part| part.trim_matches([',', '=', '}']))
+            .collect();
+        assert_eq!(found[..found.len() - 1], expected, "{series}");
+    }
+}
+
+#[test]
+fn counters_are_summed_over_all_workers() {
+    let text = scrape();
+    let cases = [
+        ("ringway_client_bytes_read_total", 200.0),
+        (r#"ringway_client_requests_total{command="get"}"#, 20.0),
+        (
+            r#"ringway_requests_total{pool="main",node="b",command="get"}"#,
+            20.0,
+        ),
+        (r#"ringway_hits_total{pool="main",node="b",command="get"}"#, 14.0),
+        (r#"ringway_misses_total{pool="main",node="b",command="get"}"#, 6.0),
+        (
+            r#"ringway_errors_total{pool="main",node="b",kind="timeout"}"#,
+            4.0,
+        ),
+        (r#"ringway_in_flight{pool="main",node="b"}"#, 4.0),
+        (r#"ringway_node_up{pool="main",node="b"}"#, 1.0),
+        (r#"ringway_node_up{pool="main",node="127.0.0.1:1"}"#, 0.0),
+        (r#"ringway_ejections_total{pool="main",node="127.0.0.1:1"}"#, 1.0),
+        (r#"ringway_sessions_total{listener="127.0.0.1:11211"}"#, 4.0),
+        (r#"ringway_config_reloads_total{result="refused"}"#, 1.0),
+        ("ringway_config_last_reload_successful", 0.0),
+        ("ringway_workers", 2.0),
+        ("ringway_ready", 1.0),
+    ];
+    for (series, expected) in cases {
+        assert_eq!(value(&text, series), expected, "{series}");
+    }
+}
+
+#[test]
+fn durations_are_cumulated_in_buckets_of_seconds() {
+    let text = scrape();
+    let of = |part: &str, le: &str| {
+        let labels = r#"pool="main",node="b",class="read""#;
+        value(
+            &text,
+            &format!("ringway_request_duration_seconds_{part}{{{labels}{le}}}"),
+        )
+    };
+    let cases = [
+        ("0.000016", 2.0),
+        ("0.000032", 4.0),
+        ("0.524288", 4.0),
+        ("1.048576", 6.0),
+        ("8.388608", 6.0),
+    ];
+    for (bound, expected) in cases {
+        assert_eq!(of("bucket", &format!(",le=\"{bound}\"")), expected, "{bound}");
+    }
+    assert_eq!(of("bucket", ",le=\"+Inf\""), 8.0);
+    assert_eq!(of("count", ""), 8.0);
+    assert!((of("sum", "") - 2.0 * (1.00003 + f64::from(u32::MAX) / 1e6)).abs() < 1e-6);
+}
+
+#[test]
+fn a_command_that_nobody_sent_has_no_series_and_one_that_somebody_sent_has_it_on_every_node() {
+    let text = scrape();
+    assert!(!text.contains(r#"ringway_requests_total{pool="main",node="b",command="decr"}"#));
+    for node in ["127.0.0.1:1", "local"] {
+        for command in ["get", "set", "delete", "touch"] {
+            let series =
+                format!("ringway_requests_total{{pool=\"main\",node=\"{node}\",command=\"{command}\"}}");
+            assert_eq!(value(&text, &series), 0.0, "{series}");
+        }
+    }
+    assert!(
+        !text.contains(r#"ringway_hits_total{pool="main",node="b",command="set"}"#),
+        "a set finds no key"
+    );
+}

@@ -1,0 +1,152 @@
+//! Order: replies come in the order of the requests, two requests of one session to one key are carried out
+//! in theirs, and many clients at once get each their own values.
+
+use crate::support::memcached::Memcached;
+use crate::support::ringway::{Client, Ringway, pool};
+use crate::support::scripted::{Act, Scripted};
+
+fn start(nodes: usize, workers: usize, settings: &[&str]) -> (Vec<Memcached>, Ringway) {
+    let nodes: Vec<Memcached> = (0..nodes).map(|_| Memcached::start()).collect();
+    let addresses: Vec<String> = nodes.iter().map(Memcached::address).collect();
+    let ringway = Ringway::start(&format!("workers: {workers}\n{}", pool(&addresses, settings)));
+    (nodes, ringway)
+}
+
+#[test]
+fn requests_of_one_session_to_one_key_are_carried_out_in_order_over_many_links() {
+    let (_nodes, ringway) = start(2, 2, &["connections: 4", "request_timeout: 10s"]);
+    std::thread::scope(|scope| {
+        for session in 0..8 {
+            let mut client = ringway.client();
+            scope.spawn(move || {
+                let key = format!("key:{session}");
+                let (mut bytes, mut wanted) = (String::new(), String::new());
+                for i in 1000..1300 {
+                    bytes += &format!("set {key} 0 0 4 noreply\r\n{i}\r\n");
+                    bytes += &format!("get {key}\r\nincr {key} 1\r\nget {key}\r\n");
+                    wanted += &format!("VALUE {key} 0 4\r\n{i}\r\nEND\r\n{}\r\n", i + 1);
+                    wanted += &format!("VALUE {key} 0 4\r\n{}\r\nEND\r\n", i + 1);
+                }
+                client.expects(bytes, wanted);
+            });
+        }
+    });
+}
+
+#[test]
+fn replies_come_in_order_though_a_node_in_the_middle_is_slow() {
+    let (slow, fast) = ("slow", "fast");
+    let answer = |seen: &crate::support::scripted::Seen, value: &str| {
+        Act::Say(format!("VA 4 k{} f0\r\n{value}\r\n", seen.word(1)).into_bytes())
+    };
+    let slow_node = Scripted::start("1.6.18", move |seen| vec![Act::Await("gate"), answer(seen, slow)]);
+    let fast_node = Scripted::start("1.6.18", move |seen| vec![answer(seen, fast)]);
+    let nodes = [slow_node.address(), fast_node.address()];
+    let ringway = Ringway::start(&pool(&nodes, &["request_timeout: 15s"]));
+    let keys: Vec<(String, &str)> = (0..60)
+        .map(|i| {
+            let key = format!("k{i}");
+            let is_slow = ringway.get(&format!("/explain?key={key}")).1.contains(&nodes[0]);
+            (key, if is_slow { slow } else { fast })
+        })
+        .collect();
+    let slow_keys = keys.iter().filter(|(_, value)| *value == slow).count();
+    assert!(
+        slow_keys > 0 && slow_keys < keys.len(),
+        "each node has some: {slow_keys}"
+    );
+
+    let (mut bytes, mut wanted) = (String::new(), String::new());
+    for (key, value) in &keys {
+        bytes += &format!("get {key}\r\n");
+        wanted += &format!("VALUE {key} 0 4\r\n{value}\r\nEND\r\n");
+    }
+    bytes += "get";
+    for (key, value) in &keys {
+        bytes += &format!(" {key}");
+        wanted += &format!("VALUE {key} 0 4\r\n{value}\r\n");
+    }
+    let mut client = ringway.client();
+    client.send(bytes + "\r\n");
+    fast_node.wait_seen(2 * (keys.len() - slow_keys));
+    slow_node.wait_seen(1);
+    slow_node.open("gate");
+    client.expect(wanted + "END\r\n");
+}
+
+/// A generator of numbers, the same for the same seed.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// Stores, reads, counts and deletes keys of its own, and knows at each moment what must be there.
+fn live(mut client: Client, id: u64, rounds: usize) {
+    let mut numbers = Numbers(id * 7919 + 1);
+    let mut values: Vec<Option<String>> = vec![None; 40];
+    for round in 0..rounds {
+        let (mut bytes, mut wanted) = (String::new(), String::new());
+        for _ in 0..=numbers.below(20) {
+            let index = numbers.below(40) as usize;
+            let key = format!("client:{id}:key:{index}");
+            match numbers.below(6) {
+                0 | 1 => {
+                    let length = [3, 30, 300, 10_000][numbers.below(4) as usize];
+                    let value = format!("{id}.{round}.").repeat(length / 3);
+                    bytes += &format!("set {key} 0 0 {}\r\n{value}\r\n", value.len());
+                    wanted += "STORED\r\n";
+                    values[index] = Some(value);
+                }
+                2 => {
+                    bytes += &format!("delete {key}\r\n");
+                    wanted += if values[index].take().is_some() {
+                        "DELETED\r\n"
+                    } else {
+                        "NOT_FOUND\r\n"
+                    };
+                }
+                3 => {
+                    bytes += "get";
+                    for (index, value) in values.iter().enumerate() {
+                        let key = format!("client:{id}:key:{index}");
+                        bytes += &format!(" {key}");
+                        if let Some(value) = value {
+                            wanted += &format!("VALUE {key} 0 {}\r\n{value}\r\n", value.len());
+                        }
+                    }
+                    bytes += "\r\n";
+                    wanted += "END\r\n";
+                }
+                _ => {
+                    bytes += &format!("get {key}\r\n");
+                    if let Some(value) = &values[index] {
+                        wanted += &format!("VALUE {key} 0 {}\r\n{value}\r\n", value.len());
+                    }
+                    wanted += "END\r\n";
+                }
+            }
+        }
+        client.expects(bytes, wanted);
+    }
+}
+
+#[test]
+fn many_clients_at_once_each_get_their_own_values() {
+    for (workers, connections) in [(1, "connections: 1"), (4, "connections: 2")] {
+        let (_nodes, ringway) = start(3, workers, &["request_timeout: 15s", connections]);
+        std::thread::scope(|scope| {
+            for id in 0..24 {
+                let client = ringway.client();
+                scope.spawn(move || live(client, id, 100));
+            }
+        });
+        assert_eq!(ringway.metric("ringway_errors_total", &[]), 0.0);
+        assert_eq!(ringway.metric("ringway_in_flight", &[]), 0.0);
+    }
+}

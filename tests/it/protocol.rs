@@ -1,0 +1,199 @@
+//! The parsers on floor 0, fed with what peers send and with what they never should.
+
+use proptest::prelude::*;
+use ringway::protocol::dialect::Dialect;
+use ringway::protocol::reply::{self, Read, Status};
+use ringway::protocol::text::{self, Line};
+use ringway::protocol::{Command, Request};
+
+const MAX: usize = 1 << 20;
+
+fn line_of(dialect: Dialect, request: &Request<'_>) -> String {
+    let mut line = Vec::new();
+    dialect.write_line(request, &mut |bytes| line.extend_from_slice(bytes));
+    String::from_utf8(line).expect("text")
+}
+
+#[test]
+fn requests_are_said_to_nodes_in_both_dialects() {
+    let key = b"k";
+    let store = |command| Request {
+        flags: 7,
+        exptime: 60,
+        value: b"abc",
+        ..Request::new(command, key)
+    };
+    let read = |command| Request {
+        exptime: -1,
+        ..Request::new(command, key)
+    };
+    let count = |command| Request {
+        delta: 18,
+        ..Request::new(command, key)
+    };
+    let flush = |delay| Request {
+        exptime: delay,
+        ..Request::new(Command::FlushAll, b"")
+    };
+    for (request, meta, classic) in [
+        (Request::new(Command::Get, key), "mg k k f v", "get k"),
+        (Request::new(Command::Gets, key), "mg k k f c v", "gets k"),
+        (read(Command::Gat), "mg k k f v T-1", "gat -1 k"),
+        (read(Command::Gats), "mg k k f c v T-1", "gats -1 k"),
+        (store(Command::Set), "ms k 3 k F7 T60", "set k 7 60 3"),
+        (store(Command::Add), "ms k 3 k ME F7 T60", "add k 7 60 3"),
+        (store(Command::Replace), "ms k 3 k MR F7 T60", "replace k 7 60 3"),
+        (store(Command::Append), "ms k 3 k MA", "append k 7 60 3"),
+        (store(Command::Prepend), "ms k 3 k MP", "prepend k 7 60 3"),
+        (
+            Request {
+                cas: 5,
+                ..store(Command::Cas)
+            },
+            "ms k 3 k C5 F7 T60",
+            "cas k 7 60 3 5",
+        ),
+        (Request::new(Command::Set, key), "ms k 0 k", "set k 0 0 0"),
+        (count(Command::Incr), "ma k k v D18", "incr k 18"),
+        (count(Command::Decr), "ma k k v MD D18", "decr k 18"),
+        (Request::new(Command::Delete, key), "md k k", "delete k"),
+        (read(Command::Touch), "mg k k T-1", "touch k -1"),
+        (flush(0), "flush_all", "flush_all"),
+        (flush(30), "flush_all 30", "flush_all 30"),
+    ] {
+        assert_eq!(line_of(Dialect::Meta, &request), format!("{meta}\r\n"));
+        assert_eq!(line_of(Dialect::Classic, &request), format!("{classic}\r\n"));
+    }
+}
+
+#[test]
+fn a_reply_is_whole_at_its_last_byte_and_not_before() {
+    for (bytes, status, key, data) in [
+        ("VA 3 kfoo f5 c9\r\nabc\r\n", Status::Value, "foo", "abc"),
+        ("VA 0 kfoo f0\r\n\r\n", Status::Value, "foo", ""),
+        ("VA 2 kfoo f0\r\n\r\n\r\n", Status::Value, "foo", "\r\n"),
+        ("HD kfoo\r\n", Status::Done, "foo", ""),
+        ("HD\r\n", Status::Done, "", ""),
+        ("EN kfoo\r\n", Status::NotFound, "foo", ""),
+        ("NF kfoo\r\n", Status::NotFound, "foo", ""),
+        ("NS kfoo\r\n", Status::NotStored, "foo", ""),
+        ("EX kfoo\r\n", Status::Exists, "foo", ""),
+        ("VALUE foo 5 3\r\nabc\r\nEND\r\n", Status::Value, "foo", "abc"),
+        ("VALUE foo 5 3 9\r\nabc\r\nEND\r\n", Status::Value, "foo", "abc"),
+        ("END\r\n", Status::NotFound, "", ""),
+        ("STORED\r\n", Status::Done, "", ""),
+        ("NOT_STORED\r\n", Status::NotStored, "", ""),
+        ("EXISTS\r\n", Status::Exists, "", ""),
+        ("NOT_FOUND\r\n", Status::NotFound, "", ""),
+        ("DELETED\r\n", Status::Done, "", ""),
+        ("TOUCHED\r\n", Status::Done, "", ""),
+        ("OK\r\n", Status::Done, "", ""),
+        ("12\r\n", Status::Number(12), "", ""),
+        ("9  \r\n", Status::Number(9), "", ""),
+        ("ERROR\r\n", Status::Error, "", "ERROR"),
+        (
+            "SERVER_ERROR out of memory\r\n",
+            Status::Error,
+            "",
+            "SERVER_ERROR out of memory",
+        ),
+        ("CLIENT_ERROR no\r\n", Status::Error, "", "CLIENT_ERROR no"),
+        ("VERSION 1.6.18\r\n", Status::Version, "", "1.6.18"),
+    ] {
+        let stream = format!("{bytes}HD next");
+        for end in 0..bytes.len() {
+            let read = reply::read(&stream.as_bytes()[..end], MAX);
+            assert!(
+                matches!(read, Read::Partial(need) if need > end),
+                "{:?}: {read:?}",
+                &stream[..end]
+            );
+        }
+        let Read::Whole(frame) = reply::read(stream.as_bytes(), MAX) else {
+            panic!("{bytes:?} is not whole")
+        };
+        assert_eq!((frame.status, frame.length), (status, bytes.len()), "{bytes:?}");
+        assert_eq!((&bytes[frame.key], &bytes[frame.data]), (key, data), "{bytes:?}");
+    }
+}
+
+#[test]
+fn what_no_memcached_says_is_garbage() {
+    for bytes in [
+        "\r\n",
+        "hello\r\n",
+        "HD\n",
+        "VA x\r\n",
+        "VA 3 kfoo\r\nabcd\r\n",
+        "VALUE foo 0\r\n",
+        "VALUE foo 0 x\r\n",
+        "VALUE foo 0 3\r\nabc\r\nVALUE bar 0 3\r\n",
+        "HDD\r\n",
+        "-12\r\n",
+        "\0",
+        "VA 99999999999 kfoo\r\n",
+    ] {
+        assert_eq!(reply::read(bytes.as_bytes(), MAX), Read::Garbage, "{bytes:?}");
+    }
+    assert_eq!(
+        reply::read(&[b'A'; 4096], MAX),
+        Read::Garbage,
+        "a line without end"
+    );
+}
+
+#[test]
+fn a_value_above_the_limit_is_told_with_its_length() {
+    assert_eq!(
+        reply::read(b"VA 11 kfoo f0\r\nabc", 10),
+        Read::TooLarge(15 + 11 + 2)
+    );
+    assert_eq!(
+        reply::read(b"VALUE foo 0 11\r\nabc", 10),
+        Read::TooLarge(16 + 11 + 2 + 5)
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_of_a_client_panic_the_parser(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        if let Some((_, length)) = text::read_line(&bytes) {
+            prop_assert!(length <= bytes.len());
+        }
+    }
+
+    #[test]
+    fn no_command_line_panics_the_parser(
+        line in r"(get|gets|gat|gats|set|add|cas|append|incr|decr|touch|delete|flush_all|verbosity|stats|version)( (-?[0-9]{1,25}|[!-~]{0,5}|noreply|0)){0,8} {0,2}"
+    ) {
+        let bytes = format!("{line}\r\n");
+        let parsed = text::read_line(bytes.as_bytes());
+        prop_assert_eq!(parsed.map(|(_, length)| length), Some(bytes.len()));
+    }
+
+    #[test]
+    fn a_line_reads_the_same_whatever_follows(key in "[!-~]{1,250}", rest in proptest::collection::vec(any::<u8>(), 0..40)) {
+        let mut bytes = format!("get {key}\r\n").into_bytes();
+        let length = bytes.len();
+        bytes.extend(rest);
+        let Some((Line::Read { command, keys, .. }, taken)) = text::read_line(&bytes) else {
+            return Err(TestCaseError::fail("a get is a get"));
+        };
+        prop_assert_eq!(command, Command::Get);
+        prop_assert_eq!(taken, length);
+        prop_assert_eq!(keys.collect::<Vec<_>>(), vec![key.as_bytes()]);
+    }
+
+    #[test]
+    fn no_bytes_of_a_node_panic_the_reader(
+        start in "(VA|VALUE|HD|EN|NS|VERSION|SERVER_ERROR|)[ 0-9a-z]{0,20}",
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        max in 0usize..2000,
+    ) {
+        let mut buffer = start.into_bytes();
+        buffer.extend(bytes);
+        if let Read::Whole(frame) = reply::read(&buffer, max) {
+            prop_assert!(frame.length <= buffer.len() && frame.data.end <= frame.length);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The ring against what libmemcached and nutcracker answered, and against what consistent hashing promises.
+
+use std::collections::HashMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use ringway::ring::{Distribution, Hash, Member, Ring};
+use serde_json::Value;
+
+const KEYS: &str = include_str!("../vectors/keys.json");
+const KETAMA: &str = include_str!("../vectors/ketama.jsonl");
+const TWEMPROXY: &str = include_str!("../vectors/twemproxy.jsonl");
+
+/// One line of the vectors: nodes, and where each key of `keys.json` went.
+struct Case {
+    title: String,
+    kind: String,
+    hash: Option<Hash>,
+    tag: Option<[u8; 2]>,
+    nodes: Vec<Node>,
+    picks: Vec<usize>,
+}
+
+struct Node {
+    name: Option<String>,
+    host: String,
+    port: Option<u16>,
+    weight: u32,
+}
+
+impl Case {
+    fn distribution(&self, preset: &str) -> Distribution {
+        let preset = Distribution::preset(preset).expect("a preset");
+        self.hash.into_iter().fold(preset, Distribution::with_hash)
+    }
+
+    fn members(&self) -> Vec<Member<'_>> {
+        self.nodes.iter().map(Node::member).collect()
+    }
+
+    /// Asserts that a ring of `preset` takes every key where the peer took it.
+    fn assert_placed_by(&self, preset: &str) {
+        let keys = keys();
+        let ring = Ring::build(&self.distribution(preset), self.tag, &self.members());
+        assert_eq!(keys.len(), self.picks.len(), "{}", self.title);
+        let strays = keys
+            .iter()
+            .zip(&self.picks)
+            .filter(|(key, pick)| ring.pick(key) != **pick)
+            .count();
+        assert_eq!(
+            strays, 0,
+            "{preset}, {}: keys on another node than the peer's",
+            self.title
+        );
+    }
+}
+
+impl Node {
+    fn member(&self) -> Member<'_> {
+        Member {
+            name: self.name.as_deref(),
+            host: &self.host,
+            port: self.port,
+            weight: self.weight,
+        }
+    }
+}
+
+fn keys() -> Vec<Vec<u8>> {
+    let texts: Vec<String> = serde_json::from_str(KEYS).expect("a list of texts");
+    let byte = |c: char| u8::try_from(c).expect("a character stands for a byte");
+    texts
+        .iter()
+        .map(|text| text.chars().map(byte).collect())
+        .collect()
+}
+
+fn cases(file: &str) -> Vec<Case> {
+    file.lines()
+        .map(|line| case(&serde_json::from_str(line).expect("JSON")))
+        .collect()
+}
+
+fn case(line: &Value) -> Case {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let number = |value: &Value| value.as_u64().expect("a number");
+    let list = |name: &str| line[name].as_array().expect("a list").iter();
+    let node = |node: &Value| Node {
+        host: text(&node[0]).expect("a host"),
+        port: node[1].as_u64().map(|port| u16::try_from(port).expect("a port")),
+        weight: u32::try_from(number(&node[2])).expect("a weight"),
+        name: text(&node[3]),
+    };
+    Case {
+        title: text(&line["title"]).expect("a title"),
+        kind: text(&line["kind"]).expect("a kind"),
+        hash: line["hash"]
+            .as_str()
+            .map(|name| Hash::from_name(name).expect("a hash")),
+        tag: line["tag"]
+            .as_str()
+            .and_then(|tag| tag.as_bytes().try_into().ok()),
+        nodes: list("nodes").map(node).collect(),
+        picks: list("picks").map(|pick| number(pick) as usize).collect(),
+    }
+}
+
+fn titled<'a>(cases: &'a [Case], title: &str) -> &'a Case {
+    cases
+        .iter()
+        .find(|case| case.title == title)
+        .unwrap_or_else(|| panic!("no vector {title}"))
+}
+
+/// `count` members of equal weight, named `node-0`, `node-1`, ….
+fn equal_nodes(count: usize) -> Vec<Node> {
+    let node = |index| Node {
+        name: Some(format!("node-{index}")),
+        host: String::new(),
+        port: None,
+        weight: 1,
+    };
+    (0..count).map(node).collect()
+}
+
+fn ring_of(preset: &str, nodes: &[Node]) -> Ring {
+    let members: Vec<Member<'_>> = nodes.iter().map(Node::member).collect();
+    Ring::build(&Distribution::preset(preset).expect("a preset"), None, &members)
+}
+
+/// Keys without a pattern. Of those that differ only in their last digits twemproxy's FNV makes neighbours
+/// on the circle, so that they share nodes: true to the peer, but no measure of the circle.
+fn scattered_keys(count: usize) -> impl Iterator<Item = Vec<u8>> {
+    let mut state = 1u64;
+    (0..count).map(move |_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        format!("key:{:016x}", state ^ state >> 29).into_bytes()
+    })
+}
+
+#[test]
+fn every_key_goes_where_libmemcached_takes_it() {
+    for case in cases(KETAMA) {
+        case.assert_placed_by("ketama");
+    }
+}
+
+#[test]
+fn every_key_goes_where_twemproxy_takes_it() {
+    for case in cases(TWEMPROXY).iter().filter(|case| case.kind == "ketama") {
+        case.assert_placed_by("twemproxy");
+    }
+}
+
+#[test]
+fn both_presets_agree_on_512_nodes_where_the_hash_is_the_same() {
+    // libmemcached itself, as it is packaged, refuses more than 100 nodes.
+    let twemproxy = cases(TWEMPROXY);
+    let case = titled(&twemproxy, "512 nodes by MD5");
+    assert_eq!(case.distribution("ketama"), Distribution::default());
+    case.assert_placed_by("ketama");
+    case.assert_placed_by("twemproxy");
+}
+
+#[test]
+fn rings_of_156_points_a_node_hold_every_key() {
+    let (ketama, twemproxy) = (cases(KETAMA), cases(TWEMPROXY));
+    for title in [
+        "25 equal nodes",
+        "47 equal nodes",
+        "50 equal nodes",
+        "50 nodes of weight 7",
+    ] {
+        titled(&ketama, title).assert_placed_by("ketama");
+        titled(&twemproxy, title).assert_placed_by("twemproxy");
+    }
+}
+
+#[test]
+fn every_hash_is_twemproxys_to_its_lowest_bits() {
+    // Its modula over 127 nodes tells the hash modulo 127, which a circle would hide.
+    let twemproxy = cases(TWEMPROXY);
+    let keys = keys();
+    for name in Hash::NAMES {
+        let case = titled(&twemproxy, &format!("modula {name}"));
+        let hash = Hash::from_name(name).expect("listed");
+        for (key, pick) in keys.iter().zip(&case.picks) {
+            assert_eq!(
+                hash.digest(key) as usize % case.nodes.len(),
+                *pick,
+                "{name} of {key:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_node_too_light_for_a_point_leaves_every_key_to_the_others() {
+    let mut nodes = equal_nodes(3);
+    (nodes[0].weight, nodes[2].weight) = (u32::MAX, u32::MAX);
+    for preset in Distribution::PRESETS {
+        let ring = ring_of(preset, &nodes);
+        assert!(scattered_keys(2000).all(|key| ring.pick(&key) != 1));
+    }
+}
+
+#[test]
+fn a_thousand_nodes_with_heavy_weights_all_get_keys() {
+    let mut nodes = equal_nodes(1000);
+    nodes.iter_mut().for_each(|node| node.weight = u32::MAX);
+    for preset in Distribution::PRESETS {
+        let ring = ring_of(preset, &nodes);
+        let mut counts = vec![0; nodes.len()];
+        scattered_keys(40_000).for_each(|key| counts[ring.pick(&key)] += 1);
+        assert!(counts.iter().all(|&count| count > 0));
+    }
+}
+
+#[test]
+fn equal_nodes_share_keys_as_evenly_as_160_points_allow() {
+    // A node's share of a circle with 160 points of each spreads by 1/√160, about 8 %, around the mean;
+    // the bounds are four times that, and sampling adds less than 1 %.
+    for preset in Distribution::PRESETS {
+        let ring = ring_of(preset, &equal_nodes(10));
+        let mut counts = [0; 10];
+        scattered_keys(100_000).for_each(|key| counts[ring.pick(&key)] += 1);
+        assert!(
+            counts.iter().all(|count| (6_800..=13_200).contains(count)),
+            "{preset}: {counts:?}"
+        );
+    }
+}
+
+#[test]
+fn a_node_of_double_weight_gets_about_double_the_keys() {
+    for preset in Distribution::PRESETS {
+        let mut nodes = equal_nodes(5);
+        nodes[3].weight = 2;
+        let ring = ring_of(preset, &nodes);
+        let mut counts = HashMap::new();
+        scattered_keys(60_000).for_each(|key| *counts.entry(ring.pick(&key)).or_insert(0) += 1);
+        assert!((14_000..=26_000).contains(&counts[&3]), "{preset}: {counts:?}");
+    }
+}
+
+#[test]
+fn a_pool_of_one_node_asks_nothing_of_the_key() {
+    for preset in Distribution::PRESETS {
+        assert_eq!(ring_of(preset, &equal_nodes(1)).pick(b""), 0);
+    }
+}
+
+#[test]
+fn keys_of_one_hash_tag_meet_on_one_node() {
+    let nodes = equal_nodes(20);
+    let members: Vec<Member<'_>> = nodes.iter().map(Node::member).collect();
+    let tagged = Ring::build(&Distribution::default(), Some(*b"{}"), &members);
+    let plain = Ring::build(&Distribution::default(), None, &members);
+    for user in 0..200 {
+        let bare = format!("{user}");
+        let (name, cart) = (format!("user:{{{user}}}:name"), format!("cart:{{{user}}}"));
+        assert_eq!(tagged.pick(name.as_bytes()), plain.pick(bare.as_bytes()));
+        assert_eq!(tagged.pick(cart.as_bytes()), plain.pick(bare.as_bytes()));
+        assert_eq!(tagged.hash(cart.as_bytes()), plain.hash(bare.as_bytes()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_bytes_under_any_rules_go_to_a_node_that_is_there(
+        key in vec(any::<u8>(), 0..300),
+        weights in vec(prop_oneof![1..20u32, 1..=u32::MAX], 1..12),
+        tag in proptest::option::of(any::<[u8; 2]>()),
+        preset in 0..Distribution::PRESETS.len(),
+        hash in 0..Hash::NAMES.len(),
+    ) {
+        let mut nodes = equal_nodes(weights.len());
+        nodes.iter_mut().zip(&weights).for_each(|(node, weight)| node.weight = *weight);
+        let members: Vec<Member<'_>> = nodes.iter().map(Node::member).collect();
+        let hash = Hash::from_name(Hash::NAMES[hash]).expect("listed");
+        let preset = Distribution::preset(Distribution::PRESETS[preset]).expect("listed");
+        let ring = Ring::build(&preset.with_hash(hash), tag, &members);
+        prop_assert!(ring.pick(&key) < members.len());
+        prop_assert_eq!(ring.pick(&key), ring.pick(&key));
+    }
+
+    /// The peers' rounding gives all nodes 156 points at some sizes and 160 at the others. At the step from
+    /// one to the other 1/40 of everybody's points come or go too, and with them about so many keys.
+    #[test]
+    fn a_node_that_joins_takes_its_share_of_keys_and_the_others_keep_theirs(
+        count in 1..60usize,
+        preset in 0..Distribution::PRESETS.len(),
+    ) {
+        const KEYS: usize = 8_000;
+        let nodes = equal_nodes(count + 1);
+        let preset = Distribution::PRESETS[preset];
+        let (before, after) = (ring_of(preset, &nodes[..count]), ring_of(preset, &nodes));
+        let (mut joined, mut strayed) = (0, 0);
+        for key in scattered_keys(KEYS) {
+            let (old, new) = (before.pick(&key), after.pick(&key));
+            joined += usize::from(new == count);
+            strayed += usize::from(new != count && new != old);
+        }
+
+        let share = KEYS / (count + 1);
+        prop_assert!(joined > share / 2 && joined < share * 3 / 2 + 20, "{joined} of {share}");
+        let rounds_down = |count: usize| [25, 47, 50, 55].contains(&count);
+        if rounds_down(count) != rounds_down(count + 1) {
+            prop_assert!(strayed < KEYS / 20, "{strayed} strayed");
+        } else {
+            prop_assert_eq!(strayed, 0);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Real memcached processes, on free ports or on unix sockets.
+
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::ringway::{Client, free_port, wait_for};
+
+/// A running memcached; killed when it is dropped.
+pub struct Memcached {
+    child: Child,
+    port: u16,
+}
+
+impl Memcached {
+    /// Starts one on a free port.
+    pub fn start() -> Memcached {
+        Memcached::start_with(&[])
+    }
+
+    /// Starts one on a free port with these arguments more.
+    pub fn start_with(arguments: &[&str]) -> Memcached {
+        let mut tries = (0..5).map(|_| Memcached::start_at(free_port(), arguments));
+        tries
+            .find_map(|started| started)
+            .expect("memcached finds a free port")
+    }
+
+    /// Starts one on `port`. `None`: somebody else is there.
+    pub fn start_on(port: u16) -> Option<Memcached> {
+        Memcached::start_at(port, &[])
+    }
+
+    fn start_at(port: u16, arguments: &[&str]) -> Option<Memcached> {
+        let port_text = port.to_string();
+        let mut child = spawn(&[&["-l", "127.0.0.1", "-p", &port_text], arguments].concat());
+        let is_up = answers(&mut child, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        is_up.then_some(Memcached { child, port })
+    }
+
+    /// Starts one on a unix socket at `path`; its [`port`](Memcached::port) is 0.
+    pub fn start_unix(path: &Path) -> Memcached {
+        let mut child = spawn(&["-s", path.to_str().expect("a path in UTF-8")]);
+        assert!(
+            answers(&mut child, || UnixStream::connect(path).is_ok()),
+            "memcached ended"
+        );
+        Memcached { child, port: 0 }
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its address, as a configuration has it.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A client of its own.
+    pub fn client(&self) -> Client {
+        Client::connect(self.port)
+    }
+}
+
+impl Drop for Memcached {
+    fn drop(&mut self) {
+        let _ended_before = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+fn spawn(arguments: &[&str]) -> Child {
+    Command::new("memcached")
+        .args(["-u", "root", "-U", "0", "-t", "2", "-m", "64"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("memcached is installed: apt-get install memcached")
+}
+
+/// Waits until somebody answers. False: the process ended first, as it does where its port is taken.
+fn answers(child: &mut Child, is_there: impl Fn() -> bool) -> bool {
+    let mut is_gone = false;
+    wait_for("memcached", || {
+        // Asked last, since who answers may be somebody else, whose port this one failed to take.
+        let is_there = is_there();
+        is_gone = child.try_wait().expect("a child").is_some();
+        is_gone || is_there
+    });
+    !is_gone
+}
+
+#[test]
+fn a_node_on_a_unix_socket_is_reached() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("socket");
+    let _node = Memcached::start_unix(&path);
+    let nodes = [format!("unix:{}", path.display())];
+    let ringway = super::ringway::Ringway::start(&super::ringway::pool(&nodes, &[]));
+    ringway.client().set("k", "v");
+    assert_eq!(ringway.client().get("k").as_deref(), Some(&b"v"[..]));
+}
