@@ -44,6 +44,7 @@ mod load {
     pub mod random;
     pub mod report;
     pub mod self_check;
+    pub mod wire;
     pub mod workload;
 }
 
@@ -78,52 +79,65 @@ fn run(options: &Options) -> Result<bool> {
 }
 
 fn compare(options: &Options, contenders: &[Contender], nodes: &Nodes, scratch: &Scratch) -> Result<bool> {
-    let workloads = Workload::select(&options.workloads)?;
     // Why a contender is left out, by its name.
     let mut absent: BTreeMap<&str, String> = BTreeMap::new();
-    let mut all = Vec::new();
-    for workload in workloads {
-        let dataset = Rc::new(Dataset::new(&workload));
-        let mut samples = Samples::new(contenders);
-        // Round by round, not contender by contender: what disturbs the machine for a while disturbs all alike.
-        for (round, contender) in
-            (0..options.rounds).flat_map(|round| contenders.iter().map(move |c| (round, c)))
-        {
-            if absent.contains_key(contender.name) {
-                continue;
-            }
-            eprintln!(
-                "{} round {} of {}: {}",
-                workload.name,
-                round + 1,
-                options.rounds,
-                contender.name
-            );
-            nodes.flush()?;
-            let running = match contender.start(nodes, options, scratch) {
-                Ok(running) => running,
-                Err(error) => {
-                    eprintln!("{} is left out: {error:#}", contender.name);
-                    absent.insert(contender.name, format!("{error:#}"));
+    let mut all: Vec<(Workload, Rc<Dataset>, Samples)> = Workload::select(&options.workloads)?
+        .into_iter()
+        .map(|workload| {
+            (
+                workload,
+                Rc::new(Dataset::new(&workload)),
+                Samples::new(contenders),
+            )
+        })
+        .collect();
+    // Round by round, not one workload or contender after the other: what disturbs the machine for a while
+    // disturbs all alike.
+    for round in 0..options.rounds {
+        for (workload, dataset, samples) in &mut all {
+            for contender in contenders {
+                if absent.contains_key(contender.name) || !contender.speaks(workload.wire) {
                     continue;
                 }
-            };
-            let seed = options.seed + u64::from(round);
-            let sample = measure::run(&workload, &dataset, &running, nodes, options.window(), seed)
-                .with_context(|| {
-                    format!(
-                        "{} through {} ({})",
-                        workload.name,
-                        contender.name,
-                        running.last_words()
-                    )
-                })?;
-            samples.push(contender.name, sample);
+                eprintln!(
+                    "round {} of {}: {} through {}",
+                    round + 1,
+                    options.rounds,
+                    workload.name,
+                    contender.name
+                );
+                nodes.flush()?;
+                let running = match contender.start(nodes, options, scratch) {
+                    Ok(running) => running,
+                    Err(error) => {
+                        eprintln!("{} is left out: {error:#}", contender.name);
+                        absent.insert(contender.name, format!("{error:#}"));
+                        continue;
+                    }
+                };
+                let seed = options.seed + u64::from(round);
+                let sample = measure::run(workload, dataset, &running, nodes, options.window(), seed)
+                    .with_context(|| {
+                        format!(
+                            "{} through {} ({})",
+                            workload.name,
+                            contender.name,
+                            running.last_words()
+                        )
+                    })?;
+                samples.push(contender.name, sample);
+            }
         }
-        report::workload(&workload, &samples);
-        all.push((workload, samples));
+    }
+    let all: Vec<(Workload, Samples)> = all
+        .into_iter()
+        .map(|(workload, _, samples)| (workload, samples))
+        .collect();
+    for (workload, samples) in &all {
+        report::workload(workload, samples);
     }
     report::ratios(&all, contenders);
+    report::protocols(&all);
     for (name, reason) in &absent {
         println!("\n{name} was not measured: {reason}");
     }

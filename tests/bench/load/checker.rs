@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use anyhow::{Context, Result, bail};
 
 use super::dataset::Dataset;
+use super::wire::{Answer, Verb, Wire};
 
 /// Marks a key whose value has come.
 const TAKEN: u32 = u32::MAX;
@@ -31,8 +32,9 @@ pub struct Outcome {
 }
 
 /// The replies owed to one connection, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Checker {
+    wire: Wire,
     owed: VecDeque<Owed>,
     /// The keys of all gets since the queue was last empty; `Owed::Values` points here.
     asked: Vec<u32>,
@@ -64,6 +66,16 @@ enum Step {
 }
 
 impl Checker {
+    /// Nothing is owed yet to a connection that speaks `wire`.
+    pub fn new(wire: Wire) -> Self {
+        Self {
+            wire,
+            owed: VecDeque::new(),
+            asked: Vec::new(),
+            verified: 0,
+        }
+    }
+
     /// A set of `key` was sent.
     pub fn expect_stored(&mut self, key: u32) {
         self.owed.push_back(Owed::Stored { key });
@@ -135,6 +147,35 @@ impl Checker {
     }
 
     fn step(&mut self, rest: &[u8], dataset: &Dataset) -> Result<Step> {
+        match self.wire {
+            Wire::Classic => self.classic(rest, dataset),
+            Wire::Meta | Wire::Binary => self.single(rest, dataset),
+        }
+    }
+
+    /// The reply to a request of one key in meta or binary.
+    fn single(&mut self, rest: &[u8], dataset: &Dataset) -> Result<Step> {
+        let (verb, key) = match self.owed.front() {
+            Some(Owed::Stored { key }) => (Verb::Set, *key),
+            Some(Owed::Values { start, .. }) => (Verb::Get, self.asked[*start]),
+            None => return self.wrong(rest, dataset),
+        };
+        let Ok(read) = self.wire.read(verb, dataset.item(key), key, rest) else {
+            return self.wrong(rest, dataset);
+        };
+        let Some((answer, length)) = read else {
+            return Ok(Step::More);
+        };
+        let outcome = match answer {
+            Answer::Hit => Outcome { hits: 1, ..REPLY },
+            Answer::Miss => Outcome { misses: 1, ..REPLY },
+            Answer::Stored => REPLY,
+            Answer::Error => Outcome { errors: 1, ..REPLY },
+        };
+        Ok(Step::Done(length, outcome))
+    }
+
+    fn classic(&mut self, rest: &[u8], dataset: &Dataset) -> Result<Step> {
         let Some(line_end) = memchr::memchr(b'\n', rest) else {
             if rest.len() > LONGEST_LINE {
                 return self.wrong(rest, dataset);

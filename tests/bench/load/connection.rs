@@ -113,7 +113,8 @@ impl Connection {
         for _ in 0..run.workload.depth {
             if self.random.below(100) < run.workload.sets_percent {
                 let key = self.keys[self.random.below(self.keys.len())];
-                run.dataset.item(key).write_set(&mut self.requests);
+                let item = run.dataset.item(key);
+                run.workload.wire.write_set(item, key, &mut self.requests);
                 checker.expect_stored(key);
                 continue;
             }
@@ -123,13 +124,13 @@ impl Connection {
                 &mut self.random,
                 &mut self.chosen,
             );
-            self.requests.extend_from_slice(b"get");
-            for key in &self.chosen {
-                self.requests.push(b' ');
-                self.requests
-                    .extend_from_slice(run.dataset.item(*key).key().as_bytes());
+            match self.chosen[..] {
+                [key] => {
+                    let item = run.dataset.item(key);
+                    run.workload.wire.write_get(item, key, &mut self.requests);
+                }
+                _ => write_multi_get(&run.dataset, &self.chosen, &mut self.requests),
             }
-            self.requests.extend_from_slice(b"\r\n");
             checker.expect_values(&self.chosen);
         }
     }
@@ -143,6 +144,15 @@ impl Tally {
         self.outcome.misses += outcome.misses;
         self.outcome.errors += outcome.errors;
     }
+}
+
+fn write_multi_get(dataset: &Dataset, keys: &[u32], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"get");
+    for key in keys {
+        out.push(b' ');
+        out.extend_from_slice(dataset.item(*key).key().as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// `count` different keys: one from each of `count` equal parts of `keys`.

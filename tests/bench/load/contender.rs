@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use super::nodes::Nodes;
 use super::options::Options;
 use super::process::{Process, Scratch, free_address};
+use super::wire::Wire;
 
 /// One way from the generator to the nodes.
 #[derive(Debug)]
@@ -127,6 +128,11 @@ impl Contender {
             addresses: vec![address],
             process: Some(process),
         })
+    }
+
+    /// True where clients may speak `wire` to it.
+    pub fn speaks(&self, wire: Wire) -> bool {
+        wire == Wire::Classic || !matches!(self.kind, Kind::Nutcracker(_))
     }
 
     /// What it says of itself in one line.

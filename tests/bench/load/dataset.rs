@@ -4,7 +4,7 @@
 use super::random::Random;
 use super::workload::Workload;
 
-/// One key with its value, laid out as a node answers a get of it.
+/// One key with its value, laid out as a node answers a classic get of it.
 #[derive(Debug)]
 pub struct Item {
     key: String,
@@ -46,7 +46,12 @@ impl Item {
         &self.block[..self.data_at]
     }
 
-    /// Appends the request that stores the value.
+    /// The value.
+    pub fn data(&self) -> &[u8] {
+        &self.block[self.data_at..self.block.len() - 2]
+    }
+
+    /// Appends the request of classic text that stores the value.
     pub fn write_set(&self, out: &mut Vec<u8>) {
         let data = &self.block[self.data_at..];
         out.extend_from_slice(b"set ");

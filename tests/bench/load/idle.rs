@@ -16,6 +16,7 @@ use super::nodes::Nodes;
 use super::options::Options;
 use super::process::Scratch;
 use super::report::Table;
+use super::wire::Wire;
 use super::workload::WORKLOADS;
 
 /// Time for a proxy to give back what it held for the last requests.
@@ -82,7 +83,7 @@ fn open(address: SocketAddr, key: u32, dataset: &Dataset) -> Result<TcpStream> {
     let mut stream =
         TcpStream::connect(address).context("connect (many sessions need a high `ulimit -n`)")?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut checker = Checker::default();
+    let mut checker = Checker::new(Wire::Classic);
     checker.expect_values(&[key]);
     stream.write_all(format!("get {}\r\n", dataset.item(key).key()).as_bytes())?;
     let outcome = read_replies(&mut stream, &mut checker, dataset)?;

@@ -18,6 +18,7 @@ use super::contender::Running;
 use super::dataset::Dataset;
 use super::nodes::Nodes;
 use super::random::Random;
+use super::wire::Wire;
 use super::workload::Workload;
 
 /// Before the window: connections open, buffers grow to their size, the proxy meets its nodes.
@@ -106,7 +107,7 @@ pub fn preload(address: SocketAddr, keys: &[u32], dataset: &Dataset) -> Result<(
     let batch = (PRELOAD_BYTES / dataset.value_bytes().max(1)).clamp(1, 100);
     let mut requests = Vec::new();
     for keys in keys.chunks(batch) {
-        let mut checker = Checker::default();
+        let mut checker = Checker::new(Wire::Classic);
         requests.clear();
         for key in keys {
             dataset.item(*key).write_set(&mut requests);
@@ -165,7 +166,7 @@ async fn drive(
     let mut checkers = Vec::new();
     for index in 0..run.workload.connections {
         let share = index % shares.len();
-        let checker = Rc::new(RefCell::new(Checker::default()));
+        let checker = Rc::new(RefCell::new(Checker::new(run.workload.wire)));
         checkers.push(Rc::clone(&checker));
         let random = Random::new((seed << 32) + index as u64);
         let keys = Rc::clone(&shares[share]);

@@ -2,6 +2,7 @@
 
 use super::contender::Contender;
 use super::measure::{ProxySample, Sample};
+use super::wire::Wire;
 use super::workload::Workload;
 
 /// The rounds of each contender, in the order of the contenders.
@@ -111,6 +112,30 @@ pub fn ratios(all: &[(Workload, Samples)], contenders: &[Contender]) {
         ]);
     }
     table.print();
+}
+
+/// Prints what the other protocols cost Ringway as a share of what the same load in classic text costs it.
+pub fn protocols(all: &[(Workload, Samples)]) {
+    let rounds_of = |name: &str| {
+        all.iter()
+            .find(|(workload, _)| workload.name == name)
+            .map_or(&[][..], |(_, samples)| samples.rounds("ringway"))
+    };
+    let classic = rounds_of("W2");
+    let mut table = Table::new(&["workload", "ringway / ringway in W2, proxy"]);
+    for (workload, _) in all.iter().filter(|(workload, _)| workload.wire != Wire::Classic) {
+        let pairs = rounds_of(workload.name).iter().zip(classic);
+        let ratio = median(pairs.filter_map(|(other, classic)| {
+            Some(other.proxy?.total_micros() / classic.proxy?.total_micros())
+        }));
+        if ratio.is_some() {
+            table.row(vec![workload.name.to_owned(), cell(ratio, 2)]);
+        }
+    }
+    if table.rows.len() > 1 {
+        println!("\n## Ratios of CPU per request, other protocols to classic text\n");
+        table.print();
+    }
 }
 
 /// Rows under headings, columns as wide as their widest cell.

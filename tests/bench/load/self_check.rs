@@ -5,12 +5,14 @@ use std::time::Duration;
 use super::checker::{Checker, Outcome};
 use super::dataset::Dataset;
 use super::latency::Latency;
+use super::wire::Wire;
 use super::workload::WORKLOADS;
 
 /// Panics when the generator would not see what it must see.
 pub fn run() {
     right_replies_pass_however_they_are_cut();
     wrong_replies_are_seen();
+    the_other_protocols_are_checked_as_well();
     a_quantile_is_close_to_the_truth();
 }
 
@@ -21,7 +23,7 @@ fn small() -> Dataset {
 }
 
 fn asking() -> Checker {
-    let mut checker = Checker::default();
+    let mut checker = Checker::new(Wire::Classic);
     checker.expect_values(&[0, 1, 2]);
     checker.expect_stored(3);
     checker.expect_values(&[3]);
@@ -77,6 +79,55 @@ fn wrong_replies_are_seen() {
             .check(&unasked, &dataset, &mut Outcome::default())
             .is_err()
     );
+}
+
+fn the_other_protocols_are_checked_as_well() {
+    let dataset = small();
+    let data = dataset.item(1).data();
+    let key = dataset.item(1).key();
+    let meta = [format!("VA 100 k{key}\r\n").as_bytes(), data, b"\r\nHD\r\nEN\r\n"].concat();
+    // A get of number 1 with its flags, a set of number 1, each with a cas id, and a miss.
+    let binary = [
+        b"\x81\0\0\0\x04\0\0\0\0\0\0\x68\0\0\0\x01\0\0\0\0\0\0\0\x07\0\0\0\0",
+        data,
+        b"\x81\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x08",
+        b"\x81\0\0\0\0\0\0\x01\0\0\0\x09\0\0\0\x01\0\0\0\0\0\0\0\0Not found",
+    ]
+    .concat();
+    for (wire, bytes) in [(Wire::Meta, meta), (Wire::Binary, binary)] {
+        let asking = || {
+            let mut checker = Checker::new(wire);
+            checker.expect_values(&[1]);
+            checker.expect_stored(1);
+            checker.expect_values(&[1]);
+            checker
+        };
+        for cut in 0..=bytes.len() {
+            let (mut checker, mut outcome) = (asking(), Outcome::default());
+            let done = checker
+                .check(&bytes[..cut], &dataset, &mut outcome)
+                .expect("right so far");
+            checker
+                .check(&bytes[done..], &dataset, &mut outcome)
+                .expect("right to the end");
+            assert!(checker.is_idle());
+            assert_eq!((outcome.replies, outcome.hits, outcome.misses), (3, 1, 1));
+        }
+        for at in 0..meta_value_end(&dataset) {
+            let mut wrong = bytes.clone();
+            wrong[at] ^= 1;
+            let is_cas = wire == Wire::Binary && (16..24).contains(&at);
+            let mut outcome = Outcome::default();
+            let seen = asking().check(&wrong, &dataset, &mut outcome);
+            let passed = matches!(seen, Ok(done) if done == wrong.len()) && outcome.hits == 1;
+            assert!(is_cas || !passed, "byte {at} was wrong and passed");
+        }
+    }
+}
+
+/// So many bytes at least belong to the hit at the front, in either protocol.
+fn meta_value_end(dataset: &Dataset) -> usize {
+    dataset.item(1).data().len() + 4
 }
 
 fn a_quantile_is_close_to_the_truth() {

@@ -2,6 +2,8 @@
 
 use anyhow::{Result, bail};
 
+use super::wire::Wire;
+
 /// One kind of load.
 #[derive(Debug, Clone, Copy)]
 pub struct Workload {
@@ -21,6 +23,8 @@ pub struct Workload {
     pub keys_per_get: usize,
     /// Share of the requests that are sets.
     pub sets_percent: usize,
+    /// What the clients speak.
+    pub wire: Wire,
 }
 
 const PLAIN: Workload = Workload {
@@ -32,10 +36,11 @@ const PLAIN: Workload = Workload {
     value_bytes: 100,
     keys_per_get: 1,
     sets_percent: 10,
+    wire: Wire::Classic,
 };
 
 /// All workloads. The numbering leaves out those that do not exist yet.
-pub const WORKLOADS: [Workload; 6] = [
+pub const WORKLOADS: [Workload; 8] = [
     PLAIN,
     Workload {
         name: "W2",
@@ -71,6 +76,20 @@ pub const WORKLOADS: [Workload; 6] = [
         depth: 32,
         value_bytes: 16,
         sets_percent: 0,
+        ..PLAIN
+    },
+    Workload {
+        name: "W8",
+        about: "as W2, in the meta protocol",
+        depth: 16,
+        wire: Wire::Meta,
+        ..PLAIN
+    },
+    Workload {
+        name: "W11",
+        about: "as W2, in the binary protocol",
+        depth: 16,
+        wire: Wire::Binary,
         ..PLAIN
     },
 ];
