@@ -10,6 +10,8 @@ pub struct Item {
     key: String,
     block: Box<[u8]>,
     data_at: usize,
+    /// The first line of the answer to `mg <key> k v`, with its line end.
+    meta_head: Box<[u8]>,
 }
 
 impl Item {
@@ -25,6 +27,7 @@ impl Item {
         block.truncate(data_at + value_bytes);
         block.extend_from_slice(b"\r\n");
         Self {
+            meta_head: format!("VA {value_bytes} k{key}\r\n").into_bytes().into(),
             key,
             block: block.into(),
             data_at,
@@ -46,6 +49,16 @@ impl Item {
         &self.block[..self.data_at]
     }
 
+    /// What stands before the value in a hit of meta.
+    pub fn meta_head(&self) -> &[u8] {
+        &self.meta_head
+    }
+
+    /// The value with a line end.
+    pub fn line(&self) -> &[u8] {
+        &self.block[self.data_at..]
+    }
+
     /// The value.
     pub fn data(&self) -> &[u8] {
         &self.block[self.data_at..self.block.len() - 2]
@@ -53,13 +66,12 @@ impl Item {
 
     /// Appends the request of classic text that stores the value.
     pub fn write_set(&self, out: &mut Vec<u8>) {
-        let data = &self.block[self.data_at..];
         out.extend_from_slice(b"set ");
         // The header past `VALUE <key> 0` holds the length and the line end, just as the request needs them.
         out.extend_from_slice(self.key.as_bytes());
         out.extend_from_slice(b" 0 0");
         out.extend_from_slice(&self.block["VALUE  0".len() + self.key.len()..self.data_at]);
-        out.extend_from_slice(data);
+        out.extend_from_slice(self.line());
     }
 }
 

@@ -39,30 +39,35 @@ const CAS: std::ops::Range<usize> = 16..24;
 impl Wire {
     /// Appends a get of one item; its number tells binary replies apart.
     pub fn write_get(self, item: &Item, number: u32, out: &mut Vec<u8>) {
-        match self {
-            Wire::Classic => out.extend_from_slice(&[b"get ", item.key().as_bytes(), b"\r\n"].concat()),
-            Wire::Meta => out.extend_from_slice(&[b"mg ", item.key().as_bytes(), b" k v\r\n"].concat()),
-            Wire::Binary => {
-                write_head(out, 0x80, 0x00, item.key().len(), 0, item.key().len(), number);
-                out.extend_from_slice(item.key().as_bytes());
-            }
-        }
+        let key = item.key().as_bytes();
+        let (before, after): (&[u8], &[u8]) = match self {
+            Wire::Classic => (b"get ", b"\r\n"),
+            Wire::Meta => (b"mg ", b" k v\r\n"),
+            Wire::Binary => (&head(0x80, 0x00, key.len(), 0, key.len(), number), b""),
+        };
+        out.extend_from_slice(before);
+        out.extend_from_slice(key);
+        out.extend_from_slice(after);
     }
 
     /// Appends the request that stores the item.
     pub fn write_set(self, item: &Item, number: u32, out: &mut Vec<u8>) {
-        let (key, data) = (item.key(), item.data());
+        let (key, data) = (item.key().as_bytes(), item.data());
         match self {
             Wire::Classic => item.write_set(out),
             Wire::Meta => {
-                out.extend_from_slice(format!("ms {key} {}\r\n", data.len()).as_bytes());
-                out.extend_from_slice(data);
+                out.extend_from_slice(b"ms ");
+                out.extend_from_slice(key);
+                out.push(b' ');
+                out.extend_from_slice(itoa::Buffer::new().format(data.len()).as_bytes());
                 out.extend_from_slice(b"\r\n");
+                out.extend_from_slice(item.line());
             }
             Wire::Binary => {
-                write_head(out, 0x80, 0x01, key.len(), 8, 8 + key.len() + data.len(), number);
+                let body = 8 + key.len() + data.len();
+                out.extend_from_slice(&head(0x80, 0x01, key.len(), 8, body, number));
                 out.extend_from_slice(&[0; 8]);
-                out.extend_from_slice(key.as_bytes());
+                out.extend_from_slice(key);
                 out.extend_from_slice(data);
             }
         }
@@ -73,20 +78,21 @@ impl Wire {
     /// # Errors
     /// A byte that no right reply has there.
     pub fn read(self, verb: Verb, item: &Item, number: u32, bytes: &[u8]) -> Result<Option<(Answer, usize)>> {
-        let (right, said) = match (self, verb) {
+        let data = item.data();
+        let stored = head(0x81, 0x01, 0, 0, 0, number);
+        // Flags of 0 stand between the header and the value.
+        let mut hit = [0; HEAD + 4];
+        hit[..HEAD].copy_from_slice(&head(0x81, 0x00, 0, 4, 4 + data.len(), number));
+        let (before, rest, said): (&[u8], &[u8], Answer) = match (self, verb) {
             (Wire::Classic, _) => bail!("classic text is read by the checker"),
-            (Wire::Meta, Verb::Get) => (meta_hit(item), Answer::Hit),
-            (Wire::Meta, Verb::Set) => (b"HD\r\n".to_vec(), Answer::Stored),
-            (Wire::Binary, Verb::Get) => (binary_hit(item, number), Answer::Hit),
-            (Wire::Binary, Verb::Set) => {
-                let mut right = Vec::new();
-                write_head(&mut right, 0x81, 0x01, 0, 0, 0, number);
-                (right, Answer::Stored)
-            }
+            (Wire::Meta, Verb::Get) => (item.meta_head(), item.line(), Answer::Hit),
+            (Wire::Meta, Verb::Set) => (b"HD\r\n", b"", Answer::Stored),
+            (Wire::Binary, Verb::Get) => (&hit, data, Answer::Hit),
+            (Wire::Binary, Verb::Set) => (&stored, b"", Answer::Stored),
         };
-        let come = bytes.len().min(right.len());
-        if self.is_same(&bytes[..come], &right[..come]) {
-            return Ok((come == right.len()).then_some((said, come)));
+        if self.begins(bytes, before, rest) {
+            let length = before.len() + rest.len();
+            return Ok((bytes.len() >= length).then_some((said, length)));
         }
         match self.failure(number, bytes) {
             Some(failure) => Ok(failure),
@@ -94,12 +100,18 @@ impl Wire {
         }
     }
 
-    fn is_same(self, read: &[u8], right: &[u8]) -> bool {
-        let skipped = if self == Wire::Binary { CAS } else { 0..0 };
-        read.iter()
-            .zip(right)
-            .enumerate()
-            .all(|(at, (read, right))| skipped.contains(&at) || read == right)
+    /// True where `bytes`, as far as they have come, are `before` and `rest`.
+    fn begins(self, bytes: &[u8], before: &[u8], rest: &[u8]) -> bool {
+        let (front, back) = bytes.split_at(bytes.len().min(before.len()));
+        let is_front_right = if self == Wire::Binary {
+            let skipped = CAS.start.min(front.len())..CAS.end.min(front.len());
+            front[..skipped.start] == before[..skipped.start]
+                && front[skipped.end..] == before[skipped.end..front.len()]
+        } else {
+            *front == before[..front.len()]
+        };
+        let come = back.len().min(rest.len());
+        is_front_right && back[..come] == rest[..come]
     }
 
     /// A miss or an error, where `bytes` begin with one; `Some(None)` where they may become one.
@@ -128,24 +140,13 @@ impl Wire {
     }
 }
 
-fn meta_hit(item: &Item) -> Vec<u8> {
-    let head = format!("VA {} k{}\r\n", item.data().len(), item.key());
-    [head.as_bytes(), item.data(), b"\r\n"].concat()
-}
-
-fn binary_hit(item: &Item, number: u32) -> Vec<u8> {
-    let mut right = Vec::new();
-    write_head(&mut right, 0x81, 0x00, 0, 4, 4 + item.data().len(), number);
-    right.extend_from_slice(&[0; 4]);
-    right.extend_from_slice(item.data());
-    right
-}
-
-fn write_head(out: &mut Vec<u8>, magic: u8, opcode: u8, key: usize, extras: u8, body: usize, number: u32) {
-    out.extend_from_slice(&[magic, opcode]);
-    out.extend_from_slice(&(key as u16).to_be_bytes());
-    out.extend_from_slice(&[extras, 0, 0, 0]);
-    out.extend_from_slice(&(body as u32).to_be_bytes());
-    out.extend_from_slice(&number.to_be_bytes());
-    out.extend_from_slice(&[0; 8]);
+/// The header of a packet, with no status and no cas id.
+fn head(magic: u8, opcode: u8, key: usize, extras: u8, body: usize, number: u32) -> [u8; HEAD] {
+    let mut head = [0; HEAD];
+    head[..2].copy_from_slice(&[magic, opcode]);
+    head[2..4].copy_from_slice(&(key as u16).to_be_bytes());
+    head[4] = extras;
+    head[8..12].copy_from_slice(&(body as u32).to_be_bytes());
+    head[12..16].copy_from_slice(&number.to_be_bytes());
+    head
 }

@@ -1,4 +1,5 @@
-//! Replies as they are compared: cas ids count from the first one of their sequence, all else stays.
+//! Replies as they are compared: cas ids count from the first one of their sequence, and what only says how two
+//! processes differ is left out; all else stays.
 
 /// A stream of replies with each cas id said as its distance from `first`.
 pub fn normalised(replies: &[u8], is_binary: bool, first: u64) -> Vec<u8> {
@@ -105,10 +106,21 @@ fn line_into(line: &[u8], first: u64, length: Option<usize>, out: &mut Vec<u8>) 
                 out.extend_from_slice(prefix);
                 out.extend(format!("first+{}", cas.wrapping_sub(first)).bytes());
             }
+            _ if at > 0 && depends_on_the_process(word) => out.push(b'~'),
             _ => out.extend_from_slice(word),
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// True for the time left to an item whose expiry was absolute, which depends on the second in which memcached
+/// was started, and for whether an item was fetched: counting makes a new one where a reply that is not sent
+/// yet holds the old one, so that depends on what else came in the same read.
+fn depends_on_the_process(word: &[u8]) -> bool {
+    const LONGEST_RELATIVE: u64 = 60 * 60 * 24 * 30;
+    let left = word.strip_prefix(b"t").or(word.strip_prefix(b"exp="));
+    let seconds = left.and_then(|left| number(left.strip_prefix(b"-").unwrap_or(left)));
+    seconds.is_some_and(|seconds| seconds > LONGEST_RELATIVE) || word.starts_with(b"fetch=")
 }
 
 fn number(word: &[u8]) -> Option<u64> {
