@@ -95,6 +95,17 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
         put(b" ");
         put(itoa::Buffer::new().format(request.value.len()).as_bytes());
     }
+    let names = Names::of(meta.flags);
+    if !names.has(b'q') && !names.has(b'b') {
+        if !meta.flags.is_empty() {
+            put(b" ");
+            put(meta.flags);
+        }
+        if !names.has(b'k') && request.command != Command::MetaDebug {
+            put(b" k");
+        }
+        return;
+    }
     // A flag that is there twice is a mistake, which the node has to see.
     let is_quiet = flags(meta.flags).filter(|flag| flag[0] == b'q').count() == 1;
     let is_unsayable = is_unsayable(request.key);
@@ -124,6 +135,30 @@ pub const KEY_PLACE: &[u8] = b" Ok";
 /// brings it back as it is, line ends and all: so such a key is not asked for.
 pub fn is_unsayable(key: &[u8]) -> bool {
     key.iter().any(|&byte| byte <= b' ' || byte == 0x7f)
+}
+
+/// Which flags there are, by their first byte: one look at the text answers for all.
+#[derive(Debug, Clone, Copy)]
+pub struct Names(u128);
+
+impl Names {
+    /// Of the flags in `text`.
+    #[inline]
+    pub fn of(text: &[u8]) -> Names {
+        let mut before = b' ';
+        let names = text.iter().fold(0, |names, &byte| {
+            let is_first = before == b' ' && byte != b' ' && byte < 128;
+            before = byte;
+            names | u128::from(is_first) << (byte & 127)
+        });
+        Names(names)
+    }
+
+    /// True where there is a flag with this name, a letter.
+    #[inline]
+    pub fn has(self, name: u8) -> bool {
+        self.0 >> (name & 127) & 1 == 1
+    }
 }
 
 /// The flags of a meta command, none of them empty.

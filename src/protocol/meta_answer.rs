@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::meta::{KEY_PLACE, flag, flags, is_unsayable};
+use super::meta::{KEY_PLACE, Names, flag, flags, is_unsayable};
 use super::{Command, Failure, Item, MAX_KEY, Meta, MetaReply, Reply};
 
 /// Writes the answer to a meta command that was typed with `key` and `typed` flags, up to its value; nothing
@@ -79,8 +79,9 @@ fn pass_on<'a>(
     reply: &'a MetaReply,
     put: &mut impl FnMut(&[u8]),
 ) -> Option<&'a Bytes> {
+    let names = Names::of(typed);
     let status = &reply.line[..reply.line.len().min(2)];
-    if is_hidden(command, typed, status, reply.data.as_deref()) {
+    if names.has(b'q') && is_hidden(command, typed, status, reply.data.as_deref()) {
         return None;
     }
     let meta = Meta {
@@ -90,9 +91,9 @@ fn pass_on<'a>(
     };
     if command == Command::MetaDebug {
         put(&reply.line);
-    } else if is_unsayable(meta.plain_key(&mut [0; MAX_KEY])) {
+    } else if names.has(b'b') && is_unsayable(meta.plain_key(&mut [0; MAX_KEY])) {
         put_with_key(key, typed, &reply.line, put);
-    } else if flag(typed, b'k').is_some() {
+    } else if names.has(b'k') {
         put(&reply.line);
     } else {
         put(&reply.line[..reply.key.start]);
