@@ -136,6 +136,8 @@ pub struct WorkerShard {
     pub requests: [Counter; Command::ALL.len()],
     /// Requests that were refused before any node was asked: bad lines, keys and values.
     pub bad_requests: Counter,
+    /// Values that were left out because their client read too slowly.
+    pub left_out: Counter,
     /// Sessions closed because they were idle.
     pub idle_closed: Counter,
 }

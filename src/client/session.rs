@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::time::{Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
@@ -22,8 +22,7 @@ use crate::config::Bind;
 use crate::net::clock;
 use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
-use crate::node::slots::Slots;
-use crate::protocol::Reply;
+use crate::node::slots::{LEFT_OUT, Slots, value_bytes};
 use crate::view::View;
 
 /// Bytes that may wait to be written before it stops reading.
@@ -31,7 +30,7 @@ const MAX_WAITING: usize = 256 << 10;
 /// Times that it takes requests in one turn before others have theirs: where no node is to be waited for,
 /// a client that asks without pause would keep the worker to itself.
 const ROUNDS: usize = 4;
-/// Bytes that may wait to be written before values are left out: a read becomes a failure.
+/// Bytes that may wait to be written before values are left out: a read then reads as one of a failed node.
 const MAX_HELD: usize = 64 << 20;
 
 /// One client connection.
@@ -145,11 +144,13 @@ impl Session {
     /// Writes the replies whose turn has come. `Pending`: the client does not read as fast.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         while let Some((asked, mut reply)) = self.slots.take() {
-            if self.out.len() > MAX_HELD && matches!(reply, Reply::Value(_) | Reply::Meta(_)) {
-                reply = Reply::Text(Bytes::from_static(b"SERVER_ERROR client reads too slowly"));
+            if self.out.len() > MAX_HELD && value_bytes(&reply) > 0 {
+                reply = LEFT_OUT;
+                self.view.shard().left_out.add(1);
             }
             self.replies.write(&asked, &reply, &mut self.out);
         }
+        self.view.shard().left_out.add(self.slots.take_left_out());
         if self.out.is_empty() {
             return Poll::Ready(Ok(()));
         }

@@ -26,6 +26,9 @@ use crate::protocol::{Command, Reply};
 /// Bytes of values that may wait in a queue; those that come on top are left out, and
 /// their requests fail, but for the one whose turn it is.
 const MAX_HELD: usize = 64 << 20;
+/// What stands in the place of a value that was left out. It reads as a node's own error, so that each protocol
+/// says it in its own way: a miss, or an error where the pool asks for that.
+pub const LEFT_OUT: Reply = Reply::Error(Bytes::from_static(b"SERVER_ERROR too much waits for this client"));
 /// Bytes of values that are reason enough for a write, though the multi-get they belong to is not complete.
 const TOGETHER: usize = 64 << 10;
 /// Slots that an empty queue keeps room for.
@@ -98,6 +101,8 @@ struct Queue {
     complete: usize,
     /// Bytes of the values that wait.
     held: usize,
+    /// Values that were left out and not told of yet.
+    left_out: u64,
     wakeup: Wakeup,
     is_closed: bool,
 }
@@ -157,9 +162,10 @@ impl Slots {
         debug_assert!(entry.awaited > 0, "slot {number} is filled twice");
         entry.awaited -= 1;
         if !matches!(entry.reply, Reply::Error(_) | Reply::Failed(_)) {
-            entry.reply = match size(&reply) {
+            entry.reply = match value_bytes(&reply) {
                 size if size > 0 && index > 0 && queue.held >= MAX_HELD => {
-                    Reply::Text(Bytes::from_static(b"SERVER_ERROR too much waits for this client"))
+                    queue.left_out += 1;
+                    LEFT_OUT
                 }
                 size => {
                     queue.held += size;
@@ -184,11 +190,16 @@ impl Slots {
         queue.filled -= 1;
         queue.complete -= 1;
         queue.first = queue.first.wrapping_add(1);
-        queue.held -= size(&entry.reply);
+        queue.held -= value_bytes(&entry.reply);
         if queue.entries.is_empty() && queue.entries.capacity() > KEEP {
             queue.entries = VecDeque::new();
         }
         Some((entry.asked, entry.reply))
+    }
+
+    /// Values that were left out since the last call.
+    pub fn take_left_out(&self) -> u64 {
+        std::mem::take(&mut self.0.borrow_mut().left_out)
     }
 
     /// Slots in the queue.
@@ -229,9 +240,10 @@ impl Slots {
 
 /// Bytes of the value in `reply`; 0 where it holds none.
 #[inline]
-fn size(reply: &Reply) -> usize {
+pub fn value_bytes(reply: &Reply) -> usize {
     match reply {
         Reply::Value(item) => item.data.len(),
+        Reply::Meta(reply) => reply.data.as_ref().map_or(0, Bytes::len),
         _ => 0,
     }
 }

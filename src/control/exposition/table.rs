@@ -142,6 +142,13 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| samples.put(&[], workers(view, |shard| &shard.idle_closed)),
     },
     Metric {
+        name: "ringway_values_left_out_total",
+        help: "Values that were not sent because their client read too slowly; their requests failed.",
+        kind: Kind::Counter,
+        labels: &[],
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.left_out)),
+    },
+    Metric {
         name: "ringway_requests_total",
         help: "Requests to a node that were answered or failed.",
         kind: Kind::Counter,
