@@ -105,9 +105,12 @@ impl Frame {
 /// length is known.
 #[inline]
 pub fn read(buf: &[u8], max_value: usize) -> Read {
+    // Of a whole line too, or its meaning would depend on the pieces in which it came.
+    if !is_start(buf) {
+        return Read::Garbage;
+    }
     let Some(newline) = memchr(b'\n', &buf[..buf.len().min(MAX_LINE)]) else {
-        let is_line = buf.len() < MAX_LINE && is_start(buf);
-        return if is_line {
+        return if buf.len() < MAX_LINE {
             Read::Partial(buf.len() + 1)
         } else {
             Read::Garbage

@@ -130,6 +130,9 @@ fn what_no_memcached_says_is_garbage() {
         "VALUE foo 0 3\r\nabc\r\nVALUE bar 0 3\r\n",
         "HDD\r\n",
         "-12\r\n",
+        "-18446744073709551615\r\n",
+        " 12\r\n",
+        "+12\r\n",
         "\0",
         "VA 99999999999 kfoo\r\n",
     ] {
