@@ -149,8 +149,8 @@ impl Mistakes {
             line: place.line.max(1),
             column: place.column.max(1),
             path: place.path.clone(),
-            reason: flaw.reason,
-            hint: flaw.hint,
+            reason: one_line(&flaw.reason),
+            hint: flaw.hint.as_deref().map(one_line),
         });
     }
 
@@ -166,6 +166,18 @@ impl Mistakes {
             _ => Err(Error::Mistakes(self.list)),
         }
     }
+}
+
+/// `text` without control characters, which a hint that repeats what was typed may have in it.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_debug()),
+            false => line.push(c),
+        }
+    }
+    line
 }
 
 /// Text from the file as a mistake shows it: in quotes, escaped, cut after 60 characters.
@@ -185,6 +197,18 @@ mod tests {
     fn what_is_quoted_is_escaped_and_cut() {
         assert_eq!(quote("a\u{1b}[2J\n"), r#""a\u{1b}[2J\n""#);
         assert_eq!(quote(&"é".repeat(61)), format!("\"{}\"…", "é".repeat(60)));
+    }
+
+    #[test]
+    fn no_mistake_steers_the_terminal() {
+        let mut mistakes = Mistakes::new("f");
+        let typed = "a\u{1b}[2J\n\"";
+        mistakes.add(
+            &Place::default(),
+            Flaw::new(typed).hint(format!("did you mean {typed}?")),
+        );
+        let shown = mistakes.conclude(None::<()>).expect_err("a mistake").to_string();
+        assert_eq!(shown, r#"f:1:1: a\u{1b}[2J\n", did you mean a\u{1b}[2J\n"?"#);
     }
 
     #[test]
