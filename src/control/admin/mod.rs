@@ -17,7 +17,7 @@
 mod answer;
 mod explain;
 mod nodes;
-mod query;
+pub mod query;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
