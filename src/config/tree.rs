@@ -109,6 +109,8 @@ struct Builder {
     anchors: HashMap<usize, Tree>,
     copies: usize,
     root: Option<Tree>,
+    /// Of the text.
+    lines: usize,
 }
 
 fn build(text: &str) -> Result<Option<Tree>, Fault> {
@@ -116,7 +118,10 @@ fn build(text: &str) -> Result<Option<Tree>, Fault> {
         let flaw = Flaw::new(format!("the file has {} bytes", text.len()));
         return Err((Place::default(), flaw.hint(format!("{LONGEST} are the most"))));
     }
-    let mut builder = Builder::default();
+    let mut builder = Builder {
+        lines: text.lines().count().max(1),
+        ..Builder::default()
+    };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| syntax(text, &error))?;
         builder.take(event, span)?;
@@ -126,7 +131,8 @@ fn build(text: &str) -> Result<Option<Tree>, Fault> {
 
 impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
-        let (line, column) = (span.start.line(), span.start.col() + 1);
+        // The parser puts what is left out at the end of the text on a line of its own.
+        let (line, column) = (span.start.line().min(self.lines), span.start.col() + 1);
         let fault = |flaw| {
             Err((
                 Place {

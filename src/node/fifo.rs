@@ -148,7 +148,9 @@ impl Fifo {
             key if frame.status == Status::Debug && is_in_base64(key, owed.fingerprint) => true,
             key => fingerprint(key) == owed.fingerprint,
         };
-        if !frame.answers(owed.command) || !is_key_right {
+        let is_form_right =
+            !owed.command.is_meta() || frame.status == Status::Error || reply::is_meta(buffer);
+        if !frame.answers(owed.command) || !is_key_right || !is_form_right {
             return Err(Desync);
         }
         let reply = match frame.status {

@@ -139,6 +139,14 @@ pub fn read(buf: &[u8], max_value: usize) -> Read {
     }
 }
 
+/// True where the reply at the front of `buf`, which is no error, is in the words of meta. A meta client gets a
+/// node's line as it is, so no other will do for it.
+pub fn is_meta(buf: &[u8]) -> bool {
+    let status = buf.get(..2).unwrap_or_default();
+    let is_word_end = matches!(buf.get(2), Some(b' ' | b'\r'));
+    is_word_end && matches!(status, b"VA" | b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"ME")
+}
+
 /// True where a reply may begin with what is there: a letter or a digit first, never control bytes.
 fn is_start(buf: &[u8]) -> bool {
     buf.first()

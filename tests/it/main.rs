@@ -7,6 +7,7 @@ mod capable;
 mod classic_text;
 mod command_line;
 mod config;
+mod corpus;
 mod deploy;
 mod differential;
 mod docs;

@@ -1,0 +1,92 @@
+//! What a client reads: to each request one whole answer or, where it asked for that, none. An answer with a
+//! byte too many would be read as the answer to another request.
+
+use std::task::{Context, Poll, Waker};
+
+use ringway::client::replies::Replies;
+use ringway::net::outgoing::Outgoing;
+use ringway::node::slots::{Asked, Audience, Voice};
+use ringway::protocol::binary::{HEAD, Operation, RESPONSE};
+use ringway::protocol::binary_answer::Echo;
+use ringway::protocol::meta::flags;
+use ringway::protocol::reply::{self, Read};
+use ringway::protocol::{Reply, numbers};
+
+/// A longer line holds more than any node says, such as a key that was put back.
+const MAX_LINE: usize = 2048;
+
+/// What `out` holds, which is then empty.
+pub fn flush(out: &mut Outgoing) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut cx = Context::from_waker(Waker::noop());
+    let flushed = out.poll_flush(&mut bytes, &mut cx, &mut 0);
+    assert!(matches!(flushed, Poll::Ready(Ok(()))), "a vector takes all");
+    bytes
+}
+
+/// Answers `reply` to what was asked, and looks at what the client reads of it.
+pub fn check(asked: &Asked, reply: &Reply) {
+    let mut out = Outgoing::default();
+    Replies::default().write(asked, reply, &mut out);
+    let answer = flush(&mut out);
+    let shown = answer.escape_ascii();
+    match &asked.voice {
+        _ if asked.audience == Audience::Nobody => assert!(answer.is_empty(), "{shown}"),
+        Voice::Binary(echo) => check_packet(echo, &answer),
+        Voice::Meta(typed) if answer.is_empty() => {
+            assert!(flags(typed).skip(1).any(|flag| flag[0] == b'q'));
+        }
+        _ if answer.iter().take(MAX_LINE).all(|&byte| byte != b'\n') => {
+            assert_eq!(whole(&answer), Some(answer.len()), "{shown}");
+        }
+        _ => {
+            let Read::Whole(frame) = reply::read(&answer, usize::MAX) else {
+                panic!("{shown} is no answer");
+            };
+            assert_eq!(frame.length, answer.len(), "{shown} is more than one answer");
+            assert!(frame.answers(asked.command), "{shown} to {:?}", asked.command);
+            assert_eq!(whole(&answer), Some(answer.len()));
+        }
+    }
+}
+
+fn check_packet(echo: &Echo, answer: &[u8]) {
+    let (_, is_quiet, _) = Operation::of(echo.opcode).expect("it was asked");
+    if answer.is_empty() {
+        assert!(is_quiet, "{} is not answered", echo.opcode);
+        return;
+    }
+    assert_eq!(whole(answer), Some(answer.len()));
+    assert_eq!((answer[0], answer[1]), (RESPONSE, echo.opcode));
+    assert_eq!(answer[12..16], echo.opaque.to_be_bytes());
+}
+
+/// Bytes of the answer at the front of `bytes`: a packet; or a line, with its value where it announces one,
+/// and whatever stands before `END`. `None` where it is not whole or is none.
+pub fn whole(bytes: &[u8]) -> Option<usize> {
+    if bytes.first() == Some(&RESPONSE) {
+        let number = |at: usize, size: usize| {
+            let number = bytes[at..at + size].iter();
+            number.fold(0, |number, &byte| number << 8 | usize::from(byte))
+        };
+        let length = HEAD + (bytes.len() >= HEAD).then(|| number(8, 4))?;
+        let fits = number(2, 2) + number(4, 1) <= length - HEAD;
+        return (fits && length <= bytes.len()).then_some(length);
+    }
+    let end = bytes.iter().position(|&byte| byte == b'\n')?;
+    let line = bytes[..end].strip_suffix(b"\r")?;
+    let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    let size = match words[..] {
+        [b"VA", size, ..] | [b"VALUE", _, _, size, ..] => numbers::parse_u64(size)? as usize,
+        _ => return Some(end + 1),
+    };
+    let value_end = end + 1 + size;
+    if bytes.get(value_end..value_end + 2)? != b"\r\n" {
+        return None;
+    }
+    let length = value_end + 2;
+    match words[0] {
+        b"VA" => Some(length),
+        _ => Some(length + whole(&bytes[length..])?),
+    }
+}

@@ -1,0 +1,141 @@
+//! A link: what a client asks, what a node answers, and what of it the client reads.
+//!
+//! The first line holds options, letter by letter; requests follow up to a line `--`, and behind it stands
+//! what the node says to them.
+
+use std::rc::Rc;
+
+use bytes::BytesMut;
+use ringway::metrics::NodeShard;
+use ringway::node::fifo::{Desync, Fifo};
+use ringway::node::slots::{Asked, Slots};
+use ringway::protocol::dialect::Dialect;
+use ringway::protocol::downgrade::downgrade;
+use ringway::protocol::{Command, Failure, Reply, Request};
+
+use super::{answers, client};
+
+const SEPARATOR: &[u8] = b"--\r\n";
+const SMALL: usize = 8;
+
+/// When requests are due, and when they are late.
+const DUE: u64 = 10;
+
+#[derive(Clone, Copy)]
+struct Options {
+    /// `c`: the node knows only classic text.
+    dialect: Dialect,
+    /// `s`: values are too large soon.
+    max_value: usize,
+    /// `m`: where the node fails, reads are misses.
+    failed_is_miss: bool,
+    /// `x`: requests are abandoned before the node says anything.
+    expires: bool,
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    is_broken: bool,
+    /// Requests that are still owed.
+    left: usize,
+    abandoned: usize,
+    /// By request.
+    replies: Vec<(Asked, Reply)>,
+}
+
+/// The bytes are options, requests and replies.
+pub fn check(data: &[u8]) {
+    let Some(end) = data.iter().position(|&byte| byte == b'\n') else {
+        return;
+    };
+    let (letters, rest) = data.split_at(end + 1);
+    let Some(end) = rest
+        .windows(SEPARATOR.len())
+        .position(|window| window == SEPARATOR)
+    else {
+        return;
+    };
+    let (requests, replies) = (&rest[..end], &rest[end + SEPARATOR.len()..]);
+    let has = |letter| letters.contains(&letter);
+    let options = Options {
+        dialect: if has(b'c') {
+            Dialect::Classic
+        } else {
+            Dialect::Meta
+        },
+        max_value: if has(b's') { SMALL } else { 1 << 20 },
+        failed_is_miss: has(b'm'),
+        expires: has(b'x'),
+    };
+    let at_once = carry(options, requests, &[replies]);
+    let bytes: Vec<&[u8]> = replies.chunks(1).collect();
+    assert_eq!(carry(options, requests, &bytes), at_once, "byte by byte");
+    let (one, other) = replies.split_at(replies.len() / 2);
+    assert_eq!(carry(options, requests, &[one, other]), at_once, "in halves");
+
+    for (asked, reply) in &at_once.replies {
+        let is_abandoned = options.expires && *reply != Reply::Failed(Failure::Unsupported);
+        assert!(!is_abandoned || *reply == Reply::Failed(Failure::Timeout));
+        answers::check(asked, reply);
+    }
+}
+
+/// Owes the requests as a link does, and receives the replies in pieces.
+fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
+    let slots = Rc::new(Slots::default());
+    let shard = NodeShard::default();
+    let mut fifo = Fifo::default();
+    client::requests(requests, &mut |request, asked| {
+        let asked = Asked {
+            failed_is_miss: options.failed_is_miss,
+            ..asked
+        };
+        let slot = slots.slot(slots.push(asked, 1));
+        match say(options.dialect, request) {
+            Some((command, key)) => {
+                shard.in_flight.add(1);
+                fifo.push(command, key, slot, 0, DUE);
+            }
+            None => slot.fill(Reply::Failed(Failure::Unsupported)),
+        }
+    });
+    let owed = fifo.len();
+    if options.expires {
+        assert_eq!(fifo.expire(DUE - 1, &shard), 0);
+        assert_eq!(fifo.expire(DUE, &shard), owed);
+        assert_eq!((fifo.len(), fifo.abandoned()), (owed, owed));
+    }
+    let is_broken = receive(&mut fifo, options, pieces, &shard).is_err();
+    let (left, abandoned) = (fifo.len(), fifo.abandoned());
+    assert_eq!(shard.in_flight.get(), left as u64);
+    assert_eq!(abandoned, if options.expires { left } else { 0 });
+    fifo.fail_all(Failure::Closed, DUE, &shard);
+    assert_eq!((shard.in_flight.get(), fifo.len()), (0, 0));
+    let replies: Vec<_> = std::iter::from_fn(|| slots.take()).collect();
+    assert!(slots.is_empty(), "every request is answered once");
+    Outcome {
+        is_broken,
+        left,
+        abandoned,
+        replies,
+    }
+}
+
+/// The command and the key by which the reply is known; `None` where the dialect cannot say the request.
+fn say<'a>(dialect: Dialect, request: &Request<'a>) -> Option<(Command, &'a [u8])> {
+    if dialect == Dialect::Classic && request.command.is_meta() {
+        return downgrade(request).map(|classic| (classic.command, classic.key));
+    }
+    Some((request.command, request.key))
+}
+
+fn receive(fifo: &mut Fifo, options: Options, pieces: &[&[u8]], shard: &NodeShard) -> Result<(), Desync> {
+    let mut buffer = BytesMut::new();
+    for piece in pieces {
+        buffer.extend_from_slice(piece);
+        let is_answered = fifo.receive(&mut buffer, options.dialect, options.max_value, 0, shard)?;
+        assert!(!(is_answered && options.expires), "nobody waits for an answer");
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! What a node answers: the first reply in a buffer, and what less of it, more of it or another limit changes.
+
+use ringway::protocol::Command;
+use ringway::protocol::dialect::{Dialect, parse_version};
+use ringway::protocol::reply::{Frame, Read, Status, read};
+
+/// A value of so many bytes is taken.
+const MAX: usize = 1 << 20;
+
+/// The bytes are what a node sent.
+pub fn check(data: &[u8]) {
+    let mut rest = data;
+    while let Read::Whole(frame) = check_one(rest) {
+        rest = &rest[frame.length..];
+    }
+}
+
+/// Reads one reply, as it comes byte by byte.
+fn check_one(buffer: &[u8]) -> Read {
+    let at_once = read(buffer, MAX);
+    for end in 0..buffer.len() {
+        let so_far = read(&buffer[..end], MAX);
+        match so_far {
+            // What was promised to be missing is missing.
+            Read::Partial(least) => {
+                assert!(least > end);
+                let length = match &at_once {
+                    Read::Whole(frame) => frame.length,
+                    Read::TooLarge(length) => *length,
+                    Read::Partial(least) => *least,
+                    Read::Garbage => usize::MAX,
+                };
+                assert!(least <= length, "{least} of {length}");
+            }
+            // What is known does not change with what follows.
+            _ => {
+                assert_eq!(so_far, at_once, "{}", buffer[..end].escape_ascii());
+                break;
+            }
+        }
+    }
+    match &at_once {
+        Read::Whole(frame) => check_frame(buffer, frame),
+        Read::TooLarge(length) => assert!(*length > MAX),
+        Read::Partial(least) => assert!(*least > buffer.len()),
+        Read::Garbage => {}
+    }
+    at_once
+}
+
+fn check_frame(buffer: &[u8], frame: &Frame) {
+    let reply = &buffer[..frame.length];
+    assert!(reply.ends_with(b"\r\n"));
+    let (key, data) = (&reply[frame.key.clone()], &reply[frame.data.clone()]);
+    assert!(!key.contains(&b' ') && !key.contains(&b'\n'));
+    if frame.status != Status::Value {
+        assert_eq!(
+            reply.iter().position(|&byte| byte == b'\n'),
+            Some(reply.len() - 1)
+        );
+        assert_eq!(
+            (frame.flags, frame.cas),
+            if data.is_empty() {
+                (frame.flags, frame.cas)
+            } else {
+                (0, 0)
+            }
+        );
+        assert_eq!(read(buffer, 0), read(buffer, MAX));
+    } else {
+        assert!(reply[frame.data.end..].starts_with(b"\r\n"));
+        // At the limit it is whole, and above it too large, by its length alone.
+        assert_eq!(read(buffer, data.len()), read(buffer, MAX));
+        if let Some(limit) = data.len().checked_sub(1) {
+            assert_eq!(read(buffer, limit), Read::TooLarge(frame.length));
+            assert_eq!(
+                read(&buffer[..frame.data.start], limit),
+                Read::TooLarge(frame.length)
+            );
+        }
+    }
+    let answered = Command::ALL.into_iter().filter(|command| frame.answers(*command));
+    match frame.status {
+        Status::Error => assert_eq!(answered.count(), Command::ALL.len()),
+        Status::Version => {
+            assert_eq!(answered.count(), 0);
+            check_version(&String::from_utf8_lossy(data));
+        }
+        _ => assert_ne!(answered.count(), 0),
+    }
+}
+
+/// A version decides what is spoken to a node by its first three numbers.
+fn check_version(version: &str) {
+    let numbers = parse_version(version);
+    let is_new = numbers.is_some_and(|numbers| numbers >= [1, 6, 10]);
+    assert_eq!(Dialect::of_version(version) == Dialect::Meta, is_new);
+    if let Some([major, minor, patch]) = numbers {
+        assert_eq!(parse_version(&format!("{major}.{minor}.{patch}-x")), numbers);
+    }
+}
