@@ -36,20 +36,25 @@ fn replies(dataset: &Dataset) -> Vec<u8> {
     [&blocks[..], b"END\r\nSTORED\r\nSERVER_ERROR no\r\n"].concat()
 }
 
+/// What `checker` says of right `bytes` that come in two pieces.
+fn in_two_pieces(mut checker: Checker, bytes: &[u8], cut: usize, dataset: &Dataset) -> Outcome {
+    let mut outcome = Outcome::default();
+    let done = checker
+        .check(&bytes[..cut], dataset, &mut outcome)
+        .expect("right so far");
+    checker
+        .check(&bytes[done..], dataset, &mut outcome)
+        .expect("right to the end");
+    assert!(checker.is_idle());
+    outcome
+}
+
 fn right_replies_pass_however_they_are_cut() {
     let dataset = small();
     let bytes = replies(&dataset);
     for cut in 0..bytes.len() {
-        let (mut checker, mut outcome) = (asking(), Outcome::default());
-        let done = checker
-            .check(&bytes[..cut], &dataset, &mut outcome)
-            .expect("right so far");
-        checker
-            .check(&bytes[done..], &dataset, &mut outcome)
-            .expect("right to the end");
-        assert!(checker.is_idle());
         assert_eq!(
-            outcome,
+            in_two_pieces(asking(), &bytes, cut, &dataset),
             Outcome {
                 replies: 3,
                 hits: 2,
@@ -103,14 +108,7 @@ fn the_other_protocols_are_checked_as_well() {
             checker
         };
         for cut in 0..=bytes.len() {
-            let (mut checker, mut outcome) = (asking(), Outcome::default());
-            let done = checker
-                .check(&bytes[..cut], &dataset, &mut outcome)
-                .expect("right so far");
-            checker
-                .check(&bytes[done..], &dataset, &mut outcome)
-                .expect("right to the end");
-            assert!(checker.is_idle());
+            let outcome = in_two_pieces(asking(), &bytes, cut, &dataset);
             assert_eq!((outcome.replies, outcome.hits, outcome.misses), (3, 1, 1));
         }
         for at in 0..meta_value_end(&dataset) {
