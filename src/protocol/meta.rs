@@ -95,6 +95,7 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
         put(b" ");
         put(itoa::Buffer::new().format(request.value.len()).as_bytes());
     }
+    // Nearly every request has neither: its flags go out in one piece.
     let names = Names::of(meta.flags);
     if !names.has(b'q') && !names.has(b'b') {
         if !meta.flags.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::thread;
+use std::time::Duration;
 
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, DEADLINE, Ringway, free_port, pool, wait_for};
@@ -9,6 +10,16 @@ use crate::support::scripted::{Act, Scripted, say};
 
 fn listener(setting: &str) -> String {
     format!("listeners:\n  - {{bind: '127.0.0.1:PORT', {setting}}}\n")
+}
+
+/// Waits until nothing has come from the nodes for a while, after something did.
+fn wait_until_replies_stop(ringway: &Ringway) {
+    let mut last = 0.0;
+    wait_for("the node's replies to stop", || {
+        thread::sleep(Duration::from_millis(200));
+        let now = ringway.metric("ringway_node_bytes_read_total", &[]);
+        std::mem::replace(&mut last, now) == now && now > 0.0
+    });
 }
 
 #[test]
@@ -119,13 +130,7 @@ fn a_client_that_stops_reading_costs_a_bounded_amount_and_delays_nobody() {
 
     let mut greedy = ringway.client();
     greedy.send("get big\r\n".repeat(ASKED));
-    let read = || ringway.metric("ringway_node_bytes_read_total", &[]);
-    let mut last = 0.0;
-    wait_for("the node's replies to stop", || {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        let now = read();
-        std::mem::replace(&mut last, now) == now
-    });
+    wait_until_replies_stop(&ringway);
     for _ in 0..100 {
         assert_eq!(other.get("small").as_deref(), Some(&b"v"[..]));
     }
@@ -167,12 +172,7 @@ fn a_client_that_stops_reading_is_bounded_and_answered_in_its_own_protocol() {
         let before = ringway.resident();
         let mut greedy = ringway.client();
         greedy.send(ask.repeat(ASKED));
-        let mut last = 0.0;
-        wait_for("the node's replies to stop", || {
-            thread::sleep(std::time::Duration::from_millis(200));
-            let now = ringway.metric("ringway_node_bytes_read_total", &[]);
-            std::mem::replace(&mut last, now) == now && now > 0.0
-        });
+        wait_until_replies_stop(&ringway);
         let cost = ringway.resident().saturating_sub(before) >> 20;
         assert!(cost < 200, "{cost} MiB for a {name} client that does not read");
         for i in 0..ASKED {
@@ -221,12 +221,7 @@ fn large_values_that_wait_behind_a_slow_node_cost_a_bounded_amount() {
     let before = ringway.resident();
     let mut client = ringway.client();
     client.send(format!("get {late}\r\n{}", format!("get {big}\r\n").repeat(900)));
-    let mut last = 0.0;
-    wait_for("the node's replies to stop", || {
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        let now = ringway.metric("ringway_node_bytes_read_total", &[]);
-        std::mem::replace(&mut last, now) == now && now > 0.0
-    });
+    wait_until_replies_stop(&ringway);
     let cost = ringway.resident().saturating_sub(before) >> 20;
     slow.open("gate");
     client.expect(format!("VALUE {late} 0 1\r\nv\r\nEND\r\n"));

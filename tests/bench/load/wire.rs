@@ -1,7 +1,7 @@
 //! The protocols a client may speak: how requests are written, and what their right replies look like.
 //!
-//! Classic text has replies of several values and its own reader in [`super::checker`]. Meta and binary ask for one key at
-//! a time, so each reply has one right form, which [`Wire::read`] compares byte for byte.
+//! Classic text has replies of several values and its own reader in [`super::checker`]. Meta and binary ask for one
+//! key at a time, so each reply has one right form, which [`Wire::read`] compares byte for byte.
 
 use anyhow::{Result, bail};
 
