@@ -7,9 +7,9 @@ use super::stats;
 use crate::config::FlushAll;
 use crate::net::outgoing::LARGE;
 use crate::node::slots::{Asked, Audience, Voice};
-use crate::protocol::binary::{Ask, HEAD, Head, Operation, text_key};
+use crate::protocol::binary::{Ask, HEAD, Head, Operation, Room};
 use crate::protocol::binary_answer::{Echo, Status, write_own};
-use crate::protocol::{Command, MAX_KEY, Meta, Reply, Request};
+use crate::protocol::{Command, MAX_KEY, Reply, Request};
 
 impl Requests {
     /// Takes one packet from the front of `buffer`.
@@ -50,43 +50,22 @@ impl Requests {
     /// Sends the whole `packet`; the memory of `block`, where it lies in one, is shared with the link.
     pub(super) fn send_packet(&mut self, batch: &Batch<'_>, packet: &[u8], block: Option<&Bytes>) {
         let Some(head) = Head::read(packet) else { return };
-        let Some((operation, _, gives_key)) = Operation::of(head.opcode) else {
+        let Some((operation, ..)) = Operation::of(head.opcode) else {
             return;
         };
         let Some(command) = operation.command() else {
             return;
         };
-        let (extras, rest) = packet[HEAD..].split_at(head.extras);
-        let (key, value) = rest.split_at(head.key);
-        let (mut room, mut flags) = (String::new(), Vec::with_capacity(64));
-        let (typed, is_base64) = text_key(key, &mut room);
-        if typed.len() > MAX_KEY {
-            // No text protocol can say such a key.
+        let mut room = Room::default();
+        let Some(request) = head.request(operation, command, &packet[HEAD..], &mut room) else {
             return self.answer_own(&head, Status::Unknown, b"");
-        }
-        head.write_flags(operation, extras, is_base64, &mut flags);
-        let meta = Meta {
-            key: typed,
-            flags: &flags,
-            is_binary: true,
         };
-        let request = Request {
-            value,
-            meta: Some(meta),
-            block,
-            ..Request::new(command, key)
-        };
+        let request = Request { block, ..request };
 
         batch.view.shard().requests[command as usize].add(1);
-        let (pool, node) = batch.route.pick(key);
-        let echoed: &[u8] = if gives_key { key } else { b"" };
-        let echo = Echo {
-            opcode: head.opcode,
-            opaque: head.opaque,
-            key: echoed.into(),
-        };
+        let (pool, node) = batch.route.pick(request.key);
         let asked = Asked {
-            voice: Voice::Binary(echo),
+            voice: Voice::Binary(Echo::of(&head, request.key)),
             ..asked(command, Audience::Client, pool)
         };
         let number = self.slots.push(asked, 1);
@@ -121,13 +100,8 @@ impl Requests {
             return self.answer_own(head, Status::Unknown, b"");
         }
         let delay = extras.iter().fold(0, |delay, &byte| delay << 8 | i64::from(byte));
-        let echo = Echo {
-            opcode: head.opcode,
-            opaque: head.opaque,
-            key: Box::default(),
-        };
         let asked = Asked {
-            voice: Voice::Binary(echo),
+            voice: Voice::Binary(Echo::with_key(head, b"")),
             ..asked(Command::FlushAll, Audience::Client, pool)
         };
         self.flush(batch, delay, asked);
@@ -144,11 +118,7 @@ impl Requests {
             .filter_map(|line| line.strip_prefix("STAT ")?.split_once(' '));
         let mut packets = Vec::new();
         for (name, value) in figures.chain([("", "")]) {
-            let echo = Echo {
-                opcode: head.opcode,
-                opaque: head.opaque,
-                key: name.as_bytes().into(),
-            };
+            let echo = Echo::with_key(head, name.as_bytes());
             write_own(&echo, Status::Success, value.as_bytes(), &mut |bytes| {
                 packets.extend_from_slice(bytes)
             });
@@ -173,11 +143,7 @@ impl Requests {
     }
 
     fn answer_own(&mut self, head: &Head, status: Status, body: &[u8]) {
-        let echo = Echo {
-            opcode: head.opcode,
-            opaque: head.opaque,
-            key: Box::default(),
-        };
+        let echo = Echo::with_key(head, b"");
         let mut packet = Vec::with_capacity(HEAD + body.len());
         write_own(&echo, status, body, &mut |bytes| packet.extend_from_slice(bytes));
         self.push_packet(packet);

@@ -1,8 +1,7 @@
 //! memcached's binary protocol: what a packet asks, said as a meta request (doc/protocol-binary.txt).
 //!
 //! A packet is a header of 24 bytes and a body of extras, key and value. [`Head::read`] takes the header,
-//! [`Head::ask`] says what is wanted, and [`Head::write_flags`] says it in meta flags, so that a binary
-//! request travels as one meta request and links stay text.
+//! [`Head::ask`] says what is wanted, and [`Head::request`] says it as a meta request, so that links stay text.
 
 use std::io::Write;
 
@@ -10,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::meta::is_unsayable;
-use super::{Command, MAX_KEY};
+use super::{Command, MAX_KEY, Meta, Request};
 
 /// The first byte of a request.
 pub const REQUEST: u8 = 0x80;
@@ -129,6 +128,13 @@ pub struct Head {
     pub cas: u64,
 }
 
+/// The words of one meta request that its packet does not have.
+#[derive(Debug, Default)]
+pub struct Room {
+    key: String,
+    flags: Vec<u8>,
+}
+
 /// What a header asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
@@ -194,9 +200,43 @@ impl Head {
         self.body - self.key - self.extras
     }
 
+    /// What this header and its whole `body` ask, as the meta request `command` of `operation`. Words that the
+    /// packet does not have are kept in `room`. `None`: the key has spaces or control characters, and in
+    /// base64 it is longer than text can carry.
+    pub fn request<'a>(
+        &self,
+        operation: Operation,
+        command: Command,
+        body: &'a [u8],
+        room: &'a mut Room,
+    ) -> Option<Request<'a>> {
+        let (extras, rest) = body.split_at(self.extras);
+        let (key, value) = rest.split_at(self.key);
+        let is_base64 = is_unsayable(key);
+        if is_base64 {
+            STANDARD.encode_string(key, &mut room.key);
+        }
+        let typed = if is_base64 { room.key.as_bytes() } else { key };
+        if typed.len() > MAX_KEY {
+            return None;
+        }
+        room.flags.reserve(64);
+        self.write_flags(operation, extras, is_base64, &mut room.flags);
+        let meta = Meta {
+            key: typed,
+            flags: &room.flags,
+            is_binary: true,
+        };
+        Some(Request {
+            value,
+            meta: Some(meta),
+            ..Request::new(command, key)
+        })
+    }
+
     /// Writes the meta flags that say the same as this header and its `extras`, for a key that is in base64
     /// or not.
-    pub fn write_flags(&self, operation: Operation, extras: &[u8], is_base64: bool, out: &mut Vec<u8>) {
+    fn write_flags(&self, operation: Operation, extras: &[u8], is_base64: bool, out: &mut Vec<u8>) {
         use Operation::*;
         let mut put = |text: std::fmt::Arguments<'_>| out.write_fmt(text).expect("a vector takes all");
         match operation {
@@ -250,13 +290,4 @@ fn long(extras: &[u8], at: usize) -> u64 {
 /// An expiry is unsigned here, and one beyond what text can say is far in the future.
 fn expiry(extras: &[u8], at: usize) -> u32 {
     number(extras, at).min(i32::MAX as u32)
-}
-
-/// The key as text can carry it: as it is, or in base64 where it has spaces or control characters.
-pub fn text_key<'a>(key: &'a [u8], room: &'a mut String) -> (&'a [u8], bool) {
-    if !is_unsayable(key) {
-        return (key, false);
-    }
-    STANDARD.encode_string(key, room);
-    (room.as_bytes(), true)
 }

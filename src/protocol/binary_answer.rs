@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::binary::{Operation, RESPONSE};
+use super::binary::{Head, Operation, RESPONSE};
 use super::meta::flag;
 use super::numbers::{parse_u32, parse_u64};
 use super::{Failure, Reply};
@@ -59,6 +59,23 @@ pub struct Echo {
     pub opaque: u32,
     /// The key, where the operation gives it back; else empty.
     pub key: Box<[u8]>,
+}
+
+impl Echo {
+    /// What the response to the request of `head` for `key` repeats.
+    pub fn of(head: &Head, key: &[u8]) -> Echo {
+        let gives_key = Operation::of(head.opcode).is_some_and(|(_, _, gives_key)| gives_key);
+        Echo::with_key(head, if gives_key { key } else { b"" })
+    }
+
+    /// Repeats `key`, whatever the operation.
+    pub fn with_key(head: &Head, key: &[u8]) -> Echo {
+        Echo {
+            opcode: head.opcode,
+            opaque: head.opaque,
+            key: key.into(),
+        }
+    }
 }
 
 /// A response whose value, if any, is still to be written.

@@ -57,18 +57,18 @@ fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Reques
     if key.is_empty() || !is_good_key(key) {
         return Err(BAD_FORMAT);
     }
-    if has_too_many(command, rest) {
+    let meta = Meta {
+        key,
+        flags: rest.strip_prefix(b" ").unwrap_or(rest),
+        is_binary: false,
+    };
+    if has_too_many(command, &meta) {
         return Err(if command == Command::MetaGet {
             TOO_MANY_MG
         } else {
             TOO_MANY
         });
     }
-    let meta = Meta {
-        key,
-        flags: rest.strip_prefix(b" ").unwrap_or(rest),
-        is_binary: false,
-    };
     // The answer to me always has the key, and such a key may bring line ends into it.
     if command == Command::MetaDebug && is_unsayable(meta.plain_key(&mut [0; MAX_KEY])) {
         return Err(BAD_FORMAT);
@@ -81,8 +81,14 @@ fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Reques
 
 /// True where the line has more tokens than memcached takes, with the `k` that is added on the way. me has no
 /// such bound.
-fn has_too_many(command: Command, rest: &[u8]) -> bool {
+fn has_too_many(command: Command, meta: &Meta<'_>) -> bool {
     let before = if command == Command::MetaSet { 3 } else { 2 };
-    let added = usize::from(flag(rest, b'k').is_none());
-    command != Command::MetaDebug && before + flags(rest).count() + added >= MAX_TOKENS
+    let tokens = before + flags(meta.flags).count();
+    let is_one_short = tokens + 1 == MAX_TOKENS;
+    command != Command::MetaDebug && (tokens >= MAX_TOKENS || is_one_short && is_asked_for_key(meta))
+}
+
+/// True where [`write_line`](crate::protocol::meta::write_line) adds a `k`.
+fn is_asked_for_key(meta: &Meta<'_>) -> bool {
+    flag(meta.flags, b'k').is_none() && !is_unsayable(meta.plain_key(&mut [0; MAX_KEY]))
 }

@@ -1,9 +1,9 @@
 //! What a client packs: headers, and what of them is asked of a node in meta.
 
-use ringway::protocol::binary::{Ask, HEAD, Head, Operation, text_key};
-use ringway::protocol::meta::{decode_key, flag};
+use ringway::protocol::binary::{Ask, HEAD, Head, Operation, Room};
+use ringway::protocol::meta::{decode_key, flag, is_unsayable};
 use ringway::protocol::meta_flags::MetaFlags;
-use ringway::protocol::{Command, MAX_KEY, Meta, Request};
+use ringway::protocol::{Command, MAX_KEY};
 
 use super::said;
 
@@ -46,35 +46,28 @@ fn check_operation(head: &Head, operation: Operation, body: &[u8]) {
     };
     assert!(!key.is_empty());
     assert!(command == Command::MetaSet || value.is_empty() || extras.len() == 4);
-    let mut room = String::new();
-    let (typed, is_base64) = text_key(key, &mut room);
-    assert!(typed.iter().all(|&byte| byte > b' ' && byte != 0x7f));
-    if typed.len() > MAX_KEY {
+    let mut room = Room::default();
+    let Some(request) = head.request(operation, command, body, &mut room) else {
         // No text protocol can say it, and a session refuses it.
-        assert!(is_base64);
+        assert!(is_unsayable(key) && key.len().div_ceil(3) * 4 > MAX_KEY);
         return;
-    }
-    if is_base64 {
+    };
+    assert_eq!(
+        (request.command, request.key, request.value),
+        (command, key, value)
+    );
+    let meta = request.meta.expect("a meta request");
+    assert!(meta.key.iter().all(|&byte| byte > b' ' && byte != 0x7f) && meta.key.len() <= MAX_KEY);
+    if is_unsayable(key) {
         let mut plain = [0; MAX_KEY];
-        let length = decode_key(typed, &mut plain);
+        let length = decode_key(meta.key, &mut plain);
         assert_eq!(&plain[..length], key);
     } else {
-        assert_eq!(typed, key);
+        assert_eq!(meta.key, key);
     }
-    let mut flags = Vec::new();
-    head.write_flags(operation, extras, is_base64, &mut flags);
-    means_the_same(head, operation, extras, command, &flags);
-    let meta = Meta {
-        key: typed,
-        flags: &flags,
-        is_binary: true,
-    };
     assert_eq!(meta.plain_key(&mut [0; MAX_KEY]), key);
-    said::check(&Request {
-        value,
-        meta: Some(meta),
-        ..Request::new(command, key)
-    });
+    means_the_same(head, operation, extras, command, meta.flags);
+    said::check(&request);
 }
 
 /// A node takes the flags, and reads in them what the header and its extras say.

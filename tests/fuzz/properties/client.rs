@@ -2,10 +2,10 @@
 //! need requests and not sessions.
 
 use ringway::node::slots::{Asked, Audience, Voice};
-use ringway::protocol::binary::{Ask, HEAD, Head, Operation, REQUEST, text_key};
+use ringway::protocol::binary::{Ask, HEAD, Head, REQUEST, Room};
 use ringway::protocol::binary_answer::Echo;
 use ringway::protocol::text::{DataBlock, Line, data_block, read_line};
-use ringway::protocol::{Command, MAX_KEY, Meta, Request};
+use ringway::protocol::{Command, MAX_KEY, Request};
 
 /// Calls `each` with every whole request at the front of `bytes`, up to the first that is none.
 pub fn requests(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) {
@@ -86,30 +86,9 @@ fn packet(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) -> Option<us
     };
     let command = operation.command()?;
     let body = bytes[HEAD..].get(..head.body)?;
-    let (extras, rest) = body.split_at(head.extras);
-    let (key, value) = rest.split_at(head.key);
-    let (mut room, mut flags) = (String::new(), Vec::new());
-    let (typed, is_base64) = text_key(key, &mut room);
-    if typed.len() > MAX_KEY {
-        return None;
-    }
-    head.write_flags(operation, extras, is_base64, &mut flags);
-    let meta = Meta {
-        key: typed,
-        flags: &flags,
-        is_binary: true,
-    };
-    let request = Request {
-        value,
-        meta: Some(meta),
-        ..Request::new(command, key)
-    };
-    let gives_key = Operation::of(head.opcode).is_some_and(|(_, _, gives_key)| gives_key);
-    let echo = Echo {
-        opcode: head.opcode,
-        opaque: head.opaque,
-        key: if gives_key { key.into() } else { Box::default() },
-    };
+    let mut room = Room::default();
+    let request = head.request(operation, command, body, &mut room)?;
+    let echo = Echo::of(&head, request.key);
     each(&request, asked(command, Audience::Client, Voice::Binary(echo)));
     Some(HEAD + head.body)
 }
