@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config};
-use crate::route::explain::explain;
+use crate::route::explain::{Explanation, explain};
 use crate::snapshot::Snapshot;
 
 /// A routing sidecar for memcached.
@@ -54,8 +54,11 @@ pub enum Command {
     /// Say where keys go: a line for each, with key, route, pool and node.
     Explain {
         /// The configuration.
-        #[arg(short, long, value_name = "FILE")]
-        config: PathBuf,
+        #[arg(short, long, value_name = "FILE", required_unless_present = "admin")]
+        config: Option<PathBuf>,
+        /// Ask a running Ringway at its admin address instead: it knows which nodes are down or drained.
+        #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
+        admin: Option<SocketAddr>,
         /// The listener whose route they take, as it is bound; the first if left out.
         #[arg(short, long, value_name = "BIND")]
         listener: Option<String>,
@@ -85,9 +88,14 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Check { file } => config::load(file).map(|_| ()).map_err(anyhow::Error::msg),
         Command::Explain {
             config,
+            admin,
             listener,
             keys,
-        } => say_where(config, listener.as_deref(), keys),
+        } => match (config, admin) {
+            (_, Some(admin)) => ask_where(*admin, listener.as_deref(), keys),
+            (Some(config), None) => say_where(config, listener.as_deref(), keys),
+            (None, None) => unreachable!("clap asks for one of both"),
+        },
         Command::Health { admin } => ask_health(*admin),
     };
     match result {
@@ -127,26 +135,55 @@ fn say_where(file: &Path, listener: Option<&str>, keys: &[String]) -> anyhow::Re
             key.as_bytes(),
         )
         .map_err(|error| anyhow::anyhow!("{}: {error}", key.escape_debug()))?;
-        writeln!(out, "{key} {} {} {}", found.route, found.pool, found.node)?;
+        writeln!(out, "{found}")?;
     }
     Ok(())
 }
 
+/// The same, as the running Ringway sees it.
+fn ask_where(admin: SocketAddr, listener: Option<&str>, keys: &[String]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for key in keys {
+        let mut path = format!("/explain?key={}", escaped(key));
+        if let Some(listener) = listener {
+            path += &format!("&listener={}", escaped(listener));
+        }
+        let (status, body) = ask(admin, &path)?;
+        if status != "200" {
+            bail!("{}: {}", key.escape_debug(), body.trim());
+        }
+        let found: Explanation = serde_json::from_str(&body).with_context(|| format!("answer of {admin}"))?;
+        writeln!(out, "{found}")?;
+    }
+    Ok(())
+}
+
+/// `text` as a field of a query has it.
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
 fn ask_health(admin: SocketAddr) -> anyhow::Result<()> {
+    match ask(admin, "/readyz")? {
+        (status, _) if status == "200" => Ok(()),
+        (_, body) => bail!("{admin} is not ready: {}", body.trim()),
+    }
+}
+
+/// The status and the body of the answer to `GET path`.
+fn ask(admin: SocketAddr, path: &str) -> anyhow::Result<(String, String)> {
     let patience = Duration::from_secs(2);
     let mut stream =
         TcpStream::connect_timeout(&admin, patience).with_context(|| format!("cannot reach {admin}"))?;
     stream.set_read_timeout(Some(patience))?;
     write!(
         stream,
-        "GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
     )?;
     let mut answer = Vec::new();
     stream.take(64 << 10).read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    match head.split(' ').nth(1) {
-        Some("200") => Ok(()),
-        _ => bail!("{admin} is not ready: {}", body.trim()),
-    }
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    Ok((status.to_owned(), body.to_owned()))
 }

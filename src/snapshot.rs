@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
-use crate::config::{self, Address, Bind, Config, OnNodeDown};
+use crate::config::{self, Bind, Config};
 use crate::node::Node;
-use crate::ring::{Member, Ring};
 use crate::route::{Pool, Route};
 
 /// Everything that a worker needs to carry a request.
@@ -48,8 +47,8 @@ pub struct ListenerCounters {
 }
 
 impl Snapshot {
-    /// Compiles `config`. Nodes and listeners that `previous` has too are kept. Under
-    /// `on_node_down: rehash` nodes that are down now are left out of their ring.
+    /// Compiles `config`. Nodes and listeners that `previous` has too are kept. Nodes that may take no keys now
+    /// are left out of their ring.
     pub fn build(config: Config, previous: Option<&Snapshot>) -> Snapshot {
         let mut nodes = Vec::new();
         let mut pools = BTreeMap::new();
@@ -58,7 +57,7 @@ impl Snapshot {
             for node in &settings.nodes {
                 nodes.push(keep_or_make(name, node, settings, config.workers, previous));
             }
-            let pool = compile_pool(name, settings, first, &nodes[first..]);
+            let pool = Pool::compile(name, settings, first, &nodes[first..]);
             pools.insert(name.clone(), Arc::new(pool));
         }
         let listeners = config
@@ -84,6 +83,14 @@ impl Snapshot {
             .iter()
             .enumerate()
             .find(|(_, listener)| listener.settings.bind == *bind)
+    }
+
+    /// The nodes that are in no ring.
+    pub fn outsiders(&self) -> impl Iterator<Item = &Node> {
+        self.pools.values().flat_map(|pool| {
+            let is_out = |index: &&usize| !pool.targets.contains(index);
+            pool.nodes.iter().filter(is_out).map(|&index| &*self.nodes[index])
+        })
     }
 
     /// The route or pool called `name`, compiled; `None` where nobody defined it.
@@ -118,38 +125,6 @@ fn keep_or_make(
             kept.clone()
         }
         None => Arc::new(Node::new(pool, node, &settings.health, workers)),
-    }
-}
-
-fn compile_pool(name: &str, settings: &config::Pool, first: usize, nodes: &[Arc<Node>]) -> Pool {
-    let rehash = settings.on_node_down == OnNodeDown::Rehash;
-    let is_live = |index: &usize| !rehash || nodes[*index].state().takes_requests();
-    let mut live: Vec<usize> = (0..nodes.len()).filter(is_live).collect();
-    if live.is_empty() {
-        live = (0..nodes.len()).collect();
-    }
-    let members: Vec<Member<'_>> = live.iter().map(|&index| member(&settings.nodes[index])).collect();
-    let ring = Ring::build(&settings.distribution, settings.hash_tag, &members);
-    Pool {
-        name: name.to_owned(),
-        settings: settings.clone(),
-        ring,
-        targets: live.iter().map(|index| first + index).collect(),
-        nodes: (first..first + nodes.len()).collect(),
-    }
-}
-
-fn member(node: &config::Node) -> Member<'_> {
-    let (host, port) = match &node.address {
-        Address::Tcp { host, port } => (host.as_str(), Some(*port)),
-        Address::Unix(path) => (path.to_str().unwrap_or_default(), None),
-        Address::Embedded(_) => (node.name.as_deref().unwrap_or_default(), None),
-    };
-    Member {
-        name: node.name.as_deref(),
-        host,
-        port,
-        weight: node.weight,
     }
 }
 

@@ -70,8 +70,10 @@ impl State {
         }
     }
 
-    /// Makes `next` the running snapshot and tells everyone.
+    /// Makes `next` the running snapshot and tells everyone. Nodes that are not in its rings have left them.
     pub fn publish(&self, next: Snapshot) {
+        let now = Instant::now();
+        next.outsiders().for_each(|node| node.membership.leave(now));
         self.snapshot.store(Arc::new(next));
         self.changed.send_modify(|generation| *generation += 1);
     }

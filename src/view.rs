@@ -56,10 +56,14 @@ impl Current {
             .map(|(_, route)| route)
     }
 
-    /// Sends `request` to the snapshot's node with this index.
+    /// Sends `request` to the snapshot's node with this index, or fails it at once where that is down.
     #[inline]
     pub fn send(&self, node: usize, request: &Request<'_>, slot: Slot, pool: &Pool, session: usize) {
-        self.links.borrow()[node].send(request, slot, &pool.settings, session);
+        let links = &self.links.borrow()[node];
+        if !links.node.state().takes_requests() && !pool.fails_open(&self.snapshot.nodes) {
+            return links.refuse(request, slot);
+        }
+        links.send(request, slot, &pool.settings, session);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The words for settings that are a choice of few, as they are typed and as they are shown.
 
 use super::error::{Flaw, quote};
-use super::{FlushAll, OnNodeDown, OnReadError, Protocol, suggest};
+use super::{FlushAll, OnNodeDown, OnReadError, Protocol, Rejoin, suggest};
 
 /// The words for `protocol`.
 pub const PROTOCOL: &[(&str, Protocol)] = &[
@@ -16,6 +16,13 @@ pub const ON_READ_ERROR: &[(&str, OnReadError)] =
 
 /// The words for `on_node_down`.
 pub const ON_NODE_DOWN: &[(&str, OnNodeDown)] = &[("fail", OnNodeDown::Fail), ("rehash", OnNodeDown::Rehash)];
+
+/// The words for `rejoin`.
+pub const REJOIN: &[(&str, Rejoin)] = &[
+    ("flush", Rejoin::Flush),
+    ("trust", Rejoin::Trust),
+    ("manual", Rejoin::Manual),
+];
 
 /// The words for `flush_all`.
 pub const FLUSH_ALL: &[(&str, FlushAll)] = &[("allow", FlushAll::Allow), ("deny", FlushAll::Deny)];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Address, Admin, Bind, Config, FlushAll, Health, Listener, Node, OnNodeDown, OnReadError, Pool, Protocol,
-    Shutdown,
+    Rejoin, Shutdown,
 };
 use crate::ring::Distribution;
 
@@ -51,6 +51,9 @@ impl Pool {
             request_timeout: Duration::from_millis(500),
             on_read_error: OnReadError::Miss,
             on_node_down: OnNodeDown::Fail,
+            max_down: 50,
+            rejoin: Rejoin::Flush,
+            outlier: None,
             flush_all: FlushAll::Allow,
             max_value_size: 1 << 20,
             max_in_flight: 16_384,
@@ -66,6 +69,7 @@ impl Default for Health {
             probe_interval: Duration::from_secs(1),
             probe_timeout: Duration::from_millis(500),
             up_after: 2,
+            max_probe_interval: Duration::from_secs(5),
         }
     }
 }

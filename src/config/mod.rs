@@ -33,6 +33,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::health;
 use crate::ring::Distribution;
 
 pub use defaults::quickstart;
@@ -211,6 +212,12 @@ pub struct Pool {
     pub on_read_error: OnReadError,
     /// What happens to the keys of a node that is down.
     pub on_node_down: OnNodeDown,
+    /// Percent of the nodes that may be down; with more the pool fails open.
+    pub max_down: u32,
+    /// How a node that left the ring comes back.
+    pub rejoin: Rejoin,
+    /// A node is suspect that is so many times slower than the pool's median; `None`: never.
+    pub outlier: Option<u32>,
     /// What flush_all does.
     pub flush_all: FlushAll,
     /// The largest value, in bytes.
@@ -295,6 +302,18 @@ pub enum OnNodeDown {
     Rehash,
 }
 
+/// How a node comes back that left the ring and was not restarted meanwhile: it may hold values that were
+/// changed elsewhere since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejoin {
+    /// It is flushed first.
+    Flush,
+    /// As it is.
+    Trust,
+    /// When an operator says so.
+    Manual,
+}
+
 /// What flush_all does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlushAll {
@@ -315,4 +334,18 @@ pub struct Health {
     pub probe_timeout: Duration,
     /// Good probes in a row that bring it up.
     pub up_after: u32,
+    /// Time between probes of a node that has been down for long.
+    pub max_probe_interval: Duration,
+}
+
+impl Health {
+    /// What the state machine of a node needs to know.
+    pub fn limits(&self) -> health::Limits {
+        health::Limits {
+            down_after: self.down_after,
+            up_after: self.up_after,
+            probe_interval: self.probe_interval,
+            max_probe_interval: self.max_probe_interval,
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::choices::{self, choose};
 use super::error::{Flaw, Mistakes, quote};
 use super::keys::{Keys, Typed};
 use super::nodes;
-use super::units::{count, size, timeout};
+use super::units::{count, percent, size, timeout};
 use super::{Health, Pool, suggest};
 use crate::ring::{Distribution, Hash};
 
@@ -40,6 +40,9 @@ pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
         &mut pool.on_node_down,
         keys.value("on_node_down", choose(choices::ON_NODE_DOWN)),
     );
+    set(&mut pool.max_down, keys.value("max_down", percent));
+    set(&mut pool.rejoin, keys.value("rejoin", choose(choices::REJOIN)));
+    set(&mut pool.outlier, keys.value("outlier", outlier));
     set(
         &mut pool.flush_all,
         keys.value("flush_all", choose(choices::FLUSH_ALL)),
@@ -96,8 +99,27 @@ fn health(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Health> {
         &mut health.up_after,
         keys.value("up_after", count(1..=MOST)).map(row),
     );
+    set(
+        &mut health.max_probe_interval,
+        keys.value("max_probe_interval", timeout),
+    );
     keys.finish();
     Some(health)
+}
+
+/// How many times slower than the median, or `off`.
+fn outlier(text: &str) -> Result<Option<u32>, Flaw> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let times = count(2..=1000)(text).map_err(|flaw| {
+        let hint = flaw.hint.unwrap_or_default();
+        Flaw {
+            reason: flaw.reason,
+            hint: Some(format!("{hint}, times the pool's median, or off")),
+        }
+    })?;
+    Ok(Some(u32::try_from(times).expect("a thousand is less than 2^32")))
 }
 
 fn distribution(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Distribution> {

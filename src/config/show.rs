@@ -67,6 +67,9 @@ fn pool(pool: &Pool) -> Value {
         "request_timeout": show_duration(pool.request_timeout),
         "on_read_error": word(choices::ON_READ_ERROR, &pool.on_read_error),
         "on_node_down": word(choices::ON_NODE_DOWN, &pool.on_node_down),
+        "max_down": format!("{}%", pool.max_down),
+        "rejoin": word(choices::REJOIN, &pool.rejoin),
+        "outlier": pool.outlier.map_or(json!("off"), |times| json!(times)),
         "flush_all": word(choices::FLUSH_ALL, &pool.flush_all),
         "max_value_size": show_size(pool.max_value_size as u64),
         "max_in_flight": pool.max_in_flight,
@@ -75,6 +78,7 @@ fn pool(pool: &Pool) -> Value {
             "probe_interval": show_duration(pool.health.probe_interval),
             "probe_timeout": show_duration(pool.health.probe_timeout),
             "up_after": pool.health.up_after,
+            "max_probe_interval": show_duration(pool.health.max_probe_interval),
         },
     })
 }
@@ -139,10 +143,13 @@ pools:
     request_timeout: 2m
     on_read_error: error
     on_node_down: rehash
+    max_down: 34%
+    rejoin: manual
+    outlier: 7
     flush_all: deny
     max_value_size: 1234567
     max_in_flight: 5
-    health: {down_after: 4, probe_interval: 1h, probe_timeout: 1ms, up_after: 1}
+    health: {down_after: 4, probe_interval: 1h, probe_timeout: 1ms, up_after: 1, max_probe_interval: 9m}
   "odd.name: \"x\"": {nodes: [a:1]}
 routes: {default: main, away: default}
 "#;

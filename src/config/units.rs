@@ -1,4 +1,4 @@
-//! Numbers, durations and sizes, as they are typed and as they are shown.
+//! Numbers, shares, durations and sizes, as they are typed and as they are shown.
 //!
 //! A duration is a whole number and `ms`, `s`, `m` or `h`. A size is a whole number of bytes, or one with
 //! `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024) or `KB`, `MB`, `GB`, `TB` (powers of 1000).
@@ -44,6 +44,19 @@ pub fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Flaw> {
                 range.end()
             )),
         ),
+    }
+}
+
+/// Reads a share from 0% to 100%, in percent.
+pub fn percent(text: &str) -> Result<u32, Flaw> {
+    let number = text.strip_suffix('%').and_then(whole);
+    match number.map(u32::try_from) {
+        Some(Ok(percent @ 0..=100)) => Ok(percent),
+        Some(_) => Err(Flaw::new(format!("{} is out of range", shown(text))).hint("it goes from 0% to 100%")),
+        None => {
+            Err(Flaw::new(format!("{} is no share", quote(text)))
+                .hint("write a whole number and %, such as 50%"))
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //!  POST ──▶ admin ─┘                 ▲
 //!           discovery ─▶ addresses   │ without the nodes that are down
 //!           prober ────▶ health ──▶ rehash
+//!             └──▶ rejoin ───▲
 //! ```
 //!
 //! All of it runs on one thread with a current-thread runtime of its own: a task here is in nobody's
@@ -14,12 +15,15 @@
 //! link; it meets the workers in the snapshot, the nodes and the counters only.
 
 pub mod admin;
+mod asking;
 pub mod discovery;
 pub mod exposition;
 mod follow;
 mod jitter;
+mod outliers;
 pub mod prober;
 pub mod rehash;
+mod rejoin;
 pub mod reload;
 pub mod shutdown;
 pub mod signals;
@@ -48,6 +52,7 @@ pub fn start(state: &Arc<State>, path: Option<PathBuf>, admin: TcpListener) -> i
     tokio::spawn(discovery::run(state.clone()));
     tokio::spawn(prober::run(state.clone()));
     tokio::spawn(rehash::run(state.clone()));
+    tokio::spawn(outliers::run(state.clone()));
     if let Some(path) = reloader.path() {
         tokio::spawn(watch::run(path.to_owned(), reloader));
     }

@@ -1,84 +1,87 @@
-//! Takes nodes that are down out of the ring, and back in, where the pool says `on_node_down: rehash`.
+//! Takes nodes out of the rings, and back in: those that are down where the pool says `on_node_down: rehash`,
+//! and those that an operator drains.
 //!
 //! Health changes on any thread: a worker's request fails, a probe is answered. So the rings are held
 //! against the nodes a few times a second, and a ring that no longer fits is built anew.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tracing::info;
+use tracing::{info, warn};
 
-use crate::config::OnNodeDown;
-use crate::node::Node;
 use crate::route::Pool;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// Between two comparisons. A comparison loads one byte for each node.
+/// Between two comparisons. A comparison loads a few bytes for each node.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Keeps the rings true, until this future is dropped.
 pub async fn run(state: Arc<State>) {
     let mut changed = state.changed.subscribe();
+    let mut open = BTreeSet::new();
     loop {
         let snapshot = state.snapshot.load_full();
-        let concerns = snapshot.pools.values().any(|pool| rehashes(pool));
-        if concerns
-            && snapshot
-                .pools
-                .values()
-                .any(|pool| is_stale(pool, &snapshot.nodes))
-        {
-            rebuild(&state, &snapshot);
-        }
+        note_open(&snapshot, &mut open);
+        refresh(&state);
         tokio::select! {
             _ = changed.changed() => {}
-            () = sleep(INTERVAL), if concerns => {}
+            () = sleep(INTERVAL) => {}
         }
     }
 }
 
-fn rebuild(state: &State, current: &Snapshot) {
-    let next = Snapshot::build(current.config.clone(), Some(current));
-    for pool in next.pools.values().filter(|pool| rehashes(pool)) {
-        info!(
-            pool = pool.name,
-            nodes = pool.nodes.len(),
-            in_ring = pool.targets.len(),
-            "rehashed"
-        );
+/// Builds the rings anew where one does not fit its nodes.
+pub fn refresh(state: &State) {
+    let current = state.snapshot.load_full();
+    let is_stale = |pool: &Arc<Pool>| pool.is_stale(&current.nodes);
+    if !current.pools.values().any(is_stale) {
+        return;
+    }
+    let next = Snapshot::build(current.config.clone(), Some(&current));
+    for (name, pool) in &next.pools {
+        if pool.targets != current.pools[name].targets {
+            info!(
+                pool = name,
+                nodes = pool.nodes.len(),
+                in_ring = pool.targets.len(),
+                "rehashed"
+            );
+        }
     }
     state.publish(next);
 }
 
-fn rehashes(pool: &Pool) -> bool {
-    pool.settings.on_node_down == OnNodeDown::Rehash
-}
-
-/// True where the nodes in the ring are not those that take requests. Where none does all are in it.
-fn is_stale(pool: &Pool, nodes: &[Arc<Node>]) -> bool {
-    if !rehashes(pool) {
-        return false;
+/// Says when a pool begins or ceases to fail open; `open` has the names of those that do.
+fn note_open(snapshot: &Snapshot, open: &mut BTreeSet<String>) {
+    for (pool, compiled) in &snapshot.pools {
+        match (compiled.fails_open(&snapshot.nodes), open.contains(pool)) {
+            (true, false) => {
+                warn!(
+                    pool,
+                    "more nodes than `max_down` are down: requests to them are tried"
+                );
+                open.insert(pool.clone());
+            }
+            (false, true) => {
+                info!(pool, "no more nodes are down than `max_down`");
+                open.remove(pool);
+            }
+            _ => {}
+        }
     }
-    let takes = |index: &usize| nodes[*index].state().takes_requests();
-    if !pool.nodes.iter().any(takes) {
-        return pool.targets != pool.nodes;
-    }
-    !pool
-        .nodes
-        .iter()
-        .copied()
-        .filter(takes)
-        .eq(pool.targets.iter().copied())
+    open.retain(|pool| snapshot.pools.contains_key(pool));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::control::testing::{self, eventually};
+    use crate::node::Node;
 
-    const YAML: &str = "pools: {main: {nodes: ['127.0.0.1:1', '127.0.0.1:2'], on_node_down: rehash}}";
+    const NODES: &str = "nodes: ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3', '127.0.0.1:4']";
 
     fn targets(state: &State) -> Vec<usize> {
         state.snapshot.load().pools["main"].targets.clone()
@@ -89,30 +92,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_that_goes_down_leaves_the_ring_and_comes_back_with_its_counters() {
-        let state = testing::state(YAML);
+    async fn a_node_that_goes_down_leaves_the_ring_and_comes_back_once_admitted_with_its_counters() {
+        let state = testing::state(&format!("pools: {{main: {{{NODES}, on_node_down: rehash}}}}"));
         let nodes = state.snapshot.load().nodes.clone();
         tokio::spawn(run(state.clone()));
         take_down(&nodes[0]);
-        eventually("the ring is without the node", || targets(&state) == [1]).await;
-        take_down(&nodes[1]);
-        eventually("where all are down all are in the ring", || {
-            targets(&state) == [0, 1]
+        eventually("the ring is without the node", || targets(&state) == [1, 2, 3]).await;
+        eventually("it is noted that it left", || {
+            nodes[0].membership.left_at().is_some()
         })
         .await;
         (0..10).for_each(|_| nodes[0].probed());
-        eventually("the node that answers is alone", || targets(&state) == [0]).await;
-        (0..10).for_each(|_| nodes[1].probed());
-        eventually("both are back", || targets(&state) == [0, 1]).await;
+        sleep(3 * INTERVAL).await;
+        assert_eq!(targets(&state), [1, 2, 3], "it answers, but is not admitted");
+        nodes[0].membership.admit();
+        eventually("it is back", || targets(&state) == [0, 1, 2, 3]).await;
         assert!(Arc::ptr_eq(&state.snapshot.load().nodes[0], &nodes[0]));
     }
 
     #[tokio::test]
-    async fn a_pool_whose_requests_fail_keeps_its_ring() {
-        let state =
-            testing::state("pools: {main: {nodes: ['127.0.0.1:1', '127.0.0.1:2'], on_node_down: fail}}");
-        let snapshot = state.snapshot.load_full();
-        take_down(&snapshot.nodes[0]);
-        assert!(!is_stale(&snapshot.pools["main"], &snapshot.nodes));
+    async fn a_pool_whose_requests_fail_keeps_its_ring_but_for_a_drained_node() {
+        let state = testing::state(&format!("pools: {{main: {{{NODES}, on_node_down: fail}}}}"));
+        let nodes = state.snapshot.load().nodes.clone();
+        tokio::spawn(run(state.clone()));
+        take_down(&nodes[0]);
+        nodes[1].membership.set_drained(true);
+        eventually("the ring is without the drained node", || {
+            targets(&state) == [0, 2, 3]
+        })
+        .await;
+        assert!(nodes[0].membership.left_at().is_none() && nodes[1].membership.left_at().is_some());
     }
 }

@@ -67,16 +67,19 @@ impl Links {
             self.shard().count(request.command, &reply, 0);
             return slot.fill(reply);
         }
-        if !self.node.state().takes_requests() {
-            let reply = Reply::Failed(Failure::Down);
-            self.shard().count(request.command, &reply, 0);
-            return slot.fill(reply);
-        }
         let link = match &self.links[..] {
             [only] => only,
             links => &links[session % links.len()],
         };
         link.send(request, slot, settings);
+    }
+
+    /// Fails `request` at once, for its node is down.
+    #[cold]
+    pub fn refuse(&self, request: &Request<'_>, slot: Slot) {
+        let reply = Reply::Failed(Failure::Down);
+        self.shard().count(request.command, &reply, 0);
+        slot.fill(reply);
     }
 
     fn shard(&self) -> &NodeShard {

@@ -8,6 +8,7 @@ pub mod fifo;
 pub mod link;
 pub mod links;
 pub mod local;
+pub mod membership;
 mod opening;
 pub mod parked;
 pub mod slots;
@@ -15,7 +16,8 @@ mod wakeup;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tracing::{info, warn};
@@ -24,6 +26,7 @@ use crate::config::{self, Address};
 use crate::health::{Health, State};
 use crate::metrics::{Counter, NodeShard};
 use embedded::Embedded;
+use membership::Membership;
 
 /// One node of one pool.
 #[derive(Debug)]
@@ -38,8 +41,13 @@ pub struct Node {
     pub kind: Kind,
     /// One for each worker, by the worker's index.
     shards: Box<[NodeShard]>,
+    /// Whether it may stand in its ring.
+    pub membership: Membership,
+    /// What the times of its health are counted from.
+    born: Instant,
     health: Mutex<Health>,
     state: AtomicU8,
+    is_failing: AtomicBool,
     ejections: AtomicU64,
 }
 
@@ -74,8 +82,11 @@ impl Node {
             address: settings.address.clone(),
             kind,
             shards: (0..workers).map(|_| NodeShard::default()).collect(),
-            health: Mutex::new(Health::new(health.down_after, health.up_after)),
+            membership: Membership::default(),
+            born: Instant::now(),
+            health: Mutex::new(Health::new(health.limits())),
             state: AtomicU8::new(State::Up as u8),
+            is_failing: AtomicBool::new(false),
             ejections: AtomicU64::new(0),
         }
     }
@@ -117,32 +128,56 @@ impl Node {
         self.ejections.load(Relaxed)
     }
 
-    /// A connection, a request or a probe failed, for `reason`.
+    /// A connection or a request failed, for `reason`.
     pub fn failed(&self, reason: &str) {
-        self.observe(reason, Health::failed);
+        self.observe(reason, |health| health.failed(self.born.elapsed()));
     }
 
     /// A request was answered. Costs one load where the node is up.
     #[inline]
     pub fn answered(&self) {
-        if self.state.load(Relaxed) == State::Suspect as u8 {
+        if self.is_failing.load(Relaxed) {
             self.observe("answered", Health::answered);
         }
     }
 
+    /// A probe failed, for `reason`.
+    pub fn probe_failed(&self, reason: &str) {
+        self.observe(reason, |health| health.probe_failed(self.born.elapsed()));
+    }
+
     /// A probe was answered.
     pub fn probed(&self) {
-        if self.state.load(Relaxed) != State::Up as u8 {
-            self.observe("probe answered", Health::probed);
+        self.observe("probe answered", |health| health.probed(self.born.elapsed()));
+    }
+
+    /// It is far slower than its peers, or no longer so.
+    pub fn slow(&self, is_slow: bool) {
+        self.observe("slower than its peers", |health| health.slow(is_slow));
+        if is_slow {
+            warn!(
+                pool = self.pool,
+                node = self.label,
+                "node far slower than its peers"
+            );
+        } else {
+            info!(
+                pool = self.pool,
+                node = self.label,
+                "node as fast as its peers again"
+            );
         }
     }
 
-    /// Takes new thresholds after a reload.
+    /// How long to wait for the next probe, before jitter.
+    pub fn until_probe(&self) -> Duration {
+        self.health.lock().expect("no holder panics").until_probe()
+    }
+
+    /// Takes new limits after a reload.
     pub fn configure(&self, health: &config::Health) {
-        self.health
-            .lock()
-            .expect("no holder panics")
-            .configure(health.down_after, health.up_after);
+        let mut machine = self.health.lock().expect("no holder panics");
+        machine.configure(health.limits());
     }
 
     fn observe(&self, reason: &str, event: impl FnOnce(&mut Health)) {
@@ -151,6 +186,7 @@ impl Node {
         event(&mut health);
         let after = health.state();
         self.state.store(after as u8, Relaxed);
+        self.is_failing.store(health.is_failing(), Relaxed);
         if before.takes_requests() && !after.takes_requests() {
             self.ejections.fetch_add(1, Relaxed);
             warn!(

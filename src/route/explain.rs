@@ -3,15 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Route;
+use super::{Pool, Route};
 use crate::node::Node;
 use crate::protocol::MAX_KEY;
 use crate::protocol::meta::is_unsayable;
 
-/// Where one key goes. Shown as a line: key, route, pool, node, parted by spaces.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Where one key goes. Shown as a line: key, route, pool, node, parted by spaces; then, where another node would
+/// have it if all took keys, `instead of` that one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The key; bytes that are not UTF-8 are replaced.
     pub key: String,
@@ -23,6 +24,17 @@ pub struct Explanation {
     pub node: String,
     /// The node's address.
     pub address: String,
+    /// The node that would have the key if all took keys; `None` where it has it.
+    pub instead_of: Option<InsteadOf>,
+}
+
+/// A node whose keys others have now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InsteadOf {
+    /// Its name, or else its address.
+    pub node: String,
+    /// `drained`, or how its health is seen.
+    pub state: String,
 }
 
 impl fmt::Display for Explanation {
@@ -33,8 +45,13 @@ impl fmt::Display for Explanation {
             pool,
             node,
             address: _,
+            instead_of,
         } = self;
-        write!(f, "{key} {route} {pool} {node}")
+        write!(f, "{key} {route} {pool} {node}")?;
+        match instead_of {
+            Some(InsteadOf { node, state }) => write!(f, " instead of {node}, {state}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -70,6 +87,23 @@ pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Re
         pool: pool.name.clone(),
         node: node.label.clone(),
         address: node.address.to_string(),
+        instead_of: instead_of(pool, index, nodes, key),
+    })
+}
+
+fn instead_of(pool: &Pool, index: usize, nodes: &[Arc<Node>], key: &[u8]) -> Option<InsteadOf> {
+    if pool.targets.len() == pool.nodes.len() {
+        return None;
+    }
+    let home = pool.home(key);
+    let node = &nodes[home];
+    (home != index).then(|| InsteadOf {
+        node: node.label.clone(),
+        state: if node.membership.is_drained() {
+            "drained".to_owned()
+        } else {
+            node.state().name().to_owned()
+        },
     })
 }
 
@@ -114,7 +148,19 @@ mod tests {
             pool: "main".into(),
             node: "cache-b".into(),
             address: "10.0.0.2:11211".into(),
+            instead_of: None,
         };
         assert_eq!(explanation.to_string(), "k default main cache-b");
+        let moved = Explanation {
+            instead_of: Some(InsteadOf {
+                node: "cache-a".into(),
+                state: "drained".into(),
+            }),
+            ..explanation
+        };
+        assert_eq!(
+            moved.to_string(),
+            "k default main cache-b instead of cache-a, drained"
+        );
     }
 }

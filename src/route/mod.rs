@@ -4,32 +4,17 @@
 //! one request into several get a file each beside this one.
 
 pub mod explain;
+mod pool;
 
 use std::sync::Arc;
 
-use crate::config;
-use crate::ring::Ring;
+pub use pool::Pool;
 
 /// Where the requests of a listener go.
 #[derive(Debug, Clone)]
 pub enum Route {
     /// To the pool's ring.
     Pool(Arc<Pool>),
-}
-
-/// Nodes under one ring.
-#[derive(Debug)]
-pub struct Pool {
-    /// Its name.
-    pub name: String,
-    /// Its settings.
-    pub settings: config::Pool,
-    /// Which of `targets` a key goes to.
-    pub ring: Ring,
-    /// The nodes in the ring, as indices into the snapshot's nodes.
-    pub targets: Vec<usize>,
-    /// All nodes of the pool, also those left out of the ring because they are down.
-    pub nodes: Vec<usize>,
 }
 
 impl Route {

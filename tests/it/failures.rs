@@ -287,5 +287,7 @@ fn a_session_lives_through_the_death_and_the_return_of_its_node() {
         client.ask("set k 0 0 5\r\nafter\r\n") == "STORED"
     });
     assert_eq!(client.get("k").as_deref(), Some(&b"after"[..]));
-    assert_eq!(ringway.metric("ringway_node_up", &[]), 1.0);
+    wait_for("the node to be up", || {
+        ringway.metric("ringway_node_up", &[]) == 1.0
+    });
 }

@@ -24,6 +24,7 @@ mod peers;
 mod prometheus;
 mod protocol;
 mod python_clients;
+mod rejoin;
 mod reload;
 mod ring;
 mod shutdown;

@@ -6,7 +6,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
-use super::{Context, explain, nodes};
+use super::{Context, actions, explain, nodes};
 use crate::config;
 use crate::control::exposition;
 use crate::state::{Phase, State};
@@ -24,12 +24,15 @@ GET  /nodes      every node of every pool, JSON
 GET  /config     the running configuration, JSON
 GET  /explain    ?key=K [&route=R or &listener=L]: where a key goes, JSON
 POST /reload     read the configuration file again
+POST /nodes/NAME/drain, /undrain, /admit [?pool=P]: take a node out of the ring, and let it in again
 ";
 
 /// Answers one request.
 pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
+    let action = actions::parse(request.uri().path());
     let allowed = match request.uri().path() {
         "/reload" => "POST",
+        _ if action.is_some() => "POST",
         "/" | "/livez" | "/readyz" | "/healthz" | "/metrics" | "/nodes" | "/config" | "/explain" => {
             "GET, HEAD"
         }
@@ -48,6 +51,10 @@ pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
             .insert(ALLOW, HeaderValue::from_static(allowed));
         return refusal;
     }
+    let query = request.uri().query().unwrap_or_default();
+    if let Some((action, name)) = action {
+        return actions::act(&context.state, action, name, query);
+    }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "alive\n"),
         "/readyz" | "/healthz" => readiness(&context.state),
@@ -58,7 +65,7 @@ pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
         ),
         "/nodes" => json(StatusCode::OK, &nodes::list(&context.state)),
         "/config" => running(&context.state),
-        "/explain" => explain::answer(&context.state, request.uri().query().unwrap_or_default()),
+        "/explain" => explain::answer(&context.state, query),
         "/reload" => reload(context).await,
         _ => text(StatusCode::OK, INDEX),
     }

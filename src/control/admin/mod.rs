@@ -14,6 +14,7 @@
 //! Anything else is 404, a wrong method 405. This file is the server and what protects it: a client can
 //! hold neither a connection nor memory for ever. The answers stand beside it.
 
+mod actions;
 mod answer;
 mod explain;
 mod nodes;

@@ -18,8 +18,11 @@ pub struct Shown {
     address: String,
     weight: u32,
     state: &'static str,
-    /// False where the pool rehashes and the node is down.
+    /// False where the node takes no keys: it is drained, or left and was not admitted again.
     in_ring: bool,
+    drained: bool,
+    rejoins: u64,
+    flushes: u64,
     ejections: u64,
     links: u64,
     connects: u64,
@@ -72,6 +75,9 @@ fn show(node: &Node, weight: u32, in_ring: bool) -> Shown {
         weight,
         state: node.state().name(),
         in_ring,
+        drained: node.membership.is_drained(),
+        rejoins: node.membership.rejoins(),
+        flushes: node.membership.flushes(),
         ejections: node.ejections(),
         links: node.sum(|shard| &shard.links),
         connects: node.sum(|shard| &shard.connects),

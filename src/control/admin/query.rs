@@ -19,7 +19,8 @@ pub fn field(query: &str, name: &str) -> Result<Option<Vec<u8>>, BadEscape> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadEscape;
 
-fn decode(mut text: &[u8]) -> Result<Vec<u8>, BadEscape> {
+/// `text`, its `%XX` undone.
+pub fn decode(mut text: &[u8]) -> Result<Vec<u8>, BadEscape> {
     let mut decoded = Vec::with_capacity(text.len());
     loop {
         match text {

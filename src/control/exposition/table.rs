@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Kind, Metric, Samples, View, of_command};
+use crate::health;
 use crate::metrics::{CommandCounters, Counter, NodeShard, WorkerShard};
 use crate::node::embedded::Embedded;
 use crate::node::{self, Node};
@@ -213,10 +214,65 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "ringway_node_up",
-        help: "1 while requests go to the node.",
+        help: "1 while the node counts as up or suspect.",
         kind: Kind::Gauge,
         labels: NODE,
         read: |view, samples| nodes(view, samples, |node| flag(node.state().takes_requests())),
+    },
+    Metric {
+        name: "ringway_node_suspect",
+        help: "1 while the node failed lately or is far slower than its peers.",
+        kind: Kind::Gauge,
+        labels: NODE,
+        read: |view, samples| nodes(view, samples, |node| flag(node.state() == health::State::Suspect)),
+    },
+    Metric {
+        name: "ringway_node_in_ring",
+        help: "1 while keys go to the node.",
+        kind: Kind::Gauge,
+        labels: NODE,
+        read: |view, samples| {
+            let outside: Vec<*const Node> = view
+                .snapshot
+                .outsiders()
+                .map(|node| node as *const Node)
+                .collect();
+            nodes(view, samples, |node| {
+                flag(!outside.contains(&(node as *const Node)))
+            });
+        },
+    },
+    Metric {
+        name: "ringway_node_drained",
+        help: "1 while an operator wants the node to take no keys.",
+        kind: Kind::Gauge,
+        labels: NODE,
+        read: |view, samples| nodes(view, samples, |node| flag(node.membership.is_drained())),
+    },
+    Metric {
+        name: "ringway_rejoins_total",
+        help: "Times a node came back to the ring after it had left it.",
+        kind: Kind::Counter,
+        labels: NODE,
+        read: |view, samples| nodes(view, samples, |node| node.membership.rejoins() as f64),
+    },
+    Metric {
+        name: "ringway_rejoin_flushes_total",
+        help: "Times a node was flushed before it came back to the ring.",
+        kind: Kind::Counter,
+        labels: NODE,
+        read: |view, samples| nodes(view, samples, |node| node.membership.flushes() as f64),
+    },
+    Metric {
+        name: "ringway_pool_fails_open",
+        help: "1 while more nodes are down than max_down allows, and requests to them are tried.",
+        kind: Kind::Gauge,
+        labels: &["pool"],
+        read: |view, samples| {
+            for (name, pool) in &view.snapshot.pools {
+                samples.put(&[name], flag(pool.fails_open(&view.snapshot.nodes)));
+            }
+        },
     },
     Metric {
         name: "ringway_ejections_total",

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::*;
@@ -33,7 +36,7 @@ fn serve(listener: TcpListener, manner: Manner) -> Arc<AtomicUsize> {
     seen
 }
 
-async fn answer(stream: impl Stream, manner: Manner) {
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, manner: Manner) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     while stream.read_line(&mut line).await.is_ok_and(|n| n > 0) {
@@ -154,7 +157,12 @@ async fn a_name_that_is_not_known_yet_at_the_start_is_no_failure() {
 
 #[tokio::test]
 async fn a_name_without_an_address_is_a_failure() {
-    let error = dial_tcp(&[]).await.err().unwrap();
+    let address = Address::Tcp {
+        host: "nowhere".into(),
+        port: 1,
+    };
+    let dialed = Connection::dial(&address, &[], Duration::from_secs(9)).await;
+    let error = dialed.err().unwrap();
     assert!(error.to_string().contains("no known address"));
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::ringway::{Client, free_port, wait_for};
+use super::ringway::{Client, free_port, signal, wait_for};
 
 /// A running memcached; killed when it is dropped.
 pub struct Memcached {
@@ -57,6 +57,11 @@ impl Memcached {
     /// Its address, as a configuration has it.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Sends it a signal by name, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
     }
 
     /// A client of its own.

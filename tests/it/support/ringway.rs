@@ -119,10 +119,12 @@ impl Ringway {
 
     /// Sends it a signal by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let kill = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status();
-        assert!(kill.expect("kill runs").success(), "SIG{name} sent");
+        signal(&self.child, name);
+    }
+
+    /// The status and the body of the answer to a POST.
+    pub fn post(&self, path: &str) -> (u16, String) {
+        http(self.admin, "POST", path).expect("an answer to a POST")
     }
 
     /// Waits for its end.
@@ -195,6 +197,14 @@ fn complete(yaml: &str, port: u16, admin: u16, dir: &TempDir) -> String {
         .replace("PORT", &port.to_string())
         .replace("ADMIN", &admin.to_string())
         .replace("DIR", &dir.path().display().to_string())
+}
+
+/// Sends `child` a signal by name.
+pub fn signal(child: &Child, name: &str) {
+    let kill = Command::new("kill")
+        .args(["-s", name, &child.id().to_string()])
+        .status();
+    assert!(kill.expect("kill runs").success(), "SIG{name} sent");
 }
 
 /// A port that nobody listens on now.

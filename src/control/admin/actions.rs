@@ -1,0 +1,131 @@
+//! What an operator does to a node: `POST /nodes/NAME/drain`, `/undrain` and `/admit`.
+//!
+//! None of it outlives the process: it is said again after a restart, or the file is edited.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use tracing::info;
+
+use super::answer::{Answer, text};
+use super::query::{decode, field};
+use crate::config::Rejoin;
+use crate::control::rehash;
+use crate::control::rejoin::{admit, rejoin_embedded};
+use crate::node::Node;
+use crate::snapshot::Snapshot;
+use crate::state::State;
+
+/// What can be done to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It takes no new keys; what it owes is answered.
+    Drain,
+    /// It takes keys again, once it is cleared.
+    Undrain,
+    /// It takes keys again, as it is.
+    Admit,
+}
+
+/// The action that `path` names, and the node's name as it stands there; `None` for every other path. The name
+/// may have slashes in it, as that of a unix socket.
+pub fn parse(path: &str) -> Option<(Action, &str)> {
+    let (name, action) = path.strip_prefix("/nodes/")?.rsplit_once('/')?;
+    let action = match action {
+        "drain" => Action::Drain,
+        "undrain" => Action::Undrain,
+        "admit" => Action::Admit,
+        _ => return None,
+    };
+    Some((action, name))
+}
+
+/// Does `action` to the node called `name`, in the pool that `query` names where several have such a node.
+pub fn act(state: &State, action: Action, name: &str, query: &str) -> Answer {
+    let snapshot = state.snapshot.load_full();
+    let done = find(&snapshot, name, query).and_then(|node| {
+        let done = match action {
+            Action::Drain => drain(&snapshot, node),
+            Action::Undrain => Ok(undrain(&snapshot, node)),
+            Action::Admit => let_in(node),
+        };
+        done.map_err(|reason| (StatusCode::CONFLICT, reason))
+    });
+    rehash::refresh(state);
+    match done {
+        Ok(done) => text(StatusCode::OK, format!("{done}\n")),
+        Err((status, reason)) => text(status, format!("{reason}\n")),
+    }
+}
+
+fn find<'a>(snapshot: &'a Snapshot, name: &str, query: &str) -> Result<&'a Arc<Node>, (StatusCode, String)> {
+    let bad = |_| {
+        let reason = "% must be followed by two hexadecimal digits";
+        (StatusCode::BAD_REQUEST, reason.to_owned())
+    };
+    let name = decode(name.as_bytes()).map_err(bad)?;
+    let pool = field(query, "pool").map_err(bad)?;
+    let is_meant = |node: &&Arc<Node>| {
+        node.label.as_bytes() == name && pool.as_ref().is_none_or(|pool| node.pool.as_bytes() == pool)
+    };
+    let found: Vec<&Arc<Node>> = snapshot.nodes.iter().filter(is_meant).collect();
+    match found[..] {
+        [node] => Ok(node),
+        [] => Err((
+            StatusCode::NOT_FOUND,
+            "no such node; GET /nodes lists them".to_owned(),
+        )),
+        [first, second, ..] => Err((
+            StatusCode::BAD_REQUEST,
+            format!(
+                "several pools have it: add ?pool={} or ?pool={}",
+                first.pool, second.pool
+            ),
+        )),
+    }
+}
+
+fn drain(snapshot: &Snapshot, node: &Node) -> Result<&'static str, String> {
+    let pool = &snapshot.pools[&node.pool];
+    let others = pool.own(&snapshot.nodes).iter();
+    let mut others = others.filter(|other| other.label != node.label);
+    if others.all(|other| other.membership.is_drained()) {
+        return Err("the pool has no other node that takes keys".to_owned());
+    }
+    node.membership.set_drained(true);
+    info!(pool = node.pool, node = node.label, "node drained");
+    Ok("drained: it takes no new keys")
+}
+
+fn undrain(snapshot: &Snapshot, node: &Node) -> &'static str {
+    if !node.membership.is_drained() {
+        return "it was not drained";
+    }
+    node.membership.set_drained(false);
+    info!(pool = node.pool, node = node.label, "node no longer drained");
+    let how = snapshot.pools[&node.pool].settings.rejoin;
+    if how == Rejoin::Manual {
+        // The operator has said so.
+        admit(node);
+    }
+    rejoin_embedded(node, how);
+    if node.membership.may_stand() {
+        "no longer drained: it takes keys again"
+    } else {
+        "no longer drained: it takes keys again once it answers and is cleared"
+    }
+}
+
+fn let_in(node: &Node) -> Result<&'static str, String> {
+    if node.membership.is_drained() {
+        return Err("it is drained: undrain it".to_owned());
+    }
+    if node.membership.left_at().is_none() {
+        return Ok("it had not left the ring");
+    }
+    if !node.state().takes_requests() {
+        return Err(format!("it is {}, and does not answer yet", node.state().name()));
+    }
+    admit(node);
+    Ok("admitted: it takes keys again")
+}

@@ -1,0 +1,155 @@
+//! A connection over which the control thread asks a node: one question, one answer, each within its time.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use crate::config::Address;
+
+/// The longest line that is read, in bytes.
+const MAX_LINE: u64 = 1024;
+/// The most lines of one answer.
+const MAX_LINES: usize = 1024;
+
+/// What a connection reads from and writes to.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for T {}
+
+/// One connection to a node.
+pub struct Connection {
+    stream: BufReader<Box<dyn Stream>>,
+    /// Where it leads; `None` for a unix socket.
+    peer: Option<SocketAddr>,
+}
+
+impl Connection {
+    /// Connects to the node at `address`, whose name stands for `resolved`, within `limit`.
+    ///
+    /// # Errors
+    /// The last address's failure, or [`ErrorKind::TimedOut`].
+    pub async fn dial(address: &Address, resolved: &[SocketAddr], limit: Duration) -> io::Result<Connection> {
+        let dialed = async {
+            match address {
+                Address::Tcp { .. } => dial_tcp(resolved).await,
+                Address::Unix(path) => Ok(connection(Box::new(UnixStream::connect(path).await?), None)),
+                Address::Embedded(_) => Err(io::Error::other("an embedded node has no connection")),
+            }
+        };
+        timeout(limit, dialed)
+            .await
+            .map_err(|_| late("cannot connect", limit))?
+    }
+
+    /// True where it leads to one of the addresses in `resolved`.
+    pub fn leads_to(&self, resolved: &[SocketAddr]) -> bool {
+        self.peer.is_none_or(|peer| resolved.contains(&peer))
+    }
+
+    /// Asks for the node's version, such as `1.6.18`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TimedOut`] after `limit`, [`ErrorKind::InvalidData`] where the answer is no version, and
+    /// what reading and writing brings.
+    pub async fn version(&mut self, limit: Duration) -> io::Result<String> {
+        let line = self.ask(b"version\r\n", limit).await?;
+        line.strip_prefix("VERSION ")
+            .filter(|version| !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_graphic()))
+            .map(str::to_owned)
+            .ok_or_else(|| unexpected("version", &line))
+    }
+
+    /// Asks how many seconds ago the node was started. memcached counts up to three seconds too many.
+    ///
+    /// # Errors
+    /// As [`Connection::version`].
+    pub async fn uptime(&mut self, limit: Duration) -> io::Result<u64> {
+        let exchange = async {
+            self.stream.write_all(b"stats\r\n").await?;
+            let mut uptime = None;
+            for _ in 0..MAX_LINES {
+                let line = self.line().await?;
+                if line == "END" {
+                    return uptime.ok_or_else(|| unexpected("stats", "no uptime"));
+                }
+                let Some(figure) = line.strip_prefix("STAT ") else {
+                    return Err(unexpected("stats", &line));
+                };
+                if let Some(seconds) = figure.strip_prefix("uptime ") {
+                    uptime = seconds.parse().ok();
+                }
+            }
+            Err(unexpected("stats", "no end"))
+        };
+        timeout(limit, exchange)
+            .await
+            .map_err(|_| late("no answer to stats", limit))?
+    }
+
+    /// Makes the node forget everything.
+    ///
+    /// # Errors
+    /// As [`Connection::version`]; [`ErrorKind::InvalidData`] where the node refuses it.
+    pub async fn flush(&mut self, limit: Duration) -> io::Result<()> {
+        match self.ask(b"flush_all\r\n", limit).await?.as_str() {
+            "OK" => Ok(()),
+            line => Err(unexpected("flush_all", line)),
+        }
+    }
+
+    /// Sends `question` and reads a line, both within `limit`.
+    async fn ask(&mut self, question: &[u8], limit: Duration) -> io::Result<String> {
+        let exchange = async {
+            self.stream.write_all(question).await?;
+            self.line().await
+        };
+        timeout(limit, exchange)
+            .await
+            .map_err(|_| late("no answer", limit))?
+    }
+
+    /// A line without its end. Bytes that are not fit for a log are escaped.
+    async fn line(&mut self) -> io::Result<String> {
+        let mut line = Vec::new();
+        let mut bounded = (&mut self.stream).take(MAX_LINE);
+        bounded.read_until(b'\n', &mut line).await?;
+        if line.is_empty() {
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, "closed the connection"));
+        }
+        let whole = line.strip_suffix(b"\r\n");
+        whole
+            .map(|line| line.escape_ascii().to_string())
+            .ok_or_else(|| unexpected("a question", &line.escape_ascii().to_string()))
+    }
+}
+
+async fn dial_tcp(resolved: &[SocketAddr]) -> io::Result<Connection> {
+    let mut failure = io::Error::other("its name has no known address");
+    for &peer in resolved {
+        match TcpStream::connect(peer).await {
+            Ok(stream) => return Ok(connection(Box::new(stream), Some(peer))),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+fn connection(stream: Box<dyn Stream>, peer: Option<SocketAddr>) -> Connection {
+    Connection {
+        stream: BufReader::with_capacity(MAX_LINE as usize, stream),
+        peer,
+    }
+}
+
+fn unexpected(question: &str, answer: &str) -> io::Error {
+    let reason = format!("unexpected answer to {question}: {answer}");
+    io::Error::new(ErrorKind::InvalidData, reason)
+}
+
+fn late(what: &str, limit: Duration) -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, format!("{what} within {limit:?}"))
+}

@@ -1,0 +1,101 @@
+//! Lets a node that left its ring take keys again, once what it holds can do no harm.
+//!
+//! While a node is out of the ring its keys are written elsewhere, so what it still holds may be old. It is
+//! safe where it is empty: memcached was restarted since it left, which its uptime tells, or it is flushed now.
+//! `rejoin: trust` takes it as it is, `rejoin: manual` leaves it to an operator.
+//!
+//! Of several sidecars each clears a node that *it* had left, right before *it* sends keys there again. So
+//! whoever reads a node has seen it cleared after its own last write elsewhere, whatever the others did. The
+//! price is hits: the last sidecar to come back flushes what the first ones have stored meanwhile.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::asking::Connection;
+use crate::config::Rejoin;
+use crate::metrics::NodeShard;
+use crate::node::{Kind, Node};
+use crate::protocol::{Command, Request};
+
+/// Admits `node`, which answers its probes over `connection`, where it has left its ring and `how` allows it.
+/// Each answer may take `limit`.
+///
+/// # Errors
+/// What the node answered or did not; it stays out, and the caller may try again.
+pub async fn rejoin(
+    node: &Node,
+    how: Rejoin,
+    connection: &mut Connection,
+    limit: Duration,
+) -> io::Result<()> {
+    let Some(left_at) = leaver(node) else {
+        return Ok(());
+    };
+    // What was sent before it left may still be carried out. Links give it up soon.
+    if how == Rejoin::Manual || owes(node) {
+        return Ok(());
+    }
+    if how == Rejoin::Flush && !was_restarted(left_at, connection, limit).await? {
+        connection.flush(limit).await?;
+        node.membership.count_flush();
+        info!(pool = node.pool, node = node.label, "node flushed");
+    }
+    admit(node);
+    Ok(())
+}
+
+/// Admits an embedded node that an operator drained before.
+pub fn rejoin_embedded(node: &Node, how: Rejoin) {
+    let Kind::Embedded(cache) = &node.kind else { return };
+    if leaver(node).is_none() || how == Rejoin::Manual {
+        return;
+    }
+    if how == Rejoin::Flush {
+        cache.execute(&Request::new(Command::FlushAll, b""));
+        node.membership.count_flush();
+    }
+    admit(node);
+}
+
+/// Lets `node` into its ring, whatever it holds.
+pub fn admit(node: &Node) {
+    node.membership.admit();
+    info!(pool = node.pool, node = node.label, "node admitted to the ring");
+}
+
+/// When `node` left its ring, if nothing but what it holds keeps it out.
+fn leaver(node: &Node) -> Option<Instant> {
+    let is_ready = node.state().takes_requests() && !node.membership.is_drained();
+    node.membership.left_at().filter(|_| is_ready)
+}
+
+fn owes(node: &Node) -> bool {
+    node.sum(|shard: &NodeShard| &shard.in_flight) > 0
+}
+
+async fn was_restarted(left_at: Instant, connection: &mut Connection, limit: Duration) -> io::Result<bool> {
+    let uptime = connection.uptime(limit).await?;
+    Ok(uptime < left_at.elapsed().as_secs())
+}
+
+/// Says once why a node stays out, and again when the reason changes.
+#[derive(Debug, Default)]
+pub struct Complaint(String);
+
+impl Complaint {
+    /// Takes what became of the last try.
+    pub fn note(&mut self, node: &Node, result: io::Result<()>) {
+        let reason = result.err().map(|error| error.to_string()).unwrap_or_default();
+        if !reason.is_empty() && reason != self.0 {
+            warn!(
+                pool = node.pool,
+                node = node.label,
+                reason,
+                "node stays out of the ring: it cannot be flushed; restart it, or see `rejoin`"
+            );
+        }
+        self.0 = reason;
+    }
+}
