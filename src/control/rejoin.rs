@@ -9,8 +9,9 @@
 //! price is hits: the last sidecar to come back flushes what the first ones have stored meanwhile.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::asking::Connection;

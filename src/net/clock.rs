@@ -1,7 +1,9 @@
 //! The time, read at most once a turn of a worker's event loop.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// A turn with much to do reads the time again after so many looks at it.
 const LOOKS: u8 = 64;
@@ -45,8 +47,8 @@ impl Clock {
     }
 
     /// The moment when [`Clock::now`] will be `micros`.
-    pub fn instant(&self, micros: u64) -> tokio::time::Instant {
-        (self.origin + Duration::from_micros(micros)).into()
+    pub fn instant(&self, micros: u64) -> Instant {
+        self.origin + Duration::from_micros(micros)
     }
 }
 

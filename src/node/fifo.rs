@@ -173,7 +173,7 @@ impl Fifo {
             Status::Done => Reply::Done,
             Status::NotStored => Reply::NotStored,
             Status::Exists => Reply::Exists,
-            Status::NotFound => Reply::NotFound,
+            Status::Miss | Status::NotFound => Reply::NotFound,
             Status::Version | Status::Debug => return Err(Desync),
         };
         buffer.advance(frame.length);
@@ -219,7 +219,7 @@ fn must_bring_key(command: Command, status: Status, dialect: Dialect) -> bool {
         Status::Error => false,
         Status::Value => true,
         // me has no way to ask for the key of a miss.
-        Status::NotFound if command == Command::MetaDebug => false,
+        Status::Miss if command == Command::MetaDebug => false,
         _ => dialect == Dialect::Meta && command != Command::FlushAll,
     }
 }

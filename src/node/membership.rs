@@ -6,7 +6,8 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 /// How one node stands to its ring.
 #[derive(Debug, Default)]

@@ -58,7 +58,9 @@ pub enum Status {
     NotStored,
     /// `EX`, `EXISTS`.
     Exists,
-    /// `EN`, `NF`, `NOT_FOUND`, or `END` where no value stood before it.
+    /// A read found nothing: `EN`, or `END` where no value stood before it.
+    Miss,
+    /// Nothing else than a read did: `NF`, `NOT_FOUND`.
     NotFound,
     /// A classic number: what incr or decr made.
     Number(u64),
@@ -85,7 +87,7 @@ impl Frame {
 
     /// True where the reply can answer `command`. That it brings back the right key is for the caller to see.
     pub fn answers(&self, command: Command) -> bool {
-        use Command::{Decr, FlushAll, Incr, MetaArithmetic, MetaDebug, MetaDelete, MetaGet};
+        use Command::{Decr, FlushAll, Incr, MetaArithmetic, MetaDebug, MetaDelete, MetaGet, Touch};
         let counts = matches!(command, Incr | Decr);
         match self.status {
             Status::Error => true,
@@ -94,7 +96,9 @@ impl Frame {
             Status::Done => !command.is_read() && !counts && command != MetaDebug,
             Status::NotStored => command.is_store() || command == MetaArithmetic,
             Status::Exists => command.is_store() || matches!(command, MetaDelete | MetaArithmetic),
-            Status::NotFound => command != FlushAll,
+            // As meta says it, touch is a read.
+            Status::Miss => command.is_read() || matches!(command, Touch | MetaGet | MetaDebug),
+            Status::NotFound => !command.is_read() && !matches!(command, MetaGet | MetaDebug | FlushAll),
             Status::Debug => command == MetaDebug,
             Status::Version => false,
         }
@@ -130,7 +134,7 @@ pub fn read(buf: &[u8], max_value: usize) -> Read {
                 ..frame
             })
         }
-        [b'E', b'N'] | [b'E', b'N', b' ', ..] => meta_status(Status::NotFound, line, length),
+        [b'E', b'N'] | [b'E', b'N', b' ', ..] => meta_status(Status::Miss, line, length),
         [b'H', b'D'] | [b'H', b'D', b' ', ..] => meta_status(Status::Done, line, length),
         [b'N', b'F'] | [b'N', b'F', b' ', ..] => meta_status(Status::NotFound, line, length),
         [b'N', b'S'] | [b'N', b'S', b' ', ..] => meta_status(Status::NotStored, line, length),
@@ -229,7 +233,8 @@ fn classic(buf: &[u8], line: &[u8], length: usize, max_value: usize) -> Read {
         b"STORED" | b"DELETED" | b"TOUCHED" | b"OK" => whole(Status::Done, 0..0),
         b"NOT_STORED" => whole(Status::NotStored, 0..0),
         b"EXISTS" => whole(Status::Exists, 0..0),
-        b"NOT_FOUND" | b"END" => whole(Status::NotFound, 0..0),
+        b"NOT_FOUND" => whole(Status::NotFound, 0..0),
+        b"END" => whole(Status::Miss, 0..0),
         b"ERROR" => whole(Status::Error, 0..line.len()),
         _ if line.starts_with(b"VALUE ") => classic_value(buf, line, length, max_value),
         _ if line.starts_with(b"VERSION ") => whole(Status::Version, 8..line.len()),

@@ -115,7 +115,7 @@ fn member(node: &config::Node) -> Member<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use tokio::time::Instant;
 
     use super::*;
 

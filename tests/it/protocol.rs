@@ -74,7 +74,7 @@ fn a_reply_is_whole_at_its_last_byte_and_not_before() {
         ("VA 2 kfoo f0\r\n\r\n\r\n", Status::Value, "foo", "\r\n"),
         ("HD kfoo\r\n", Status::Done, "foo", ""),
         ("HD\r\n", Status::Done, "", ""),
-        ("EN kfoo\r\n", Status::NotFound, "foo", ""),
+        ("EN kfoo\r\n", Status::Miss, "foo", ""),
         ("NF kfoo\r\n", Status::NotFound, "foo", ""),
         ("NS kfoo\r\n", Status::NotStored, "foo", ""),
         ("EX kfoo\r\n", Status::Exists, "foo", ""),
