@@ -28,5 +28,6 @@ mod rejoin;
 mod reload;
 mod ring;
 mod shutdown;
+mod simulation;
 mod support;
 mod values;

@@ -1,0 +1,56 @@
+//! What may be read of one key: one client alone writes it, so its own requests say.
+
+use std::collections::BTreeSet;
+
+/// The past of one key.
+#[derive(Debug, Default)]
+pub struct History {
+    /// What the last write that was acknowledged left there: its number; `None`: nothing.
+    last: Option<u64>,
+    /// Writes whose outcome nobody knows, and that may still be carried out.
+    unknown: BTreeSet<u64>,
+    /// Every write there ever was.
+    written: BTreeSet<u64>,
+    has_unknown_delete: bool,
+}
+
+impl History {
+    /// Write `number` was sent.
+    pub fn sent(&mut self, number: u64) {
+        self.written.insert(number);
+    }
+
+    /// Write `number` was acknowledged.
+    pub fn stored(&mut self, number: u64) {
+        self.last = Some(number);
+    }
+
+    /// A delete was acknowledged.
+    pub fn deleted(&mut self) {
+        self.last = None;
+    }
+
+    /// Nobody knows whether write `number` was carried out, or will be.
+    pub fn unknown(&mut self, number: u64) {
+        self.unknown.insert(number);
+    }
+
+    /// Nobody knows whether a delete was carried out, or will be.
+    pub fn unknown_delete(&mut self) {
+        self.has_unknown_delete = true;
+    }
+
+    /// Why the value of write `found` must not be read now, if so. A miss always may, where nodes fail.
+    /// Where keys move to other nodes and back, a node may have kept what was replaced elsewhere.
+    pub fn objection(&self, found: Option<u64>, may_miss: bool, may_be_old: bool) -> Option<String> {
+        match found {
+            None if may_miss || self.last.is_none() || self.has_unknown_delete => None,
+            None => Some(format!("a miss, but {:?} was stored", self.last)),
+            Some(number) if !self.written.contains(&number) => {
+                Some(format!("{number} was never written here"))
+            }
+            Some(number) if self.last == Some(number) || self.unknown.contains(&number) || may_be_old => None,
+            Some(number) => Some(format!("{number}, but {:?} came after it", self.last)),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! A whole worker in simulated time: real sessions, links, health and control over nodes that do wrong.
+//!
+//! Each seed is a world of its own: clients, nodes, faults, reloads and delays are drawn from it, and time is
+//! tokio's paused clock, which jumps to the next timer as soon as nothing can go on. So an hour of timeouts
+//! takes milliseconds, and a seed that fails is run again with
+//!
+//! ```text
+//! SIM_SEED=123 cargo test --test it simulation
+//! ```
+//!
+//! `SIM_SEEDS=1000000` runs so many, `SIM_FIRST=500000` from that one on. What is checked, while it runs:
+//!
+//! - every request has one reply, in order, within its time ([`client`]);
+//! - a value that is read was stored under its key, and was not replaced or deleted since by a request that
+//!   was acknowledged ([`history`]);
+//! - no write is carried out twice ([`node`]);
+//!
+//! and when every fault is healed: all is served again, and nothing is owed or left over ([`world`]).
+
+mod client;
+mod history;
+mod node;
+mod random;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Seeds in a run of the suite.
+const SEEDS: u64 = 256;
+
+#[test]
+fn no_fault_at_any_time_breaks_a_promise() {
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse().expect("a number"))
+    };
+    if let Some(seed) = number("SIM_SEED") {
+        println!("{}", world::run(seed));
+        return;
+    }
+    let first = number("SIM_FIRST").unwrap_or(0);
+    for seed in first..first + number("SIM_SEEDS").unwrap_or(SEEDS) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world::run(seed))) {
+            eprintln!("-- run it again with SIM_SEED={seed}");
+            resume_unwind(panic);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! A memcached that does wrong: it carries out the few meta commands that links send, late, in pieces, not at
+//! all, or with an answer that belongs to nobody.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::random::Random;
+
+/// What a node does to one reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It comes so many milliseconds late.
+    Late(u64),
+    /// Byte by byte.
+    Dribble,
+    /// The connection closes before the command is carried out.
+    CloseBefore,
+    /// The connection closes instead of the reply.
+    CloseAfter,
+    /// The connection closes in the middle of the reply.
+    Cut,
+    /// Something that is no reply stands in its place.
+    Garbage,
+    /// The key in it is another one.
+    WrongKey,
+    /// It comes twice.
+    Twice,
+    /// It does not come, but the next one does.
+    Skip,
+    /// The connection says nothing more.
+    Hang,
+}
+
+/// Every fault there is, and that of a late reply twice, around the time that a request has.
+pub const FAULTS: [Fault; 12] = [
+    Fault::Late(1),
+    Fault::Late(30),
+    Fault::Late(150),
+    Fault::Dribble,
+    Fault::CloseBefore,
+    Fault::CloseAfter,
+    Fault::Cut,
+    Fault::Garbage,
+    Fault::WrongKey,
+    Fault::Twice,
+    Fault::Skip,
+    Fault::Hang,
+];
+
+/// One node.
+pub struct Node {
+    path: PathBuf,
+    random: Random,
+    started: Cell<Instant>,
+    items: RefCell<HashMap<String, String>>,
+    /// The writes that were carried out.
+    done: Rc<RefCell<HashSet<String>>>,
+    /// One reply in so many has a fault; 0: none has.
+    pub faulty: Cell<u64>,
+    /// Which faults there are.
+    faults: Vec<Fault>,
+    /// Nothing goes on before.
+    stopped_until: Cell<Instant>,
+    tasks: RefCell<Vec<AbortHandle>>,
+}
+
+impl Node {
+    /// A node that listens at `path`; `done` is shared by all of a world.
+    pub fn start(
+        path: PathBuf,
+        random: &Random,
+        faults: Vec<Fault>,
+        done: &Rc<RefCell<HashSet<String>>>,
+    ) -> Rc<Node> {
+        let node = Rc::new(Node {
+            path,
+            random: random.clone(),
+            started: Cell::new(Instant::now()),
+            items: RefCell::default(),
+            done: done.clone(),
+            faulty: Cell::new(0),
+            faults,
+            stopped_until: Cell::new(Instant::now()),
+            tasks: RefCell::default(),
+        });
+        node.listen();
+        node
+    }
+
+    /// Its address, as a configuration has it.
+    pub fn address(&self) -> String {
+        format!("unix:{}", self.path.display())
+    }
+
+    /// It dies: its connections close, nobody listens.
+    pub fn kill(&self) {
+        self.tasks.borrow_mut().drain(..).for_each(|task| task.abort());
+        let _gone = std::fs::remove_file(&self.path);
+    }
+
+    /// It is started again, empty.
+    pub fn restart(self: &Rc<Node>) {
+        self.kill();
+        self.items.borrow_mut().clear();
+        self.started.set(Instant::now());
+        self.listen();
+    }
+
+    /// Nothing goes on for so long, as after SIGSTOP.
+    pub fn stop(&self, pause: Duration) {
+        self.stopped_until.set(Instant::now() + pause);
+    }
+
+    fn listen(self: &Rc<Node>) {
+        let listener = UnixListener::bind(&self.path).expect("a socket");
+        let node = self.clone();
+        let task = tokio::task::spawn_local(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let serve = node.clone().serve(stream);
+                node.keep(tokio::task::spawn_local(serve).abort_handle());
+            }
+        });
+        self.keep(task.abort_handle());
+    }
+
+    fn keep(&self, task: AbortHandle) {
+        let mut tasks = self.tasks.borrow_mut();
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+    }
+
+    async fn serve(self: Rc<Node>, stream: UnixStream) {
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        loop {
+            line.clear();
+            if !stream
+                .read_line(&mut line)
+                .await
+                .is_ok_and(|length| line.ends_with("\r\n") && length > 0)
+            {
+                return;
+            }
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let mut value = Vec::new();
+            if words[0] == "ms" {
+                value = vec![0; words[2].parse::<usize>().expect("a length") + 2];
+                if stream.read_exact(&mut value).await.is_err() {
+                    return;
+                }
+                value.truncate(value.len() - 2);
+            }
+            // A stopped node reads what came meanwhile when it goes on.
+            sleep_until(self.stopped_until.get()).await;
+            let fault = self.draw(words[0]);
+            if fault == Some(Fault::CloseBefore) {
+                return;
+            }
+            let reply = self.carry_out(&words, &String::from_utf8(value).expect("text"));
+            if !self.answer(&mut stream, &reply, fault).await {
+                return;
+            }
+        }
+    }
+
+    /// Faults are of replies to requests: a link that opens and a probe are only ever late.
+    fn draw(&self, command: &str) -> Option<Fault> {
+        let fault = *self.random.choose(&self.faults);
+        let is_asked = matches!(command, "mg" | "ms" | "md" | "ma");
+        let is_due = self.random.once_in(self.faulty.get());
+        let is_possible = match fault {
+            Fault::Late(_) => true,
+            // A second HD would pass for the answer to the next write of the same key.
+            Fault::Twice => command == "mg",
+            _ => is_asked,
+        };
+        (is_due && is_possible).then_some(fault)
+    }
+
+    /// Says `reply` as `fault` wants it. False: the connection is to close.
+    async fn answer(&self, stream: &mut BufReader<UnixStream>, reply: &str, fault: Option<Fault>) -> bool {
+        let bytes = reply.as_bytes();
+        match fault {
+            None => stream.write_all(bytes).await.is_ok(),
+            Some(Fault::Late(millis)) => {
+                sleep(Duration::from_millis(millis)).await;
+                stream.write_all(bytes).await.is_ok()
+            }
+            Some(Fault::Dribble) => {
+                for byte in bytes {
+                    sleep(Duration::from_millis(1)).await;
+                    if stream.write_all(&[*byte]).await.is_err() {
+                        return false;
+                    }
+                }
+                true
+            }
+            Some(Fault::CloseBefore | Fault::CloseAfter) => false,
+            Some(Fault::Cut) => {
+                let _cut = stream.write_all(&bytes[..bytes.len() / 2]).await;
+                false
+            }
+            Some(Fault::Garbage) => stream.write_all(b"\x01 what?\r\n").await.is_ok(),
+            Some(Fault::WrongKey) => {
+                let wrong = reply.replace(" kc", " kx");
+                stream.write_all(wrong.as_bytes()).await.is_ok()
+            }
+            Some(Fault::Twice) => stream.write_all(&[bytes, bytes].concat()).await.is_ok(),
+            Some(Fault::Skip) => true,
+            Some(Fault::Hang) => std::future::pending().await,
+        }
+    }
+
+    fn carry_out(&self, words: &[&str], value: &str) -> String {
+        let mut items = self.items.borrow_mut();
+        let flag = |name: char| words[1..].iter().skip(1).find_map(|word| word.strip_prefix(name));
+        let has = |name: &str| words.contains(&name);
+        let tail = || {
+            let opaque = words.iter().skip(2).find(|word| word.starts_with('O'));
+            let opaque = opaque.map(|opaque| format!(" {opaque}")).unwrap_or_default();
+            let key = if has("k") {
+                format!(" k{}", words[1])
+            } else {
+                String::new()
+            };
+            format!("{key}{opaque}")
+        };
+        match words[0] {
+            "version" => "VERSION 1.6.18\r\n".to_owned(),
+            "stats" => {
+                let uptime = self.started.get().elapsed().as_secs() + 2;
+                format!("STAT pid 1\r\nSTAT uptime {uptime}\r\nEND\r\n")
+            }
+            "flush_all" => {
+                items.clear();
+                "OK\r\n".to_owned()
+            }
+            "mg" => match items.get(words[1]) {
+                Some(item) => {
+                    let flags = if has("f") { " f0" } else { "" };
+                    format!("VA {}{}{flags}\r\n{item}\r\n", item.len(), tail())
+                }
+                None => format!(
+                    "EN{}\r\n",
+                    if has("k") || flag('O').is_some() {
+                        tail()
+                    } else {
+                        String::new()
+                    }
+                ),
+            },
+            "ms" => {
+                self.do_once(value);
+                items.insert(words[1].to_owned(), value.to_owned());
+                format!("HD{}\r\n", tail())
+            }
+            "md" => match items.remove(words[1]) {
+                Some(_) => format!("HD{}\r\n", tail()),
+                None => format!("NF{}\r\n", tail()),
+            },
+            other => panic!("no link sends {other}"),
+        }
+    }
+
+    /// No write is carried out twice, by whatever node: each has a value of its own.
+    fn do_once(&self, value: &str) {
+        assert!(
+            self.done.borrow_mut().insert(value.to_owned()),
+            "{value} was stored twice"
+        );
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

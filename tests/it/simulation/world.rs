@@ -1,0 +1,269 @@
+//! One world: what its seed draws, what happens in it, and how it must end.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringway::client::session::Session;
+use ringway::config;
+use ringway::control::{prober, rehash};
+use ringway::health;
+use ringway::net::clock;
+use ringway::net::stream::Stream;
+use ringway::snapshot::Snapshot;
+use ringway::state::State;
+use ringway::view::View;
+use tokio::net::UnixStream;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::time::{Instant, sleep};
+
+use super::client::{Client, Rules};
+use super::node::{FAULTS, Node};
+use super::random::Random;
+
+const TIMEOUT: Duration = Duration::from_millis(100);
+/// After the last fault is healed: all nodes are up within this, however often they flapped before.
+const HEALED: Duration = Duration::from_secs(60);
+/// And then every link works again within this.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// Lives through the world of `seed`. Returns what was in it, in a line.
+pub fn run(seed: u64) -> String {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .on_thread_unpark(clock::turn)
+        .build_local(LocalOptions::default())
+        .expect("an event loop");
+    runtime.block_on(live(seed))
+}
+
+struct World {
+    random: Random,
+    directory: tempfile::TempDir,
+    nodes: Vec<Rc<Node>>,
+    state: Arc<State>,
+    view: Rc<View>,
+    settings: String,
+}
+
+async fn live(seed: u64) -> String {
+    let random = Random::new(seed);
+    let directory = tempfile::tempdir().expect("a directory");
+    let done: Rc<RefCell<HashSet<String>>> = Rc::default();
+    let faults: Vec<_> = (0..3).map(|_| *random.choose(&FAULTS)).collect();
+    let is_healthy = random.once_in(8);
+    let nodes: Vec<Rc<Node>> = (0..random.within(1..5))
+        .map(|n| {
+            Node::start(
+                directory.path().join(n.to_string()),
+                &random,
+                faults.clone(),
+                &done,
+            )
+        })
+        .collect();
+    let settings = settings(&random, is_healthy);
+    let config = config_of(&nodes, &settings);
+    let has_rehash = settings.contains("rehash");
+    let state = Arc::new(State::new(Snapshot::build(config, None)));
+    let view = Rc::new(View::new(state.clone(), 0));
+    tokio::spawn(prober::run(state.clone()));
+    tokio::spawn(rehash::run(state.clone()));
+    follow(&view);
+    let world = World {
+        random: random.clone(),
+        directory,
+        nodes,
+        state,
+        view,
+        settings,
+    };
+
+    let reloads = random.once_in(3);
+    let rules = Rules {
+        timeout: TIMEOUT,
+        may_fail: !is_healthy,
+        may_be_old: has_rehash || (reloads && world.nodes.len() > 1),
+    };
+    let rate = if is_healthy {
+        0
+    } else {
+        *random.choose(&[2, 5, 20])
+    };
+    world.nodes.iter().for_each(|node| node.faulty.set(rate));
+    let writes = Rc::new(Cell::new(1));
+    let clients: Vec<_> = (0..random.within(1..5))
+        .map(|name| world.client(name, rules, &writes))
+        .collect();
+    let events = world.happen(is_healthy, reloads);
+    let mut clients = run_all(clients, &random, events).await;
+
+    world.heal().await;
+    for client in &mut clients {
+        client.finds_all_well().await;
+    }
+    world.ends_clean(clients).await;
+    format!(
+        "seed {seed}: {} nodes, faults {faults:?} once in {rate}, {}, {} writes",
+        world.nodes.len(),
+        world.settings,
+        writes.get()
+    )
+}
+
+/// What a pool may have set.
+fn settings(random: &Random, is_healthy: bool) -> String {
+    let in_flight = if is_healthy {
+        16384
+    } else {
+        *random.choose(&[16384, 3])
+    };
+    let down_after = random.within(1..5);
+    [
+        format!(
+            "request_timeout: {}ms, connect_timeout: 50ms",
+            TIMEOUT.as_millis()
+        ),
+        format!("connections: {}", random.within(1..3)),
+        random
+            .choose(&["on_node_down: fail", "on_node_down: rehash"])
+            .to_string(),
+        random.choose(&["rejoin: flush", "rejoin: trust"]).to_string(),
+        random
+            .choose(&["on_read_error: miss", "on_read_error: error"])
+            .to_string(),
+        format!("max_in_flight: {in_flight}"),
+        random.choose(&["max_down: 50%", "max_down: 100%"]).to_string(),
+        random.choose(&["protocol: auto", "protocol: meta"]).to_string(),
+        format!(
+            "health: {{down_after: {down_after}, up_after: 2, probe_interval: 200ms, probe_timeout: 100ms, \
+             max_probe_interval: 400ms}}"
+        ),
+    ]
+    .join(", ")
+}
+
+fn config_of(nodes: &[Rc<Node>], settings: &str) -> config::Config {
+    let addresses: Vec<String> = nodes.iter().map(|node| format!("'{}'", node.address())).collect();
+    let text = format!(
+        "pools: {{main: {{nodes: [{}], {settings}}}}}",
+        addresses.join(", ")
+    );
+    config::parse(&text, "simulation").unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What a worker does when a snapshot is published.
+fn follow(view: &Rc<View>) {
+    let (view, mut changed) = (view.clone(), view.state.changed.subscribe());
+    tokio::task::spawn_local(async move {
+        while changed.changed().await.is_ok() {
+            view.current();
+            view.wake_sessions();
+        }
+    });
+}
+
+async fn run_all(clients: Vec<Client>, random: &Random, events: impl Future<Output = ()>) -> Vec<Client> {
+    let tasks: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            let batches = random.within(1..8);
+            tokio::task::spawn_local(async move {
+                client.run(batches).await;
+                client
+            })
+        })
+        .collect();
+    events.await;
+    let mut clients = Vec::new();
+    for task in tasks {
+        match task.await {
+            Ok(client) => clients.push(client),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+    clients
+}
+
+impl World {
+    fn client(&self, name: u64, rules: Rules, writes: &Rc<Cell<u64>>) -> Client {
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        let bind = Arc::new(self.state.snapshot.load().listeners[0].settings.bind.clone());
+        let session = Session::new(Stream::Unix(theirs), bind, self.view.clone(), None);
+        tokio::task::spawn_local(session.run());
+        Client::new(name, ours, &self.random, rules, writes)
+    }
+
+    /// Some things that operators and machines do, one after the other.
+    async fn happen(&self, is_healthy: bool, reloads: bool) {
+        for _ in 0..self.random.within(0..4) {
+            sleep(Duration::from_millis(self.random.within(0..150))).await;
+            let node = self.random.choose(&self.nodes);
+            let pause = Duration::from_millis(*self.random.choose(&[20, 150, 1000, 4000]));
+            match self.random.within(0..3) {
+                0 if !is_healthy => {
+                    node.kill();
+                    sleep(pause).await;
+                    node.restart();
+                }
+                1 if !is_healthy => node.stop(pause),
+                2 if reloads => self.reload(is_healthy),
+                _ => {}
+            }
+        }
+    }
+
+    /// Other settings, and perhaps without the last node.
+    fn reload(&self, is_healthy: bool) {
+        let count = self.random.within(1..self.nodes.len() as u64 + 1) as usize;
+        let config = config_of(&self.nodes[..count], &settings(&self.random, is_healthy));
+        let previous = self.state.snapshot.load_full();
+        self.state.publish(Snapshot::build(config, Some(&previous)));
+    }
+
+    /// Every fault ends, and every node is up and in its ring again in time.
+    async fn heal(&self) {
+        for node in &self.nodes {
+            node.faulty.set(0);
+            node.stop(Duration::ZERO);
+        }
+        let end = Instant::now() + HEALED;
+        while !self.is_whole() {
+            assert!(
+                Instant::now() < end,
+                "still down: {:?}",
+                self.state.snapshot.load().nodes
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
+        sleep(SETTLED).await;
+    }
+
+    fn is_whole(&self) -> bool {
+        let snapshot = self.state.snapshot.load();
+        let is_up = |node: &Arc<ringway::node::Node>| node.state() == health::State::Up;
+        let pool = &snapshot.pools["main"];
+        pool.targets == pool.nodes && snapshot.nodes.iter().all(is_up)
+    }
+
+    /// Nothing is owed, and with the clients their sessions go.
+    async fn ends_clean(&self, clients: Vec<Client>) {
+        for node in &self.state.snapshot.load().nodes {
+            assert_eq!(
+                node.sum(|shard| &shard.in_flight),
+                0,
+                "{} is owed nothing",
+                node.label
+            );
+        }
+        let sessions = &self.state.workers[0].sessions;
+        assert_eq!(sessions.get(), clients.len() as u64);
+        drop(clients);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(sessions.get(), 0);
+        assert!(self.directory.path().exists());
+    }
+}
