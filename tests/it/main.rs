@@ -13,6 +13,7 @@ mod differential;
 mod docs;
 mod embedded;
 mod failures;
+mod faults;
 mod floors;
 mod late_replies;
 mod limits;

@@ -2,7 +2,7 @@
 //! fails at a deadline.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 
 use super::ringway::DEADLINE;
 
@@ -17,7 +17,12 @@ pub struct Client {
 impl Client {
     /// A client of whoever listens on `port` of 127.0.0.1.
     pub fn connect(port: u16) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+        Client::connect_to(("127.0.0.1", port))
+    }
+
+    /// A client of whoever listens on `address`.
+    pub fn connect_to(address: impl ToSocketAddrs) -> Client {
+        let stream = TcpStream::connect(address).expect("somebody listens");
         stream.set_nodelay(true).expect("a socket");
         stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
         stream.set_write_timeout(Some(DEADLINE)).expect("a socket");
