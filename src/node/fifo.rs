@@ -13,13 +13,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::form::Form;
 use super::slots::Slot;
 use crate::metrics::NodeShard;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::meta::is_unsayable;
 use crate::protocol::numbers::parse_u64;
 use crate::protocol::reply::{self, Frame, Read, Status};
-use crate::protocol::{Command, Failure, Item, MetaReply, Reply, fingerprint};
+use crate::protocol::{Command, Failure, Item, MetaReply, Reply, Request, fingerprint};
 
 /// The link is out of step: what came is no reply, or a reply to another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,21 +44,24 @@ struct Owed {
     fingerprint: u32,
     /// No line can carry the key, so it was not asked for.
     is_unsayable: bool,
+    form: Form,
     /// When the request was read, in microseconds of the worker's clock.
     started: u64,
     deadline: u64,
 }
 
 impl Fifo {
-    /// Notes that a command on `key` was written; its reply is due at `deadline`.
+    /// Notes that `request` was written; its reply is due at `deadline`.
     #[inline]
-    pub fn push(&mut self, command: Command, key: &[u8], slot: Slot, started: u64, deadline: u64) {
+    pub fn push(&mut self, request: &Request<'_>, slot: Slot, started: u64, deadline: u64) {
+        let (command, key) = (request.command, request.key);
         let fingerprint = fingerprint(key);
         self.owed.push_back(Owed {
             slot: Some(slot),
             command,
             fingerprint,
             is_unsayable: command.is_meta() && is_unsayable(key),
+            form: Form::of(request),
             started,
             deadline,
         });
@@ -150,7 +154,8 @@ impl Fifo {
         };
         let is_form_right =
             !owed.command.is_meta() || frame.status == Status::Error || reply::is_meta(buffer);
-        if !frame.answers(owed.command) || !is_key_right || !is_form_right {
+        let is_own = is_key_right && owed.form.fits(&frame, buffer);
+        if !frame.answers(owed.command) || !is_own || !is_form_right {
             return Err(Desync);
         }
         let reply = match frame.status {

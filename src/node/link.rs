@@ -399,8 +399,7 @@ impl State {
             };
         }
         write_request(&mut self.outgoing, dialect, request);
-        self.fifo
-            .push(request.command, request.key, slot, started, deadline);
+        self.fifo.push(request, slot, started, deadline);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod embedded;
 pub mod fifo;
+mod form;
 pub mod link;
 pub mod links;
 pub mod local;

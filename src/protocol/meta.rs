@@ -128,6 +128,18 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     }
 }
 
+/// The opaque, with its `O`, that comes back to a meta command on `key` that was typed with these flags,
+/// which have these names.
+#[inline]
+pub fn opaque<'a>(names: Names, typed: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    if names.has(b'O') {
+        return flag(typed, b'O');
+    }
+    // What write_typed puts in the place of `k`.
+    let has_place = names.has(b'b') && names.has(b'k') && is_unsayable(key);
+    has_place.then_some(KEY_PLACE.trim_ascii_start())
+}
+
 /// An opaque that is asked for where a key that no line can carry is to come back.
 pub const KEY_PLACE: &[u8] = b" Ok";
 

@@ -37,6 +37,8 @@ pub struct Frame {
     pub key: Range<usize>,
     /// The key stands there in base64, as memcached shows one that was stored so.
     pub is_base64: bool,
+    /// The opaque it brings back, with its `O`; empty where it brings none.
+    pub opaque: Range<usize>,
     /// The client's flags of a value.
     pub flags: u32,
     /// The cas id of a value; 0 where it has none.
@@ -78,6 +80,7 @@ impl Frame {
             status,
             key: 0..0,
             is_base64: false,
+            opaque: 0..0,
             flags: 0,
             cas: 0,
             data,
@@ -208,7 +211,7 @@ fn data_range(
     }
 }
 
-/// Reads the flags of a meta reply from `line[from..]`: `k` the key, `f` the flags, `c` the cas id.
+/// Reads the flags of a meta reply from `line[from..]`: `k` the key, `O` the opaque, `f` the flags, `c` the cas id.
 #[inline]
 fn read_flags(frame: &mut Frame, line: &[u8], from: usize) -> Option<()> {
     let mut at = from;
@@ -217,6 +220,7 @@ fn read_flags(frame: &mut Frame, line: &[u8], from: usize) -> Option<()> {
         let end = memchr(b' ', &line[at..]).map_or(line.len(), |found| found + at);
         match line.get(at) {
             Some(b'k') => frame.key = at + 1..end,
+            Some(b'O') => frame.opaque = at..end,
             Some(b'b') => frame.is_base64 = true,
             Some(b'f') => frame.flags = parse_u64(&line[at + 1..end])?.try_into().ok()?,
             Some(b'c') => frame.cas = parse_u64(&line[at + 1..end])?,
@@ -269,6 +273,7 @@ fn classic_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Rea
                 status: Status::Value,
                 key,
                 is_base64: false,
+                opaque: 0..0,
                 flags,
                 cas,
                 data,

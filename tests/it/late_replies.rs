@@ -233,3 +233,37 @@ fn a_node_whose_every_reply_is_late_goes_down() {
         ringway.metric("ringway_node_up", &[]) == 0.0
     });
 }
+
+#[test]
+fn a_reply_to_another_request_for_the_same_key_is_not_taken_for_ones_own() {
+    // The first request is never answered, so each reply comes one request too early.
+    for (first, second, reply) in [
+        ("mg k v", "ms k 1\r\nx", "HD kk\r\n"),
+        ("mg k v O1", "mg k v O2", "VA 5 O2 kk\r\nwrong\r\n"),
+        ("mg k v", "mg k v O2", "VA 5 O2 kk\r\nwrong\r\n"),
+        ("mg k v O1", "mg k v", "VA 5 kk\r\nwrong\r\n"),
+        ("mg k O1", "mg k O1 v", "VA 5 O1 kk\r\nwrong\r\n"),
+        ("ms k 1 O1\r\nx", "md k O2", "HD O2 kk\r\n"),
+        ("get k", "mg k f v O2", "VA 5 f0 O2 kk\r\nwrong\r\n"),
+        ("ma k v O1", "ma k v O2", "VA 1 O2 kk\r\n7\r\n"),
+    ] {
+        let asked = AtomicUsize::new(0);
+        let node = Scripted::start("1.6.18", move |_| match asked.fetch_add(1, SeqCst) {
+            0 => vec![],
+            _ => say(reply),
+        });
+        let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 10s", STUBBORN]));
+        let (mut client, mut other) = (ringway.client(), ringway.client());
+        client.send(format!("{first}\r\n"));
+        node.wait_seen(1);
+        other.send(format!("{second}\r\n"));
+        let is_read = first.starts_with("get") || first.starts_with("mg");
+        let line = client.line();
+        match is_read {
+            true => assert!(line.starts_with('E'), "{first}: {line}"),
+            false => assert!(line.starts_with("SERVER_ERROR "), "{first}: {line}"),
+        }
+        let desyncs = ringway.metric("ringway_errors_total", &["kind=\"desync\""]);
+        assert_eq!(desyncs, 2.0, "{first}, then {second}");
+    }
+}

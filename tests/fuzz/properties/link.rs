@@ -8,10 +8,10 @@ use std::rc::Rc;
 use bytes::BytesMut;
 use ringway::metrics::NodeShard;
 use ringway::node::fifo::{Desync, Fifo};
-use ringway::node::slots::{Asked, Slots};
+use ringway::node::slots::{Asked, Slot, Slots};
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::downgrade::downgrade;
-use ringway::protocol::{Command, Failure, Reply, Request};
+use ringway::protocol::{Failure, Reply, Request};
 
 use super::{answers, client};
 
@@ -92,12 +92,9 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
             ..asked
         };
         let slot = slots.slot(slots.push(asked, 1));
-        match say(options.dialect, request) {
-            Some((command, key)) => {
-                shard.in_flight.add(1);
-                fifo.push(command, key, slot, 0, DUE);
-            }
-            None => slot.fill(Reply::Failed(Failure::Unsupported)),
+        match owe(&mut fifo, options.dialect, request, slot) {
+            Ok(()) => shard.in_flight.add(1),
+            Err(slot) => slot.fill(Reply::Failed(Failure::Unsupported)),
         }
     });
     let owed = fifo.len();
@@ -122,12 +119,16 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
     }
 }
 
-/// The command and the key by which the reply is known; `None` where the dialect cannot say the request.
-fn say<'a>(dialect: Dialect, request: &Request<'a>) -> Option<(Command, &'a [u8])> {
+/// Notes the request as a link does; the slot comes back where the dialect cannot say it.
+fn owe(fifo: &mut Fifo, dialect: Dialect, request: &Request<'_>, slot: Slot) -> Result<(), Slot> {
     if dialect == Dialect::Classic && request.command.is_meta() {
-        return downgrade(request).map(|classic| (classic.command, classic.key));
+        return match downgrade(request) {
+            Some(classic) => owe(fifo, dialect, &classic, slot),
+            None => Err(slot),
+        };
     }
-    Some((request.command, request.key))
+    fifo.push(request, slot, 0, DUE);
+    Ok(())
 }
 
 fn receive(fifo: &mut Fifo, options: Options, pieces: &[&[u8]], shard: &NodeShard) -> Result<(), Desync> {

@@ -1,0 +1,55 @@
+//! What a reply to a meta command must look like beyond its key: others may ask for the same key otherwise,
+//! and their replies are not this one's.
+//!
+//! A command with an opaque (`O`) has it brought back, and no other has one. mg and ma bring a value where they
+//! ask for it (`v`), and only there.
+
+use crate::protocol::meta::{Names, opaque};
+use crate::protocol::reply::{Frame, Status};
+use crate::protocol::{Command, Request, fingerprint};
+
+/// The form of the reply to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// Of the opaque; 0 where there is none.
+    opaque: u32,
+    /// Of mg and ma: what is there is to be told with or without its value.
+    with_value: Option<bool>,
+}
+
+impl Form {
+    /// The form of the reply to `request`, as a link writes it.
+    #[inline]
+    pub fn of(request: &Request<'_>) -> Form {
+        let Some(meta) = &request.meta else {
+            return Form {
+                opaque: 0,
+                with_value: None,
+            };
+        };
+        let names = Names::of(meta.flags);
+        let may_have_value = matches!(request.command, Command::MetaGet | Command::MetaArithmetic);
+        Form {
+            opaque: opaque(names, meta.flags, request.key).map_or(0, fingerprint),
+            with_value: may_have_value.then(|| names.has(b'v')),
+        }
+    }
+
+    /// True where `frame`, which stands in `buffer`, has this form.
+    #[inline]
+    pub fn fits(self, frame: &Frame, buffer: &[u8]) -> bool {
+        let is_opaque_right = match &buffer[frame.opaque.clone()] {
+            // Errors have no flags, and neither have the misses of mg nor what me says.
+            b"" => {
+                self.opaque == 0 || matches!(frame.status, Status::Error | Status::Miss | Status::Debug)
+            }
+            opaque => self.opaque == fingerprint(opaque),
+        };
+        let is_value_right = match frame.status {
+            Status::Value => self.with_value != Some(false),
+            Status::Done => self.with_value != Some(true),
+            _ => true,
+        };
+        is_opaque_right && is_value_right
+    }
+}
