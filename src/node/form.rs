@@ -40,9 +40,7 @@ impl Form {
     pub fn fits(self, frame: &Frame, buffer: &[u8]) -> bool {
         let is_opaque_right = match &buffer[frame.opaque.clone()] {
             // Errors have no flags, and neither have the misses of mg nor what me says.
-            b"" => {
-                self.opaque == 0 || matches!(frame.status, Status::Error | Status::Miss | Status::Debug)
-            }
+            b"" => self.opaque == 0 || matches!(frame.status, Status::Error | Status::Miss | Status::Debug),
             opaque => self.opaque == fingerprint(opaque),
         };
         let is_value_right = match frame.status {

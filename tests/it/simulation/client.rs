@@ -103,7 +103,11 @@ impl Client {
 
     /// Stores and reads every key. All nodes are well again.
     pub async fn finds_all_well(&mut self) {
-        self.rules.may_fail = false;
+        self.rules = Rules {
+            may_fail: false,
+            may_be_old: false,
+            ..self.rules
+        };
         for key in 0..KEYS {
             let key = self.key(key);
             // Writes of unknown outcome are carried out by now, or never.
@@ -280,10 +284,11 @@ impl Client {
     }
 
     fn found(&mut self, key: &str, value: Option<u64>) {
-        let rules = self.rules;
-        let objection = self
-            .history(key)
-            .objection(value, rules.may_fail, rules.may_be_old);
+        let Rules {
+            may_fail, may_be_old, ..
+        } = self.rules;
+        let may_miss = may_fail || may_be_old;
+        let objection = self.history(key).objection(value, may_miss, may_be_old);
         if let Some(objection) = objection {
             panic!("{key} reads {objection}");
         }
