@@ -80,7 +80,7 @@ fn a_reply_is_whole_at_its_last_byte_and_not_before() {
         ("EX kfoo\r\n", Status::Exists, "foo", ""),
         ("VALUE foo 5 3\r\nabc\r\nEND\r\n", Status::Value, "foo", "abc"),
         ("VALUE foo 5 3 9\r\nabc\r\nEND\r\n", Status::Value, "foo", "abc"),
-        ("END\r\n", Status::NotFound, "", ""),
+        ("END\r\n", Status::Miss, "", ""),
         ("STORED\r\n", Status::Done, "", ""),
         ("NOT_STORED\r\n", Status::NotStored, "", ""),
         ("EXISTS\r\n", Status::Exists, "", ""),
