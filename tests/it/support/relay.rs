@@ -108,11 +108,6 @@ impl Relay {
     /// From now on it does this; [`Fault::None`] ends what it did.
     pub fn turn_to(&self, fault: Fault) {
         *self.shared.fault.lock().expect("no panics") = fault;
-        if fault == Fault::Refuse {
-            // Whoever accepts looks at the fault first, so it may take a look until nobody listens.
-            sleep(2 * LOOK);
-            self.shared.close_all();
-        }
     }
 }
 
@@ -131,10 +126,14 @@ impl Shared {
     fn accept(self: Arc<Shared>, listener: TcpListener, address: SocketAddr) {
         let mut listener = Some(listener);
         while !self.is_over.load(SeqCst) {
-            if self.fault() == Fault::Refuse {
-                listener = None;
-            } else if listener.is_none() {
-                listener = listen(address).ok();
+            match self.fault() {
+                Fault::Refuse if listener.is_some() => {
+                    listener = None;
+                    self.close_all();
+                }
+                Fault::Refuse => {}
+                _ if listener.is_none() => listener = listen(address).ok(),
+                _ => {}
             }
             match listener.as_ref().map(TcpListener::accept) {
                 Some(Ok((stream, _))) => self.serve(stream),
@@ -215,40 +214,37 @@ impl Shared {
             Fault::Hang => return Ok(Goes::Silent),
             Fault::Slow => self.send_slowly(to, reply)?,
             Fault::SingleBytes => send_single(to, reply)?,
-            Fault::ResetInValue if has_value(reply) && self.is_turn().is_some() => {
+            Fault::ResetInValue if has_value(reply) && self.turn().is_some() => {
                 to.write_all(half)?;
                 // A socket that is closed without a linger says RST. Who reads from it is to let go of it.
                 SockRef::from(to).set_linger(Some(Duration::ZERO))?;
                 to.shutdown(Shutdown::Read)?;
                 return Ok(Goes::Reset);
             }
-            Fault::HalfClose if self.is_turn().is_some() => {
+            Fault::HalfClose if self.turn().is_some() => {
                 to.shutdown(Shutdown::Write)?;
                 return Ok(Goes::Silent);
             }
-            Fault::CutShort if self.is_turn().is_some() => {
+            Fault::CutShort if self.turn().is_some() => {
                 to.write_all(half)?;
                 return Ok(Goes::Away);
             }
-            Fault::OtherValue
-                if key(reply).is_some_and(|own| key(before).is_some_and(|other| own != other))
-                    && self.is_turn().is_some() =>
-            {
+            Fault::OtherValue if are_of_two_keys(reply, before) && self.turn().is_some() => {
                 to.write_all(before)?;
             }
-            Fault::Garbage => match self.is_turn() {
+            Fault::Garbage => match self.turn() {
                 Some(turn) => to.write_all(GARBAGE[turn % GARBAGE.len()])?,
                 None => to.write_all(reply)?,
             },
-            Fault::OneMore if self.is_turn().is_some() => to.write_all(&[reply, reply].concat())?,
-            Fault::OneFewer if self.is_turn().is_some() => {}
+            Fault::OneMore if self.turn().is_some() => to.write_all(&[reply, reply].concat())?,
+            Fault::OneFewer if self.turn().is_some() => {}
             _ => to.write_all(reply)?,
         }
         Ok(Goes::On)
     }
 
-    /// Every few replies: which time it is.
-    fn is_turn(&self) -> Option<usize> {
+    /// Counts a reply. Every few: how many of those there were.
+    fn turn(&self) -> Option<usize> {
         let count = self.replies.fetch_add(1, SeqCst);
         (count % RARE == RARE - 1).then_some(count / RARE)
     }
@@ -302,6 +298,11 @@ fn send_single(mut to: &TcpStream, bytes: &[u8]) -> io::Result<()> {
 
 fn has_value(reply: &[u8]) -> bool {
     reply.starts_with(b"VA")
+}
+
+/// True for two values that are of different keys.
+fn are_of_two_keys(one: &[u8], other: &[u8]) -> bool {
+    key(one).is_some_and(|one| key(other).is_some_and(|other| one != other))
 }
 
 /// The key in a reply with a value.
