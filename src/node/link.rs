@@ -11,7 +11,8 @@
 //! A link is opened by the first request that wants it. While it opens, requests are parked; it asks the
 //! node for its version, and so learns what to speak. When it breaks, what it owes fails, and the next
 //! request opens it again, not before a jittered backoff where the node could not be reached. It closes by
-//! itself only where it is out of step, makes no progress at all, or owes too many abandoned replies.
+//! itself only where it is out of step, makes no progress at all, gives only late replies, or owes too many
+//! abandoned ones.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -41,7 +42,8 @@ use crate::protocol::dialect::Dialect;
 use crate::protocol::downgrade::downgrade;
 use crate::protocol::{Failure, Reply, Request};
 
-/// A link closes when nothing came for so many times `request_timeout` while something was owed.
+/// A link closes when nothing came for so many times `request_timeout` while something was owed, or nothing
+/// in time: where a reply is lost, each that comes may be taken for that of the request before.
 const PROGRESS: u64 = 4;
 /// A link closes when it owes so many replies that nobody waits for.
 const MAX_ABANDONED: usize = 1024;
@@ -70,6 +72,8 @@ struct State {
     outgoing: Outgoing,
     /// When the last reply came, or the link opened.
     progress: u64,
+    /// When a request timed out, where none was answered in time since then and something was always owed.
+    late_since: Option<u64>,
     /// Before that, the node is not dialled again.
     retry_at: u64,
     backoff: Duration,
@@ -298,7 +302,11 @@ impl Link {
                         break Poll::Ready(End::Closed);
                     };
                     let fifo = &mut state.fifo;
-                    match fifo.receive(&mut buffer, dialect, max_value, now, self.shard()) {
+                    let received = fifo.receive(&mut buffer, dialect, max_value, now, self.shard());
+                    if fifo.is_empty() || received == Ok(true) {
+                        state.late_since = None;
+                    }
+                    match received {
                         Ok(true) => self.node.answered(),
                         // An answer that nobody waits for any more is no sign of health.
                         Ok(false) => {}
@@ -326,10 +334,14 @@ impl Link {
             let now = self.local.clock.now();
             if state.fifo.expire(now, self.shard()) > 0 {
                 self.node.failed("timeout");
+                state.late_since.get_or_insert(now);
             }
             let timeout = self.settings.borrow().request_timeout.as_micros() as u64;
             let hopeless_at = state.fifo.oldest().unwrap_or(now).max(state.progress) + PROGRESS * timeout;
-            if now >= hopeless_at || state.fifo.abandoned() >= MAX_ABANDONED {
+            let is_always_late = state
+                .late_since
+                .is_some_and(|since| now >= since + PROGRESS * timeout);
+            if now >= hopeless_at || is_always_late || state.fifo.abandoned() >= MAX_ABANDONED {
                 return Poll::Ready(End::Silent);
             }
             // Where all is abandoned, what comes next is due after a whole timeout at the earliest.
@@ -375,6 +387,7 @@ impl State {
     fn open(&mut self, dialect: Dialect, now: u64) {
         self.dialect = Some(dialect);
         self.progress = now;
+        self.late_since = None;
         self.retry_at = 0;
         self.backoff = Duration::ZERO;
     }

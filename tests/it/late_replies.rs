@@ -267,3 +267,27 @@ fn a_reply_to_another_request_for_the_same_key_is_not_taken_for_ones_own() {
         assert_eq!(desyncs, 2.0, "{first}, then {second}");
     }
 }
+
+#[test]
+fn a_link_that_lost_a_reply_and_gives_only_late_ones_is_opened_anew() {
+    // The key is the same each time, or no reply has one: none shows that it is another's.
+    for version in ["1.6.18", "1.4.25"] {
+        let asked = AtomicUsize::new(0);
+        let node = Scripted::start(version, move |seen| {
+            match (asked.fetch_add(1, SeqCst), seen.word(0)) {
+                (0, _) => vec![],
+                (_, "ms") => say("HD kk\r\n"),
+                _ => say("STORED\r\n"),
+            }
+        });
+        let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 200ms", STUBBORN]));
+        let mut client = ringway.client();
+        for _ in 0..2 {
+            assert_eq!(client.ask("set k 0 0 1\r\nx\r\n"), "SERVER_ERROR node timed out");
+        }
+        wait_for("a write in time", || {
+            client.ask("set k 0 0 1\r\nx\r\n") == "STORED"
+        });
+        assert_eq!(ringway.metric("ringway_link_connects_total", &[]), 2.0);
+    }
+}
