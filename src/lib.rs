@@ -16,7 +16,7 @@
 //! floor 4  compiled   snapshot              routes → pools → rings → nodes
 //!                     state · view          what all threads share; what one worker sees of it
 //! floor 3  decisions  route/                where a request goes, and why (explain)
-//! floor 2  far side   node/                 node · links · link · fifo · slots · embedded
+//! floor 2  far side   node/                 node · links · link · fifo · retry · slots · embedded
 //!                     net/                  stream · dial · outgoing · buffers · clock
 //! floor 1  operator   config/               what was typed, what was proved, every mistake at its line
 //! floor 0  pure       protocol/ · ring/ · health · metrics · histogram

@@ -94,6 +94,8 @@ pub struct NodeShard {
     pub bytes_written: Counter,
     /// Bytes read from the node.
     pub bytes_read: Counter,
+    /// Requests that were sent once more because their connection broke.
+    pub retries: Counter,
     /// Requests that await their reply now.
     pub in_flight: Counter,
     /// Links open now.

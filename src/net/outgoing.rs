@@ -22,6 +22,8 @@ pub struct Outgoing {
     pieces: VecDeque<Bytes>,
     pieces_len: usize,
     tail: BytesMut,
+    /// Bytes that left the queue, ever.
+    gone: u64,
 }
 
 impl Outgoing {
@@ -33,6 +35,17 @@ impl Outgoing {
     /// True where nothing waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Where the first byte that waits stands among all that were ever put.
+    pub fn start(&self) -> u64 {
+        self.gone
+    }
+
+    /// Where the next byte will stand among all that were ever put.
+    #[inline]
+    pub fn end(&self) -> u64 {
+        self.gone + self.len() as u64
     }
 
     /// Copies `bytes` to the end of the queue.
@@ -57,6 +70,20 @@ impl Outgoing {
             self.pieces_len += self.tail.len();
             self.pieces.push_back(self.tail.split().freeze());
         }
+    }
+
+    /// Takes the bytes that wait and stand before `end` among all that were ever put.
+    pub fn take_until(&mut self, end: u64) -> Vec<Bytes> {
+        self.close_tail();
+        let mut taken = Vec::new();
+        while let Some(piece) = self.pieces.front_mut()
+            && self.gone < end
+        {
+            let length = (end - self.gone).min(piece.len() as u64) as usize;
+            taken.push(piece.slice(..length));
+            self.advance(length);
+        }
+        taken
     }
 
     /// Writes until nothing waits. Returns how many bytes went out since the call, `Pending` where the
@@ -100,6 +127,7 @@ impl Outgoing {
     }
 
     fn advance(&mut self, mut n: usize) {
+        self.gone += n as u64;
         while let Some(piece) = self.pieces.front_mut() {
             let step = n.min(piece.len());
             piece.advance(step);
@@ -169,6 +197,33 @@ mod tests {
             assert!(outgoing.poll_flush(&mut stream, &mut cx, &mut written).is_ready());
             assert!(stream.taken == expected, "taken {most} at a time");
             assert_eq!(written, expected.len() as u64);
+            assert_eq!((outgoing.start(), outgoing.end()), (written, written));
+        }
+    }
+
+    #[test]
+    fn what_was_not_written_can_be_taken_back_wherever_it_is_cut() {
+        let large = Bytes::from(vec![b'v'; LARGE]);
+        let all = [b"first ", &large[..], b" last"].concat();
+        for (gone, cut) in [
+            (0, 3),
+            (3, 6),
+            (3, LARGE),
+            (6, LARGE + 6),
+            (LARGE, LARGE + 8),
+            (0, all.len()),
+        ] {
+            let mut outgoing = Outgoing::default();
+            outgoing.put(b"first ");
+            outgoing.share(&large);
+            outgoing.put(b" last");
+            outgoing.advance(gone);
+            let taken = outgoing.take_until(cut as u64).concat();
+            assert!(taken == all[gone..cut], "from {gone} to {cut}");
+            assert_eq!(outgoing.start(), cut as u64);
+            assert_eq!(outgoing.len(), all.len() - cut);
+            let rest = outgoing.take_until(outgoing.end()).concat();
+            assert!(rest == all[cut..], "from {cut}");
         }
     }
 }

@@ -16,6 +16,17 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
+impl Stream {
+    /// Lets the close that follows reset the connection: what the kernel has not delivered yet it never will.
+    /// A unix socket needs no such thing, since what is written to it is delivered at once.
+    pub fn forget_unsent(&self) {
+        if let Stream::Tcp(stream) = self {
+            // Where it fails the connection is gone already.
+            let _is_gone = stream.set_zero_linger();
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -5,6 +5,9 @@
 //! slot is answered, its place stays, and the late reply is dropped when it comes, so the requests behind
 //! it go on undisturbed.
 //!
+//! The keys, and of meta reads all that was typed, stand in one queue of bytes beside the entries: they come
+//! and go in the same order, so an entry needs only their lengths.
+//!
 //! No socket and no clock: bytes and times come in as arguments.
 
 use std::collections::VecDeque;
@@ -14,13 +17,18 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::form::Form;
+use super::parked::{OwnedMeta, Written};
 use super::slots::Slot;
+use super::waiter::Waiter;
 use crate::metrics::NodeShard;
 use crate::protocol::dialect::Dialect;
-use crate::protocol::meta::is_unsayable;
+use crate::protocol::meta::{Names, is_unsayable};
 use crate::protocol::numbers::parse_u64;
 use crate::protocol::reply::{self, Frame, Read, Status};
-use crate::protocol::{Command, Failure, Item, MetaReply, Reply, Request, fingerprint};
+use crate::protocol::{Command, Failure, Item, MetaReply, Reply, Request};
+
+/// An empty queue of keys larger than this is not kept, in bytes.
+const KEEP: usize = 64 << 10;
 
 /// The link is out of step: what came is no reply, or a reply to another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +38,8 @@ pub struct Desync;
 #[derive(Debug, Default)]
 pub struct Fifo {
     owed: VecDeque<Owed>,
+    /// What the entries hold of their requests, one after the other.
+    said: BytesMut,
     /// Entries whose slot was answered without them.
     abandoned: usize,
     /// Bytes of a reply that are to be passed over.
@@ -41,30 +51,83 @@ struct Owed {
     /// `None`: abandoned.
     slot: Option<Slot>,
     command: Command,
-    fingerprint: u32,
-    /// No line can carry the key, so it was not asked for.
-    is_unsayable: bool,
     form: Form,
+    is_retry: bool,
+    /// A binary client asks, by a meta command.
+    is_binary: bool,
+    /// Bytes of the plain key, and behind it of what was typed of a meta read: its key and its flags.
+    key: u32,
+    typed_key: u32,
+    typed_flags: u32,
     /// When the request was read, in microseconds of the worker's clock.
     started: u64,
     deadline: u64,
+    /// Where its first byte stands among all that went to the connection.
+    begins: u64,
+}
+
+impl Owed {
+    fn said(&self) -> usize {
+        (self.key + self.typed_key + self.typed_flags) as usize
+    }
+}
+
+/// A request whose reply did not come before the connection broke.
+#[derive(Debug)]
+pub struct Unanswered {
+    /// The command.
+    pub command: Command,
+    /// The plain key.
+    pub key: Bytes,
+    /// What its reply must look like.
+    pub form: Form,
+    /// What was typed, of a meta read.
+    pub meta: Option<OwnedMeta>,
+    /// `None`: abandoned.
+    pub waiter: Option<Waiter>,
+    /// Where its first byte stands among all that went to the connection.
+    pub begins: u64,
 }
 
 impl Fifo {
-    /// Notes that `request` was written; its reply is due at `deadline`.
+    /// Notes that `request` was written, from the byte at `begins` among all that went to the connection.
     #[inline]
-    pub fn push(&mut self, request: &Request<'_>, slot: Slot, started: u64, deadline: u64) {
-        let (command, key) = (request.command, request.key);
-        let fingerprint = fingerprint(key);
-        self.owed.push_back(Owed {
-            slot: Some(slot),
+    pub fn push(&mut self, request: &Request<'_>, waiter: Waiter, begins: u64) {
+        let mut owed = self.owe(request.command, request.key, Form::of(request), waiter, begins);
+        if let Command::MetaGet | Command::MetaDebug = request.command
+            && let Some(meta) = &request.meta
+        {
+            self.said.extend_from_slice(meta.key);
+            self.said.extend_from_slice(meta.flags);
+            owed.typed_key = meta.key.len() as u32;
+            owed.typed_flags = meta.flags.len() as u32;
+            owed.is_binary = meta.is_binary;
+        }
+        self.owed.push_back(owed);
+    }
+
+    /// Notes that the bytes of `written` were put from the byte at `begins` on.
+    pub fn push_written(&mut self, written: &Written, waiter: Waiter, begins: u64) {
+        let owed = self.owe(written.command, &written.key, written.form, waiter, begins);
+        self.owed.push_back(owed);
+    }
+
+    #[inline]
+    fn owe(&mut self, command: Command, key: &[u8], form: Form, waiter: Waiter, begins: u64) -> Owed {
+        self.said.extend_from_slice(key);
+        Owed {
+            slot: Some(waiter.slot),
             command,
-            fingerprint,
-            is_unsayable: command.is_meta() && is_unsayable(key),
-            form: Form::of(request),
-            started,
-            deadline,
-        });
+            form,
+            is_retry: waiter.is_retry,
+            is_binary: false,
+            key: key.len() as u32,
+            typed_key: 0,
+            typed_flags: 0,
+            started: waiter.started,
+            deadline: waiter.deadline,
+            begins,
+        }
     }
 
     /// Requests that were written and not answered, abandoned ones too.
@@ -128,11 +191,15 @@ impl Fifo {
                 }
                 Read::Whole(frame) => self.check(buffer, frame, dialect)?,
             };
-            let owed = self.owed.pop_front().ok_or(Desync)?;
+            let owed = self.pop().ok_or(Desync)?;
             shard.in_flight.sub(1);
             match owed.slot {
                 Some(slot) => {
                     is_answered = true;
+                    let reply = match owed.command {
+                        Command::MetaGet if owed.is_retry => believed(reply),
+                        _ => reply,
+                    };
                     shard.count(owed.command, &reply, now.saturating_sub(owed.started));
                     slot.fill(reply);
                 }
@@ -141,16 +208,28 @@ impl Fifo {
         }
     }
 
+    #[inline]
+    fn pop(&mut self) -> Option<Owed> {
+        let owed = self.owed.pop_front()?;
+        self.said.advance(owed.said());
+        if self.said.is_empty() && self.said.capacity() > KEEP {
+            self.said = BytesMut::new();
+        }
+        Some(owed)
+    }
+
     /// Takes `frame` from `buffer`, once it is sure that it answers the oldest request.
     #[inline]
     fn check(&self, buffer: &mut BytesMut, frame: Frame, dialect: Dialect) -> Result<Reply, Desync> {
         let owed = self.owed.front().ok_or(Desync)?;
+        let wanted = &self.said[..owed.key as usize];
         let plain_key = plain_key(buffer, &frame)?;
         let is_key_right = match plain_key.as_deref().unwrap_or(&buffer[frame.key.clone()]) {
-            _ if owed.is_unsayable => true,
-            b"" => !must_bring_key(owed.command, frame.status, dialect),
-            key if frame.status == Status::Debug && is_in_base64(key, owed.fingerprint) => true,
-            key => fingerprint(key) == owed.fingerprint,
+            b"" if !must_bring_key(owed.command, frame.status, dialect) => true,
+            key if key == wanted => true,
+            // No line can carry such a key, so it was not asked for.
+            _ if owed.command.is_meta() && is_unsayable(wanted) => true,
+            key => frame.status == Status::Debug && is_in_base64(key, wanted),
         };
         let is_form_right =
             !owed.command.is_meta() || frame.status == Status::Error || reply::is_meta(buffer);
@@ -216,6 +295,42 @@ impl Fifo {
         }
         *self = Fifo::default();
     }
+
+    /// The connection is gone: takes all that is still owed, oldest first.
+    pub fn take_all(&mut self) -> Vec<Unanswered> {
+        let fifo = std::mem::take(self);
+        let mut said = fifo.said.freeze();
+        let mut take = |length: u32| said.split_to(length as usize);
+        let unanswered = |owed: Owed| Unanswered {
+            command: owed.command,
+            key: take(owed.key),
+            form: owed.form,
+            meta: Some(OwnedMeta {
+                key: take(owed.typed_key),
+                flags: take(owed.typed_flags),
+                is_binary: owed.is_binary,
+            })
+            .filter(|meta| !meta.key.is_empty()),
+            waiter: owed.slot.map(|slot| Waiter {
+                slot,
+                started: owed.started,
+                deadline: owed.deadline,
+                is_retry: owed.is_retry,
+            }),
+            begins: owed.begins,
+        };
+        fifo.owed.into_iter().map(unanswered).collect()
+    }
+}
+
+/// The reply to an mg that was sent twice, unless it says that another client fills the item anew (`Z`): that
+/// may mean the first try, whose reply nobody read, and then everybody would wait for nobody.
+#[cold]
+fn believed(reply: Reply) -> Reply {
+    match &reply {
+        Reply::Meta(meta) if Names::of(&meta.line).has(b'Z') => Reply::Failed(Failure::Closed),
+        _ => reply,
+    }
 }
 
 /// True where the reply to `command` brings back its key, if it is the reply to it.
@@ -241,8 +356,8 @@ fn plain_key(buffer: &[u8], frame: &Frame) -> Result<Option<Vec<u8>>, Desync> {
 }
 
 /// me shows a key that was stored in base64 so, too, but does not say that it does.
-fn is_in_base64(key: &[u8], wanted: u32) -> bool {
-    STANDARD.decode(key).is_ok_and(|key| fingerprint(&key) == wanted)
+fn is_in_base64(key: &[u8], wanted: &[u8]) -> bool {
+    STANDARD.decode(key).is_ok_and(|key| key == wanted)
 }
 
 fn take_meta(buffer: &mut BytesMut, frame: Frame) -> MetaReply {

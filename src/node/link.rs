@@ -9,10 +9,10 @@
 //! ```
 //!
 //! A link is opened by the first request that wants it. While it opens, requests are parked; it asks the
-//! node for its version, and so learns what to speak. When it breaks, what it owes fails, and the next
-//! request opens it again, not before a jittered backoff where the node could not be reached. It closes by
-//! itself only where it is out of step, makes no progress at all, gives only late replies, or owes too many
-//! abandoned ones.
+//! node for its version, and so learns what to speak. When it breaks, what it owes and may safely be sent
+//! again is parked and opens it at once; the rest fails, and the next request opens it again, not before a
+//! jittered backoff where the node could not be reached. It closes by itself only where it is out of step,
+//! makes no progress at all, gives only late replies, or owes too many abandoned ones.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -30,8 +30,10 @@ use tracing::debug;
 
 use super::fifo::Fifo;
 use super::local::Local;
-use super::parked::{Parked, Waiting};
+use super::parked::{Owned, Parked, Waiting, What, Written};
+use super::retry::{self, Broken};
 use super::slots::Slot;
+use super::waiter::Waiter;
 use super::wakeup::Wakeup;
 use super::{Node, opening};
 use crate::config;
@@ -119,13 +121,19 @@ impl Link {
             return self.refuse(request, slot, Failure::Connect);
         }
         let deadline = now + settings.request_timeout.as_micros() as u64;
+        let waiter = Waiter {
+            slot,
+            started: now,
+            deadline,
+            is_retry: false,
+        };
         self.shard().in_flight.add(1);
         match state.dialect {
-            None => state.parked.push(request, slot, now, deadline),
+            None => state.parked.push(What::Owned(Owned::new(request)), waiter),
             Some(dialect) => {
-                if let Err(slot) = state.write(dialect, request, slot, now, deadline) {
+                if let Err(waiter) = state.write(dialect, request, waiter) {
                     self.shard().in_flight.sub(1);
-                    return self.refuse(request, slot, Failure::Unsupported);
+                    return self.refuse(request, waiter.slot, Failure::Unsupported);
                 }
             }
         }
@@ -230,29 +238,34 @@ impl Link {
                 "link broken"
             );
             self.node.failed(end.reason());
+            // What was written and failed must not arrive long after. Where the network was cut and heals, TCP
+            // would go on with an old `set`, and a value would come back that was replaced elsewhere meanwhile.
+            stream.forget_unsent();
         }
-        state.dialect = None;
-        state.is_timed = false;
-        state.outgoing = Outgoing::default();
-        state
-            .fifo
-            .fail_all(end.failure(), self.local.clock.now(), self.shard());
+        state.break_up(end, dialect, self.local.clock.now(), self.shard());
     }
 
     fn begin(&self, dialect: Dialect) {
+        let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
-        state.open(dialect, self.local.clock.now());
-        while let Some(Waiting {
-            owned,
-            slot,
-            started,
-            deadline,
-        }) = state.parked.take()
-        {
-            let request = owned.request();
-            if let Err(slot) = state.write(dialect, &request, slot, started, deadline) {
-                self.shard().in_flight.sub(1);
-                self.refuse(&request, slot, Failure::Unsupported);
+        state.open(dialect, now);
+        // Nobody waits for these any more, so they are not to be carried out.
+        state.parked.expire(now, Failure::Timeout, now, self.shard());
+        while let Some(Waiting { what, waiter }) = state.parked.take() {
+            let is_retry = waiter.is_retry;
+            let (sent, failure) = match &what {
+                What::Owned(owned) => (
+                    state.write(dialect, &owned.request(), waiter),
+                    Failure::Unsupported,
+                ),
+                What::Written(written) => (state.write_again(dialect, written, waiter), Failure::Closed),
+            };
+            match sent {
+                Ok(()) => self.shard().retries.add(u64::from(is_retry)),
+                Err(waiter) => {
+                    self.shard().in_flight.sub(1);
+                    waiter.answer(what.command(), Reply::Failed(failure), now, self.shard());
+                }
             }
         }
     }
@@ -392,27 +405,53 @@ impl State {
         self.backoff = Duration::ZERO;
     }
 
+    /// The connection is gone: what it owes is parked or fails.
+    fn break_up(&mut self, end: End, dialect: Dialect, now: u64, shard: &NodeShard) {
+        self.dialect = None;
+        self.is_timed = false;
+        let outgoing = std::mem::take(&mut self.outgoing);
+        // A node that is silent on one connection is not asked on another: all that is owed waited long enough.
+        if let End::Silent = end {
+            return self.fifo.fail_all(end.failure(), now, shard);
+        }
+        let broken = Broken {
+            fifo: std::mem::take(&mut self.fifo),
+            outgoing,
+            dialect,
+            failure: end.failure(),
+        };
+        retry::sort(broken, &mut self.parked, now, shard);
+    }
+
     /// Writes `request` and notes that its reply is owed.
     ///
     /// # Errors
-    /// The slot, where `dialect` cannot say the request.
+    /// The waiter, where `dialect` cannot say the request.
     #[inline]
-    fn write(
-        &mut self,
-        dialect: Dialect,
-        request: &Request<'_>,
-        slot: Slot,
-        started: u64,
-        deadline: u64,
-    ) -> Result<(), Slot> {
+    fn write(&mut self, dialect: Dialect, request: &Request<'_>, waiter: Waiter) -> Result<(), Waiter> {
         if dialect == Dialect::Classic && request.command.is_meta() {
             return match downgrade(request) {
-                Some(classic) => self.write(dialect, &classic, slot, started, deadline),
-                None => Err(slot),
+                Some(classic) => self.write(dialect, &classic, waiter),
+                None => Err(waiter),
             };
         }
+        self.fifo.push(request, waiter, self.outgoing.end());
         write_request(&mut self.outgoing, dialect, request);
-        self.fifo.push(request, slot, started, deadline);
+        Ok(())
+    }
+
+    /// Writes the bytes that a broken connection left, and notes that their reply is owed.
+    ///
+    /// # Errors
+    /// The waiter, where the bytes are in another dialect.
+    fn write_again(&mut self, dialect: Dialect, written: &Written, waiter: Waiter) -> Result<(), Waiter> {
+        if dialect != written.dialect {
+            return Err(waiter);
+        }
+        self.fifo.push_written(written, waiter, self.outgoing.end());
+        for piece in &written.pieces {
+            self.outgoing.share(piece);
+        }
         Ok(())
     }
 }

@@ -12,7 +12,9 @@ pub mod local;
 pub mod membership;
 mod opening;
 pub mod parked;
+pub mod retry;
 pub mod slots;
+pub mod waiter;
 mod wakeup;
 
 use std::net::SocketAddr;

@@ -1,32 +1,40 @@
-//! Requests that wait for a link to open: owned copies, since the buffers they came in move on.
+//! Requests that wait for a link to open: owned copies, since the buffers they came in move on, or the bytes
+//! that a connection left unwritten when it broke.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::slots::Slot;
+use super::form::Form;
+use super::waiter::Waiter;
 use crate::metrics::NodeShard;
+use crate::protocol::dialect::Dialect;
 use crate::protocol::{Command, Failure, Meta, Reply, Request};
 
 /// Requests that wait, oldest first.
 #[derive(Debug, Default)]
 pub struct Parked {
     waiting: VecDeque<Waiting>,
-    /// Of their values.
+    /// Of their values, and of those that were written.
     bytes: usize,
 }
 
-/// A request that waits, and where its reply goes.
+/// A request that waits, and who waits for its reply.
 #[derive(Debug)]
 pub struct Waiting {
     /// The request.
-    pub owned: Owned,
-    /// Where its reply goes.
-    pub slot: Slot,
-    /// When it was read, in microseconds of the worker's clock.
-    pub started: u64,
-    /// When it is due.
-    pub deadline: u64,
+    pub what: What,
+    /// Who waits.
+    pub waiter: Waiter,
+}
+
+/// The two forms of a request that waits.
+#[derive(Debug)]
+pub enum What {
+    /// A copy, to be said in whatever dialect the node turns out to know.
+    Owned(Owned),
+    /// Bytes in one dialect, and no other will do.
+    Written(Written),
 }
 
 /// A copy of a request.
@@ -39,13 +47,38 @@ pub struct Owned {
     cas: u64,
     delta: u64,
     value: Bytes,
-    /// Of a meta command: its key and its flags as they were typed, and whether a binary client asks.
-    meta: Option<(Bytes, Bytes, bool)>,
+    meta: Option<OwnedMeta>,
+}
+
+/// What a meta command says, as it was typed.
+#[derive(Debug, Clone)]
+pub struct OwnedMeta {
+    /// The key.
+    pub key: Bytes,
+    /// The flags.
+    pub flags: Bytes,
+    /// A binary client asks.
+    pub is_binary: bool,
+}
+
+/// A request as it was written for a node.
+#[derive(Debug)]
+pub struct Written {
+    /// What it was written in.
+    pub dialect: Dialect,
+    /// The command, as `dialect` has it.
+    pub command: Command,
+    /// The plain key.
+    pub key: Bytes,
+    /// What its reply must look like.
+    pub form: Form,
+    /// All its bytes, in order.
+    pub pieces: Vec<Bytes>,
 }
 
 impl Owned {
     /// Copies `request`; its value is shared where it can be.
-    fn new(request: &Request<'_>) -> Owned {
+    pub fn new(request: &Request<'_>) -> Owned {
         Owned {
             command: request.command,
             key: Bytes::copy_from_slice(request.key),
@@ -57,13 +90,25 @@ impl Owned {
                 Some(block) => block.slice_ref(request.value),
                 None => Bytes::copy_from_slice(request.value),
             },
-            meta: request.meta.map(|meta| {
-                (
-                    Bytes::copy_from_slice(meta.key),
-                    Bytes::copy_from_slice(meta.flags),
-                    meta.is_binary,
-                )
+            meta: request.meta.map(|meta| OwnedMeta {
+                key: Bytes::copy_from_slice(meta.key),
+                flags: Bytes::copy_from_slice(meta.flags),
+                is_binary: meta.is_binary,
             }),
+        }
+    }
+
+    /// A read of `key`, which says no more than what `meta` says.
+    pub fn read(command: Command, key: Bytes, meta: Option<OwnedMeta>) -> Owned {
+        Owned {
+            command,
+            key,
+            flags: 0,
+            exptime: 0,
+            cas: 0,
+            delta: 0,
+            value: Bytes::new(),
+            meta,
         }
     }
 
@@ -77,27 +122,39 @@ impl Owned {
             cas: self.cas,
             delta: self.delta,
             value: &self.value,
-            meta: self.meta.as_ref().map(|(key, flags, is_binary)| Meta {
-                key,
-                flags,
-                is_binary: *is_binary,
+            meta: self.meta.as_ref().map(|meta| Meta {
+                key: &meta.key,
+                flags: &meta.flags,
+                is_binary: meta.is_binary,
             }),
             block: Some(&self.value),
         }
     }
 }
 
+impl What {
+    /// What is to be done.
+    pub fn command(&self) -> Command {
+        match self {
+            What::Owned(owned) => owned.command,
+            What::Written(written) => written.command,
+        }
+    }
+
+    /// Bytes of its value, or of all of it where it was written.
+    fn bytes(&self) -> usize {
+        match self {
+            What::Owned(owned) => owned.value.len(),
+            What::Written(written) => written.pieces.iter().map(Bytes::len).sum(),
+        }
+    }
+}
+
 impl Parked {
-    /// Copies `request` to the end.
-    pub fn push(&mut self, request: &Request<'_>, slot: Slot, started: u64, deadline: u64) {
-        self.bytes += request.value.len();
-        let owned = Owned::new(request);
-        self.waiting.push_back(Waiting {
-            owned,
-            slot,
-            started,
-            deadline,
-        });
+    /// Puts a request at the end.
+    pub fn push(&mut self, what: What, waiter: Waiter) {
+        self.bytes += what.bytes();
+        self.waiting.push_back(Waiting { what, waiter });
     }
 
     /// Requests that wait.
@@ -105,7 +162,7 @@ impl Parked {
         self.waiting.len()
     }
 
-    /// Bytes of their values.
+    /// Bytes of their values, and of those that were written.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -117,30 +174,23 @@ impl Parked {
 
     /// When the oldest is due.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.waiting.front().map(|waiting| waiting.deadline)
+        self.waiting.front().map(|waiting| waiting.waiter.deadline)
     }
 
     /// Takes the oldest.
     pub fn take(&mut self) -> Option<Waiting> {
         let oldest = self.waiting.pop_front()?;
-        self.bytes -= oldest.owned.value.len();
+        self.bytes -= oldest.what.bytes();
         Some(oldest)
     }
 
     /// Fails for `failure` those that are due by `until`; all where that is `u64::MAX`.
-    pub fn expire(&mut self, until: u64, failure: Failure, now: u64, shard: &NodeShard) -> usize {
-        let due = self
-            .waiting
-            .iter()
-            .take_while(|waiting| waiting.deadline <= until)
-            .count();
-        for waiting in self.waiting.drain(..due) {
-            self.bytes -= waiting.owned.value.len();
-            let reply = Reply::Failed(failure);
+    pub fn expire(&mut self, until: u64, failure: Failure, now: u64, shard: &NodeShard) {
+        while self.next_deadline().is_some_and(|deadline| deadline <= until)
+            && let Some(Waiting { what, waiter }) = self.take()
+        {
             shard.in_flight.sub(1);
-            shard.count(waiting.owned.command, &reply, now.saturating_sub(waiting.started));
-            waiting.slot.fill(reply);
+            waiter.answer(what.command(), Reply::Failed(failure), now, shard);
         }
-        due
     }
 }

@@ -339,7 +339,7 @@ impl Failure {
     }
 }
 
-/// A short hash of a key, to see whether a reply brings back the key that was asked. Not for placement.
+/// A short hash, to see whether a reply brings back the opaque that was asked for. Not for placement.
 #[inline]
 pub fn fingerprint(key: &[u8]) -> u32 {
     const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -27,6 +27,7 @@ mod protocol;
 mod python_clients;
 mod rejoin;
 mod reload;
+mod retries;
 mod ring;
 mod shutdown;
 mod simulation;

@@ -206,6 +206,13 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| shards(view, samples, |shard| &shard.error_replies),
     },
     Metric {
+        name: "ringway_retries_total",
+        help: "Requests that were sent once more because their connection broke.",
+        kind: Kind::Counter,
+        labels: NODE,
+        read: |view, samples| shards(view, samples, |shard| &shard.retries),
+    },
+    Metric {
         name: "ringway_in_flight",
         help: "Requests that await a node's reply now.",
         kind: Kind::Gauge,

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use ringway::metrics::NodeShard;
 use ringway::node::fifo::{Desync, Fifo};
 use ringway::node::slots::{Asked, Slot, Slots};
+use ringway::node::waiter::Waiter;
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::downgrade::downgrade;
 use ringway::protocol::{Failure, Reply, Request};
@@ -127,7 +128,13 @@ fn owe(fifo: &mut Fifo, dialect: Dialect, request: &Request<'_>, slot: Slot) -> 
             None => Err(slot),
         };
     }
-    fifo.push(request, slot, 0, DUE);
+    let waiter = Waiter {
+        slot,
+        started: 0,
+        deadline: DUE,
+        is_retry: false,
+    };
+    fifo.push(request, waiter, 0);
     Ok(())
 }
 
