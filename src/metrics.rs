@@ -138,8 +138,12 @@ pub struct WorkerShard {
     pub requests: [Counter; Command::ALL.len()],
     /// Requests that were refused before any node was asked: bad lines, keys and values.
     pub bad_requests: Counter,
-    /// Values that were left out because their client read too slowly.
+    /// Values that were left out because their client read too slowly, or because of `memory_limit`.
     pub left_out: Counter,
     /// Sessions closed because they were idle.
     pub idle_closed: Counter,
+    /// Bytes that the buffers of sessions and links hold now.
+    pub buffered: Counter,
+    /// Requests that were refused because of `memory_limit`: storage commands, and long lines.
+    pub out_of_memory: Counter,
 }

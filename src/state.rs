@@ -49,7 +49,7 @@ pub struct State {
     /// Where in its life the process is.
     pub phase: watch::Sender<Phase>,
     /// By worker index.
-    pub workers: Box<[WorkerShard]>,
+    pub workers: Box<[Arc<WorkerShard>]>,
     /// How reloads went.
     pub reloads: Mutex<Reloads>,
 }
@@ -57,9 +57,7 @@ pub struct State {
 impl State {
     /// The state of a process that begins with `snapshot`.
     pub fn new(snapshot: Snapshot) -> State {
-        let workers = (0..snapshot.config.workers)
-            .map(|_| WorkerShard::default())
-            .collect();
+        let workers = (0..snapshot.config.workers).map(|_| Arc::default()).collect();
         State {
             started: Instant::now(),
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),

@@ -14,6 +14,7 @@ use crate::config::Bind;
 use crate::metrics::WorkerShard;
 use crate::node::links::Links;
 use crate::node::local::Local;
+use crate::node::memory::Memory;
 use crate::node::slots::{Slot, Slots};
 use crate::protocol::Request;
 use crate::route::{Pool, Route};
@@ -74,6 +75,7 @@ impl View {
         let snapshot = cache.load().clone();
         let local = Rc::new(Local {
             worker,
+            memory: Rc::new(Memory::new(state.workers[worker].clone())),
             ..Local::default()
         });
         let current = Rc::new(compile(&snapshot, None, &local));
@@ -136,6 +138,7 @@ impl View {
 }
 
 fn compile(snapshot: &Arc<Snapshot>, previous: Option<&Current>, local: &Rc<Local>) -> Current {
+    local.memory.set_limit(snapshot.config.memory_of_a_worker());
     let mut kept: HashMap<*const (), Links> = HashMap::new();
     if let Some(previous) = previous {
         let links = previous.links.take();

@@ -34,7 +34,11 @@ impl Requests {
         }
         let length = HEAD + head.body;
         let Some(packet) = buffer.get(..length) else {
-            return Taken::Partial;
+            return if !is_store || self.lets_in(length) {
+                Taken::Partial
+            } else {
+                self.lack_memory(batch, &head)
+            };
         };
         if is_store && head.value() >= LARGE {
             return Taken::Large(length);
@@ -130,6 +134,14 @@ impl Requests {
     fn refuse_packet(&mut self, batch: &Batch<'_>, head: &Head, status: Status) -> Taken {
         batch.view.shard().bad_requests.add(1);
         self.answer_own(head, status, b"");
+        self.swallow = head.body;
+        Taken::Bytes(HEAD)
+    }
+
+    /// Refuses a packet that is not whole yet, for which there is no memory.
+    fn lack_memory(&mut self, batch: &Batch<'_>, head: &Head) -> Taken {
+        batch.view.shard().out_of_memory.add(1);
+        self.answer_own(head, Status::OutOfMemory, b"");
         self.swallow = head.body;
         Taken::Bytes(HEAD)
     }

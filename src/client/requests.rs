@@ -11,6 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::stats;
 use crate::config::{Bind, FlushAll, OnReadError};
+use crate::net::buffers;
 use crate::net::outgoing::LARGE;
 use crate::node::slots::{Asked, Audience, Slots, Voice};
 use crate::protocol::binary;
@@ -19,7 +20,7 @@ use crate::protocol::{Command, MAX_KEY, Meta, Reply, Request};
 use crate::route::{Pool, Route};
 use crate::view::{Current, View};
 
-/// Replies that a session may owe before it takes no more requests.
+/// Replies that a session may owe before it takes no more requests; fewer where memory is short.
 const MAX_OWED: usize = 1024;
 
 /// The asking side of one session.
@@ -32,6 +33,13 @@ pub struct Requests {
     is_partial: bool,
     /// Bytes of a refused data block still to come.
     pub(super) swallow: usize,
+    /// Bytes of the storage command at the front of the buffer, with its data block, which is not whole yet
+    /// but was let in: its memory is the session's already. 0: there is none.
+    reserved: usize,
+    /// A line was refused whose end is still to come.
+    skips_line: bool,
+    /// Replies that may be owed now.
+    most_owed: usize,
     /// A multi-get that was interrupted; what is left of its line stands at the front of the buffer.
     interrupted: Option<Interrupted>,
     is_over: bool,
@@ -73,6 +81,9 @@ impl Requests {
             session,
             is_partial: true,
             swallow: 0,
+            reserved: 0,
+            skips_line: false,
+            most_owed: MAX_OWED,
             interrupted: None,
             is_over: false,
             is_binary: false,
@@ -86,7 +97,7 @@ impl Requests {
 
     /// True where as much is owed as may be.
     pub fn is_full(&self) -> bool {
-        self.slots.len() >= MAX_OWED
+        self.slots.len() >= self.most_owed
     }
 
     /// True where requests that were read before wait for room.
@@ -94,9 +105,19 @@ impl Requests {
         !self.is_partial
     }
 
-    /// True in the middle of a refused data block.
+    /// Bytes that the storage command which is arriving takes in all, where it was let in; else 0.
+    pub fn reserved(&self) -> usize {
+        self.reserved
+    }
+
+    /// True in the middle of what was refused.
     pub fn is_swallowing(&self) -> bool {
-        self.swallow > 0
+        self.swallow > 0 || self.skips_line
+    }
+
+    /// True in the middle of a data block, one that was let in or one that was refused.
+    pub fn is_amid_block(&self) -> bool {
+        self.reserved > 0 || self.is_swallowing()
     }
 
     /// True where no more requests come: the client said quit, closed its side, or makes no sense.
@@ -121,10 +142,14 @@ impl Requests {
             route,
         };
         self.is_partial = false;
+        self.most_owed = self.slots.may_owe(MAX_OWED);
         while !self.is_over && !self.is_full() {
             let step = self.swallow.min(buffer.len());
             buffer.advance(step);
             self.swallow -= step;
+            if self.skips_line {
+                self.skip_line(buffer);
+            }
             let taken = match buffer.first() {
                 _ if self.interrupted.is_some() => self.take_line(&batch, buffer),
                 Some(&binary::REQUEST) => {
@@ -136,8 +161,12 @@ impl Requests {
                 _ => self.take_line(&batch, buffer),
             };
             match taken {
-                Taken::Bytes(length) => buffer.advance(length),
+                Taken::Bytes(length) => {
+                    self.reserved = 0;
+                    buffer.advance(length);
+                }
                 Taken::Large(length) => {
+                    self.reserved = 0;
                     let block = buffer.split_to(length).freeze();
                     self.store_shared(&batch, &block);
                 }
@@ -156,7 +185,7 @@ impl Requests {
             return self.read_many(batch, read.command, read.exptime, Keys::of(line), line);
         }
         let Some((line, length)) = text::read_line(buffer) else {
-            return Taken::Partial;
+            return self.wait_for_line(batch, buffer.len());
         };
         match line {
             Line::Read {
@@ -275,7 +304,13 @@ impl Requests {
             return Taken::Bytes(line_length);
         }
         match text::data_block(block, size) {
-            DataBlock::Partial => return Taken::Partial,
+            DataBlock::Partial if self.lets_in(line_length + size + 2) => return Taken::Partial,
+            DataBlock::Partial => {
+                batch.view.shard().out_of_memory.add(1);
+                self.swallow = size + 2;
+                self.answer("SERVER_ERROR out of memory storing object", noreply);
+                return Taken::Bytes(line_length);
+            }
             DataBlock::Value(_) if size >= LARGE => return Taken::Large(line_length + size + 2),
             DataBlock::Value(value) => self.send(batch, &Request { value, ..request }, audience(noreply)),
             DataBlock::Bad => {
@@ -284,6 +319,35 @@ impl Requests {
             }
         }
         Taken::Bytes(line_length + size + 2)
+    }
+
+    /// True where the storage command at the front of the buffer, which is not whole yet and takes `length`
+    /// bytes in all, may go on. Its memory is reserved then, so that it may go on whatever others do.
+    pub(super) fn lets_in(&mut self, length: usize) -> bool {
+        if self.reserved == 0 && self.slots.has_room(length) {
+            self.reserved = length;
+        }
+        self.reserved > 0
+    }
+
+    /// Waits for the end of the line of which `length` bytes are there. A line that reads many keys may be
+    /// long; where memory is short it is refused in memcached's words, and passed over.
+    #[inline]
+    fn wait_for_line(&mut self, batch: &Batch<'_>, length: usize) -> Taken {
+        if length <= buffers::SMALL || self.slots.has_room(length) {
+            return Taken::Partial;
+        }
+        batch.view.shard().out_of_memory.add(1);
+        self.skips_line = true;
+        self.answer("SERVER_ERROR out of memory reading request", false);
+        Taken::Bytes(length)
+    }
+
+    /// Passes over what is there of a refused line.
+    fn skip_line(&mut self, buffer: &mut BytesMut) {
+        let end = memchr::memchr(b'\n', buffer);
+        self.skips_line = end.is_none();
+        buffer.advance(end.map_or(buffer.len(), |end| end + 1));
     }
 
     /// Sends a storage command with its data block, whose memory the link may share.

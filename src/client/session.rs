@@ -3,7 +3,8 @@
 //! A session reads once, takes every whole request that is there, and sends each to its node; it writes
 //! once, every reply whose turn has come. It holds a buffer only while it has bytes in it. It stops reading
 //! while it owes or holds too much, so a client that asks without reading costs a bounded amount of memory,
-//! and nobody else waits for it.
+//! and nobody else waits for it. What it holds it tells its account, which says when that is too much for the
+//! memory that all share.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -19,9 +20,10 @@ use tokio_util::io::poll_read_buf;
 use super::replies::Replies;
 use super::requests::Requests;
 use crate::config::Bind;
-use crate::net::clock;
 use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
+use crate::net::{buffers, clock};
+use crate::node::memory::Account;
 use crate::node::slots::{LEFT_OUT, Slots, value_bytes};
 use crate::view::View;
 
@@ -61,7 +63,7 @@ struct Idle {
 impl Session {
     /// A session on `stream`, which came in through the listener bound to `bind`.
     pub fn new(stream: Stream, bind: Arc<Bind>, view: Rc<View>, idle_timeout: Option<Duration>) -> Session {
-        let slots = Rc::new(Slots::default());
+        let slots = Rc::new(Slots::new(Account::new(&view.local.memory)));
         let last = view.local.clock.now();
         let idle = idle_timeout.map(|timeout| Idle {
             timeout,
@@ -87,7 +89,12 @@ impl Session {
     pub async fn run(mut self) {
         poll_fn(|cx| {
             self.slots.hold();
+            // Nobody is refused for the sake of buffers that are empty by now.
+            if !self.view.local.memory.is_calm() {
+                self.tally();
+            }
             let end = self.poll(cx);
+            self.tally();
             self.slots.register(cx);
             end
         })
@@ -109,7 +116,9 @@ impl Session {
                     Poll::Pending
                 };
             }
-            if self.requests.is_full() || self.out.len() >= MAX_WAITING {
+            // A data block that was let in has its memory already, and one that is swallowed needs none.
+            let must_wait = !owes_nothing && !self.requests.is_amid_block() && !self.slots.has_room(0);
+            if must_wait || self.requests.is_full() || self.out.len() >= MAX_WAITING {
                 return Poll::Pending;
             }
             if self.requests.may_go_on() {
@@ -127,6 +136,18 @@ impl Session {
         }
         clock::turn();
         pin!(tokio::task::yield_now()).poll(cx)
+    }
+
+    /// Tells the session's account what it holds. Where memory is not plenty it keeps no empty buffers.
+    fn tally(&mut self) {
+        if !self.view.local.memory.is_calm() {
+            self.slots.trim();
+            if self.out.is_empty() {
+                self.out = Outgoing::default();
+            }
+        }
+        let unread = buffers::held(&self.rest).max(self.requests.reserved());
+        self.slots.tally(unread + self.out.held());
     }
 
     /// Ready where the session is to end and no request is waiting in the socket: those that have arrived
@@ -163,8 +184,9 @@ impl Session {
     /// Reads once and takes the requests that are there. `Pending`: nothing to read now.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let view = self.view.clone();
-        let mut buffer = view.local.buffers.take(&mut self.rest);
+        let mut buffer = view.local.buffers.take(&mut self.rest, self.requests.reserved());
         let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut buffer);
+        let largest = buffer.capacity();
         match read {
             Poll::Pending => {}
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => self.requests.end(),
@@ -176,16 +198,17 @@ impl Session {
                 self.requests.take(&mut buffer, &self.view, &self.bind);
             }
         }
-        self.rest = view.local.buffers.give(buffer);
+        self.rest = view.local.buffers.give(buffer, largest);
         read.map(|_| ())
     }
 
     /// Goes on with what was read before, now that there is room again.
     fn resume(&mut self) {
         let view = self.view.clone();
-        let mut buffer = view.local.buffers.take(&mut self.rest);
+        let mut buffer = view.local.buffers.take(&mut self.rest, self.requests.reserved());
+        let largest = buffer.capacity();
         self.requests.take(&mut buffer, &self.view, &self.bind);
-        self.rest = view.local.buffers.give(buffer);
+        self.rest = view.local.buffers.give(buffer, largest);
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -85,7 +85,7 @@ fn general(state: &State, current: &Current, route: &Route, out: &mut Lines) {
                 .map(|&c| shard.requests[c as usize].get())
                 .sum::<u64>()
         };
-        state.workers.iter().map(requests).sum()
+        state.workers.iter().map(|shard| requests(shard)).sum()
     };
     let hits = |commands: &[Command]| sum(nodes, commands, |shard, command| &shard.commands[command].hits);
     let misses =

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::ring::Distribution;
 
+/// What buffers hold together, in bytes, where the largest values need no more.
+pub const MEMORY_LIMIT: u64 = 256 << 20;
+
 impl Listener {
     /// A listener on `127.0.0.1:11211` whose requests take `route`, all else by default.
     pub fn new(route: &str) -> Listener {
@@ -84,6 +87,7 @@ pub fn quickstart() -> Config {
     let pool = Pool::new(["cache-a", "cache-b", "cache-c"].map(node).into());
     Config {
         workers: 1,
+        memory_limit: MEMORY_LIMIT,
         listeners: vec![Listener::new("main")],
         admin: Admin::default(),
         shutdown: Shutdown::default(),

@@ -11,10 +11,14 @@ use super::error::{At, Flaw, Mistakes, Place};
 use super::keys::Typed;
 use super::nodes;
 use super::pool::{self, number, set};
-use super::units::{count, duration};
+use super::units::{count, duration, size};
 use super::{Admin, Bind, Pool, Shutdown, address};
 
 const MOST_WORKERS: u64 = 1024;
+
+const LEAST_MEMORY: u64 = 16 << 20;
+
+const MOST_MEMORY: u64 = 1 << 40;
 
 const MOST_LISTENERS: usize = 1024;
 
@@ -29,6 +33,8 @@ pub type Named<T> = Option<Vec<(At<String>, T)>>;
 pub struct File {
     /// Traffic threads.
     pub workers: usize,
+    /// What buffers hold together, in bytes, or no number where that was left out.
+    pub memory_limit: Option<At<Option<u64>>>,
     /// In the order of the file; the default one where it has none.
     pub listeners: Vec<Listener>,
     /// What the admin listener binds.
@@ -58,6 +64,8 @@ pub struct Listener {
 pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
     let mut keys = root.keys(mistakes);
     let workers = keys.value("workers", workers).unwrap_or(1);
+    let memory = |text: &str| size(LEAST_MEMORY..=MOST_MEMORY)(text).map(Some);
+    let memory_limit = keys.at_or("memory_limit", memory, unplaced(None));
     let mut listeners = keys.get("listeners", listeners);
     let admin = keys
         .get("admin", admin)
@@ -82,6 +90,7 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
     }
     File {
         workers,
+        memory_limit,
         listeners: listeners.unwrap_or_default(),
         admin,
         shutdown,

@@ -123,6 +123,8 @@ fn parse_bytes(bytes: &[u8], source: &str) -> Result<Config, Error> {
 pub struct Config {
     /// Traffic threads, at least 1.
     pub workers: usize,
+    /// Bytes that the buffers of all workers hold together; each worker has room for some of the largest values.
+    pub memory_limit: u64,
     /// At least one; no two bind the same address.
     pub listeners: Vec<Listener>,
     /// The HTTP listener.
@@ -133,6 +135,13 @@ pub struct Config {
     pub pools: BTreeMap<String, Pool>,
     /// By name. Where `routes:` is empty this is empty.
     pub routes: BTreeMap<String, Route>,
+}
+
+impl Config {
+    /// A worker's part of `memory_limit`, in bytes.
+    pub fn memory_of_a_worker(&self) -> usize {
+        usize::try_from(self.memory_limit / self.workers as u64).unwrap_or(usize::MAX)
+    }
 }
 
 /// Where clients connect.

@@ -7,11 +7,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::error::{At, Flaw, Mistakes, Place, quote};
 use super::file::{File, Listener};
-use super::{Admin, Bind, Config, Pool, Route, overlap, suggest};
+use super::units::show_size;
+use super::{Admin, Bind, Config, Pool, Route, defaults, overlap, suggest};
+
+/// Values of the largest size that the buffers of one worker have room for at least: one arrives, is held
+/// and is written, and that takes no more than three quarters.
+const LARGEST_VALUES: u64 = 4;
 
 /// The proved configuration; `None` only where there are mistakes.
 pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
     check_binds(&file, mistakes);
+    let memory_limit = memory_limit(&file, mistakes);
     let names = Names::of(&file)?;
     names.check_twins(mistakes);
     names.check_targets(mistakes);
@@ -35,6 +41,7 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
     };
     Some(Config {
         workers: file.workers,
+        memory_limit: memory_limit?,
         listeners: file
             .listeners
             .into_iter()
@@ -52,6 +59,28 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
             .collect(),
         routes,
     })
+}
+
+/// What was typed, or a default that is enough for the largest values.
+fn memory_limit(file: &File, mistakes: &mut Mistakes) -> Option<u64> {
+    let pools = file.pools.iter().flatten();
+    let largest = pools
+        .map(|(_, pool)| pool.max_value_size as u64)
+        .max()
+        .unwrap_or(0);
+    let least = LARGEST_VALUES * largest * file.workers as u64;
+    let typed = file.memory_limit.as_ref()?;
+    match typed.value {
+        None => Some(defaults::MEMORY_LIMIT.max(least)),
+        Some(limit) if limit >= least => Some(limit),
+        Some(limit) => {
+            let (limit, least, largest) = (show_size(limit), show_size(least), show_size(largest));
+            let flaw = Flaw::new(format!("{limit} is too little for values of {largest}"));
+            let hint = format!("{least} is the least for so many workers, or make max_value_size smaller");
+            mistakes.add(&typed.place, flaw.hint(hint));
+            None
+        }
+    }
 }
 
 /// Each bind against those before it, in the order of the file; defaults count as typed before all.

@@ -30,6 +30,7 @@ pub fn show(config: &Config) -> Value {
         .collect();
     json!({
         "workers": config.workers,
+        "memory_limit": show_size(config.memory_limit),
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
         "admin": { "bind": config.admin.bind.to_string() },
         "shutdown": {
@@ -127,6 +128,7 @@ mod tests {
     fn what_is_shown_reads_as_the_same_configuration() {
         let text = r#"
 workers: 3
+memory_limit: 100MB
 listeners:
   - {bind: "[::1]:11311", route: main, max_connections: 7, idle_timeout: 90s}
   - {bind: "unix:/run/ringway.sock", route: away}

@@ -10,22 +10,36 @@ use bytes::BytesMut;
 /// Room that a read finds at least, in bytes.
 const ROOM: usize = 16 << 10;
 /// Size of a new buffer, in bytes.
-const SIZE: usize = 64 << 10;
+pub const SIZE: usize = 64 << 10;
 /// Spare buffers to keep; more are in use only in bursts.
 const SPARE: usize = 16;
-/// An unread rest up to this size moves to memory of its own size.
-const SMALL: usize = 4 << 10;
+/// A spare buffer is no larger, in bytes.
+const LARGEST_SPARE: usize = 2 * SIZE;
+/// An unread rest up to this size, in bytes, moves to memory of its own size.
+pub const SMALL: usize = 4 << 10;
+
+/// Bytes of memory that the unread `rest` of somebody keeps.
+#[inline]
+pub fn held(rest: &BytesMut) -> usize {
+    if rest.len() > SMALL {
+        // It is a whole buffer, of which the front may be read already.
+        rest.capacity().max(SIZE)
+    } else {
+        rest.capacity()
+    }
+}
 
 /// The spare buffers of one worker.
 #[derive(Debug, Default)]
 pub struct Buffers(RefCell<Vec<BytesMut>>);
 
 impl Buffers {
-    /// A buffer that begins with `rest`, with room to read into.
-    pub fn take(&self, rest: &mut BytesMut) -> BytesMut {
+    /// A buffer that begins with `rest`, with room to read into. Where it is known that what stands there
+    /// takes `whole` bytes in all, it is made that large at once, and not twice as large by and by.
+    pub fn take(&self, rest: &mut BytesMut, whole: usize) -> BytesMut {
         if rest.capacity() >= SIZE {
             let mut buffer = std::mem::take(rest);
-            buffer.reserve(ROOM);
+            buffer.reserve(ROOM + whole.saturating_sub(buffer.len()));
             return buffer;
         }
         let mut buffer = self
@@ -39,8 +53,9 @@ impl Buffers {
         buffer
     }
 
-    /// Takes `buffer` back. What is unread in it is returned: nothing, a small copy, or the buffer itself.
-    pub fn give(&self, mut buffer: BytesMut) -> BytesMut {
+    /// Takes `buffer` back, which had room for `largest` bytes at most since it was taken. What is unread in
+    /// it is returned: nothing, a small copy, or the buffer itself.
+    pub fn give(&self, mut buffer: BytesMut, largest: usize) -> BytesMut {
         if buffer.len() > SMALL {
             return buffer;
         }
@@ -51,7 +66,8 @@ impl Buffers {
         };
         buffer.clear();
         let mut spare = self.0.borrow_mut();
-        if spare.len() < SPARE {
+        // What is left of a large one keeps all of it, which is more than anyone accounts for.
+        if spare.len() < SPARE && largest <= LARGEST_SPARE {
             spare.push(buffer);
         }
         rest

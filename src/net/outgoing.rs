@@ -32,6 +32,11 @@ impl Outgoing {
         self.pieces_len + self.tail.len()
     }
 
+    /// Bytes of memory that the queue keeps, though nothing may wait.
+    pub fn held(&self) -> usize {
+        self.pieces_len + self.tail.capacity()
+    }
+
     /// True where nothing waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -35,7 +35,7 @@ const KEEP: usize = 64 << 10;
 pub struct Desync;
 
 /// The queue of one link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fifo {
     owed: VecDeque<Owed>,
     /// What the entries hold of their requests, one after the other.
@@ -44,6 +44,8 @@ pub struct Fifo {
     abandoned: usize,
     /// Bytes of a reply that are to be passed over.
     skip: usize,
+    /// Larger values are passed over too, for now.
+    room: usize,
 }
 
 #[derive(Debug)]
@@ -89,7 +91,24 @@ pub struct Unanswered {
     pub begins: u64,
 }
 
+impl Default for Fifo {
+    fn default() -> Fifo {
+        Fifo {
+            owed: VecDeque::new(),
+            said: BytesMut::new(),
+            abandoned: 0,
+            skip: 0,
+            room: usize::MAX,
+        }
+    }
+}
+
 impl Fifo {
+    /// Until the next call, values of more than `room` bytes are passed over as what the link is too busy for.
+    pub fn set_room(&mut self, room: usize) {
+        self.room = room;
+    }
+
     /// Notes that `request` was written, from the byte at `begins` among all that went to the connection.
     #[inline]
     pub fn push(&mut self, request: &Request<'_>, waiter: Waiter, begins: u64) {
@@ -181,13 +200,17 @@ impl Fifo {
             if buffer.is_empty() {
                 return Ok(is_answered);
             }
-            let reply = match reply::read(buffer, max_value) {
+            let reply = match reply::read(buffer, max_value.min(self.room)) {
                 Read::Partial(_) if self.owed.is_empty() => return Err(Desync),
                 Read::Partial(_) => return Ok(is_answered),
                 Read::Garbage => return Err(Desync),
                 Read::TooLarge(length) => {
                     self.skip = length;
-                    Reply::Failed(Failure::TooLarge)
+                    Reply::Failed(if self.room < max_value {
+                        Failure::Busy
+                    } else {
+                        Failure::TooLarge
+                    })
                 }
                 Read::Whole(frame) => self.check(buffer, frame, dialect)?,
             };

@@ -30,6 +30,7 @@ use tracing::debug;
 
 use super::fifo::Fifo;
 use super::local::Local;
+use super::memory::Account;
 use super::parked::{Owned, Parked, Waiting, What, Written};
 use super::retry::{self, Broken};
 use super::slots::Slot;
@@ -38,6 +39,7 @@ use super::wakeup::Wakeup;
 use super::{Node, opening};
 use crate::config;
 use crate::metrics::NodeShard;
+use crate::net::buffers;
 use crate::net::outgoing::{LARGE, Outgoing};
 use crate::net::stream::Stream;
 use crate::protocol::dialect::Dialect;
@@ -51,6 +53,8 @@ const PROGRESS: u64 = 4;
 const MAX_ABANDONED: usize = 1024;
 /// A link whose node has so many bytes still to take is busy.
 const MAX_UNSENT: usize = 64 << 20;
+/// What a request costs while it waits for its reply, beside its value; about so many bytes.
+const REQUEST: usize = 128;
 /// The first wait after a connection that could not be made; it doubles up to the last.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
@@ -63,6 +67,8 @@ pub struct Link {
     settings: RefCell<Rc<config::Pool>>,
     state: RefCell<State>,
     is_ending: Cell<bool>,
+    /// What waits for the node, and what arrives from it.
+    account: Account,
 }
 
 #[derive(Debug, Default)]
@@ -89,6 +95,7 @@ impl Link {
     pub fn new(node: Arc<Node>, local: Rc<Local>, settings: Rc<config::Pool>) -> Link {
         Link {
             node,
+            account: Account::new(&local.memory),
             local,
             settings: RefCell::new(settings),
             state: RefCell::default(),
@@ -114,6 +121,7 @@ impl Link {
         let mut state = self.state.borrow_mut();
         if state.fifo.len() + state.parked.len() >= settings.max_in_flight
             || state.outgoing.len() + state.parked.bytes() >= MAX_UNSENT
+            || (!request.value.is_empty() && self.account.is_greedy())
         {
             return self.refuse(request, slot, Failure::Busy);
         }
@@ -128,6 +136,7 @@ impl Link {
             is_retry: false,
         };
         self.shard().in_flight.add(1);
+        self.account.add(request.value.len());
         match state.dialect {
             None => state.parked.push(What::Owned(Owned::new(request)), waiter),
             Some(dialect) => {
@@ -145,6 +154,13 @@ impl Link {
         let reply = Reply::Failed(failure);
         self.shard().count(request.command, &reply, 0);
         slot.fill(reply);
+    }
+
+    /// Tells the account what the link holds; `unread` bytes came and were not taken yet.
+    fn tally(&self, state: &State, unread: usize) {
+        let requests = (state.parked.len() + state.fifo.len()) * REQUEST;
+        self.account
+            .set(unread + state.outgoing.len() + state.parked.bytes() + requests);
     }
 
     #[inline]
@@ -192,7 +208,9 @@ impl Link {
                 opened = &mut opened => return opened,
                 () = sleep_until(due) => {
                     let now = self.local.clock.now();
-                    self.state.borrow_mut().parked.expire(now, Failure::Timeout, now, self.shard());
+                    let mut state = self.state.borrow_mut();
+                    state.parked.expire(now, Failure::Timeout, now, self.shard());
+                    self.tally(&state, 0);
                 }
             }
         }
@@ -209,6 +227,7 @@ impl Link {
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
         state.parked.expire(u64::MAX, Failure::Connect, now, self.shard());
+        self.tally(&state, 0);
         state.backoff = (state.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
         // Between half and the whole of it, so that workers and sidecars do not dial in step.
         let half = state.backoff.as_micros() as u64 / 2;
@@ -222,7 +241,12 @@ impl Link {
         self.begin(dialect);
         let mut rest = BytesMut::new();
         let mut timer = std::pin::pin!(sleep_until(tokio::time::Instant::now()));
-        let end = poll_fn(|cx| self.poll_carry(&mut stream, &mut rest, timer.as_mut(), cx)).await;
+        let end = poll_fn(|cx| {
+            let end = self.poll_carry(&mut stream, &mut rest, timer.as_mut(), cx);
+            self.tally(&self.state.borrow(), buffers::held(&rest));
+            end
+        })
+        .await;
         self.shard().links.sub(1);
         let mut state = self.state.borrow_mut();
         let is_out_of_step = matches!(end, End::Desync);
@@ -243,6 +267,7 @@ impl Link {
             stream.forget_unsent();
         }
         state.break_up(end, dialect, self.local.clock.now(), self.shard());
+        self.tally(&state, 0);
     }
 
     fn begin(&self, dialect: Dialect) {
@@ -301,13 +326,17 @@ impl Link {
         rest: &mut BytesMut,
         cx: &mut Context<'_>,
     ) -> Poll<End> {
-        let mut buffer = self.local.buffers.take(rest);
+        let mut buffer = self.local.buffers.take(rest, 0);
+        let mut largest = buffer.capacity();
         let max_value = self.settings.borrow().max_value_size;
+        // A value that is whole in a buffer takes no more of it; its session may have room or not.
+        state.fifo.set_room(self.account.most().max(buffers::SIZE));
         let end = loop {
             match poll_read_buf(Pin::new(&mut *stream), cx, &mut buffer) {
                 Poll::Pending => break Poll::Pending,
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => break Poll::Ready(End::Closed),
                 Poll::Ready(Ok(n)) => {
+                    largest = largest.max(buffer.capacity());
                     self.shard().bytes_read.add(n as u64);
                     let now = self.local.clock.now();
                     state.progress = now;
@@ -328,7 +357,7 @@ impl Link {
                 }
             }
         };
-        *rest = self.local.buffers.give(buffer);
+        *rest = self.local.buffers.give(buffer, largest);
         end
     }
 

@@ -1,5 +1,8 @@
 //! What the sessions and links of one worker share.
 
+use std::rc::Rc;
+
+use super::memory::Memory;
 use crate::net::buffers::Buffers;
 use crate::net::clock::Clock;
 
@@ -12,4 +15,6 @@ pub struct Local {
     pub clock: Clock,
     /// The worker's read buffers.
     pub buffers: Buffers,
+    /// What all of them hold.
+    pub memory: Rc<Memory>,
 }

@@ -10,6 +10,7 @@ pub mod link;
 pub mod links;
 pub mod local;
 pub mod membership;
+pub mod memory;
 mod opening;
 pub mod parked;
 pub mod retry;

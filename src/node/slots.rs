@@ -19,18 +19,22 @@ use std::task::Context;
 
 use bytes::Bytes;
 
+use super::memory::Account;
 use super::wakeup::Wakeup;
 use crate::protocol::binary_answer::Echo;
 use crate::protocol::{Command, Reply};
 
 /// Bytes of values that may wait in a queue; those that come on top are left out, and
-/// their requests fail, but for the one whose turn it is.
+/// their requests fail, but for the one whose turn it is. That one is left out too where the session's
+/// [`Account`] has no room for it.
 const MAX_HELD: usize = 64 << 20;
 /// What stands in the place of a value that was left out. It reads as a node's own error, so that each protocol
 /// says it in its own way: a miss, or an error where the pool asks for that.
 pub const LEFT_OUT: Reply = Reply::Error(Bytes::from_static(b"SERVER_ERROR too much waits for this client"));
 /// Bytes of values that are reason enough for a write, though the multi-get they belong to is not complete.
 const TOGETHER: usize = 64 << 10;
+/// Slots that a session may have however short memory is.
+const LEAST_OWED: usize = 16;
 /// Slots that an empty queue keeps room for.
 const KEEP: usize = 256;
 
@@ -88,7 +92,11 @@ impl Slot {
 
 /// The queue of one session.
 #[derive(Debug, Default)]
-pub struct Slots(RefCell<Queue>);
+pub struct Slots {
+    queue: RefCell<Queue>,
+    /// Of the session: what waits here, and what the session says it holds besides.
+    account: Account,
+}
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -115,10 +123,18 @@ struct Entry {
 }
 
 impl Slots {
+    /// An empty queue of a session with this `account`.
+    pub fn new(account: Account) -> Slots {
+        Slots {
+            queue: RefCell::default(),
+            account,
+        }
+    }
+
     /// A new slot at the end that awaits `replies` replies; with none it is filled with [`Reply::Done`].
     #[inline]
     pub fn push(self: &Rc<Slots>, asked: Asked, replies: u32) -> u32 {
-        let mut queue = self.0.borrow_mut();
+        let mut queue = self.queue.borrow_mut();
         let number = queue.first.wrapping_add(queue.entries.len() as u32);
         queue.entries.push_back(Entry {
             asked,
@@ -139,7 +155,7 @@ impl Slots {
 
     /// A new slot at the end that is filled already.
     pub fn push_filled(&self, asked: Asked, reply: Reply) {
-        let mut queue = self.0.borrow_mut();
+        let mut queue = self.queue.borrow_mut();
         queue.entries.push_back(Entry {
             asked,
             awaited: 0,
@@ -150,7 +166,7 @@ impl Slots {
 
     #[inline]
     fn fill(&self, number: u32, reply: Reply) {
-        let queue = &mut *self.0.borrow_mut();
+        let queue = &mut *self.queue.borrow_mut();
         let index = number.wrapping_sub(queue.first);
         if queue.is_closed {
             return;
@@ -163,12 +179,13 @@ impl Slots {
         entry.awaited -= 1;
         if !matches!(entry.reply, Reply::Error(_) | Reply::Failed(_)) {
             entry.reply = match value_bytes(&reply) {
-                size if size > 0 && index > 0 && queue.held >= MAX_HELD => {
+                size if size > 0 && (index > 0 && queue.held >= MAX_HELD || !self.account.has_room(size)) => {
                     queue.left_out += 1;
                     LEFT_OUT
                 }
                 size => {
                     queue.held += size;
+                    self.account.add(size);
                     reply
                 }
             };
@@ -182,7 +199,7 @@ impl Slots {
     /// many bytes: nodes answer one after the other, and a write for each costs more than the client gains.
     #[inline]
     pub fn take(&self) -> Option<(Asked, Reply)> {
-        let mut queue = self.0.borrow_mut();
+        let mut queue = self.queue.borrow_mut();
         if queue.complete == 0 {
             return None;
         }
@@ -199,12 +216,12 @@ impl Slots {
 
     /// Values that were left out since the last call.
     pub fn take_left_out(&self) -> u64 {
-        std::mem::take(&mut self.0.borrow_mut().left_out)
+        std::mem::take(&mut self.queue.borrow_mut().left_out)
     }
 
     /// Slots in the queue.
     pub fn len(&self) -> usize {
-        self.0.borrow().entries.len()
+        self.queue.borrow().entries.len()
     }
 
     /// True where nothing is owed.
@@ -212,29 +229,58 @@ impl Slots {
         self.len() == 0
     }
 
+    /// Slots that the session may fill its queue up to, of `most`: fewer where memory is short.
+    #[inline]
+    pub fn may_owe(&self, most: usize) -> usize {
+        (self.account.most() / size_of::<Entry>()).clamp(most.min(LEAST_OWED), most)
+    }
+
+    /// True where the session may hold so many bytes more; with 0, where it holds no more than it may.
+    #[inline]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.account.has_room(bytes)
+    }
+
+    /// Tells the session's account what waits here, and that the session holds `others` bytes besides.
+    #[inline]
+    pub fn tally(&self, others: usize) {
+        let queue = self.queue.borrow();
+        let entries = queue.entries.capacity() * size_of::<Entry>();
+        self.account.set(entries + queue.held + others);
+    }
+
+    /// Gives back the memory of an empty queue.
+    pub fn trim(&self) {
+        let entries = &mut self.queue.borrow_mut().entries;
+        if entries.is_empty() {
+            *entries = VecDeque::new();
+        }
+    }
+
     /// Wakes the session, whatever it waits for.
     pub fn wake(&self) {
-        self.0.borrow_mut().wakeup.wake();
+        self.queue.borrow_mut().wakeup.wake();
     }
 
     /// The session's turn begins: until its end it looks for itself what was filled, and is not woken.
     #[inline]
     pub fn hold(&self) {
-        self.0.borrow_mut().wakeup.hold();
+        self.queue.borrow_mut().wakeup.hold();
     }
 
     /// The session's turn is over: notes whom to wake from now on.
     #[inline]
     pub fn register(&self, cx: &Context<'_>) {
-        self.0.borrow_mut().wakeup.register(cx);
+        self.queue.borrow_mut().wakeup.register(cx);
     }
 
     /// The session goes away: replies that come later are dropped.
     pub fn close(&self) {
-        *self.0.borrow_mut() = Queue {
+        *self.queue.borrow_mut() = Queue {
             is_closed: true,
             ..Queue::default()
         };
+        self.account.set(0);
     }
 }
 

@@ -58,7 +58,7 @@ fn whatever_the_full_file_calls_a_default_may_be_left_out() {
     let defaults: Vec<usize> = (0..lines.len())
         .filter(|index| is_default(&lines[*index]))
         .collect();
-    assert_eq!(defaults.len(), 27, "one for each key with a default");
+    assert_eq!(defaults.len(), 28, "one for each key with a default");
     for index in defaults {
         let mut without = lines.clone();
         // The first key of a list's item leaves its dash to the second.
@@ -76,6 +76,7 @@ fn the_full_file_says_what_the_defaults_are() {
     let full = read(&full());
     let least = read("pools: {main: {nodes: [a:1]}}");
     assert_eq!(full.workers, 1);
+    assert_eq!((full.memory_limit, least.memory_limit), (256 << 20, 256 << 20));
     assert_eq!(full.admin.bind.to_string(), "127.0.0.1:9155");
     assert_eq!(full.shutdown.delay, Duration::ZERO);
     assert_eq!(full.shutdown.drain, Duration::from_secs(10));
@@ -96,6 +97,20 @@ fn the_full_file_says_what_the_defaults_are() {
     let md5 = Hash::from_name("md5").unwrap();
     let twemproxy = Distribution::preset("twemproxy").unwrap().with_hash(md5);
     assert_eq!(full.pools["sessions"].distribution, twemproxy);
+}
+
+#[test]
+fn where_no_memory_limit_is_typed_it_is_enough_for_the_largest_values() {
+    let limit = |workers: usize, largest: &str| {
+        let pools = format!("{{a: {{nodes: [a:1]}}, b: {{nodes: [b:1], max_value_size: {largest}}}}}");
+        read(&format!(
+            "workers: {workers}\npools: {pools}\nroutes: {{default: a}}"
+        ))
+        .memory_limit
+    };
+    assert_eq!(limit(64, "1MiB"), 256 << 20);
+    assert_eq!(limit(65, "1MiB"), 260 << 20);
+    assert_eq!(limit(2, "1GiB"), 8 << 30);
 }
 
 /// The keys that a mapping may have are told where one is unknown and looks like none of them.
@@ -174,7 +189,7 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         ("hello".to_owned(), "1:1: a mapping is expected here, not text"),
         ("workers: 2".to_owned(), "1:1: there are no pools, add `pools:` with a pool and its nodes"),
         ("pool: {main: {nodes: [a:1]}}".to_owned(), "1:1: pool: unknown key, did you mean \"pools\"?"),
-        (and("colour: red"), "2:1: colour: unknown key, known here: workers, listeners, admin, shutdown, pools, routes"),
+        (and("colour: red"), "2:1: colour: unknown key, known here: workers, memory_limit, listeners, admin, shutdown, pools, routes"),
         (and("workers: 1\nworkers: 2"), "3:1: workers: the key stands on line 2 already"),
         (and("[a]: 1"), "2:1: a key is expected here, not a list or a mapping"),
         (and("workers: !!int 2"), "2:10: a tag has no meaning here, leave out what begins with \"!\""),
@@ -182,6 +197,12 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         // Threads, listeners, admin, shutdown.
         (and("workers: many"), "2:10: workers: \"many\" is no whole number, write one from 1 to 1024, or write auto for one per core"),
         (and("workers:"), "2:8: workers: there is no value, write one or leave it out"),
+        (and("memory_limit: 1MiB"), "2:15: memory_limit: 1MiB is out of range, it goes from 16MiB to 1TiB"),
+        (
+            "pools: {main: {nodes: [a:1], max_value_size: 8MiB}}\nworkers: 2\nmemory_limit: 32MiB".to_owned(),
+            "3:15: memory_limit: 32MiB is too little for values of 8MiB, \
+             64MiB is the least for so many workers, or make max_value_size smaller",
+        ),
         (and("listeners: []"), "2:12: listeners: there are no listeners, leave the key out for one on 127.0.0.1:11211"),
         (and("listeners: {bind: 127.0.0.1:1}"), "2:12: listeners: a list is expected here, not a mapping, begin each of its lines with \"- \""),
         (and("listeners:\n  - 127.0.0.1:1"), "3:5: listeners[0]: a mapping is expected here, not text"),

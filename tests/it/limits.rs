@@ -13,7 +13,7 @@ fn listener(setting: &str) -> String {
 }
 
 /// Waits until nothing has come from the nodes for a while, after something did.
-fn wait_until_replies_stop(ringway: &Ringway) {
+pub fn wait_until_replies_stop(ringway: &Ringway) {
     let mut last = 0.0;
     wait_for("the node's replies to stop", || {
         thread::sleep(Duration::from_millis(200));

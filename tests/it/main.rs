@@ -17,6 +17,7 @@ mod faults;
 mod floors;
 mod late_replies;
 mod limits;
+mod memory;
 mod meta;
 mod metrics;
 mod old_node;

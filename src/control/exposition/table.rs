@@ -144,10 +144,31 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "ringway_values_left_out_total",
-        help: "Values that were not sent because their client read too slowly; their requests failed.",
+        help: "Values left out because their client read too slowly, or because of memory_limit; their requests failed.",
         kind: Kind::Counter,
         labels: &[],
         read: |view, samples| samples.put(&[], workers(view, |shard| &shard.left_out)),
+    },
+    Metric {
+        name: "ringway_buffer_bytes",
+        help: "Bytes that the buffers of all sessions and links hold now.",
+        kind: Kind::Gauge,
+        labels: &[],
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.buffered)),
+    },
+    Metric {
+        name: "ringway_memory_limit_bytes",
+        help: "Bytes that buffers may hold: memory_limit.",
+        kind: Kind::Gauge,
+        labels: &[],
+        read: |view, samples| samples.put(&[], view.snapshot.config.memory_limit as f64),
+    },
+    Metric {
+        name: "ringway_out_of_memory_total",
+        help: "Requests refused because of memory_limit: storage commands, and lines that go on for long.",
+        kind: Kind::Counter,
+        labels: &[],
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.out_of_memory)),
     },
     Metric {
         name: "ringway_requests_total",
