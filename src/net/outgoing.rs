@@ -8,6 +8,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 
+use super::buffers;
+
 /// A piece of at least this many bytes is worth a slot in a vectored write; below it a copy is cheaper.
 pub const LARGE: usize = 8 << 10;
 /// Pieces in one vectored write.
@@ -24,6 +26,8 @@ pub struct Outgoing {
     tail: BytesMut,
     /// Bytes that left the queue, ever.
     gone: u64,
+    /// The last time not all of it was taken.
+    is_behind: bool,
 }
 
 impl Outgoing {
@@ -59,7 +63,7 @@ impl Outgoing {
         self.tail.extend_from_slice(bytes);
     }
 
-    /// Puts `bytes` at the end of the queue, without copying them where they are large.
+    /// Puts `bytes` at the end of the queue, without copying them where they are large and go out soon.
     #[inline]
     pub fn share(&mut self, bytes: &Bytes) {
         if bytes.len() < LARGE {
@@ -67,7 +71,13 @@ impl Outgoing {
         }
         self.close_tail();
         self.pieces_len += bytes.len();
-        self.pieces.push_back(bytes.clone());
+        // What will wait is not to keep the whole read buffer that it came in.
+        let piece = if self.is_behind && bytes.len() < buffers::SIZE {
+            Bytes::copy_from_slice(bytes)
+        } else {
+            bytes.clone()
+        };
+        self.pieces.push_back(piece);
     }
 
     fn close_tail(&mut self) {
@@ -99,6 +109,7 @@ impl Outgoing {
         cx: &mut Context<'_>,
         written: &mut u64,
     ) -> Poll<io::Result<()>> {
+        self.is_behind = true;
         while !self.is_empty() {
             let n = ready!(self.poll_write(stream, cx))?;
             if n == 0 {
@@ -107,6 +118,7 @@ impl Outgoing {
             *written += n as u64;
             self.advance(n);
         }
+        self.is_behind = false;
         if self.tail.capacity() > KEEP {
             self.tail = BytesMut::new();
         }
@@ -179,6 +191,25 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
+    }
+
+    #[test]
+    fn what_waits_for_a_full_stream_does_not_keep_the_buffer_it_came_in() {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut outgoing = Outgoing::default();
+        let buffer = Bytes::from(vec![b'b'; buffers::SIZE]);
+        outgoing.share(&buffer.slice(..LARGE));
+        assert!(!buffer.is_unique(), "it goes out soon");
+        let (mut full, _reader) = tokio::io::duplex(1);
+        assert!(outgoing.poll_flush(&mut full, &mut cx, &mut 0).is_pending());
+        let late = Bytes::from(vec![b'l'; buffers::SIZE]);
+        outgoing.share(&late.slice(..LARGE));
+        assert!(late.is_unique());
+        let mut all = Vec::new();
+        assert!(outgoing.poll_flush(&mut all, &mut cx, &mut 0).is_ready());
+        assert_eq!(all, [vec![b'b'; LARGE - 1], vec![b'l'; LARGE]].concat());
+        outgoing.share(&late.slice(..LARGE));
+        assert!(!late.is_unique(), "the stream takes all again");
     }
 
     #[test]

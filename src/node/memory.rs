@@ -96,8 +96,8 @@ impl Account {
     #[inline]
     pub fn set(&self, bytes: usize) {
         let before = self.held.replace(bytes);
-        self.memory.shard.buffered.sub(before as u64);
-        self.memory.shard.buffered.add(bytes as u64);
+        let more = (bytes as u64).wrapping_sub(before as u64);
+        self.memory.shard.buffered.add(more);
     }
 
     /// Its owner holds so many bytes more.
