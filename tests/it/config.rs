@@ -131,7 +131,7 @@ fn the_full_file_has_every_key_there_is() {
             .collect()
     };
     let places = [
-        ("\nworkers: 1", "\n\"@\": 0\nworkers: 1", 6),
+        ("\nworkers: 1", "\n\"@\": 0\nworkers: 1", 7),
         ("  - bind: 127", "  - \"@\": 0\n    bind: 127", 4),
         ("admin:\n", "admin:\n  \"@\": 0\n", 1),
         ("shutdown:\n", "shutdown:\n  \"@\": 0\n", 2),
