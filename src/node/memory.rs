@@ -51,8 +51,9 @@ impl Memory {
         self.total() <= self.limit.get() / 4
     }
 
+    /// Bytes that all accounts hold.
     #[inline]
-    fn total(&self) -> usize {
+    pub fn total(&self) -> usize {
         self.shard.buffered.get() as usize
     }
 

@@ -317,8 +317,9 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use super::super::memory::Memory;
     use super::*;
-    use crate::protocol::Failure;
+    use crate::protocol::{Failure, Item};
 
     fn asked(command: Command) -> Asked {
         Asked {
@@ -374,6 +375,42 @@ mod tests {
             slots.take().map(|(_, reply)| reply),
             Some(Reply::Failed(Failure::Timeout))
         );
+    }
+
+    fn value(size: usize) -> Reply {
+        Reply::Value(Item {
+            key: "k".into(),
+            flags: 0,
+            cas: 0,
+            data: vec![b'v'; size].into(),
+        })
+    }
+
+    #[test]
+    fn a_value_that_memory_has_no_room_for_is_left_out_though_its_turn_has_come() {
+        let memory = Rc::new(Memory::default());
+        memory.set_limit(1 << 20);
+        let slots = Rc::new(Slots::new(Account::new(&memory)));
+        let numbers: Vec<u32> = (0..3).map(|_| slots.push(asked(Command::Get), 1)).collect();
+        let sizes = [800_000, 700_000, 10];
+        for (number, size) in numbers.into_iter().zip(sizes) {
+            slots.slot(number).fill(value(size));
+        }
+        let replies: Vec<Reply> = std::iter::from_fn(|| slots.take()).map(|taken| taken.1).collect();
+        assert_eq!(replies, [LEFT_OUT, value(700_000), value(10)]);
+        assert_eq!(slots.take_left_out(), 1);
+    }
+
+    #[test]
+    fn a_closed_queue_gives_its_memory_back_though_replies_are_still_to_come() {
+        let memory = Rc::new(Memory::default());
+        let slots = Rc::new(Slots::new(Account::new(&memory)));
+        let _awaited = slots.slot(slots.push(asked(Command::Get), 1));
+        slots.slot(slots.push(asked(Command::Get), 1)).fill(value(5000));
+        slots.tally(300);
+        assert!(memory.total() >= 5300, "{}", memory.total());
+        slots.close();
+        assert_eq!(memory.total(), 0);
     }
 
     #[test]
