@@ -30,6 +30,8 @@ fn main() -> ExitCode {
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A failed write would be told on stderr, which is what just failed: that panics.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match cli.log_format {
         LogFormat::Text => log

@@ -44,6 +44,8 @@ pub struct ListenerCounters {
     pub accepted: AtomicU64,
     /// Connections refused because of `max_connections`.
     pub refused: AtomicU64,
+    /// Times that no connection could be accepted, as without a free file descriptor.
+    pub accept_errors: AtomicU64,
 }
 
 impl Snapshot {

@@ -172,6 +172,9 @@ impl Acceptor {
                 Ok(incoming) => self.admit(incoming).await,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
+                    if let Some((_, listener)) = self.state.snapshot.load().listener(&self.bind) {
+                        listener.counters.accept_errors.fetch_add(1, Relaxed);
+                    }
                     warn!(bind = %self.bind, %error, "cannot accept; pausing");
                     tokio::time::sleep(PAUSE).await;
                 }

@@ -29,6 +29,7 @@ mod python_clients;
 mod rejoin;
 mod reload;
 mod retries;
+mod resources;
 mod ring;
 mod shutdown;
 mod simulation;

@@ -103,6 +103,13 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| listeners(view, samples, |counters| counters.refused.load(Relaxed)),
     },
     Metric {
+        name: "ringway_accept_errors_total",
+        help: "Times that no client connection could be accepted, as without a free file descriptor.",
+        kind: Kind::Counter,
+        labels: &["listener"],
+        read: |view, samples| listeners(view, samples, |counters| counters.accept_errors.load(Relaxed)),
+    },
+    Metric {
         name: "ringway_client_requests_total",
         help: "Requests of clients; a get of several keys counts once for each key.",
         kind: Kind::Counter,

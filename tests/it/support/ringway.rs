@@ -36,8 +36,14 @@ pub struct Ringway {
 impl Ringway {
     /// Starts it and waits until it is ready.
     pub fn start(yaml: &str) -> Ringway {
+        Ringway::start_by("exec \"$@\"", yaml)
+    }
+
+    /// Starts it by a line of the shell, for which `"$@"` is the program with its arguments, and waits until it
+    /// is ready.
+    pub fn start_by(shell: &str, yaml: &str) -> Ringway {
         for _ in 0..TRIES {
-            let mut ringway = Ringway::spawn(yaml);
+            let mut ringway = Ringway::spawn_by(shell, yaml);
             if ringway.becomes_ready() {
                 return ringway;
             }
@@ -45,15 +51,14 @@ impl Ringway {
         panic!("ringway found no free port in {TRIES} tries");
     }
 
-    /// Starts it and does not wait.
-    pub fn spawn(yaml: &str) -> Ringway {
+    fn spawn_by(shell: &str, yaml: &str) -> Ringway {
         let dir = tempfile::tempdir().expect("a directory");
         let (port, admin) = (free_port(), free_port());
         let config = dir.path().join("ringway.yaml");
         fs::write(&config, complete(yaml, port, admin, &dir)).expect("config written");
         let log = File::create(dir.path().join("stderr")).expect("log");
-        let child = Command::new(env!("CARGO_BIN_EXE_ringway"))
-            .arg("--config")
+        let child = Command::new("sh")
+            .args(["-c", shell, "sh", env!("CARGO_BIN_EXE_ringway"), "--config"])
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -150,6 +155,12 @@ impl Ringway {
     /// A file in its directory, which `DIR` stands for.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// How many file descriptors it has open.
+    pub fn open_files(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        open.expect("it runs").count()
     }
 
     /// Its resident memory in bytes.
