@@ -38,6 +38,7 @@ mod load {
     pub mod latency;
     pub mod machine;
     pub mod measure;
+    pub mod node;
     pub mod nodes;
     pub mod options;
     pub mod process;

@@ -122,7 +122,7 @@ impl Contender {
             }
         };
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut process = Process::start(self.name, options.proxy_cpu, program, &args, scratch)?;
+        let mut process = Process::start(self.name, Some(options.proxy_cpu), program, &args, scratch)?;
         process.wait_ready(address)?;
         Ok(Running {
             addresses: vec![address],

@@ -2,21 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::node::Node;
 use super::options::Options;
-use super::process::{Process, Scratch, free_address};
+use super::process::{Scratch, free_address};
 
 const NODES: usize = 4;
-
-/// One memcached.
-#[derive(Debug)]
-struct Node {
-    process: Process,
-    address: SocketAddr,
-}
 
 /// The memcached nodes behind each contender.
 #[derive(Debug)]
@@ -32,28 +25,13 @@ impl Nodes {
     pub fn start(options: &Options, scratch: &Scratch) -> Result<Self> {
         let mut nodes = Vec::new();
         for index in 0..NODES {
-            let address = free_address()?;
-            let port = address.port().to_string();
-            // As root it insists on -u; from anybody else it ignores it.
-            let args = [
-                "-U",
-                "0",
-                "-t",
-                "1",
-                "-m",
-                "256",
-                "-u",
-                "root",
-                "-l",
-                "127.0.0.1",
-                "-p",
-                &port,
-            ];
             let name = format!("memcached-{index}");
-            let mut process =
-                Process::start(&name, options.load_cpu, Path::new("memcached"), &args, scratch)?;
-            process.wait_ready(address)?;
-            nodes.push(Node { process, address });
+            nodes.push(Node::start(
+                &name,
+                free_address()?,
+                Some(options.load_cpu),
+                scratch,
+            )?);
         }
         Ok(Self { nodes })
     }

@@ -40,16 +40,26 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program` on `cpu`. Its output goes to a log named after `name`.
+    /// Starts `program`, on `cpu` where one is given. Its output goes to a log named after `name`.
     ///
     /// # Errors
     /// `setpriv` or `taskset` (util-linux) is missing.
-    pub fn start(name: &str, cpu: usize, program: &Path, args: &[&str], scratch: &Scratch) -> Result<Self> {
+    pub fn start(
+        name: &str,
+        cpu: Option<usize>,
+        program: &Path,
+        args: &[&str],
+        scratch: &Scratch,
+    ) -> Result<Self> {
         let log = scratch.path(&format!("{name}.log"));
         let output = File::create(&log)?;
         // Both replace themselves by what they start, so the child's id is the program's.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "taskset", "--cpu-list", &cpu.to_string()])
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        if let Some(cpu) = cpu {
+            command.args(["taskset", "--cpu-list", &cpu.to_string()]);
+        }
+        let child = command
             .arg(program)
             .args(args)
             .stdin(Stdio::null())

@@ -1,0 +1,31 @@
+//! One memcached node.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::process::{Process, Scratch};
+
+/// A running memcached.
+#[derive(Debug)]
+pub struct Node {
+    pub process: Process,
+    pub address: SocketAddr,
+}
+
+impl Node {
+    /// Starts one on `address`, with one thread and 256 MiB, on `cpu` where one is given.
+    ///
+    /// # Errors
+    /// No memcached that starts.
+    pub fn start(name: &str, address: SocketAddr, cpu: Option<usize>, scratch: &Scratch) -> Result<Self> {
+        let port = address.port().to_string();
+        // As root it insists on -u; from anybody else it ignores it.
+        let limits = ["-U", "0", "-t", "1", "-m", "256", "-u", "root"];
+        let args = [&limits[..], &["-l", "127.0.0.1", "-p", &port]].concat();
+        let mut process = Process::start(name, cpu, Path::new("memcached"), &args, scratch)?;
+        process.wait_ready(address)?;
+        Ok(Self { process, address })
+    }
+}
