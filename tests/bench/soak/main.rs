@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Parser;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, sleep_until};
@@ -104,12 +104,13 @@ fn soak(length: Duration, seed: u64) -> Result<()> {
         .enable_all()
         .build()?;
     let result = LocalSet::new().block_on(&runtime, run(length, seed, house.clone()));
-    result.with_context(|| {
-        format!(
+    if result.is_err() {
+        eprintln!(
             "the program's last words: {}",
             house.borrow().ringway.last_words()
-        )
-    })
+        );
+    }
+    result
 }
 
 async fn run(length: Duration, seed: u64, house: Rc<RefCell<House>>) -> Result<()> {
