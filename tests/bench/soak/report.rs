@@ -7,9 +7,10 @@ use super::player::Stage;
 use super::tally::Tally;
 
 /// Memory may be higher at the end by so much. The allocator keeps what once was needed, and an hour sees higher
-/// peaks than its first minute: large values that wait for a stopped node, for one. A leak of one byte a request is
-/// more than this after an hour, one of forty bytes after two minutes.
-const MEMORY: u64 = 16 << 20;
+/// peaks than its first minute: large values that wait for a stopped node, for one. Runs of two and ten minutes ended
+/// from 3 MiB lower to 3 MiB higher. A leak of one byte for each request is more than this after an hour, which
+/// carries 13 million, and one of sixty bytes after two minutes.
+const MEMORY: u64 = 10 << 20;
 /// Of a thousand reads of what was known to be there, so many may miss: a node that is late for one read is late
 /// for a miss, and a set that wanted no reply may have failed.
 const LOST_PER_MILLE: u64 = 1;
@@ -65,9 +66,11 @@ pub fn judge(before: &Figures, after: &Figures, tally: &Tally) -> Result<()> {
         &tally.calm,
         &tally.visits,
         &tally.broken_off,
+        &tally.kills,
+        &tally.stops,
         &tally.reloads,
     ];
-    if done.iter().any(|count| count.get() == 0) || tally.kills.get() + tally.stops.get() == 0 {
+    if done.iter().any(|count| count.get() == 0) {
         bail!("something was never done: the soak was too short to prove anything");
     }
     Ok(())

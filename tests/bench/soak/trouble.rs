@@ -19,15 +19,17 @@ const TURNED: Duration = Duration::from_secs(1);
 /// # Errors
 /// A node does not start again.
 pub async fn break_nodes(stage: Rc<Stage>, house: Rc<RefCell<House>>, mut random: Random) -> Result<()> {
+    let mut is_kill = false;
     while !stage.is_over.get() {
-        pause(&mut random, 6_000, 20_000).await;
+        pause(&mut random, 4_000, 12_000).await;
         if stage.is_paused.get() || !stage.is_open.get() {
             continue;
         }
         let _busy = Busy::new(&stage);
         let index = random.below(NODES);
         stage.calm.begin();
-        if random.below(3) == 0 {
+        is_kill = !is_kill;
+        if is_kill {
             house.borrow_mut().kill_node(index);
             pause(&mut random, 100, 3_000).await;
             house.borrow_mut().restart_node(index)?;
