@@ -1,13 +1,12 @@
 //! Spreads what would otherwise happen at the same moment everywhere.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+
+use crate::net::chance;
 
 /// `interval`, or up to a tenth less or more.
 pub fn jittered(interval: Duration) -> Duration {
-    // Every `RandomState` has keys of its own, so the hash of nothing is a random number.
-    let random = RandomState::new().hash_one(()) as f64 / u64::MAX as f64;
-    interval.mul_f64(0.9 + 0.2 * random)
+    interval.mul_f64(0.9 + 0.2 * chance::share())
 }
 
 #[cfg(test)]

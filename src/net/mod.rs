@@ -2,6 +2,7 @@
 //! clock that all who wait on them share.
 
 pub mod buffers;
+pub mod chance;
 pub mod clock;
 pub mod dial;
 pub mod listen;

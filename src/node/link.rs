@@ -16,7 +16,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,6 +39,7 @@ use super::{Node, opening};
 use crate::config;
 use crate::metrics::NodeShard;
 use crate::net::buffers;
+use crate::net::chance;
 use crate::net::outgoing::{LARGE, Outgoing};
 use crate::net::stream::Stream;
 use crate::protocol::dialect::Dialect;
@@ -205,6 +205,8 @@ impl Link {
             let due = due.unwrap_or_else(|| self.local.clock.now() + patience);
             let due = self.local.clock.instant(due);
             tokio::select! {
+                // Without a draw, so that a simulation can be run again.
+                biased;
                 opened = &mut opened => return opened,
                 () = sleep_until(due) => {
                     let now = self.local.clock.now();
@@ -231,7 +233,7 @@ impl Link {
         state.backoff = (state.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
         // Between half and the whole of it, so that workers and sidecars do not dial in step.
         let half = state.backoff.as_micros() as u64 / 2;
-        state.retry_at = now + half + RandomState::new().hash_one(now) % (half + 1);
+        state.retry_at = now + half + chance::below(half + 1);
     }
 
     /// Carries requests until the connection breaks or the link ends.

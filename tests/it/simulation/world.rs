@@ -10,8 +10,8 @@ use ringway::client::session::Session;
 use ringway::config;
 use ringway::control::{prober, rehash};
 use ringway::health;
-use ringway::net::clock;
 use ringway::net::stream::Stream;
+use ringway::net::{chance, clock};
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
 use ringway::view::View;
@@ -37,6 +37,7 @@ pub fn run(seed: u64) -> String {
         .on_thread_unpark(clock::turn)
         .build_local(LocalOptions::default())
         .expect("an event loop");
+    chance::seed(seed);
     runtime.block_on(live(seed))
 }
 
