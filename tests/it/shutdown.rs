@@ -3,9 +3,10 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::support::memcached::Memcached;
-use crate::support::ringway::{DEADLINE, Ringway, pool, wait_for};
+use crate::support::ringway::{Client, DEADLINE, Ringway, pool, wait_for};
 use crate::support::scripted::{Act, Scripted};
 
 /// A node whose answers wait until the gate is open.
@@ -46,6 +47,52 @@ fn told_to_stop_it_is_not_ready_but_serves_for_the_delay_and_then_ends_well() {
         );
         assert_eq!(ringway.wait().code(), Some(0), "{}", ringway.log());
     }
+}
+
+/// An application that is told to end and uses its cache until it does: every request of it is answered, over
+/// the connection it has and over new ones.
+fn application_ends(ringway: &Ringway, client: &mut Client, takes: Duration) {
+    let end = Instant::now() + takes;
+    for number in 0.. {
+        let value = format!("v{number}");
+        client.set("last", &value);
+        assert_eq!(
+            ringway.client().get("last").as_deref(),
+            Some(value.as_bytes()),
+            "request {number}"
+        );
+        if Instant::now() > end {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_native_sidecar_serves_until_the_application_has_ended_and_then_ends_without_a_delay() {
+    let node = Memcached::start();
+    let yaml = shutdown("delay: 0s, drain: 15s") + &pool(&[node.address()], &[]);
+    let mut ringway = Ringway::start(&yaml);
+    let mut client = ringway.client();
+    // The kubelet signals the application first, and the sidecar when it is gone.
+    application_ends(&ringway, &mut client, Duration::from_secs(1));
+    assert_eq!(ringway.get("/readyz").0, 200, "the sidecar knows of nothing yet");
+    drop(client);
+    ringway.signal("TERM");
+    assert_eq!(ringway.wait().code(), Some(0), "{}", ringway.log());
+}
+
+#[test]
+fn an_ordinary_container_that_is_told_to_stop_together_with_the_application_outlasts_it() {
+    let node = Memcached::start();
+    let yaml = shutdown("delay: 5s, drain: 15s") + &pool(&[node.address()], &[]);
+    let mut ringway = Ringway::start(&yaml);
+    let mut client = ringway.client();
+    ringway.signal("TERM");
+    wait_for("not ready", || ringway.get("/readyz").0 == 503);
+    application_ends(&ringway, &mut client, Duration::from_secs(2));
+    assert_eq!(ringway.get("/livez").0, 200, "no probe kills it meanwhile");
+    drop(client);
+    assert_eq!(ringway.wait().code(), Some(0), "{}", ringway.log());
 }
 
 #[test]
