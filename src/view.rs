@@ -43,6 +43,9 @@ pub struct Current {
     pub snapshot: Arc<Snapshot>,
     /// As the snapshot's nodes.
     links: RefCell<Vec<Links>>,
+    /// Counts how often sessions may have got other links to a node. One that owes something under another number
+    /// waits, or its requests could overtake each other on two links.
+    pub links_number: u64,
     /// Where the requests of each listener go; of a listener that was removed too, for its last sessions.
     routes: Vec<(Bind, Route)>,
 }
@@ -147,6 +150,7 @@ fn compile(snapshot: &Arc<Snapshot>, previous: Option<&Current>, local: &Rc<Loca
             .map(|links| (Arc::as_ptr(&links.node).cast(), links))
             .collect();
     }
+    let mut links_number = previous.map_or(0, |previous| previous.links_number);
     let mut links: Vec<Option<Links>> = snapshot.nodes.iter().map(|_| None).collect();
     for pool in snapshot.pools.values() {
         let settings = Rc::new(pool.settings.clone());
@@ -154,7 +158,7 @@ fn compile(snapshot: &Arc<Snapshot>, previous: Option<&Current>, local: &Rc<Loca
             let node = &snapshot.nodes[index];
             links[index] = Some(match kept.remove(&Arc::as_ptr(node).cast()) {
                 Some(mut kept) => {
-                    kept.configure(&settings);
+                    links_number += u64::from(kept.configure(&settings));
                     kept
                 }
                 None => Links::new(node, local, &settings),
@@ -168,6 +172,7 @@ fn compile(snapshot: &Arc<Snapshot>, previous: Option<&Current>, local: &Rc<Loca
     Current {
         snapshot: snapshot.clone(),
         links: RefCell::new(links),
+        links_number,
         routes: routes(snapshot, previous),
     }
 }

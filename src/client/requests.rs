@@ -40,6 +40,8 @@ pub struct Requests {
     skips_line: bool,
     /// Replies that may be owed now.
     most_owed: usize,
+    /// [`Current::links_number`] when requests were last sent.
+    links_number: u64,
     /// A multi-get that was interrupted; what is left of its line stands at the front of the buffer.
     interrupted: Option<Interrupted>,
     is_over: bool,
@@ -84,6 +86,7 @@ impl Requests {
             reserved: 0,
             skips_line: false,
             most_owed: MAX_OWED,
+            links_number: 0,
             interrupted: None,
             is_over: false,
             is_binary: false,
@@ -142,6 +145,12 @@ impl Requests {
             route,
         };
         self.is_partial = false;
+        if self.links_number != current.links_number && !self.slots.is_empty() {
+            // What is owed came over other links, and must not be overtaken: nothing more until it is there.
+            self.most_owed = 1;
+            return;
+        }
+        self.links_number = current.links_number;
         self.most_owed = self.slots.may_owe(MAX_OWED);
         while !self.is_over && !self.is_full() {
             let step = self.swallow.min(buffer.len());

@@ -36,9 +36,12 @@ impl Links {
     }
 
     /// Takes the pool's settings after a reload: more or fewer links, or others that speak another
-    /// protocol. Those that are let go finish what they owe.
-    pub fn configure(&mut self, settings: &Rc<config::Pool>) {
-        let Kind::Remote(_) = self.node.kind else { return };
+    /// protocol. Those that are let go finish what they owe. True where a session may have another link now.
+    pub fn configure(&mut self, settings: &Rc<config::Pool>) -> bool {
+        let Kind::Remote(_) = self.node.kind else {
+            return false;
+        };
+        let is_other = self.protocol != settings.protocol || self.links.len() != settings.connections;
         let wanted = if self.protocol == settings.protocol {
             settings.connections
         } else {
@@ -56,6 +59,7 @@ impl Links {
             tokio::task::spawn_local(link.clone().run());
             self.links.push(link);
         }
+        is_other
     }
 
     /// Sends `request`; its reply, or why there is none, lands in `slot`. Requests with the same `session`

@@ -22,8 +22,9 @@ const KEYS: u64 = 5;
 /// What holds in the world that a client lives in.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// The pool's `request_timeout`.
-    pub timeout: Duration,
+    /// What a request may take: the pool's `request_timeout`, and as much before it is read, where a reload
+    /// gives its session other links and what it owes must come first.
+    pub patience: Duration,
     /// Nodes fail, so a read may miss and a write may fail.
     pub may_fail: bool,
     /// Keys move to other nodes and back.
@@ -204,7 +205,7 @@ impl Client {
         while let Some((asked, sent)) = self.owed.pop_front() {
             let (line, arrived) = self.line().await;
             let took = arrived - sent;
-            assert!(took <= self.rules.timeout + SLACK, "{asked:?} took {took:?}");
+            assert!(took <= self.rules.patience + SLACK, "{asked:?} took {took:?}");
             self.check(asked, line).await;
         }
     }

@@ -33,7 +33,8 @@ pub enum Fault {
     WrongKey,
     /// It comes twice.
     Twice,
-    /// It does not come, but the next one does.
+    /// It does not come, but the next one does. Once in a connection: of two that are lost, one could pass for the
+    /// other, where both are of one key.
     Skip,
     /// The connection says nothing more.
     Hang,
@@ -141,6 +142,7 @@ impl Node {
     async fn serve(self: Rc<Node>, stream: UnixStream) {
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
+        let mut has_skipped = false;
         loop {
             line.clear();
             if !stream
@@ -161,7 +163,10 @@ impl Node {
             }
             // A stopped node reads what came meanwhile when it goes on.
             sleep_until(self.stopped_until.get()).await;
-            let fault = self.draw(words[0]);
+            let mut fault = self.draw(words[0]);
+            if fault == Some(Fault::Skip) && std::mem::replace(&mut has_skipped, true) {
+                fault = None;
+            }
             if fault == Some(Fault::CloseBefore) {
                 return;
             }

@@ -85,7 +85,7 @@ async fn live(seed: u64) -> String {
 
     let reloads = random.once_in(3);
     let rules = Rules {
-        timeout: TIMEOUT,
+        patience: if reloads { 2 * TIMEOUT } else { TIMEOUT },
         may_fail: !is_healthy,
         may_be_old: has_rehash || (reloads && world.nodes.len() > 1),
     };
@@ -148,11 +148,12 @@ fn settings(random: &Random, is_healthy: bool) -> String {
 }
 
 fn config_of(nodes: &[Rc<Node>], settings: &str) -> config::Config {
-    let addresses: Vec<String> = nodes.iter().map(|node| format!("'{}'", node.address())).collect();
-    let text = format!(
-        "pools: {{main: {{nodes: [{}], {settings}}}}}",
-        addresses.join(", ")
-    );
+    // The ring hashes names: the paths are other ones in each run.
+    let nodes: Vec<String> = (0..)
+        .zip(nodes)
+        .map(|(n, node)| format!("{{name: n{n}, address: '{}'}}", node.address()))
+        .collect();
+    let text = format!("pools: {{main: {{nodes: [{}], {settings}}}}}", nodes.join(", "));
     config::parse(&text, "simulation").unwrap_or_else(|error| panic!("{error}"))
 }
 
