@@ -36,7 +36,7 @@ pub enum Fault {
     /// It does not come, but the next one does. Once in a connection: of two that are lost, one could pass for the
     /// other, where both are of one key.
     Skip,
-    /// The connection says nothing more.
+    /// The connection says nothing more, until it closes when all is healed.
     Hang,
 }
 
@@ -221,7 +221,12 @@ impl Node {
             }
             Some(Fault::Twice) => stream.write_all(&[bytes, bytes].concat()).await.is_ok(),
             Some(Fault::Skip) => true,
-            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Hang) => {
+                while self.faulty.get() > 0 {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                false
+            }
         }
     }
 
