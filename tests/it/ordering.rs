@@ -1,6 +1,8 @@
 //! Order: replies come in the order of the requests, two requests of one session to one key are carried out
 //! in theirs, and many clients at once get each their own values.
 
+use std::time::Duration;
+
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, pool};
 use crate::support::scripted::{Act, Scripted};
@@ -72,6 +74,49 @@ fn replies_come_in_order_though_a_node_in_the_middle_is_slow() {
     slow_node.wait_seen(1);
     slow_node.open("gate");
     client.expect(wanted + "END\r\n");
+}
+
+#[test]
+fn a_reload_that_gives_a_session_another_link_lets_no_request_overtake_one_that_is_owed() {
+    for (before, after) in [
+        (
+            ["connections: 2", "protocol: meta"],
+            ["connections: 1", "protocol: meta"],
+        ),
+        (
+            ["connections: 2", "protocol: meta"],
+            ["connections: 2", "protocol: auto"],
+        ),
+    ] {
+        let node = Scripted::start("1.6.18", |seen| {
+            let reply = format!("HD k{}\r\n", seen.word(1)).into_bytes();
+            let has_to_wait = seen.data == b"first";
+            let gate = has_to_wait.then_some(Act::Await("gate"));
+            gate.into_iter().chain([Act::Say(reply)]).collect()
+        });
+        let settings = |[one, other]: [&str; 2]| {
+            let all = ["request_timeout: 15s", one, other];
+            pool(&[node.address()], &all)
+        };
+        let ringway = Ringway::start(&settings(before));
+        // Of two sessions one takes the second link.
+        let mut clients = [ringway.client(), ringway.client()];
+        for client in &mut clients {
+            client.send("set k 0 0 5\r\nfirst\r\n");
+        }
+        node.wait_seen(2);
+        assert_eq!(ringway.reload(&settings(after)).0, 200);
+        for client in &mut clients {
+            client.send("set k 0 0 6\r\nsecond\r\n");
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let second = node.seen().iter().filter(|seen| seen.data == b"second").count();
+        assert_eq!(second, 0, "{after:?}: these overtook the first ones");
+        node.open("gate");
+        for client in &mut clients {
+            client.expect("STORED\r\nSTORED\r\n");
+        }
+    }
 }
 
 /// A generator of numbers, the same for the same seed.
