@@ -22,6 +22,7 @@ mod meta;
 mod metrics;
 mod old_node;
 mod ordering;
+mod outlier;
 mod peers;
 mod prometheus;
 mod protocol;

@@ -35,16 +35,7 @@ impl Bench {
 
     /// Where each key goes now, by the address of its node.
     fn places(&self) -> Vec<String> {
-        (0..KEYS).map(|n| self.explained(&key(n), "address")).collect()
-    }
-
-    /// One field of what `/explain` says of `key`, as JSON without its quotes.
-    fn explained(&self, key: &str, field: &str) -> String {
-        let (status, body) = self.ringway.get(&format!("/explain?key={key}"));
-        assert_eq!(status, 200, "{body}");
-        let explained: serde_json::Value = serde_json::from_str(&body).expect("JSON");
-        let value = &explained[field];
-        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        places(&self.ringway)
     }
 
     /// A metric of the node with this index.
@@ -78,6 +69,22 @@ impl Bench {
     }
 }
 
+/// Where each key goes now, by the address of its node.
+fn places(ringway: &Ringway) -> Vec<String> {
+    (0..KEYS)
+        .map(|n| explained(ringway, &key(n), "address"))
+        .collect()
+}
+
+/// One field of what `/explain` says of `key`, as JSON without its quotes.
+fn explained(ringway: &Ringway, key: &str, field: &str) -> String {
+    let (status, body) = ringway.get(&format!("/explain?key={key}"));
+    assert_eq!(status, 200, "{body}");
+    let explained: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let value = &explained[field];
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 fn key(number: usize) -> String {
     format!("key-{number}")
 }
@@ -94,6 +101,9 @@ fn only_the_keys_of_a_node_that_is_down_move_and_an_old_value_never_comes_back()
         let stays = *was != bench.nodes[0].address();
         assert!((*was == is) == stays, "{was} became {is}");
     }
+    let others: Vec<String> = bench.nodes[1..].iter().map(Memcached::address).collect();
+    let without = Ringway::start(&pool(&others, &[]));
+    assert_eq!(bench.places(), places(&without), "as if the node were removed");
     client.set(&keys[0], "new");
     bench.nodes[0].signal("CONT");
     bench.wait_in_ring(0, true);
@@ -232,13 +242,13 @@ fn a_drained_node_takes_no_keys_and_comes_back_flushed_when_it_is_undrained() {
             1.0,
             "nothing is wrong with the node"
         );
-        let said = bench.explained(&keys[0], "instead_of");
+        let said = explained(&bench.ringway, &keys[0], "instead_of");
         assert!(
             said.contains("drained") && said.contains(&bench.nodes[0].address()),
             "{said}"
         );
         assert!(
-            bench.explained(&keys[1], "instead_of") == "null",
+            explained(&bench.ringway, &keys[1], "instead_of") == "null",
             "other keys stay where they are"
         );
         let admin = format!("127.0.0.1:{}", bench.ringway.admin);

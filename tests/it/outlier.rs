@@ -1,0 +1,51 @@
+//! A node that is far slower than its peers, but answers: it becomes suspect, keeps its keys, and is trusted
+//! again when it is as fast as the others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::support::ringway::{Ringway, pool, wait_for};
+use crate::support::scripted::{Scripted, say};
+
+#[test]
+fn a_node_that_is_slow_for_long_is_suspect_and_keeps_its_keys() {
+    let delay = Arc::new(AtomicU64::new(20));
+    let nodes: Vec<Scripted> = (0..3)
+        .map(|index| {
+            let delay = delay.clone();
+            Scripted::start("1.6.18", move |seen| {
+                if index == 0 {
+                    std::thread::sleep(Duration::from_millis(delay.load(Relaxed)));
+                }
+                say(format!("EN k{}\r\n", seen.word(1)))
+            })
+        })
+        .collect();
+    let addresses: Vec<String> = nodes.iter().map(Scripted::address).collect();
+    let ringway = Ringway::start(&pool(&addresses, &["outlier: 4", "request_timeout: 2s"]));
+    let mut client = ringway.client();
+    // Some keys of each node, over and over.
+    let mut ask = || {
+        for key in 0..60 {
+            assert_eq!(client.ask(format!("get key{key}\r\n")), "END");
+        }
+    };
+    let suspects = || ringway.metric("ringway_node_suspect", &[]);
+    wait_for("the slow node to be suspect", || {
+        ask();
+        suspects() > 0.0
+    });
+    let label = format!("node=\"{}\"", addresses[0]);
+    assert_eq!(ringway.metric("ringway_node_suspect", &[&label]), 1.0);
+    assert_eq!(suspects(), 1.0, "no other node is");
+    assert_eq!(ringway.metric("ringway_node_in_ring", &[&label]), 1.0);
+    assert_eq!(ringway.metric("ringway_ejections_total", &[]), 0.0);
+    assert!(ringway.log().contains("node far slower than its peers"));
+
+    delay.store(0, Relaxed);
+    wait_for("it to be trusted again", || {
+        ask();
+        suspects() == 0.0
+    });
+}
