@@ -27,23 +27,18 @@ use tokio::time::{Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 use tracing::debug;
 
-use super::fifo::Fifo;
 use super::local::Local;
 use super::memory::Account;
-use super::parked::{Owned, Parked, Waiting, What, Written};
-use super::retry::{self, Broken};
+use super::parked::{Owned, Waiting, What};
 use super::slots::Slot;
+use super::traffic::{End, Traffic};
 use super::waiter::Waiter;
-use super::wakeup::Wakeup;
 use super::{Node, opening};
 use crate::config;
 use crate::metrics::NodeShard;
-use crate::net::buffers;
-use crate::net::chance;
-use crate::net::outgoing::{LARGE, Outgoing};
 use crate::net::stream::Stream;
+use crate::net::{buffers, chance};
 use crate::protocol::dialect::Dialect;
-use crate::protocol::downgrade::downgrade;
 use crate::protocol::{Failure, Reply, Request};
 
 /// A link closes when nothing came for so many times `request_timeout` while something was owed, or nothing
@@ -65,29 +60,10 @@ pub struct Link {
     node: Arc<Node>,
     local: Rc<Local>,
     settings: RefCell<Rc<config::Pool>>,
-    state: RefCell<State>,
+    state: RefCell<Traffic>,
     is_ending: Cell<bool>,
     /// What waits for the node, and what arrives from it.
     account: Account,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// `None`: not open; requests are parked.
-    dialect: Option<Dialect>,
-    parked: Parked,
-    fifo: Fifo,
-    outgoing: Outgoing,
-    /// When the last reply came, or the link opened.
-    progress: u64,
-    /// When a request timed out, where none was answered in time since then and something was always owed.
-    late_since: Option<u64>,
-    /// Before that, the node is not dialled again.
-    retry_at: u64,
-    backoff: Duration,
-    wakeup: Wakeup,
-    /// The timer will wake the link.
-    is_timed: bool,
 }
 
 impl Link {
@@ -157,7 +133,7 @@ impl Link {
     }
 
     /// Tells the account what the link holds; `unread` bytes came and were not taken yet.
-    fn tally(&self, state: &State, unread: usize) {
+    fn tally(&self, state: &Traffic, unread: usize) {
         let requests = (state.parked.len() + state.fifo.len()) * REQUEST;
         self.account
             .set(unread + state.outgoing.len() + state.parked.bytes() + requests);
@@ -323,7 +299,7 @@ impl Link {
 
     fn poll_read(
         &self,
-        state: &mut State,
+        state: &mut Traffic,
         stream: &mut Stream,
         rest: &mut BytesMut,
         cx: &mut Context<'_>,
@@ -367,7 +343,7 @@ impl Link {
     /// come and go meanwhile: what came later is due later.
     fn poll_deadlines(
         &self,
-        state: &mut State,
+        state: &mut Traffic,
         mut timer: Pin<&mut Sleep>,
         cx: &mut Context<'_>,
     ) -> Poll<End> {
@@ -399,103 +375,4 @@ impl Link {
         }
         Poll::Pending
     }
-}
-
-/// Why a link no longer carries.
-#[derive(Debug, Clone, Copy)]
-enum End {
-    Closed,
-    Desync,
-    Silent,
-}
-
-impl End {
-    fn failure(self) -> Failure {
-        match self {
-            End::Closed => Failure::Closed,
-            End::Desync => Failure::Desync,
-            End::Silent => Failure::Timeout,
-        }
-    }
-
-    fn reason(self) -> &'static str {
-        match self {
-            End::Closed => "connection closed",
-            End::Desync => "answered out of step",
-            End::Silent => "no progress",
-        }
-    }
-}
-
-impl State {
-    fn open(&mut self, dialect: Dialect, now: u64) {
-        self.dialect = Some(dialect);
-        self.progress = now;
-        self.late_since = None;
-        self.retry_at = 0;
-        self.backoff = Duration::ZERO;
-    }
-
-    /// The connection is gone: what it owes is parked or fails.
-    fn break_up(&mut self, end: End, dialect: Dialect, now: u64, shard: &NodeShard) {
-        self.dialect = None;
-        self.is_timed = false;
-        let outgoing = std::mem::take(&mut self.outgoing);
-        // A node that is silent on one connection is not asked on another: all that is owed waited long enough.
-        if let End::Silent = end {
-            return self.fifo.fail_all(end.failure(), now, shard);
-        }
-        let broken = Broken {
-            fifo: std::mem::take(&mut self.fifo),
-            outgoing,
-            dialect,
-            failure: end.failure(),
-        };
-        retry::sort(broken, &mut self.parked, now, shard);
-    }
-
-    /// Writes `request` and notes that its reply is owed.
-    ///
-    /// # Errors
-    /// The waiter, where `dialect` cannot say the request.
-    #[inline]
-    fn write(&mut self, dialect: Dialect, request: &Request<'_>, waiter: Waiter) -> Result<(), Waiter> {
-        if dialect == Dialect::Classic && request.command.is_meta() {
-            return match downgrade(request) {
-                Some(classic) => self.write(dialect, &classic, waiter),
-                None => Err(waiter),
-            };
-        }
-        self.fifo.push(request, waiter, self.outgoing.end());
-        write_request(&mut self.outgoing, dialect, request);
-        Ok(())
-    }
-
-    /// Writes the bytes that a broken connection left, and notes that their reply is owed.
-    ///
-    /// # Errors
-    /// The waiter, where the bytes are in another dialect.
-    fn write_again(&mut self, dialect: Dialect, written: &Written, waiter: Waiter) -> Result<(), Waiter> {
-        if dialect != written.dialect {
-            return Err(waiter);
-        }
-        self.fifo.push_written(written, waiter, self.outgoing.end());
-        for piece in &written.pieces {
-            self.outgoing.share(piece);
-        }
-        Ok(())
-    }
-}
-
-#[inline]
-fn write_request(outgoing: &mut Outgoing, dialect: Dialect, request: &Request<'_>) {
-    dialect.write_line(request, &mut |bytes| outgoing.put(bytes));
-    if !request.command.is_store() {
-        return;
-    }
-    match request.block {
-        Some(block) if request.value.len() >= LARGE => outgoing.share(&block.slice_ref(request.value)),
-        _ => outgoing.put(request.value),
-    }
-    outgoing.put(b"\r\n");
 }

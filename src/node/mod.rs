@@ -15,6 +15,7 @@ mod opening;
 pub mod parked;
 pub mod retry;
 pub mod slots;
+mod traffic;
 pub mod waiter;
 mod wakeup;
 

@@ -1,0 +1,145 @@
+//! What one link carries: requests that wait for it to open, bytes that wait to be written, replies that are owed.
+//! The link says when; how a request becomes bytes and an entry in the queue, and what becomes of all that when the
+//! connection breaks, stands here.
+
+use std::time::Duration;
+
+use super::fifo::Fifo;
+use super::parked::{Parked, Written};
+use super::retry::{self, Broken};
+use super::waiter::Waiter;
+use super::wakeup::Wakeup;
+use crate::metrics::NodeShard;
+use crate::net::outgoing::{LARGE, Outgoing};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::downgrade::downgrade;
+use crate::protocol::{Failure, Request};
+
+/// The traffic of one link.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    /// `None`: not open; requests are parked.
+    pub(super) dialect: Option<Dialect>,
+    pub(super) parked: Parked,
+    pub(super) fifo: Fifo,
+    pub(super) outgoing: Outgoing,
+    /// When the last reply came, or the link opened.
+    pub(super) progress: u64,
+    /// When a request timed out, where none was answered in time since then and something was always owed.
+    pub(super) late_since: Option<u64>,
+    /// Before that, the node is not dialled again.
+    pub(super) retry_at: u64,
+    pub(super) backoff: Duration,
+    pub(super) wakeup: Wakeup,
+    /// The timer will wake the link.
+    pub(super) is_timed: bool,
+}
+
+impl Traffic {
+    pub(super) fn open(&mut self, dialect: Dialect, now: u64) {
+        self.dialect = Some(dialect);
+        self.progress = now;
+        self.late_since = None;
+        self.retry_at = 0;
+        self.backoff = Duration::ZERO;
+    }
+
+    /// The connection is gone: what it owes is parked or fails.
+    pub(super) fn break_up(&mut self, end: End, dialect: Dialect, now: u64, shard: &NodeShard) {
+        self.dialect = None;
+        self.is_timed = false;
+        let outgoing = std::mem::take(&mut self.outgoing);
+        // A node that is silent on one connection is not asked on another: all that is owed waited long enough.
+        if let End::Silent = end {
+            return self.fifo.fail_all(end.failure(), now, shard);
+        }
+        let broken = Broken {
+            fifo: std::mem::take(&mut self.fifo),
+            outgoing,
+            dialect,
+            failure: end.failure(),
+        };
+        retry::sort(broken, &mut self.parked, now, shard);
+    }
+
+    /// Writes `request` and notes that its reply is owed.
+    ///
+    /// # Errors
+    /// The waiter, where `dialect` cannot say the request.
+    #[inline]
+    pub(super) fn write(
+        &mut self,
+        dialect: Dialect,
+        request: &Request<'_>,
+        waiter: Waiter,
+    ) -> Result<(), Waiter> {
+        if dialect == Dialect::Classic && request.command.is_meta() {
+            return match downgrade(request) {
+                Some(classic) => self.write(dialect, &classic, waiter),
+                None => Err(waiter),
+            };
+        }
+        self.fifo.push(request, waiter, self.outgoing.end());
+        write_request(&mut self.outgoing, dialect, request);
+        Ok(())
+    }
+
+    /// Writes the bytes that a broken connection left, and notes that their reply is owed.
+    ///
+    /// # Errors
+    /// The waiter, where the bytes are in another dialect.
+    pub(super) fn write_again(
+        &mut self,
+        dialect: Dialect,
+        written: &Written,
+        waiter: Waiter,
+    ) -> Result<(), Waiter> {
+        if dialect != written.dialect {
+            return Err(waiter);
+        }
+        self.fifo.push_written(written, waiter, self.outgoing.end());
+        for piece in &written.pieces {
+            self.outgoing.share(piece);
+        }
+        Ok(())
+    }
+}
+
+#[inline]
+fn write_request(outgoing: &mut Outgoing, dialect: Dialect, request: &Request<'_>) {
+    dialect.write_line(request, &mut |bytes| outgoing.put(bytes));
+    if !request.command.is_store() {
+        return;
+    }
+    match request.block {
+        Some(block) if request.value.len() >= LARGE => outgoing.share(&block.slice_ref(request.value)),
+        _ => outgoing.put(request.value),
+    }
+    outgoing.put(b"\r\n");
+}
+
+/// Why a link no longer carries.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    Closed,
+    Desync,
+    Silent,
+}
+
+impl End {
+    pub(super) fn failure(self) -> Failure {
+        match self {
+            End::Closed => Failure::Closed,
+            End::Desync => Failure::Desync,
+            End::Silent => Failure::Timeout,
+        }
+    }
+
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            End::Closed => "connection closed",
+            End::Desync => "answered out of step",
+            End::Silent => "no progress",
+        }
+    }
+}
