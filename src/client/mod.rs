@@ -6,3 +6,4 @@ pub mod replies;
 pub mod requests;
 pub mod session;
 pub mod stats;
+mod stores;

@@ -12,10 +12,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::stats;
 use crate::config::{Bind, FlushAll, OnReadError};
 use crate::net::buffers;
-use crate::net::outgoing::LARGE;
 use crate::node::slots::{Asked, Audience, Slots, Voice};
 use crate::protocol::binary;
-use crate::protocol::text::{self, DataBlock, Keys, Line};
+use crate::protocol::text::{self, Keys, Line};
 use crate::protocol::{Command, MAX_KEY, Meta, Reply, Request};
 use crate::route::{Pool, Route};
 use crate::view::{Current, View};
@@ -35,7 +34,7 @@ pub struct Requests {
     pub(super) swallow: usize,
     /// Bytes of the storage command at the front of the buffer, with its data block, which is not whole yet
     /// but was let in: its memory is the session's already. 0: there is none.
-    reserved: usize,
+    pub(super) reserved: usize,
     /// A line was refused whose end is still to come.
     skips_line: bool,
     /// Replies that may be owed now.
@@ -295,50 +294,6 @@ impl Requests {
         Taken::Bytes(line.len())
     }
 
-    #[inline]
-    fn store(
-        &mut self,
-        batch: &Batch<'_>,
-        request: Request<'_>,
-        size: usize,
-        noreply: bool,
-        block: &[u8],
-        line_length: usize,
-    ) -> Taken {
-        let (pool, _) = batch.route.pick(request.key);
-        if size > pool.settings.max_value_size {
-            batch.view.shard().bad_requests.add(1);
-            self.swallow = size + 2;
-            self.answer("SERVER_ERROR object too large for cache", noreply);
-            return Taken::Bytes(line_length);
-        }
-        match text::data_block(block, size) {
-            DataBlock::Partial if self.lets_in(line_length + size + 2) => return Taken::Partial,
-            DataBlock::Partial => {
-                batch.view.shard().out_of_memory.add(1);
-                self.swallow = size + 2;
-                self.answer("SERVER_ERROR out of memory storing object", noreply);
-                return Taken::Bytes(line_length);
-            }
-            DataBlock::Value(_) if size >= LARGE => return Taken::Large(line_length + size + 2),
-            DataBlock::Value(value) => self.send(batch, &Request { value, ..request }, audience(noreply)),
-            DataBlock::Bad => {
-                batch.view.shard().bad_requests.add(1);
-                self.answer("CLIENT_ERROR bad data chunk", noreply);
-            }
-        }
-        Taken::Bytes(line_length + size + 2)
-    }
-
-    /// True where the storage command at the front of the buffer, which is not whole yet and takes `length`
-    /// bytes in all, may go on. Its memory is reserved then, so that it may go on whatever others do.
-    pub(super) fn lets_in(&mut self, length: usize) -> bool {
-        if self.reserved == 0 && self.slots.has_room(length) {
-            self.reserved = length;
-        }
-        self.reserved > 0
-    }
-
     /// Waits for the end of the line of which `length` bytes are there. A line that reads many keys may be
     /// long; where memory is short it is refused in memcached's words, and passed over.
     #[inline]
@@ -359,35 +314,8 @@ impl Requests {
         buffer.advance(end.map_or(buffer.len(), |end| end + 1));
     }
 
-    /// Sends a storage command with its data block, whose memory the link may share.
-    fn store_shared(&mut self, batch: &Batch<'_>, block: &Bytes) {
-        if block[0] == binary::REQUEST {
-            return self.send_packet(batch, block, Some(block));
-        }
-        if let Some((
-            Line::Store {
-                request,
-                length: size,
-                noreply,
-            },
-            start,
-        )) = text::read_line(block)
-        {
-            let value = &block[start..start + size];
-            self.send(
-                batch,
-                &Request {
-                    value,
-                    block: Some(block),
-                    ..request
-                },
-                audience(noreply),
-            );
-        }
-    }
-
     #[inline]
-    fn send(&mut self, batch: &Batch<'_>, request: &Request<'_>, audience: Audience) {
+    pub(super) fn send(&mut self, batch: &Batch<'_>, request: &Request<'_>, audience: Audience) {
         if let Some(meta) = &request.meta {
             return self.send_meta(batch, request, meta);
         }
@@ -443,7 +371,7 @@ impl Requests {
     }
 
     /// Answers without asking a node.
-    fn answer(&mut self, text: impl Into<Bytes>, noreply: bool) {
+    pub(super) fn answer(&mut self, text: impl Into<Bytes>, noreply: bool) {
         if !noreply {
             let asked = Asked {
                 command: Command::Set,
@@ -456,7 +384,7 @@ impl Requests {
     }
 }
 
-fn audience(noreply: bool) -> Audience {
+pub(super) fn audience(noreply: bool) -> Audience {
     if noreply {
         Audience::Nobody
     } else {

@@ -1,0 +1,82 @@
+//! What a client stores: a storage command's data block is let in, taken whole, shared with the link or passed over.
+
+use bytes::Bytes;
+
+use super::requests::{Batch, Requests, Taken, audience};
+use crate::net::outgoing::LARGE;
+use crate::protocol::Request;
+use crate::protocol::binary;
+use crate::protocol::text::{self, DataBlock, Line};
+
+impl Requests {
+    #[inline]
+    pub(super) fn store(
+        &mut self,
+        batch: &Batch<'_>,
+        request: Request<'_>,
+        size: usize,
+        noreply: bool,
+        block: &[u8],
+        line_length: usize,
+    ) -> Taken {
+        let (pool, _) = batch.route.pick(request.key);
+        if size > pool.settings.max_value_size {
+            batch.view.shard().bad_requests.add(1);
+            self.swallow = size + 2;
+            self.answer("SERVER_ERROR object too large for cache", noreply);
+            return Taken::Bytes(line_length);
+        }
+        match text::data_block(block, size) {
+            DataBlock::Partial if self.lets_in(line_length + size + 2) => return Taken::Partial,
+            DataBlock::Partial => {
+                batch.view.shard().out_of_memory.add(1);
+                self.swallow = size + 2;
+                self.answer("SERVER_ERROR out of memory storing object", noreply);
+                return Taken::Bytes(line_length);
+            }
+            DataBlock::Value(_) if size >= LARGE => return Taken::Large(line_length + size + 2),
+            DataBlock::Value(value) => self.send(batch, &Request { value, ..request }, audience(noreply)),
+            DataBlock::Bad => {
+                batch.view.shard().bad_requests.add(1);
+                self.answer("CLIENT_ERROR bad data chunk", noreply);
+            }
+        }
+        Taken::Bytes(line_length + size + 2)
+    }
+
+    /// True where the storage command at the front of the buffer, which is not whole yet and takes `length`
+    /// bytes in all, may go on. Its memory is reserved then, so that it may go on whatever others do.
+    pub(super) fn lets_in(&mut self, length: usize) -> bool {
+        if self.reserved == 0 && self.slots.has_room(length) {
+            self.reserved = length;
+        }
+        self.reserved > 0
+    }
+
+    /// Sends a storage command with its data block, whose memory the link may share.
+    pub(super) fn store_shared(&mut self, batch: &Batch<'_>, block: &Bytes) {
+        if block[0] == binary::REQUEST {
+            return self.send_packet(batch, block, Some(block));
+        }
+        if let Some((
+            Line::Store {
+                request,
+                length: size,
+                noreply,
+            },
+            start,
+        )) = text::read_line(block)
+        {
+            let value = &block[start..start + size];
+            self.send(
+                batch,
+                &Request {
+                    value,
+                    block: Some(block),
+                    ..request
+                },
+                audience(noreply),
+            );
+        }
+    }
+}
