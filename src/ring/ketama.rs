@@ -41,14 +41,19 @@ impl Continuum {
     /// Where two nodes share a point, the one that the peer keeps first owns it. libmemcached sorts by
     /// value and index, so that is its rule. twemproxy sorts its nodes by name and its points by value
     /// alone; that the first by name wins is what glibc's `qsort`, a merge sort, makes of it.
-    pub(super) fn build(naming: Naming, members: &[Member<'_>]) -> Continuum {
+    ///
+    /// Only the points of the members in `standing` are on it. How many points each has comes of all members, so
+    /// that a key of one that stands stays there.
+    pub(super) fn build(naming: Naming, members: &[Member<'_>], standing: &[usize]) -> Continuum {
         let names: Vec<String> = members.iter().map(|member| naming.name(member)).collect();
         let order = naming.order(&names);
         let total: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
 
         // Value above rank, in one number: sorted at once.
         let mut ranked: Vec<u64> = Vec::with_capacity(members.len() * 160);
-        for (rank, &index) in order.iter().enumerate() {
+        let mut stands = vec![false; members.len()];
+        standing.iter().for_each(|&index| stands[index] = true);
+        for (rank, &index) in order.iter().enumerate().filter(|&(_, &index)| stands[index]) {
             let words = words_of(members[index].weight, total, members.len());
             each_value(&names[index], words, |value| {
                 ranked.push(u64::from(value) << 32 | rank as u64)
@@ -56,11 +61,21 @@ impl Continuum {
         }
         ranked.sort_unstable();
 
-        let points = ranked.iter().map(|&point| Point {
-            value: (point >> 32) as u32,
-            owner: order[point as u32 as usize] as u32,
-        });
-        Continuum::of(points.collect())
+        let mut points: Vec<Point> = ranked
+            .iter()
+            .map(|&point| Point {
+                value: (point >> 32) as u32,
+                owner: order[point as u32 as usize] as u32,
+            })
+            .collect();
+        if points.is_empty() {
+            // All that stand are too light for a point.
+            points.push(Point {
+                value: u32::MAX,
+                owner: standing[0] as u32,
+            });
+        }
+        Continuum::of(points)
     }
 
     /// The index of the member that owns `hash`.

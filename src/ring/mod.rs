@@ -47,8 +47,8 @@ pub struct Ring {
 /// How a key's hash leads to a member.
 #[derive(Debug)]
 enum Placement {
-    /// There is one member: nothing is hashed.
-    Only,
+    /// One member takes all keys: nothing is hashed.
+    Only(usize),
     /// Points on a circle.
     Continuum(Continuum),
 }
@@ -59,10 +59,23 @@ impl Ring {
     /// `hash_tag` holds the two bytes between which a key's hashed part stands, see [`Ring::hash`].
     /// A member too light to get a point gets no key. 1000 members take some ten milliseconds.
     pub fn build(distribution: &Distribution, hash_tag: Option<[u8; 2]>, members: &[Member<'_>]) -> Ring {
-        debug_assert!(!members.is_empty(), "a pool has at least one node");
-        let placement = match distribution.kind {
-            _ if members.len() < 2 => Placement::Only,
-            Kind::Ketama => Placement::Continuum(Continuum::build(distribution.naming, members)),
+        let all: Vec<usize> = (0..members.len()).collect();
+        Ring::among(distribution, hash_tag, members, &all)
+    }
+
+    /// The ring of `members` in which only those with an index in `standing`, which is not empty, take keys: the
+    /// keys of each other one go to the next that does, and no key of a standing one moves, whatever the weights.
+    pub fn among(
+        distribution: &Distribution,
+        hash_tag: Option<[u8; 2]>,
+        members: &[Member<'_>],
+        standing: &[usize],
+    ) -> Ring {
+        let placement = match (standing, distribution.kind) {
+            (&[only], _) => Placement::Only(only),
+            (_, Kind::Ketama) => {
+                Placement::Continuum(Continuum::build(distribution.naming, members, standing))
+            }
         };
         Ring {
             hash: distribution.hash(),
@@ -75,7 +88,7 @@ impl Ring {
     #[inline]
     pub fn pick(&self, key: &[u8]) -> usize {
         match &self.placement {
-            Placement::Only => 0,
+            Placement::Only(member) => *member,
             Placement::Continuum(continuum) => continuum.owner(self.digest(key)),
         }
     }

@@ -22,7 +22,7 @@ impl Route {
     #[inline]
     pub fn pick(&self, key: &[u8]) -> (&Pool, usize) {
         let Route::Pool(pool) = self;
-        (pool, pool.targets[pool.ring.pick(key)])
+        (pool, pool.nodes[pool.ring.pick(key)])
     }
 
     /// The pool whose nodes a request without a key goes to.

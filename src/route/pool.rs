@@ -13,7 +13,7 @@ pub struct Pool {
     pub name: String,
     /// Its settings.
     pub settings: config::Pool,
-    /// Which of `targets` a key goes to.
+    /// Which of `nodes` a key goes to; it picks only those in `targets`.
     pub ring: Ring,
     /// The nodes in the ring, as indices into the snapshot's nodes.
     pub targets: Vec<usize>,
@@ -91,12 +91,9 @@ fn most_down(settings: &config::Pool) -> usize {
     settings.nodes.len() * settings.max_down as usize / 100
 }
 
-fn ring(settings: &config::Pool, indices: &[usize]) -> Ring {
-    let members: Vec<Member<'_>> = indices
-        .iter()
-        .map(|&index| member(&settings.nodes[index]))
-        .collect();
-    Ring::build(&settings.distribution, settings.hash_tag, &members)
+fn ring(settings: &config::Pool, standing: &[usize]) -> Ring {
+    let members: Vec<Member<'_>> = settings.nodes.iter().map(member).collect();
+    Ring::among(&settings.distribution, settings.hash_tag, &members, standing)
 }
 
 fn member(node: &config::Node) -> Member<'_> {
@@ -183,6 +180,35 @@ mod tests {
             nodes.iter().for_each(|node| take_down(node));
             assert_eq!(standing(&settings, &nodes), [0, 1, 2], "{more}");
             assert!(Pool::compile("main", &settings, 0, &nodes).fails_open(&nodes));
+        }
+    }
+
+    #[test]
+    fn only_the_keys_of_a_node_that_is_out_move_whatever_the_weights() {
+        for preset in ["ketama", "twemproxy"] {
+            let weights = [3, 2, 5, 4, 10];
+            let nodes: Vec<String> = (0..)
+                .zip(weights)
+                .map(|(n, weight)| format!("{{address: '127.0.0.1:{}', weight: {weight}}}", n + 1))
+                .collect();
+            let text = format!(
+                "pools: {{main: {{distribution: {preset}, nodes: [{}]}}}}",
+                nodes.join(", ")
+            );
+            let settings = config::parse(&text, "test").expect("good").pools["main"].clone();
+            let whole = ring(&settings, &[0, 1, 2, 3, 4]);
+            for out in 0..weights.len() {
+                let standing: Vec<usize> = (0..weights.len()).filter(|&index| index != out).collect();
+                let without = ring(&settings, &standing);
+                for number in 0..2000 {
+                    let key = format!("key:{number}").into_bytes();
+                    let (home, now) = (whole.pick(&key), without.pick(&key));
+                    assert!(
+                        now != out && (home == out || home == now),
+                        "{preset}: {home} became {now}"
+                    );
+                }
+            }
         }
     }
 
