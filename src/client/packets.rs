@@ -130,9 +130,14 @@ impl Requests {
         self.push_packet(packets);
     }
 
-    /// Answers `status` and passes over the body.
+    /// Refuses a packet that makes no sense.
     fn refuse_packet(&mut self, batch: &Batch<'_>, head: &Head, status: Status) -> Taken {
         batch.view.shard().bad_requests.add(1);
+        self.pass_over(head, status)
+    }
+
+    /// Answers `status` and passes over the body.
+    fn pass_over(&mut self, head: &Head, status: Status) -> Taken {
         self.answer_own(head, status, b"");
         self.swallow = head.body;
         Taken::Bytes(HEAD)
@@ -141,9 +146,7 @@ impl Requests {
     /// Refuses a packet that is not whole yet, for which there is no memory.
     fn lack_memory(&mut self, batch: &Batch<'_>, head: &Head) -> Taken {
         batch.view.shard().out_of_memory.add(1);
-        self.answer_own(head, Status::OutOfMemory, b"");
-        self.swallow = head.body;
-        Taken::Bytes(HEAD)
+        self.pass_over(head, Status::OutOfMemory)
     }
 
     /// Answers `status` and closes: where this packet ends nobody can tell.

@@ -99,10 +99,10 @@ impl Link {
             || state.outgoing.len() + state.parked.bytes() >= MAX_UNSENT
             || (!request.value.is_empty() && self.account.is_greedy())
         {
-            return self.refuse(request, slot, Failure::Busy);
+            return slot.refuse(request.command, Failure::Busy, self.shard());
         }
         if state.dialect.is_none() && now < state.retry_at {
-            return self.refuse(request, slot, Failure::Connect);
+            return slot.refuse(request.command, Failure::Connect, self.shard());
         }
         let deadline = now + settings.request_timeout.as_micros() as u64;
         let waiter = Waiter {
@@ -118,18 +118,13 @@ impl Link {
             Some(dialect) => {
                 if let Err(waiter) = state.write(dialect, request, waiter) {
                     self.shard().in_flight.sub(1);
-                    return self.refuse(request, waiter.slot, Failure::Unsupported);
+                    return waiter
+                        .slot
+                        .refuse(request.command, Failure::Unsupported, self.shard());
                 }
             }
         }
         state.wakeup.wake();
-    }
-
-    #[cold]
-    fn refuse(&self, request: &Request<'_>, slot: Slot, failure: Failure) {
-        let reply = Reply::Failed(failure);
-        self.shard().count(request.command, &reply, 0);
-        slot.fill(reply);
     }
 
     /// Tells the account what the link holds; `unread` bytes came and were not taken yet.

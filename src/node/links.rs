@@ -9,7 +9,7 @@ use super::slots::Slot;
 use super::{Kind, Node};
 use crate::config::{self, Protocol};
 use crate::metrics::NodeShard;
-use crate::protocol::{Failure, Reply, Request};
+use crate::protocol::{Failure, Request};
 
 /// One worker's way to one node.
 #[derive(Debug)]
@@ -79,11 +79,8 @@ impl Links {
     }
 
     /// Fails `request` at once, for its node is down.
-    #[cold]
     pub fn refuse(&self, request: &Request<'_>, slot: Slot) {
-        let reply = Reply::Failed(Failure::Down);
-        self.shard().count(request.command, &reply, 0);
-        slot.fill(reply);
+        slot.refuse(request.command, Failure::Down, self.shard());
     }
 
     fn shard(&self) -> &NodeShard {

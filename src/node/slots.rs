@@ -21,8 +21,9 @@ use bytes::Bytes;
 
 use super::memory::Account;
 use super::wakeup::Wakeup;
+use crate::metrics::NodeShard;
 use crate::protocol::binary_answer::Echo;
-use crate::protocol::{Command, Reply};
+use crate::protocol::{Command, Failure, Reply};
 
 /// Bytes of values that may wait in a queue; those that come on top are left out, and
 /// their requests fail, but for the one whose turn it is. That one is left out too where the session's
@@ -87,6 +88,14 @@ impl Slot {
     #[inline]
     pub fn fill(self, reply: Reply) {
         self.slots.fill(self.number, reply);
+    }
+
+    /// Fails `command` at once, before anything was sent to the node that `shard` counts.
+    #[cold]
+    pub fn refuse(self, command: Command, failure: Failure, shard: &NodeShard) {
+        let reply = Reply::Failed(failure);
+        shard.count(command, &reply, 0);
+        self.fill(reply);
     }
 }
 
