@@ -54,7 +54,7 @@ fn write_meta(asked: &Asked, typed: &[u8], reply: &Reply, out: &mut Outgoing) {
     let (key, flags) = typed.split_at(space);
     let put = &mut |bytes: &[u8]| out.put(bytes);
     if let Some(data) = meta_answer::write(asked.command, key, flags, asked.failed_is_miss, reply, put) {
-        out.share(data);
+        out.share_part(data);
         out.put(b"\r\n");
     }
 }
@@ -66,7 +66,7 @@ fn write_binary(asked: &Asked, echo: &Echo, reply: &Reply, out: &mut Outgoing) {
     }
     let put = &mut |bytes: &[u8]| out.put(bytes);
     if let Some(data) = binary_answer::write(echo, asked.failed_is_miss, reply, put) {
-        out.share(data);
+        out.share_part(data);
     }
 }
 
@@ -94,8 +94,12 @@ fn is_miss(asked: &Asked, reply: &Reply) -> bool {
 
 #[inline]
 fn write_value(command: Command, item: &Item, out: &mut Outgoing) {
+    // What answers gets has the cas id in it, what answers get has none.
+    if let Some(lines) = item.lines() {
+        return out.share(lines);
+    }
     answer::value_line(command, item, &mut |bytes| out.put(bytes));
-    out.share(&item.data);
+    out.share_part(item.part());
     out.put(b"\r\n");
 }
 
@@ -135,12 +139,7 @@ mod tests {
     }
 
     fn value(key: &'static str) -> Reply {
-        Reply::Value(Item {
-            key: key.into(),
-            flags: 3,
-            cas: 9,
-            data: "v".into(),
-        })
+        Reply::Value(Item::new(key.into(), 3, 9, "v".into()))
     }
 
     #[test]

@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 
 use super::buffers;
+use crate::protocol::Part;
 
 /// A piece of at least this many bytes is worth a slot in a vectored write; below it a copy is cheaper.
 pub const LARGE: usize = 8 << 10;
@@ -69,6 +70,19 @@ impl Outgoing {
         if bytes.len() < LARGE {
             return self.put(bytes);
         }
+        self.share_large(bytes);
+    }
+
+    /// As [`Outgoing::share`], of bytes that may be a part of others.
+    #[inline]
+    pub fn share_part(&mut self, part: Part<'_>) {
+        if part.bytes.len() < LARGE {
+            return self.put(part.bytes);
+        }
+        self.share_large(&part.of.slice_ref(part.bytes));
+    }
+
+    fn share_large(&mut self, bytes: &Bytes) {
         self.close_tail();
         self.pieces_len += bytes.len();
         // What will wait is not to keep the whole read buffer that it came in.

@@ -8,12 +8,11 @@
 //! The keys, and of meta reads all that was typed, stand in one queue of bytes beside the entries: they come
 //! and go in the same order, so an entry needs only their lengths.
 //!
-//! No socket and no clock: bytes and times come in as arguments.
+//! No socket and no clock: bytes and times come in as arguments. How replies find their requests stands in
+//! `receive.rs`.
 
 use std::collections::VecDeque;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::form::Form;
@@ -21,18 +20,10 @@ use super::parked::{OwnedMeta, Written};
 use super::slots::Slot;
 use super::waiter::Waiter;
 use crate::metrics::NodeShard;
-use crate::protocol::dialect::Dialect;
-use crate::protocol::meta::{Names, is_unsayable};
-use crate::protocol::numbers::parse_u64;
-use crate::protocol::reply::{self, Frame, Read, Status};
-use crate::protocol::{Command, Failure, Item, MetaReply, Reply, Request};
+use crate::protocol::{Command, Failure, Reply, Request};
 
 /// An empty queue of keys larger than this is not kept, in bytes.
 const KEEP: usize = 64 << 10;
-
-/// The link is out of step: what came is no reply, or a reply to another request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Desync;
 
 /// The queue of one link.
 #[derive(Debug)]
@@ -40,21 +31,37 @@ pub struct Fifo {
     owed: VecDeque<Owed>,
     /// What the entries hold of their requests, one after the other.
     said: BytesMut,
+    /// For each line that reads keys, oldest first, how many of its keys are in `owed`. 0: only `END` is still
+    /// to come.
+    pub(super) lines: VecDeque<u32>,
     /// Entries whose slot was answered without them.
-    abandoned: usize,
+    pub(super) abandoned: usize,
     /// Bytes of a reply that are to be passed over.
-    skip: usize,
+    pub(super) skip: usize,
     /// Larger values are passed over too, for now.
-    room: usize,
+    pub(super) room: usize,
 }
 
+/// What a request asks on its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A reply of its own.
+    Own,
+    /// A key, the first of a line that reads keys.
+    NewLine,
+    /// One more key of the line before.
+    SameLine,
+}
+
+/// A request whose reply is to come.
 #[derive(Debug)]
-struct Owed {
+pub(super) struct Owed {
     /// `None`: abandoned.
-    slot: Option<Slot>,
-    command: Command,
-    form: Form,
-    is_retry: bool,
+    pub(super) slot: Option<Slot>,
+    pub(super) command: Command,
+    pub(super) form: Form,
+    pub(super) is_retry: bool,
+    is_in_line: bool,
     /// A binary client asks, by a meta command.
     is_binary: bool,
     /// Bytes of the plain key, and behind it of what was typed of a meta read: its key and its flags.
@@ -62,7 +69,7 @@ struct Owed {
     typed_key: u32,
     typed_flags: u32,
     /// When the request was read, in microseconds of the worker's clock.
-    started: u64,
+    pub(super) started: u64,
     deadline: u64,
     /// Where its first byte stands among all that went to the connection.
     begins: u64,
@@ -96,6 +103,7 @@ impl Default for Fifo {
         Fifo {
             owed: VecDeque::new(),
             said: BytesMut::new(),
+            lines: VecDeque::new(),
             abandoned: 0,
             skip: 0,
             room: usize::MAX,
@@ -111,8 +119,9 @@ impl Fifo {
 
     /// Notes that `request` was written, from the byte at `begins` among all that went to the connection.
     #[inline]
-    pub fn push(&mut self, request: &Request<'_>, waiter: Waiter, begins: u64) {
+    pub fn push(&mut self, request: &Request<'_>, place: Place, waiter: Waiter, begins: u64) {
         let mut owed = self.owe(request.command, request.key, Form::of(request), waiter, begins);
+        owed.is_in_line = self.place(place);
         if let Command::MetaGet | Command::MetaDebug = request.command
             && let Some(meta) = &request.meta
         {
@@ -126,9 +135,21 @@ impl Fifo {
     }
 
     /// Notes that the bytes of `written` were put from the byte at `begins` on.
-    pub fn push_written(&mut self, written: &Written, waiter: Waiter, begins: u64) {
-        let owed = self.owe(written.command, &written.key, written.form, waiter, begins);
+    pub fn push_written(&mut self, written: &Written, place: Place, waiter: Waiter, begins: u64) {
+        let mut owed = self.owe(written.command, &written.key, written.form, waiter, begins);
+        owed.is_in_line = self.place(place);
         self.owed.push_back(owed);
+    }
+
+    /// True where the entry that is to be pushed is a key of a line.
+    #[inline]
+    fn place(&mut self, place: Place) -> bool {
+        match (place, self.lines.back_mut()) {
+            (Place::Own, _) => return false,
+            (Place::SameLine, Some(keys)) => *keys += 1,
+            _ => self.lines.push_back(1),
+        }
+        true
     }
 
     #[inline]
@@ -139,6 +160,7 @@ impl Fifo {
             command,
             form,
             is_retry: waiter.is_retry,
+            is_in_line: false,
             is_binary: false,
             key: key.len() as u32,
             typed_key: 0,
@@ -156,7 +178,50 @@ impl Fifo {
 
     /// True where no reply is to come.
     pub fn is_empty(&self) -> bool {
-        self.owed.is_empty()
+        self.owed.is_empty() && self.lines.is_empty()
+    }
+
+    /// The oldest request.
+    #[inline]
+    pub(super) fn front(&self) -> Option<&Owed> {
+        self.owed.front()
+    }
+
+    /// The plain key of the oldest request.
+    #[inline]
+    pub(super) fn front_key(&self) -> &[u8] {
+        let length = self.owed.front().map_or(0, |owed| owed.key);
+        &self.said[..length as usize]
+    }
+
+    /// True where what comes next belongs to a line that reads keys.
+    #[inline]
+    pub(super) fn is_in_line(&self) -> bool {
+        match self.lines.front() {
+            None => false,
+            Some(0) => true,
+            Some(_) => self.owed.front().is_some_and(|owed| owed.is_in_line),
+        }
+    }
+
+    /// The keys that are left of the line whose reply comes next.
+    #[inline]
+    pub(super) fn left_in_line(&self) -> u32 {
+        self.lines.front().copied().unwrap_or(0)
+    }
+
+    /// How many keys of the line stand before the next one that is `key`; `None` where none is.
+    #[inline]
+    pub(super) fn find_in_line(&self, key: &[u8]) -> Option<usize> {
+        let mut said = &self.said[..];
+        self.owed
+            .iter()
+            .take(self.left_in_line() as usize)
+            .position(|owed| {
+                let (own, rest) = said.split_at(owed.key as usize);
+                said = rest;
+                own == key
+            })
     }
 
     /// Requests whose late replies are to be dropped.
@@ -177,114 +242,14 @@ impl Fifo {
             .map(|owed| owed.deadline)
     }
 
-    /// Takes every whole reply from the front of `buffer` and fills its slot. Values of more than
-    /// `max_value` bytes are passed over and fail. True where a reply came before its request was abandoned.
-    ///
-    /// # Errors
-    /// [`Desync`]: the link must be closed. Slots filled before that are right.
-    pub fn receive(
-        &mut self,
-        buffer: &mut BytesMut,
-        dialect: Dialect,
-        max_value: usize,
-        now: u64,
-        shard: &NodeShard,
-    ) -> Result<bool, Desync> {
-        let mut is_answered = false;
-        loop {
-            if self.skip > 0 {
-                let step = self.skip.min(buffer.len());
-                buffer.advance(step);
-                self.skip -= step;
-            }
-            if buffer.is_empty() {
-                return Ok(is_answered);
-            }
-            let reply = match reply::read(buffer, max_value.min(self.room)) {
-                Read::Partial(_) if self.owed.is_empty() => return Err(Desync),
-                Read::Partial(_) => return Ok(is_answered),
-                Read::Garbage => return Err(Desync),
-                Read::TooLarge(length) => {
-                    self.skip = length;
-                    Reply::Failed(if self.room < max_value {
-                        Failure::Busy
-                    } else {
-                        Failure::TooLarge
-                    })
-                }
-                Read::Whole(frame) => self.check(buffer, frame, dialect)?,
-            };
-            let owed = self.pop().ok_or(Desync)?;
-            shard.in_flight.sub(1);
-            match owed.slot {
-                Some(slot) => {
-                    is_answered = true;
-                    let reply = match owed.command {
-                        Command::MetaGet if owed.is_retry => believed(reply),
-                        _ => reply,
-                    };
-                    shard.count(owed.command, &reply, now.saturating_sub(owed.started));
-                    slot.fill(reply);
-                }
-                None => self.abandoned -= 1,
-            }
-        }
-    }
-
     #[inline]
-    fn pop(&mut self) -> Option<Owed> {
+    pub(super) fn pop(&mut self) -> Option<Owed> {
         let owed = self.owed.pop_front()?;
         self.said.advance(owed.said());
         if self.said.is_empty() && self.said.capacity() > KEEP {
             self.said = BytesMut::new();
         }
         Some(owed)
-    }
-
-    /// Takes `frame` from `buffer`, once it is sure that it answers the oldest request.
-    #[inline]
-    fn check(&self, buffer: &mut BytesMut, frame: Frame, dialect: Dialect) -> Result<Reply, Desync> {
-        let owed = self.owed.front().ok_or(Desync)?;
-        let wanted = &self.said[..owed.key as usize];
-        let plain_key = plain_key(buffer, &frame)?;
-        let is_key_right = match plain_key.as_deref().unwrap_or(&buffer[frame.key.clone()]) {
-            b"" if !must_bring_key(owed.command, frame.status, dialect) => true,
-            key if key == wanted => true,
-            // No line can carry such a key, so it was not asked for.
-            _ if owed.command.is_meta() && is_unsayable(wanted) => true,
-            key => frame.status == Status::Debug && is_in_base64(key, wanted),
-        };
-        let is_form_right =
-            !owed.command.is_meta() || frame.status == Status::Error || reply::is_meta(buffer);
-        let is_own = is_key_right && owed.form.fits(&frame, buffer);
-        if !frame.answers(owed.command) || !is_own || !is_form_right {
-            return Err(Desync);
-        }
-        let reply = match frame.status {
-            Status::Error => Reply::Error(Bytes::copy_from_slice(&buffer[frame.data])),
-            _ if owed.command.is_meta() => return Ok(Reply::Meta(take_meta(buffer, frame))),
-            Status::Value if owed.command.is_read() => {
-                let block = buffer.split_to(frame.length).freeze();
-                let key = plain_key.map_or_else(|| block.slice(frame.key), Bytes::from);
-                let data = block.slice(frame.data);
-                return Ok(Reply::Value(Item {
-                    key,
-                    flags: frame.flags,
-                    cas: frame.cas,
-                    data,
-                }));
-            }
-            // decr leaves spaces where the number became shorter.
-            Status::Value => Reply::Number(parse_u64(buffer[frame.data].trim_ascii_end()).ok_or(Desync)?),
-            Status::Number(number) => Reply::Number(number),
-            Status::Done => Reply::Done,
-            Status::NotStored => Reply::NotStored,
-            Status::Exists => Reply::Exists,
-            Status::Miss | Status::NotFound => Reply::NotFound,
-            Status::Version | Status::Debug => return Err(Desync),
-        };
-        buffer.advance(frame.length);
-        Ok(reply)
     }
 
     /// Abandons every request that is due at `now`. Returns how many.
@@ -343,58 +308,5 @@ impl Fifo {
             begins: owed.begins,
         };
         fifo.owed.into_iter().map(unanswered).collect()
-    }
-}
-
-/// The reply to an mg that was sent twice, unless it says that another client fills the item anew (`Z`): that
-/// may mean the first try, whose reply nobody read, and then everybody would wait for nobody.
-#[cold]
-fn believed(reply: Reply) -> Reply {
-    match &reply {
-        Reply::Meta(meta) if Names::of(&meta.line).has(b'Z') => Reply::Failed(Failure::Closed),
-        _ => reply,
-    }
-}
-
-/// True where the reply to `command` brings back its key, if it is the reply to it.
-fn must_bring_key(command: Command, status: Status, dialect: Dialect) -> bool {
-    match status {
-        Status::Error => false,
-        Status::Value => true,
-        // me has no way to ask for the key of a miss.
-        Status::Miss if command == Command::MetaDebug => false,
-        _ => dialect == Dialect::Meta && command != Command::FlushAll,
-    }
-}
-
-/// The key in `frame`, where it stands there in base64: one that was stored so is shown so to everyone.
-fn plain_key(buffer: &[u8], frame: &Frame) -> Result<Option<Vec<u8>>, Desync> {
-    if !frame.is_base64 {
-        return Ok(None);
-    }
-    STANDARD
-        .decode(&buffer[frame.key.clone()])
-        .map(Some)
-        .map_err(|_| Desync)
-}
-
-/// me shows a key that was stored in base64 so, too, but does not say that it does.
-fn is_in_base64(key: &[u8], wanted: &[u8]) -> bool {
-    STANDARD.decode(key).is_ok_and(|key| key == wanted)
-}
-
-fn take_meta(buffer: &mut BytesMut, frame: Frame) -> MetaReply {
-    let block = buffer.split_to(frame.length).freeze();
-    let has_value = frame.status == Status::Value;
-    let line_end = if has_value { frame.data.start } else { frame.length } - 2;
-    let key = match frame.status {
-        Status::Debug => 0..0,
-        _ if frame.key.is_empty() => 0..0,
-        _ => frame.key.start - 2..frame.key.end,
-    };
-    MetaReply {
-        line: block.slice(..line_end),
-        key,
-        data: has_value.then(|| block.slice(frame.data)),
     }
 }

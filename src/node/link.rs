@@ -30,6 +30,7 @@ use tracing::debug;
 use super::local::Local;
 use super::memory::Account;
 use super::parked::{Owned, Waiting, What};
+use super::receive::Arrival;
 use super::slots::Slot;
 use super::traffic::{End, Traffic};
 use super::waiter::Waiter;
@@ -280,6 +281,7 @@ impl Link {
         if let Poll::Ready(end) = self.poll_read(&mut state, stream, rest, cx) {
             return Poll::Ready(end);
         }
+        state.close_line();
         let mut written = 0;
         let flushed = state.outgoing.poll_flush(stream, cx, &mut written);
         self.shard().bytes_written.add(written);
@@ -316,8 +318,12 @@ impl Link {
                     let Some(dialect) = state.dialect else {
                         break Poll::Ready(End::Closed);
                     };
+                    let arrival = Arrival {
+                        now,
+                        shard: self.shard(),
+                    };
                     let fifo = &mut state.fifo;
-                    let received = fifo.receive(&mut buffer, dialect, max_value, now, self.shard());
+                    let received = fifo.receive(&mut buffer, dialect, max_value, arrival);
                     if fifo.is_empty() || received == Ok(true) {
                         state.late_since = None;
                     }

@@ -6,6 +6,7 @@
 pub mod embedded;
 pub mod fifo;
 mod form;
+mod get_line;
 pub mod link;
 pub mod links;
 pub mod local;
@@ -13,6 +14,7 @@ pub mod membership;
 pub mod memory;
 mod opening;
 pub mod parked;
+pub mod receive;
 pub mod retry;
 pub mod slots;
 mod traffic;

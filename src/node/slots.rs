@@ -297,7 +297,7 @@ impl Slots {
 #[inline]
 pub fn value_bytes(reply: &Reply) -> usize {
     match reply {
-        Reply::Value(item) => item.data.len(),
+        Reply::Value(item) => item.size(),
         Reply::Meta(reply) => reply.data.as_ref().map_or(0, Bytes::len),
         _ => 0,
     }
@@ -387,12 +387,7 @@ mod tests {
     }
 
     fn value(size: usize) -> Reply {
-        Reply::Value(Item {
-            key: "k".into(),
-            flags: 0,
-            cas: 0,
-            data: vec![b'v'; size].into(),
-        })
+        Reply::Value(Item::new("k".into(), 0, 0, vec![b'v'; size].into()))
     }
 
     #[test]

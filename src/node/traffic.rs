@@ -4,16 +4,17 @@
 
 use std::time::Duration;
 
-use super::fifo::Fifo;
+use super::fifo::{Fifo, Place};
+use super::get_line::GetLine;
 use super::parked::{Parked, Written};
 use super::retry::{self, Broken};
 use super::waiter::Waiter;
 use super::wakeup::Wakeup;
 use crate::metrics::NodeShard;
-use crate::net::outgoing::{LARGE, Outgoing};
+use crate::net::outgoing::Outgoing;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::downgrade::downgrade;
-use crate::protocol::{Failure, Request};
+use crate::protocol::{Command, Failure, Part, Request};
 
 /// The traffic of one link.
 #[derive(Debug, Default)]
@@ -23,6 +24,7 @@ pub(super) struct Traffic {
     pub(super) parked: Parked,
     pub(super) fifo: Fifo,
     pub(super) outgoing: Outgoing,
+    get_line: GetLine,
     /// When the last reply came, or the link opened.
     pub(super) progress: u64,
     /// When a request timed out, where none was answered in time since then and something was always owed.
@@ -48,6 +50,7 @@ impl Traffic {
     pub(super) fn break_up(&mut self, end: End, dialect: Dialect, now: u64, shard: &NodeShard) {
         self.dialect = None;
         self.is_timed = false;
+        self.get_line = GetLine::default();
         let outgoing = std::mem::take(&mut self.outgoing);
         // A node that is silent on one connection is not asked on another: all that is owed waited long enough.
         if let End::Silent = end {
@@ -79,9 +82,33 @@ impl Traffic {
                 None => Err(waiter),
             };
         }
-        self.fifo.push(request, waiter, self.outgoing.end());
-        write_request(&mut self.outgoing, dialect, request);
+        if GetLine::takes(request.command) {
+            self.write_get(request, waiter);
+        } else {
+            self.close_line();
+            let place = place(dialect, request.command);
+            self.fifo.push(request, place, waiter, self.outgoing.end());
+            write_request(&mut self.outgoing, dialect, request);
+        }
         Ok(())
+    }
+
+    #[inline]
+    fn write_get(&mut self, request: &Request<'_>, waiter: Waiter) {
+        let place = if self.get_line.has_room(request) {
+            Place::SameLine
+        } else {
+            self.close_line();
+            Place::NewLine
+        };
+        self.fifo.push(request, place, waiter, self.outgoing.end());
+        self.get_line.put(request, &mut self.outgoing);
+    }
+
+    /// Ends the line to which further keys could be put: what waits may be written then.
+    #[inline]
+    pub(super) fn close_line(&mut self) {
+        self.get_line.close(&mut self.outgoing);
     }
 
     /// Writes the bytes that a broken connection left, and notes that their reply is owed.
@@ -97,11 +124,24 @@ impl Traffic {
         if dialect != written.dialect {
             return Err(waiter);
         }
-        self.fifo.push_written(written, waiter, self.outgoing.end());
+        self.close_line();
+        let place = place(dialect, written.command);
+        self.fifo
+            .push_written(written, place, waiter, self.outgoing.end());
         for piece in &written.pieces {
             self.outgoing.share(piece);
         }
         Ok(())
+    }
+}
+
+/// Where a request has its reply that stands in a line of its own.
+#[inline]
+fn place(dialect: Dialect, command: Command) -> Place {
+    match dialect {
+        // In classic text `END` follows the value that gat brings.
+        Dialect::Classic if command.is_read() => Place::NewLine,
+        _ => Place::Own,
     }
 }
 
@@ -112,8 +152,11 @@ fn write_request(outgoing: &mut Outgoing, dialect: Dialect, request: &Request<'_
         return;
     }
     match request.block {
-        Some(block) if request.value.len() >= LARGE => outgoing.share(&block.slice_ref(request.value)),
-        _ => outgoing.put(request.value),
+        Some(block) => outgoing.share_part(Part {
+            bytes: request.value,
+            of: block,
+        }),
+        None => outgoing.put(request.value),
     }
     outgoing.put(b"\r\n");
 }

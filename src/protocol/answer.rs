@@ -27,15 +27,16 @@ fn done(command: Command) -> &'static [u8] {
     }
 }
 
-/// Writes the `VALUE` line of `item`, with its line end and with the cas id where `command` asks for it.
+/// Writes the `VALUE` line of `item`, with its line end and with the cas id where `command` asks for it. Where the
+/// node told of it in such lines, [`Item::lines`] has them already.
 pub fn value_line(command: Command, item: &Item, put: &mut impl FnMut(&[u8])) {
     let mut number = itoa::Buffer::new();
     put(b"VALUE ");
-    put(&item.key);
+    put(item.key());
     put(b" ");
     put(number.format(item.flags).as_bytes());
     put(b" ");
-    put(number.format(item.data.len()).as_bytes());
+    put(number.format(item.size()).as_bytes());
     if command.wants_cas() {
         put(b" ");
         put(number.format(item.cas).as_bytes());

@@ -1,11 +1,9 @@
 //! What a client reads in the binary protocol: a node's reply as a packet.
 
-use bytes::Bytes;
-
 use super::binary::{Head, Operation, RESPONSE};
 use super::meta::flag;
 use super::numbers::{parse_u32, parse_u64};
-use super::{Failure, Reply};
+use super::{Failure, Part, Reply};
 
 /// The status of a response, with memcached's own words for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +93,7 @@ pub fn write<'a>(
     failed_is_miss: bool,
     reply: &'a Reply,
     put: &mut impl FnMut(&[u8]),
-) -> Option<&'a Bytes> {
+) -> Option<Part<'a>> {
     let (operation, is_quiet, _) = Operation::of(echo.opcode)?;
     let is_read = matches!(
         operation,
@@ -128,7 +126,7 @@ pub fn write<'a>(
         body,
     };
     let value = outcome.value.filter(|_| is_hit && operation != Operation::Touch);
-    write_head(echo, &response, value.map_or(0, Bytes::len), put);
+    write_head(echo, &response, value.map_or(0, |value| value.bytes.len()), put);
     value
 }
 
@@ -177,7 +175,7 @@ struct Outcome<'a> {
     cas: u64,
     flags: u32,
     number: Option<u64>,
-    value: Option<&'a Bytes>,
+    value: Option<Part<'a>>,
 }
 
 impl<'a> Outcome<'a> {
@@ -200,14 +198,14 @@ impl<'a> Outcome<'a> {
                 let number = reply.data.as_deref().filter(|_| is_count).and_then(parse_u64);
                 Outcome {
                     number,
-                    value: reply.data.as_ref().filter(|_| !is_count),
+                    value: reply.data.as_ref().filter(|_| !is_count).map(Part::all),
                     ..outcome
                 }
             }
             Reply::Value(item) => Outcome {
                 cas: item.cas,
                 flags: item.flags,
-                value: Some(&item.data),
+                value: Some(item.part()),
                 ..Outcome::new(Status::Success)
             },
             Reply::Number(number) => Outcome {

@@ -1,7 +1,8 @@
 //! A request as memcached's meta commands say it (doc/protocol.txt, "Meta Commands"), since 1.6.10.
 //!
 //! Every command asks for its key back (`k`), so that each reply can be checked against the request it
-//! answers. Meta has no flush_all: that one stays classic.
+//! answers. Two things stay classic: flush_all, which meta does not have, and get and gets, whose `VALUE` lines
+//! bring the key back too, and of which one line can ask for many keys.
 
 use super::{Command, MAX_KEY, Request, classic};
 
@@ -10,18 +11,15 @@ use super::{Command, MAX_KEY, Request, classic};
 pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     let mut number = itoa::Buffer::new();
     match request.command {
-        Command::Get | Command::Gets | Command::Gat | Command::Gats => {
+        Command::Gat | Command::Gats => {
             put(b"mg ");
             put(request.key);
             put(if request.command.wants_cas() {
-                b" k f c v"
+                b" k f c v T"
             } else {
-                b" k f v"
+                b" k f v T"
             });
-            if matches!(request.command, Command::Gat | Command::Gats) {
-                put(b" T");
-                put(number.format(request.exptime).as_bytes());
-            }
+            put(number.format(request.exptime).as_bytes());
         }
         Command::Touch => {
             put(b"mg ");
@@ -44,7 +42,7 @@ pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
             });
             put(number.format(request.delta).as_bytes());
         }
-        Command::FlushAll => return classic::write_line(request, put),
+        Command::Get | Command::Gets | Command::FlushAll => return classic::write_line(request, put),
         Command::MetaGet
         | Command::MetaSet
         | Command::MetaDelete

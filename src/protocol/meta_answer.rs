@@ -4,11 +4,10 @@
 //! again. Where a node failed, or speaks classic text, the line is made here. Then quiet mode hides what
 //! memcached would hide: the miss of mg, the success of the others.
 
-use bytes::Bytes;
 use memchr::memmem;
 
 use super::meta::{KEY_PLACE, Names, flag, flags, is_unsayable};
-use super::{Command, Failure, Item, MAX_KEY, Meta, MetaReply, Reply};
+use super::{Command, Failure, Item, MAX_KEY, Meta, MetaReply, Part, Reply};
 
 /// Writes the answer to a meta command that was typed with `key` and `typed` flags, up to its value; nothing
 /// where quiet mode hides it. A failed mg reads as a miss where `failed_is_miss`, but not one that the node's protocol cannot say. Returns the value that
@@ -20,7 +19,7 @@ pub fn write<'a>(
     failed_is_miss: bool,
     reply: &'a Reply,
     put: &mut impl FnMut(&[u8]),
-) -> Option<&'a Bytes> {
+) -> Option<Part<'a>> {
     let is_read = matches!(command, Command::MetaGet | Command::MetaDebug);
     let status: &[u8] = match reply {
         Reply::Meta(reply) => return pass_on(command, key, typed, reply, put),
@@ -78,7 +77,7 @@ fn pass_on<'a>(
     typed: &[u8],
     reply: &'a MetaReply,
     put: &mut impl FnMut(&[u8]),
-) -> Option<&'a Bytes> {
+) -> Option<Part<'a>> {
     let names = Names::of(typed);
     let status = &reply.line[..reply.line.len().min(2)];
     if names.has(b'q') && is_hidden(command, typed, status, reply.data.as_deref()) {
@@ -100,7 +99,7 @@ fn pass_on<'a>(
         put(without_base64_flag(&reply.line[reply.key.end..]));
     }
     put(b"\r\n");
-    reply.data.as_ref()
+    reply.data.as_ref().map(Part::all)
 }
 
 /// Puts the key, as it was typed, back in its place; at the end where the client's own opaque left it none.
@@ -135,17 +134,17 @@ fn write_value<'a>(
     typed: &[u8],
     item: &'a Item,
     put: &mut impl FnMut(&[u8]),
-) -> Option<&'a Bytes> {
+) -> Option<Part<'a>> {
     let has_value = flag(typed, b'v').is_some();
     if has_value {
         put(b"VA ");
-        put(itoa::Buffer::new().format(item.data.len()).as_bytes());
+        put(itoa::Buffer::new().format(item.size()).as_bytes());
     } else {
         put(b"HD");
     }
     write_flags(key, typed, Some(item), put);
     put(b"\r\n");
-    has_value.then_some(&item.data)
+    has_value.then(|| item.part())
 }
 
 fn write_number(key: &[u8], typed: &[u8], number: u64, put: &mut impl FnMut(&[u8])) {
@@ -184,7 +183,7 @@ fn write_flags(key: &[u8], typed: &[u8], item: Option<&Item>, put: &mut impl FnM
             (b'b', _) => field(b"b", b""),
             (b'f', Some(item)) => field(b"f", number.format(item.flags).as_bytes()),
             (b'c', Some(item)) => field(b"c", number.format(item.cas).as_bytes()),
-            (b's', Some(item)) => field(b"s", number.format(item.data.len()).as_bytes()),
+            (b's', Some(item)) => field(b"s", number.format(item.size()).as_bytes()),
             _ => {}
         }
     }

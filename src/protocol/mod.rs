@@ -14,6 +14,7 @@ pub mod binary_answer;
 pub mod classic;
 pub mod dialect;
 pub mod downgrade;
+mod item;
 pub mod meta;
 pub mod meta_answer;
 pub mod meta_flags;
@@ -24,6 +25,8 @@ pub mod text;
 use std::ops::Range;
 
 use bytes::Bytes;
+
+pub use item::{Item, Part};
 
 /// The longest key that memcached takes, in bytes (`KEY_MAX_LENGTH` in memcached.h).
 pub const MAX_KEY: usize = 250;
@@ -234,19 +237,6 @@ impl MetaReply {
     pub fn is_miss(&self) -> bool {
         self.line.starts_with(b"EN") || self.line.starts_with(b"NF")
     }
-}
-
-/// A value as a node gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// The key, as the node brought it back.
-    pub key: Bytes,
-    /// The client's flags.
-    pub flags: u32,
-    /// The cas id; 0 where it was not asked for.
-    pub cas: u64,
-    /// The value, without its line end.
-    pub data: Bytes,
 }
 
 /// What a node answered to one [`Request`]. How a client reads it depends on the command it asked.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::Command;
-use super::numbers::{parse_u32, parse_u64};
+use super::numbers::parse_u64;
 
 /// The longest reply line. A key of 250 bytes with every flag stays far below.
 const MAX_LINE: usize = 2048;
@@ -22,8 +22,8 @@ pub enum Read {
     Partial(usize),
     /// A whole reply.
     Whole(Frame),
-    /// A value above the limit; the reply takes so many bytes in all, to be passed over.
-    TooLarge(usize),
+    /// A value above the limit, of which all but the value is there; the whole reply is to be passed over.
+    TooLarge(Frame),
     /// No reply of memcached's begins so.
     Garbage,
 }
@@ -52,7 +52,7 @@ pub struct Frame {
 /// What a reply says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// A value: `VA`, or `VALUE` up to `END`.
+    /// A value: `VA`, or one `VALUE` of those that stand before `END`.
     Value,
     /// `HD`, `STORED`, `DELETED`, `TOUCHED`, `OK`.
     Done,
@@ -60,7 +60,7 @@ pub enum Status {
     NotStored,
     /// `EX`, `EXISTS`.
     Exists,
-    /// A read found nothing: `EN`, or `END` where no value stood before it.
+    /// A read found nothing: `EN`; or nothing more: `END`.
     Miss,
     /// Nothing else than a read did: `NF`, `NOT_FOUND`.
     NotFound,
@@ -174,40 +174,27 @@ fn meta_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Read {
     let Some(size) = parse_u64(&line[3..size_end]) else {
         return Read::Garbage;
     };
-    let data = match data_range(buf, start, size, max_value, b"") {
-        Ok(data) => data,
-        Err(other) => return other,
-    };
-    let length = data.end + 2;
-    let mut frame = Frame::line(Status::Value, data, length);
+    if size > LARGEST_ITEM {
+        return Read::Garbage;
+    }
+    let data = start..start + size as usize;
+    let mut frame = Frame::line(Status::Value, data.clone(), data.end + 2);
     match read_flags(&mut frame, line, size_end) {
-        Some(()) => Read::Whole(frame),
+        Some(()) => with_data(buf, frame, max_value),
         None => Read::Garbage,
     }
 }
 
-/// Where the value of `size` bytes lies that begins at `start` and has `trailer` behind its line end.
-/// The error is the answer of [`read`] where the value is not whole, too large or no value.
+/// What there is of the reply in `frame`, whose line is whole, when it comes to its value.
 #[inline]
-fn data_range(
-    buf: &[u8],
-    start: usize,
-    size: u64,
-    max_value: usize,
-    trailer: &[u8],
-) -> Result<Range<usize>, Read> {
-    if size > LARGEST_ITEM {
-        return Err(Read::Garbage);
+fn with_data(buf: &[u8], frame: Frame, max_value: usize) -> Read {
+    if frame.data.len() > max_value {
+        return Read::TooLarge(frame);
     }
-    let end = start + size as usize;
-    let length = end + 2 + trailer.len();
-    if size > max_value as u64 {
-        return Err(Read::TooLarge(length));
-    }
-    match buf.get(end..length) {
-        None => Err(Read::Partial(length)),
-        Some(rest) if rest.starts_with(b"\r\n") && rest.ends_with(trailer) => Ok(start..end),
-        Some(_) => Err(Read::Garbage),
+    match buf.get(frame.data.end..frame.length) {
+        None => Read::Partial(frame.length),
+        Some(b"\r\n") => Read::Whole(frame),
+        Some(_) => Read::Garbage,
     }
 }
 
@@ -256,30 +243,50 @@ fn classic(buf: &[u8], line: &[u8], length: usize, max_value: usize) -> Read {
     }
 }
 
-/// `VALUE <key> <flags> <length> [<cas>]`, the value, `END`: links ask for one key at a time.
+/// `VALUE <key> <flags> <length>[ <cas>]`, and the value.
+#[inline]
 fn classic_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Read {
-    let mut words = line[6..].split(|&byte| byte == b' ');
-    let key = 6..6 + words.next().map_or(0, <[u8]>::len);
-    let flags = words.next().and_then(parse_u32);
-    let size = words.next().and_then(parse_u64);
-    let cas = words.next().map_or(Some(0), parse_u64);
-    let (Some(flags), Some(size), Some(cas)) = (flags, size, cas) else {
+    let Some(frame) = value_line(line, start) else {
         return Read::Garbage;
     };
-    match data_range(buf, start, size, max_value, b"END\r\n") {
-        Ok(data) => {
-            let length = data.end + 7;
-            Read::Whole(Frame {
-                status: Status::Value,
-                key,
-                is_base64: false,
-                opaque: 0..0,
-                flags,
-                cas,
-                data,
-                length,
-            })
-        }
-        Err(other) => other,
+    with_data(buf, frame, max_value)
+}
+
+#[inline]
+fn value_line(line: &[u8], start: usize) -> Option<Frame> {
+    const KEY: usize = 6;
+    let key = line[KEY..].iter().position(|&byte| byte == b' ')?;
+    let mut rest = &line[KEY + key + 1..];
+    let flags = take_number(&mut rest)?.try_into().ok()?;
+    let size = take_number(&mut rest).filter(|&size| size <= LARGEST_ITEM)?;
+    let cas = if rest.is_empty() {
+        0
+    } else {
+        take_number(&mut rest)?
+    };
+    let data = start..start + size as usize;
+    let frame = Frame::line(Status::Value, data.clone(), data.end + 2);
+    rest.is_empty().then_some(Frame {
+        key: KEY..KEY + key,
+        flags,
+        cas,
+        ..frame
+    })
+}
+
+/// Takes digits and the space behind them, if any, from the front of `text`. `None` where something else stands there.
+#[inline]
+fn take_number(text: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    let mut digits = 0;
+    while let Some(digit @ 0..=9) = text.get(digits).map(|byte| byte.wrapping_sub(b'0')) {
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+        digits += 1;
     }
+    *text = match &text[digits..] {
+        [] => b"",
+        [b' ', rest @ ..] => rest,
+        _ => return None,
+    };
+    (digits > 0).then_some(number)
 }

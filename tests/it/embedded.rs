@@ -241,7 +241,7 @@ fn what_is_too_large_is_refused_as_memcached_refuses_it() {
 
 fn show(reply: &Reply) -> String {
     match reply {
-        Reply::Value(item) => format!("\"{}\"", String::from_utf8_lossy(&item.data)),
+        Reply::Value(item) => format!("\"{}\"", String::from_utf8_lossy(item.data())),
         Reply::Done => "done".to_owned(),
         Reply::NotStored => "not stored".to_owned(),
         Reply::Exists => "exists".to_owned(),

@@ -241,12 +241,7 @@ fn a_node_that_is_marked_down_is_not_asked_and_fails_at_once() {
 #[test]
 fn a_value_larger_than_the_pool_takes_is_passed_over_and_the_link_goes_on() {
     let node = Scripted::start("1.6.18", |seen| {
-        let length = if seen.word(1) == "large" { 70_000 } else { 5 };
-        say(format!(
-            "VA {length} k{} f0\r\n{}\r\n",
-            seen.word(1),
-            "v".repeat(length)
-        ))
+        vec![seen.hits_by(|key| "v".repeat(if key == "large" { 70_000 } else { 5 }))]
     });
     let settings = ["request_timeout: 10s", "max_value_size: 64KiB"];
     let ringway = Ringway::start(&pool(&[node.address()], &settings));

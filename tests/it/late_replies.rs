@@ -11,21 +11,17 @@ use socket2::{Domain, Socket, Type};
 
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{DEADLINE, Ringway, pool, wait_for};
-use crate::support::scripted::{Act, Scripted, Seen, say};
+use crate::support::scripted::{Act, Scripted, say};
 
 const STUBBORN: &str = "health: {down_after: 1000000}";
-
-fn value(seen: &Seen, value: &str) -> Act {
-    Act::Say(format!("VA {} k{} f0\r\n{value}\r\n", value.len(), seen.word(1)).into_bytes())
-}
 
 #[test]
 fn a_late_reply_is_dropped_and_the_requests_behind_it_get_their_own() {
     // The first read of each key waits; what it says then is out of date.
     let asked = AtomicUsize::new(0);
     let node = Scripted::start("1.6.18", move |seen| match asked.fetch_add(1, SeqCst) {
-        0 => vec![Act::Await("gate"), value(seen, "late")],
-        _ => vec![value(seen, "right")],
+        0 => vec![Act::Await("gate"), seen.hits("late")],
+        _ => vec![seen.hits("right")],
     });
     let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 1s", STUBBORN]));
     let (mut client, mut other) = (ringway.client(), ringway.client());
@@ -49,7 +45,7 @@ fn a_late_reply_is_dropped_and_the_requests_behind_it_get_their_own() {
 fn late_replies_to_every_command_are_dropped() {
     let requests: &[(&str, &str)] = &[
         ("set k 0 0 1\r\nx\r\n", "HD kk\r\n"),
-        ("get k\r\n", "VA 4 kk f0\r\nlate\r\n"),
+        ("get k\r\n", "VALUE k 0 4\r\nlate\r\nEND\r\n"),
         ("delete k\r\n", "HD kk\r\n"),
         ("incr k 1\r\n", "VA 1 kk\r\n7\r\n"),
         ("touch k 0\r\n", "HD kk\r\n"),
@@ -60,7 +56,7 @@ fn late_replies_to_every_command_are_dropped() {
     let node = Scripted::start("1.6.18", move |seen| {
         match answers.get(asked.fetch_add(1, SeqCst)) {
             Some(late) => vec![Act::Await("gate"), Act::Say(late.as_bytes().to_vec())],
-            None => vec![value(seen, "right")],
+            None => vec![seen.hits("right")],
         }
     });
     let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 1s", STUBBORN]));
@@ -79,7 +75,7 @@ fn late_replies_to_every_command_are_dropped() {
 
 #[test]
 fn a_slow_node_delays_nobody_who_does_not_wait_for_it() {
-    let slow = Scripted::start("1.6.18", |seen| vec![Act::Await("gate"), value(seen, "slow")]);
+    let slow = Scripted::start("1.6.18", |seen| vec![Act::Await("gate"), seen.hits("slow")]);
     let fast = Memcached::start();
     let yaml = format!(
         "pools:\n  slow: {{nodes: ['{}'], request_timeout: 15s}}\n  fast: {{nodes: ['{}'], request_timeout: 15s}}\n\
@@ -111,7 +107,7 @@ fn a_link_without_any_progress_is_closed_and_opened_anew() {
         let _only_once = first.compare_exchange(usize::MAX, seen.connection, SeqCst, SeqCst);
         match first.load(SeqCst) == seen.connection {
             true => vec![],
-            false => vec![value(seen, "right")],
+            false => vec![seen.hits("right")],
         }
     });
     let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 100ms", STUBBORN]));
@@ -125,7 +121,7 @@ fn a_link_without_any_progress_is_closed_and_opened_anew() {
 #[test]
 fn one_reply_too_many_closes_the_link_and_reaches_nobody() {
     let node = Scripted::start("1.6.18", |seen| {
-        let mine = value(seen, &format!("of {}", seen.word(1)));
+        let mine = seen.hits_by(|key| format!("of {key}"));
         vec![mine.clone(), mine]
     });
     let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 10s", STUBBORN]));
@@ -156,8 +152,11 @@ fn one_reply_too_many_closes_the_link_and_reaches_nobody() {
 fn replies_that_nobody_asked_for_do_not_reach_the_next_request() {
     // Each write is answered, and then the node says more.
     let node = Scripted::start("1.6.18", |seen| match seen.word(0) {
-        "ms" => say(format!("HD k{}\r\nVA 5 kother f0\r\nwrong\r\n", seen.word(1))),
-        _ => vec![value(seen, "right")],
+        "ms" => say(format!(
+            "HD k{}\r\nVALUE other 0 5\r\nwrong\r\nEND\r\n",
+            seen.word(1)
+        )),
+        _ => vec![seen.hits("right")],
     });
     let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 10s", STUBBORN]));
     let mut client = ringway.client();
@@ -220,7 +219,7 @@ fn a_request_that_comes_while_the_node_is_dialled_times_out_before_the_dial_does
 fn a_node_whose_every_reply_is_late_goes_down() {
     let node = Scripted::start("1.6.18", |seen| {
         std::thread::sleep(Duration::from_millis(150));
-        vec![value(seen, "late")]
+        vec![seen.hits("late")]
     });
     let settings = [
         "request_timeout: 50ms",
@@ -245,6 +244,7 @@ fn a_reply_to_another_request_for_the_same_key_is_not_taken_for_ones_own() {
         ("mg k O1", "mg k O1 v", "VA 5 O1 kk\r\nwrong\r\n"),
         ("ms k 1 O1\r\nx", "md k O2", "HD O2 kk\r\n"),
         ("get k", "mg k f v O2", "VA 5 f0 O2 kk\r\nwrong\r\n"),
+        ("mg k f v O1", "get k", "VALUE k 0 5\r\nwrong\r\nEND\r\n"),
         ("ma k v O1", "ma k v O2", "VA 1 O2 kk\r\n7\r\n"),
     ] {
         let asked = AtomicUsize::new(0);

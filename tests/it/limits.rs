@@ -54,12 +54,7 @@ fn one_connection_too_many_is_told_so_and_closed_and_counted() {
 
 #[test]
 fn past_max_in_flight_a_request_fails_at_once_and_nobody_else() {
-    let node = Scripted::start("1.6.18", |seen| {
-        vec![
-            Act::Await("gate"),
-            Act::Say(format!("VA 1 k{} f0\r\nv\r\n", seen.word(1)).into_bytes()),
-        ]
-    });
+    let node = Scripted::start("1.6.18", |seen| vec![Act::Await("gate"), seen.hits("v")]);
     let settings = ["request_timeout: 15s", "max_in_flight: 4"];
     let ringway = Ringway::start(&pool(&[node.address()], &settings));
     let mut client = ringway.client();
@@ -100,12 +95,7 @@ fn a_session_that_says_nothing_for_too_long_is_closed_and_counted() {
 
 #[test]
 fn an_idle_timeout_does_not_close_a_session_that_waits_for_its_node() {
-    let node = Scripted::start("1.6.18", |seen| {
-        vec![
-            Act::Await("gate"),
-            Act::Say(format!("VA 1 k{} f0\r\nv\r\n", seen.word(1)).into_bytes()),
-        ]
-    });
+    let node = Scripted::start("1.6.18", |seen| vec![Act::Await("gate"), seen.hits("v")]);
     let yaml = listener("idle_timeout: 50ms") + &pool(&[node.address()], &["request_timeout: 15s"]);
     let ringway = Ringway::start(&yaml);
     let mut client = ringway.client();
@@ -202,12 +192,7 @@ fn a_client_that_stops_reading_is_bounded_and_answered_in_its_own_protocol() {
 #[test]
 fn large_values_that_wait_behind_a_slow_node_cost_a_bounded_amount() {
     const SIZE: usize = 900_000;
-    let slow = Scripted::start("1.6.18", |seen| {
-        vec![
-            Act::Await("gate"),
-            Act::Say(format!("VA 1 k{} f0\r\nv\r\n", seen.word(1)).into_bytes()),
-        ]
-    });
+    let slow = Scripted::start("1.6.18", |seen| vec![Act::Await("gate"), seen.hits("v")]);
     let fast = Memcached::start();
     let nodes = [slow.address(), fast.address()];
     let ringway = Ringway::start(&pool(&nodes, &["request_timeout: 15s"]));

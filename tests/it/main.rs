@@ -15,6 +15,7 @@ mod embedded;
 mod failures;
 mod faults;
 mod floors;
+mod get_lines;
 mod late_replies;
 mod limits;
 mod memory;

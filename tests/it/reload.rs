@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, free_port, http, pool, wait_for};
-use crate::support::scripted::{Act, Scripted, say};
+use crate::support::scripted::{Act, Scripted};
 
 /// Clients that set and get without pause, and check every answer.
 struct Load {
@@ -298,11 +298,7 @@ fn a_node_that_stays_keeps_its_links_and_its_counters() {
 
 #[test]
 fn what_is_owed_by_a_removed_node_or_listener_is_still_answered() {
-    let slow = Scripted::start("1.6.18", |seen| {
-        let mut acts = vec![Act::Await("answer")];
-        acts.extend(say(format!("VA 5 k{} f0\r\nhello\r\n", seen.word(1))));
-        acts
-    });
+    let slow = Scripted::start("1.6.18", |seen| vec![Act::Await("answer"), seen.hits("hello")]);
     let other = Memcached::start();
     let patient = ["request_timeout: 20s"];
     let ringway = Ringway::start(&pool(&[slow.address()], &patient));
@@ -328,11 +324,7 @@ fn what_is_owed_by_a_removed_node_or_listener_is_still_answered() {
 
 #[test]
 fn a_request_that_came_before_its_listener_was_removed_is_answered() {
-    let node = Scripted::start("1.6.18", |seen| {
-        let mut acts = vec![Act::Await("answer")];
-        acts.extend(say(format!("VA 5 k{} f0\r\nhello\r\n", seen.word(1))));
-        acts
-    });
+    let node = Scripted::start("1.6.18", |seen| vec![Act::Await("answer"), seen.hits("hello")]);
     let nodes = pool(&[node.address()], &["request_timeout: 20s"]);
     let ringway = Ringway::start(&nodes);
     let mut client = ringway.client();

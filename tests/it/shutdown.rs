@@ -11,12 +11,7 @@ use crate::support::scripted::{Act, Scripted};
 
 /// A node whose answers wait until the gate is open.
 fn gated() -> Scripted {
-    Scripted::start("1.6.18", |seen| {
-        vec![
-            Act::Await("gate"),
-            Act::Say(format!("VA 1 k{} f0\r\nv\r\n", seen.word(1)).into_bytes()),
-        ]
-    })
+    Scripted::start("1.6.18", |seen| vec![Act::Await("gate"), seen.hits("v")])
 }
 
 fn shutdown(settings: &str) -> String {

@@ -77,12 +77,8 @@ impl Stored {
 
     /// The item as a reply carries it; it shares the bytes.
     pub(super) fn into_item(mut self) -> Item {
-        Item {
-            key: self.block.split_to(usize::from(self.key_length)),
-            flags: self.flags,
-            cas: self.cas,
-            data: self.block,
-        }
+        let key = self.block.split_to(usize::from(self.key_length));
+        Item::new(key, self.flags, self.cas, self.block)
     }
 
     /// What it takes of the capacity, in bytes.

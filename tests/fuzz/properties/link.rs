@@ -7,12 +7,13 @@ use std::rc::Rc;
 
 use bytes::BytesMut;
 use ringway::metrics::NodeShard;
-use ringway::node::fifo::{Desync, Fifo};
+use ringway::node::fifo::{Fifo, Place};
+use ringway::node::receive::{Arrival, Desync};
 use ringway::node::slots::{Asked, Slot, Slots};
 use ringway::node::waiter::Waiter;
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::downgrade::downgrade;
-use ringway::protocol::{Failure, Reply, Request};
+use ringway::protocol::{Command, Failure, Reply, Request};
 
 use super::{answers, client};
 
@@ -32,6 +33,8 @@ struct Options {
     failed_is_miss: bool,
     /// `x`: requests are abandoned before the node says anything.
     expires: bool,
+    /// `l`: gets that follow each other stand in one line.
+    joins: bool,
 }
 
 /// What came of it.
@@ -68,6 +71,7 @@ pub fn check(data: &[u8]) {
         max_value: if has(b's') { SMALL } else { 1 << 20 },
         failed_is_miss: has(b'm'),
         expires: has(b'x'),
+        joins: has(b'l'),
     };
     let at_once = carry(options, requests, &[replies]);
     let bytes: Vec<&[u8]> = replies.chunks(1).collect();
@@ -87,13 +91,14 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
     let slots = Rc::new(Slots::default());
     let shard = NodeShard::default();
     let mut fifo = Fifo::default();
+    let mut line = None;
     client::requests(requests, &mut |request, asked| {
         let asked = Asked {
             failed_is_miss: options.failed_is_miss,
             ..asked
         };
         let slot = slots.slot(slots.push(asked, 1));
-        match owe(&mut fifo, options.dialect, request, slot) {
+        match owe(&mut fifo, options, &mut line, request, slot) {
             Ok(()) => shard.in_flight.add(1),
             Err(slot) => slot.fill(Reply::Failed(Failure::Unsupported)),
         }
@@ -121,10 +126,16 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
 }
 
 /// Notes the request as a link does; the slot comes back where the dialect cannot say it.
-fn owe(fifo: &mut Fifo, dialect: Dialect, request: &Request<'_>, slot: Slot) -> Result<(), Slot> {
-    if dialect == Dialect::Classic && request.command.is_meta() {
+fn owe(
+    fifo: &mut Fifo,
+    options: Options,
+    line: &mut Option<Command>,
+    request: &Request<'_>,
+    slot: Slot,
+) -> Result<(), Slot> {
+    if options.dialect == Dialect::Classic && request.command.is_meta() {
         return match downgrade(request) {
-            Some(classic) => owe(fifo, dialect, &classic, slot),
+            Some(classic) => owe(fifo, options, line, &classic, slot),
             None => Err(slot),
         };
     }
@@ -134,15 +145,30 @@ fn owe(fifo: &mut Fifo, dialect: Dialect, request: &Request<'_>, slot: Slot) -> 
         deadline: DUE,
         is_retry: false,
     };
-    fifo.push(request, waiter, 0);
+    let before = line.replace(request.command);
+    let place = match place(options.dialect, request.command) {
+        Place::NewLine if options.joins && before == Some(request.command) => Place::SameLine,
+        place => place,
+    };
+    fifo.push(request, place, waiter, 0);
     Ok(())
+}
+
+/// Every read of classic text stands in a line.
+fn place(dialect: Dialect, command: Command) -> Place {
+    match command {
+        Command::Get | Command::Gets => Place::NewLine,
+        command if command.is_read() && dialect == Dialect::Classic => Place::NewLine,
+        _ => Place::Own,
+    }
 }
 
 fn receive(fifo: &mut Fifo, options: Options, pieces: &[&[u8]], shard: &NodeShard) -> Result<(), Desync> {
     let mut buffer = BytesMut::new();
     for piece in pieces {
         buffer.extend_from_slice(piece);
-        let is_answered = fifo.receive(&mut buffer, options.dialect, options.max_value, 0, shard)?;
+        let arrival = Arrival { now: 0, shard };
+        let is_answered = fifo.receive(&mut buffer, options.dialect, options.max_value, arrival)?;
         assert!(!(is_answered && options.expires), "nobody waits for an answer");
     }
     Ok(())

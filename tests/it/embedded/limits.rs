@@ -43,7 +43,7 @@ fn it_never_holds_more_than_its_size_and_what_was_stored_last_is_there() {
                 "{size} bytes in {capacity}"
             );
             assert!(cache.bytes() <= capacity, "{} in {capacity}", cache.bytes());
-            assert_eq!(get(&cache, &key).map(|item| item.data.len()), Some(size));
+            assert_eq!(get(&cache, &key).map(|item| item.size()), Some(size));
             stored += size as u64;
             if stored > 2 * capacity {
                 break;
@@ -126,7 +126,7 @@ fn a_stored_value_keeps_no_larger_buffer_alive() {
     cache.execute_at(&request, NOW);
     assert!(buffer.is_unique());
     let item = get(&cache, "key").expect("stored");
-    assert_eq!((&item.key[..], &item.data[..]), (&b"key"[..], &[b'v'; 10][..]));
+    assert_eq!((item.key(), item.data()), (&b"key"[..], &[b'v'; 10][..]));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn no_increment_is_lost_between_threads() {
             });
         }
     });
-    assert_eq!(&get(&cache, "key").expect("stored").data[..], b"16000");
+    assert_eq!(get(&cache, "key").expect("stored").data(), b"16000");
 }
 
 #[test]
@@ -158,13 +158,13 @@ fn of_those_who_read_one_value_only_one_may_change_it() {
             threads.spawn(|| (0..200).for_each(|_| add_one_by_cas(&cache)));
         }
     });
-    assert_eq!(&get(&cache, "key").expect("stored").data[..], b"1600");
+    assert_eq!(get(&cache, "key").expect("stored").data(), b"1600");
 }
 
 fn add_one_by_cas(cache: &Embedded) {
     loop {
         let item = get(cache, "key").expect("stored");
-        let number: u64 = std::str::from_utf8(&item.data)
+        let number: u64 = std::str::from_utf8(item.data())
             .expect("digits")
             .parse()
             .expect("a number");

@@ -344,7 +344,7 @@ fn answer(cache: &Embedded, line: &str, value: &str, now: u64) -> String {
             data: Some(data),
             ..
         }) => format!("{} {}", text(&line), text(&data)),
-        Reply::Value(item) => text(&item.data),
+        Reply::Value(item) => text(item.data()),
         Reply::Done => "done".to_owned(),
         other => format!("{other:?}"),
     }

@@ -327,12 +327,12 @@ impl Real {
         self.stream.read_exact(&mut data).expect("a data block");
         data.truncate(data.len() - 2);
         assert_eq!(self.line(), "END");
-        Item {
-            key: Bytes::copy_from_slice(words[1].as_bytes()),
-            flags: words[2].parse().expect("flags"),
-            cas: words.get(4).map_or(0, |cas| cas.parse().expect("a cas id")),
-            data: Bytes::from(data),
-        }
+        Item::new(
+            Bytes::copy_from_slice(words[1].as_bytes()),
+            words[2].parse().expect("flags"),
+            words.get(4).map_or(0, |cas| cas.parse().expect("a cas id")),
+            Bytes::from(data),
+        )
     }
 
     fn line(&mut self) -> String {

@@ -180,12 +180,12 @@ impl Node {
     /// Faults are of replies to requests: a link that opens and a probe are only ever late.
     fn draw(&self, command: &str) -> Option<Fault> {
         let fault = *self.random.choose(&self.faults);
-        let is_asked = matches!(command, "mg" | "ms" | "md" | "ma");
+        let is_asked = matches!(command, "get" | "mg" | "ms" | "md" | "ma");
         let is_due = self.random.once_in(self.faulty.get());
         let is_possible = match fault {
             Fault::Late(_) => true,
             // A second HD would pass for the answer to the next write of the same key.
-            Fault::Twice => command == "mg",
+            Fault::Twice => matches!(command, "get" | "mg"),
             _ => is_asked,
         };
         (is_due && is_possible).then_some(fault)
@@ -216,7 +216,7 @@ impl Node {
             }
             Some(Fault::Garbage) => stream.write_all(b"\x01 what?\r\n").await.is_ok(),
             Some(Fault::WrongKey) => {
-                let wrong = reply.replace(" kc", " kx");
+                let wrong = reply.replace(" kc", " kx").replace("VALUE c", "VALUE x");
                 stream.write_all(wrong.as_bytes()).await.is_ok()
             }
             Some(Fault::Twice) => stream.write_all(&[bytes, bytes].concat()).await.is_ok(),
@@ -253,6 +253,13 @@ impl Node {
             "flush_all" => {
                 items.clear();
                 "OK\r\n".to_owned()
+            }
+            "get" => {
+                let value = |key: &&str| {
+                    let item = items.get(*key)?;
+                    Some(format!("VALUE {key} 0 {}\r\n{item}\r\n", item.len()))
+                };
+                words[1..].iter().filter_map(value).collect::<String>() + "END\r\n"
             }
             "mg" => match items.get(words[1]) {
                 Some(item) => {

@@ -229,7 +229,7 @@ impl Shared {
                 to.write_all(half)?;
                 return Ok(Goes::Away);
             }
-            Fault::OtherValue if are_of_two_keys(reply, before) && self.turn().is_some() => {
+            Fault::OtherValue if are_of_other_keys(reply, before) && self.turn().is_some() => {
                 to.write_all(before)?;
             }
             Fault::Garbage => match self.turn() {
@@ -300,20 +300,24 @@ fn has_value(reply: &[u8]) -> bool {
     reply.starts_with(b"VA")
 }
 
-/// True for two values that are of different keys.
-fn are_of_two_keys(one: &[u8], other: &[u8]) -> bool {
-    key(one).is_some_and(|one| key(other).is_some_and(|other| one != other))
+/// True for two replies with values that have no key in common.
+fn are_of_other_keys(one: &[u8], other: &[u8]) -> bool {
+    let (one, other) = (keys(one), keys(other));
+    !one.is_empty() && !other.is_empty() && one.iter().all(|key| !other.contains(key))
 }
 
-/// The key in a reply with a value.
-fn key(reply: &[u8]) -> Option<String> {
-    let line = String::from_utf8_lossy(reply.split(|&byte| byte == b'\n').next()?);
-    let mut words = line.split_ascii_whitespace();
-    match words.next()? {
-        "VALUE" => words.next().map(str::to_owned),
-        "VA" => words.find_map(|word| word.strip_prefix('k').map(str::to_owned)),
-        _ => None,
-    }
+/// The keys in a reply with values.
+fn keys(reply: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(reply);
+    let key = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        match words.next()? {
+            "VALUE" => words.next().map(str::to_owned),
+            "VA" => words.find_map(|word| word.strip_prefix('k').map(str::to_owned)),
+            _ => None,
+        }
+    };
+    text.lines().filter_map(key).collect()
 }
 
 /// Where the first reply ends, meta or classic; `None` where not all of it has come.

@@ -29,6 +29,21 @@ impl Seen {
     pub fn word(&self, index: usize) -> &str {
         self.line.split(' ').nth(index).unwrap_or("")
     }
+
+    /// What answers a get with `value` for each of its keys.
+    pub fn hits(&self, value: &str) -> Act {
+        self.hits_by(|_| value.to_owned())
+    }
+
+    /// What answers a get with a value made of each of its keys.
+    pub fn hits_by(&self, value: impl Fn(&str) -> String) -> Act {
+        let mut text = String::new();
+        for key in self.line.split(' ').skip(1) {
+            let value = value(key);
+            text += &format!("VALUE {key} 0 {}\r\n{value}\r\n", value.len());
+        }
+        Act::Say((text + "END\r\n").into_bytes())
+    }
 }
 
 /// What the node does next on a connection.
