@@ -14,6 +14,7 @@
 mod address;
 mod choices;
 mod defaults;
+mod distribution;
 mod error;
 mod file;
 mod keys;

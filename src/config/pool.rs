@@ -5,8 +5,7 @@ use super::error::{Flaw, Mistakes, quote};
 use super::keys::{Keys, Typed};
 use super::nodes;
 use super::units::{count, percent, size, timeout};
-use super::{Health, Pool, suggest};
-use crate::ring::{Distribution, Hash};
+use super::{Health, Pool, distribution};
 
 /// A gibibyte: what memcached's `-I` allows at most.
 const LARGEST_VALUE: u64 = 1 << 30;
@@ -20,7 +19,12 @@ const MOST_IN_FLIGHT: u64 = 1 << 20;
 pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
     let mut keys = value.keys(mistakes);
     let mut pool = Pool::new(keys.get("nodes", nodes::read).unwrap_or_default());
-    set(&mut pool.distribution, keys.get("distribution", distribution));
+    set(
+        &mut pool.distribution,
+        keys.get("distribution", |value, mistakes| {
+            distribution::read(value, &pool.nodes, mistakes)
+        }),
+    );
     set(&mut pool.hash_tag, keys.value("hash_tag", hash_tag));
     set(
         &mut pool.connections,
@@ -120,42 +124,6 @@ fn outlier(text: &str) -> Result<Option<u32>, Flaw> {
         }
     })?;
     Ok(Some(u32::try_from(times).expect("a thousand is less than 2^32")))
-}
-
-fn distribution(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Distribution> {
-    if value.is_scalar() {
-        return value.read(mistakes, preset);
-    }
-    let mut keys = value.keys(mistakes);
-    let mut distribution = Distribution::default();
-    set(&mut distribution, keys.value("preset", preset));
-    if let Some(hash) = keys.value("hash", hash) {
-        distribution = distribution.with_hash(hash);
-    }
-    let presets = Distribution::PRESETS.join(", ");
-    keys.reject(
-        "kind",
-        Flaw::new("a distribution is chosen by its preset")
-            .hint(format!("write `preset:` and one of {presets}")),
-    );
-    keys.finish();
-    Some(distribution)
-}
-
-fn preset(text: &str) -> Result<Distribution, Flaw> {
-    let unknown = || {
-        let hint = suggest::hint(text, "choose one of", Distribution::PRESETS.iter().copied());
-        Flaw::new(format!("no preset has the name {}", quote(text))).hint(hint)
-    };
-    Distribution::preset(text).ok_or_else(unknown)
-}
-
-fn hash(text: &str) -> Result<Hash, Flaw> {
-    let unknown = || {
-        let hint = suggest::hint(text, "choose one of", Hash::NAMES.iter().copied());
-        Flaw::new(format!("no hash has the name {}", quote(text))).hint(hint)
-    };
-    Hash::from_name(text).ok_or_else(unknown)
 }
 
 /// Characters are bytes here, and keys have no spaces or control characters.

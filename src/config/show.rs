@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::choices::{self, word};
 use super::units::{show_duration, show_size};
-use super::{Address, Config, Listener, Node, Pool, Route};
-use crate::ring::{Distribution, Hash};
+use super::{Address, Config, Listener, Node, Pool, Route, distribution};
 
 impl Config {
     /// 16 hexadecimal digits that are the same for configurations that mean the same.
@@ -60,7 +59,7 @@ fn pool(pool: &Pool) -> Value {
     let hash_tag: String = pool.hash_tag.iter().flatten().copied().map(char::from).collect();
     json!({
         "nodes": pool.nodes.iter().map(node).collect::<Vec<_>>(),
-        "distribution": distribution(&pool.distribution),
+        "distribution": distribution::show(&pool.distribution),
         "hash_tag": hash_tag,
         "connections": pool.connections,
         "protocol": word(choices::PROTOCOL, &pool.protocol),
@@ -94,29 +93,6 @@ fn node(node: &Node) -> Value {
         _ => shown["address"] = json!(node.address.to_string()),
     }
     shown
-}
-
-/// The shortest words that mean `distribution`: all that a file can say is a preset, or one with a hash.
-fn distribution(distribution: &Distribution) -> Value {
-    let presets = || {
-        Distribution::PRESETS
-            .iter()
-            .filter_map(|name| Some((*name, Distribution::preset(name)?)))
-    };
-    if let Some((name, _)) = presets().find(|(_, preset)| preset == distribution) {
-        return json!(name);
-    }
-    let hashes = || {
-        Hash::NAMES
-            .iter()
-            .filter_map(|name| Some((*name, Hash::from_name(name)?)))
-    };
-    let pairs = presets().flat_map(|preset| hashes().map(move |hash| (preset.clone(), hash)));
-    let mut same = pairs.filter(|((_, preset), (_, hash))| preset.clone().with_hash(*hash) == *distribution);
-    match same.next() {
-        Some(((preset, _), (hash, _))) => json!({ "preset": preset, "hash": hash }),
-        None => json!(format!("{distribution:?}")),
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub fn hint<'a>(typed: &str, lead: &str, known: impl Iterator<Item = &'a str> + 
 
 /// `lead: a, b, c`, cut short where there are very many.
 pub fn list<'a>(lead: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    const SHOWN: usize = 20;
+    const SHOWN: usize = 30;
     let mut shown: Vec<&str> = known.clone().take(SHOWN).collect();
     if known.count() > SHOWN {
         shown.push("…");

@@ -7,21 +7,50 @@
 //! accidents too: someone who moves a fleet here keeps a warm cache only if *every* key stays on its node.
 //!
 //! ```text
-//! key ─▶ tag: what of it counts ─▶ hashes: a number ─▶ ketama: the node that owns the number
-//!                             presets: which hash, which names, which ring
+//! key ─▶ reading: what of it counts ─▶ hashes: a number ─▶ circle, jump, modula, …: the node that owns the number
+//!                                                             └ it is out ─▶ stand_in: another one
+//!
+//! distribution: presets by name, and what of them is changed ─▶ which hash, which names, which kind of ring
 //! ```
+//!
+//! | kind of ring | file | a key whose node is out |
+//! |---|---|---|
+//! | circles | ketama, consistent | goes to the next point of a node that stands |
+//! | scores of each node, slots that are drawn for | scores, rendezvous | goes to the node with the next best score |
+//! | slots by turns | maglev | each such slot is drawn for |
+//! | numbers | jump, modula, furc | is drawn for, or hashed again as the peer does: stand_in |
 
+mod circle;
+mod consistent;
+mod distribution;
+mod furc;
 mod hashes;
+mod jump;
 mod ketama;
+mod maglev;
+mod modula;
 mod names;
 mod presets;
+mod reading;
+mod rendezvous;
+mod scores;
+mod stand_in;
 mod tag;
 
+pub use distribution::{Distribution, Part};
 pub use hashes::Hash;
-pub use presets::Distribution;
+pub use names::Naming;
 
-use ketama::Continuum;
-use presets::Kind;
+use circle::{Circle, Tie};
+use ketama::Share;
+use maglev::Maglev;
+use modula::Modula;
+use names::Roll;
+use presets::{Kind, Rules};
+use reading::Reading;
+use rendezvous::Slots;
+use scores::{Mcrouter, Pymemcache};
+use stand_in::{Again, StandIns};
 
 /// A node as the ring sees it.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +61,7 @@ pub struct Member<'a> {
     pub host: &'a str,
     /// Port; `None` for unix sockets and embedded nodes.
     pub port: Option<u16>,
-    /// Its share, at least 1.
+    /// Its share, at least 1. It counts where the distribution weighs.
     pub weight: u32,
 }
 
@@ -40,17 +69,34 @@ pub struct Member<'a> {
 #[derive(Debug)]
 pub struct Ring {
     hash: Hash,
-    tag: Option<[u8; 2]>,
+    seed: u64,
+    reading: Reading,
     placement: Placement,
+    /// Who takes the keys of those that are out, in rings that count their nodes by numbers.
+    stand_ins: Option<Box<StandIns>>,
 }
 
-/// How a key's hash leads to a member.
+/// How a key, or its hash, leads to a member.
 #[derive(Debug)]
 enum Placement {
+    /// Points on a circle.
+    Circle(Circle),
     /// One member takes all keys: nothing is hashed.
     Only(usize),
-    /// Points on a circle.
-    Continuum(Continuum),
+    /// Points on a circle, turned round: dalli's.
+    Turned(Circle),
+    Slots(Slots),
+    Maglev(Maglev),
+    /// So many buckets.
+    Jump(usize),
+    Modula(Modula),
+    /// So many leaves.
+    Furc(usize),
+    /// What each leaf takes of 2³².
+    WeightedFurc(Box<[u32]>),
+    Mcrouter(Mcrouter),
+    WeightedMcrouter(Mcrouter),
+    Pymemcache(Pymemcache),
 }
 
 impl Ring {
@@ -64,33 +110,35 @@ impl Ring {
     }
 
     /// The ring of `members` in which only those with an index in `standing`, which is not empty, take keys: the
-    /// keys of each other one go to the next that does, and no key of a standing one moves, whatever the weights.
+    /// keys of each other one go to others that do, and no key of a standing one moves, whatever the weights.
     pub fn among(
         distribution: &Distribution,
         hash_tag: Option<[u8; 2]>,
         members: &[Member<'_>],
         standing: &[usize],
     ) -> Ring {
-        let placement = match (standing, distribution.kind) {
-            (&[only], _) => Placement::Only(only),
-            (_, Kind::Ketama) => {
-                Placement::Continuum(Continuum::build(distribution.naming, members, standing))
-            }
+        let rules = &distribution.rules;
+        let roll = Roll::call(rules.naming, rules.weighs, members, standing);
+        let (placement, again) = match *standing {
+            [only] => (Placement::Only(only), None),
+            _ => placement(rules, &roll, distribution.full_weight()),
         };
         Ring {
-            hash: distribution.hash(),
-            tag: hash_tag,
+            hash: rules.hash,
+            seed: distribution.seed_number(),
+            reading: distribution.reading(hash_tag),
             placement,
+            stand_ins: again.and_then(|again| StandIns::of(&roll, again)).map(Box::new),
         }
     }
 
     /// The index among the members of the node that `key` goes to.
     #[inline]
     pub fn pick(&self, key: &[u8]) -> usize {
-        match &self.placement {
-            Placement::Only(member) => *member,
-            Placement::Continuum(continuum) => continuum.owner(self.digest(key)),
+        if let Placement::Only(member) = self.placement {
+            return member;
         }
+        self.reading.read(key, |key| self.place(key))
     }
 
     /// The number by which `key` is placed, for people to look at. (A ring of one member never asks.)
@@ -98,11 +146,98 @@ impl Ring {
     /// Where the ring has a hash tag and the key has something between its first opening byte and the
     /// first closing byte after that, only what stands between them counts.
     pub fn hash(&self, key: &[u8]) -> u64 {
-        u64::from(self.digest(key))
+        self.reading.read(key, |key| match &self.placement {
+            Placement::Furc(_) | Placement::WeightedFurc(_) => hashes::murmur64a(key, furc::SEED),
+            Placement::Mcrouter(_) | Placement::WeightedMcrouter(_) => Mcrouter::hash(key),
+            Placement::Pymemcache(nodes) => u64::from(nodes.best(key).0),
+            Placement::Circle(_) | Placement::Turned(_) => self.digest(key) & u64::from(u32::MAX),
+            _ => self.digest(key),
+        })
     }
 
-    fn digest(&self, key: &[u8]) -> u32 {
-        let counted = self.tag.map_or(key, |tag| tag::counted(key, tag));
-        self.hash.digest(counted)
+    /// What of `key` is hashed, apart from a salt.
+    pub fn counted<'a>(&self, key: &'a [u8]) -> &'a [u8] {
+        self.reading.counted(key)
     }
+
+    #[inline]
+    fn digest(&self, key: &[u8]) -> u64 {
+        self.hash.seeded(key, self.seed)
+    }
+
+    /// Where what is read of a key leads.
+    #[inline]
+    fn place(&self, key: &[u8]) -> usize {
+        let home = match &self.placement {
+            Placement::Circle(circle) => return circle.owner(self.digest(key) as u32),
+            Placement::Only(member) => return *member,
+            Placement::Slots(slots) => return slots.owner(self.digest(key)),
+            Placement::Maglev(maglev) => return maglev.owner(self.digest(key)),
+            Placement::Mcrouter(nodes) => return nodes.owner(Mcrouter::hash(key)),
+            Placement::WeightedMcrouter(nodes) => return nodes.weighted_owner(Mcrouter::hash(key)),
+            Placement::Pymemcache(nodes) => return nodes.best(key).1,
+            Placement::Furc(count) => furc::furc(key, *count),
+            Placement::WeightedFurc(shares) => furc::weighted(key, shares),
+            Placement::Turned(_) | Placement::Jump(_) | Placement::Modula(_) => {
+                self.numbered(self.digest(key))
+            }
+        };
+        match &self.stand_ins {
+            None => home,
+            Some(others) => others.instead(home, key, self.hash, |hash| self.numbered(hash)),
+        }
+    }
+
+    /// Where `hash` leads in rings whose nodes may be stood in for.
+    #[inline]
+    fn numbered(&self, hash: u64) -> usize {
+        match &self.placement {
+            Placement::Turned(circle) => circle.owner(!(hash as u32)),
+            Placement::Jump(count) => jump::jump(hash, *count),
+            Placement::Modula(modula) => modula.owner(hash),
+            _ => unreachable!("only these hash again"),
+        }
+    }
+}
+
+/// The placement by `rules`, and, where it keeps those that are out, whose way it is to look again.
+fn placement(rules: &Rules, roll: &Roll, full_weight: Option<u32>) -> (Placement, Option<Again>) {
+    let Rules { hash, points, .. } = *rules;
+    let full = full_weight.or(roll.weights.iter().copied().max()).unwrap_or(1);
+    let ketama = |share, tie| Placement::Circle(ketama::circle(roll, points, share, tie));
+    let consistent = |tie| Placement::Circle(consistent::circle(roll, hash, points, tie));
+    let placement = match rules.kind {
+        Kind::Ketama(share) => ketama(share, Tie::First),
+        Kind::Consistent => consistent(Tie::First),
+        Kind::LibmemcachedConsistent if roll.weights.iter().all(|&weight| weight == 1) => {
+            consistent(Tie::First)
+        }
+        Kind::LibmemcachedConsistent => {
+            Placement::Circle(ketama::circle(roll, ketama::POINTS, Share::Weighed, Tie::First))
+        }
+        Kind::Spymemcached if hash != Hash::Md5 && roll.is_even() => consistent(Tie::Last),
+        Kind::Spymemcached => ketama(Share::Even, Tie::Last),
+        Kind::Rendezvous => Placement::Slots(Slots::build(roll)),
+        Kind::Maglev => Placement::Maglev(Maglev::build(roll)),
+        Kind::McrouterRendezvous => Placement::Mcrouter(Mcrouter::build(roll, full)),
+        Kind::McrouterWeightedRendezvous => Placement::WeightedMcrouter(Mcrouter::build(roll, full)),
+        Kind::Pymemcache => Placement::Pymemcache(Pymemcache::build(roll)),
+        Kind::Dalli => {
+            let circle = consistent::turned_circle_of_dalli(roll, points);
+            return (Placement::Turned(circle), Some(Again::Dalli));
+        }
+        Kind::PythonMemcached => return (Placement::Modula(Modula::build(roll)), Some(Again::Python)),
+        Kind::Modula => return (Placement::Modula(Modula::build(roll)), Some(Again::Never)),
+        Kind::Jump => return (Placement::Jump(roll.len()), Some(Again::Never)),
+        Kind::Furc => return (Placement::Furc(roll.len()), Some(Again::Never)),
+        Kind::WeightedFurc => {
+            let shares = roll
+                .weights
+                .iter()
+                .map(|&weight| furc::share(weight, full))
+                .collect();
+            return (Placement::WeightedFurc(shares), Some(Again::Never));
+        }
+    };
+    (placement, None)
 }

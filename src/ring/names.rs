@@ -7,40 +7,140 @@ use super::Member;
 
 /// Whose names nodes without a name of their own get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Naming {
+pub enum Naming {
     /// `host` where the port is 11211, else `host:port`; a unix socket is `path:0`
     /// (`update_continuum` in libmemcached's `src/libmemcached/hosts.cc`; there a socket has port 0).
     Libmemcached,
     /// As libmemcached, but a unix socket is `path:`, with the colon and nothing behind it
-    /// (`conf_add_server` in twemproxy's `src/nc_conf.c`).
+    /// (`conf_add_server` in twemproxy's `src/nc_conf.c`). It sorts its nodes, too.
     Twemproxy,
+    /// `host:port`, and the path of a unix socket.
+    Address,
+    /// `/host:port`, as libmemcached's SPY form has it.
+    Slash,
+    /// `host/host:port`, as EVCache has it.
+    Twice,
+    /// `host:port` with an IPv6 host in brackets, as mcrouter has it.
+    Brackets,
 }
+
+/// Each naming and its word in configurations.
+const NAMED: [(&str, Naming); 6] = [
+    ("libmemcached", Naming::Libmemcached),
+    ("twemproxy", Naming::Twemproxy),
+    ("address", Naming::Address),
+    ("libmemcached-spy", Naming::Slash),
+    ("evcache", Naming::Twice),
+    ("mcrouter", Naming::Brackets),
+];
 
 /// Both peers leave this port out, so that lists from before they knew ports keep their keys in place.
 const DEFAULT_PORT: u16 = 11211;
 
 impl Naming {
+    /// The words that [`Naming::from_name`] knows.
+    pub const NAMES: &[&str] = &{
+        let mut names = [""; NAMED.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = NAMED[at].0;
+            at += 1;
+        }
+        names
+    };
+
+    /// The naming that `word` stands for.
+    pub fn from_name(word: &str) -> Option<Naming> {
+        NAMED.iter().find(|named| named.0 == word).map(|named| named.1)
+    }
+
+    /// Its word in configurations.
+    pub fn name(self) -> &'static str {
+        NAMED[self as usize].0
+    }
+
     /// The name of `member`.
-    pub(super) fn name(self, member: &Member<'_>) -> String {
+    pub(super) fn name_of(self, member: &Member<'_>) -> String {
         if let Some(name) = member.name {
             return name.to_owned();
         }
+        let host = member.host;
         match (self, member.port) {
-            (_, Some(DEFAULT_PORT)) => member.host.to_owned(),
-            (_, Some(port)) => format!("{}:{port}", member.host),
-            (Naming::Libmemcached, None) => format!("{}:0", member.host),
-            (Naming::Twemproxy, None) => format!("{}:", member.host),
+            (Naming::Libmemcached | Naming::Twemproxy, Some(DEFAULT_PORT)) => host.to_owned(),
+            (Naming::Libmemcached, None) => format!("{host}:0"),
+            (Naming::Twemproxy, None) => format!("{host}:"),
+            (_, None) => host.to_owned(),
+            (Naming::Slash, Some(port)) => format!("/{host}:{port}"),
+            (Naming::Twice, Some(port)) => format!("{host}/{host}:{port}"),
+            (Naming::Brackets, Some(port)) if host.contains(':') => format!("[{host}]:{port}"),
+            (_, Some(port)) => format!("{host}:{port}"),
         }
     }
 
-    /// The positions of `names` in the order in which the peer keeps its nodes, which decides who owns a
-    /// point that two nodes share. twemproxy sorts by length first, then by bytes.
-    pub(super) fn order(self, names: &[String]) -> Vec<usize> {
+    /// The positions of `names` in the order in which the peer keeps its nodes: it decides who owns a point that
+    /// two nodes share, and which number a node has. twemproxy sorts by length first, then by bytes.
+    fn order(self, names: &[String]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..names.len()).collect();
         if self == Naming::Twemproxy {
             order.sort_by_key(|&index| (names[index].len(), &names[index]));
         }
         order
+    }
+}
+
+/// The nodes of a ring that is built.
+#[derive(Debug)]
+pub(super) struct Roll {
+    /// What each member is called.
+    pub(super) names: Vec<String>,
+    /// The weight of each member; 1 where the rules know no weights.
+    pub(super) weights: Vec<u32>,
+    /// The members in the order of the peer.
+    pub(super) order: Vec<usize>,
+    /// Who takes keys.
+    pub(super) stands: Vec<bool>,
+}
+
+impl Roll {
+    /// The roll of `members`, of whom those with an index in `standing` take keys.
+    pub(super) fn call(naming: Naming, weighs: bool, members: &[Member<'_>], standing: &[usize]) -> Roll {
+        let names: Vec<String> = members.iter().map(|member| naming.name_of(member)).collect();
+        let mut stands = vec![false; members.len()];
+        standing.iter().for_each(|&index| stands[index] = true);
+        Roll {
+            order: naming.order(&names),
+            names,
+            weights: members
+                .iter()
+                .map(|member| if weighs { member.weight } else { 1 })
+                .collect(),
+            stands,
+        }
+    }
+
+    /// How many members there are.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The weight of all.
+    pub(super) fn total(&self) -> u64 {
+        self.weights.iter().map(|&weight| u64::from(weight)).sum()
+    }
+
+    /// True where all have the same weight.
+    pub(super) fn is_even(&self) -> bool {
+        self.weights.iter().all(|weight| *weight == self.weights[0])
+    }
+
+    /// True where all take keys.
+    pub(super) fn is_whole(&self) -> bool {
+        self.stands.iter().all(|&stands| stands)
+    }
+
+    /// The indices of those who take keys, in order.
+    pub(super) fn standing(&self) -> impl Iterator<Item = usize> {
+        self.order.iter().copied().filter(|&index| self.stands[index])
     }
 }
 
@@ -50,25 +150,68 @@ mod tests {
 
     #[test]
     fn a_node_is_named_as_its_peer_names_it() {
-        let cases = [
-            (None, "10.0.0.1", Some(11211), "10.0.0.1", "10.0.0.1"),
-            (None, "10.0.0.1", Some(11212), "10.0.0.1:11212", "10.0.0.1:11212"),
-            (None, "fe80::1", Some(11211), "fe80::1", "fe80::1"),
-            (None, "fe80::1", Some(7), "fe80::1:7", "fe80::1:7"),
-            (None, "/run/mc.sock", None, "/run/mc.sock:0", "/run/mc.sock:"),
-            (Some("a"), "10.0.0.1", Some(11212), "a", "a"),
-            (Some("a"), "/run/mc.sock", None, "a", "a"),
-            (Some("local"), "local", None, "local", "local"),
+        let names = [
+            "libmemcached",
+            "twemproxy",
+            "address",
+            "libmemcached-spy",
+            "evcache",
+            "mcrouter",
         ];
-        for (name, host, port, libmemcached, twemproxy) in cases {
+        let cases = [
+            (
+                None,
+                "10.0.0.1",
+                Some(11211),
+                [
+                    "10.0.0.1",
+                    "10.0.0.1",
+                    "10.0.0.1:11211",
+                    "/10.0.0.1:11211",
+                    "10.0.0.1/10.0.0.1:11211",
+                    "10.0.0.1:11211",
+                ],
+            ),
+            (None, "h", Some(7), ["h:7", "h:7", "h:7", "/h:7", "h/h:7", "h:7"]),
+            (
+                None,
+                "fe80::1",
+                Some(11211),
+                [
+                    "fe80::1",
+                    "fe80::1",
+                    "fe80::1:11211",
+                    "/fe80::1:11211",
+                    "fe80::1/fe80::1:11211",
+                    "[fe80::1]:11211",
+                ],
+            ),
+            (
+                None,
+                "/run/mc",
+                None,
+                [
+                    "/run/mc:0",
+                    "/run/mc:",
+                    "/run/mc",
+                    "/run/mc",
+                    "/run/mc",
+                    "/run/mc",
+                ],
+            ),
+            (Some("a"), "10.0.0.1", Some(11212), ["a"; 6]),
+            (Some("a"), "/run/mc", None, ["a"; 6]),
+            (Some("local"), "local", None, ["local"; 6]),
+        ];
+        for (name, host, port, expected) in cases {
             let member = Member {
                 name,
                 host,
                 port,
                 weight: 1,
             };
-            assert_eq!(Naming::Libmemcached.name(&member), libmemcached);
-            assert_eq!(Naming::Twemproxy.name(&member), twemproxy);
+            let found = names.map(|word| Naming::from_name(word).expect("known").name_of(&member));
+            assert_eq!(found, expected.map(str::to_owned));
         }
     }
 
@@ -77,5 +220,13 @@ mod tests {
         let names = ["b", "aa", "c", "a"].map(str::to_owned);
         assert_eq!(Naming::Libmemcached.order(&names), [0, 1, 2, 3]);
         assert_eq!(Naming::Twemproxy.order(&names), [3, 0, 2, 1]);
+    }
+
+    #[test]
+    fn every_word_leads_to_its_naming_and_back() {
+        for word in Naming::NAMES {
+            assert_eq!(Naming::from_name(word).expect("listed").name(), *word);
+        }
+        assert_eq!(Naming::from_name("host"), None);
     }
 }

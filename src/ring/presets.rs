@@ -1,93 +1,213 @@
-//! The distributions by name: each is one client's or proxy's whole set of rules.
+//! The distributions by name: each preset is one client's or proxy's whole set of rules, each kind the default ones
+//! of a way to place keys.
 
 use super::Hash;
+use super::ketama::Share;
 use super::names::Naming;
+use super::reading::Manner;
 
-/// How keys are spread over nodes, as the configuration says it. The default is `ketama`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Distribution {
-    name: &'static str,
-    pub(super) kind: Kind,
-    pub(super) naming: Naming,
-    hash: Hash,
-}
-
-/// How a hash leads to a node.
+/// How a hash, or a key, leads to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The weighted circle of [`super::ketama`].
-    Ketama,
+    /// The weighted circle of MD5 words, the first of two nodes with one point before the other.
+    Ketama(Share),
+    /// A circle of hashes, one for each point.
+    Consistent,
+    /// The same without weights; with weights libmemcached builds the weighted circle.
+    LibmemcachedConsistent,
+    /// The circle of MD5 words, the last of two nodes with one point before the other. Where the hash is another than
+    /// MD5 and the weights are equal its points are hashes, too.
+    Spymemcached,
+    /// A circle of SHA-1, searched backwards.
+    Dalli,
+    /// Jump consistent hash.
+    Jump,
+    /// Slots that nodes draw for.
+    Rendezvous,
+    /// Slots that nodes take in turns.
+    Maglev,
+    /// Modulo.
+    Modula,
+    /// The same, and the hash is hashed again where a node is out.
+    PythonMemcached,
+    /// mcrouter's Ch3.
+    Furc,
+    /// mcrouter's WeightedCh3.
+    WeightedFurc,
+    /// mcrouter's Rendezvous.
+    McrouterRendezvous,
+    /// mcrouter's WeightedRendezvous.
+    McrouterWeightedRendezvous,
+    /// pymemcache's rendezvous.
+    Pymemcache,
 }
 
-/// libmemcached's `KETAMA_WEIGHTED`, which php-memcached calls `OPT_LIBKETAMA_COMPATIBLE`.
-const KETAMA: Distribution = Distribution {
-    name: "ketama",
-    kind: Kind::Ketama,
-    naming: Naming::Libmemcached,
-    hash: Hash::Md5,
-};
+/// A set of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rules {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) naming: Naming,
+    pub(super) hash: Hash,
+    /// Points of a node of mean weight, where there is a circle.
+    pub(super) points: u32,
+    pub(super) manner: Manner,
+    /// True where weights count.
+    pub(super) weighs: bool,
+}
 
-/// twemproxy's `distribution: ketama` and its default hash.
-const TWEMPROXY: Distribution = Distribution {
-    name: "twemproxy",
-    kind: Kind::Ketama,
-    naming: Naming::Twemproxy,
-    hash: Hash::Fnv1a64,
-};
-
-impl Distribution {
-    /// The names that [`Distribution::preset`] knows.
-    pub const PRESETS: &[&str] = &[KETAMA.name, TWEMPROXY.name];
-
-    /// The preset called `name`.
-    pub fn preset(name: &str) -> Option<Distribution> {
-        [KETAMA, TWEMPROXY].into_iter().find(|preset| preset.name == name)
-    }
-
-    /// The same rules with another key hash. The points of a ketama ring stay MD5, as with the peers.
-    pub fn with_hash(self, hash: Hash) -> Distribution {
-        Distribution { hash, ..self }
-    }
-
-    /// The name of the preset that this is, or that it was made from.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// What keys are hashed with.
-    pub fn hash(&self) -> Hash {
-        self.hash
+const fn rules(name: &'static str, kind: Kind, naming: Naming, hash: Hash) -> Rules {
+    Rules {
+        name,
+        kind,
+        naming,
+        hash,
+        points: 160,
+        manner: Manner::Plain,
+        weighs: true,
     }
 }
 
-impl Default for Distribution {
-    fn default() -> Distribution {
-        KETAMA
+const fn without_weights(rules: Rules) -> Rules {
+    Rules {
+        weighs: false,
+        ..rules
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+const fn of_mcrouter(rules: Rules) -> Rules {
+    let manner = Manner::Mcrouter;
+    Rules { manner, ..rules }
+}
 
-    #[test]
-    fn every_preset_is_found_by_its_name_and_nothing_else_is() {
-        for name in Distribution::PRESETS {
-            assert_eq!(Distribution::preset(name).expect("listed").name(), *name);
-        }
-        assert_eq!(Distribution::preset("Ketama"), None);
-        assert_eq!(Distribution::preset(""), None);
-        assert_eq!(
-            Distribution::default(),
-            Distribution::preset("ketama").expect("listed")
-        );
-    }
-
-    #[test]
-    fn another_hash_makes_another_distribution_of_the_same_name() {
-        let plain = Distribution::default();
-        let other = plain.clone().with_hash(Hash::Crc32a);
-        assert_ne!(plain, other);
-        assert_eq!((other.name(), other.hash()), ("ketama", Hash::Crc32a));
+/// memcached's proxy knows no weights.
+const fn of_proxy(name: &'static str, kind: Kind, naming: Naming) -> Rules {
+    Rules {
+        manner: Manner::MemcachedProxy,
+        ..without_weights(rules(name, kind, naming, Hash::Xxh3))
     }
 }
+
+/// What a file without a distribution means, too.
+pub(super) const DEFAULT: Rules = PRESETS[0];
+
+/// Every preset.
+pub(super) const PRESETS: [Rules; 23] = [
+    // libmemcached's `KETAMA_WEIGHTED`, which php-memcached calls `OPT_LIBKETAMA_COMPATIBLE`.
+    rules(
+        "ketama",
+        Kind::Ketama(Share::Weighed),
+        Naming::Libmemcached,
+        Hash::Md5,
+    ),
+    // What Ringway would choose itself.
+    rules("ringway", Kind::Rendezvous, Naming::Address, Hash::Xxh3),
+    Rules {
+        points: 100,
+        ..rules(
+            "libmemcached-consistent",
+            Kind::LibmemcachedConsistent,
+            Naming::Libmemcached,
+            Hash::OneAtATime,
+        )
+    },
+    without_weights(rules(
+        "libmemcached-modula",
+        Kind::Modula,
+        Naming::Libmemcached,
+        Hash::OneAtATime,
+    )),
+    rules(
+        "libmemcached-spy",
+        Kind::Ketama(Share::Weighed),
+        Naming::Slash,
+        Hash::Md5,
+    ),
+    rules("spymemcached", Kind::Spymemcached, Naming::Address, Hash::Md5),
+    // spymemcached's own default.
+    without_weights(rules(
+        "spymemcached-modula",
+        Kind::Modula,
+        Naming::Address,
+        Hash::Java,
+    )),
+    // twemproxy's `distribution: ketama` and its default hash.
+    rules(
+        "twemproxy",
+        Kind::Ketama(Share::Weighed),
+        Naming::Twemproxy,
+        Hash::Fnv1a64,
+    ),
+    rules("twemproxy-modula", Kind::Modula, Naming::Twemproxy, Hash::Fnv1a64),
+    of_mcrouter(without_weights(rules(
+        "mcrouter",
+        Kind::Furc,
+        Naming::Brackets,
+        Hash::Xxh3,
+    ))),
+    of_mcrouter(rules(
+        "mcrouter-weighted",
+        Kind::WeightedFurc,
+        Naming::Brackets,
+        Hash::Xxh3,
+    )),
+    of_mcrouter(without_weights(rules(
+        "mcrouter-crc32",
+        Kind::Modula,
+        Naming::Brackets,
+        Hash::Crc32Of31Bits,
+    ))),
+    of_mcrouter(without_weights(rules(
+        "mcrouter-rendezvous",
+        Kind::McrouterRendezvous,
+        Naming::Brackets,
+        Hash::Xxh3,
+    ))),
+    of_mcrouter(rules(
+        "mcrouter-rendezvous-weighted",
+        Kind::McrouterWeightedRendezvous,
+        Naming::Brackets,
+        Hash::Xxh3,
+    )),
+    of_proxy("memcached-proxy", Kind::Jump, Naming::Address),
+    of_proxy("memcached-proxy-ring", Kind::Consistent, Naming::Address),
+    of_proxy(
+        "memcached-proxy-ketama",
+        Kind::Ketama(Share::Even),
+        Naming::Address,
+    ),
+    of_proxy(
+        "memcached-proxy-twemproxy",
+        Kind::Ketama(Share::Even),
+        Naming::Libmemcached,
+    ),
+    of_proxy(
+        "memcached-proxy-evcache",
+        Kind::Ketama(Share::Even),
+        Naming::Twice,
+    ),
+    without_weights(rules("pymemcache", Kind::Pymemcache, Naming::Address, Hash::Xxh3)),
+    rules("dalli", Kind::Dalli, Naming::Address, Hash::Crc32a),
+    without_weights(rules("gomemcache", Kind::Modula, Naming::Address, Hash::Crc32a)),
+    rules(
+        "python-memcached",
+        Kind::PythonMemcached,
+        Naming::Address,
+        Hash::Crc32,
+    ),
+];
+
+/// Every kind that a file may build upon.
+pub(super) const KINDS: [Rules; 6] = [
+    rules(
+        "ketama",
+        Kind::Ketama(Share::Weighed),
+        Naming::Libmemcached,
+        Hash::Md5,
+    ),
+    rules("consistent", Kind::Consistent, Naming::Address, Hash::Xxh3),
+    without_weights(rules("jump", Kind::Jump, Naming::Address, Hash::Xxh3)),
+    rules("rendezvous", Kind::Rendezvous, Naming::Address, Hash::Xxh3),
+    rules("maglev", Kind::Maglev, Naming::Address, Hash::Xxh3),
+    rules("modula", Kind::Modula, Naming::Address, Hash::Xxh3),
+];

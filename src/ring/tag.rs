@@ -5,10 +5,16 @@
 
 /// What of `key` is hashed under `tag`, an opening and a closing byte: what stands between the first
 /// opening byte and the first closing byte after it, or else, where that is nothing, the whole key.
-pub(super) fn counted(key: &[u8], [opening, closing]: [u8; 2]) -> &[u8] {
-    let inside = memchr::memchr(opening, key).map(|at| &key[at + 1..]);
-    let tagged = inside.and_then(|inside| memchr::memchr(closing, inside).map(|end| &inside[..end]));
-    tagged.filter(|tagged| !tagged.is_empty()).unwrap_or(key)
+pub(super) fn counted(key: &[u8], tag: [u8; 2]) -> &[u8] {
+    between(key, tag)
+        .filter(|tagged| !tagged.is_empty())
+        .unwrap_or(key)
+}
+
+/// What stands between the first opening byte and the first closing byte after it, where both are there.
+pub(super) fn between(key: &[u8], [opening, closing]: [u8; 2]) -> Option<&[u8]> {
+    let inside = &key[memchr::memchr(opening, key)? + 1..];
+    Some(&inside[..memchr::memchr(closing, inside)?])
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ringway::config::{self, Config, Error};
-use ringway::ring::{Distribution, Hash};
+use ringway::ring::{Distribution, Hash, Naming};
 
 /// The mistakes in `text`, a line each, or `fine`.
 fn told(text: &str) -> String {
@@ -137,7 +137,13 @@ fn the_full_file_has_every_key_there_is() {
         ("shutdown:\n", "shutdown:\n  \"@\": 0\n", 2),
         ("  main:\n", "  main:\n    \"@\": 0\n", 16),
         ("{address: ", "{\"@\": 0, address: ", 4),
-        ("{preset: ", "{\"@\": 0, preset: ", 2),
+        ("{preset: twemproxy", "{\"@\": 0, preset: twemproxy", 7),
+        ("{kind: ", "{\"@\": 0, kind: ", 8),
+        (
+            "{preset: mcrouter-weighted",
+            "{\"@\": 0, preset: mcrouter-weighted",
+            5,
+        ),
         ("    health:\n", "    health:\n      \"@\": 0\n", 5),
     ];
     for (before, after, count) in places {
@@ -178,6 +184,8 @@ r.yaml:10:21: pools.main.max_value_size: 2GiB is out of range, it goes from 1B t
 fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
     let presets = Distribution::PRESETS.join(", ");
     let hashes = Hash::NAMES.join(", ");
+    let kinds = Distribution::KINDS.join(", ");
+    let names = Naming::NAMES.join(", ");
     let main = "pools: {main: {nodes: [a:1]}}\n";
     let pool = |rest: &str| format!("pools:\n  main:\n    nodes: [a:1]\n    {rest}\n");
     let nodes = |nodes: &str| format!("pools:\n  main:\n    nodes: {nodes}\n");
@@ -267,6 +275,14 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         (pool("max_in_flight: 0"), "4:20: pools.main.max_in_flight: 0 is out of range, it goes from 1 to 1048576"),
         (pool("health: {down_after: 0}"), "4:26: pools.main.health.down_after: 0 is out of range, it goes from 1 to 1000000"),
         (pool("distribution: ketma"), "4:19: pools.main.distribution: no preset has the name \"ketma\", did you mean \"ketama\"?"),
+        (pool("distribution: jump"), "4:19: pools.main.distribution: \"jump\" is a kind, and no preset, write {kind: jump}"),
+        (pool("distribution: {kind: mcrouter}"), "4:26: pools.main.distribution.kind: \"mcrouter\" is a preset, and no kind, write {preset: mcrouter}"),
+        (pool("distribution: {kind: jump, preset: dalli}"), "4:19: pools.main.distribution: a distribution has a preset or a kind, leave out `preset` or `kind`"),
+        (pool("distribution: {kind: jump, points: 7}"), "4:32: pools.main.distribution.points: jump has no use for it, leave it out"),
+        (pool("distribution: {preset: mcrouter, hash: md5}"), "4:38: pools.main.distribution.hash: mcrouter hashes keys in its own way alone, leave it out"),
+        (pool("distribution: {kind: jump, hash: md5, seed: s}"), "4:43: pools.main.distribution.seed: only the hash xxh3 takes a seed, leave it out"),
+        (pool("distribution: {points: 0}"), "4:28: pools.main.distribution.points: 0 is out of range, it goes from 1 to 4096"),
+        ("pools: {main: {nodes: [{address: \"a:1\", weight: 2}], distribution: gomemcache}}".to_owned(), "1:68: pools.main.distribution: gomemcache knows no weights, leave out `weight` of its nodes: it would count for nothing"),
         (pool("distribution: {hash: mad5}"), "4:26: pools.main.distribution.hash: no hash has the name \"mad5\", did you mean \"md5\"?"),
         // Names.
         (and("routes: {r: man}"), "2:13: routes.r: no route or pool has the name \"man\", did you mean \"main\"?"),
@@ -284,10 +300,8 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
     .chain([
         (pool("distribution: zzz"), format!("4:19: pools.main.distribution: no preset has the name \"zzz\", choose one of: {presets}")),
         (pool("distribution: {hash: zzz}"), format!("4:26: pools.main.distribution.hash: no hash has the name \"zzz\", choose one of: {hashes}")),
-        (
-            pool("distribution: {kind: ring, hash: md5}"),
-            format!("4:20: pools.main.distribution.kind: a distribution is chosen by its preset, write `preset:` and one of {presets}"),
-        ),
+        (pool("distribution: {kind: zzz, hash: md5}"), format!("4:26: pools.main.distribution.kind: no kind has the name \"zzz\", choose one of: {kinds}")),
+        (pool("distribution: {names: zzz}"), format!("4:27: pools.main.distribution.names: no way to name nodes has the name \"zzz\", choose one of: {names}")),
         (
             and(&format!("listeners: [{{bind: \"unix:/{}\"}}]", "p".repeat(107))),
             "2:20: listeners[0].bind: the path of the socket has 108 bytes, the system allows 107".to_owned(),

@@ -1,0 +1,184 @@
+//! Points of nodes on a circle of 32 bits: the first point at or after a key's hash owns the key, and after the
+//! last comes the first.
+//!
+//! ```text
+//! hash ─▶ first[hash >> shift] ─▶ points[i], points[i+1], … the first one not below the hash
+//! ```
+//!
+//! About one point falls to each entry of `first`, so that a look-up takes a step or two, whatever the
+//! number of nodes.
+
+/// The points and an index over them.
+#[derive(Debug)]
+pub(super) struct Circle {
+    /// Sorted by value. The last one is no point of any node but the first one's owner again, at the
+    /// highest value there is: no hash is above it, so every search ends, and ends rightly.
+    points: Box<[Point]>,
+    /// For each value of a hash's upper bits, where the first point with these bits or more is.
+    first: Box<[u32]>,
+    /// How many lower bits `first` leaves out, less than 32.
+    shift: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Point {
+    value: u32,
+    owner: u32,
+}
+
+/// Which of the nodes that share a point owns it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tie {
+    /// The one that came first.
+    First,
+    /// The one that came last.
+    Last,
+}
+
+/// Points that are gathered, node by node.
+#[derive(Debug, Default)]
+pub(super) struct Points {
+    /// Value above the owner's rank, in one number: sorted at once.
+    ranked: Vec<u64>,
+    /// The owner of each rank.
+    owners: Vec<u32>,
+}
+
+impl Points {
+    /// The values of the next node, the member with the index `owner`.
+    pub(super) fn add(&mut self, owner: usize, values: impl Iterator<Item = u32>) {
+        let rank = self.owners.len() as u64;
+        self.owners.push(owner as u32);
+        self.ranked
+            .extend(values.map(|value| u64::from(value) << 32 | rank));
+    }
+
+    /// The circle of all points; where there is none, all hashes lead to the first node.
+    pub(super) fn close(mut self, tie: Tie) -> Circle {
+        if tie == Tie::Last {
+            let last = self.owners.len() as u64 - 1;
+            self.owners.reverse();
+            let turned = |point: u64| point >> 32 << 32 | (last - (point & 0xffff_ffff));
+            self.ranked.iter_mut().for_each(|point| *point = turned(*point));
+        }
+        self.ranked.sort_unstable();
+        let point = |&point: &u64| Point {
+            value: (point >> 32) as u32,
+            owner: self.owners[point as u32 as usize],
+        };
+        let mut points: Vec<Point> = self.ranked.iter().map(point).collect();
+        if points.is_empty() {
+            // All that stand are too light for a point.
+            points.push(Point {
+                value: u32::MAX,
+                owner: self.owners.first().copied().unwrap_or_default(),
+            });
+        }
+        Circle::of(points)
+    }
+}
+
+impl Circle {
+    /// The index of the member that owns `hash`.
+    #[inline]
+    pub(super) fn owner(&self, hash: u32) -> usize {
+        let mut at = self.first[(hash >> self.shift) as usize] as usize;
+        // Two steps without a branch are enough most of the time.
+        at += usize::from(self.points[at].value < hash);
+        at += usize::from(self.points[at].value < hash);
+        while self.points[at].value < hash {
+            at += 1;
+        }
+        self.points[at].owner as usize
+    }
+
+    /// `points` are sorted by value.
+    fn of(mut points: Vec<Point>) -> Circle {
+        let buckets = points.len().next_power_of_two().max(2);
+        let shift = 32 - buckets.trailing_zeros();
+        let bucket_of = |point: &Point| (point.value >> shift) as usize;
+
+        let mut first = Vec::with_capacity(buckets);
+        for (at, point) in points.iter().enumerate() {
+            first.resize(first.len().max(bucket_of(point) + 1), at as u32);
+        }
+        first.resize(buckets, points.len() as u32);
+
+        points.push(Point {
+            value: u32::MAX,
+            owner: points.first().map_or(0, |point| point.owner),
+        });
+        Circle {
+            points: points.into(),
+            first: first.into(),
+            shift,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn circle_of(points: &[(u32, u32)]) -> Circle {
+        Circle::of(
+            points
+                .iter()
+                .map(|&(value, owner)| Point { value, owner })
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn the_first_point_at_or_after_the_hash_owns_it_and_past_the_last_comes_the_first() {
+        let circle = circle_of(&[(10, 0), (20, 1), (20, 2), (0x8000_0000, 3), (0xffff_fff0, 4)]);
+        let cases = [
+            (0, 0),
+            (10, 0),
+            (11, 1),
+            (20, 1),
+            (21, 3),
+            (0x8000_0000, 3),
+            (0x8000_0001, 4),
+            (0xffff_fff0, 4),
+            (0xffff_fff1, 0),
+            (u32::MAX, 0),
+        ];
+        for (hash, owner) in cases {
+            assert_eq!(circle.owner(hash), owner, "{hash:#x}");
+        }
+    }
+
+    #[test]
+    fn points_at_both_ends_of_the_circle_own_their_own_value() {
+        let circle = circle_of(&[(0, 1), (u32::MAX, 2)]);
+        assert_eq!([0, 1, u32::MAX].map(|hash| circle.owner(hash)), [1, 2, 2]);
+    }
+
+    #[test]
+    fn a_circle_without_points_leads_to_the_first_member() {
+        let circle = circle_of(&[]);
+        assert_eq!([0, 1, u32::MAX].map(|hash| circle.owner(hash)), [0, 0, 0]);
+    }
+
+    #[test]
+    fn the_index_finds_what_a_search_from_the_start_finds() {
+        let mut state = 7u32;
+        for count in [1, 2, 3, 160, 1000] {
+            let mut next = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state >> (state & 7)
+            };
+            let mut points: Vec<(u32, u32)> = (0..count).map(|owner| (next(), owner)).collect();
+            points.sort_unstable();
+            let circle = circle_of(&points);
+            for hash in (0..2000)
+                .map(|_| next())
+                .chain(points.iter().map(|point| point.0))
+            {
+                let searched = points.iter().find(|point| point.0 >= hash).unwrap_or(&points[0]);
+                assert_eq!(circle.owner(hash), searched.1 as usize);
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Jump consistent hash (Lamping and Veach): a bucket of `count` without any table.
+//!
+//! Buckets are numbers, so only one at the end comes or goes without moving the keys of others.
+
+/// The bucket of `hash` among `count`, at least one.
+pub(super) fn jump(mut hash: u64, count: usize) -> usize {
+    let (mut bucket, mut next) = (0, 0);
+    while next < count as u64 {
+        bucket = next;
+        hash = hash.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(1);
+        // The product is less than 2^64: a bucket is less than 2^32, and the quotient at most 2^31.
+        next = ((bucket + 1) as f64 * ((1u64 << 31) as f64 / ((hash >> 33) + 1) as f64)) as u64;
+    }
+    bucket as usize
+}

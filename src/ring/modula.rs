@@ -1,0 +1,46 @@
+//! A hash modulo the number of nodes, each counted as often as it weighs.
+//!
+//! It moves nearly all keys when a node comes or goes, and is here for those who have it.
+
+use super::names::Roll;
+
+/// The nodes in their order.
+#[derive(Debug)]
+pub(super) struct Modula {
+    order: Box<[u32]>,
+    /// For each in `order` the number after its last one; empty where each has one number.
+    ends: Box<[u64]>,
+    total: u64,
+}
+
+impl Modula {
+    /// Of all in `roll`, also of those that are out.
+    pub(super) fn build(roll: &Roll) -> Modula {
+        let mut end = 0;
+        let ends = roll.order.iter().map(|&index| {
+            end += u64::from(roll.weights[index]);
+            end
+        });
+        let ends: Box<[u64]> = ends.collect();
+        Modula {
+            order: roll.order.iter().map(|&index| index as u32).collect(),
+            total: end.max(1),
+            ends: if end == roll.len() as u64 {
+                Box::default()
+            } else {
+                ends
+            },
+        }
+    }
+
+    /// The index of the member that `hash` leads to.
+    #[inline]
+    pub(super) fn owner(&self, hash: u64) -> usize {
+        let number = hash % self.total;
+        let at = match self.ends.is_empty() {
+            true => number as usize,
+            false => self.ends.partition_point(|&end| end <= number),
+        };
+        self.order[at] as usize
+    }
+}

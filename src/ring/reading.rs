@@ -1,0 +1,173 @@
+//! What of a key is hashed: the part that counts, and a salt behind it.
+//!
+//! ```text
+//! /region/cluster/name|#|rest ─▶ prefix ─▶ stop ─▶ tag ─▶ name + salt
+//! ```
+
+use super::tag;
+
+/// No key with its salt is longer, in bytes: memcached's keys have 250 at most.
+pub(super) const LONGEST: usize = 512;
+
+/// Whose way of reading a key it is, beyond a tag and a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// The key as it is.
+    Plain,
+    /// mcrouter's: a routing prefix `/region/cluster/` does not count.
+    Mcrouter,
+    /// memcached's proxy's: a tag with nothing in it counts as nothing, not as the whole key.
+    MemcachedProxy,
+}
+
+/// What of a key counts.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) tag: Option<[u8; 2]>,
+    /// What few rings have, so that the others pay one look for it.
+    pub(super) more: Option<Box<More>>,
+}
+
+/// What few rings have.
+#[derive(Debug)]
+pub(super) struct More {
+    pub(super) manner: Manner,
+    /// Only what stands before it counts; empty for none.
+    pub(super) stop: Box<[u8]>,
+    /// Hashed behind the key.
+    pub(super) salt: Box<[u8]>,
+}
+
+impl Reading {
+    /// The part of `key` that counts, without the salt.
+    #[inline]
+    pub(super) fn counted<'a>(&self, key: &'a [u8]) -> &'a [u8] {
+        match &self.more {
+            None => self.tag.map_or(key, |tag| tag::counted(key, tag)),
+            Some(more) => more.counted(key, self.tag),
+        }
+    }
+
+    /// What `act` makes of what is hashed of `key`.
+    #[inline]
+    pub(super) fn read<T>(&self, key: &[u8], act: impl FnOnce(&[u8]) -> T) -> T {
+        let counted = self.counted(key);
+        match &self.more {
+            Some(more) if !more.salt.is_empty() => {
+                let mut text = [0; LONGEST];
+                act(joined(counted, &more.salt, &mut text))
+            }
+            _ => act(counted),
+        }
+    }
+}
+
+impl More {
+    fn counted<'a>(&self, key: &'a [u8], tag: Option<[u8; 2]>) -> &'a [u8] {
+        let key = match self.manner {
+            Manner::Mcrouter => without_prefix(key),
+            _ => key,
+        };
+        let stop = (!self.stop.is_empty()).then(|| memchr::memmem::find(key, &self.stop));
+        let key = stop.flatten().map_or(key, |end| &key[..end]);
+        match (tag, self.manner) {
+            (None, _) => key,
+            (Some(tag), Manner::MemcachedProxy) => tag::between(key, tag).unwrap_or(key),
+            (Some(tag), _) => tag::counted(key, tag),
+        }
+    }
+}
+
+/// `head` and `tail` in `text`, cut where they are longer.
+pub(super) fn joined<'a>(head: &[u8], tail: &[u8], text: &'a mut [u8; LONGEST]) -> &'a [u8] {
+    let mut length = 0;
+    for &byte in head.iter().chain(tail).take(LONGEST) {
+        text[length] = byte;
+        length += 1;
+    }
+    &text[..length]
+}
+
+/// `key` without mcrouter's `/region/cluster/` before it.
+fn without_prefix(key: &[u8]) -> &[u8] {
+    if key.first() != Some(&b'/') {
+        return key;
+    }
+    memchr::memchr_iter(b'/', key)
+        .nth(2)
+        .map_or(key, |end| &key[end + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(manner: Manner, stop: &str, salt: &str, tag: Option<[u8; 2]>, key: &str) -> String {
+        let more = More {
+            manner,
+            stop: stop.as_bytes().into(),
+            salt: salt.as_bytes().into(),
+        };
+        let reading = Reading {
+            tag,
+            more: Some(Box::new(more)),
+        };
+        reading.read(key.as_bytes(), |read| String::from_utf8_lossy(read).into_owned())
+    }
+
+    #[test]
+    fn only_what_stands_before_the_first_stop_counts() {
+        let cases = [
+            ("a|#|b|#|c", "a"),
+            ("ab", "ab"),
+            ("|#|b", ""),
+            ("a|#b", "a|#b"),
+            ("", ""),
+        ];
+        for (key, counted) in cases {
+            assert_eq!(read(Manner::Plain, "|#|", "", None, key), counted, "{key}");
+        }
+        assert_eq!(read(Manner::Plain, "", "", None, "a|#|b"), "a|#|b");
+    }
+
+    #[test]
+    fn mcrouters_prefix_does_not_count() {
+        let cases = [
+            ("/a/b/key", "key"),
+            ("/a/b/c/d", "c/d"),
+            ("/a/b", "/a/b"),
+            ("/a/b/", ""),
+            ("//x/k", "k"),
+            ("a/b/c/d", "a/b/c/d"),
+            ("/", "/"),
+        ];
+        for (key, counted) in cases {
+            assert_eq!(read(Manner::Mcrouter, "", "", None, key), counted, "{key}");
+            assert_eq!(read(Manner::Plain, "", "", None, key), key);
+        }
+    }
+
+    #[test]
+    fn an_empty_tag_is_nothing_to_memcacheds_proxy_and_no_tag_to_others() {
+        let tag = Some(*b"{}");
+        for (key, plain, proxy) in [
+            ("a{}b", "a{}b", ""),
+            ("a{b}c", "b", "b"),
+            ("a}b{", "a}b{", "a}b{"),
+        ] {
+            assert_eq!(read(Manner::Plain, "", "", tag, key), plain);
+            assert_eq!(read(Manner::MemcachedProxy, "", "", tag, key), proxy);
+        }
+    }
+
+    #[test]
+    fn the_salt_stands_behind_what_counts() {
+        assert_eq!(
+            read(Manner::Mcrouter, "|#|", "pepper", None, "/a/b/key|#|x"),
+            "keypepper"
+        );
+        assert_eq!(read(Manner::Plain, "", "s", Some(*b"{}"), "a{b}c"), "bs");
+        let long = "k".repeat(LONGEST + 10);
+        assert_eq!(read(Manner::Plain, "", "s", None, &long), long[..LONGEST]);
+    }
+}

@@ -1,0 +1,101 @@
+//! Weighted rendezvous: each node draws a number for each hash, and the highest draw owns it.
+//!
+//! When a node comes or goes no hash moves but those that it takes or had; weights are shares, exactly. Drawing
+//! asks every node, so [`Slots`] draws once for each of 65536 parts of all hashes, when the ring is built.
+//!
+//! ```text
+//! hash ─▶ mixed, upper 16 bits ─▶ slots[…] ─▶ the node that drew highest for the slot
+//! ```
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::names::Roll;
+
+/// Parts of all hashes; a power of two.
+const SLOTS: usize = 1 << 16;
+
+/// Who owns each slot.
+#[derive(Debug)]
+pub(super) struct Slots {
+    owners: Box<[u32]>,
+}
+
+impl Slots {
+    /// The slots of those in `roll` that stand.
+    pub(super) fn build(roll: &Roll) -> Slots {
+        let draw = Draw::among(roll);
+        let owner = |slot: usize| draw.highest(slot as u64) as u32;
+        Slots {
+            owners: (0..SLOTS).map(owner).collect(),
+        }
+    }
+
+    /// The index of the member that owns `hash`.
+    #[inline]
+    pub(super) fn owner(&self, hash: u64) -> usize {
+        self.owners[(mixed(hash) >> (u64::BITS - SLOTS.trailing_zeros())) as usize] as usize
+    }
+}
+
+/// Nodes that draw.
+#[derive(Debug)]
+pub(super) struct Draw {
+    /// By weight, so that within a group the highest number wins and only the winners are weighed.
+    groups: Box<[Group]>,
+}
+
+/// Nodes of one weight.
+#[derive(Debug)]
+struct Group {
+    weight: f64,
+    /// What each is known by, and its index among the members.
+    nodes: Box<[(u64, u32)]>,
+}
+
+impl Draw {
+    /// A draw among those in `roll` that stand.
+    pub(super) fn among(roll: &Roll) -> Draw {
+        let mut standing: Vec<usize> = roll.standing().collect();
+        standing.sort_by_key(|&index| roll.weights[index]);
+        let group = |indices: &[usize]| Group {
+            weight: f64::from(roll.weights[indices[0]]),
+            nodes: indices
+                .iter()
+                .map(|&index| (xxh3_64(roll.names[index].as_bytes()), index as u32))
+                .collect(),
+        };
+        let groups = standing.chunk_by(|&a, &b| roll.weights[a] == roll.weights[b]);
+        Draw {
+            groups: groups.map(group).collect(),
+        }
+    }
+
+    /// The index of the member that draws highest for `hash`.
+    pub(super) fn highest(&self, hash: u64) -> usize {
+        let hash = mixed(hash);
+        let best = |group: &Group| {
+            let draw = |&(node, index): &(u64, u32)| (mixed(node ^ hash), index);
+            group.nodes.iter().map(draw).max().expect("a group has a node")
+        };
+        if let [only] = &*self.groups {
+            return best(only).1 as usize;
+        }
+        let weighed = self.groups.iter().map(|group| {
+            let (draw, index) = best(group);
+            // Even in ]0, 1[: of the 64 bits a float holds 53.
+            let even = ((draw >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+            (group.weight / -even.ln(), index)
+        });
+        let highest = weighed.max_by(|a, b| a.0.total_cmp(&b.0));
+        highest.expect("somebody stands").1 as usize
+    }
+}
+
+/// A number of which each bit hears of each bit of `hash`: SplitMix64's last steps.
+#[inline]
+pub(super) fn mixed(hash: u64) -> u64 {
+    let hash = hash.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ hash >> 31
+}
