@@ -17,7 +17,7 @@ pub(super) const POINTS: u32 = 160;
 pub(super) enum Share {
     /// As the formula says, also where all weights are the same.
     Weighed,
-    /// As the formula says, but where all weights are the same each gets just so many.
+    /// As the formula says, but where every weight is 1 each gets just so many.
     Even,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Share {
 /// How many points each has comes of all members, so that a key of one that stands stays there.
 pub(super) fn circle(roll: &Roll, points: u32, share: Share, tie: Tie) -> Circle {
     let total = roll.total();
-    let is_even = share == Share::Even && roll.is_even();
+    let is_even = share == Share::Even && roll.is_unweighted();
     let mut all = Points::default();
     for index in roll.standing() {
         let words = match is_even {

@@ -209,13 +209,11 @@ fn placement(rules: &Rules, roll: &Roll, full_weight: Option<u32>) -> (Placement
     let placement = match rules.kind {
         Kind::Ketama(share) => ketama(share, Tie::First),
         Kind::Consistent => consistent(Tie::First),
-        Kind::LibmemcachedConsistent if roll.weights.iter().all(|&weight| weight == 1) => {
-            consistent(Tie::First)
-        }
+        Kind::LibmemcachedConsistent if roll.is_unweighted() => consistent(Tie::First),
         Kind::LibmemcachedConsistent => {
             Placement::Circle(ketama::circle(roll, ketama::POINTS, Share::Weighed, Tie::First))
         }
-        Kind::Spymemcached if hash != Hash::Md5 && roll.is_even() => consistent(Tie::Last),
+        Kind::Spymemcached if hash != Hash::Md5 && roll.is_unweighted() => consistent(Tie::Last),
         Kind::Spymemcached => ketama(Share::Even, Tie::Last),
         Kind::Rendezvous => Placement::Slots(Slots::build(roll)),
         Kind::Maglev => Placement::Maglev(Maglev::build(roll)),

@@ -128,9 +128,9 @@ impl Roll {
         self.weights.iter().map(|&weight| u64::from(weight)).sum()
     }
 
-    /// True where all have the same weight.
-    pub(super) fn is_even(&self) -> bool {
-        self.weights.iter().all(|weight| *weight == self.weights[0])
+    /// True where every weight is 1.
+    pub(super) fn is_unweighted(&self) -> bool {
+        self.weights.iter().all(|&weight| weight == 1)
     }
 
     /// True where all take keys.

@@ -16,7 +16,7 @@ pub(super) enum Kind {
     /// The same without weights; with weights libmemcached builds the weighted circle.
     LibmemcachedConsistent,
     /// The circle of MD5 words, the last of two nodes with one point before the other. Where the hash is another than
-    /// MD5 and the weights are equal its points are hashes, too.
+    /// MD5 and every weight is 1 its points are hashes, too.
     Spymemcached,
     /// A circle of SHA-1, searched backwards.
     Dalli,

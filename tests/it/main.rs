@@ -25,6 +25,7 @@ mod old_node;
 mod ordering;
 mod outlier;
 mod peers;
+mod placements;
 mod prometheus;
 mod protocol;
 mod python_clients;

@@ -67,7 +67,8 @@ impl Node {
     }
 }
 
-fn keys() -> Vec<Vec<u8>> {
+/// The keys that every peer was asked about.
+pub fn keys() -> Vec<Vec<u8>> {
     let texts: Vec<String> = serde_json::from_str(KEYS).expect("a list of texts");
     let byte = |c: char| u8::try_from(c).expect("a character stands for a byte");
     texts

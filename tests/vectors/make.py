@@ -45,6 +45,7 @@ def keys():
     made += [f"{dice.choice(words)}:{i}:{dice.choice(words)}".encode().decode("latin-1") for i in range(250)]
     anything = [chr(c) for c in range(0x21, 0x100) if c not in (0x7f,)]
     made += ["".join(dice.choices(anything, k=dice.randrange(1, 40))) for _ in range(470)]
+    made += [f"{dice.choice(words)}{dice.randrange(10**9)}".encode().decode("latin-1") for _ in range(120)]
     return list(dict.fromkeys(made))
 
 
