@@ -150,6 +150,18 @@ mod tests {
     }
 
     #[test]
+    fn of_two_nodes_with_one_point_the_first_or_the_last_owns_it() {
+        for (tie, owner) in [(Tie::First, 7), (Tie::Last, 3)] {
+            let mut points = Points::default();
+            points.add(7, [20, 10].into_iter());
+            points.add(5, [30].into_iter());
+            points.add(3, [20].into_iter());
+            let circle = points.close(tie);
+            assert_eq!([10, 11, 21, 31].map(|hash| circle.owner(hash)), [7, owner, 5, 7]);
+        }
+    }
+
+    #[test]
     fn points_at_both_ends_of_the_circle_own_their_own_value() {
         let circle = circle_of(&[(0, 1), (u32::MAX, 2)]);
         assert_eq!([0, 1, u32::MAX].map(|hash| circle.owner(hash)), [1, 2, 2]);

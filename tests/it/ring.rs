@@ -279,6 +279,143 @@ fn keys_of_one_hash_tag_meet_on_one_node() {
     }
 }
 
+/// Every preset and kind.
+fn every_rule() -> impl Iterator<Item = Distribution> {
+    let presets = Distribution::PRESETS
+        .iter()
+        .filter_map(|name| Distribution::preset(name));
+    presets.chain(
+        Distribution::KINDS
+            .iter()
+            .filter_map(|name| Distribution::kind(name)),
+    )
+}
+
+#[test]
+fn when_a_node_goes_out_only_its_keys_move_and_when_it_is_back_they_are_too() {
+    // Under every rule, whatever the weights, and whoever is out already.
+    let mut nodes = equal_nodes(9);
+    (0..)
+        .zip(&mut nodes)
+        .for_each(|(index, node)| node.weight = index % 3 + 1);
+    let members: Vec<Member<'_>> = nodes.iter().map(Node::member).collect();
+    let keys: Vec<Vec<u8>> = scattered_keys(400).collect();
+    for rule in every_rule() {
+        let mut standing: Vec<usize> = (0..members.len()).collect();
+        let mut before = Ring::build(&rule, None, &members);
+        for out in [4, 0, 8, 5, 1, 3, 7, 6] {
+            standing.retain(|&index| index != out);
+            let after = Ring::among(&rule, None, &members, &standing);
+            for key in &keys {
+                let (home, now) = (before.pick(key), after.pick(key));
+                assert!(standing.contains(&now), "{}: {now} is out", rule.name());
+                assert!(home == out || home == now, "{}: {home} became {now}", rule.name());
+            }
+            before = after;
+        }
+    }
+}
+
+#[test]
+fn the_keys_of_a_node_that_is_out_are_shared_by_all_others() {
+    let nodes = equal_nodes(6);
+    let members: Vec<Member<'_>> = nodes.iter().map(Node::member).collect();
+    for rule in every_rule() {
+        let whole = Ring::build(&rule, None, &members);
+        let without = Ring::among(&rule, None, &members, &[0, 1, 3, 4, 5]);
+        let mut counts = [0; 6];
+        let orphans = scattered_keys(6000).filter(|key| whole.pick(key) == 2);
+        orphans.for_each(|key| counts[without.pick(&key)] += 1);
+        let (orphans, most) = (counts.iter().sum::<usize>(), counts.iter().max().expect("six"));
+        assert!(
+            orphans > 500 && *most < orphans / 2,
+            "{}: {counts:?}",
+            rule.name()
+        );
+    }
+}
+
+#[test]
+fn where_nodes_are_numbers_one_that_joins_at_the_end_takes_its_share_and_moves_no_other_key() {
+    let nodes = equal_nodes(8);
+    for preset in [
+        "mcrouter",
+        "memcached-proxy",
+        "ringway",
+        "pymemcache",
+        "mcrouter-rendezvous",
+    ] {
+        let (before, after) = (ring_of(preset, &nodes[..7]), ring_of(preset, &nodes));
+        let mut joined = 0;
+        for key in scattered_keys(8000) {
+            let (old, new) = (before.pick(&key), after.pick(&key));
+            assert!(new == old || new == 7, "{preset}: {old} became {new}");
+            joined += usize::from(new == 7);
+        }
+        assert!((850..=1150).contains(&joined), "{preset}: {joined} of 8000");
+    }
+}
+
+#[test]
+fn ringways_own_ring_cares_for_names_and_not_for_the_order_of_the_list() {
+    for rule in [Distribution::preset("ringway"), Distribution::kind("maglev")] {
+        let rule = rule.expect("listed");
+        let mut nodes = equal_nodes(5);
+        nodes[1].weight = 3;
+        let straight = Ring::build(&rule, None, &nodes.iter().map(Node::member).collect::<Vec<_>>());
+        let turned = Ring::build(
+            &rule,
+            None,
+            &nodes.iter().rev().map(Node::member).collect::<Vec<_>>(),
+        );
+        assert!(scattered_keys(2000).all(|key| straight.pick(&key) == 4 - turned.pick(&key)));
+    }
+}
+
+#[test]
+fn a_seed_a_salt_and_a_stop_count_as_they_say() {
+    let nodes = equal_nodes(50);
+    let members: Vec<Member<'_>> = nodes.iter().map(Node::member).collect();
+    for rule in every_rule() {
+        let ring = |rule: &Distribution| Ring::build(rule, None, &members);
+        let (plain, salted) = (ring(&rule), ring(&rule.clone().with_salt("pepper")));
+        let (stopped, seeded) = (
+            ring(&rule.clone().with_hash_stop("#")),
+            ring(&rule.clone().with_seed("s")),
+        );
+        let takes_a_seed = rule.has(Part::Seed);
+        let mut moved = 0;
+        for key in scattered_keys(200) {
+            let joined = |end: &str| [&key, end.as_bytes()].concat();
+            assert_eq!(
+                salted.pick(&key),
+                plain.pick(&joined("pepper")),
+                "{}",
+                rule.name()
+            );
+            assert_eq!(
+                stopped.pick(&joined("#more")),
+                plain.pick(&key),
+                "{}",
+                rule.name()
+            );
+            moved += usize::from(seeded.pick(&key) != plain.pick(&key));
+        }
+        assert_eq!(takes_a_seed, moved > 100, "{}: {moved} of 200", rule.name());
+        assert!(takes_a_seed || moved == 0, "{}", rule.name());
+    }
+}
+
+#[test]
+fn the_last_node_that_stands_takes_every_key() {
+    let nodes = equal_nodes(3);
+    let members: Vec<Member<'_>> = nodes.iter().map(Node::member).collect();
+    for rule in every_rule() {
+        let ring = Ring::among(&rule, None, &members, &[1]);
+        assert!(scattered_keys(50).all(|key| ring.pick(&key) == 1));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -8,6 +8,7 @@ libspymemcached-java with a JDK, php-memcached; and from PyPI pymemcache, python
 """
 import ctypes
 import functools
+import hashlib
 import json
 import os
 import pathlib
@@ -44,10 +45,11 @@ def clusters(weighs, counts=(1, 2, 3, 7, 25, 100, 512)):
 
 
 def told(asked, cases):
-    """What a program reads: keys, then cases with their nodes."""
+    """What a program reads: keys, then cases with their nodes. A preset may have the peer's name of a hash behind it."""
     lines = [f"keys {len(asked)}"] + [key.hex() for key in asked]
     for preset, nodes, out in cases:
-        lines.append(f"case {preset} {len(nodes)}")
+        name, _, hash_name = preset.partition(" ")
+        lines.append(f"case {name} {len(nodes)} {hash_name or '-'}")
         for at, n in enumerate(nodes):
             state = "down" if at in out else "up"
             lines.append(f"{n.get('hostname') or '-'} {n['host']} {n['port']} {n['weight']} {state}")
@@ -89,6 +91,19 @@ def outages(preset, weighs):
     yield "six of nine out", preset, nodes, (0, 1, 3, 4, 6, 8)
 
 
+def ties(preset, values):
+    """Two nodes with one point, in both orders; `values` gives a node's points."""
+    taken = {}
+    for i in range(3000):
+        n = node(host(i))
+        for value in values(n):
+            other = taken.setdefault(value, n)
+            if other is not n:
+                yield "a tie", preset, [other, n], ()
+                yield "the same tie turned round", preset, [n, other], ()
+                return
+
+
 def python(asked):
     """pymemcache and python-memcached."""
     more = [*outages("pymemcache", False), *outages("python-memcached", True)]
@@ -98,7 +113,9 @@ def python(asked):
 
 def dalli(asked):
     """dalli's ring."""
-    return by_program({"dalli": True}, "dalli 3.0.6", ["ruby", ASK / "dalli.rb"], asked, [*outages("dalli", True)])
+    values = lambda n: [int(hashlib.sha1(f"{rules.address(n)}:{k}".encode()).hexdigest()[:8], 16) for k in range(160)]
+    more = [*outages("dalli", True), *ties("dalli", values)]
+    return by_program({"dalli": True}, "dalli 3.0.6", ["ruby", ASK / "dalli.rb"], asked, more)
 
 
 def gomemcache(asked, folder):
@@ -116,8 +133,15 @@ def spymemcached(asked, folder):
     command = ["java", "-cp", f"{folder}:{jar}", "Spymemcached"]
     names = [dict(node(host(i), 11211 + i % 2), hostname=f"cache-{i}.example.net") for i in range(9)]
     more = [("host names", "spymemcached", names, ())]
+    more += ties("spymemcached", lambda n: [v for k in range(40) for v in rules.words(f"{rules.address(n)}-{k}")])
     presets = {"spymemcached": True, "spymemcached-modula": False}
-    return by_program(presets, "spymemcached 2.12.3", command, asked, more)
+    yield from by_program(presets, "spymemcached 2.12.3", command, asked, more)
+    hashes = {"java": "NATIVE_HASH", "crc32": "CRC_HASH", "fnv1_64": "FNV1_64_HASH", "fnv1a_64": "FNV1A_64_HASH",
+              "fnv1_32": "FNV1_32_HASH", "fnv1a_32": "FNV1A_32_HASH"}
+    nodes = [node(host(i)) for i in range(17)]
+    picks = answers(command, asked, [(f"spymemcached {name}", nodes, ()) for name in hashes.values()])
+    for name, found in zip(hashes, picks):
+        yield case(f"hash {name}", "spymemcached", nodes, found, "spymemcached 2.12.3", hash=name)
 
 
 def php(asked):
@@ -153,7 +177,9 @@ def libmemcached(asked):
         return found
 
     for preset, weighs in {"libmemcached-modula": False, "libmemcached-consistent": True, "libmemcached-spy": True}.items():
-        for title, nodes in clusters(weighs):
+        spy = lambda n: [v for k in range(40) for v in rules.words(f"/{rules.address(n)}-{k}")]
+        tied = [c[0::2][:2] for c in ties(preset, spy)] if preset == "libmemcached-spy" else []
+        for title, nodes in [*clusters(weighs), *tied]:
             if len(nodes) <= 100:
                 yield case(title, preset, nodes, picks(preset, nodes), "libmemcached 1.1.4")
             else:

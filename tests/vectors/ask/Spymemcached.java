@@ -7,8 +7,8 @@ import net.spy.memcached.*;
 
 /**
  * Asks spymemcached's own locators where keys go. Reads lines: `keys N` and N keys in hexadecimal; then for each case
- * `case PRESET N` and N nodes as `HOST ADDRESS PORT WEIGHT` (HOST `-`: none). Writes a line of indices for each
- * case, -1 where the key is no UTF-8, which no Java string can hold.
+ * `case PRESET N HASH` and N nodes as `HOST ADDRESS PORT WEIGHT` (HOST `-`: none). Writes a line of indices for each
+ * case, -1 where the key is no UTF-8, which no Java string can hold. HASH is one of spymemcached's, or `-` for the preset's.
  */
 public class Spymemcached {
     public static void main(String[] arguments) throws Exception {
@@ -30,13 +30,17 @@ public class Spymemcached {
                 weighs |= !node[3].equals("1");
             }
             if (!weighs) weights.clear();
+            boolean ascii = words[3].startsWith("FNV");
+            HashAlgorithm hash = words[3].equals("-") ? DefaultHashAlgorithm.KETAMA_HASH : DefaultHashAlgorithm.valueOf(words[3]);
             NodeLocator locator = words[1].equals("spymemcached-modula")
                 ? new ArrayModNodeLocator(nodes, DefaultHashAlgorithm.NATIVE_HASH)
-                : new KetamaNodeLocator(nodes, DefaultHashAlgorithm.KETAMA_HASH,
+                : new KetamaNodeLocator(nodes, hash,
                     KetamaNodeKeyFormatter.Format.SPYMEMCACHED, weights);
             StringBuilder answer = new StringBuilder();
             for (String key : keys) {
-                answer.append(key == null ? -1 : nodes.indexOf(locator.getPrimary(key))).append(' ');
+                // It hashes characters there where others hash bytes.
+                boolean asked = key != null && !(ascii && key.chars().anyMatch(c -> c > 127));
+                answer.append(!asked ? -1 : nodes.indexOf(locator.getPrimary(key))).append(' ');
             }
             System.out.println(answer);
         }

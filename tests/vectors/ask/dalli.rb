@@ -1,4 +1,4 @@
-# Asks dalli's own ring where keys go; as Spymemcached.java reads and writes, but a node's state (`up` or `down`) stands
+# Asks dalli's own ring where keys go; reads and writes as Spymemcached.java does, but a node's state (`up` or `down`) stands
 # behind its weight.
 require 'dalli'
 

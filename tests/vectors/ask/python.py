@@ -38,7 +38,7 @@ def main():
     lines = iter(sys.stdin.read().splitlines())
     keys = [bytes.fromhex(next(lines)) for _ in range(int(next(lines).split()[1]))]
     for line in lines:
-        _, preset, count = line.split()
+        _, preset, count, _ = line.split()
         nodes = [next(lines).split() for _ in range(int(count))]
         ask = {"pymemcache": pymemcache, "python-memcached": python_memcached}[preset]
         print(*ask(nodes, keys))
