@@ -42,15 +42,25 @@ impl Buffers {
             buffer.reserve(ROOM + whole.saturating_sub(buffer.len()));
             return buffer;
         }
-        let mut buffer = self
-            .0
-            .borrow_mut()
-            .pop()
-            .unwrap_or_else(|| BytesMut::with_capacity(SIZE));
-        buffer.reserve(ROOM + rest.len());
+        let mut buffer = self.spare(ROOM + rest.len());
         buffer.extend_from_slice(rest);
         *rest = BytesMut::new();
         buffer
+    }
+
+    /// A spare buffer with `room`, or a new one. Values that wait for a slow client may still stand in a spare one,
+    /// so that it has no room again; the others are looked at before memory is asked for.
+    fn spare(&self, room: usize) -> BytesMut {
+        let mut spare = self.0.borrow_mut();
+        let has_room = |buffer: &mut BytesMut| buffer.try_reclaim(room);
+        if let Some(index) = spare.iter_mut().rposition(has_room) {
+            return spare.swap_remove(index);
+        }
+        if spare.len() >= SPARE {
+            // It makes place for the new one when that is given back.
+            spare.swap_remove(0);
+        }
+        BytesMut::with_capacity(SIZE.max(room))
     }
 
     /// Takes `buffer` back, which had room for `largest` bytes at most since it was taken. What is unread in
