@@ -7,7 +7,7 @@ use super::stats;
 use crate::config::FlushAll;
 use crate::net::outgoing::LARGE;
 use crate::node::slots::{Asked, Audience, Voice};
-use crate::protocol::binary::{Ask, HEAD, Head, Operation, Room};
+use crate::protocol::binary::{Ask, HEAD, Head, Operation};
 use crate::protocol::binary_answer::{Echo, Status, write_own};
 use crate::protocol::{Command, MAX_KEY, Reply, Request};
 
@@ -60,8 +60,7 @@ impl Requests {
         let Some(command) = operation.command() else {
             return;
         };
-        let mut room = Room::default();
-        let Some(request) = head.request(operation, command, &packet[HEAD..], &mut room) else {
+        let Some(request) = head.request(operation, command, &packet[HEAD..], &mut self.room) else {
             return self.answer_own(&head, Status::Unknown, b"");
         };
         let request = Request { block, ..request };

@@ -46,6 +46,8 @@ pub struct Requests {
     is_over: bool,
     /// The client has sent a binary packet before.
     is_binary: bool,
+    /// Where the words of one packet's meta request are written, kept for the next.
+    pub(super) room: binary::Room,
 }
 
 /// What is left of a multi-get, so that going on costs no look at the whole of its line.
@@ -89,6 +91,7 @@ impl Requests {
             interrupted: None,
             is_over: false,
             is_binary: false,
+            room: binary::Room::default(),
         }
     }
 

@@ -128,7 +128,7 @@ pub struct Head {
     pub cas: u64,
 }
 
-/// The words of one meta request that its packet does not have.
+/// The words of one meta request that its packet does not have. It may serve one request after the other.
 #[derive(Debug, Default)]
 pub struct Room {
     key: String,
@@ -213,6 +213,8 @@ impl Head {
         let (extras, rest) = body.split_at(self.extras);
         let (key, value) = rest.split_at(self.key);
         let is_base64 = is_unsayable(key);
+        room.key.clear();
+        room.flags.clear();
         if is_base64 {
             STANDARD.encode_string(key, &mut room.key);
         }
