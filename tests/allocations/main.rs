@@ -1,0 +1,56 @@
+//! A plain request allocates nothing: once buffers and queues have grown to what the load needs, a worker carries
+//! get, set and multi-get in classic text and in binary without asking the allocator for anything; in meta once a key.
+//!
+//! A test of these is a worker: its own thread runs the event loop with a session and the links to real memcached
+//! nodes, and what that thread allocates is counted. The client is another thread, which is not counted.
+
+mod house;
+mod speech;
+
+use house::House;
+use speech::{Dialogue, Protocol};
+
+/// Fails where `dialogue`, in any protocol and so many times in one write, allocates more than it may.
+fn assert_none(depths: [usize; 2], dialogue: impl Fn(Protocol, usize) -> Dialogue) {
+    let house = House::new();
+    let mut failures = Vec::new();
+    for protocol in [Protocol::Classic, Protocol::Meta, Protocol::Binary] {
+        for depth in depths {
+            let (allocated, most) = house.count(&dialogue(protocol, depth));
+            if allocated > most {
+                failures.push(format!(
+                    "{protocol:?}, {depth} at a time: {allocated} allocations, not {most}"
+                ));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn a_get_allocates_nothing_but_once_a_key_in_meta() {
+    assert_none([1, 16], speech::gets);
+}
+
+#[test]
+fn a_get_of_a_key_that_is_not_there_allocates_nothing_but_once_a_key_in_meta() {
+    assert_none([1, 16], speech::misses);
+}
+
+#[test]
+fn a_set_allocates_nothing_but_once_a_key_in_meta() {
+    assert_none([1, 16], speech::sets);
+}
+
+#[test]
+fn a_multi_get_of_a_hundred_keys_allocates_nothing_but_once_a_key_in_meta() {
+    // Two are as many keys as an empty session keeps slots for; past that it gives memory back, on purpose.
+    assert_none([1, 2], speech::multi_gets);
+}
+
+#[test]
+fn the_count_sees_what_a_session_and_its_links_allocate_when_they_begin() {
+    let house = House::new();
+    let allocated = house.count_first(&speech::gets(Protocol::Classic, 1));
+    assert!(allocated > 0, "a new link makes its queue");
+}
