@@ -37,4 +37,5 @@ mod ring;
 mod shutdown;
 mod simulation;
 mod support;
+mod system_calls;
 mod values;

@@ -157,6 +157,11 @@ impl Ringway {
         self.dir.path().join(name)
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many file descriptors it has open.
     pub fn open_files(&self) -> usize {
         let open = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
