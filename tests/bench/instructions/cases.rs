@@ -1,0 +1,159 @@
+//! What is counted: each step of a request by itself, and whole rounds.
+
+use std::hint::black_box;
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use ringway::client::replies::Replies;
+use ringway::config;
+use ringway::net::outgoing::Outgoing;
+use ringway::node::slots::{Asked, Audience, Voice};
+use ringway::protocol::binary::{Ask, HEAD, Head, Room};
+use ringway::protocol::reply;
+use ringway::protocol::text::{self, DataBlock, Line};
+use ringway::protocol::{Command, Item, Reply};
+use ringway::snapshot::Snapshot;
+
+use super::count::measure;
+use super::round::rounds;
+
+/// A case, and what runs it under the counter.
+type Case = (&'static str, fn());
+
+const CASES: &[Case] = &[
+    ("parse-classic-get", || parse_text(b"get key:1234567890\r\n")),
+    ("parse-classic-set", || {
+        parse_text(b"set key:1234567890 0 0 10\r\n0123456789\r\n")
+    }),
+    ("parse-classic-get-100", || parse_text(&many("get", 100))),
+    ("parse-meta-get", || parse_text(b"mg key:1234567890 v t f\r\n")),
+    ("parse-meta-set", || {
+        parse_text(b"ms key:1234567890 10 T0 F1\r\n0123456789\r\n")
+    }),
+    ("parse-binary-get", parse_binary_get),
+    ("pick-of-3", || pick(3)),
+    ("pick-of-10", || pick(10)),
+    ("pick-of-100", || pick(100)),
+    ("pick-of-1000", || pick(1000)),
+    ("read-reply-value", || {
+        read_reply(b"VA 10 kkey:1234567890 f0\r\n0123456789\r\n")
+    }),
+    ("read-reply-stored", || read_reply(b"HD kkey:1234567890\r\n")),
+    ("write-reply-value", write_value),
+    ("round-get", || rounds(&many("get", 1))),
+    ("round-get-16", || rounds(&many("get", 1).repeat(16))),
+    ("round-set", || {
+        rounds(b"set key:1234567890 0 0 10\r\n0123456789\r\n")
+    }),
+    ("round-get-100-keys", || rounds(&many("get", 100))),
+    ("round-meta-get", || rounds(b"mg key:1234567890 v f\r\n")),
+    ("round-binary-get", || rounds(&binary_get())),
+];
+
+/// The names of all cases.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CASES.iter().map(|(name, _)| *name)
+}
+
+/// Runs the case called `name`, once for the counter.
+pub fn run(name: &str) {
+    let case = CASES.iter().find(|(known, _)| *known == name);
+    case.expect("a case of that name").1();
+}
+
+/// A line that asks for so many keys.
+fn many(command: &str, count: u64) -> Vec<u8> {
+    let keys = (0..count).map(|n| format!(" key:{}", 1234567890 + n));
+    format!("{command}{}\r\n", keys.collect::<String>()).into_bytes()
+}
+
+fn binary_get() -> Vec<u8> {
+    let key = b"key:1234567890";
+    let mut packet = vec![0; HEAD];
+    packet[0] = 0x80;
+    packet[3] = key.len() as u8;
+    packet[11] = key.len() as u8;
+    packet.extend_from_slice(key);
+    packet
+}
+
+fn parse_text(bytes: &[u8]) {
+    measure(|| {
+        let (line, length) = text::read_line(black_box(bytes)).expect("a whole line");
+        match line {
+            Line::Read { keys, .. } => keys.for_each(|key| {
+                black_box(key);
+            }),
+            Line::Store {
+                request,
+                length: value,
+                ..
+            } => {
+                black_box(&request);
+                let block = text::data_block(&bytes[length..], value);
+                assert!(matches!(black_box(block), DataBlock::Value(_)));
+            }
+            line => {
+                black_box(&line);
+            }
+        }
+    });
+}
+
+fn parse_binary_get() {
+    let packet = binary_get();
+    let mut room = Room::default();
+    measure(|| {
+        let packet = black_box(&packet[..]);
+        let head = Head::read(packet).expect("a whole header");
+        let Ask::Operation(operation) = head.ask() else {
+            panic!("get is an operation");
+        };
+        let command = operation.command().expect("a node is asked");
+        black_box(head.request(operation, command, &packet[HEAD..], &mut room));
+    });
+}
+
+/// What a key costs on its way to its node, in a pool of so many.
+fn pick(nodes: usize) {
+    let nodes: Vec<String> = (0..nodes)
+        .map(|n| format!("'10.0.{}.{}:11211'", n / 250, n % 250 + 1))
+        .collect();
+    let text = format!("pools: {{main: {{nodes: [{}]}}}}", nodes.join(", "));
+    let snapshot = Snapshot::build(config::parse(&text, "bench").expect("a good configuration"), None);
+    let route = &snapshot.listeners[0].route;
+    let keys: Vec<String> = (0..100).map(|n| format!("key:{}", 1234567890 + n)).collect();
+    let mut next = 0;
+    measure(|| {
+        next = if next + 1 < keys.len() { next + 1 } else { 0 };
+        black_box(route.pick(black_box(keys[next].as_bytes())));
+    });
+}
+
+fn read_reply(bytes: &[u8]) {
+    measure(|| {
+        black_box(reply::read(black_box(bytes), 1 << 20));
+    });
+}
+
+fn write_value() {
+    let asked = Asked {
+        command: Command::Get,
+        audience: Audience::Client,
+        failed_is_miss: true,
+        voice: Voice::Classic,
+    };
+    let reply = Reply::Value(Item {
+        key: Bytes::from_static(b"key:1234567890"),
+        flags: 0,
+        cas: 0,
+        data: Bytes::from_static(&[b'v'; 100]),
+    });
+    let (mut replies, mut out) = (Replies::default(), Outgoing::default());
+    let mut client = tokio::io::sink();
+    let mut cx = Context::from_waker(Waker::noop());
+    measure(|| {
+        replies.write(black_box(&asked), black_box(&reply), &mut out);
+        assert!(out.poll_flush(&mut client, &mut cx, &mut 0).is_ready());
+    });
+}

@@ -1,0 +1,182 @@
+//! Whole rounds through a real session and a real link: a client's bytes, the node's bytes, and back. Client and node
+//! are only sockets in the same thread, so that every run does the same in the same order.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringway::client::session::Session;
+use ringway::config;
+use ringway::net::clock;
+use ringway::net::stream::Stream;
+use ringway::snapshot::Snapshot;
+use ringway::state::State;
+use ringway::view::View;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::task::yield_now;
+
+use super::count::measure;
+
+/// Bytes of a value that the node gives.
+const SIZE: usize = 100;
+
+/// Counts rounds in which a client says `asks`.
+pub fn rounds(asks: &[u8]) {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .event_interval(256)
+        .on_thread_unpark(clock::turn)
+        .build_local(LocalOptions::default())
+        .expect("an event loop");
+    let mut house = runtime.block_on(House::new());
+    let talk = runtime.block_on(house.learn(asks));
+    let mut room = vec![0; talk.link.len().max(talk.reads)];
+    measure(|| house.round(&runtime, asks, &talk, &mut room));
+}
+
+/// A session with a client, and its link with a node.
+struct House {
+    client: UnixStream,
+    listener: UnixListener,
+    node: Option<UnixStream>,
+    _directory: tempfile::TempDir,
+}
+
+/// What is said in each round.
+struct Talk {
+    /// What the node is asked.
+    link: Vec<u8>,
+    /// What it answers.
+    answer: Vec<u8>,
+    /// Bytes that the client reads.
+    reads: usize,
+}
+
+impl House {
+    async fn new() -> House {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("node");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        listener.set_nonblocking(true).expect("a socket");
+        let text = format!(
+            "pools: {{main: {{nodes: ['unix:{}'], protocol: meta, request_timeout: 10m}}}}",
+            path.display()
+        );
+        let config = config::parse(&text, "bench").expect("a good configuration");
+        let bind = Arc::new(config.listeners[0].bind.clone());
+        let view = Rc::new(View::new(Arc::new(State::new(Snapshot::build(config, None))), 0));
+        let (client, theirs) = UnixStream::pair().expect("a pair of sockets");
+        client.set_nonblocking(true).expect("a socket");
+        theirs.set_nonblocking(true).expect("a socket");
+        let theirs = tokio::net::UnixStream::from_std(theirs).expect("an event loop");
+        tokio::task::spawn_local(Session::new(Stream::Unix(theirs), bind, view, None).run());
+        House {
+            client,
+            listener,
+            node: None,
+            _directory: directory,
+        }
+    }
+
+    /// The first round, in which the node learns what it is asked.
+    async fn learn(&mut self, asks: &[u8]) -> Talk {
+        self.client.write_all(asks).expect("written");
+        let mut node = loop {
+            if let Ok((node, _)) = self.listener.accept() {
+                break node;
+            }
+            yield_now().await;
+        };
+        node.set_nonblocking(true).expect("a socket");
+        let link = all_that_comes(&mut node).await;
+        let answer = answer(&link);
+        node.write_all(&answer).expect("written");
+        self.node = Some(node);
+        let reads = all_that_comes(&mut self.client).await;
+        assert!(
+            !reads.windows(5).any(|word| word == b"ERROR"),
+            "{}",
+            reads.escape_ascii()
+        );
+        Talk {
+            link,
+            answer,
+            reads: reads.len(),
+        }
+    }
+
+    fn round(&mut self, runtime: &LocalRuntime, asks: &[u8], talk: &Talk, room: &mut [u8]) {
+        let node = self.node.as_mut().expect("there since the first round");
+        let client = &mut self.client;
+        client.write_all(asks).expect("written");
+        runtime.block_on(async {
+            read_exact(node, &mut room[..talk.link.len()]).await;
+            node.write_all(&talk.answer).expect("written");
+            read_exact(client, &mut room[..talk.reads]).await;
+        });
+    }
+}
+
+async fn read_exact(stream: &mut UnixStream, mut room: &mut [u8]) {
+    while !room.is_empty() {
+        yield_now().await;
+        match stream.read(room) {
+            Ok(n) => room = &mut room[n..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => panic!("a round breaks off: {error}"),
+        }
+    }
+}
+
+/// Everything until nothing more comes for a while.
+async fn all_that_comes(stream: &mut UnixStream) -> Vec<u8> {
+    let (mut all, mut quiet) = (Vec::new(), 0);
+    let mut chunk = [0; 64 << 10];
+    while all.is_empty() || quiet < 100 {
+        yield_now().await;
+        quiet += 1;
+        if let Ok(n) = stream.read(&mut chunk) {
+            assert!(n > 0, "closed");
+            all.extend_from_slice(&chunk[..n]);
+            quiet = 0;
+        }
+    }
+    all
+}
+
+/// What a memcached that has every key answers to meta requests.
+fn answer(asked: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(asked).expect("text");
+    let mut answer = String::new();
+    let mut lines = text.split_terminator("\r\n");
+    while let Some(line) = lines.next() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (key, mut flags) = (words[1], &words[2..]);
+        let is_set = words[0] == "ms";
+        if is_set {
+            flags = &flags[1..];
+            lines.next();
+        }
+        let has_value = !is_set && flags.contains(&"v");
+        answer += &if has_value {
+            format!("VA {SIZE}")
+        } else {
+            "HD".to_owned()
+        };
+        for flag in flags {
+            answer += &match &flag[..1] {
+                "k" => format!(" k{key}"),
+                "f" => " f0".to_owned(),
+                "c" => " c1".to_owned(),
+                "O" => format!(" {flag}"),
+                _ => String::new(),
+            };
+        }
+        answer += "\r\n";
+        if has_value {
+            answer += &format!("{}\r\n", "v".repeat(SIZE));
+        }
+    }
+    answer.into_bytes()
+}
