@@ -13,24 +13,22 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::form::Form;
 use super::parked::{OwnedMeta, Written};
+use super::said::Said;
 use super::slots::Slot;
 use super::waiter::Waiter;
 use crate::metrics::NodeShard;
 use crate::protocol::{Command, Failure, Reply, Request};
-
-/// An empty queue of keys larger than this is not kept, in bytes.
-const KEEP: usize = 64 << 10;
 
 /// The queue of one link.
 #[derive(Debug)]
 pub struct Fifo {
     owed: VecDeque<Owed>,
     /// What the entries hold of their requests, one after the other.
-    said: BytesMut,
+    said: Said,
     /// For each line that reads keys, oldest first, how many of its keys are in `owed`. 0: only `END` is still
     /// to come.
     pub(super) lines: VecDeque<u32>,
@@ -102,7 +100,7 @@ impl Default for Fifo {
     fn default() -> Fifo {
         Fifo {
             owed: VecDeque::new(),
-            said: BytesMut::new(),
+            said: Said::default(),
             lines: VecDeque::new(),
             abandoned: 0,
             skip: 0,
@@ -125,8 +123,8 @@ impl Fifo {
         if let Command::MetaGet | Command::MetaDebug = request.command
             && let Some(meta) = &request.meta
         {
-            self.said.extend_from_slice(meta.key);
-            self.said.extend_from_slice(meta.flags);
+            self.said.push(meta.key);
+            self.said.push(meta.flags);
             owed.typed_key = meta.key.len() as u32;
             owed.typed_flags = meta.flags.len() as u32;
             owed.is_binary = meta.is_binary;
@@ -154,7 +152,7 @@ impl Fifo {
 
     #[inline]
     fn owe(&mut self, command: Command, key: &[u8], form: Form, waiter: Waiter, begins: u64) -> Owed {
-        self.said.extend_from_slice(key);
+        self.said.push(key);
         Owed {
             slot: Some(waiter.slot),
             command,
@@ -191,7 +189,7 @@ impl Fifo {
     #[inline]
     pub(super) fn front_key(&self) -> &[u8] {
         let length = self.owed.front().map_or(0, |owed| owed.key);
-        &self.said[..length as usize]
+        &self.said.bytes()[..length as usize]
     }
 
     /// True where what comes next belongs to a line that reads keys.
@@ -213,7 +211,7 @@ impl Fifo {
     /// How many keys of the line stand before the next one that is `key`; `None` where none is.
     #[inline]
     pub(super) fn find_in_line(&self, key: &[u8]) -> Option<usize> {
-        let mut said = &self.said[..];
+        let mut said = self.said.bytes();
         self.owed
             .iter()
             .take(self.left_in_line() as usize)
@@ -245,10 +243,7 @@ impl Fifo {
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Owed> {
         let owed = self.owed.pop_front()?;
-        self.said.advance(owed.said());
-        if self.said.is_empty() && self.said.capacity() > KEEP {
-            self.said = BytesMut::new();
-        }
+        self.said.pass(owed.said());
         Some(owed)
     }
 
@@ -287,7 +282,7 @@ impl Fifo {
     /// The connection is gone: takes all that is still owed, oldest first.
     pub fn take_all(&mut self) -> Vec<Unanswered> {
         let fifo = std::mem::take(self);
-        let mut said = fifo.said.freeze();
+        let mut said = fifo.said.take();
         let mut take = |length: u32| said.split_to(length as usize);
         let unanswered = |owed: Owed| Unanswered {
             command: owed.command,

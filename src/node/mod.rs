@@ -16,6 +16,7 @@ mod opening;
 pub mod parked;
 pub mod receive;
 pub mod retry;
+mod said;
 pub mod slots;
 mod traffic;
 pub mod waiter;

@@ -20,6 +20,7 @@ pub mod meta_answer;
 pub mod meta_flags;
 pub mod numbers;
 pub mod reply;
+mod scan;
 pub mod text;
 
 use std::ops::Range;

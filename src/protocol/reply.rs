@@ -9,6 +9,7 @@ use memchr::memchr;
 
 use super::Command;
 use super::numbers::parse_u64;
+use super::scan::find_space;
 
 /// The longest reply line. A key of 250 bytes with every flag stays far below.
 const MAX_LINE: usize = 2048;
@@ -128,9 +129,10 @@ pub fn read(buf: &[u8], max_value: usize) -> Read {
     };
     let length = newline + 1;
     match line {
+        [b'V', b'A', b'L', b'U', b'E', b' ', ..] => classic_value(buf, line, length, max_value),
         [b'V', b'A', b' ', ..] => meta_value(buf, line, length, max_value),
         [b'M', b'E', b' ', rest @ ..] => {
-            let key = memchr(b' ', rest).unwrap_or(rest.len());
+            let key = find_space(rest);
             let frame = Frame::line(Status::Debug, 0..line.len(), length);
             Read::Whole(Frame {
                 key: 3..3 + key,
@@ -142,7 +144,7 @@ pub fn read(buf: &[u8], max_value: usize) -> Read {
         [b'N', b'F'] | [b'N', b'F', b' ', ..] => meta_status(Status::NotFound, line, length),
         [b'N', b'S'] | [b'N', b'S', b' ', ..] => meta_status(Status::NotStored, line, length),
         [b'E', b'X'] | [b'E', b'X', b' ', ..] => meta_status(Status::Exists, line, length),
-        _ => classic(buf, line, length, max_value),
+        _ => classic(line, length),
     }
 }
 
@@ -170,7 +172,7 @@ fn meta_status(status: Status, line: &[u8], length: usize) -> Read {
 
 /// `VA <length> <flags>*`, then the value.
 fn meta_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Read {
-    let size_end = memchr(b' ', &line[3..]).map_or(line.len(), |at| at + 3);
+    let size_end = 3 + find_space(&line[3..]);
     let Some(size) = parse_u64(&line[3..size_end]) else {
         return Read::Garbage;
     };
@@ -204,7 +206,7 @@ fn read_flags(frame: &mut Frame, line: &[u8], from: usize) -> Option<()> {
     let mut at = from;
     while at < line.len() {
         at += 1; // the space
-        let end = memchr(b' ', &line[at..]).map_or(line.len(), |found| found + at);
+        let end = at + find_space(&line[at..]);
         match line.get(at) {
             Some(b'k') => frame.key = at + 1..end,
             Some(b'O') => frame.opaque = at..end,
@@ -218,7 +220,7 @@ fn read_flags(frame: &mut Frame, line: &[u8], from: usize) -> Option<()> {
     Some(())
 }
 
-fn classic(buf: &[u8], line: &[u8], length: usize, max_value: usize) -> Read {
+fn classic(line: &[u8], length: usize) -> Read {
     let whole = |status, data| Read::Whole(Frame::line(status, data, length));
     match line {
         b"STORED" | b"DELETED" | b"TOUCHED" | b"OK" => whole(Status::Done, 0..0),
@@ -227,7 +229,6 @@ fn classic(buf: &[u8], line: &[u8], length: usize, max_value: usize) -> Read {
         b"NOT_FOUND" => whole(Status::NotFound, 0..0),
         b"END" => whole(Status::Miss, 0..0),
         b"ERROR" => whole(Status::Error, 0..line.len()),
-        _ if line.starts_with(b"VALUE ") => classic_value(buf, line, length, max_value),
         _ if line.starts_with(b"VERSION ") => whole(Status::Version, 8..line.len()),
         _ if [&b"ERROR "[..], b"CLIENT_ERROR", b"SERVER_ERROR"]
             .iter()
@@ -255,8 +256,8 @@ fn classic_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Rea
 #[inline]
 fn value_line(line: &[u8], start: usize) -> Option<Frame> {
     const KEY: usize = 6;
-    let key = line[KEY..].iter().position(|&byte| byte == b' ')?;
-    let mut rest = &line[KEY + key + 1..];
+    let key = find_space(&line[KEY..]);
+    let mut rest = line.get(KEY + key + 1..)?;
     let flags = take_number(&mut rest)?.try_into().ok()?;
     let size = take_number(&mut rest).filter(|&size| size <= LARGEST_ITEM)?;
     let cas = if rest.is_empty() {

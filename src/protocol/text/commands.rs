@@ -3,6 +3,7 @@
 use super::meta_commands::{set, single};
 use super::{Keys, Line, next_token};
 use crate::protocol::numbers::{parse_i32, parse_u32, parse_u64};
+use crate::protocol::scan::has_control;
 use crate::protocol::{Command, MAX_KEY, Request};
 
 pub(super) const ERROR: &str = "ERROR";
@@ -62,7 +63,7 @@ pub(super) fn bad<'a>(answer: &'static str) -> Line<'a> {
 }
 
 pub(super) fn is_good_key(key: &[u8]) -> bool {
-    key.len() <= MAX_KEY && !key.iter().any(u8::is_ascii_control)
+    key.len() <= MAX_KEY && !has_control(key)
 }
 
 fn read(command: Command, exptime: i64, rest: &[u8]) -> Line<'_> {

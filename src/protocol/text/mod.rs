@@ -11,6 +11,7 @@ mod meta_commands;
 
 use memchr::memchr;
 
+use super::scan::find_space;
 use super::{Command, Request};
 
 /// memcached closes a connection whose line is longer than this, unless it reads keys.
@@ -152,8 +153,7 @@ fn next_token<'a>(line: &mut &'a [u8]) -> &'a [u8] {
     while let [b' ', rest @ ..] = line {
         *line = rest;
     }
-    let end = memchr(b' ', line).unwrap_or(line.len());
-    let (token, rest) = line.split_at(end);
+    let (token, rest) = line.split_at(find_space(line));
     *line = rest;
     token
 }

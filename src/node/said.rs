@@ -1,0 +1,75 @@
+//! A queue of bytes, for what requests say until their replies come.
+
+use bytes::Bytes;
+
+/// An empty queue larger than this is not kept, in bytes.
+const KEEP: usize = 64 << 10;
+/// What was passed is let go of when it is at least so much, and half of all.
+const SLACK: usize = 4 << 10;
+
+/// Bytes that are put at the end and leave at the front.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    all: Vec<u8>,
+    passed: usize,
+}
+
+impl Said {
+    #[inline]
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.passed >= SLACK && self.passed >= self.all.len() / 2 {
+            self.all.drain(..self.passed);
+            self.passed = 0;
+        }
+        self.all.extend_from_slice(bytes);
+    }
+
+    /// Those that have not left.
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.all[self.passed..]
+    }
+
+    /// Lets the first `length` of them leave.
+    #[inline]
+    pub(super) fn pass(&mut self, length: usize) {
+        self.passed += length;
+        if self.passed == self.all.len() {
+            self.passed = 0;
+            self.all.clear();
+            if self.all.capacity() > KEEP {
+                self.all = Vec::new();
+            }
+        }
+    }
+
+    /// Takes those that have not left.
+    pub(super) fn take(self) -> Bytes {
+        Bytes::from(self.all).slice(self.passed..)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_leave_as_they_came_and_the_queue_stays_small() {
+        let mut said = Said::default();
+        let (mut put, mut passed) = (0u32, 0u32);
+        for _ in 0..100_000 {
+            said.push(&put.to_le_bytes());
+            put += 1;
+            if put > 100 {
+                assert_eq!(said.bytes()[..4], passed.to_le_bytes());
+                said.pass(4);
+                passed += 1;
+            }
+        }
+        assert_eq!(said.bytes().len(), 400);
+        assert!(said.all.capacity() < 4 * SLACK, "{}", said.all.capacity());
+        said.pass(4);
+        let rest: Vec<u8> = (passed + 1..put).flat_map(u32::to_le_bytes).collect();
+        assert_eq!(said.take(), rest);
+    }
+}
