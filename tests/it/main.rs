@@ -34,6 +34,7 @@ mod reload;
 mod resources;
 mod retries;
 mod ring;
+mod scale;
 mod shutdown;
 mod simulation;
 mod support;
