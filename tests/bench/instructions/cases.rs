@@ -38,6 +38,9 @@ const CASES: &[Case] = &[
     ("read-reply-value", || {
         read_reply(b"VA 10 kkey:1234567890 f0\r\n0123456789\r\n")
     }),
+    ("read-reply-get-line", || {
+        read_reply(b"VALUE key:1234567890 0 10\r\n0123456789\r\n")
+    }),
     ("read-reply-stored", || read_reply(b"HD kkey:1234567890\r\n")),
     ("write-reply-value", write_value),
     ("round-get", || rounds(&many("get", 1))),
@@ -143,12 +146,11 @@ fn write_value() {
         failed_is_miss: true,
         voice: Voice::Classic,
     };
-    let reply = Reply::Value(Item {
-        key: Bytes::from_static(b"key:1234567890"),
-        flags: 0,
-        cas: 0,
-        data: Bytes::from_static(&[b'v'; 100]),
-    });
+    let (key, value) = (
+        Bytes::from_static(b"key:1234567890"),
+        Bytes::from_static(&[b'v'; 100]),
+    );
+    let reply = Reply::Value(Item::new(key, 0, 0, value));
     let (mut replies, mut out) = (Replies::default(), Outgoing::default());
     let mut client = tokio::io::sink();
     let mut cx = Context::from_waker(Waker::noop());
