@@ -50,7 +50,7 @@ fn two_pools(large: &[String], small: &str, other_port: u16, timeout: &str) -> S
         "listeners:\n  - {{bind: 127.0.0.1:PORT, route: main}}\n  - {{bind: 127.0.0.1:{other_port}, route: small}}\n"
     );
     text += &pool(large, &[&format!("request_timeout: {timeout}")]);
-    write!(text, "  small: {{nodes: ['{small}'], request_timeout: 15s}}\n").expect("a string takes all");
+    writeln!(text, "  small: {{nodes: ['{small}'], request_timeout: 15s}}").expect("a string takes all");
     text
 }
 
