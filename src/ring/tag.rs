@@ -1,7 +1,7 @@
 //! The part of a key that counts: what stands between the two bytes of a hash tag.
 //!
-//! The rule is twemproxy's (`server_pool_idx` in `src/nc_server.c`) and holds for every preset, since
-//! libmemcached has none of its own.
+//! The rule is twemproxy's (`server_pool_idx` in `src/nc_server.c`) and holds for every preset but those of
+//! memcached's proxy, since no other peer has one of its own.
 
 /// What of `key` is hashed under `tag`, an opening and a closing byte: what stands between the first
 /// opening byte and the first closing byte after it, or else, where that is nothing, the whole key.
