@@ -19,6 +19,7 @@
 //! floor 2  far side   node/                 node · links · link · fifo · retry · slots · embedded
 //!                     net/                  stream · dial · outgoing · buffers · clock
 //! floor 1  operator   config/               what was typed, what was proved, every mistake at its line
+//!                     import/               from the configurations of other proxies and clients
 //! floor 0  pure       protocol/ · ring/ · health · metrics · histogram
 //! ```
 //!
@@ -55,6 +56,7 @@ pub mod config;
 pub mod control;
 pub mod health;
 pub mod histogram;
+pub mod import;
 pub mod metrics;
 pub mod net;
 pub mod node;

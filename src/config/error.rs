@@ -154,17 +154,23 @@ impl Mistakes {
         });
     }
 
-    /// `value` where nothing was wrong, or else every mistake, in order. Text that an anchor repeats is
-    /// told once: at the place where it was typed.
-    pub fn conclude<T>(mut self, value: Option<T>) -> Result<T, Error> {
+    /// `value` where nothing was wrong, or else every mistake, in order.
+    pub fn conclude<T>(self, value: Option<T>) -> Result<T, Error> {
+        let list = self.into_list();
+        match value {
+            Some(value) if list.is_empty() => Ok(value),
+            _ => Err(Error::Mistakes(list)),
+        }
+    }
+
+    /// Every mistake, in the order of the file. Text that an anchor repeats is told once: at the place where
+    /// it was typed.
+    pub fn into_list(mut self) -> Vec<Mistake> {
         self.list.sort_by_key(|mistake| (mistake.line, mistake.column));
         self.list.dedup_by(|next, before| {
             (next.line, next.column, &next.reason) == (before.line, before.column, &before.reason)
         });
-        match value {
-            Some(value) if self.list.is_empty() => Ok(value),
-            _ => Err(Error::Mistakes(self.list)),
-        }
+        self.list
     }
 }
 

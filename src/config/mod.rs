@@ -15,7 +15,7 @@ mod address;
 mod choices;
 mod defaults;
 mod distribution;
-mod error;
+pub mod error;
 mod file;
 mod keys;
 mod nodes;
@@ -24,7 +24,7 @@ mod pool;
 mod resolve;
 mod show;
 mod suggest;
-mod tree;
+pub mod tree;
 mod units;
 
 use std::collections::BTreeMap;

@@ -24,7 +24,7 @@ const FLOORS: [(&[&str], Neighbours); 7] = [
         &["protocol", "ring", "health", "metrics", "histogram"],
         Neighbours::Free,
     ),
-    (&["config"], Neighbours::NoCircle),
+    (&["config", "import"], Neighbours::NoCircle),
     (&["node", "net"], Neighbours::NoCircle),
     (&["route"], Neighbours::NoCircle),
     (&["snapshot", "state", "view"], Neighbours::NoCircle),

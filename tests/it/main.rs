@@ -16,6 +16,7 @@ mod failures;
 mod faults;
 mod floors;
 mod get_lines;
+mod import;
 mod late_replies;
 mod limits;
 mod memory;

@@ -1,17 +1,17 @@
 //! The command line: what can be asked, and how it answers.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::time::Duration;
+mod ask;
+mod explain;
+mod import;
 
-use anyhow::{Context, bail};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config};
-use crate::route::explain::{Explanation, explain};
-use crate::snapshot::Snapshot;
 
 /// A routing sidecar for memcached.
 ///
@@ -66,6 +66,19 @@ pub enum Command {
         #[arg(required = true)]
         keys: Vec<String>,
     },
+    /// Turn the configuration of nutcracker into one of Ringway's that places every key the same.
+    ///
+    /// What cannot be said is told on stderr with its line and its reason; then the exit code is 1.
+    Import {
+        /// The other's configuration; - for stdin.
+        file: PathBuf,
+        /// Where to write Ringway's; stdout if left out.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Whose configuration it is, where it does not tell by itself.
+        #[arg(long, value_name = "FORMAT")]
+        from: Option<import::From>,
+    },
     /// Ask a running Ringway whether it is ready; made for a container's health check.
     Health {
         /// Its admin address.
@@ -92,10 +105,11 @@ pub fn run(command: &Command) -> ExitCode {
             listener,
             keys,
         } => match (config, admin) {
-            (_, Some(admin)) => ask_where(*admin, listener.as_deref(), keys),
-            (Some(config), None) => say_where(config, listener.as_deref(), keys),
+            (_, Some(admin)) => explain::ask_where(*admin, listener.as_deref(), keys),
+            (Some(config), None) => explain::say_where(config, listener.as_deref(), keys),
             (None, None) => unreachable!("clap asks for one of both"),
         },
+        Command::Import { file, output, from } => import::run(file, output.as_deref(), *from),
         Command::Health { admin } => ask_health(*admin),
     };
     match result {
@@ -107,83 +121,9 @@ pub fn run(command: &Command) -> ExitCode {
     }
 }
 
-fn say_where(file: &Path, listener: Option<&str>, keys: &[String]) -> anyhow::Result<()> {
-    let snapshot = Snapshot::build(config::load(file).map_err(anyhow::Error::msg)?, None);
-    let wanted = |bind: String| listener.is_none_or(|listener| listener == bind);
-    let Some(listener) = snapshot
-        .listeners
-        .iter()
-        .find(|known| wanted(known.settings.bind.to_string()))
-    else {
-        let known: Vec<String> = snapshot
-            .listeners
-            .iter()
-            .map(|known| known.settings.bind.to_string())
-            .collect();
-        bail!(
-            "no listener {}, there is {}",
-            listener.unwrap_or_default(),
-            known.join(", ")
-        );
-    };
-    let mut out = std::io::stdout().lock();
-    for key in keys {
-        let found = explain(
-            &listener.settings.route,
-            &listener.route,
-            &snapshot.nodes,
-            key.as_bytes(),
-        )
-        .map_err(|error| anyhow::anyhow!("{}: {error}", key.escape_debug()))?;
-        writeln!(out, "{found}")?;
-    }
-    Ok(())
-}
-
-/// The same, as the running Ringway sees it.
-fn ask_where(admin: SocketAddr, listener: Option<&str>, keys: &[String]) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    for key in keys {
-        let mut path = format!("/explain?key={}", escaped(key));
-        if let Some(listener) = listener {
-            path += &format!("&listener={}", escaped(listener));
-        }
-        let (status, body) = ask(admin, &path)?;
-        if status != "200" {
-            bail!("{}: {}", key.escape_debug(), body.trim());
-        }
-        let found: Explanation = serde_json::from_str(&body).with_context(|| format!("answer of {admin}"))?;
-        writeln!(out, "{found}")?;
-    }
-    Ok(())
-}
-
-/// `text` as a field of a query has it.
-fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
-}
-
 fn ask_health(admin: SocketAddr) -> anyhow::Result<()> {
-    match ask(admin, "/readyz")? {
+    match ask::get(admin, "/readyz")? {
         (status, _) if status == "200" => Ok(()),
         (_, body) => bail!("{admin} is not ready: {}", body.trim()),
     }
-}
-
-/// The status and the body of the answer to `GET path`.
-fn ask(admin: SocketAddr, path: &str) -> anyhow::Result<(String, String)> {
-    let patience = Duration::from_secs(2);
-    let mut stream =
-        TcpStream::connect_timeout(&admin, patience).with_context(|| format!("cannot reach {admin}"))?;
-    stream.set_read_timeout(Some(patience))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut answer = Vec::new();
-    stream.take(64 << 10).read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).unwrap_or_default();
-    Ok((status.to_owned(), body.to_owned()))
 }

@@ -1,0 +1,112 @@
+//! Turns the configuration of another proxy or client into one of Ringway's that places every key the same.
+//!
+//! What cannot be said is told with its line and its reason, never left out in silence: also what Ringway
+//! itself would refuse of the result.
+//!
+//! ```text
+//! nutcracker.yml ─ tree ─▶ nutcracker  ─┐
+//! options        ────────▶ libmemcached ├▶ Draft ─ yaml ─▶ text ─ config::parse ─▶ what is lost
+//! mcrouter.json  ─ json ─▶ mcrouter    ─┘
+//! ```
+
+mod nutcracker;
+mod yaml;
+
+use crate::config::error::{Error, Flaw, Mistake, Mistakes, Place};
+use crate::config::{self, tree};
+use yaml::{Line, Origin, Value};
+
+/// Whose configuration it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// twemproxy's `nutcracker.yml`.
+    Nutcracker,
+}
+
+/// Whose configuration `text` seems to be.
+pub fn guess(_text: &str) -> Format {
+    Format::Nutcracker
+}
+
+/// What became of a configuration.
+#[derive(Debug)]
+pub struct Imported {
+    /// A file for Ringway.
+    pub text: String,
+    /// What of the other's file it does not say, at the places of that file and in their order.
+    pub lost: Vec<Mistake>,
+}
+
+/// What a format's reader makes of a file.
+#[derive(Debug, Default)]
+struct Draft {
+    listeners: Vec<Value>,
+    pools: Vec<(String, Value)>,
+}
+
+/// Imports `text`, which is the content of the file called `source`.
+pub fn import(text: &str, source: &str, format: Format) -> Imported {
+    let mut lost = Mistakes::new(source);
+    let draft = match format {
+        Format::Nutcracker => tree::parse(text, &mut lost)
+            .map(|tree| nutcracker::read(&tree, &mut lost))
+            .unwrap_or_default(),
+    };
+    let has_pools = !draft.pools.is_empty();
+    let lines = yaml::write(&draft.into_value());
+    let mut written: String = lines.iter().map(|(line, _)| format!("{line}\n")).collect();
+    if has_pools {
+        check(&written, &lines, &mut lost);
+    }
+    written.insert_str(0, &format!("# Imported from {}.\n", source.escape_debug()));
+    Imported {
+        text: written,
+        lost: lost.into_list(),
+    }
+}
+
+impl Draft {
+    fn into_value(self) -> Value {
+        let mut root = Value::map(Vec::new(), None);
+        if !self.listeners.is_empty() {
+            root.push("listeners", Value::list(self.listeners, None));
+        }
+        let mut pools = Value::map(Vec::new(), None);
+        for (name, pool) in self.pools {
+            pools.push(&name, pool);
+        }
+        root.push("pools", pools);
+        root
+    }
+}
+
+/// Notes what Ringway would refuse of the result, at the place that it was made from.
+fn check(written: &str, lines: &[Line], lost: &mut Mistakes) {
+    let Err(Error::Mistakes(mistakes)) = config::parse(written, "the result") else {
+        return;
+    };
+    for mistake in mistakes {
+        let above = lines.iter().take(mistake.line).rev();
+        let (line, column) = above.flat_map(|(_, origin)| *origin).next().unwrap_or((1, 1));
+        let flaw = Flaw {
+            reason: format!("Ringway would refuse this: {}", mistake.reason),
+            hint: mistake.hint,
+        };
+        let place = Place {
+            line,
+            column,
+            path: mistake.path,
+        };
+        lost.add(&place, flaw);
+    }
+}
+
+/// Notes that what stands at `origin`, on the way `path`, cannot be said, and why.
+fn lose(lost: &mut Mistakes, (line, column): Origin, path: &str, why: impl Into<String>) {
+    let place = Place {
+        line,
+        column,
+        path: path.to_owned(),
+    };
+    lost.add(&place, Flaw::new(why));
+}

@@ -1,0 +1,306 @@
+//! Reads twemproxy's `nutcracker.yml`, as `src/nc_conf.c` of twemproxy 0.5 does.
+
+use super::yaml::{Origin, Value};
+use super::{Draft, lose};
+use crate::config::error::{Mistakes, quote};
+use crate::config::tree::{self, Tree};
+
+/// The pools of `tree`, a listener for each.
+pub fn read(tree: &Tree, lost: &mut Mistakes) -> Draft {
+    let mut draft = Draft::default();
+    let tree::Value::Map(entries) = &tree.value else {
+        lose(
+            lost,
+            place(tree),
+            "",
+            "no pools: nutcracker.yml maps names to pools",
+        );
+        return draft;
+    };
+    for (name, pool) in entries {
+        let name = scalar(name).unwrap_or_default();
+        let mut reader = Reader {
+            name: name.to_owned(),
+            pool: Value::map(Vec::new(), place(pool)),
+            nodes: Vec::new(),
+            listener: Value::map(Vec::new(), place(pool)),
+            lost,
+        };
+        reader.read(pool);
+        reader.finish(pool, &mut draft);
+    }
+    draft
+}
+
+/// What of a pool was read so far.
+struct Reader<'a> {
+    name: String,
+    pool: Value,
+    nodes: Vec<Value>,
+    listener: Value,
+    lost: &'a mut Mistakes,
+}
+
+/// What nutcracker does where a pool does not say.
+#[derive(Default)]
+struct Settings<'a> {
+    hash: Option<&'a Tree>,
+    distribution: Option<&'a Tree>,
+    ejects: Option<&'a Tree>,
+    retry: Option<&'a Tree>,
+    failures: Option<&'a Tree>,
+}
+
+impl<'a> Reader<'a> {
+    fn read(&mut self, pool: &Tree) {
+        let tree::Value::Map(entries) = &pool.value else {
+            return self.lose(pool, "", "no pool: its settings are missing");
+        };
+        let mut settings = Settings::default();
+        for (key, value) in entries {
+            match scalar(key).unwrap_or_default() {
+                "listen" => self.listen(value),
+                "servers" => self.servers(value),
+                "hash" => settings.hash = Some(value),
+                "distribution" => settings.distribution = Some(value),
+                "hash_tag" => self.take("hash_tag", value, |text| Some(text.to_owned())),
+                "timeout" => {
+                    self.take("connect_timeout", value, millis);
+                    self.take("request_timeout", value, millis);
+                }
+                "server_connections" => self.take("connections", value, number),
+                "client_connections" => match number_of(value) {
+                    Some(0) => {}
+                    Some(most) => self
+                        .listener
+                        .push("max_connections", Value::text(most.to_string(), place(value))),
+                    None => self.lose(value, "client_connections", "no number"),
+                },
+                "auto_eject_hosts" => settings.ejects = Some(value),
+                "server_retry_timeout" => settings.retry = Some(value),
+                "server_failure_limit" => settings.failures = Some(value),
+                "redis" if scalar(value) == Some("false") => {}
+                "redis" => self.lose(value, "redis", "Ringway speaks memcached, not Redis"),
+                "redis_auth" | "redis_db" => {
+                    self.lose(
+                        value,
+                        scalar(key).unwrap_or_default(),
+                        "Ringway speaks memcached, not Redis",
+                    );
+                }
+                "preconnect" | "tcpkeepalive" if scalar(value) == Some("false") => {}
+                "preconnect" => self.lose(
+                    value,
+                    "preconnect",
+                    "Ringway probes every node from the start, but links are made when they are needed",
+                ),
+                "tcpkeepalive" => {
+                    self.lose(value, "tcpkeepalive", "Ringway finds dead connections by probes")
+                }
+                "backlog" => self.lose(value, "backlog", "Ringway asks for as much as the system gives"),
+                unknown => self.lose(key, unknown, "nutcracker has no such setting"),
+            }
+        }
+        self.placement(&settings);
+        self.health(&settings);
+    }
+
+    fn finish(mut self, pool: &Tree, draft: &mut Draft) {
+        if self.listener.get_mut("bind").is_none() {
+            self.lose(pool, "listen", "the pool does not say where it listens");
+        } else {
+            self.listener.push("route", Value::text(&self.name, place(pool)));
+            draft.listeners.push(self.listener);
+        }
+        self.pool.push("nodes", Value::list(self.nodes, place(pool)));
+        draft.pools.push((self.name, self.pool));
+    }
+
+    fn lose(&mut self, tree: &Tree, key: &str, why: impl Into<String>) {
+        let path = if key.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}.{key}", self.name)
+        };
+        lose(self.lost, place(tree), &path, why);
+    }
+
+    /// Takes a setting over under the name `key`, in the words that `turn` makes.
+    fn take(&mut self, key: &str, value: &Tree, turn: impl Fn(&str) -> Option<String>) {
+        match scalar(value).and_then(turn) {
+            Some(text) => self.pool.push(key, Value::text(text, place(value))),
+            None => self.lose(value, key, "no such value can be said"),
+        }
+    }
+
+    /// `host:port`, or the path of a socket with its permissions.
+    fn listen(&mut self, value: &Tree) {
+        let text = scalar(value).unwrap_or_default();
+        let bind = if text.starts_with('/') {
+            let (path, mode) = text.rsplit_once(' ').unwrap_or((text, ""));
+            if !mode.is_empty() {
+                self.lose(
+                    value,
+                    "listen",
+                    format!("the permissions {mode} of the socket: set the umask"),
+                );
+            }
+            format!("unix:{path}")
+        } else {
+            let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+            match host {
+                "localhost" => format!("127.0.0.1:{port}"),
+                _ => address(host, port),
+            }
+        };
+        self.listener.origin = Some(place(value));
+        self.listener.push("bind", Value::text(bind, place(value)));
+    }
+
+    fn servers(&mut self, value: &Tree) {
+        let items = match &value.value {
+            tree::Value::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(value),
+        };
+        for (index, item) in items.iter().enumerate() {
+            match server(scalar(item).unwrap_or_default(), place(item)) {
+                Some(node) => self.nodes.push(node),
+                None => self.lose(
+                    item,
+                    &format!("servers[{index}]"),
+                    "no host:port:weight, nor /path:weight",
+                ),
+            }
+        }
+    }
+
+    fn placement(&mut self, settings: &Settings<'_>) {
+        let origin = settings.distribution.or(settings.hash).map(place);
+        let preset = match settings
+            .distribution
+            .map(|tree| (tree, scalar(tree).unwrap_or_default()))
+        {
+            None | Some((_, "ketama")) => "twemproxy",
+            Some((_, "modula")) => "twemproxy-modula",
+            Some((tree, "random")) => {
+                self.lose(tree, "distribution", "keys that go to any node are found on none");
+                "twemproxy"
+            }
+            Some((tree, other)) => {
+                let why = format!("nutcracker has no distribution {}", quote(other));
+                self.lose(tree, "distribution", why);
+                "twemproxy"
+            }
+        };
+        let distribution = match settings.hash.map(|tree| (tree, scalar(tree).unwrap_or_default())) {
+            None | Some((_, "fnv1a_64")) => Value::text(preset, origin),
+            Some((tree, hash)) => Value::map(
+                vec![
+                    ("preset", Value::text(preset, origin)),
+                    ("hash", Value::text(hash, place(tree))),
+                ],
+                place(tree),
+            ),
+        };
+        self.pool.push("distribution", distribution);
+    }
+
+    /// nutcracker takes a node out after two failures, and tries it again after 30 seconds, unless it is told
+    /// otherwise. Without `auto_eject_hosts` it does neither.
+    fn health(&mut self, settings: &Settings<'_>) {
+        let mut health = Vec::new();
+        match settings
+            .ejects
+            .map(|tree| (tree, scalar(tree).unwrap_or_default()))
+        {
+            Some((tree, "true")) => {
+                let origin = place(tree);
+                self.pool.push("on_node_down", Value::text("rehash", origin));
+                self.pool.push("max_down", Value::text("100%", origin));
+                let failures = settings.failures.map_or(Some(2), number_of);
+                let retry = settings.retry.map_or(Some(30_000), number_of);
+                match (failures, retry) {
+                    (Some(failures), Some(retry)) => {
+                        let failures = Value::text(failures.max(1).to_string(), settings.failures.map(place));
+                        let text = format!("{}ms", retry.max(1));
+                        health.push(("down_after", failures));
+                        health.push(("probe_interval", Value::text(&text, settings.retry.map(place))));
+                        health.push(("max_probe_interval", Value::text(text, settings.retry.map(place))));
+                    }
+                    _ => self.lose(tree, "auto_eject_hosts", "its limits are no numbers"),
+                }
+                self.pool.push("health", Value::map(health, origin));
+            }
+            None | Some((_, "false")) => {
+                // What is said here means nothing to nutcracker without auto_eject_hosts.
+            }
+            Some((tree, _)) => self.lose(tree, "auto_eject_hosts", "neither true nor false"),
+        }
+    }
+}
+
+/// A node of `host:port:weight name` or `/path:weight name`, read from its end as nutcracker does.
+fn server(text: &str, origin: Origin) -> Option<Value> {
+    let (server, name) = match text.rsplit_once(' ') {
+        Some((server, name)) => (server, Some(name)),
+        None => (text, None),
+    };
+    let (rest, weight) = server.rsplit_once(':')?;
+    let weight = weight.parse::<u32>().ok().filter(|weight| *weight > 0)?;
+    let (address, hashed) = if rest.starts_with('/') {
+        (format!("unix:{rest}"), None)
+    } else {
+        let (host, port) = rest.rsplit_once(':')?;
+        let number = port.parse::<u16>().ok()?.to_string();
+        // Ringway would hash the number as it is usually written.
+        (
+            address(host, &number),
+            (number != port && number != "11211").then_some(rest),
+        )
+    };
+    let name = name.or(hashed);
+    if name.is_none() && weight == 1 {
+        return Some(Value::text(address, origin));
+    }
+    let mut node = Value::map(vec![("address", Value::text(address, origin))], origin);
+    if let Some(name) = name {
+        node.push("name", Value::text(name, origin));
+    }
+    if weight != 1 {
+        node.push("weight", Value::text(weight.to_string(), origin));
+    }
+    Some(node)
+}
+
+/// `host:port` with the brackets that an IPv6 address needs.
+fn address(host: &str, port: &str) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+fn millis(text: &str) -> Option<String> {
+    let millis = text.parse::<u64>().ok().filter(|millis| *millis > 0)?;
+    Some(format!("{millis}ms"))
+}
+
+fn number(text: &str) -> Option<String> {
+    text.parse::<u32>().ok().map(|number| number.to_string())
+}
+
+fn number_of(tree: &Tree) -> Option<u64> {
+    scalar(tree)?.parse().ok()
+}
+
+fn scalar(tree: &Tree) -> Option<&str> {
+    match &tree.value {
+        tree::Value::Scalar { text, .. } => Some(text),
+        _ => None,
+    }
+}
+
+fn place(tree: &Tree) -> Origin {
+    (tree.line, tree.column)
+}

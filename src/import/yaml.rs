@@ -1,0 +1,238 @@
+//! YAML as it is written for people: what is short on one line, what is long over several.
+//!
+//! Every value remembers the place in the file that it was made from, so that a mistake in a line of the result
+//! can be told where its cause stands.
+
+/// Where something stands in the file that is imported: line and column, from 1.
+pub type Origin = (usize, usize);
+
+/// A value to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Value {
+    /// What it was made from; `None` for what the import adds.
+    pub origin: Option<Origin>,
+    /// What it is.
+    pub shape: Shape,
+}
+
+/// The three kinds of value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shape {
+    /// A name, a number, a duration; quoted where it has to be.
+    Text(String),
+    /// Values in order.
+    List(Vec<Value>),
+    /// Keys and values in order.
+    Map(Vec<(String, Value)>),
+}
+
+/// What stands nearer to the root than this is always written over several lines, and a list at this depth too:
+/// the nodes of a pool.
+const BLOCKS: usize = 3;
+
+/// The longest line that holds a whole list or mapping, in bytes.
+const WIDTH: usize = 100;
+
+impl Value {
+    /// A text made from what stands at `origin`.
+    pub fn text(text: impl Into<String>, origin: impl Into<Option<Origin>>) -> Value {
+        Value {
+            origin: origin.into(),
+            shape: Shape::Text(text.into()),
+        }
+    }
+
+    /// A list made from what stands at `origin`.
+    pub fn list(items: Vec<Value>, origin: impl Into<Option<Origin>>) -> Value {
+        Value {
+            origin: origin.into(),
+            shape: Shape::List(items),
+        }
+    }
+
+    /// A mapping made from what stands at `origin`.
+    pub fn map(entries: Vec<(&str, Value)>, origin: impl Into<Option<Origin>>) -> Value {
+        let entries = entries.into_iter().map(|(key, value)| (key.to_owned(), value));
+        Value {
+            origin: origin.into(),
+            shape: Shape::Map(entries.collect()),
+        }
+    }
+
+    /// Adds an entry to a mapping.
+    pub fn push(&mut self, key: &str, value: Value) {
+        if let Shape::Map(entries) = &mut self.shape {
+            entries.push((key.to_owned(), value));
+        }
+    }
+
+    /// The value behind `key` of a mapping.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        match &mut self.shape {
+            Shape::Map(entries) => entries
+                .iter_mut()
+                .find(|(known, _)| known == key)
+                .map(|(_, value)| value),
+            _ => None,
+        }
+    }
+}
+
+/// A line of the result, and what it was made from.
+pub type Line = (String, Option<Origin>);
+
+/// The lines of `value`.
+pub fn write(value: &Value) -> Vec<Line> {
+    let mut lines = Vec::new();
+    block(value, 0, "", &mut lines);
+    lines
+}
+
+/// Writes `value`, which begins behind `lead`: an indented key or dash.
+fn block(value: &Value, depth: usize, lead: &str, lines: &mut Vec<Line>) {
+    let indent = "  ".repeat(depth);
+    let flow = flow(value);
+    let is_list = matches!(value.shape, Shape::List(_));
+    let is_short = depth >= BLOCKS + usize::from(is_list) && lead.len() + flow.len() < WIDTH;
+    match &value.shape {
+        Shape::List(items) if !is_short && !items.is_empty() => {
+            open(lead, value, lines);
+            for item in items {
+                block(item, depth.max(BLOCKS), &format!("{indent}- "), lines);
+            }
+        }
+        Shape::Map(entries) if !is_short && !entries.is_empty() => {
+            // Behind a dash the first entry shares its line.
+            let shares = lead.ends_with("- ");
+            if !shares {
+                open(lead, value, lines);
+            }
+            let inner = if shares { " ".repeat(lead.len()) } else { indent };
+            for (index, (key, entry)) in entries.iter().enumerate() {
+                let start = if shares && index == 0 { lead } else { &inner };
+                let lead = format!("{start}{}: ", quoted(key));
+                block(entry, inner.len() / 2 + 1, &lead, lines);
+            }
+        }
+        _ => lines.push((format!("{lead}{flow}"), value.origin)),
+    }
+}
+
+fn open(lead: &str, value: &Value, lines: &mut Vec<Line>) {
+    if !lead.is_empty() {
+        lines.push((lead.trim_end().to_owned(), value.origin));
+    }
+}
+
+fn flow(value: &Value) -> String {
+    match &value.shape {
+        Shape::Text(text) => quoted(text),
+        Shape::List(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Shape::Map(entries) => {
+            let entry = |(key, value): &(String, Value)| format!("{}: {}", quoted(key), flow(value));
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// Plain where everybody reads it as the same text, or else in the quotes of JSON, which YAML shares.
+fn quoted(text: &str) -> String {
+    let first = |c: char| c.is_ascii_alphanumeric() || c == '/';
+    let is_plain = text.starts_with(first)
+        && !text.ends_with(':')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._/-:%@".contains(c))
+        && !matches!(
+            text.to_ascii_lowercase().as_str(),
+            "null" | "on" | "off" | "yes" | "no"
+        );
+    if is_plain {
+        text.to_owned()
+    } else {
+        serde_json::to_string(text).expect("text is JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::text(text, None)
+    }
+
+    #[test]
+    fn what_is_written_reads_as_it_was_meant() {
+        let nodes = vec![
+            Value::text("10.0.0.1:11211", (7, 1)),
+            Value::map(vec![("address", text("[::1]:1")), ("name", text("no"))], (8, 1)),
+        ];
+        let long = (0..20).map(|n| text(&format!("pool-{n}"))).collect();
+        let root = Value::map(
+            vec![
+                (
+                    "listeners",
+                    Value::list(
+                        vec![Value::map(vec![("bind", text("unix:/run/m.sock"))], None)],
+                        None,
+                    ),
+                ),
+                (
+                    "pools",
+                    Value::map(
+                        vec![(
+                            "main",
+                            Value::map(vec![("nodes", Value::list(nodes, None))], (6, 3)),
+                        )],
+                        None,
+                    ),
+                ),
+                (
+                    "routes",
+                    Value::map(
+                        vec![
+                            (
+                                "a",
+                                Value::map(
+                                    vec![(
+                                        "failover",
+                                        Value::map(vec![("to", Value::list(long, None))], None),
+                                    )],
+                                    None,
+                                ),
+                            ),
+                            (
+                                "b:",
+                                Value::map(vec![("prefix", Value::map(vec![("u:", text(""))], None))], None),
+                            ),
+                        ],
+                        None,
+                    ),
+                ),
+            ],
+            None,
+        );
+        let lines = write(&root);
+        let written: Vec<&str> = lines.iter().map(|(line, _)| line.as_str()).collect();
+        let text = written.join("\n");
+        assert!(text.starts_with(
+            "listeners:\n- {bind: unix:/run/m.sock}\npools:\n  main:\n    nodes:\n    - 10.0.0.1:11211\n    - {address: \"[::1]:1\", name: \"no\"}\nroutes:\n  a:\n    failover:\n"
+        ), "{text}");
+        let origin = |start: &str| {
+            lines
+                .iter()
+                .find(|(line, _)| line.contains(start))
+                .expect(start)
+                .1
+        };
+        assert_eq!(
+            [origin("main"), origin("10.0"), origin("::1")],
+            [Some((6, 3)), Some((7, 1)), Some((8, 1))]
+        );
+        let read: serde_yaml::Value = serde_yaml::from_str(&text).expect("YAML");
+        assert_eq!(read["pools"]["main"]["nodes"][1]["name"], "no");
+        assert_eq!(read["routes"]["a"]["failover"]["to"][19], "pool-19");
+        assert_eq!(read["routes"]["b:"]["prefix"]["u:"], "");
+    }
+}
