@@ -15,6 +15,7 @@
 //!          control    control/              reload · watch · discovery · prober · admin · shutdown
 //! floor 4  compiled   snapshot              routes → pools → rings → nodes
 //!                     state · view          what all threads share; what one worker sees of it
+//!                     diff/                 what another configuration changes, and which keys it moves
 //! floor 3  decisions  route/                where a request goes, and why (explain)
 //! floor 2  far side   node/                 node · links · link · fifo · retry · slots · embedded
 //!                     net/                  stream · dial · outgoing · buffers · clock
@@ -54,6 +55,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod control;
+pub mod diff;
 pub mod health;
 pub mod histogram;
 pub mod import;

@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::diff::Difference;
 use crate::metrics::WorkerShard;
 use crate::snapshot::Snapshot;
 
@@ -35,6 +36,9 @@ pub struct Reloads {
     pub taken_at: Option<SystemTime>,
     /// The mistakes of the last configuration, where it was refused; empty where it was taken.
     pub mistakes: Vec<String>,
+    /// What the running configuration changed of the one before; `None` until a reload changed something, and
+    /// shortly after it did.
+    pub difference: Option<Difference>,
 }
 
 /// What all threads share.

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+/// How long an answer that waits for nobody may take.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The status and the body of the answer to `GET path`.
 ///
 /// # Errors
-/// Nobody answers at `admin` in time.
-pub fn get(admin: SocketAddr, path: &str) -> anyhow::Result<(String, String)> {
-    let patience = Duration::from_secs(2);
+/// Nobody answers at `admin` within `patience`.
+pub fn get(admin: SocketAddr, path: &str, patience: Duration) -> anyhow::Result<(String, String)> {
     let mut stream =
         TcpStream::connect_timeout(&admin, patience).with_context(|| format!("cannot reach {admin}"))?;
     stream.set_read_timeout(Some(patience))?;

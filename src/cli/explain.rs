@@ -1,70 +1,117 @@
-//! `ringway explain`: where keys go.
+//! `ringway explain`: where keys go, and why.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::ask;
 use crate::config;
+use crate::control::discovery::{LOOKUP, resolve_new};
+use crate::control::live;
 use crate::route::explain::{Explanation, explain};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Listener, Snapshot};
+
+/// How it is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// The steps too, each on a line of its own.
+    pub steps: bool,
+    /// Each node is asked for the key.
+    pub live: bool,
+    /// A line of JSON for each key, with the steps.
+    pub json: bool,
+}
 
 /// Prints where `keys` go by `file`, as the requests of `listener` or the first one.
 ///
 /// # Errors
 /// The file is bad, there is no such listener, or a key is none.
-pub fn say_where(file: &Path, listener: Option<&str>, keys: &[String]) -> anyhow::Result<()> {
+pub fn say_where(file: &Path, listener: Option<&str>, form: Form, keys: &[String]) -> anyhow::Result<()> {
     let snapshot = Snapshot::build(config::load(file).map_err(anyhow::Error::msg)?, None);
-    let wanted = |bind: String| listener.is_none_or(|listener| listener == bind);
-    let Some(listener) = snapshot
-        .listeners
-        .iter()
-        .find(|known| wanted(known.settings.bind.to_string()))
-    else {
-        let known: Vec<String> = snapshot
-            .listeners
-            .iter()
-            .map(|known| known.settings.bind.to_string())
-            .collect();
-        bail!(
-            "no listener {}, there is {}",
-            listener.unwrap_or_default(),
-            known.join(", ")
-        );
-    };
-    let mut out = std::io::stdout().lock();
+    let listener = find(&snapshot, listener)?;
+    let mut explained = Vec::new();
     for key in keys {
-        let found = explain(
-            &listener.settings.route,
-            &listener.route,
-            &snapshot.nodes,
-            key.as_bytes(),
-        )
-        .map_err(|error| anyhow::anyhow!("{}: {error}", key.escape_debug()))?;
-        writeln!(out, "{found}")?;
+        let route = (&listener.settings.route, &listener.route);
+        let found = explain(route.0, route.1, &snapshot.nodes, key.as_bytes());
+        explained.push(found.map_err(|error| anyhow!("{}: {error}", key.escape_debug()))?);
     }
-    Ok(())
+    if form.live {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            resolve_new(&snapshot, LOOKUP).await;
+            for (key, found) in keys.iter().zip(&mut explained) {
+                let (pool, node) = listener.route.pick(key.as_bytes());
+                let asked = live::ask(&snapshot.nodes[node], &pool.settings, key.as_bytes());
+                found.steps.push(asked.await);
+            }
+        });
+    }
+    explained.iter().try_for_each(|found| print(found, form))
+}
+
+fn find<'a>(snapshot: &'a Snapshot, listener: Option<&str>) -> anyhow::Result<&'a Listener> {
+    let bind = |listener: &Listener| listener.settings.bind.to_string();
+    let mut listeners = snapshot.listeners.iter();
+    let found = listeners.find(|known| listener.is_none_or(|listener| listener == bind(known)));
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let known: Vec<String> = snapshot.listeners.iter().map(bind).collect();
+    bail!(
+        "no listener {}, there is {}",
+        listener.unwrap_or_default(),
+        known.join(", ")
+    )
 }
 
 /// The same, as the running Ringway sees it.
 ///
 /// # Errors
 /// It does not answer, or refuses a key.
-pub fn ask_where(admin: SocketAddr, listener: Option<&str>, keys: &[String]) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+pub fn ask_where(
+    admin: SocketAddr,
+    listener: Option<&str>,
+    form: Form,
+    keys: &[String],
+) -> anyhow::Result<()> {
     for key in keys {
         let mut path = format!("/explain?key={}", escaped(key));
         if let Some(listener) = listener {
             path += &format!("&listener={}", escaped(listener));
         }
-        let (status, body) = ask::get(admin, &path)?;
+        let mut patience = ask::PATIENCE;
+        if form.live {
+            path += "&live=1";
+            // It waits for the node, as long as its pool says.
+            patience = Duration::from_secs(60);
+        }
+        let (status, body) = ask::get(admin, &path, patience)?;
         if status != "200" {
             bail!("{}: {}", key.escape_debug(), body.trim());
         }
         let found: Explanation = serde_json::from_str(&body).with_context(|| format!("answer of {admin}"))?;
-        writeln!(out, "{found}")?;
+        print(&found, form)?;
+    }
+    Ok(())
+}
+
+fn print(found: &Explanation, form: Form) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if form.json {
+        writeln!(out, "{}", serde_json::to_string(found)?)?;
+        return Ok(());
+    }
+    writeln!(out, "{found}")?;
+    if form.steps || form.live {
+        found
+            .steps
+            .iter()
+            .try_for_each(|step| writeln!(out, "  {step}"))?;
     }
     Ok(())
 }

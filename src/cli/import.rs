@@ -14,6 +14,8 @@ use crate::import::{Format, guess, import};
 pub enum From {
     /// twemproxy's nutcracker.yml.
     Nutcracker,
+    /// An option string of libmemcached.
+    Libmemcached,
 }
 
 /// Imports `file`, or stdin where that is `-`, and writes the result to `output` or stdout.
@@ -32,6 +34,7 @@ pub fn run(file: &Path, output: Option<&Path>, from: Option<From>) -> anyhow::Re
     };
     let format = match from {
         Some(From::Nutcracker) => Format::Nutcracker,
+        Some(From::Libmemcached) => Format::Libmemcached,
         None => guess(&text),
     };
     let imported = import(&text, &source, format);

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and how it answers.
 
 mod ask;
+mod diff;
 mod explain;
 mod import;
 
@@ -62,11 +63,37 @@ pub enum Command {
         /// The listener whose route they take, as it is bound; the first if left out.
         #[arg(short, long, value_name = "BIND")]
         listener: Option<String>,
+        /// Tell each step too: what of the key is hashed, its number, the point on the ring, the node.
+        #[arg(long)]
+        steps: bool,
+        /// Ask the node too whether it answers and has the key; tells the steps.
+        #[arg(long)]
+        live: bool,
+        /// Print a line of JSON for each key, with the steps: what GET /explain answers.
+        #[arg(long)]
+        json: bool,
         /// The keys.
         #[arg(required = true)]
         keys: Vec<String>,
     },
-    /// Turn the configuration of nutcracker into one of Ringway's that places every key the same.
+    /// Say what another configuration changes, how many keys it moves, and from which node to which.
+    Diff {
+        /// The configuration as it is.
+        old: PathBuf,
+        /// The configuration as it would be.
+        new: PathBuf,
+        /// A file with keys, a line each: how many of these move.
+        #[arg(long, value_name = "FILE")]
+        keys: Option<PathBuf>,
+        /// Exit with 1 where more of a pool's keys move than this share, such as 30%: of those in --keys, or else
+        /// of all.
+        #[arg(long, value_name = "SHARE", value_parser = diff::share)]
+        fail_over: Option<f64>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Turn the configuration of nutcracker or libmemcached into one of Ringway's that places every key the same.
     ///
     /// What cannot be said is told on stderr with its line and its reason; then the exit code is 1.
     Import {
@@ -103,12 +130,36 @@ pub fn run(command: &Command) -> ExitCode {
             config,
             admin,
             listener,
+            steps,
+            live,
+            json,
             keys,
-        } => match (config, admin) {
-            (_, Some(admin)) => explain::ask_where(*admin, listener.as_deref(), keys),
-            (Some(config), None) => explain::say_where(config, listener.as_deref(), keys),
-            (None, None) => unreachable!("clap asks for one of both"),
-        },
+        } => {
+            let form = explain::Form {
+                steps: *steps,
+                live: *live,
+                json: *json,
+            };
+            match (config, admin) {
+                (_, Some(admin)) => explain::ask_where(*admin, listener.as_deref(), form, keys),
+                (Some(config), None) => explain::say_where(config, listener.as_deref(), form, keys),
+                (None, None) => unreachable!("clap asks for one of both"),
+            }
+        }
+        Command::Diff {
+            old,
+            new,
+            keys,
+            fail_over,
+            json,
+        } => {
+            let options = diff::Options {
+                keys: keys.as_deref(),
+                fail_over: *fail_over,
+                json: *json,
+            };
+            diff::run(old, new, &options)
+        }
         Command::Import { file, output, from } => import::run(file, output.as_deref(), *from),
         Command::Health { admin } => ask_health(*admin),
     };
@@ -122,7 +173,7 @@ pub fn run(command: &Command) -> ExitCode {
 }
 
 fn ask_health(admin: SocketAddr) -> anyhow::Result<()> {
-    match ask::get(admin, "/readyz")? {
+    match ask::get(admin, "/readyz", ask::PATIENCE)? {
         (status, _) if status == "200" => Ok(()),
         (_, body) => bail!("{admin} is not ready: {}", body.trim()),
     }

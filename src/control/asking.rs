@@ -90,6 +90,25 @@ impl Connection {
             .map_err(|_| late("no answer to stats", limit))?
     }
 
+    /// Asks whether the node has `key`. Nothing else may be asked after it.
+    ///
+    /// # Errors
+    /// As [`Connection::version`].
+    pub async fn holds(&mut self, key: &[u8], limit: Duration) -> io::Result<bool> {
+        match self.ask(&[b"me ", key, b"\r\n"].concat(), limit).await?.as_str() {
+            "EN" => return Ok(false),
+            line if line.starts_with("ME ") => return Ok(true),
+            // Before 1.6 it knows no such command.
+            "ERROR" => {}
+            line => return Err(unexpected("me", line)),
+        }
+        match self.ask(&[b"get ", key, b"\r\n"].concat(), limit).await?.as_str() {
+            "END" => Ok(false),
+            line if line.starts_with("VALUE ") => Ok(true),
+            line => Err(unexpected("get", line)),
+        }
+    }
+
     /// Makes the node forget everything.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub mod discovery;
 pub mod exposition;
 mod follow;
 mod jitter;
+pub mod live;
 mod outliers;
 pub mod prober;
 pub mod rehash;

@@ -15,9 +15,13 @@ use tracing::{error, info, warn};
 
 use super::discovery::{LOOKUP, resolve_new};
 use crate::config::{self, Bind, Config};
+use crate::diff::{Difference, percent};
 use crate::net::listen::try_listen;
 use crate::snapshot::Snapshot;
 use crate::state::{Reloads, State};
+
+/// So many changes of one reload have a line of their own in the log.
+const MOST_LOGGED: usize = 50;
 
 /// A configuration that was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,9 +115,11 @@ impl Reloader {
         let changed = next != current.config;
         let hash = next.hash();
         if changed {
-            let snapshot = Snapshot::build(next, Some(&current));
+            let snapshot = Snapshot::build(next.clone(), Some(&current));
             resolve_new(&snapshot, LOOKUP).await;
             self.state.publish(snapshot);
+            self.record(|reloads| reloads.difference = None);
+            tokio::spawn(tell_difference(self.state.clone(), current, next));
         }
         self.record(|reloads| {
             reloads.succeeded += 1;
@@ -142,6 +148,30 @@ impl Reloader {
 
     fn record(&self, outcome: impl FnOnce(&mut Reloads)) {
         outcome(&mut self.state.reloads.lock().expect("no holder panics"));
+    }
+}
+
+/// Logs what `next` changed of `old`, and keeps it, unless yet another configuration runs by then. The rings are
+/// built on a thread of their own, while the new configuration serves.
+async fn tell_difference(state: Arc<State>, old: Arc<Snapshot>, next: Config) {
+    let compared = next.clone();
+    let compare = move || Difference::between(&old.config, &compared, None);
+    let Ok(difference) = tokio::task::spawn_blocking(compare).await else {
+        return;
+    };
+    for change in difference.changes.iter().take(MOST_LOGGED) {
+        info!(path = change.path, %change, "setting changed");
+    }
+    if let Some(more @ 1..) = difference.changes.len().checked_sub(MOST_LOGGED) {
+        info!(more, "settings changed");
+    }
+    for moves in &difference.pools {
+        let (pool, moved) = (moves.name(), percent(moves.moved));
+        info!(pool, moved, exact = moves.exact, "keys moved");
+    }
+    if state.snapshot.load().config == next {
+        let mut reloads = state.reloads.lock().expect("no holder panics");
+        reloads.difference = Some(difference);
     }
 }
 
@@ -254,6 +284,21 @@ mod tests {
         assert_eq!(bench.reloads().succeeded, 1);
         assert!(bench.reloads().taken_at.is_some());
         assert_eq!(*bench.state.changed.subscribe().borrow(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_reload_tells_how_many_keys_it_moved() {
+        let bench = bench(ONE);
+        bench.write(TWO);
+        assert_eq!(changed(&bench).await, Ok(true));
+        testing::eventually("the difference is known", || bench.reloads().difference.is_some()).await;
+        let difference = bench.reloads().difference.unwrap();
+        assert_eq!(difference.changes.len(), 1);
+        let moved = difference.pools[0].moved;
+        assert!(
+            difference.pools[0].exact && (0.3..0.7).contains(&moved),
+            "{moved}"
+        );
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@
 //! mcrouter.json  ─ json ─▶ mcrouter    ─┘
 //! ```
 
+mod libmemcached;
 mod nutcracker;
 mod yaml;
 
@@ -21,10 +22,15 @@ use yaml::{Line, Origin, Value};
 pub enum Format {
     /// twemproxy's `nutcracker.yml`.
     Nutcracker,
+    /// An option string of libmemcached.
+    Libmemcached,
 }
 
 /// Whose configuration `text` seems to be.
-pub fn guess(_text: &str) -> Format {
+pub fn guess(text: &str) -> Format {
+    if text.trim_start().starts_with("--") && !text.trim_start().starts_with("---") {
+        return Format::Libmemcached;
+    }
     Format::Nutcracker
 }
 
@@ -42,6 +48,8 @@ pub struct Imported {
 struct Draft {
     listeners: Vec<Value>,
     pools: Vec<(String, Value)>,
+    /// What is said above it, a line each.
+    comments: Vec<String>,
 }
 
 /// Imports `text`, which is the content of the file called `source`.
@@ -51,14 +59,23 @@ pub fn import(text: &str, source: &str, format: Format) -> Imported {
         Format::Nutcracker => tree::parse(text, &mut lost)
             .map(|tree| nutcracker::read(&tree, &mut lost))
             .unwrap_or_default(),
+        Format::Libmemcached => libmemcached::read(text, &mut lost),
     };
     let has_pools = !draft.pools.is_empty();
+    let comments: String = draft
+        .comments
+        .iter()
+        .map(|line| format!("# {}\n", line.escape_debug()))
+        .collect();
     let lines = yaml::write(&draft.into_value());
     let mut written: String = lines.iter().map(|(line, _)| format!("{line}\n")).collect();
     if has_pools {
         check(&written, &lines, &mut lost);
     }
-    written.insert_str(0, &format!("# Imported from {}.\n", source.escape_debug()));
+    written.insert_str(
+        0,
+        &format!("# Imported from {}.\n{comments}", source.escape_debug()),
+    );
     Imported {
         text: written,
         lost: lost.into_list(),

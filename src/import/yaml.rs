@@ -216,9 +216,20 @@ mod tests {
         let lines = write(&root);
         let written: Vec<&str> = lines.iter().map(|(line, _)| line.as_str()).collect();
         let text = written.join("\n");
-        assert!(text.starts_with(
-            "listeners:\n- {bind: unix:/run/m.sock}\npools:\n  main:\n    nodes:\n    - 10.0.0.1:11211\n    - {address: \"[::1]:1\", name: \"no\"}\nroutes:\n  a:\n    failover:\n"
-        ), "{text}");
+        let start = [
+            "listeners:",
+            "  - {bind: unix:/run/m.sock}",
+            "pools:",
+            "  main:",
+            "    nodes:",
+            "      - 10.0.0.1:11211",
+            "      - {address: \"[::1]:1\", name: \"no\"}",
+            "routes:",
+            "  a:",
+            "    failover:",
+            "      to:",
+        ];
+        assert_eq!(written[..start.len()], start);
         let origin = |start: &str| {
             lines
                 .iter()

@@ -92,6 +92,20 @@ impl Circle {
         self.points[at].owner as usize
     }
 
+    /// The point that `hash` leads to.
+    pub(super) fn point(&self, hash: u32) -> u32 {
+        let points = &self.points[..self.points.len() - 1];
+        let at = points.partition_point(|point| point.value < hash);
+        points[at % points.len()].value
+    }
+
+    /// The highest hash of each arc and the member that owns it, in order; the last arc ends with the circle.
+    pub(super) fn arcs(&self) -> impl Iterator<Item = (u32, usize)> {
+        self.points
+            .iter()
+            .map(|point| (point.value, point.owner as usize))
+    }
+
     /// `points` are sorted by value.
     fn of(mut points: Vec<Point>) -> Circle {
         let buckets = points.len().next_power_of_two().max(2);
@@ -146,6 +160,16 @@ mod tests {
         ];
         for (hash, owner) in cases {
             assert_eq!(circle.owner(hash), owner, "{hash:#x}");
+        }
+        let points = [
+            (0, 10),
+            (10, 10),
+            (11, 20),
+            (0xffff_fff0, 0xffff_fff0),
+            (u32::MAX, 10),
+        ];
+        for (hash, point) in points {
+            assert_eq!(circle.point(hash), point, "{hash:#x}");
         }
     }
 

@@ -21,6 +21,7 @@
 //! | numbers | jump, modula, furc | is drawn for, or hashed again as the peer does: stand_in |
 
 mod circle;
+pub mod compare;
 mod consistent;
 mod distribution;
 mod furc;
@@ -158,6 +159,30 @@ impl Ring {
     /// What of `key` is hashed, apart from a salt.
     pub fn counted<'a>(&self, key: &'a [u8]) -> &'a [u8] {
         self.reading.counted(key)
+    }
+
+    /// False where one member takes all keys.
+    pub fn is_hashed(&self) -> bool {
+        !matches!(self.placement, Placement::Only(_))
+    }
+
+    /// The function that [`Ring::hash`] is made with.
+    pub fn hash_name(&self) -> &'static str {
+        match &self.placement {
+            Placement::Furc(_) | Placement::WeightedFurc(_) => "murmur64a",
+            Placement::Mcrouter(_) | Placement::WeightedMcrouter(_) => "murmur64a",
+            Placement::Pymemcache(_) => "murmur3",
+            _ => self.hash.name(),
+        }
+    }
+
+    /// The point on the circle that `key` goes to; `None` where the ring has no points.
+    pub fn point(&self, key: &[u8]) -> Option<u32> {
+        self.reading.read(key, |key| match &self.placement {
+            Placement::Circle(circle) => Some(circle.point(self.digest(key) as u32)),
+            Placement::Turned(circle) => Some(!circle.point(!(self.digest(key) as u32))),
+            _ => None,
+        })
     }
 
     #[inline]

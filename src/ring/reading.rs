@@ -21,7 +21,7 @@ pub(super) enum Manner {
 }
 
 /// What of a key counts.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reading {
     pub(super) tag: Option<[u8; 2]>,
     /// What few rings have, so that the others pay one look for it.
@@ -29,7 +29,7 @@ pub(super) struct Reading {
 }
 
 /// What few rings have.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct More {
     pub(super) manner: Manner,
     /// Only what stands before it counts; empty for none.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::steps::{self, Step};
 use super::{Pool, Route};
 use crate::node::Node;
 use crate::protocol::MAX_KEY;
@@ -26,6 +27,8 @@ pub struct Explanation {
     pub address: String,
     /// The node that would have the key if all took keys; `None` where it has it.
     pub instead_of: Option<InsteadOf>,
+    /// The decision step by step.
+    pub steps: Vec<Step>,
 }
 
 /// A node whose keys others have now.
@@ -46,6 +49,7 @@ impl fmt::Display for Explanation {
             node,
             address: _,
             instead_of,
+            steps: _,
         } = self;
         write!(f, "{key} {route} {pool} {node}")?;
         match instead_of {
@@ -81,13 +85,22 @@ pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Re
     check(key)?;
     let (pool, index) = route.pick(key);
     let node = &nodes[index];
+    let instead_of = instead_of(pool, index, nodes, key);
+    let mut steps = vec![Step::Route {
+        name: name.to_owned(),
+    }];
+    steps.extend(steps::of_pool(pool, index, nodes, key));
+    if let Some(InsteadOf { node, state }) = instead_of.clone() {
+        steps.insert(steps.len() - 1, Step::Home { node, state });
+    }
     Ok(Explanation {
         key: String::from_utf8_lossy(key).into_owned(),
         route: name.to_owned(),
         pool: pool.name.clone(),
         node: node.label.clone(),
         address: node.address.to_string(),
-        instead_of: instead_of(pool, index, nodes, key),
+        instead_of,
+        steps,
     })
 }
 
@@ -149,6 +162,7 @@ mod tests {
             node: "cache-b".into(),
             address: "10.0.0.2:11211".into(),
             instead_of: None,
+            steps: Vec::new(),
         };
         assert_eq!(explanation.to_string(), "k default main cache-b");
         let moved = Explanation {

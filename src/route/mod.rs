@@ -5,6 +5,7 @@
 
 pub mod explain;
 mod pool;
+pub mod steps;
 
 use std::sync::Arc;
 

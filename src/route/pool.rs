@@ -35,6 +35,12 @@ impl Pool {
         }
     }
 
+    /// The ring of all nodes of `settings`, whether they take keys now or not.
+    pub fn whole_ring(settings: &config::Pool) -> Ring {
+        let all: Vec<usize> = (0..settings.nodes.len()).collect();
+        ring(settings, &all)
+    }
+
     /// The pool's own nodes among those of the snapshot.
     pub fn own<'a>(&self, nodes: &'a [Arc<Node>]) -> &'a [Arc<Node>] {
         &nodes[self.nodes[0]..][..self.nodes.len()]
@@ -58,8 +64,7 @@ impl Pool {
 
     /// Where `key` would go if all nodes were in the ring: an index into the snapshot's nodes.
     pub fn home(&self, key: &[u8]) -> usize {
-        let all: Vec<usize> = (0..self.nodes.len()).collect();
-        self.nodes[ring(&self.settings, &all).pick(key)]
+        self.nodes[Pool::whole_ring(&self.settings).pick(key)]
     }
 }
 

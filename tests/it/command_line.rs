@@ -2,6 +2,9 @@
 
 use std::process::{Command, Output};
 
+use crate::support::memcached::Memcached;
+use crate::support::ringway::Ringway;
+
 fn ringway(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ringway"))
         .args(arguments)
@@ -60,6 +63,91 @@ fn explain_prints_a_line_for_each_key() {
             .map(|words| (words[0], words.len()))
             .collect::<Vec<_>>(),
         [("one", 4), ("two", 4)]
+    );
+}
+
+#[test]
+fn explain_tells_each_step_and_asks_the_node_if_it_is_to() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("ringway.yaml");
+    let node = Memcached::start();
+    let text = format!(
+        "pools: {{main: {{nodes: ['{}', '127.0.0.1:1'], hash_tag: '{{}}', distribution: {{preset: twemproxy, hash: md5}}}}}}",
+        node.address()
+    );
+    std::fs::write(&file, text).expect("written");
+    let explain = |more: &[&str], key: &str| {
+        let file = file.to_str().expect("UTF-8");
+        let (code, out, err) = said(&ringway(&[&["explain", "-c", file], more, &["--", key]].concat()));
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        out
+    };
+    let keys: Vec<String> = (0..100).map(|n| format!("user:{{{n}}}:name")).collect();
+    let goes_to = |address: &str| {
+        keys.iter()
+            .find(|key| explain(&[], key).ends_with(&format!(" {address}\n")))
+    };
+    let key = goes_to(&node.address()).expect("one of a hundred");
+    let steps = explain(&["--steps"], key);
+    let lines: Vec<&str> = steps.lines().collect();
+    let tag = key.split(['{', '}']).nth(1).expect("a tag");
+    let starts = [
+        format!("{key} main main {}", node.address()),
+        "  route main".to_owned(),
+        "  pool main: twemproxy, 2 nodes".to_owned(),
+        format!("  of the key counts {tag}"),
+        "  hash md5: ".to_owned(),
+        "  point ".to_owned(),
+        format!("  node {}: weight 1, up", node.address()),
+    ];
+    assert_eq!(lines.len(), starts.len(), "{steps}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(&start), "{line} is not {start}");
+    }
+    let live = |key: &str| {
+        explain(&["--live"], key)
+            .lines()
+            .last()
+            .expect("a line")
+            .to_owned()
+    };
+    assert_eq!(live(key), "  live: it answers, and does not have the key");
+    node.client().set(key, "v");
+    assert_eq!(live(key), "  live: it answers, and has the key");
+    let dead = goes_to("127.0.0.1:1").expect("one of a hundred");
+    assert!(live(dead).starts_with("  live: no answer: "), "{}", live(dead));
+    let json: serde_json::Value = serde_json::from_str(&explain(&["--json", "--live"], key)).expect("JSON");
+    assert_eq!(
+        (json["key"].as_str(), json["steps"][3]["function"].as_str()),
+        (Some(key.as_str()), Some("md5"))
+    );
+    assert_eq!(
+        (
+            json["steps"][6]["step"].as_str(),
+            json["steps"][6]["holds"].as_bool()
+        ),
+        (Some("live"), Some(true))
+    );
+}
+
+#[test]
+fn a_running_ringway_explains_each_step_and_asks_its_nodes() {
+    let ringway_runs =
+        Ringway::start("pools: {main: {nodes: [{name: a, embedded: 1MiB}, {name: b, embedded: 1MiB}]}}");
+    let admin = format!("127.0.0.1:{}", ringway_runs.admin);
+    let last = |key: &str| {
+        let (code, out, err) = said(&ringway(&["explain", "--admin", &admin, "--live", key]));
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        out.lines().last().expect("a line").to_owned()
+    };
+    assert_eq!(last("k"), "  live: it answers, and does not have the key");
+    ringway_runs.client().set("k", "v");
+    assert_eq!(last("k"), "  live: it answers, and has the key");
+    let (status, body) = ringway_runs.get("/explain?key=k");
+    let shown: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(
+        (status, shown["pool"].as_str(), shown["steps"][0]["step"].as_str()),
+        (200, Some("main"), Some("route"))
     );
 }
 

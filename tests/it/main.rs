@@ -9,6 +9,7 @@ mod command_line;
 mod config;
 mod corpus;
 mod deploy;
+mod diff;
 mod differential;
 mod docs;
 mod embedded;

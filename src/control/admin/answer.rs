@@ -22,7 +22,7 @@ GET  /readyz     ready for traffic, or why not (also /healthz)
 GET  /metrics    Prometheus metrics
 GET  /nodes      every node of every pool, JSON
 GET  /config     the running configuration, JSON
-GET  /explain    ?key=K [&route=R or &listener=L]: where a key goes, JSON
+GET  /explain    ?key=K [&route=R or &listener=L] [&live=1]: where a key goes, step by step, JSON
 POST /reload     read the configuration file again
 POST /nodes/NAME/drain, /undrain, /admit [?pool=P]: take a node out of the ring, and let it in again
 ";
@@ -65,7 +65,7 @@ pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
         ),
         "/nodes" => json(StatusCode::OK, &nodes::list(&context.state)),
         "/config" => running(&context.state),
-        "/explain" => explain::answer(&context.state, query),
+        "/explain" => explain::answer(&context.state, query).await,
         "/reload" => reload(context).await,
         _ => text(StatusCode::OK, INDEX),
     }
@@ -117,7 +117,8 @@ fn readiness(state: &State) -> Answer {
 
 fn running(state: &State) -> Answer {
     let config = &state.snapshot.load().config;
-    let shown = json!({ "hash": config.hash(), "config": config::show(config) });
+    let difference = &state.reloads.lock().expect("no holder panics").difference;
+    let shown = json!({ "hash": config.hash(), "config": config::show(config), "last_reload": difference });
     json(StatusCode::OK, &shown)
 }
 

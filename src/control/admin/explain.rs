@@ -4,20 +4,29 @@ use hyper::StatusCode;
 
 use super::answer::{Answer, json, text};
 use super::query::field;
+use crate::control::live;
 use crate::route::Route;
 use crate::route::explain::explain;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// Answers for the key in `query`.
-pub fn answer(state: &State, query: &str) -> Answer {
-    let snapshot = state.snapshot.load();
+/// Answers for the key in `query`; with `live=1` its node is asked too.
+pub async fn answer(state: &State, query: &str) -> Answer {
+    let snapshot = state.snapshot.load_full();
     let explained = key(query).and_then(|key| {
         let (name, route) = route(&snapshot, query)?;
-        explain(&name, &route, &snapshot.nodes, &key).map_err(|bad| bad.to_string())
+        let explained = explain(&name, &route, &snapshot.nodes, &key).map_err(|bad| bad.to_string())?;
+        Ok((explained, key, route))
     });
     match explained {
-        Ok(explanation) => json(StatusCode::OK, &explanation),
+        Ok((mut explanation, key, route)) => {
+            if query.split('&').any(|field| field == "live=1") {
+                let (pool, node) = route.pick(&key);
+                let live = live::ask(&snapshot.nodes[node], &pool.settings, &key).await;
+                explanation.steps.push(live);
+            }
+            json(StatusCode::OK, &explanation)
+        }
         Err(reason) => text(StatusCode::BAD_REQUEST, format!("{reason}\n")),
     }
 }

@@ -7,7 +7,7 @@
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /nodes` | JSON: every node of every pool |
 //! | `GET /config` | JSON: the running configuration and its hash, secrets masked |
-//! | `GET /explain?key=K` | JSON: where the key goes, or 400; `&route=R` or `&listener=L` ask another route |
+//! | `GET /explain?key=K` | JSON: where the key goes, or 400; `&route=R` or `&listener=L` ask another route, `&live=1` the node too |
 //! | `POST /reload` | 200, or 422 with the mistakes |
 //! | `GET /` | these paths |
 //!

@@ -1,0 +1,78 @@
+//! `ringway diff`: what another configuration changes, and how many keys it moves.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use crate::config;
+use crate::diff::{Difference, percent};
+
+/// How a difference is asked for.
+#[derive(Debug)]
+pub struct Options<'a> {
+    /// A file with keys, a line each, to be followed one by one.
+    pub keys: Option<&'a Path>,
+    /// The share of moving keys, from 0 to 1, above which it is a failure.
+    pub fail_over: Option<f64>,
+    /// As JSON.
+    pub json: bool,
+}
+
+/// Prints what differs of the configurations in `old` and `new`.
+///
+/// # Errors
+/// A file is bad or unreadable, or more keys of a pool move than are allowed to.
+pub fn run(old: &Path, new: &Path, options: &Options<'_>) -> anyhow::Result<()> {
+    let load = |path| config::load(path).map_err(anyhow::Error::msg);
+    let keys = options.keys.map(keys).transpose()?;
+    let difference = Difference::between(&load(old)?, &load(new)?, keys.as_deref());
+    let mut out = std::io::stdout().lock();
+    if options.json {
+        writeln!(out, "{}", serde_json::to_string(&difference)?)?;
+    } else {
+        write!(out, "{difference}")?;
+    }
+    let Some(limit) = options.fail_over else {
+        return Ok(());
+    };
+    let over = difference.pools.iter().filter(|moves| moves.share() > limit);
+    let told: Vec<String> = over
+        .map(|moves| {
+            format!(
+                "{}: {} of the keys move, more than {}",
+                moves.name(),
+                percent(moves.share()),
+                percent(limit)
+            )
+        })
+        .collect();
+    if !told.is_empty() {
+        bail!("{}", told.join("\n"));
+    }
+    Ok(())
+}
+
+fn keys(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
+    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    Ok(lines
+        .filter(|line| !line.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect())
+}
+
+/// Reads a share such as `30%` or `12.5%`.
+///
+/// # Errors
+/// It is none from 0% to 100%.
+pub fn share(text: &str) -> Result<f64, String> {
+    let number = text
+        .strip_suffix('%')
+        .and_then(|number| number.parse::<f64>().ok());
+    match number {
+        Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("write a share from 0% to 100%, such as 30%".to_owned()),
+    }
+}

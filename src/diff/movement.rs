@@ -1,0 +1,293 @@
+//! Which keys move, pool by pool, and from which node to which.
+//!
+//! A node is the same where its address is, or else its name: a key that stays under the name of a node that got
+//! another address has not moved. All nodes count as up.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use serde::Serialize;
+
+use super::percent;
+use crate::config::{self, Address, Config, Node};
+use crate::ring::compare::movement;
+use crate::route::Pool;
+use crate::snapshot::pool_of;
+
+/// So many moves are told one by one, the largest.
+const TOLD: usize = 20;
+
+/// The keys of one pool that go elsewhere.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Moves {
+    /// The pool that has the keys.
+    pub pool: String,
+    /// The pool that will have them: nearly always the same.
+    pub to_pool: String,
+    /// The share of all possible keys that move, from 0 to 1.
+    pub moved: f64,
+    /// False where that was found by drawing keys, to about a third of a percent.
+    pub exact: bool,
+    /// The keys that were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Keys>,
+    /// From which node to which; the largest shares, first. Of the keys that were asked for, where there are any.
+    pub moves: Vec<Move>,
+    /// What is not among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Rest>,
+}
+
+/// What became of the keys that were asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Keys {
+    /// How many there are.
+    pub count: usize,
+    /// How many of them move.
+    pub moved: usize,
+}
+
+/// Keys that go from one node to another.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Move {
+    /// The node that has them.
+    pub from: String,
+    /// The node that will have them.
+    pub to: String,
+    /// Their share, from 0 to 1.
+    pub share: f64,
+}
+
+/// Many small moves together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rest {
+    /// How many there are.
+    pub count: usize,
+    /// Their shares together, from 0 to 1.
+    pub share: f64,
+}
+
+impl Moves {
+    /// The share that moves: of the keys that were asked for, where there are any, or else of all.
+    pub fn share(&self) -> f64 {
+        match self.keys {
+            Some(Keys { count, moved }) if count > 0 => moved as f64 / count as f64,
+            _ => self.moved,
+        }
+    }
+
+    /// The pool, and the one that takes its place.
+    pub fn name(&self) -> String {
+        if self.pool == self.to_pool {
+            self.pool.clone()
+        } else {
+            format!("{} → {}", self.pool, self.to_pool)
+        }
+    }
+}
+
+impl fmt::Display for Moves {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.exact { "exact" } else { "sampled" };
+        writeln!(
+            f,
+            "{}: {} of all keys move ({how})",
+            self.name(),
+            percent(self.moved)
+        )?;
+        if let Some(Keys { count, moved }) = self.keys {
+            writeln!(
+                f,
+                "{}: {moved} of {count} keys move ({})",
+                self.name(),
+                percent(self.share())
+            )?;
+        }
+        for Move { from, to, share } in &self.moves {
+            writeln!(f, "  {from} → {to}: {}", percent(*share))?;
+        }
+        match &self.rest {
+            Some(Rest { count, share }) => writeln!(f, "  {count} more: {}", percent(*share)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The moves of each pair of pools.
+pub fn between(old: &Config, new: &Config, keys: Option<&[Vec<u8>]>) -> Vec<Moves> {
+    let pairs = pairs(old, new);
+    pairs
+        .into_iter()
+        .map(|(from, to)| moves((from, &old.pools[from]), (to, &new.pools[to]), keys))
+        .collect()
+}
+
+/// Pools of one name, and those behind one listener.
+fn pairs<'a>(old: &'a Config, new: &'a Config) -> BTreeSet<(&'a str, &'a str)> {
+    let same = old.pools.keys().filter(|name| new.pools.contains_key(*name));
+    let mut pairs: BTreeSet<(&str, &str)> = same.map(|name| (name.as_str(), name.as_str())).collect();
+    for before in &old.listeners {
+        let after = new.listeners.iter().find(|listener| listener.bind == before.bind);
+        pairs.extend(after.map(|after| (pool_of(old, &before.route), pool_of(new, &after.route))));
+    }
+    pairs
+}
+
+fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[Vec<u8>]>) -> Moves {
+    let rings = [Pool::whole_ring(old.1), Pool::whole_ring(new.1)];
+    let twins = twins(&old.1.nodes, &new.1.nodes);
+    let moves = |(from, to): &(usize, usize)| twins[*from] != Some(*to);
+    let all = movement(&rings[0], &rings[1]);
+    let moved = all
+        .shares
+        .iter()
+        .filter(|(pair, _)| moves(pair))
+        .map(|(_, share)| share)
+        .sum();
+    let mut shares = all.shares;
+    let mut counted = None;
+    if let Some(keys) = keys {
+        shares = HashMap::new();
+        for key in keys {
+            let pair = (rings[0].pick(key), rings[1].pick(key));
+            *shares.entry(pair).or_default() += 1.0;
+        }
+        let moved = shares
+            .iter()
+            .filter(|(pair, _)| moves(pair))
+            .map(|(_, count)| *count as usize);
+        counted = Some(Keys {
+            count: keys.len(),
+            moved: moved.sum(),
+        });
+        shares.values_mut().for_each(|count| *count /= keys.len() as f64);
+    }
+    let told = shares
+        .into_iter()
+        .filter(|(pair, _)| moves(pair))
+        .map(|((from, to), share)| Move {
+            from: old.1.nodes[from].label(),
+            to: new.1.nodes[to].label(),
+            share,
+        });
+    let mut told: Vec<Move> = told.collect();
+    told.sort_by(|one, other| {
+        other
+            .share
+            .total_cmp(&one.share)
+            .then_with(|| one.names().cmp(&other.names()))
+    });
+    let rest = told.split_off(told.len().min(TOLD));
+    Moves {
+        pool: old.0.to_owned(),
+        to_pool: new.0.to_owned(),
+        moved,
+        exact: all.is_exact,
+        keys: counted,
+        moves: told,
+        rest: (!rest.is_empty()).then(|| Rest {
+            count: rest.len(),
+            share: rest.iter().map(|other| other.share).sum(),
+        }),
+    }
+}
+
+impl Move {
+    fn names(&self) -> (&str, &str) {
+        (&self.from, &self.to)
+    }
+}
+
+/// For each old node the index of the new one that is the same.
+fn twins(old: &[Node], new: &[Node]) -> Vec<Option<usize>> {
+    let address = |node: &Node| match &node.address {
+        Address::Embedded(_) => None,
+        address => Some(address.to_string()),
+    };
+    let addresses: HashMap<_, _> = (0..new.len())
+        .filter_map(|at| Some((address(&new[at])?, at)))
+        .collect();
+    let labels: HashMap<_, _> = (0..new.len()).map(|at| (new[at].label(), at)).collect();
+    let twin = |node: &Node| {
+        let by_address = address(node).and_then(|address| addresses.get(&address));
+        by_address.or_else(|| labels.get(&node.label())).copied()
+    };
+    old.iter().map(twin).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn between(old: &str, new: &str, keys: Option<&[Vec<u8>]>) -> Vec<Moves> {
+        let parse = |text: &str| config::parse(text, "f").expect("good");
+        super::between(&parse(old), &parse(new), keys)
+    }
+
+    const FOUR: &str = "pools: {main: {nodes: [a:1, b:1, c:1, d:1]}}";
+    const FIVE: &str = "pools: {main: {nodes: [a:1, b:1, c:1, d:1, e:1]}}";
+
+    #[test]
+    fn a_node_more_takes_its_part_from_all_others() {
+        let [moves] = &between(FOUR, FIVE, None)[..] else {
+            panic!("one pool")
+        };
+        assert!(moves.exact && (0.15..0.25).contains(&moves.moved), "{moves}");
+        assert_eq!(moves.moves.len(), 4, "{moves}");
+        assert!(moves.moves.iter().all(|step| step.to == "e:1"), "{moves}");
+        assert!(moves.to_string().starts_with("main: "), "{moves}");
+    }
+
+    #[test]
+    fn a_node_with_another_name_or_another_address_keeps_its_keys() {
+        let named = "pools: {main: {nodes: [{address: a:1, name: x}, {address: b:1, name: y}]}}";
+        let moved = "pools: {main: {nodes: [{address: a:1, name: x}, {address: c:1, name: y}]}}";
+        assert_eq!(between(named, moved, None)[0].moved, 0.0);
+        let renamed = "pools: {main: {nodes: [{address: a:1, name: p}, {address: b:1, name: q}]}}";
+        let share = between(named, renamed, None)[0].moved;
+        assert!(
+            (0.3..0.7).contains(&share),
+            "other names are other points: {share}"
+        );
+        let embedded = "pools: {main: {nodes: [{name: p, embedded: 64MiB}, {name: q, embedded: 64MiB}]}}";
+        assert_eq!(between(embedded, embedded, None)[0].moved, 0.0);
+    }
+
+    #[test]
+    fn the_keys_of_a_file_are_followed_one_by_one() {
+        let keys: Vec<Vec<u8>> = (0..1000).map(|n| format!("user:{n}").into_bytes()).collect();
+        let moves = &between(FOUR, FIVE, Some(&keys))[0];
+        let Keys { count, moved } = moves.keys.expect("counted");
+        assert_eq!(count, 1000);
+        assert!(
+            (100..300).contains(&moved) && moves.share() == moved as f64 / 1000.0,
+            "{moved}"
+        );
+        let told: f64 = moves.moves.iter().map(|step| step.share).sum();
+        assert!((told - moves.share()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_listener_that_gets_another_pool_is_compared_with_it() {
+        let old = "pools: {main: {nodes: [a:1, b:1]}}";
+        let new = "pools: {cache: {nodes: [b:1, a:1]}}";
+        let [moves] = &between(old, new, None)[..] else {
+            panic!("one pair")
+        };
+        assert_eq!((moves.name().as_str(), moves.moved), ("main → cache", 0.0));
+    }
+
+    #[test]
+    fn of_very_many_moves_the_largest_are_told() {
+        let nodes =
+            |hosts: std::ops::Range<u32>| hosts.map(|n| format!("h{n}:1")).collect::<Vec<_>>().join(", ");
+        let text = |hosts| format!("pools: {{main: {{nodes: [{}]}}}}", nodes(hosts));
+        let moves = &between(&text(0..30), &text(30..60), None)[0];
+        assert!((moves.moved - 1.0).abs() < 1e-9);
+        let rest = moves.rest.as_ref().expect("many");
+        assert_eq!((moves.moves.len(), rest.count > 100), (TOLD, true));
+        let told: f64 = moves.moves.iter().map(|step| step.share).sum();
+        assert!((told + rest.share - 1.0).abs() < 1e-9);
+        assert!(moves.moves.is_sorted_by(|one, other| one.share >= other.share));
+    }
+}

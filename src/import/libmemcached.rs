@@ -1,0 +1,324 @@
+//! Reads an option string of libmemcached (`--SERVER=… --DISTRIBUTION=…`), as its `src/libmemcached/csl` does.
+//!
+//! Each option is carried out when it is read, and that shows: the points of an unweighted ring are hashed with
+//! what `--HASH` said when the last server or the distribution came, keys with what it said last.
+
+use super::yaml::{Origin, Value};
+use super::{Draft, lose};
+use crate::config::error::Mistakes;
+
+/// The names of hashes, libmemcached's and ours.
+const HASHES: [(&str, &str); 9] = [
+    ("MD5", "md5"),
+    ("CRC", "crc32"),
+    ("FNV1_64", "fnv1_64"),
+    ("FNV1A_64", "fnv1a_64"),
+    ("FNV1_32", "fnv1_32"),
+    ("FNV1A_32", "fnv1a_32"),
+    ("HSIEH", "hsieh"),
+    ("MURMUR", "murmur"),
+    ("JENKINS", "jenkins"),
+];
+
+/// What keys are hashed with where no option says it.
+const DEFAULT_HASH: &str = "one_at_a_time";
+
+/// Options that say how the client speaks, not where: they stay with it.
+const CLIENTS: [&str; 17] = [
+    "BINARY-PROTOCOL",
+    "BUFFER-REQUESTS",
+    "FETCH-VERSION",
+    "IO-BYTES-WATERMARK",
+    "IO-KEY-PREFETCH",
+    "IO-MSG-WATERMARK",
+    "NOREPLY",
+    "POOL-MAX",
+    "POOL-MIN",
+    "SOCKET-RECV-SIZE",
+    "SOCKET-SEND-SIZE",
+    "SUPPORT-CAS",
+    "TCP-KEEPALIVE",
+    "TCP-KEEPIDLE",
+    "TCP-NODELAY",
+    "USER-DATA",
+    "VERIFY-KEY",
+];
+
+/// A server of the client's list.
+struct Server {
+    host: String,
+    port: u16,
+    weight: u32,
+    origin: Origin,
+}
+
+/// What the options said so far.
+struct Reader<'a> {
+    servers: Vec<Server>,
+    settings: Vec<(&'static str, Value)>,
+    health: Vec<(&'static str, Value)>,
+    distribution: (String, Option<Origin>),
+    hash: (&'static str, Option<Origin>),
+    /// What the points of the ring were hashed with.
+    points: &'static str,
+    /// A prefix that the client puts before its keys, and whether it is hashed.
+    namespace: Option<Origin>,
+    hashes_namespace: bool,
+    sorts: bool,
+    stays: Vec<String>,
+    lost: &'a mut Mistakes,
+}
+
+/// The one pool that `text` describes.
+pub fn read(text: &str, lost: &mut Mistakes) -> Draft {
+    let mut reader = Reader {
+        servers: Vec::new(),
+        settings: Vec::new(),
+        health: Vec::new(),
+        distribution: ("MODULA".to_owned(), None),
+        hash: (DEFAULT_HASH, None),
+        points: DEFAULT_HASH,
+        namespace: None,
+        hashes_namespace: false,
+        sorts: false,
+        stays: Vec::new(),
+        lost,
+    };
+    for (word, origin) in words(text) {
+        reader.option(&word, origin);
+    }
+    reader.finish()
+}
+
+impl Reader<'_> {
+    fn option(&mut self, word: &str, origin: Origin) {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let value = value.trim_matches('"');
+        let Some(name) = name.strip_prefix("--") else {
+            return lose(self.lost, origin, name, "no option: those begin with --");
+        };
+        let name = name.to_ascii_uppercase().replace('_', "-");
+        match name.as_str() {
+            "SERVER" => self.server(value, origin),
+            "SOCKET" => self.socket(value, origin),
+            "DISTRIBUTION" => {
+                // The hash that may stand behind a comma is read by libmemcached, and changes nothing.
+                let kind = value.split(',').next().unwrap_or_default().to_ascii_uppercase();
+                self.distribution = (kind, Some(origin));
+                self.points = self.hash.0;
+            }
+            "HASH" => {
+                let known = HASHES.iter().find(|(known, _)| known.eq_ignore_ascii_case(value));
+                match known {
+                    Some((_, ours)) => self.hash = (ours, Some(origin)),
+                    None => lose(self.lost, origin, &name, "libmemcached has no such hash"),
+                }
+            }
+            "NAMESPACE" => self.namespace = Some(origin),
+            "HASH-WITH-NAMESPACE" => self.hashes_namespace = true,
+            "SORT-HOSTS" => self.sorts = true,
+            "REMOVE-FAILED-SERVERS" => self.remove_failed(value, origin),
+            "CONNECT-TIMEOUT" => self.duration("connect_timeout", &name, value, "ms", origin),
+            "POLL-TIMEOUT" => self.duration("request_timeout", &name, value, "ms", origin),
+            "RETRY-TIMEOUT" => match value.parse::<u64>() {
+                Ok(seconds @ 1..) => {
+                    self.health
+                        .push(("probe_interval", Value::text(format!("{seconds}s"), origin)));
+                    self.health
+                        .push(("max_probe_interval", Value::text(format!("{seconds}s"), origin)));
+                }
+                _ => lose(self.lost, origin, &name, "no number of seconds"),
+            },
+            "NUMBER-OF-REPLICAS" | "RANDOMIZE-REPLICA-READ" => {
+                lose(
+                    self.lost,
+                    origin,
+                    &name,
+                    "libmemcached's replicas, on the servers that follow in its list, cannot be said",
+                );
+            }
+            "RCV-TIMEOUT" | "SND-TIMEOUT" => {
+                lose(
+                    self.lost,
+                    origin,
+                    &name,
+                    "one time holds for a whole request: request_timeout",
+                );
+            }
+            "USE-UDP" => lose(
+                self.lost,
+                origin,
+                &name,
+                "Ringway and its nodes speak over TCP or unix sockets",
+            ),
+            "CONFIGURE-FILE" => lose(self.lost, origin, &name, "import that file too"),
+            _ if CLIENTS.contains(&name.as_str()) => self.stays.push(word.to_owned()),
+            _ => lose(self.lost, origin, &name, "libmemcached has no such option"),
+        }
+    }
+
+    fn server(&mut self, value: &str, origin: Origin) {
+        let (address, weight) = weighted(value);
+        let (host, port) = address.split_once(':').unwrap_or((address, "11211"));
+        match (port.parse(), weight) {
+            (Ok(port), Some(weight)) => self.add(host.to_owned(), port, weight, origin),
+            _ => lose(self.lost, origin, "SERVER", "no host:port/?weight"),
+        }
+    }
+
+    fn socket(&mut self, value: &str, origin: Origin) {
+        match weighted(value) {
+            (path, Some(weight)) if path.starts_with('/') => self.add(path.to_owned(), 0, weight, origin),
+            _ => lose(self.lost, origin, "SOCKET", "no /path/?weight"),
+        }
+    }
+
+    fn add(&mut self, host: String, port: u16, weight: u32, origin: Origin) {
+        self.servers.push(Server {
+            host,
+            port,
+            weight,
+            origin,
+        });
+        self.points = self.hash.0;
+    }
+
+    fn duration(&mut self, key: &'static str, name: &str, value: &str, unit: &str, origin: Origin) {
+        match value.parse::<u64>() {
+            Ok(number @ 1..) => self
+                .settings
+                .push((key, Value::text(format!("{number}{unit}"), origin))),
+            _ => lose(self.lost, origin, name, "only a number above zero can be said"),
+        }
+    }
+
+    fn remove_failed(&mut self, value: &str, origin: Origin) {
+        match value.parse::<u32>() {
+            Ok(0) => {}
+            Ok(failures) => {
+                self.settings
+                    .push(("on_node_down", Value::text("rehash", origin)));
+                self.settings.push(("max_down", Value::text("100%", origin)));
+                self.health
+                    .push(("down_after", Value::text(failures.to_string(), origin)));
+            }
+            Err(_) => lose(
+                self.lost,
+                origin,
+                "REMOVE-FAILED-SERVERS",
+                "no number of failures",
+            ),
+        }
+    }
+
+    fn finish(mut self) -> Draft {
+        if let (Some(origin), false) = (self.namespace, self.hashes_namespace) {
+            let why = "libmemcached does not hash the prefix, and Ringway would: leave it out, or hash it with --HASH-WITH-NAMESPACE";
+            lose(self.lost, origin, "NAMESPACE", why);
+        }
+        let distribution = self.placement();
+        if self.sorts {
+            self.servers
+                .sort_by(|one, other| (&one.host, one.port).cmp(&(&other.host, other.port)));
+        }
+        let nodes = self.servers.iter().map(node).collect();
+        let mut pool = Value::map(vec![("distribution", distribution)], None);
+        for (key, value) in self.settings {
+            pool.push(key, value);
+        }
+        if !self.health.is_empty() {
+            pool.push("health", Value::map(self.health, None));
+        }
+        pool.push("nodes", Value::list(nodes, None));
+        Draft {
+            pools: vec![("main".to_owned(), pool)],
+            comments: self
+                .stays
+                .iter()
+                .map(|option| format!("Stays with the client: {option}"))
+                .collect(),
+            ..Draft::default()
+        }
+    }
+
+    fn placement(&mut self) -> Value {
+        let (kind, origin) = &self.distribution;
+        let origin = origin.or(self.hash.1);
+        let is_weighted = self.servers.iter().any(|server| server.weight > 1);
+        let (preset, own) = match kind.as_str() {
+            "MODULA" => ("libmemcached-modula", DEFAULT_HASH),
+            "CONSISTENT" if is_weighted => ("ketama", "md5"),
+            "CONSISTENT" => {
+                if self.points != self.hash.0 {
+                    let why = format!(
+                        "libmemcached hashes points with {} and keys with {}, for it read --HASH last: that cannot be said",
+                        self.points, self.hash.0
+                    );
+                    lose(self.lost, self.hash.1.unwrap_or((1, 1)), "HASH", why);
+                }
+                ("libmemcached-consistent", DEFAULT_HASH)
+            }
+            other => {
+                let why = match other {
+                    "RANDOM" => "keys that go to any node are found on none",
+                    _ => "libmemcached has no such distribution",
+                };
+                lose(self.lost, origin.unwrap_or((1, 1)), "DISTRIBUTION", why);
+                ("libmemcached-modula", DEFAULT_HASH)
+            }
+        };
+        let hash = self.hash.0;
+        if hash == own {
+            return Value::text(preset, origin);
+        }
+        let hash = Value::text(hash, self.hash.1);
+        Value::map(
+            vec![("preset", Value::text(preset, origin)), ("hash", hash)],
+            origin,
+        )
+    }
+}
+
+fn node(server: &Server) -> Value {
+    let address = match server.port {
+        0 => format!("unix:{}", server.host),
+        port => format!("{}:{port}", server.host),
+    };
+    if server.weight == 1 {
+        return Value::text(address, server.origin);
+    }
+    let weight = Value::text(server.weight.to_string(), server.origin);
+    let address = Value::text(address, server.origin);
+    Value::map(vec![("address", address), ("weight", weight)], server.origin)
+}
+
+/// What stands before `/?`, and the weight behind it; `None` where that is no number above zero.
+fn weighted(value: &str) -> (&str, Option<u32>) {
+    match value.split_once("/?") {
+        Some((address, weight)) => (address, weight.parse().ok().filter(|weight| *weight > 0)),
+        None => (value, Some(1)),
+    }
+}
+
+/// The words of `text` and where they stand. Spaces in quotes part nothing.
+fn words(text: &str) -> Vec<(String, Origin)> {
+    let mut words: Vec<(String, Origin)> = Vec::new();
+    for (line, text) in text.lines().enumerate() {
+        let (mut is_open, mut is_quoted) = (false, false);
+        for (column, c) in text.chars().enumerate() {
+            is_quoted ^= c == '"';
+            if c.is_whitespace() && !is_quoted {
+                is_open = false;
+                continue;
+            }
+            if !is_open {
+                words.push((String::new(), (line + 1, column + 1)));
+                is_open = true;
+            }
+            if let Some((word, _)) = words.last_mut() {
+                word.push(c);
+            }
+        }
+    }
+    words
+}

@@ -1,0 +1,182 @@
+//! What part of all keys goes from one node to another where a ring takes the place of an older one.
+//!
+//! Where both are circles that hash a key alike, the answer is exact: between two neighbouring points of both
+//! together each ring has one owner, and the length of the arc is its share of all keys. Else keys are drawn.
+
+use std::collections::HashMap;
+
+use super::{Hash, Placement, Ring};
+
+/// How many keys are drawn: their share is right to about a third of a percent.
+pub const DRAWN: u32 = 100_000;
+
+/// Where the keys of each member of an older ring go in a newer one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Movement {
+    /// False where keys were drawn.
+    pub is_exact: bool,
+    /// By the index of the old member and that of the new one, the share of all keys, from 0 to 1. Also of
+    /// those that stay.
+    pub shares: HashMap<(usize, usize), f64>,
+}
+
+/// Where keys go that `old` places, once `new` does.
+pub fn movement(old: &Ring, new: &Ring) -> Movement {
+    if let Some((old, new)) = arcs(old, new) {
+        return exact(old, new);
+    }
+    let mut counts: HashMap<(usize, usize), u32> = HashMap::new();
+    for number in 0..DRAWN {
+        let key = format!("{:016x}", mixed(u64::from(number)));
+        let pair = (old.pick(key.as_bytes()), new.pick(key.as_bytes()));
+        *counts.entry(pair).or_default() += 1;
+    }
+    let share = |count: u32| f64::from(count) / f64::from(DRAWN);
+    Movement {
+        is_exact: false,
+        shares: counts
+            .into_iter()
+            .map(|(pair, count)| (pair, share(count)))
+            .collect(),
+    }
+}
+
+/// Upper ends of arcs with their owners, sorted; the last one ends the circle.
+type Arcs = Vec<(u32, usize)>;
+
+/// Both rings as arcs of the same circle; `None` where they are not.
+fn arcs(old: &Ring, new: &Ring) -> Option<(Arcs, Arcs)> {
+    let is_alike = (old.hash, old.seed) == (new.hash, new.seed) && old.reading == new.reading;
+    match (&old.placement, &new.placement) {
+        (Placement::Only(_), Placement::Only(_)) => {}
+        (Placement::Only(_), _) if is_even(new.hash) => {}
+        (_, Placement::Only(_)) if is_even(old.hash) => {}
+        (Placement::Circle(_), Placement::Circle(_)) | (Placement::Turned(_), Placement::Turned(_))
+            if is_alike && is_even(old.hash) => {}
+        _ => return None,
+    }
+    Some((of(&old.placement)?, of(&new.placement)?))
+}
+
+fn of(placement: &Placement) -> Option<Arcs> {
+    match placement {
+        Placement::Only(member) => Some(vec![(u32::MAX, *member)]),
+        Placement::Circle(circle) | Placement::Turned(circle) => Some(circle.arcs().collect()),
+        _ => None,
+    }
+}
+
+/// True where hashes of keys are everywhere on the circle alike, so that an arc's length is its share.
+fn is_even(hash: Hash) -> bool {
+    !matches!(hash, Hash::Crc16 | Hash::Crc32 | Hash::Crc32Of31Bits | Hash::Java)
+}
+
+fn exact(old: Arcs, new: Arcs) -> Movement {
+    let mut lengths: HashMap<(usize, usize), u64> = HashMap::new();
+    let (mut at, mut begin) = ([0, 0], 0_u64);
+    while at[0] < old.len() && at[1] < new.len() {
+        let ends = [old[at[0]].0, new[at[1]].0];
+        let end = u64::from(ends[0].min(ends[1])) + 1;
+        *lengths.entry((old[at[0]].1, new[at[1]].1)).or_default() += end - begin;
+        begin = end;
+        for side in 0..2 {
+            at[side] += usize::from(u64::from(ends[side]) + 1 == end);
+        }
+    }
+    let whole = 2_f64.powi(32);
+    let shares = lengths.into_iter().filter(|(_, length)| *length > 0);
+    Movement {
+        is_exact: true,
+        shares: shares
+            .map(|(pair, length)| (pair, length as f64 / whole))
+            .collect(),
+    }
+}
+
+/// Numbers without a pattern, for keys that are like no one's own (splitmix64).
+fn mixed(number: u64) -> u64 {
+    let mut z = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Distribution, Member};
+    use super::*;
+
+    fn ring(hosts: &[&str], distribution: &Distribution) -> Ring {
+        let members: Vec<Member<'_>> = hosts
+            .iter()
+            .map(|host| Member {
+                name: None,
+                host,
+                port: Some(11211),
+                weight: 1,
+            })
+            .collect();
+        Ring::build(distribution, None, &members)
+    }
+
+    fn drawn(old: &Ring, new: &Ring) -> HashMap<(usize, usize), f64> {
+        let mut shares = HashMap::new();
+        for number in 0..DRAWN {
+            let key = format!("{:016x}", mixed(u64::from(number) + 1_000_000));
+            let pair = (old.pick(key.as_bytes()), new.pick(key.as_bytes()));
+            *shares.entry(pair).or_default() += 1.0 / f64::from(DRAWN);
+        }
+        shares
+    }
+
+    #[test]
+    fn what_is_exact_is_what_keys_do() {
+        let ketama = Distribution::default();
+        for (old, new) in [
+            (&["a", "b", "c"][..], &["a", "b", "c", "d"][..]),
+            (&["a", "b", "c", "d"], &["d", "a", "b"]),
+            (&["a"], &["a", "b"]),
+            (&["a", "b"], &["b"]),
+            (&["a", "b"], &["x", "y", "z"]),
+        ] {
+            let (old, new) = (ring(old, &ketama), ring(new, &ketama));
+            let movement = movement(&old, &new);
+            assert!(movement.is_exact);
+            let sum: f64 = movement.shares.values().sum();
+            assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+            let drawn = drawn(&old, &new);
+            for (pair, share) in &movement.shares {
+                let seen = drawn.get(pair).copied().unwrap_or_default();
+                assert!((seen - share).abs() < 0.01, "{pair:?}: {share} and {seen}");
+            }
+            assert!(drawn.keys().all(|pair| movement.shares.contains_key(pair)));
+        }
+    }
+
+    #[test]
+    fn the_same_ring_moves_nothing() {
+        let ring = ring(&["a", "b", "c"], &Distribution::default());
+        let movement = movement(&ring, &ring);
+        assert!(movement.shares.keys().all(|(old, new)| old == new));
+    }
+
+    #[test]
+    fn keys_are_drawn_where_hashes_differ_or_do_not_fill_the_circle() {
+        let ketama = Distribution::default();
+        let hosts = ["a", "b", "c"];
+        let other = ring(&hosts, &ketama.clone().with_hash(Hash::Murmur));
+        let murmur = movement(&ring(&hosts, &ketama), &other);
+        assert!(!murmur.is_exact);
+        let stays: f64 = murmur
+            .shares
+            .iter()
+            .filter(|((old, new), _)| old == new)
+            .map(|(_, share)| share)
+            .sum();
+        assert!((0.2..0.5).contains(&stays), "two thirds move: {stays}");
+        // crc32 leaves 15 bits, which all fall to very few points.
+        let narrow = |hosts: &[&str]| ring(hosts, &ketama.clone().with_hash(Hash::Crc32));
+        assert!(!movement(&narrow(&hosts), &narrow(&["a", "b"])).is_exact);
+        assert!(!movement(&narrow(&["a"]), &narrow(&["a", "b"])).is_exact);
+    }
+}
