@@ -16,6 +16,8 @@ pub enum From {
     Nutcracker,
     /// An option string of libmemcached.
     Libmemcached,
+    /// mcrouter's JSON.
+    Mcrouter,
 }
 
 /// Imports `file`, or stdin where that is `-`, and writes the result to `output` or stdout.
@@ -35,6 +37,7 @@ pub fn run(file: &Path, output: Option<&Path>, from: Option<From>) -> anyhow::Re
     let format = match from {
         Some(From::Nutcracker) => Format::Nutcracker,
         Some(From::Libmemcached) => Format::Libmemcached,
+        Some(From::Mcrouter) => Format::Mcrouter,
         None => guess(&text),
     };
     let imported = import(&text, &source, format);

@@ -93,7 +93,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Turn the configuration of nutcracker or libmemcached into one of Ringway's that places every key the same.
+    /// Turn the configuration of nutcracker, mcrouter or libmemcached into one of Ringway's that places every key the same.
     ///
     /// What cannot be said is told on stderr with its line and its reason; then the exit code is 1.
     Import {

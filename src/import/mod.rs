@@ -4,12 +4,15 @@
 //! itself would refuse of the result.
 //!
 //! ```text
-//! nutcracker.yml ─ tree ─▶ nutcracker  ─┐
-//! options        ────────▶ libmemcached ├▶ Draft ─ yaml ─▶ text ─ config::parse ─▶ what is lost
-//! mcrouter.json  ─ json ─▶ mcrouter    ─┘
+//! nutcracker.yml ─ tree ───────────▶ nutcracker   ─┐
+//! options        ──────────────────▶ libmemcached ─┼▶ Draft ─ yaml ─▶ text ─ config::parse ─▶ what is lost
+//! mcrouter.json  ─ json ─ macros ──▶ mcrouter     ─┘
 //! ```
 
+mod json;
 mod libmemcached;
+mod macros;
+mod mcrouter;
 mod nutcracker;
 mod yaml;
 
@@ -24,12 +27,17 @@ pub enum Format {
     Nutcracker,
     /// An option string of libmemcached.
     Libmemcached,
+    /// mcrouter's JSON.
+    Mcrouter,
 }
 
 /// Whose configuration `text` seems to be.
 pub fn guess(text: &str) -> Format {
     if text.trim_start().starts_with("--") && !text.trim_start().starts_with("---") {
         return Format::Libmemcached;
+    }
+    if text.trim_start().starts_with(['{', '/']) {
+        return Format::Mcrouter;
     }
     Format::Nutcracker
 }
@@ -48,6 +56,7 @@ pub struct Imported {
 struct Draft {
     listeners: Vec<Value>,
     pools: Vec<(String, Value)>,
+    routes: Vec<(String, Value)>,
     /// What is said above it, a line each.
     comments: Vec<String>,
 }
@@ -58,6 +67,10 @@ pub fn import(text: &str, source: &str, format: Format) -> Imported {
     let draft = match format {
         Format::Nutcracker => tree::parse(text, &mut lost)
             .map(|tree| nutcracker::read(&tree, &mut lost))
+            .unwrap_or_default(),
+        Format::Mcrouter => json::parse(text, &mut lost)
+            .map(|tree| macros::expand(tree, &mut lost))
+            .map(|tree| mcrouter::read(&tree, &mut lost))
             .unwrap_or_default(),
         Format::Libmemcached => libmemcached::read(text, &mut lost),
     };
@@ -93,6 +106,13 @@ impl Draft {
             pools.push(&name, pool);
         }
         root.push("pools", pools);
+        if !self.routes.is_empty() {
+            let mut routes = Value::map(Vec::new(), None);
+            for (name, route) in self.routes {
+                routes.push(&name, route);
+            }
+            root.push("routes", routes);
+        }
         root
     }
 }

@@ -1,0 +1,445 @@
+//! mcrouter's macros: `@name(a, b)`, `%parameter%`, objects whose `type` is a macro's name, and definitions under
+//! `macros` (`mcrouter/lib/config/ConfigPreprocessor.cpp`).
+//!
+//! A value that cannot be worked out is told at its place and becomes null.
+
+mod built_in;
+
+use std::collections::HashMap;
+
+use super::lose;
+use crate::config::error::Mistakes;
+use crate::config::tree::{Tree, Value};
+
+/// Macros within one another, as mcrouter bounds them.
+const DEEPEST: usize = 250;
+
+/// Values that macros may make, all together.
+const MOST: usize = 1_000_000;
+
+/// Values by the names of parameters.
+type Context = HashMap<String, Tree>;
+
+/// What a name stands for.
+#[derive(Debug, Clone)]
+struct Macro {
+    parameters: Vec<Parameter>,
+    result: Tree,
+}
+
+#[derive(Debug, Clone)]
+struct Parameter {
+    name: String,
+    default: Option<Tree>,
+    is_optional: bool,
+}
+
+struct Expander<'a> {
+    macros: HashMap<String, Macro>,
+    constants: HashMap<String, Tree>,
+    depth: usize,
+    made: usize,
+    lost: &'a mut Mistakes,
+}
+
+/// Why a value cannot be worked out.
+type Worked = Result<Tree, String>;
+
+/// `config` without its macros.
+pub fn expand(config: Tree, lost: &mut Mistakes) -> Tree {
+    let mut expander = Expander {
+        macros: HashMap::new(),
+        constants: HashMap::new(),
+        depth: 0,
+        made: 0,
+        lost,
+    };
+    let Value::Map(mut entries) = config.value else {
+        return config;
+    };
+    let at = entries.iter().position(|(key, _)| text(key) == Some("macros"));
+    if let Some((_, macros)) = at.map(|at| entries.remove(at)) {
+        expander.define(&macros);
+    }
+    let config = Tree {
+        value: Value::Map(entries),
+        ..config
+    };
+    expander.value(&config, &Context::new())
+}
+
+impl Expander<'_> {
+    fn define(&mut self, macros: &Tree) {
+        match &macros.value {
+            Value::List(items) => items.iter().for_each(|item| self.define(item)),
+            Value::Map(entries) => {
+                for (name, definition) in entries {
+                    let name = text(name).unwrap_or_default();
+                    let result = get(definition, "result");
+                    match (get(definition, "type").and_then(text), result) {
+                        (Some("macroDef"), Some(result)) => {
+                            let parameters = get(definition, "params").map(parameters).unwrap_or_default();
+                            let result = result.clone();
+                            self.macros.insert(name.to_owned(), Macro { parameters, result });
+                        }
+                        (Some("constDef"), Some(result)) => {
+                            self.constants.insert(name.to_owned(), result.clone());
+                        }
+                        _ => self.lose(definition, "no macroDef or constDef with a result"),
+                    }
+                }
+            }
+            Value::Scalar { .. } => self.lose(macros, "neither an object nor a list of objects"),
+        }
+    }
+
+    fn lose(&mut self, tree: &Tree, why: impl Into<String>) {
+        lose(self.lost, (tree.line, tree.column), "", why);
+    }
+
+    /// `tree` with all macros in it worked out.
+    fn value(&mut self, tree: &Tree, context: &Context) -> Tree {
+        self.made += 1;
+        if self.depth == DEEPEST || self.made > MOST {
+            self.lose(tree, "macros go on and on: is there a circle?");
+            return null(tree);
+        }
+        self.depth += 1;
+        let worked = match &tree.value {
+            Value::Scalar { text, plain: false } => self.string(text, tree, context),
+            Value::Scalar { .. } => Ok(tree.clone()),
+            Value::List(items) => {
+                let items = items.iter().map(|item| self.value(item, context)).collect();
+                Ok(like(tree, Value::List(items)))
+            }
+            Value::Map(entries) => self.object(tree, entries, context),
+        };
+        self.depth -= 1;
+        worked.unwrap_or_else(|why| {
+            self.lose(tree, why);
+            null(tree)
+        })
+    }
+
+    fn object(&mut self, tree: &Tree, entries: &[(Tree, Tree)], context: &Context) -> Worked {
+        let kind = get(tree, "type").map(|kind| self.value(kind, context));
+        if let Some(kind) = kind.as_ref().and_then(text) {
+            if let Some(worked) = self.built_in_call(kind, tree, context) {
+                return worked;
+            }
+            if let Some(called) = self.macros.get(kind).cloned() {
+                let given = |name: &str| get(tree, name).cloned();
+                return self.call(kind, &called, given, context);
+            }
+            if let Some(names) = built_in::parameters(kind) {
+                let arguments: Vec<Tree> = names.iter().map_while(|name| get(tree, name)).cloned().collect();
+                return self.built_in(kind, &arguments, tree, context);
+            }
+        }
+        let mut worked = Vec::new();
+        for (key, value) in entries {
+            let value = self.value(value, context);
+            worked.push((self.value(key, context), value));
+        }
+        Ok(like(tree, Value::Map(worked)))
+    }
+
+    /// Works out a macro of the file with the parameters that `given` has.
+    fn call(
+        &mut self,
+        name: &str,
+        called: &Macro,
+        given: impl Fn(&str) -> Option<Tree>,
+        context: &Context,
+    ) -> Worked {
+        let mut inner = Context::new();
+        for parameter in &called.parameters {
+            match (given(&parameter.name), &parameter.default) {
+                (Some(value), _) => {
+                    let value = self.value(&value, context);
+                    inner.insert(parameter.name.clone(), value);
+                }
+                (None, Some(default)) => {
+                    inner.insert(parameter.name.clone(), default.clone());
+                }
+                (None, None) if parameter.is_optional => {}
+                (None, None) => return Err(format!("the macro {name} needs {}", parameter.name)),
+            }
+        }
+        Ok(self.value(&called.result, &inner))
+    }
+
+    /// A string: the call of a macro, or text with parameters in it.
+    fn string(&mut self, text: &str, tree: &Tree, context: &Context) -> Worked {
+        let Some(call) = text.strip_prefix('@') else {
+            return self.replace(text, tree, context);
+        };
+        let (name, arguments) = match find_unescaped(call, '(') {
+            None => (call, Vec::new()),
+            Some(open) => {
+                let inside = call[open + 1..]
+                    .strip_suffix(')')
+                    .ok_or("a bracket is not closed")?;
+                (&call[..open], arguments(inside)?)
+            }
+        };
+        let name = self.replace(name, tree, context)?;
+        let name = self::text(&name).unwrap_or_default().to_owned();
+        let arguments: Vec<Tree> = arguments
+            .into_iter()
+            .map(|argument| like(tree, scalar(argument, false)))
+            .collect();
+        if let Some(called) = self.macros.get(&name).cloned() {
+            if arguments.len() > called.parameters.len() {
+                return Err(format!("the macro {name} takes fewer arguments"));
+            }
+            let names: Vec<&str> = called
+                .parameters
+                .iter()
+                .map(|parameter| parameter.name.as_str())
+                .collect();
+            let given = |wanted: &str| {
+                let at = names.iter().position(|name| *name == wanted)?;
+                arguments.get(at).cloned()
+            };
+            return self.call(&name, &called, given, context);
+        }
+        if built_in::parameters(&name).is_some() {
+            return self.built_in(&name, &arguments, tree, context);
+        }
+        Err(match name.as_str() {
+            "import" => "another file is imported here: put it in first".to_owned(),
+            _ => format!("no macro has the name {name}"),
+        })
+    }
+
+    /// `text` with each `%name%` replaced; the whole of it may become any value.
+    fn replace(&mut self, text: &str, tree: &Tree, context: &Context) -> Worked {
+        let (mut replaced, mut rest) = (String::new(), text);
+        loop {
+            let Some(end) = unescape_until(rest, &mut replaced, '%') else {
+                return Ok(like(tree, scalar(&replaced, false)));
+            };
+            rest = &rest[end + 1..];
+            let mut name = String::new();
+            let end = unescape_until(rest, &mut name, '%').ok_or("an odd number of percent signs")?;
+            rest = &rest[end + 1..];
+            let value = match context.get(&name) {
+                Some(value) => value.clone(),
+                None => {
+                    let constant = self.constants.get(&name).cloned();
+                    let why = || format!("no parameter has the name {name}: a running mcrouter may know it");
+                    let constant = constant.ok_or_else(why)?;
+                    self.value(&constant, &Context::new())
+                }
+            };
+            if replaced.is_empty() && rest.is_empty() {
+                return Ok(value);
+            }
+            let Value::Scalar { text, plain: false } = &value.value else {
+                return Err(format!("the parameter {name} is no string, and stands in one"));
+            };
+            replaced.push_str(text);
+        }
+    }
+}
+
+fn parameters(tree: &Tree) -> Vec<Parameter> {
+    let Value::List(items) = &tree.value else {
+        return Vec::new();
+    };
+    let parameter = |item: &Tree| Parameter {
+        name: text(item)
+            .or(get(item, "name").and_then(text))
+            .unwrap_or_default()
+            .to_owned(),
+        default: get(item, "default").cloned(),
+        is_optional: get(item, "optional").is_some(),
+    };
+    items.iter().map(parameter).collect()
+}
+
+/// The arguments of a call, parted by commas that stand in no bracket of an inner call.
+fn arguments(inside: &str) -> Result<Vec<&str>, String> {
+    let mut found = Vec::new();
+    let (mut depth, mut start, mut is_escaped) = (0_usize, 0, false);
+    for (at, c) in inside.char_indices() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '(' => depth += 1,
+            ')' => depth = depth.checked_sub(1).ok_or("brackets do not match")?,
+            ',' if depth == 0 => {
+                found.push(inside[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if depth > 0 {
+        return Err("brackets do not match".to_owned());
+    }
+    found.push(inside[start..].trim());
+    Ok(found)
+}
+
+fn find_unescaped(text: &str, wanted: char) -> Option<usize> {
+    unescape_until(text, &mut String::new(), wanted)
+}
+
+/// Moves what stands before `end` to `to`, without its backslashes. `None` where there is no `end`: then all of it.
+fn unescape_until(text: &str, to: &mut String, end: char) -> Option<usize> {
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => to.extend(chars.next().map(|(_, c)| c)),
+            _ if c == end => return Some(at),
+            _ => to.push(c),
+        }
+    }
+    None
+}
+
+fn like(tree: &Tree, value: Value) -> Tree {
+    Tree {
+        line: tree.line,
+        column: tree.column,
+        value,
+    }
+}
+
+fn null(tree: &Tree) -> Tree {
+    like(tree, scalar("null", true))
+}
+
+fn scalar(text: &str, plain: bool) -> Value {
+    Value::Scalar {
+        text: text.to_owned(),
+        plain,
+    }
+}
+
+/// A scalar's text.
+pub fn text(tree: &Tree) -> Option<&str> {
+    match &tree.value {
+        Value::Scalar { text, .. } => Some(text),
+        _ => None,
+    }
+}
+
+/// The value behind `key` of an object, the last one where there are several.
+pub fn get<'a>(tree: &'a Tree, key: &str) -> Option<&'a Tree> {
+    match &tree.value {
+        Value::Map(entries) => entries
+            .iter()
+            .rev()
+            .find(|(known, _)| text(known) == Some(key))
+            .map(|(_, value)| value),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    /// The tree as JSON without spaces.
+    fn shown(tree: &Tree) -> String {
+        match &tree.value {
+            Value::Scalar { text, plain: true } => text.clone(),
+            Value::Scalar { text, .. } => format!("{text:?}"),
+            Value::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(",")),
+            Value::Map(entries) => {
+                let entry = |(key, value): &(Tree, Tree)| format!("{}:{}", shown(key), shown(value));
+                format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(","))
+            }
+        }
+    }
+
+    fn expanded(text: &str) -> (String, Vec<String>) {
+        let mut lost = Mistakes::new("f");
+        let tree = json::parse(text, &mut lost).expect("JSON");
+        let tree = expand(tree, &mut lost);
+        let lost = lost.into_list().iter().map(ToString::to_string).collect();
+        (shown(&tree), lost)
+    }
+
+    #[test]
+    fn macros_are_worked_out_as_mcrouter_does() {
+        let macros = r#""macros": {
+            "pool": {"type": "macroDef", "params": ["n", {"name": "port", "default": "11211"}],
+                     "result": {"servers": ["10.0.0.%n%:%port%"]}},
+            "hosts": {"type": "constDef", "result": ["a", "b"]},
+            "route": {"type": "macroDef", "params": ["kind"], "result": "%kind%Route|A"},
+            "same": {"type": "macroDef", "params": ["x"], "result": "%x%"}
+        }"#;
+        let cases = [
+            (r#""@pool(7)""#, r#"{"servers":["10.0.0.7:11211"]}"#),
+            (
+                r#"{"type": "pool", "n": "1", "port": "5"}"#,
+                r#"{"servers":["10.0.0.1:5"]}"#,
+            ),
+            (r#""%hosts%""#, r#"["a","b"]"#),
+            (r#""@route(All@)""#, r#""All@Route|A""#),
+            (r#""@same(@merge)""#, "null"),
+            (r#""@same(@route(Pool))""#, r#""PoolRoute|A""#),
+            (r#""@same(a\\,b)""#, r#""a,b""#),
+            (r#""50\\%""#, r#""50%""#),
+            (
+                r#"{"type": "merge", "params": [["x"], "%hosts%"]}"#,
+                r#"["x","a","b"]"#,
+            ),
+            (r#"{"type": "merge", "params": ["x", "y"]}"#, r#""xy""#),
+            (r#""@int(5)""#, "5"),
+            (r#""@add(@int(5), @int(6))""#, "11"),
+            (r#""@str(@int(5))""#, r#""5""#),
+            (r#""@select(%hosts%, @int(1))""#, r#""b""#),
+            (r#""@size(%hosts%)""#, "2"),
+            (r#""@slice(%hosts%, @int(1), @int(5))""#, r#"["b"]"#),
+            (r#""@range(@int(1), @int(3))""#, "[1,2,3]"),
+            (r#""@if(@equals(a, a), yes, @fail(no))""#, r#""yes""#),
+            (r#""@keys(%m%)""#, "null"),
+            (
+                r#"{"type": "define", "vars": {"v": "w"}, "result": "%v%%v%"}"#,
+                r#""ww""#,
+            ),
+        ];
+        for (typed, expected) in cases {
+            let (got, lost) = expanded(&format!("{{{macros}, \"x\": {typed}}}"));
+            assert_eq!(got, format!("{{\"x\":{expected}}}"), "{typed}: {lost:?}");
+            assert_eq!(lost.is_empty(), expected != "null", "{typed}: {lost:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_worked_out_is_told_at_its_place() {
+        let cases = [
+            (
+                r#"{"x": "@import(other.json)"}"#,
+                "f:1:7: another file is imported here: put it in first",
+            ),
+            (r#"{"x": "@none(1)"}"#, "f:1:7: no macro has the name none"),
+            (
+                r#"{"x": "%default-route%"}"#,
+                "f:1:7: no parameter has the name default-route: a running mcrouter may know it",
+            ),
+            (r#"{"x": "%odd"}"#, "f:1:7: an odd number of percent signs"),
+            (
+                r#"{"macros": {"a": {"type": "macroDef", "params": ["p"], "result": "%p%"}}, "x": "@a"}"#,
+                "f:1:80: the macro a needs p",
+            ),
+            (
+                r#"{"macros": {"a": {"type": "macroDef", "result": "@a()"}}, "x": "@a"}"#,
+                "f:1:49: macros go on and on: is there a circle?",
+            ),
+            (
+                r#"{"x": {"type": "transform", "dictionary": {}}}"#,
+                "f:1:7: the macro transform cannot be worked out here: write down what it makes",
+            ),
+        ];
+        for (typed, expected) in cases {
+            assert_eq!(expanded(typed).1, [expected], "{typed}");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Pools of mcrouter, and the hash functions that spread keys over them.
+
+use super::super::macros::{get, text};
+use super::super::yaml::{Shape, Value};
+use super::{Reader, items_of, map, place};
+use crate::config::tree::Tree;
+
+/// How keys are spread, with what is said of it.
+#[derive(Default)]
+pub struct Spread<'a> {
+    function: Option<&'a Tree>,
+    salt: Option<&'a Tree>,
+    weights: Option<&'a Tree>,
+    tags: Option<&'a Tree>,
+}
+
+/// A weight is exact to so many decimal places.
+const PLACES: usize = 6;
+
+impl<'a> Spread<'a> {
+    /// What `tree`, the object of a HashRoute or of a PoolRoute's `hash`, says of it, above what `self` does.
+    pub fn with(mut self, tree: &'a Tree) -> Spread<'a> {
+        if text(tree).is_some() {
+            self.function = Some(tree);
+        }
+        for (field, key) in [
+            (&mut self.function, "hash_func"),
+            (&mut self.salt, "salt"),
+            (&mut self.weights, "weights"),
+            (&mut self.tags, "tags"),
+        ] {
+            *field = get(tree, key).or(*field);
+        }
+        self
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Ringway's pool for mcrouter's `pool`, a name or an object that may be known as `name`. Its keys are spread as
+    /// its weights and tags say, and as `spread` does. Its name; `None` where there is no such pool.
+    pub fn pool(&mut self, name: Option<&str>, pool: &'a Tree, spread: Option<&'a Tree>) -> Option<String> {
+        let (name, layers) = self.layers(name, pool)?;
+        let of_pool = |key: &str| layers.iter().find_map(|layer| get(layer, key));
+        let mut chosen = Spread {
+            weights: of_pool("weights"),
+            tags: of_pool("tags"),
+            ..Spread::default()
+        };
+        let is_weighted = chosen.weights.is_some();
+        if let Some(spread) = spread {
+            chosen = chosen.with(spread);
+        }
+        let Some(servers) = of_pool("servers").map(items_of) else {
+            self.lose(pool, &name, "the pool has no servers");
+            return None;
+        };
+        let mut made = Value::map(Vec::new(), place(pool));
+        let mut nodes: Vec<Value> = servers
+            .iter()
+            .filter_map(|server| self.server(server, &name))
+            .collect();
+        let distribution = self.distribution(&chosen, is_weighted, &mut nodes, pool, &name);
+        made.push("distribution", distribution);
+        self.settings(&layers, &name, &mut made);
+        made.push("nodes", Value::list(nodes, place(pool)));
+        Some(self.keep(&name, made))
+    }
+
+    /// A pool for each server of mcrouter's `pool`, for route handles that send to all of them.
+    pub fn each_server(&mut self, name: &str, pool: &'a Tree) -> Vec<Value> {
+        let Some((name, layers)) = self.layers(Some(name), pool) else {
+            return Vec::new();
+        };
+        let servers = layers
+            .iter()
+            .find_map(|layer| get(layer, "servers"))
+            .map(items_of)
+            .unwrap_or_default();
+        let mut names = Vec::new();
+        for (index, server) in servers.iter().enumerate() {
+            let Some(node) = self.server(server, &name) else {
+                continue;
+            };
+            let mut made = Value::map(Vec::new(), place(server));
+            self.settings(&layers, &name, &mut made);
+            made.push("nodes", Value::list(vec![node], place(server)));
+            let kept = self.keep(&format!("{name}.{}", index + 1), made);
+            names.push(Value::text(kept, place(pool)));
+        }
+        names
+    }
+
+    /// True where the servers of mcrouter's pool `name` have pools of their own.
+    pub fn is_split(&self, name: &str) -> bool {
+        self.made.iter().any(|(made, _)| {
+            made.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['.', '-']))
+        })
+    }
+
+    /// Keeps a pool under `name`, or under another one where that has another pool already.
+    fn keep(&mut self, name: &str, made: Value) -> String {
+        let names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}-{number}")));
+        for name in names {
+            match self.made.iter().find(|(known, _)| *known == name) {
+                Some((_, known)) if !is_same(known, &made) => {}
+                Some(_) => return name,
+                None => {
+                    self.made.push((name.clone(), made));
+                    return name;
+                }
+            }
+        }
+        unreachable!("there is always another number")
+    }
+
+    /// The name of a pool and its objects, the one that says more first: it may inherit from another.
+    fn layers(&mut self, name: Option<&str>, pool: &'a Tree) -> Option<(String, Vec<&'a Tree>)> {
+        let mut layers = Vec::new();
+        let mut next = Some(pool);
+        let mut name = name.or(get(pool, "name").and_then(text)).map(str::to_owned);
+        while let Some(tree) = next {
+            let layer = match text(tree) {
+                Some(known) => match self.pools.get(known).copied() {
+                    Some(found) if layers.len() < self.pools.len() + 1 => {
+                        name.get_or_insert_with(|| known.to_owned());
+                        found
+                    }
+                    Some(_) => {
+                        self.lose(tree, known, "pools inherit from each other in a circle");
+                        return None;
+                    }
+                    None => {
+                        self.lose(tree, known, "there is no such pool");
+                        return None;
+                    }
+                },
+                None => tree,
+            };
+            layers.push(layer);
+            next = get(layer, "inherit");
+        }
+        Some((name.unwrap_or_else(|| "pool".to_owned()), layers))
+    }
+
+    /// `host:port`, where the protocol and the security may stand behind.
+    fn server(&mut self, server: &Tree, pool: &str) -> Option<Value> {
+        let path = format!("pools.{pool}.servers");
+        let Some(typed) = text(server) else {
+            self.lose(
+                server,
+                &path,
+                "a route handle in the place of a server cannot be said",
+            );
+            return None;
+        };
+        if typed.starts_with('/') || typed.starts_with("unix:") {
+            let socket = format!("unix:{}", typed.trim_start_matches("unix:"));
+            return Some(Value::text(socket, place(server)));
+        }
+        let (host, rest) = match typed.rsplit_once(']') {
+            Some((host, rest)) => (format!("{host}]"), rest.strip_prefix(':')?),
+            None => {
+                let (host, rest) = typed.split_once(':').unwrap_or((typed, ""));
+                (host.to_owned(), rest)
+            }
+        };
+        let mut parts = rest.split(':');
+        let port = parts.next().unwrap_or_default();
+        for part in parts {
+            if !matches!(part, "ascii" | "plain" | "notcompressed") {
+                self.lose(
+                    server,
+                    &path,
+                    format!("{part}: nodes are memcached, spoken to in plain text"),
+                );
+            }
+        }
+        Some(Value::text(format!("{host}:{port}"), place(server)))
+    }
+
+    fn settings(&mut self, layers: &[&'a Tree], name: &str, made: &mut Value) {
+        let mut seen: Vec<&str> = Vec::new();
+        for (key, value) in layers.iter().flat_map(|layer| map(layer)) {
+            let key = text(key).unwrap_or_default();
+            if seen.contains(&key) {
+                continue;
+            }
+            seen.push(key);
+            let path = format!("pools.{name}.{key}");
+            let said = text(value).unwrap_or_default();
+            match (key, said) {
+                (
+                    "servers" | "inherit" | "name" | "weights" | "tags" | "hostnames" | "failure_domains",
+                    _,
+                ) => {}
+                ("server_timeout", _) => {
+                    made.push("request_timeout", Value::text(format!("{said}ms"), place(value)));
+                    if !layers.iter().any(|layer| get(layer, "connect_timeout").is_some()) {
+                        made.push("connect_timeout", Value::text(format!("{said}ms"), place(value)));
+                    }
+                }
+                ("connect_timeout", _) => {
+                    made.push("connect_timeout", Value::text(format!("{said}ms"), place(value)))
+                }
+                ("protocol", "ascii")
+                | ("security_mech", "plain")
+                | ("keep_routing_prefix" | "enable_compression", "false") => {}
+                ("protocol", _) => {
+                    self.lose(value, &path, "nodes are memcached, and speak its text protocol")
+                }
+                ("security_mech", _) => self.lose(value, &path, "links to nodes are not encrypted"),
+                ("keep_routing_prefix", _) => self.lose(value, &path, "a routing prefix is always taken off"),
+                ("region" | "cluster", _) => {
+                    self.lose(value, &path, "times by region stand on mcrouter's command line")
+                }
+                _ => self.lose(value, &path, "no such setting can be said"),
+            }
+        }
+    }
+
+    /// The distribution that `spread` means; gives `nodes` the weights and names that it needs.
+    fn distribution(
+        &mut self,
+        spread: &Spread<'a>,
+        is_weighted: bool,
+        nodes: &mut [Value],
+        pool: &Tree,
+        name: &str,
+    ) -> Value {
+        let own = if is_weighted { "WeightedCh3" } else { "Ch3" };
+        let function = spread.function.and_then(text).unwrap_or(own);
+        let origin = spread.function.map_or(place(pool), place);
+        let path = format!("pools.{name}");
+        let mut full = None;
+        let preset = match function {
+            "Ch3" => "mcrouter",
+            "Crc32" => "mcrouter-crc32",
+            "WeightedCh3" => {
+                full = self.weigh(spread.weights, nodes, &path);
+                "mcrouter-weighted"
+            }
+            "Rendezvous" => {
+                self.tag(spread.tags, nodes, &path, pool);
+                "mcrouter-rendezvous"
+            }
+            "WeightedRendezvous" => {
+                self.weigh(spread.weights, nodes, &path);
+                self.tag(spread.tags, nodes, &path, pool);
+                "mcrouter-rendezvous-weighted"
+            }
+            other => {
+                let tree = spread.function.unwrap_or(pool);
+                self.lose(tree, &path, format!("the hash function {other} cannot be said"));
+                "mcrouter"
+            }
+        };
+        let salt = spread.salt.filter(|salt| text(salt) != Some(""));
+        if salt.is_none() && full.is_none() {
+            return Value::text(preset, origin);
+        }
+        let mut said = Value::map(vec![("preset", Value::text(preset, origin))], origin);
+        if let Some(full) = full {
+            said.push("full_weight", Value::text(full.to_string(), origin));
+        }
+        if let Some(salt) = salt {
+            said.push("salt", Value::text(text(salt).unwrap_or_default(), place(salt)));
+        }
+        said
+    }
+
+    /// Gives each node its weight as a whole number. Returns what stands for a weight of 1.
+    fn weigh(&mut self, weights: Option<&Tree>, nodes: &mut [Value], path: &str) -> Option<u32> {
+        let typed = weights.map(items_of).unwrap_or_default();
+        let decimals = |tree: &Tree| {
+            text(tree)?
+                .split_once('.')
+                .map(|(_, part)| part.trim_end_matches('0').len())
+        };
+        // One place at least: a weight that is left out is 0.5.
+        let places = typed
+            .iter()
+            .filter_map(decimals)
+            .max()
+            .unwrap_or(0)
+            .clamp(1, PLACES);
+        let full = 10_u32.pow(places as u32);
+        for (index, node) in nodes.iter_mut().enumerate() {
+            let weight = match typed.get(index) {
+                None => 0.5,
+                Some(tree) => text(tree)
+                    .and_then(|text| text.parse::<f64>().ok())
+                    .unwrap_or(0.0),
+            };
+            let scaled = (weight.min(1.0) * f64::from(full)).round() as u32;
+            let exact = typed
+                .get(index)
+                .and_then(decimals)
+                .is_none_or(|places| places <= PLACES);
+            if scaled == 0 || !exact {
+                let tree = typed.get(index).or(weights);
+                let why = if exact {
+                    "a weight of 0 cannot be said"
+                } else {
+                    "the weight has too many decimal places"
+                };
+                if let Some(tree) = tree {
+                    self.lose(tree, &format!("{path}.weights"), why);
+                }
+            }
+            extend(node, "weight", scaled.max(1).to_string());
+        }
+        Some(full)
+    }
+
+    /// Names each node by its tag, which is what rendezvous hashes.
+    fn tag(&mut self, tags: Option<&Tree>, nodes: &mut [Value], path: &str, pool: &Tree) {
+        match tags.map(items_of) {
+            Some(tags) if tags.len() == nodes.len() => {
+                for (node, tag) in nodes.iter_mut().zip(tags) {
+                    extend(node, "name", text(tag).unwrap_or_default().to_owned());
+                }
+            }
+            _ => self.lose(
+                tags.unwrap_or(pool),
+                path,
+                "Rendezvous needs a tag for each server",
+            ),
+        }
+    }
+}
+
+/// Adds a setting to a node, which becomes a mapping where it was an address.
+fn extend(node: &mut Value, key: &str, setting: String) {
+    if let Shape::Text(address) = &node.shape {
+        *node = Value::map(vec![("address", Value::text(address, node.origin))], node.origin);
+    }
+    node.push(key, Value::text(setting, node.origin));
+}
+
+/// True where both say the same, wherever they were made from.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (&one.shape, &other.shape) {
+        (Shape::Text(one), Shape::Text(other)) => one == other,
+        (Shape::List(one), Shape::List(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+        }
+        (Shape::Map(one), Shape::Map(other)) => {
+            let pairs = one.iter().zip(other);
+            one.len() == other.len()
+                && pairs
+                    .into_iter()
+                    .all(|(one, other)| one.0 == other.0 && is_same(&one.1, &other.1))
+        }
+        _ => false,
+    }
+}
