@@ -221,6 +221,10 @@ impl Reader<'_> {
             self.servers
                 .sort_by(|one, other| (&one.host, one.port).cmp(&(&other.host, other.port)));
         }
+        if self.distribution.0 != "CONSISTENT" {
+            // Weights count for nothing there.
+            self.servers.iter_mut().for_each(|server| server.weight = 1);
+        }
         let nodes = self.servers.iter().map(node).collect();
         let mut pool = Value::map(vec![("distribution", distribution)], None);
         for (key, value) in self.settings {

@@ -169,8 +169,10 @@ impl Ring {
     /// The function that [`Ring::hash`] is made with.
     pub fn hash_name(&self) -> &'static str {
         match &self.placement {
-            Placement::Furc(_) | Placement::WeightedFurc(_) => "murmur64a",
-            Placement::Mcrouter(_) | Placement::WeightedMcrouter(_) => "murmur64a",
+            Placement::Furc(_)
+            | Placement::WeightedFurc(_)
+            | Placement::Mcrouter(_)
+            | Placement::WeightedMcrouter(_) => "murmur64a",
             Placement::Pymemcache(_) => "murmur3",
             _ => self.hash.name(),
         }

@@ -185,6 +185,278 @@ fn an_imported_nutcracker_ketama_finds_what_nutcracker_stored_for_each_hash() {
 }
 
 #[test]
+fn an_imported_nutcracker_modula_finds_what_nutcracker_stored_for_each_hash() {
+    side_by_side("modula");
+}
+
+/// The addresses of the nodes that `keys` go to by the configuration `text`.
+fn places(text: &str, keys: &[String]) -> Vec<String> {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), text).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
+        .args(["explain", "--json", "-c"])
+        .arg(file.path())
+        .arg("--")
+        .args(keys)
+        .output()
+        .expect("the program runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let line = |line: &str| {
+        let shown: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        shown["address"].as_str().expect("an address").to_owned()
+    };
+    String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .lines()
+        .map(line)
+        .collect()
+}
+
+/// Where libmemcached itself places `keys` by `options`.
+fn libmemcached_places(options: &str, keys: &[String]) -> Vec<String> {
+    let python = std::env::var("RINGWAY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let output = Command::new(python)
+        .arg("tests/python/libmemcached_places.py")
+        .arg(options)
+        .args(keys)
+        .output()
+        .expect("Python runs");
+    assert!(
+        output.status.success(),
+        "{options}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn imported_options_of_libmemcached_place_keys_where_libmemcached_does() {
+    let equal =
+        "--SERVER=10.0.0.3:11212 --SERVER=10.0.0.1 --SERVER=cache.example.com:11211 --SERVER=10.0.0.2:5";
+    let weighted =
+        "--SERVER=10.0.0.3:11212/?2 --SERVER=10.0.0.1 --SOCKET=\"/run/m.sock/?5\" --SERVER=10.0.0.2:5/?1";
+    let keys: Vec<String> = ["a", "b"].iter().flat_map(|prefix| self::keys(prefix)).collect();
+    for options in [
+        equal.to_owned(),
+        weighted.to_owned(),
+        format!("{equal} --SORT-HOSTS"),
+        format!("{equal} --HASH=MD5"),
+        format!("{equal} --distribution=modula --hash=crc"),
+        format!("{equal} --HASH=FNV1A_64 --BINARY-PROTOCOL --TCP-NODELAY"),
+        format!("{equal} --HASH=JENKINS"),
+        format!("{equal} --HASH=MURMUR"),
+        format!("{equal} --HASH=FNV1_32 --NAMESPACE=app: --HASH-WITH-NAMESPACE"),
+        format!("{equal} --DISTRIBUTION=consistent"),
+        format!("{equal} --DISTRIBUTION=consistent,MD5"),
+        format!("--HASH=MD5 {equal} --DISTRIBUTION=consistent"),
+        format!("--HASH=MD5 --DISTRIBUTION=consistent,CRC {equal}"),
+        format!("--DISTRIBUTION=consistent --HASH=MURMUR {equal} --REMOVE-FAILED-SERVERS=3"),
+        format!("{equal} --DISTRIBUTION=consistent --SORT-HOSTS --CONNECT-TIMEOUT=100 --POLL-TIMEOUT=300"),
+        format!("{weighted} --DISTRIBUTION=consistent"),
+        format!("{weighted} --DISTRIBUTION=consistent --HASH=MD5"),
+        format!("--HASH=FNV1_64 {weighted} --DISTRIBUTION=consistent"),
+    ] {
+        let printed = import("options", &options);
+        assert_eq!(
+            (printed.code, printed.lost.as_str()),
+            (Some(0), ""),
+            "{options}\n{}",
+            printed.text
+        );
+        let (ours, theirs) = (places(&printed.text, &keys), libmemcached_places(&options, &keys));
+        for (key, (ours, theirs)) in keys.iter().zip(ours.iter().zip(&theirs)) {
+            assert_eq!(ours, theirs, "{key} by {options}");
+        }
+        assert_eq!(ours.len(), keys.len());
+    }
+}
+
+#[test]
+fn what_libmemcached_says_and_ringway_cannot_is_told_with_its_place() {
+    let server = "--SERVER=10.0.0.1 --SERVER=10.0.0.2";
+    for (options, says) in [
+        (
+            format!("{server} --DISTRIBUTION=random"),
+            "options:1:37: DISTRIBUTION: keys that go to any node are found on none",
+        ),
+        (
+            format!("{server} --DISTRIBUTION=consistent --HASH=MD5"),
+            "options:1:63: HASH: libmemcached hashes points with one_at_a_time and keys with md5",
+        ),
+        (
+            format!("{server}\n--NUMBER-OF-REPLICAS=1"),
+            "options:2:1: NUMBER-OF-REPLICAS: ",
+        ),
+        (
+            format!("{server} --NAMESPACE=app:"),
+            "options:1:37: NAMESPACE: libmemcached does not hash the prefix",
+        ),
+        (
+            format!("{server} --TYPO"),
+            "options:1:37: TYPO: libmemcached has no such option",
+        ),
+        (
+            format!("{server} --HASH=none"),
+            "options:1:37: HASH: libmemcached has no such hash",
+        ),
+        (
+            format!("{server} --SERVER=10.0.0.3:x"),
+            "options:1:37: SERVER: no host:port/?weight",
+        ),
+        (
+            format!("{server} --SERVER=10.0.0.1:11211"),
+            "options:1:37: pools.main.nodes[2]: Ringway would refuse this: ",
+        ),
+    ] {
+        let printed = import("options", &options);
+        assert_eq!(printed.code, Some(1), "{options}");
+        assert!(
+            printed.lost.starts_with(says) && printed.lost.lines().count() == 1,
+            "{options}: {}",
+            printed.lost
+        );
+    }
+}
+
+#[test]
+fn an_imported_mcrouter_configuration_reads_as_its_route_handles() {
+    let text = r#"{
+  // Two pools, and a spare one.
+  "macros": {"host": {"type": "macroDef", "params": ["n"], "result": "10.0.0.%n%:11211"}},
+  "pools": {
+    "A": {"servers": ["@host(1)", "@host(2)", "10.0.0.3:11211:ascii:plain"], "server_timeout": 200},
+    "B": {"servers": ["[::1]:11211", "10.0.1.2:11211"], "weights": [0.25, 1]}, /* weighted */
+    "spare": {"servers": ["10.0.9.1:11211"]}
+  },
+  "route": {
+    "type": "PrefixSelectorRoute",
+    "policies": {
+      "u:": {"type": "PoolRoute", "pool": "A", "hash": {"hash_func": "Crc32", "salt": "s"}},
+      "v:": "PoolRoute|B"
+    },
+    "wildcard": {"type": "FailoverRoute", "children": ["PoolRoute|A", "PoolRoute|spare"], "failover_exptime": 30}
+  }
+}"#;
+    let printed = import("mcrouter.json", text);
+    let expected = r#"# Imported from mcrouter.json.
+pools:
+  A:
+    distribution: {preset: mcrouter-crc32, salt: s}
+    request_timeout: 200ms
+    connect_timeout: 200ms
+    nodes:
+      - 10.0.0.1:11211
+      - 10.0.0.2:11211
+      - 10.0.0.3:11211
+  B:
+    distribution: {preset: mcrouter-weighted, full_weight: 100}
+    nodes:
+      - {address: "[::1]:11211", weight: 25}
+      - {address: 10.0.1.2:11211, weight: 100}
+  A-2:
+    distribution: mcrouter
+    request_timeout: 200ms
+    connect_timeout: 200ms
+    nodes:
+      - 10.0.0.1:11211
+      - 10.0.0.2:11211
+      - 10.0.0.3:11211
+  spare:
+    distribution: mcrouter
+    nodes:
+      - 10.0.9.1:11211
+routes:
+  default:
+    prefix: {"u:": A, "v:": B}
+    else: {failover: {to: [A-2, spare], expiry: 30s}}
+"#;
+    assert_eq!(printed.text, expected);
+}
+
+#[test]
+fn each_hash_function_of_mcrouter_becomes_its_preset() {
+    let servers = r#""servers": ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]"#;
+    for (pool, hash, expected) in [
+        ("", "\"Ch3\"", "    distribution: mcrouter\n"),
+        ("", "{}", "    distribution: mcrouter\n"),
+        ("", "\"Crc32\"", "    distribution: mcrouter-crc32\n"),
+        (
+            "",
+            "{\"salt\": \"x\"}",
+            "    distribution: {preset: mcrouter, salt: x}\n",
+        ),
+        (
+            "",
+            "{\"hash_func\": \"WeightedCh3\", \"weights\": [1, 0.5]}",
+            "full_weight: 10}\n    nodes:\n      - {address: 10.0.0.1:1, weight: 10}\n      - {address: 10.0.0.2:1, weight: 5}\n      - {address: 10.0.0.3:1, weight: 5}\n",
+        ),
+        (", \"weights\": [1, 1, 0.125]", "{}", "full_weight: 1000}\n"),
+        (
+            ", \"weights\": [1, 1, 0.125]",
+            "\"Ch3\"",
+            "    distribution: mcrouter\n",
+        ),
+        (
+            ", \"tags\": [\"a\", \"b\", \"c\"]",
+            "\"Rendezvous\"",
+            "    distribution: mcrouter-rendezvous\n    nodes:\n      - {address: 10.0.0.1:1, name: a}\n",
+        ),
+    ] {
+        let text = format!(
+            r#"{{"pools": {{"A": {{{servers}{pool}}}}}, "route": {{"type": "PoolRoute", "pool": "A", "hash": {hash}}}}}"#
+        );
+        let printed = import("mcrouter.json", &text);
+        assert_eq!(
+            (printed.code, printed.lost.as_str()),
+            (Some(0), ""),
+            "{text}\n{}",
+            printed.text
+        );
+        assert!(printed.text.contains(expected), "{text}\n{}", printed.text);
+    }
+}
+
+#[test]
+fn what_mcrouter_says_and_ringway_cannot_is_told_with_its_place() {
+    let text = r#"{
+  "pools": {"A": {"servers": ["10.0.0.1:1", "10.0.0.2:1:caret"], "qos": {"class": 1}, "weights": [0, 1]}},
+  "typo": 1,
+  "route": {"type": "PrefixSelectorRoute",
+    "policies": {"a": {"type": "PoolRoute", "pool": "A", "hash": "ConstShard", "rates": {}},
+                 "b": {"type": "SomethingRoute"},
+                 "c": "PoolRoute|none"},
+    "wildcard": "@import(x)"}
+}"#;
+    let printed = import("m.json", text);
+    assert_eq!(printed.code, Some(1));
+    let lost: Vec<&str> = printed.lost.lines().collect();
+    for start in [
+        "m.json:2:45: pools.A.servers: caret",
+        "m.json:2:73: pools.A.qos: ",
+        "m.json:3:11: typo: ",
+        "m.json:5:66: pools.A: the hash function ConstShard",
+        "m.json:5:80: rates: ",
+        "m.json:6:32: route: the route handle SomethingRoute",
+        "m.json:7:23: route: there is no pool none",
+        "m.json:8:17: another file is imported here",
+    ] {
+        assert!(
+            lost.iter().any(|line| line.starts_with(start)),
+            "{start} is not in\n{}",
+            printed.lost
+        );
+    }
+}
+
+#[test]
 fn what_nutcracker_says_and_ringway_cannot_is_told_with_its_line() {
     let printed = import(
         "nutcracker.yml",

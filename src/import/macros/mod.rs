@@ -430,7 +430,7 @@ mod tests {
                 "f:1:80: the macro a needs p",
             ),
             (
-                r#"{"macros": {"a": {"type": "macroDef", "result": "@a()"}}, "x": "@a"}"#,
+                r#"{"macros": {"a": {"type": "macroDef", "result": "@a"}}, "x": "@a"}"#,
                 "f:1:49: macros go on and on: is there a circle?",
             ),
             (

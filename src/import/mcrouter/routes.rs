@@ -43,6 +43,8 @@ impl<'a> Reader<'a> {
                 self.handle(kind, tree, reads)
             }
             tree::Value::List(items) if items.len() == 1 => self.route(&items[0], reads),
+            // A macro that could not be worked out was noted where it stands.
+            _ if tree.is_null() => None,
             _ => {
                 self.lose(tree, "route", "no route handle");
                 None
@@ -177,9 +179,9 @@ impl<'a> Reader<'a> {
                 get(tree, "response").and_then(text).unwrap_or_default(),
                 tree,
             )),
-            other => {
+            _ => {
                 let place = get(tree, "type").unwrap_or(tree);
-                self.lose(place, "route", format!("the route handle {other} cannot be said"));
+                self.lose(place, "route", format!("the route handle {kind} cannot be said"));
                 // What stands under it is read, so that all that cannot be said is told at once.
                 get(tree, "target")
                     .or(get(tree, "normal"))
