@@ -1,7 +1,8 @@
 //! Reads an option string of libmemcached (`--SERVER=… --DISTRIBUTION=…`), as its `src/libmemcached/csl` does.
 //!
-//! Each option is carried out when it is read, and that shows: the points of an unweighted ring are hashed with
-//! what `--HASH` said when the last server or the distribution came, keys with what it said last.
+//! Each option is carried out when it is read, and that shows: weights count only where a server with one comes
+//! after the distribution, and the points of an unweighted ring are hashed with what `--HASH` said when the last
+//! server or the distribution came, keys with what it said last.
 
 use super::yaml::{Origin, Value};
 use super::{Draft, lose};
@@ -61,6 +62,7 @@ struct Reader<'a> {
     hash: (&'static str, Option<Origin>),
     /// What the points of the ring were hashed with.
     points: &'static str,
+    is_weighted: bool,
     /// A prefix that the client puts before its keys, and whether it is hashed.
     namespace: Option<Origin>,
     hashes_namespace: bool,
@@ -78,6 +80,7 @@ pub fn read(text: &str, lost: &mut Mistakes) -> Draft {
         distribution: ("MODULA".to_owned(), None),
         hash: (DEFAULT_HASH, None),
         points: DEFAULT_HASH,
+        is_weighted: false,
         namespace: None,
         hashes_namespace: false,
         sorts: false,
@@ -93,7 +96,6 @@ pub fn read(text: &str, lost: &mut Mistakes) -> Draft {
 impl Reader<'_> {
     fn option(&mut self, word: &str, origin: Origin) {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
-        let value = value.trim_matches('"');
         let Some(name) = name.strip_prefix("--") else {
             return lose(self.lost, origin, name, "no option: those begin with --");
         };
@@ -106,6 +108,7 @@ impl Reader<'_> {
                 let kind = value.split(',').next().unwrap_or_default().to_ascii_uppercase();
                 self.distribution = (kind, Some(origin));
                 self.points = self.hash.0;
+                self.is_weighted = false;
             }
             "HASH" => {
                 let known = HASHES.iter().find(|(known, _)| known.eq_ignore_ascii_case(value));
@@ -166,14 +169,19 @@ impl Reader<'_> {
         }
     }
 
+    /// The path stands in quotes, the weight behind them.
     fn socket(&mut self, value: &str, origin: Origin) {
-        match weighted(value) {
-            (path, Some(weight)) if path.starts_with('/') => self.add(path.to_owned(), 0, weight, origin),
-            _ => lose(self.lost, origin, "SOCKET", "no /path/?weight"),
+        let quoted = value.strip_prefix('"').and_then(|rest| rest.split_once('"'));
+        match quoted.map(|(path, rest)| (path, weighted(rest))) {
+            Some((path, ("", Some(weight)))) if path.starts_with('/') => {
+                self.add(path.to_owned(), 0, weight, origin);
+            }
+            _ => lose(self.lost, origin, "SOCKET", "no \"/path\"/?weight"),
         }
     }
 
     fn add(&mut self, host: String, port: u16, weight: u32, origin: Origin) {
+        self.is_weighted |= weight > 1;
         self.servers.push(Server {
             host,
             port,
@@ -221,8 +229,8 @@ impl Reader<'_> {
             self.servers
                 .sort_by(|one, other| (&one.host, one.port).cmp(&(&other.host, other.port)));
         }
-        if self.distribution.0 != "CONSISTENT" {
-            // Weights count for nothing there.
+        if self.distribution.0 != "CONSISTENT" || !self.is_weighted {
+            // Weights count for nothing then.
             self.servers.iter_mut().for_each(|server| server.weight = 1);
         }
         let nodes = self.servers.iter().map(node).collect();
@@ -248,10 +256,9 @@ impl Reader<'_> {
     fn placement(&mut self) -> Value {
         let (kind, origin) = &self.distribution;
         let origin = origin.or(self.hash.1);
-        let is_weighted = self.servers.iter().any(|server| server.weight > 1);
         let (preset, own) = match kind.as_str() {
             "MODULA" => ("libmemcached-modula", DEFAULT_HASH),
-            "CONSISTENT" if is_weighted => ("ketama", "md5"),
+            "CONSISTENT" if self.is_weighted => ("ketama", "md5"),
             "CONSISTENT" => {
                 if self.points != self.hash.0 {
                     let why = format!(

@@ -242,7 +242,7 @@ fn imported_options_of_libmemcached_place_keys_where_libmemcached_does() {
     let equal =
         "--SERVER=10.0.0.3:11212 --SERVER=10.0.0.1 --SERVER=cache.example.com:11211 --SERVER=10.0.0.2:5";
     let weighted =
-        "--SERVER=10.0.0.3:11212/?2 --SERVER=10.0.0.1 --SOCKET=\"/run/m.sock/?5\" --SERVER=10.0.0.2:5/?1";
+        "--SERVER=10.0.0.3:11212/?2 --SERVER=10.0.0.1 --SOCKET=\"/run/m.sock\"/?5 --SERVER=10.0.0.2:5/?1";
     let keys: Vec<String> = ["a", "b"].iter().flat_map(|prefix| self::keys(prefix)).collect();
     for options in [
         equal.to_owned(),
@@ -253,7 +253,7 @@ fn imported_options_of_libmemcached_place_keys_where_libmemcached_does() {
         format!("{equal} --HASH=FNV1A_64 --BINARY-PROTOCOL --TCP-NODELAY"),
         format!("{equal} --HASH=JENKINS"),
         format!("{equal} --HASH=MURMUR"),
-        format!("{equal} --HASH=FNV1_32 --NAMESPACE=app: --HASH-WITH-NAMESPACE"),
+        format!("{equal} --HASH=FNV1_32 --NAMESPACE=\"app\" --HASH-WITH-NAMESPACE"),
         format!("{equal} --DISTRIBUTION=consistent"),
         format!("{equal} --DISTRIBUTION=consistent,MD5"),
         format!("--HASH=MD5 {equal} --DISTRIBUTION=consistent"),
@@ -261,7 +261,8 @@ fn imported_options_of_libmemcached_place_keys_where_libmemcached_does() {
         format!("--DISTRIBUTION=consistent --HASH=MURMUR {equal} --REMOVE-FAILED-SERVERS=3"),
         format!("{equal} --DISTRIBUTION=consistent --SORT-HOSTS --CONNECT-TIMEOUT=100 --POLL-TIMEOUT=300"),
         format!("{weighted} --DISTRIBUTION=consistent"),
-        format!("{weighted} --DISTRIBUTION=consistent --HASH=MD5"),
+        format!("--DISTRIBUTION=consistent {weighted}"),
+        format!("--DISTRIBUTION=consistent {weighted} --HASH=MD5"),
         format!("--HASH=FNV1_64 {weighted} --DISTRIBUTION=consistent"),
     ] {
         let printed = import("options", &options);
@@ -271,7 +272,14 @@ fn imported_options_of_libmemcached_place_keys_where_libmemcached_does() {
             "{options}\n{}",
             printed.text
         );
-        let (ours, theirs) = (places(&printed.text, &keys), libmemcached_places(&options, &keys));
+        // libmemcached puts the prefix before a key when it sends it.
+        let prefix = if options.contains("--NAMESPACE") {
+            "app"
+        } else {
+            ""
+        };
+        let sent: Vec<String> = keys.iter().map(|key| format!("{prefix}{key}")).collect();
+        let (ours, theirs) = (places(&printed.text, &sent), libmemcached_places(&options, &keys));
         for (key, (ours, theirs)) in keys.iter().zip(ours.iter().zip(&theirs)) {
             assert_eq!(ours, theirs, "{key} by {options}");
         }
