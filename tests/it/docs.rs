@@ -40,11 +40,35 @@ fn the_nutcracker_file_of_the_readme_is_one_that_nutcracker_takes() {
 }
 
 #[test]
+fn what_the_readme_says_becomes_of_a_nutcracker_file_becomes_of_it() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    for ((line, block), (_, expected)) in blocks("yaml nutcracker").into_iter().zip(blocks("yaml imported")) {
+        let file = folder.path().join("nutcracker.yml");
+        fs::write(&file, block).expect("it is writable");
+        let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
+            .arg("import")
+            .arg(&file)
+            .output()
+            .expect("the program runs");
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert_eq!(said(&output.stderr), "", "README.md:{line}");
+        let (_, imported) = said(&output.stdout)
+            .split_once('\n')
+            .map(|(head, rest)| (head.to_owned(), rest.to_owned()))
+            .expect("a line above it");
+        assert_eq!(imported, expected, "README.md:{line}");
+    }
+    assert_eq!(blocks("yaml imported").len(), 1);
+}
+
+#[test]
 fn every_flag_that_the_readme_names_is_in_the_help() {
     let help: String = [
         &["--help"][..],
         &["check", "--help"],
         &["explain", "--help"],
+        &["diff", "--help"],
+        &["import", "--help"],
         &["health", "--help"],
     ]
     .iter()
