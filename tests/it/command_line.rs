@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 
 use crate::support::memcached::Memcached;
 use crate::support::ringway::Ringway;
+use crate::support::scripted::{Scripted, say};
 
 fn ringway(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ringway"))
@@ -128,6 +129,34 @@ fn explain_tells_each_step_and_asks_the_node_if_it_is_to() {
         ),
         (Some("live"), Some(true))
     );
+}
+
+#[test]
+fn a_node_that_knows_no_meta_commands_is_asked_for_a_key_by_a_get() {
+    let node = Scripted::start("1.4.0", |seen| match (seen.word(0), seen.word(1)) {
+        ("get", "there") => vec![seen.hits("v")],
+        ("get", _) => say("END\r\n"),
+        _ => say("ERROR\r\n"),
+    });
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("ringway.yaml");
+    std::fs::write(
+        &file,
+        format!("pools: {{main: {{nodes: ['{}']}}}}", node.address()),
+    )
+    .expect("written");
+    let live = |key: &str| {
+        let (_, out, _) = said(&ringway(&[
+            "explain",
+            "--live",
+            "-c",
+            file.to_str().expect("UTF-8"),
+            key,
+        ]));
+        out.lines().last().expect("a line").to_owned()
+    };
+    assert_eq!(live("there"), "  live: it answers, and has the key");
+    assert_eq!(live("elsewhere"), "  live: it answers, and does not have the key");
 }
 
 #[test]
