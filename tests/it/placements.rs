@@ -24,6 +24,10 @@ impl Case {
     fn distribution(&self) -> Distribution {
         let preset = Distribution::preset(self.text("preset")).expect("a preset");
         let preset = preset.with_salt(self.text("salt")).with_seed(self.text("seed"));
+        let preset = match self.0["full_weight"].as_u64() {
+            Some(full) => preset.with_full_weight(u32::try_from(full).expect("a weight")),
+            None => preset,
+        };
         match Hash::from_name(self.text("hash")) {
             Some(hash) => preset.with_hash(hash),
             None => preset,

@@ -214,8 +214,12 @@ def by_rules(asked):
             for title, nodes in clusters(weighs):
                 yield case(title, preset, nodes, map(rules.mcrouter(preset, nodes), asked), "rules.py")
             nodes = [node(host(i)) for i in range(6)]
-            pick = rules.mcrouter(preset, nodes, "pepper")
-            yield case("salt", preset, nodes, map(pick, asked), "rules.py", salt="pepper")
+            salted = rules.mcrouter(preset, nodes, "pepper")
+            if weighs:
+                light = [node(host(i), weight=[33, 50, 1, 100, 25][i % 5]) for i in range(11)]
+                pick = rules.mcrouter(preset, light, full=100)
+                yield case("weights of a hundred", preset, light, map(pick, asked), "rules.py", full_weight=100)
+            yield case("salt", preset, nodes, map(salted, asked), "rules.py", salt="pepper")
     names = [node(host(i), name=f"tag-{i}") for i in range(8)]
     yield case("names", "mcrouter-rendezvous", names, map(rules.mcrouter("mcrouter-rendezvous", names), asked), "rules.py")
     for form in ["", "-ring", "-ketama", "-twemproxy", "-evcache"]:

@@ -152,10 +152,10 @@ def routing_key(key):
     return key.split(b"|#|")[0]
 
 
-def mcrouter(preset, nodes, salt=""):
-    """The picker of one of mcrouter's presets."""
-    heaviest = max(n["weight"] for n in nodes)
-    weights = [n["weight"] / heaviest for n in nodes]
+def mcrouter(preset, nodes, salt="", full=None):
+    """The picker of one of mcrouter's presets; `full` is the weight that stands for 1.0."""
+    full = full or max(n["weight"] for n in nodes)
+    weights = [n["weight"] / full for n in nodes]
     tags = [murmur64a(address(n).encode(), SEED) for n in nodes]
     place = {
         "mcrouter": lambda key: furc(key, len(nodes)),
