@@ -211,6 +211,9 @@ impl Fifo {
     /// How many keys of the line stand before the next one that is `key`; `None` where none is.
     #[inline]
     pub(super) fn find_in_line(&self, key: &[u8]) -> Option<usize> {
+        if self.left_in_line() > 0 && self.front_key() == key {
+            return Some(0);
+        }
         let mut said = self.said.bytes();
         self.owed
             .iter()
