@@ -35,8 +35,8 @@ fn import(name: &str, text: &str) -> Printed {
 struct Nutcracker(Child);
 
 impl Nutcracker {
-    /// Starts one with the configuration `text`, which listens on `ports`.
-    fn start(text: &str, ports: &[u16], dir: &Path) -> Nutcracker {
+    /// Starts one with the configuration `text`, which listens on `ports`. `None`: somebody else is there.
+    fn start(text: &str, ports: &[u16], dir: &Path) -> Option<Nutcracker> {
         let file = dir.join("nutcracker.yml");
         fs::write(&file, text).expect("written");
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
@@ -50,10 +50,16 @@ impl Nutcracker {
             .stderr(Stdio::null())
             .spawn()
             .expect("nutcracker is installed: apt-get install nutcracker");
+        let mut nutcracker = Nutcracker(child);
+        let mut is_gone = false;
         for port in ports {
-            wait_for("nutcracker", || TcpStream::connect(("127.0.0.1", *port)).is_ok());
+            wait_for("nutcracker", || {
+                let is_there = TcpStream::connect(("127.0.0.1", *port)).is_ok();
+                is_gone = nutcracker.0.try_wait().expect("a child").is_some();
+                is_gone || is_there
+            });
         }
-        Nutcracker(child)
+        (!is_gone).then_some(nutcracker)
     }
 }
 
@@ -135,11 +141,9 @@ fn pass(from: &mut Client, to: &mut Client, prefix: &str, what: &str) {
     }
 }
 
-fn side_by_side(distribution: &str) {
-    let nodes: Vec<Memcached> = (0..4).map(|_| Memcached::start()).collect();
-    let cases = cases(distribution);
-    let mut text = String::new();
-    let mut ports = Vec::new();
+/// nutcracker's pools on free ports, a server each for `nodes`.
+fn nutcracker_yml(cases: &[Case], nodes: &[Memcached]) -> (String, Vec<u16>) {
+    let (mut text, mut ports) = (String::new(), Vec::new());
     for (index, case) in cases.iter().enumerate() {
         let port = free_port();
         ports.push(port);
@@ -151,6 +155,30 @@ fn side_by_side(distribution: &str) {
             text += &format!("    - {}{server}\n", node.address());
         }
     }
+    (text, ports)
+}
+
+/// What was imported with one of its listeners, on a port that the test chooses.
+fn with_one_listener(imported: &str, port: u16) -> String {
+    let own = format!("bind: 127.0.0.1:{port},");
+    let lines = imported
+        .lines()
+        .filter(|line| !line.contains("bind:") || line.contains(&own));
+    let text: Vec<&str> = lines.collect();
+    text.join("\n").replace(&own, "bind: 127.0.0.1:PORT,")
+}
+
+fn side_by_side(distribution: &str) {
+    let nodes: Vec<Memcached> = (0..4).map(|_| Memcached::start()).collect();
+    let cases = cases(distribution);
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut tries = (0..5).map(|_| {
+        let (text, ports) = nutcracker_yml(&cases, &nodes);
+        Some((Nutcracker::start(&text, &ports, dir.path())?, text, ports))
+    });
+    let (_nutcracker, text, ports) = tries
+        .find_map(|started| started)
+        .expect("nutcracker finds free ports");
     let printed = import("nutcracker.yml", &text);
     assert_eq!(
         (printed.code, printed.lost.as_str()),
@@ -158,21 +186,9 @@ fn side_by_side(distribution: &str) {
         "{}",
         printed.text
     );
-    let dir = tempfile::tempdir().expect("a directory");
-    let _nutcracker = Nutcracker::start(&text, &ports, dir.path());
-    let mut ours = printed.text;
-    let mut moved = Vec::new();
-    for port in &ports {
-        let other = free_port();
-        ours = ours.replace(
-            &format!("bind: 127.0.0.1:{port},"),
-            &format!("bind: 127.0.0.1:{other},"),
-        );
-        moved.push(other);
-    }
-    let _ringway = Ringway::start(&ours);
     for (index, case) in cases.iter().enumerate() {
-        let (mut theirs, mut ours) = (Client::connect(ports[index]), Client::connect(moved[index]));
+        let ringway = Ringway::start(&with_one_listener(&printed.text, ports[index]));
+        let (mut theirs, mut ours) = (Client::connect(ports[index]), ringway.client());
         let what = format!("{:?} {:?}", case.settings, case.servers);
         pass(&mut theirs, &mut ours, &format!("a{index}"), &what);
         pass(&mut ours, &mut theirs, &format!("b{index}"), &what);
