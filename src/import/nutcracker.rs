@@ -24,6 +24,7 @@ pub fn read(tree: &Tree, lost: &mut Mistakes) -> Draft {
             pool: Value::map(Vec::new(), place(pool)),
             nodes: Vec::new(),
             listener: Value::map(Vec::new(), place(pool)),
+            means_nothing: false,
             lost,
         };
         reader.read(pool);
@@ -38,6 +39,8 @@ struct Reader<'a> {
     pool: Value,
     nodes: Vec<Value>,
     listener: Value,
+    /// Limits of failures are set that nutcracker does not look at.
+    means_nothing: bool,
     lost: &'a mut Mistakes,
 }
 
@@ -111,6 +114,18 @@ impl<'a> Reader<'a> {
         } else {
             self.listener.push("route", Value::text(&self.name, place(pool)));
             draft.listeners.push(self.listener);
+        }
+        if self.pool.get_mut("request_timeout").is_none() {
+            draft.comments.push(format!(
+                "{}: nutcracker waits for ever without a timeout; here a request waits as long as Ringway's default is.",
+                self.name
+            ));
+        }
+        if self.means_nothing {
+            draft.comments.push(format!(
+                "{}: nutcracker looks at server_retry_timeout and server_failure_limit only with auto_eject_hosts.",
+                self.name
+            ));
         }
         self.pool.push("nodes", Value::list(self.nodes, place(pool)));
         draft.pools.push((self.name, self.pool));
@@ -232,7 +247,7 @@ impl<'a> Reader<'a> {
                 self.pool.push("health", Value::map(health, origin));
             }
             None | Some((_, "false")) => {
-                // What is said here means nothing to nutcracker without auto_eject_hosts.
+                self.means_nothing = settings.failures.or(settings.retry).is_some();
             }
             Some((tree, _)) => self.lose(tree, "auto_eject_hosts", "neither true nor false"),
         }
