@@ -3,7 +3,7 @@
 //! A snapshot never changes. A reload builds the next one from a new [`Config`] and the one before, so
 //! that nodes and listeners that stayed keep their identity, health and counters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
@@ -54,10 +54,11 @@ impl Snapshot {
     pub fn build(config: Config, previous: Option<&Snapshot>) -> Snapshot {
         let mut nodes = Vec::new();
         let mut pools = BTreeMap::new();
+        let known = known(previous);
         for (name, settings) in &config.pools {
             let first = nodes.len();
             for node in &settings.nodes {
-                nodes.push(keep_or_make(name, node, settings, config.workers, previous));
+                nodes.push(keep_or_make(name, node, settings, config.workers, &known));
             }
             let pool = Pool::compile(name, settings, first, &nodes[first..]);
             pools.insert(name.clone(), Arc::new(pool));
@@ -113,15 +114,23 @@ pub fn pool_of<'a>(config: &'a Config, name: &'a str) -> &'a str {
     }
 }
 
+/// The nodes of `previous` by the names of their pools and their labels.
+fn known(previous: Option<&Snapshot>) -> HashMap<(&str, &str), &Arc<Node>> {
+    let nodes = previous.into_iter().flat_map(|previous| &previous.nodes);
+    nodes
+        .map(|node| ((node.pool.as_str(), node.label.as_str()), node))
+        .collect()
+}
+
 fn keep_or_make(
     pool: &str,
     node: &config::Node,
     settings: &config::Pool,
     workers: usize,
-    previous: Option<&Snapshot>,
+    known: &HashMap<(&str, &str), &Arc<Node>>,
 ) -> Arc<Node> {
-    let kept = previous.and_then(|previous| previous.nodes.iter().find(|kept| kept.is(pool, node)));
-    match kept {
+    let kept = known.get(&(pool, node.label().as_str())).copied();
+    match kept.filter(|kept| kept.is(pool, node)) {
         Some(kept) => {
             kept.configure(&settings.health);
             kept.clone()

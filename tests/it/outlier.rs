@@ -10,7 +10,7 @@ use crate::support::scripted::{Scripted, say};
 
 #[test]
 fn a_node_that_is_slow_for_long_is_suspect_and_keeps_its_keys() {
-    let delay = Arc::new(AtomicU64::new(20));
+    let delay = Arc::new(AtomicU64::new(60));
     let nodes: Vec<Scripted> = (0..3)
         .map(|index| {
             let delay = delay.clone();
