@@ -22,6 +22,9 @@ use crate::view::{Current, View};
 /// Replies that a session may owe before it takes no more requests; fewer where memory is short.
 const MAX_OWED: usize = 1024;
 
+/// A multi-get of so many keys is likely to have several for one node.
+const MANY: usize = 8;
+
 /// The asking side of one session.
 #[derive(Debug)]
 pub struct Requests {
@@ -270,9 +273,11 @@ impl Requests {
         mut keys: Keys<'_>,
         line: &[u8],
     ) -> Taken {
+        let is_one_of_many = keys.take(MANY).count() == MANY;
         while let Some(key) = keys.next() {
             let request = Request {
                 exptime,
+                is_one_of_many,
                 ..Request::new(command, key)
             };
             self.send(batch, &request, Audience::Part);

@@ -48,6 +48,7 @@ pub struct Owned {
     delta: u64,
     value: Bytes,
     meta: Option<OwnedMeta>,
+    is_one_of_many: bool,
 }
 
 /// What a meta command says, as it was typed.
@@ -95,6 +96,7 @@ impl Owned {
                 flags: Bytes::copy_from_slice(meta.flags),
                 is_binary: meta.is_binary,
             }),
+            is_one_of_many: request.is_one_of_many,
         }
     }
 
@@ -109,6 +111,7 @@ impl Owned {
             delta: 0,
             value: Bytes::new(),
             meta,
+            is_one_of_many: false,
         }
     }
 
@@ -128,6 +131,7 @@ impl Owned {
                 is_binary: meta.is_binary,
             }),
             block: Some(&self.value),
+            is_one_of_many: self.is_one_of_many,
         }
     }
 }

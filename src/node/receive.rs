@@ -1,6 +1,6 @@
 //! What arrives on a link: each reply goes to the oldest request, once it is sure that it is its own.
 //!
-//! Most requests have a reply each. A get line asks for several keys at once: the node gives a value for each key
+//! Most requests have a reply each. A get line (see `get_line.rs`) asks for several keys at once: the node gives a value for each key
 //! that it has, in the order in which they were asked, and then `END`.
 //!
 //! ```text

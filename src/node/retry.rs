@@ -281,7 +281,12 @@ mod tests {
             (Command::Get, "b"),
             (Command::Incr, "b"),
         ];
-        let lines = ["ma a k v D0\r\n", "md b k\r\n", "get b\r\n", "ma b k v D0\r\n"];
+        let lines = [
+            "ma a k v D0\r\n",
+            "md b k\r\n",
+            "mg b k f v\r\n",
+            "ma b k v D0\r\n",
+        ];
         let length: usize = lines.iter().map(|line| line.len()).sum();
         for written in 0..=length {
             let mut connection = Connection::default();
@@ -290,7 +295,7 @@ mod tests {
             let mut wanted = Vec::new();
             for line in lines {
                 // The read may go again unless the node may have counted up its key by now.
-                let is_read_in_time = line.starts_with("get") && written <= length - lines[3].len();
+                let is_read_in_time = line.starts_with("mg") && written <= length - lines[3].len();
                 if begins >= written || is_read_in_time {
                     wanted.push(line.to_owned());
                 }

@@ -82,7 +82,7 @@ impl Traffic {
                 None => Err(waiter),
             };
         }
-        if GetLine::takes(request.command) {
+        if GetLine::takes(dialect, request) {
             self.write_get(request, waiter);
         } else {
             self.close_line();

@@ -1,8 +1,7 @@
 //! A request as memcached's meta commands say it (doc/protocol.txt, "Meta Commands"), since 1.6.10.
 //!
 //! Every command asks for its key back (`k`), so that each reply can be checked against the request it
-//! answers. Two things stay classic: flush_all, which meta does not have, and get and gets, whose `VALUE` lines
-//! bring the key back too, and of which one line can ask for many keys.
+//! answers. Meta has no flush_all: that one stays classic.
 
 use super::{Command, MAX_KEY, Request, classic};
 
@@ -11,15 +10,18 @@ use super::{Command, MAX_KEY, Request, classic};
 pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     let mut number = itoa::Buffer::new();
     match request.command {
-        Command::Gat | Command::Gats => {
+        Command::Get | Command::Gets | Command::Gat | Command::Gats => {
             put(b"mg ");
             put(request.key);
             put(if request.command.wants_cas() {
-                b" k f c v T"
+                b" k f c v"
             } else {
-                b" k f v T"
+                b" k f v"
             });
-            put(number.format(request.exptime).as_bytes());
+            if matches!(request.command, Command::Gat | Command::Gats) {
+                put(b" T");
+                put(number.format(request.exptime).as_bytes());
+            }
         }
         Command::Touch => {
             put(b"mg ");
@@ -42,7 +44,7 @@ pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
             });
             put(number.format(request.delta).as_bytes());
         }
-        Command::Get | Command::Gets | Command::FlushAll => return classic::write_line(request, put),
+        Command::FlushAll => return classic::write_line(request, put),
         Command::MetaGet
         | Command::MetaSet
         | Command::MetaDelete

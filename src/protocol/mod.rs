@@ -174,6 +174,8 @@ pub struct Request<'a> {
     pub meta: Option<Meta<'a>>,
     /// The buffer that `value` is a part of, where it may be shared instead of copied.
     pub block: Option<&'a Bytes>,
+    /// A key among many of one multi-get, so that others for the same node are likely to follow.
+    pub is_one_of_many: bool,
 }
 
 impl<'a> Request<'a> {
@@ -189,6 +191,7 @@ impl<'a> Request<'a> {
             value: b"",
             meta: None,
             block: None,
+            is_one_of_many: false,
         }
     }
 }

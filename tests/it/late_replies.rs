@@ -45,7 +45,7 @@ fn a_late_reply_is_dropped_and_the_requests_behind_it_get_their_own() {
 fn late_replies_to_every_command_are_dropped() {
     let requests: &[(&str, &str)] = &[
         ("set k 0 0 1\r\nx\r\n", "HD kk\r\n"),
-        ("get k\r\n", "VALUE k 0 4\r\nlate\r\nEND\r\n"),
+        ("get k\r\n", "VA 4 kk f0\r\nlate\r\n"),
         ("delete k\r\n", "HD kk\r\n"),
         ("incr k 1\r\n", "VA 1 kk\r\n7\r\n"),
         ("touch k 0\r\n", "HD kk\r\n"),
@@ -152,10 +152,7 @@ fn one_reply_too_many_closes_the_link_and_reaches_nobody() {
 fn replies_that_nobody_asked_for_do_not_reach_the_next_request() {
     // Each write is answered, and then the node says more.
     let node = Scripted::start("1.6.18", |seen| match seen.word(0) {
-        "ms" => say(format!(
-            "HD k{}\r\nVALUE other 0 5\r\nwrong\r\nEND\r\n",
-            seen.word(1)
-        )),
+        "ms" => say(format!("HD k{}\r\nVA 5 kother f0\r\nwrong\r\n", seen.word(1))),
         _ => vec![seen.hits("right")],
     });
     let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 10s", STUBBORN]));
@@ -244,7 +241,7 @@ fn a_reply_to_another_request_for_the_same_key_is_not_taken_for_ones_own() {
         ("mg k O1", "mg k O1 v", "VA 5 O1 kk\r\nwrong\r\n"),
         ("ms k 1 O1\r\nx", "md k O2", "HD O2 kk\r\n"),
         ("get k", "mg k f v O2", "VA 5 f0 O2 kk\r\nwrong\r\n"),
-        ("mg k f v O1", "get k", "VALUE k 0 5\r\nwrong\r\nEND\r\n"),
+        ("mg k f v O1", "get k", "VA 5 kk f0\r\nwrong\r\n"),
         ("ma k v O1", "ma k v O2", "VA 1 O2 kk\r\n7\r\n"),
     ] {
         let asked = AtomicUsize::new(0);

@@ -160,9 +160,9 @@ fn old_and_new_nodes_live_in_one_pool_and_the_lowest_version_is_told() {
 #[test]
 fn what_links_speak_can_be_settled_by_the_pool() {
     for (protocol, version, words) in [
-        ("auto", "1.6.18", ["get", "ms", "md"]),
+        ("auto", "1.6.18", ["mg", "ms", "md"]),
         ("auto", "1.6.9", ["get", "set", "delete"]),
-        ("meta", "", ["get", "ms", "md"]),
+        ("meta", "", ["mg", "ms", "md"]),
         ("classic", "", ["get", "set", "delete"]),
     ] {
         let node = Scripted::start(version, |seen| {
@@ -170,6 +170,7 @@ fn what_links_speak_can_be_settled_by_the_pool() {
             say(match seen.word(0) {
                 "ms" => format!("HD k{key}\r\n"),
                 "md" => format!("NF k{key}\r\n"),
+                "mg" => format!("EN k{key}\r\n"),
                 "get" => "END\r\n".to_owned(),
                 "set" => "STORED\r\n".to_owned(),
                 "delete" => "NOT_FOUND\r\n".to_owned(),
@@ -204,7 +205,7 @@ fn a_node_behind_a_unix_socket_serves_as_one_behind_tcp() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("node.sock");
     let _node = Scripted::start_unix(&path, "1.6.18", |seen| match seen.word(0) {
-        "get" => vec![seen.hits("hi")],
+        "mg" => vec![seen.hits("hi")],
         _ => say("MN\r\n"),
     });
     let address = format!("unix:{}", path.display());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, pool, wait_for};
-use crate::support::scripted::{Act, Scripted};
+use crate::support::scripted::{Act, Scripted, Seen};
 
 fn start(nodes: usize, workers: usize, settings: &[&str]) -> (Vec<Memcached>, Ringway) {
     let nodes: Vec<Memcached> = (0..nodes).map(|_| Memcached::start()).collect();
@@ -70,10 +70,7 @@ fn replies_come_in_order_though_a_node_in_the_middle_is_slow() {
     let fast_keys = 2 * (keys.len() - slow_keys);
     wait_for("the fast node to be asked", || {
         let seen = fast_node.seen();
-        seen.iter()
-            .map(|seen| seen.line.split(' ').skip(1).count())
-            .sum::<usize>()
-            == fast_keys
+        seen.iter().map(Seen::keys_read).sum::<usize>() == fast_keys
     });
     slow_node.wait_seen(1);
     slow_node.open("gate");

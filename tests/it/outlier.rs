@@ -14,11 +14,11 @@ fn a_node_that_is_slow_for_long_is_suspect_and_keeps_its_keys() {
     let nodes: Vec<Scripted> = (0..3)
         .map(|index| {
             let delay = delay.clone();
-            Scripted::start("1.6.18", move |_| {
+            Scripted::start("1.6.18", move |seen| {
                 if index == 0 {
                     std::thread::sleep(Duration::from_millis(delay.load(Relaxed)));
                 }
-                say("END\r\n")
+                say(format!("EN k{}\r\n", seen.word(1)))
             })
         })
         .collect();

@@ -36,8 +36,8 @@ fn requests_are_said_to_nodes_in_both_dialects() {
         ..Request::new(Command::FlushAll, b"")
     };
     for (request, meta, classic) in [
-        (Request::new(Command::Get, key), "get k", "get k"),
-        (Request::new(Command::Gets, key), "gets k", "gets k"),
+        (Request::new(Command::Get, key), "mg k k f v", "get k"),
+        (Request::new(Command::Gets, key), "mg k k f c v", "gets k"),
         (read(Command::Gat), "mg k k f v T-1", "gat -1 k"),
         (read(Command::Gats), "mg k k f c v T-1", "gats -1 k"),
         (store(Command::Set), "ms k 3 k F7 T60", "set k 7 60 3"),

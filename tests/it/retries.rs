@@ -133,7 +133,7 @@ fn a_read_is_sent_once_more_and_not_twice() {
     let mut client = ringway.client();
     assert_eq!(client.get("k"), None);
     assert_eq!(client.ask("mg l v\r\n"), "EN");
-    for key in ["get k", "mg l"] {
+    for key in ["mg k", "mg l"] {
         let seen = connections(&node, key);
         assert_eq!(seen.len(), 2, "{key}: {seen:?}");
         assert_ne!(seen[0], seen[1], "each time on another connection");
@@ -317,7 +317,7 @@ fn what_is_sent_once_more_goes_before_what_comes_later() {
     node.wait_seen(1);
     node.open("gate");
     client.send("set l 0 0 1\r\nx\r\n");
-    wait_for("the second try", || connections(&node, "get k").len() == 2);
+    wait_for("the second try", || connections(&node, "mg k").len() == 2);
     client.send("set k 0 0 1\r\nx\r\nget k\r\n");
     client.expect("VALUE k 0 5\r\nvalue\r\nEND\r\n");
     // It may have been written into the connection that broke.
@@ -330,7 +330,7 @@ fn what_is_sent_once_more_goes_before_what_comes_later() {
         .filter(|seen| seen.word(1) == "k")
         .map(|seen| seen.word(0))
         .collect();
-    assert_eq!(of_key, ["get", "get", "ms", "get"]);
+    assert_eq!(of_key, ["mg", "mg", "ms", "mg"]);
 }
 
 #[test]
@@ -340,14 +340,14 @@ fn a_read_does_not_see_what_its_session_stored_after_it() {
     let mut client = ringway.client();
     // One write to the node, which the connection does not survive.
     client.send("get k\r\nget l\r\nset k 0 0 1\r\nx\r\n");
-    let written = "get k l\r\nms k 1 k\r\nx\r\n".len() as f64;
+    let written = "mg k k f v\r\nmg l k f v\r\nms k 1 k\r\nx\r\n".len() as f64;
     wait_for("all to be written", || {
         ringway.metric("ringway_node_bytes_written_total", &[]) == written
     });
     node.open("gate");
     client.expect("END\r\nVALUE l 0 5\r\nvalue\r\nEND\r\n");
     assert_eq!(client.line(), "SERVER_ERROR node closed the connection");
-    assert_eq!(connections(&node, "get k").len(), 1);
+    assert_eq!(connections(&node, "mg k").len(), 1);
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn a_second_try_has_no_more_time_than_the_first_left() {
     let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 3s", STUBBORN]));
     let started = Instant::now();
     assert_eq!(ringway.client().get("k"), None);
-    assert_eq!(connections(&node, "get k").len(), 2);
+    assert_eq!(connections(&node, "mg k").len(), 2);
     assert!(
         started.elapsed() < Duration::from_millis(4800),
         "{:?}",
@@ -394,7 +394,7 @@ fn a_link_without_progress_is_reset_so_that_nothing_it_sent_arrives_later() {
             let mut reader = BufReader::new(stream.expect("a connection"));
             let mut line = String::new();
             // Probes come here too.
-            if reader.read_line(&mut line).is_ok() && line.starts_with("get k") {
+            if reader.read_line(&mut line).is_ok() && line.starts_with("mg k") {
                 return reader.read(&mut [0]).map_err(|error| error.kind());
             }
         }

@@ -33,7 +33,7 @@ struct Options {
     failed_is_miss: bool,
     /// `x`: requests are abandoned before the node says anything.
     expires: bool,
-    /// `l`: gets that follow each other stand in one line.
+    /// `l`: gets that follow each other stand in one line, of classic text.
     joins: bool,
 }
 
@@ -146,7 +146,7 @@ fn owe(
         is_retry: false,
     };
     let before = line.replace(request.command);
-    let place = match place(options.dialect, request.command) {
+    let place = match place(options, request.command) {
         Place::NewLine if options.joins && before == Some(request.command) => Place::SameLine,
         place => place,
     };
@@ -154,11 +154,12 @@ fn owe(
     Ok(())
 }
 
-/// Every read of classic text stands in a line.
-fn place(dialect: Dialect, command: Command) -> Place {
-    match command {
-        Command::Get | Command::Gets => Place::NewLine,
-        command if command.is_read() && dialect == Dialect::Classic => Place::NewLine,
+/// Every read of classic text stands in a line; where the letter `l` says so, gets do so whatever the node knows.
+fn place(options: Options, command: Command) -> Place {
+    let is_get = matches!(command, Command::Get | Command::Gets);
+    match options.dialect {
+        Dialect::Classic if command.is_read() => Place::NewLine,
+        Dialect::Meta if is_get && options.joins => Place::NewLine,
         _ => Place::Own,
     }
 }

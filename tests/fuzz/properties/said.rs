@@ -91,16 +91,12 @@ fn is_same(asked: &Request<'_>, read: &Request<'_>) {
 /// A classic request in meta.
 fn is_meant(asked: &Request<'_>, read: &Request<'_>) {
     use Command::*;
-    // Those stand in classic lines, of which one asks for many keys.
-    if matches!(asked.command, Get | Gets) {
-        return is_same(asked, read);
-    }
     let meta = read.meta.expect("a meta command");
     assert_eq!(meta.key, asked.key);
     assert!(flag(meta.flags, b'k').is_some() && flag(meta.flags, b'b').is_none());
     let found = MetaFlags::parse(read.command, meta.flags).expect("flags that a node takes");
     let command = match asked.command {
-        Gat | Gats | Touch => MetaGet,
+        Get | Gets | Gat | Gats | Touch => MetaGet,
         Incr | Decr => MetaArithmetic,
         Delete => MetaDelete,
         _ => MetaSet,

@@ -30,14 +30,27 @@ impl Seen {
         self.line.split(' ').nth(index).unwrap_or("")
     }
 
+    /// How many keys it reads.
+    pub fn keys_read(&self) -> usize {
+        match self.word(0) {
+            "mg" => 1,
+            "get" | "gets" => self.line.split(' ').count() - 1,
+            _ => 0,
+        }
+    }
+
     /// What answers a get with `value` for each of its keys.
     pub fn hits(&self, value: &str) -> Act {
         self.hits_by(|_| value.to_owned())
     }
 
-    /// What answers a get with a value made of each of its keys.
+    /// What answers a get with a value made of each of its keys, in meta or in classic text as it is asked.
     pub fn hits_by(&self, value: impl Fn(&str) -> String) -> Act {
         let mut text = String::new();
+        if self.word(0) == "mg" {
+            let (key, value) = (self.word(1), value(self.word(1)));
+            return Act::Say(format!("VA {} k{key} f0\r\n{value}\r\n", value.len()).into_bytes());
+        }
         for key in self.line.split(' ').skip(1) {
             let value = value(key);
             text += &format!("VALUE {key} 0 {}\r\n{value}\r\n", value.len());
