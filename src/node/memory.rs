@@ -107,6 +107,12 @@ impl Account {
         self.set(self.held.get() + bytes);
     }
 
+    /// Its owner gave back so many bytes.
+    #[inline]
+    pub fn sub(&self, bytes: usize) {
+        self.set(self.held.get() - bytes);
+    }
+
     /// True where it may hold so many bytes more. With 0: where it holds no more than it may.
     #[inline]
     pub fn has_room(&self, bytes: usize) -> bool {

@@ -14,6 +14,7 @@ pub mod membership;
 pub mod memory;
 mod opening;
 pub mod parked;
+pub mod pending;
 pub mod receive;
 pub mod retry;
 mod said;

@@ -20,6 +20,7 @@ use std::task::Context;
 use bytes::Bytes;
 
 use super::memory::Account;
+use super::pending::Pending;
 use super::wakeup::Wakeup;
 use crate::metrics::NodeShard;
 use crate::protocol::binary_answer::Echo;
@@ -76,18 +77,23 @@ pub enum Audience {
     Nobody,
 }
 
-/// The place in a session's queue where one reply must land.
+/// The place where one reply must land.
 #[derive(Debug)]
-pub struct Slot {
-    slots: Rc<Slots>,
-    number: u32,
+pub enum Slot {
+    /// In a session's queue.
+    Queue(Rc<Slots>, u32),
+    /// With a policy, which makes of it what its own slot gets.
+    Pending(Rc<Pending>),
 }
 
 impl Slot {
     /// Puts the reply in its place. A slot that awaits several replies keeps the first that is an error.
     #[inline]
     pub fn fill(self, reply: Reply) {
-        self.slots.fill(self.number, reply);
+        match self {
+            Slot::Queue(slots, number) => slots.fill(number, reply),
+            Slot::Pending(pending) => pending.fill(reply),
+        }
     }
 
     /// Fails `command` at once, before anything was sent to the node that `shard` counts.
@@ -156,10 +162,7 @@ impl Slots {
     /// The handle that fills slot `number`.
     #[inline]
     pub fn slot(self: &Rc<Slots>, number: u32) -> Slot {
-        Slot {
-            slots: self.clone(),
-            number,
-        }
+        Slot::Queue(self.clone(), number)
     }
 
     /// A new slot at the end that is filled already.

@@ -7,6 +7,7 @@
 //! - [`meta`] and [`classic`] write a request as a node reads it; [`reply`] takes the node's replies apart.
 //! - [`downgrade`] says a meta command in classic text, for nodes that know no other.
 //! - [`numbers`] parses decimal numbers as memcached does.
+//! - [`operation`] says what a request does, whatever protocol asks for it.
 
 pub mod answer;
 pub mod binary;
@@ -19,6 +20,7 @@ pub mod meta;
 pub mod meta_answer;
 pub mod meta_flags;
 pub mod numbers;
+pub mod operation;
 pub mod reply;
 mod scan;
 pub mod text;

@@ -1,0 +1,65 @@
+//! A reply that somebody waits for inside of the worker: a policy that has asked a pool.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use super::slots::Slot;
+use crate::protocol::Reply;
+
+/// The place where one reply lands.
+#[derive(Debug, Default)]
+pub struct Pending(RefCell<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    reply: Option<Reply>,
+    waker: Option<Waker>,
+}
+
+/// The reply, once it is there. Whoever drops it before then does not want it any more: the request goes on.
+#[derive(Debug)]
+pub struct Answer(Rc<Pending>);
+
+/// A slot, and the reply that lands in it.
+pub fn pending() -> (Slot, Answer) {
+    let pending = Rc::new(Pending::default());
+    (Slot::Pending(pending.clone()), Answer(pending))
+}
+
+impl Pending {
+    /// Puts the reply in its place. Of several, as flush_all has them, the last.
+    pub fn fill(&self, reply: Reply) {
+        let mut state = self.0.borrow_mut();
+        state.reply = Some(reply);
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Answer {
+    /// A reply that is there already.
+    pub fn ready(reply: Reply) -> Answer {
+        let (slot, answer) = pending();
+        slot.fill(reply);
+        answer
+    }
+}
+
+impl Future for Answer {
+    type Output = Reply;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reply> {
+        let mut state = self.0.0.borrow_mut();
+        match state.reply.take() {
+            Some(reply) => Poll::Ready(reply),
+            None => {
+                state.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What a request does to its key, whatever protocol asks for it: the words in which routes speak of requests.
+
+use super::meta::flag;
+use super::{Command, Request};
+
+/// What a request does to its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// get, gets, me, and mg that sets no expiry.
+    Get,
+    /// gat, gats, and mg that sets an expiry and brings the value.
+    Gat,
+    /// set, and ms without a condition.
+    Set,
+    /// add, and ms in its mode.
+    Add,
+    /// replace, and ms in its mode.
+    Replace,
+    /// append, and ms in its mode.
+    Append,
+    /// prepend, and ms in its mode.
+    Prepend,
+    /// cas, and ms that compares a cas id.
+    Cas,
+    /// incr, and ma in its mode.
+    Incr,
+    /// decr, and ma in its mode.
+    Decr,
+    /// delete and md.
+    Delete,
+    /// touch, and mg that sets an expiry and brings no value.
+    Touch,
+    /// flush_all.
+    FlushAll,
+}
+
+/// Operations that go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// get and gat.
+    Reads,
+    /// set, add, replace, append, prepend, cas.
+    Writes,
+    /// delete.
+    Deletes,
+    /// incr and decr.
+    Arithmetic,
+    /// touch.
+    Touches,
+}
+
+impl Operation {
+    /// The words for all of them.
+    pub const WORDS: &[(&str, Operation)] = &[
+        ("get", Operation::Get),
+        ("gat", Operation::Gat),
+        ("set", Operation::Set),
+        ("add", Operation::Add),
+        ("replace", Operation::Replace),
+        ("append", Operation::Append),
+        ("prepend", Operation::Prepend),
+        ("cas", Operation::Cas),
+        ("incr", Operation::Incr),
+        ("decr", Operation::Decr),
+        ("delete", Operation::Delete),
+        ("touch", Operation::Touch),
+        ("flush_all", Operation::FlushAll),
+    ];
+
+    /// What `request` does.
+    pub fn of(request: &Request<'_>) -> Operation {
+        let typed = request.meta.map_or(&b""[..], |meta| meta.flags);
+        let mode = || flag(typed, b'M').and_then(|mode| mode.get(1).copied());
+        match request.command {
+            Command::Get | Command::Gets | Command::MetaDebug => Operation::Get,
+            Command::Gat | Command::Gats => Operation::Gat,
+            Command::MetaGet => match (flag(typed, b'T'), flag(typed, b'v')) {
+                (None, _) => Operation::Get,
+                (Some(_), Some(_)) => Operation::Gat,
+                (Some(_), None) => Operation::Touch,
+            },
+            Command::Set => Operation::Set,
+            Command::Add => Operation::Add,
+            Command::Replace => Operation::Replace,
+            Command::Append => Operation::Append,
+            Command::Prepend => Operation::Prepend,
+            Command::Cas => Operation::Cas,
+            Command::MetaSet if flag(typed, b'C').is_some() => Operation::Cas,
+            Command::MetaSet => match mode() {
+                Some(b'E' | b'e') => Operation::Add,
+                Some(b'R' | b'r') => Operation::Replace,
+                Some(b'A' | b'a') => Operation::Append,
+                Some(b'P' | b'p') => Operation::Prepend,
+                _ => Operation::Set,
+            },
+            Command::Incr => Operation::Incr,
+            Command::Decr => Operation::Decr,
+            Command::MetaArithmetic => match mode() {
+                Some(b'D' | b'd' | b'-') => Operation::Decr,
+                _ => Operation::Incr,
+            },
+            Command::Delete | Command::MetaDelete => Operation::Delete,
+            Command::Touch => Operation::Touch,
+            Command::FlushAll => Operation::FlushAll,
+        }
+    }
+
+    /// The group it belongs to; flush_all belongs to none.
+    pub fn group(self) -> Option<Group> {
+        use Operation::*;
+        match self {
+            Get | Gat => Some(Group::Reads),
+            Set | Add | Replace | Append | Prepend | Cas => Some(Group::Writes),
+            Incr | Decr => Some(Group::Arithmetic),
+            Delete => Some(Group::Deletes),
+            Touch => Some(Group::Touches),
+            FlushAll => None,
+        }
+    }
+
+    /// True where it answers with what is stored.
+    pub fn is_read(self) -> bool {
+        self.group() == Some(Group::Reads)
+    }
+}
+
+impl Group {
+    /// The words for all of them.
+    pub const WORDS: &[(&str, Group)] = &[
+        ("reads", Group::Reads),
+        ("writes", Group::Writes),
+        ("deletes", Group::Deletes),
+        ("arithmetic", Group::Arithmetic),
+        ("touches", Group::Touches),
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Meta;
+    use super::*;
+
+    #[test]
+    fn a_meta_command_does_what_its_flags_say() {
+        let cases = [
+            (Command::MetaGet, "v f c", Operation::Get),
+            (Command::MetaGet, "v T30", Operation::Gat),
+            (Command::MetaGet, "T30", Operation::Touch),
+            (Command::MetaGet, "s k", Operation::Get),
+            (Command::MetaSet, "", Operation::Set),
+            (Command::MetaSet, "MS T0", Operation::Set),
+            (Command::MetaSet, "ME", Operation::Add),
+            (Command::MetaSet, "mR MR", Operation::Replace),
+            (Command::MetaSet, "Ma", Operation::Append),
+            (Command::MetaSet, "MP", Operation::Prepend),
+            (Command::MetaSet, "C12", Operation::Cas),
+            (Command::MetaArithmetic, "D2", Operation::Incr),
+            (Command::MetaArithmetic, "M-", Operation::Decr),
+            (Command::MetaDelete, "I", Operation::Delete),
+            (Command::MetaDebug, "", Operation::Get),
+        ];
+        for (command, flags, expected) in cases {
+            let meta = Meta {
+                key: b"k",
+                flags: flags.as_bytes(),
+                is_binary: false,
+            };
+            let request = Request {
+                meta: Some(meta),
+                ..Request::new(command, b"k")
+            };
+            assert_eq!(Operation::of(&request), expected, "{command:?} {flags}");
+        }
+    }
+}
