@@ -123,7 +123,7 @@ async fn follow(listeners: &mut Listeners, changed: &mut watch::Receiver<u64>) {
 async fn drain(state: &State) {
     let limit = state.snapshot.load().config.shutdown.drain;
     let until = Instant::now() + limit;
-    while sessions(state) > 0 && Instant::now() < until {
+    while sessions(state) + at_work(state) > 0 && Instant::now() < until {
         sleep(LOOK).await;
     }
     let cut: u64 = state
@@ -133,10 +133,19 @@ async fn drain(state: &State) {
         .iter()
         .map(|node| node.sum(|shard| &shard.in_flight))
         .sum();
-    match sessions(state) {
+    match sessions(state) + at_work(state) {
         0 => info!("drained"),
-        left => warn!(sessions = left, requests = cut, "drain ran out of time"),
+        _ => warn!(
+            sessions = sessions(state),
+            requests = cut,
+            "drain ran out of time"
+        ),
     }
+}
+
+/// Requests that policies are at work on, some of whose clients may be gone: a write is carried to its end.
+fn at_work(state: &State) -> u64 {
+    state.workers.iter().map(|shard| shard.at_work.get()).sum()
 }
 
 /// Sessions that are open, and clients that were accepted and no worker has taken over yet.

@@ -15,8 +15,9 @@
 //!          control    control/              reload · watch · discovery · prober · admin · shutdown
 //! floor 4  compiled   snapshot              routes → pools → rings → nodes
 //!                     state · view          what all threads share; what one worker sees of it
+//!                     carry                 how a worker carries what policies send
 //!                     diff/                 what another configuration changes, and which keys it moves
-//! floor 3  decisions  route/                where a request goes, and why (explain)
+//! floor 3  decisions  route/                where a request goes (one file a policy), and why (explain)
 //! floor 2  far side   node/                 node · links · link · fifo · retry · slots · embedded
 //!                     net/                  stream · dial · outgoing · buffers · clock
 //! floor 1  operator   config/               what was typed, what was proved, every mistake at its line
@@ -51,6 +52,7 @@
 //! - No `unsafe`.
 
 pub mod app;
+pub mod carry;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -149,6 +149,8 @@ pub struct WorkerShard {
     pub buffered: Counter,
     /// Requests that were refused because of `memory_limit`: storage commands, and long lines.
     pub out_of_memory: Counter,
+    /// Requests that policies are at work on now.
+    pub at_work: Counter,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use crate::config::{self, Bind, Config};
 use crate::node::Node;
+use crate::route::compile::{AllCounters, Compiler};
 use crate::route::{Pool, Route};
 
 /// Everything that a worker needs to carry a request.
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// The pools by name.
     pub pools: BTreeMap<String, Arc<Pool>>,
+    /// What is counted for the policies of each route; kept across reloads.
+    pub counters: AllCounters,
 }
 
 /// A listener with the route its requests take.
@@ -63,20 +66,22 @@ impl Snapshot {
             let pool = Pool::compile(name, settings, first, &nodes[first..]);
             pools.insert(name.clone(), Arc::new(pool));
         }
-        let listeners = config
-            .listeners
-            .iter()
-            .map(|settings| Listener {
-                settings: settings.clone(),
-                route: Route::Pool(pools[pool_of(&config, &settings.route)].clone()),
-                counters: counters_of(&settings.bind, previous),
-            })
-            .collect();
+        let mut compiler = compiler(&config, &pools, previous.map(|previous| &previous.counters));
+        let mut listener = |settings: &config::Listener| Listener {
+            settings: settings.clone(),
+            route: compiler
+                .compile(&settings.route, &settings.bind)
+                .expect("every name of a proved configuration leads somewhere"),
+            counters: counters_of(&settings.bind, previous),
+        };
+        let listeners = config.listeners.iter().map(&mut listener).collect();
+        let counters = compiler.counters;
         Snapshot {
             config,
             nodes,
             listeners,
             pools,
+            counters,
         }
     }
 
@@ -96,21 +101,29 @@ impl Snapshot {
         })
     }
 
-    /// The route or pool called `name`, compiled; `None` where nobody defined it.
+    /// `route` as the listener bound to `bind` takes it; `None` where it names what nobody defined.
+    pub fn compile(&self, route: &config::Route, bind: &Bind) -> Option<Route> {
+        compiler(&self.config, &self.pools, Some(&self.counters)).compile(route, bind)
+    }
+
+    /// The route or pool called `name`, as the first listener takes it; `None` where nobody defined it.
     pub fn route(&self, name: &str) -> Option<Route> {
-        self.pools
-            .get(pool_of(&self.config, name))
-            .cloned()
-            .map(Route::Pool)
+        let first = self.listeners.first()?;
+        self.compile(&config::Route::Name(name.to_owned()), &first.settings.bind)
     }
 }
 
-/// The name of the pool that the route or pool called `name` leads to.
-pub fn pool_of<'a>(config: &'a Config, name: &'a str) -> &'a str {
-    match config.routes.get(name) {
-        Some(config::Route::Pool(pool)) => pool,
-        Some(config::Route::Route(next)) => pool_of(config, next),
-        None => name,
+fn compiler<'a>(
+    config: &'a Config,
+    pools: &'a BTreeMap<String, Arc<Pool>>,
+    previous: Option<&'a AllCounters>,
+) -> Compiler<'a> {
+    Compiler {
+        routes: &config.routes,
+        pools,
+        previous,
+        counters: AllCounters::new(),
+        workers: config.workers,
     }
 }
 

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 
-use crate::config::Bind;
+use crate::config::{self, Bind};
 use crate::metrics::WorkerShard;
 use crate::node::links::Links;
 use crate::node::local::Local;
-use crate::node::memory::Memory;
+use crate::node::memory::{Account, Memory};
 use crate::node::slots::{Slot, Slots};
 use crate::protocol::Request;
 use crate::route::{Pool, Route};
@@ -47,7 +47,16 @@ pub struct Current {
     /// waits, or its requests could overtake each other on two links.
     pub links_number: u64,
     /// Where the requests of each listener go; of a listener that was removed too, for its last sessions.
-    routes: Vec<(Bind, Route)>,
+    routes: Vec<Way>,
+}
+
+/// Where the requests of one listener go.
+#[derive(Debug)]
+struct Way {
+    bind: Bind,
+    route: Route,
+    /// As it was configured.
+    typed: config::Route,
 }
 
 impl Current {
@@ -56,8 +65,8 @@ impl Current {
     pub fn route(&self, bind: &Bind) -> Option<&Route> {
         self.routes
             .iter()
-            .find(|(known, _)| known == bind)
-            .map(|(_, route)| route)
+            .find(|way| way.bind == *bind)
+            .map(|way| &way.route)
     }
 
     /// Sends `request` to the snapshot's node with this index, or fails it at once where that is down.
@@ -76,9 +85,11 @@ impl View {
     pub fn new(state: Arc<State>, worker: usize) -> View {
         let mut cache = Cache::new(state.snapshot.clone());
         let snapshot = cache.load().clone();
+        let memory = Rc::new(Memory::new(state.workers[worker].clone()));
         let local = Rc::new(Local {
             worker,
-            memory: Rc::new(Memory::new(state.workers[worker].clone())),
+            at_work: Account::new(&memory),
+            memory,
             ..Local::default()
         });
         let current = Rc::new(compile(&snapshot, None, &local));
@@ -102,6 +113,13 @@ impl View {
             let next = Rc::new(compile(latest, Some(&self.current.borrow()), &self.local));
             *self.current.borrow_mut() = next;
         }
+        self.current.borrow().clone()
+    }
+
+    /// The same, without a look whether there is a new one: what is in the middle of a batch goes on over the same
+    /// links.
+    #[inline]
+    pub fn running(&self) -> Rc<Current> {
         self.current.borrow().clone()
     }
 
@@ -177,16 +195,28 @@ fn compile(snapshot: &Arc<Snapshot>, previous: Option<&Current>, local: &Rc<Loca
     }
 }
 
-fn routes(snapshot: &Snapshot, previous: Option<&Current>) -> Vec<(Bind, Route)> {
+fn routes(snapshot: &Snapshot, previous: Option<&Current>) -> Vec<Way> {
     let listeners = snapshot.listeners.iter();
-    let mut routes: Vec<(Bind, Route)> = listeners
-        .map(|listener| (listener.settings.bind.clone(), listener.route.clone()))
+    let mut routes: Vec<Way> = listeners
+        .map(|listener| Way {
+            bind: listener.settings.bind.clone(),
+            route: listener.route.clone(),
+            typed: listener.settings.route.clone(),
+        })
         .collect();
-    for (bind, route) in previous.into_iter().flat_map(|previous| &previous.routes) {
-        let is_removed = snapshot.listener(bind).is_none();
-        if let (true, Some(pool)) = (is_removed, snapshot.pools.get(&route.pool().name)) {
-            routes.push((bind.clone(), Route::Pool(pool.clone())));
+    for way in previous.into_iter().flat_map(|previous| &previous.routes) {
+        if snapshot.listener(&way.bind).is_some() {
+            continue;
         }
+        let route = match &way.route {
+            Route::Pool(pool) => snapshot.pools.get(&pool.name).cloned().map(Route::Pool),
+            Route::Policy(_) => snapshot.compile(&way.typed, &way.bind),
+        };
+        routes.extend(route.map(|route| Way {
+            bind: way.bind.clone(),
+            route,
+            typed: way.typed.clone(),
+        }));
     }
     routes
 }

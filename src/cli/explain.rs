@@ -12,6 +12,7 @@ use crate::config;
 use crate::control::discovery::{LOOKUP, resolve_new};
 use crate::control::live;
 use crate::route::explain::{Explanation, explain};
+use crate::route::tree;
 use crate::snapshot::{Listener, Snapshot};
 
 /// How it is told.
@@ -34,7 +35,7 @@ pub fn say_where(file: &Path, listener: Option<&str>, form: Form, keys: &[String
     let listener = find(&snapshot, listener)?;
     let mut explained = Vec::new();
     for key in keys {
-        let route = (&listener.settings.route, &listener.route);
+        let route = (listener.settings.route.label(), &listener.route);
         let found = explain(route.0, route.1, &snapshot.nodes, key.as_bytes());
         explained.push(found.map_err(|error| anyhow!("{}: {error}", key.escape_debug()))?);
     }
@@ -45,9 +46,10 @@ pub fn say_where(file: &Path, listener: Option<&str>, form: Form, keys: &[String
         runtime.block_on(async {
             resolve_new(&snapshot, LOOKUP).await;
             for (key, found) in keys.iter().zip(&mut explained) {
-                let (pool, node) = listener.route.pick(key.as_bytes());
-                let asked = live::ask(&snapshot.nodes[node], &pool.settings, key.as_bytes());
-                found.steps.push(asked.await);
+                if let Some((pool, key)) = tree::first(&listener.route, key.as_bytes()) {
+                    let node = &snapshot.nodes[pool.pick(&key)];
+                    found.steps.push(live::ask(node, &pool.settings, &key).await);
+                }
             }
         });
     }

@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 
-use super::requests::{Batch, Requests, Taken, asked};
+use super::requests::{Batch, Requests, Taken, asked, own};
 use super::stats;
-use crate::config::FlushAll;
 use crate::net::outgoing::LARGE;
 use crate::node::slots::{Asked, Audience, Voice};
 use crate::protocol::binary::{Ask, HEAD, Head, Operation};
@@ -25,7 +24,7 @@ impl Requests {
         };
         let is_store = operation.command() == Some(Command::MetaSet);
         let limit = if is_store {
-            batch.route.pool().settings.max_value_size
+            batch.route.largest_value()
         } else {
             MAX_KEY
         };
@@ -66,9 +65,14 @@ impl Requests {
         let request = Request { block, ..request };
 
         batch.view.shard().requests[command as usize].add(1);
-        let (pool, node) = batch.route.pick(request.key);
+        let voice = Voice::Binary(Echo::of(&head, request.key));
+        let Some((pool, node)) = batch.route.pick(request.key) else {
+            return self
+                .routed
+                .send(batch, &request, own(command, Audience::Client, voice));
+        };
         let asked = Asked {
-            voice: Voice::Binary(Echo::of(&head, request.key)),
+            voice,
             ..asked(command, Audience::Client, pool)
         };
         let number = self.slots.push(asked, 1);
@@ -98,16 +102,12 @@ impl Requests {
     }
 
     fn flush_packet(&mut self, batch: &Batch<'_>, head: &Head, extras: &[u8]) {
-        let pool = batch.route.pool();
-        if pool.settings.flush_all == FlushAll::Deny {
+        if batch.route.denies_flush() {
             return self.answer_own(head, Status::Unknown, b"");
         }
         let delay = extras.iter().fold(0, |delay, &byte| delay << 8 | i64::from(byte));
-        let asked = Asked {
-            voice: Voice::Binary(Echo::with_key(head, b"")),
-            ..asked(Command::FlushAll, Audience::Client, pool)
-        };
-        self.flush(batch, delay, asked);
+        let voice = Voice::Binary(Echo::with_key(head, b""));
+        self.flush(batch, delay, own(Command::FlushAll, Audience::Client, voice));
     }
 
     /// One packet for each figure, and an empty one for their end.
@@ -169,13 +169,7 @@ impl Requests {
             opaque: 0,
             key: Box::default(),
         };
-        let voice = Voice::Binary(echo);
-        let asked = Asked {
-            command: Command::MetaGet,
-            audience: Audience::Client,
-            failed_is_miss: false,
-            voice,
-        };
+        let asked = own(Command::MetaGet, Audience::Client, Voice::Binary(echo));
         self.slots.push_filled(asked, Reply::Text(packet.into()));
     }
 }

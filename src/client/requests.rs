@@ -9,8 +9,9 @@ use std::rc::Rc;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::routed::Routed;
 use super::stats;
-use crate::config::{Bind, FlushAll, OnReadError};
+use crate::config::{Bind, OnReadError};
 use crate::net::buffers;
 use crate::node::slots::{Asked, Audience, Slots, Voice};
 use crate::protocol::binary;
@@ -31,6 +32,7 @@ pub struct Requests {
     pub(super) slots: Rc<Slots>,
     /// The session's number, which decides among several links to a node.
     pub(super) session: usize,
+    pub(super) routed: Routed,
     /// The last call took all it could; more can be taken only when more was read.
     is_partial: bool,
     /// Bytes of a refused data block still to come.
@@ -80,9 +82,11 @@ pub(super) struct Batch<'a> {
 }
 
 impl Requests {
-    /// The asking side of session number `session`, whose replies are queued in `slots`.
-    pub fn new(slots: Rc<Slots>, session: usize) -> Requests {
+    /// The asking side of a new session of the worker with this `view`, whose replies are queued in `slots`.
+    pub fn new(slots: Rc<Slots>, view: &Rc<View>) -> Requests {
+        let session = view.enter(&slots);
         Requests {
+            routed: Routed::new(view.clone(), slots.clone(), session),
             slots,
             session,
             is_partial: true,
@@ -150,8 +154,10 @@ impl Requests {
             route,
         };
         self.is_partial = false;
-        if self.links_number != current.links_number && !self.slots.is_empty() {
-            // What is owed came over other links, and must not be overtaken: nothing more until it is there.
+        let is_other_way =
+            self.links_number != current.links_number || self.routed.may_be_overtaken(batch.route);
+        if is_other_way && !self.slots.is_empty() {
+            // What is owed goes another way, and must not be overtaken: nothing more until it is there.
             self.most_owed = 1;
             return;
         }
@@ -292,12 +298,7 @@ impl Requests {
                 return Taken::Bytes(line.len() - length);
             }
         }
-        let asked = Asked {
-            command,
-            audience: Audience::End,
-            failed_is_miss: false,
-            voice: Voice::Classic,
-        };
+        let asked = own(command, Audience::End, Voice::Classic);
         self.slots.push_filled(asked, Reply::Done);
         Taken::Bytes(line.len())
     }
@@ -328,7 +329,11 @@ impl Requests {
             return self.send_meta(batch, request, meta);
         }
         batch.view.shard().requests[request.command as usize].add(1);
-        let (pool, node) = batch.route.pick(request.key);
+        let Some((pool, node)) = batch.route.pick(request.key) else {
+            return self
+                .routed
+                .send(batch, request, own(request.command, audience, Voice::Classic));
+        };
         let number = self.slots.push(asked(request.command, audience, pool), 1);
         batch
             .current
@@ -342,8 +347,12 @@ impl Requests {
             key: meta.plain_key(&mut plain),
             ..*request
         };
-        let (pool, node) = batch.route.pick(request.key);
         let voice = Voice::Meta([meta.key, b" ", meta.flags].concat().into());
+        let Some((pool, node)) = batch.route.pick(request.key) else {
+            return self
+                .routed
+                .send(batch, &request, own(request.command, Audience::Client, voice));
+        };
         let asked = Asked {
             voice,
             ..asked(request.command, Audience::Client, pool)
@@ -355,21 +364,26 @@ impl Requests {
     }
 
     fn flush_all(&mut self, batch: &Batch<'_>, delay: i64, noreply: bool) {
-        let pool = batch.route.pool();
-        if pool.settings.flush_all == FlushAll::Deny {
+        if batch.route.denies_flush() {
             return self.answer("CLIENT_ERROR flush_all not allowed", noreply);
         }
-        self.flush(batch, delay, asked(Command::FlushAll, audience(noreply), pool));
+        self.flush(
+            batch,
+            delay,
+            own(Command::FlushAll, audience(noreply), Voice::Classic),
+        );
     }
 
-    /// Flushes every node of the pool; one slot awaits them all.
+    /// Flushes every node that the route may lead to; one slot awaits them all.
     pub(super) fn flush(&mut self, batch: &Batch<'_>, delay: i64, asked: Asked) {
-        let pool = batch.route.pool();
         let request = Request {
             exptime: delay,
             ..Request::new(Command::FlushAll, b"")
         };
         batch.view.shard().requests[Command::FlushAll as usize].add(1);
+        let Route::Pool(pool) = batch.route else {
+            return self.routed.flush(batch, &request, asked);
+        };
         let number = self.slots.push(asked, pool.nodes.len() as u32);
         for &node in &pool.nodes {
             batch
@@ -381,12 +395,7 @@ impl Requests {
     /// Answers without asking a node.
     pub(super) fn answer(&mut self, text: impl Into<Bytes>, noreply: bool) {
         if !noreply {
-            let asked = Asked {
-                command: Command::Set,
-                audience: Audience::Client,
-                failed_is_miss: false,
-                voice: Voice::Classic,
-            };
+            let asked = own(Command::Set, Audience::Client, Voice::Classic);
             self.slots.push_filled(asked, Reply::Text(text.into()));
         }
     }
@@ -406,5 +415,15 @@ pub(super) fn asked(command: Command, audience: Audience, pool: &Pool) -> Asked 
         audience,
         failed_is_miss: pool.settings.on_read_error == OnReadError::Miss,
         voice: Voice::Classic,
+    }
+}
+
+/// Where no single pool says how a failure reads: as an error.
+pub(super) fn own(command: Command, audience: Audience, voice: Voice) -> Asked {
+    Asked {
+        command,
+        audience,
+        failed_is_miss: false,
+        voice,
     }
 }

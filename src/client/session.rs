@@ -73,7 +73,7 @@ impl Session {
         });
         Session {
             stream,
-            requests: Requests::new(slots.clone(), view.enter(&slots)),
+            requests: Requests::new(slots.clone(), &view),
             bind,
             view,
             slots,

@@ -17,14 +17,13 @@ pub const EMBEDDED_VERSION: &str = "1.6.18";
 /// What is answered while no node has told its version: old enough that nobody relies on more.
 const UNKNOWN_VERSION: &str = "1.4.0";
 
-/// The answer to `version`: the lowest among the pool's live nodes, since clients read from it what they
+/// The answer to `version`: the lowest among the live nodes of all pools of the route, since clients read from it what they
 /// may use.
 pub fn version(current: &Current, route: &Route) -> String {
     let nodes = &current.snapshot.nodes;
-    let live = route
-        .pool()
-        .nodes
-        .iter()
+    let pools = route.pools().iter();
+    let live = pools
+        .flat_map(|pool| &pool.nodes)
         .map(|&index| &nodes[index])
         .filter(|node| node.state().takes_requests());
     let versions = live.filter_map(|node| version_of(node));

@@ -19,8 +19,7 @@ impl Requests {
         block: &[u8],
         line_length: usize,
     ) -> Taken {
-        let (pool, _) = batch.route.pick(request.key);
-        if size > pool.settings.max_value_size {
+        if size > batch.route.max_value_size(&request) {
             batch.view.shard().bad_requests.add(1);
             self.swallow = size + 2;
             self.answer("SERVER_ERROR object too large for cache", noreply);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Address, Admin, Bind, Config, FlushAll, Health, Listener, Node, OnNodeDown, OnReadError, Pool, Protocol,
-    Rejoin, Shutdown,
+    Rejoin, Route, Shutdown,
 };
 use crate::ring::Distribution;
 
@@ -16,10 +16,10 @@ pub const MEMORY_LIMIT: u64 = 256 << 20;
 
 impl Listener {
     /// A listener on `127.0.0.1:11211` whose requests take `route`, all else by default.
-    pub fn new(route: &str) -> Listener {
+    pub fn new(route: Route) -> Listener {
         Listener {
             bind: Bind::Tcp(local(11211)),
-            route: route.to_owned(),
+            route,
             max_connections: 10_000,
             idle_timeout: None,
         }
@@ -88,7 +88,7 @@ pub fn quickstart() -> Config {
     Config {
         workers: 1,
         memory_limit: MEMORY_LIMIT,
-        listeners: vec![Listener::new("main")],
+        listeners: vec![Listener::new(Route::Name("main".to_owned()))],
         admin: Admin::default(),
         shutdown: Shutdown::default(),
         pools: BTreeMap::from([("main".to_owned(), pool)]),

@@ -8,9 +8,10 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use super::error::{At, Flaw, Mistakes, Place};
-use super::keys::Typed;
+use super::keys::{Keys, Typed};
 use super::nodes;
 use super::pool::{self, number, set};
+use super::route::{self, Read};
 use super::units::{count, duration, size};
 use super::{Admin, Bind, Pool, Shutdown, address};
 
@@ -43,8 +44,8 @@ pub struct File {
     pub shutdown: Shutdown,
     /// The pools.
     pub pools: Named<Pool>,
-    /// The routes, with the names that they stand for.
-    pub routes: Named<Option<At<String>>>,
+    /// The routes; `None` for those with mistakes.
+    pub routes: Named<Option<Read>>,
 }
 
 /// Where clients connect.
@@ -52,8 +53,8 @@ pub struct File {
 pub struct Listener {
     /// Its address.
     pub bind: Option<At<Bind>>,
-    /// The route or pool that it names, or no name where that was left out.
-    pub route: Option<At<Option<String>>>,
+    /// Where its requests go, or nothing where that was left out.
+    pub route: Option<At<Option<Read>>>,
     /// Sessions it holds at once.
     pub max_connections: usize,
     /// `None`: never.
@@ -101,7 +102,7 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
 
 /// The listener of a file without listeners; its mistakes stand at `place`.
 fn default_listener(place: Place) -> Listener {
-    let default = super::Listener::new("");
+    let default = super::Listener::new(super::Route::Name(String::new()));
     Listener {
         bind: Some(At {
             value: default.bind,
@@ -157,7 +158,7 @@ fn listeners(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Vec<Listener>
 }
 
 fn listener(item: &Typed<'_>, mistakes: &mut Mistakes) -> Listener {
-    let default = super::Listener::new("");
+    let default = super::Listener::new(super::Route::Name(String::new()));
     let mut keys = item.keys(mistakes);
     let bind = At {
         value: default.bind,
@@ -172,7 +173,7 @@ fn listener(item: &Typed<'_>, mistakes: &mut Mistakes) -> Listener {
     };
     let mut listener = Listener {
         bind: keys.at_or("bind", address::listener, bind),
-        route: keys.at_or("route", |text| nodes::name(text).map(Some), route),
+        route: listener_route(&mut keys, route),
         max_connections: number(&mut keys, "max_connections", 1..=MOST_SESSIONS)
             .unwrap_or(default.max_connections),
         idle_timeout: keys
@@ -218,17 +219,20 @@ fn pools(value: &Typed<'_>, mistakes: &mut Mistakes) -> Named<Pool> {
     )
 }
 
-fn routes(value: &Typed<'_>, mistakes: &mut Mistakes) -> Named<Option<At<String>>> {
+fn routes(value: &Typed<'_>, mistakes: &mut Mistakes) -> Named<Option<Read>> {
     let entries = value.entries(mistakes, |text| nodes::name(text).map(drop))?;
-    let read = |(name, value): (At<String>, Typed<'_>)| {
-        let target = value.read(mistakes, nodes::name);
-        (
-            name,
-            target.map(|target| At {
-                value: target,
-                place: value.place(),
-            }),
-        )
-    };
+    let read = |(name, value): (At<String>, Typed<'_>)| (name, route::read(&value, mistakes));
     Some(entries.into_iter().map(read).collect())
+}
+
+/// The route that was typed, `default` where none was, `None` where it holds a mistake.
+fn listener_route(keys: &mut Keys<'_, '_>, default: At<Option<Read>>) -> Option<At<Option<Read>>> {
+    let typed = keys.get("route", |value, mistakes| {
+        let read = route::read(value, mistakes)?;
+        Some(At {
+            value: Some(read),
+            place: value.place(),
+        })
+    });
+    if keys.has("route") { typed } else { Some(default) }
 }

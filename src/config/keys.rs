@@ -36,6 +36,23 @@ impl<'a> Typed<'a> {
         matches!(self.tree.value, Value::Scalar { .. })
     }
 
+    /// True for a list.
+    pub fn is_list(&self) -> bool {
+        matches!(self.tree.value, Value::List(_))
+    }
+
+    /// True for nothing at all, and for a mapping without entries.
+    pub fn is_empty(&self) -> bool {
+        self.tree.is_null() || matches!(&self.tree.value, Value::Map(entries) if entries.is_empty())
+    }
+
+    /// True for a mapping with this key.
+    pub fn has_key(&self, key: &str) -> bool {
+        let is_it =
+            |(typed, _): &(Tree, Tree)| matches!(&typed.value, Value::Scalar { text, .. } if text == key);
+        matches!(&self.tree.value, Value::Map(entries) if entries.iter().any(is_it))
+    }
+
     /// What `parse` makes of the text.
     pub fn read<T>(&self, mistakes: &mut Mistakes, parse: impl Fn(&str) -> Result<T, Flaw>) -> Option<T> {
         let flaw = match &self.tree.value {
@@ -215,6 +232,11 @@ impl<'a> Keys<'a, '_> {
     /// Notes a mistake of the mapping as a whole.
     pub fn mistake(&mut self, flaw: Flaw) {
         self.mistakes.add(&self.place, flaw);
+    }
+
+    /// Notes a mistake at `place`, which lies in the mapping.
+    pub fn mistake_at(&mut self, place: &Place, flaw: Flaw) {
+        self.mistakes.add(place, flaw);
     }
 
     /// Notes the keys that nobody asked for and those that are missing. Returns the known keys that were

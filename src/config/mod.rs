@@ -22,6 +22,7 @@ mod nodes;
 mod overlap;
 mod pool;
 mod resolve;
+mod route;
 mod show;
 mod suggest;
 pub mod tree;
@@ -39,6 +40,9 @@ use crate::ring::Distribution;
 
 pub use defaults::quickstart;
 pub use error::{Error, Mistake};
+pub use route::{
+    ByCommand, ByListener, Delay, Deny, Expiry, Failover, Key, Limit, Policy, Prefix, Route, StandIn, Which,
+};
 pub use show::show;
 
 /// Reads the file at `path`.
@@ -134,7 +138,7 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// At least one, by name.
     pub pools: BTreeMap<String, Pool>,
-    /// By name. Where `routes:` is empty this is empty.
+    /// By name; none goes in a circle. Where `routes:` is empty this is empty.
     pub routes: BTreeMap<String, Route>,
 }
 
@@ -146,12 +150,12 @@ impl Config {
 }
 
 /// Where clients connect.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its address.
     pub bind: Bind,
-    /// The name of the route or pool that its requests take.
-    pub route: String,
+    /// Where its requests go.
+    pub route: Route,
     /// Sessions it holds at once.
     pub max_connections: usize,
     /// A session that says nothing for so long is closed; `None`: never.
@@ -190,15 +194,6 @@ pub struct Shutdown {
     pub delay: Duration,
     /// Then what is owed is answered, at most this long.
     pub drain: Duration,
-}
-
-/// A name for a pool, or for another route that leads to one; never a circle.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Route {
-    /// A pool's name.
-    Pool(String),
-    /// Another route's name.
-    Route(String),
 }
 
 /// Nodes under one ring.

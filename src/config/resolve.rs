@@ -3,10 +3,12 @@
 //! Every route and listener names something that exists, no name means two things, no routes go in a
 //! circle, no two listeners bind one address, and no listener is a node of its own pool.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use super::error::{At, Flaw, Mistakes, Place, quote};
 use super::file::{File, Listener};
+use super::route::Read;
+use super::route::graph::Graph;
 use super::units::show_size;
 use super::{Admin, Bind, Config, Pool, Route, defaults, overlap, suggest};
 
@@ -21,17 +23,17 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
     let names = Names::of(&file)?;
     names.check_twins(mistakes);
     names.check_targets(mistakes);
-    names.check_circles(mistakes);
-    let chosen: Vec<Option<String>> = file
+    let chosen: Vec<Option<Route>> = file
         .listeners
         .iter()
         .map(|listener| names.choose(listener, mistakes))
         .collect();
-    for (listener, route) in file.listeners.iter().zip(&chosen) {
-        names.check_loop(listener, route.as_deref(), mistakes);
-    }
-    let routes = names.proved();
-    let listener = |(typed, route): (Listener, Option<String>)| {
+    names.check_graph(&file.listeners, &chosen, mistakes);
+    let routes = file.routes.iter().flatten();
+    let routes = routes
+        .filter_map(|(name, read)| Some((name.value.clone(), read.as_ref()?.route.clone())))
+        .collect();
+    let listener = |(typed, route): (Listener, Option<Route>)| {
         Some(super::Listener {
             bind: typed.bind?.value,
             route: route?,
@@ -113,11 +115,11 @@ fn check_binds(file: &File, mistakes: &mut Mistakes) {
 /// The pools and routes of a file.
 struct Names<'a> {
     pools: HashMap<&'a str, (&'a Place, &'a Pool)>,
-    routes: HashMap<&'a str, (&'a Place, Option<&'a At<String>>)>,
+    routes: HashMap<&'a str, &'a Place>,
     /// All of them, sorted, for hints.
     all: BTreeSet<&'a str>,
     /// The routes as the file has them.
-    in_order: &'a [(At<String>, Option<At<String>>)],
+    in_order: &'a [(At<String>, Option<Read>)],
 }
 
 impl<'a> Names<'a> {
@@ -131,7 +133,7 @@ impl<'a> Names<'a> {
         let in_order = routes.as_slice();
         let routes: HashMap<_, _> = routes
             .iter()
-            .map(|(name, to)| (name.value.as_str(), (&name.place, to.as_ref())))
+            .map(|(name, _)| (name.value.as_str(), &name.place))
             .collect();
         let all = pools.keys().chain(routes.keys()).copied().collect();
         Some(Names {
@@ -144,8 +146,8 @@ impl<'a> Names<'a> {
 
     /// No name is both a pool's and a route's. Told where it stands the second time.
     fn check_twins(&self, mistakes: &mut Mistakes) {
-        for (name, (route, _)) in &self.routes {
-            let Some((pool, _)) = self.pools.get(name) else {
+        for (name, &route) in &self.routes {
+            let Some(&(pool, _)) = self.pools.get(name) else {
                 continue;
             };
             let (first, second, kind) = if route < pool {
@@ -160,9 +162,18 @@ impl<'a> Names<'a> {
 
     /// Every route leads to a name that exists.
     fn check_targets(&self, mistakes: &mut Mistakes) {
-        for target in self.in_order.iter().filter_map(|(_, target)| target.as_ref()) {
-            self.check_name(&target.value, &target.place, mistakes);
+        for read in self.in_order.iter().filter_map(|(_, read)| read.as_ref()) {
+            self.check_names(read, mistakes);
         }
+    }
+
+    /// True where all names in a route exist.
+    fn check_names(&self, read: &Read, mistakes: &mut Mistakes) -> bool {
+        let unknown = read
+            .names
+            .iter()
+            .filter(|name| !self.check_name(&name.value, &name.place, mistakes));
+        unknown.count() == 0
     }
 
     fn check_name(&self, name: &str, place: &Place, mistakes: &mut Mistakes) -> bool {
@@ -177,58 +188,11 @@ impl<'a> Names<'a> {
         known
     }
 
-    /// One mistake for each circle of routes. A route leads to one name only, so a walk that meets its
-    /// own steps has found a circle, and one that meets an older walk has nothing new to find.
-    fn check_circles(&self, mistakes: &mut Mistakes) {
-        let mut walked: HashMap<&str, usize> = HashMap::new();
-        for (walk, (name, _)) in self.in_order.iter().enumerate() {
-            let mut step = Some(name.value.as_str());
-            while let Some(name) = step
-                && !walked.contains_key(name)
-            {
-                walked.insert(name, walk);
-                step = self.next(name);
-            }
-            if let Some(name) = step.filter(|name| walked[name] == walk) {
-                self.tell_circle(name, mistakes);
-            }
-        }
-    }
-
-    /// The route that the route `name` leads to, if it leads to one. What is a pool too ends the way.
-    fn next(&self, name: &str) -> Option<&'a str> {
-        let next = self.routes.get(name)?.1?.value.as_str();
-        let is_route = self.routes.contains_key(next) && !self.pools.contains_key(next);
-        is_route.then_some(next)
-    }
-
-    /// Told at the target of the circle's first route in the file.
-    fn tell_circle(&self, member: &'a str, mistakes: &mut Mistakes) {
-        const SHOWN: usize = 8;
-        let circle = |from| {
-            let rest = std::iter::successors(self.next(from), |name| self.next(name));
-            std::iter::once(from).chain(rest.take_while(move |name| *name != from))
-        };
-        let first = circle(member)
-            .min_by_key(|name| self.routes[name].0)
-            .unwrap_or(member);
-        let mut way: Vec<&str> = circle(first).take(SHOWN).collect();
-        way.push(if circle(first).count() > SHOWN {
-            "…"
-        } else {
-            first
-        });
-        if let (_, Some(target)) = self.routes[first] {
-            let flaw = Flaw::new(format!("the route goes in a circle: {}", way.join(" → ")));
-            mistakes.add(&target.place, flaw.hint("end it in a pool"));
-        }
-    }
-
     /// The route or pool that a listener names or, where it names none, that must be meant.
-    fn choose(&self, listener: &Listener, mistakes: &mut Mistakes) -> Option<String> {
+    fn choose(&self, listener: &Listener, mistakes: &mut Mistakes) -> Option<Route> {
         let At { value, place } = listener.route.as_ref()?;
-        if let Some(name) = value {
-            return self.check_name(name, place, mistakes).then(|| name.clone());
+        if let Some(read) = value {
+            return self.check_names(read, mistakes).then(|| read.route.clone());
         }
         let default = self.routes.get_key_value("default").map(|(name, _)| *name);
         let only_route = self.routes.keys().next().filter(|_| self.routes.len() == 1);
@@ -241,54 +205,47 @@ impl<'a> Names<'a> {
                 flaw.hint(suggest::list("choose one of", self.all.iter().copied())),
             );
         }
-        meant.map(str::to_owned)
+        meant.map(|name| Route::Name(name.to_owned()))
     }
 
-    /// A listener that is a node of its own pool would send every request to itself.
-    fn check_loop(&self, listener: &Listener, route: Option<&str>, mistakes: &mut Mistakes) {
-        let (Some(bind), Some(route)) = (&listener.bind, route) else {
-            return;
-        };
-        let steps = std::iter::successors(Some(route), |name| {
-            self.routes.get(name)?.1.map(|target| target.value.as_str())
-        });
-        // A circle has no pool, and ends when every route was seen.
-        let pool = steps
-            .take(self.routes.len() + 1)
-            .find_map(|name| Some((name, self.pools.get(name)?.1)));
-        let Some((name, pool)) = pool else {
-            return;
-        };
-        if let Some(node) = pool
-            .nodes
-            .iter()
-            .find(|node| overlap::reaches(&node.address, &bind.value))
-        {
-            let flaw = Flaw::new(format!(
-                "the node {} of the pool {} is this very listener",
-                node.address,
-                quote(name)
-            ));
-            mistakes.add(
-                &bind.place,
-                flaw.hint("its requests would come back for ever: bind another port"),
-            );
+    /// How routes lead to one another, and from listeners to nodes.
+    fn check_graph(&self, listeners: &[Listener], chosen: &[Option<Route>], mistakes: &mut Mistakes) {
+        let graph = Graph::new(self.in_order, |name| self.pools.contains_key(name));
+        let typed = listeners.iter().filter_map(|listener| listener.route.as_ref());
+        let inline: Vec<_> = typed
+            .filter_map(|route| Some((&route.place, route.value.as_ref()?)))
+            .collect();
+        graph.check(&inline, mistakes);
+        for (listener, route) in listeners.iter().zip(chosen) {
+            if let Some(route) = route {
+                self.check_loop(listener, &graph.ends(route), mistakes);
+            }
         }
     }
 
-    /// The proved routes; those with mistakes are left out.
-    fn proved(&self) -> BTreeMap<String, Route> {
-        let route = |(name, (_, target)): (&&str, &(&Place, Option<&At<String>>))| {
-            let target = target.as_ref()?.value.clone();
-            let is_route = self.routes.contains_key(target.as_str());
-            let route = if is_route {
-                Route::Route(target)
-            } else {
-                Route::Pool(target)
-            };
-            Some(((*name).to_owned(), route))
-        };
-        self.routes.iter().filter_map(route).collect()
+    /// A listener that is a node of one of its own pools would send every request to itself.
+    fn check_loop(&self, listener: &Listener, ends: &[&str], mistakes: &mut Mistakes) {
+        let Some(bind) = &listener.bind else { return };
+        let pools = ends
+            .iter()
+            .filter_map(|name| Some((name, self.pools.get(name)?.1)));
+        for (name, pool) in pools {
+            if let Some(node) = pool
+                .nodes
+                .iter()
+                .find(|node| overlap::reaches(&node.address, &bind.value))
+            {
+                let flaw = Flaw::new(format!(
+                    "the node {} of the pool {} is this very listener",
+                    node.address,
+                    quote(name)
+                ));
+                mistakes.add(
+                    &bind.place,
+                    flaw.hint("its requests would come back for ever: bind another port"),
+                );
+            }
+        }
     }
 }
 
@@ -329,7 +286,7 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            let route = read(&text).map(|config| config.listeners[0].route.clone());
+            let route = read(&text).map(|config| config.listeners[0].route.label().to_owned());
             assert_eq!(
                 route,
                 expected.map(str::to_owned).map_err(str::to_owned),

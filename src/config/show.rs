@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::choices::{self, word};
 use super::units::{show_duration, show_size};
-use super::{Address, Config, Listener, Node, Pool, Route, distribution};
+use super::{Address, Config, Listener, Node, Pool, distribution};
 
 impl Config {
     /// 16 hexadecimal digits that are the same for configurations that mean the same.
@@ -37,22 +37,17 @@ pub fn show(config: &Config) -> Value {
             "drain": show_duration(config.shutdown.drain),
         },
         "pools": pools,
-        "routes": config.routes.iter().map(route).collect::<Map<_, _>>(),
+        "routes": config.routes.iter().map(|(name, route)| (name.clone(), route.show())).collect::<Map<_, _>>(),
     })
 }
 
 fn listener(listener: &Listener) -> Value {
     json!({
         "bind": listener.bind.to_string(),
-        "route": listener.route,
+        "route": listener.route.show(),
         "max_connections": listener.max_connections,
         "idle_timeout": show_duration(listener.idle_timeout.unwrap_or(Duration::ZERO)),
     })
-}
-
-fn route((name, route): (&String, &Route)) -> (String, Value) {
-    let (Route::Pool(target) | Route::Route(target)) = route;
-    (name.clone(), json!(target))
 }
 
 fn pool(pool: &Pool) -> Value {

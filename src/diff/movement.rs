@@ -12,7 +12,6 @@ use super::percent;
 use crate::config::{self, Address, Config, Node};
 use crate::ring::compare::movement;
 use crate::route::Pool;
-use crate::snapshot::pool_of;
 
 /// So many moves are told one by one, the largest.
 const TOLD: usize = 20;
@@ -122,13 +121,16 @@ pub fn between(old: &Config, new: &Config, keys: Option<&[Vec<u8>]>) -> Vec<Move
         .collect()
 }
 
-/// Pools of one name, and those behind one listener.
+/// Pools of one name, and those behind one listener, where it leads to a single one before and after.
 fn pairs<'a>(old: &'a Config, new: &'a Config) -> BTreeSet<(&'a str, &'a str)> {
     let same = old.pools.keys().filter(|name| new.pools.contains_key(*name));
     let mut pairs: BTreeSet<(&str, &str)> = same.map(|name| (name.as_str(), name.as_str())).collect();
     for before in &old.listeners {
         let after = new.listeners.iter().find(|listener| listener.bind == before.bind);
-        pairs.extend(after.map(|after| (pool_of(old, &before.route), pool_of(new, &after.route))));
+        let after = after.map(|after| new.pools_of(&after.route)).unwrap_or_default();
+        if let ([before], [after]) = (&old.pools_of(&before.route)[..], &after[..]) {
+            pairs.insert((*before, *after));
+        }
     }
     pairs
 }

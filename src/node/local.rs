@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::memory::Memory;
+use super::memory::{Account, Memory};
 use crate::net::buffers::Buffers;
 use crate::net::clock::Clock;
 
@@ -17,4 +17,6 @@ pub struct Local {
     pub buffers: Buffers,
     /// What all of them hold.
     pub memory: Rc<Memory>,
+    /// Of the requests that policies are at work on.
+    pub at_work: Account,
 }

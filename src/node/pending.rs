@@ -1,6 +1,7 @@
-//! A reply that somebody waits for inside of the worker: a policy that has asked a pool.
+//! A reply that is for somebody inside of the worker: for a policy that waits for it, or that looks at it on its way.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -22,6 +23,12 @@ struct State {
 /// The reply, once it is there. Whoever drops it before then does not want it any more: the request goes on.
 #[derive(Debug)]
 pub struct Answer(Rc<Pending>);
+
+/// Looks at a reply on its way to where it must land.
+pub trait Watch: fmt::Debug {
+    /// Takes the reply. A link may be in the middle of its turn, so nothing is sent from here.
+    fn fill(self: Box<Self>, reply: Reply);
+}
 
 /// A slot, and the reply that lands in it.
 pub fn pending() -> (Slot, Answer) {

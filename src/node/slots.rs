@@ -20,7 +20,7 @@ use std::task::Context;
 use bytes::Bytes;
 
 use super::memory::Account;
-use super::pending::Pending;
+use super::pending::{Pending, Watch};
 use super::wakeup::Wakeup;
 use crate::metrics::NodeShard;
 use crate::protocol::binary_answer::Echo;
@@ -84,6 +84,8 @@ pub enum Slot {
     Queue(Rc<Slots>, u32),
     /// With a policy, which makes of it what its own slot gets.
     Pending(Rc<Pending>),
+    /// With a policy that looks at it first. Boxed twice, so that the slots of plain requests stay small.
+    Watched(Box<Box<dyn Watch>>),
 }
 
 impl Slot {
@@ -93,6 +95,7 @@ impl Slot {
         match self {
             Slot::Queue(slots, number) => slots.fill(number, reply),
             Slot::Pending(pending) => pending.fill(reply),
+            Slot::Watched(watch) => (*watch).fill(reply),
         }
     }
 

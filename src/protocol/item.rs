@@ -114,6 +114,19 @@ impl Item {
         }
     }
 
+    /// The same value under another key.
+    pub fn with_key(&self, key: Bytes) -> Item {
+        let part = self.part();
+        Item::new(key, self.flags, self.cas, part.of.slice_ref(part.bytes))
+    }
+
+    /// The same value with another cas id.
+    pub fn with_cas(&self, cas: u64) -> Item {
+        let part = self.part();
+        let key = Bytes::copy_from_slice(self.key());
+        Item::new(key, self.flags, cas, part.of.slice_ref(part.bytes))
+    }
+
     /// The lines in which classic text tells of the item, where the node told of it so.
     #[inline]
     pub fn lines(&self) -> Option<&Bytes> {

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::steps::{self, Step};
+use super::tree::{self, Branch};
 use super::{Pool, Route};
 use crate::node::Node;
 use crate::protocol::MAX_KEY;
 use crate::protocol::meta::is_unsayable;
 
 /// Where one key goes. Shown as a line: key, route, pool, node, parted by spaces; then, where another node would
-/// have it if all took keys, `instead of` that one.
+/// have it if all took keys, `instead of` that one. Under policies these are those of the first pool, and lines with
+/// the tree of all follow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The key; bytes that are not UTF-8 are replaced.
@@ -27,8 +29,11 @@ pub struct Explanation {
     pub address: String,
     /// The node that would have the key if all took keys; `None` where it has it.
     pub instead_of: Option<InsteadOf>,
-    /// The decision step by step.
+    /// The decision step by step; under policies, that of the first pool.
     pub steps: Vec<Step>,
+    /// All that the key may come to, where policies decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<Branch>,
 }
 
 /// A node whose keys others have now.
@@ -50,10 +55,14 @@ impl fmt::Display for Explanation {
             address: _,
             instead_of,
             steps: _,
+            tree,
         } = self;
         write!(f, "{key} {route} {pool} {node}")?;
-        match instead_of {
-            Some(InsteadOf { node, state }) => write!(f, " instead of {node}, {state}"),
+        if let Some(InsteadOf { node, state }) = instead_of {
+            write!(f, " instead of {node}, {state}")?;
+        }
+        match tree {
+            Some(tree) => write!(f, "{tree}"),
             None => Ok(()),
         }
     }
@@ -83,28 +92,34 @@ impl fmt::Display for BadKey {
 /// Where `key` goes under `route`, which is called `name` and picks among `nodes`, those of its snapshot.
 pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Result<Explanation, BadKey> {
     check(key)?;
-    let (pool, index) = route.pick(key);
-    let node = &nodes[index];
-    let instead_of = instead_of(pool, index, nodes, key);
     let mut steps = vec![Step::Route {
         name: name.to_owned(),
     }];
-    steps.extend(steps::of_pool(pool, index, nodes, key));
-    if let Some(InsteadOf { node, state }) = instead_of.clone() {
-        steps.insert(steps.len() - 1, Step::Home { node, state });
+    let tree = Branch::of(route, nodes, key);
+    // A route that leads to no pool at all, such as `miss`.
+    let nowhere = || "-".to_owned();
+    let first = tree.first();
+    let instead_of = first.and_then(|place| place.instead_of.clone());
+    if let Some((pool, key)) = tree::first(route, key) {
+        steps.extend(steps::of_pool(pool, pool.pick(&key), nodes, &key));
+        if let Some(InsteadOf { node, state }) = instead_of.clone() {
+            steps.insert(steps.len() - 1, Step::Home { node, state });
+        }
     }
     Ok(Explanation {
         key: String::from_utf8_lossy(key).into_owned(),
         route: name.to_owned(),
-        pool: pool.name.clone(),
-        node: node.label.clone(),
-        address: node.address.to_string(),
+        pool: first.map_or_else(nowhere, |place| place.pool.clone()),
+        node: first.map_or_else(nowhere, |place| place.node.clone()),
+        address: first.map_or_else(nowhere, |place| place.address.clone()),
         instead_of,
         steps,
+        tree: matches!(route, Route::Policy(_)).then_some(tree),
     })
 }
 
-fn instead_of(pool: &Pool, index: usize, nodes: &[Arc<Node>], key: &[u8]) -> Option<InsteadOf> {
+/// The node of `pool` that would have `key` if all took keys, where that is not the one with this index.
+pub fn instead_of(pool: &Pool, index: usize, nodes: &[Arc<Node>], key: &[u8]) -> Option<InsteadOf> {
     if pool.targets.len() == pool.nodes.len() {
         return None;
     }
@@ -163,6 +178,7 @@ mod tests {
             address: "10.0.0.2:11211".into(),
             instead_of: None,
             steps: Vec::new(),
+            tree: None,
         };
         assert_eq!(explanation.to_string(), "k default main cache-b");
         let moved = Explanation {

@@ -41,6 +41,12 @@ impl Pool {
         ring(settings, &all)
     }
 
+    /// The node that `key` goes to, as an index into the snapshot's nodes.
+    #[inline]
+    pub fn pick(&self, key: &[u8]) -> usize {
+        self.nodes[self.ring.pick(key)]
+    }
+
     /// The pool's own nodes among those of the snapshot.
     pub fn own<'a>(&self, nodes: &'a [Arc<Node>]) -> &'a [Arc<Node>] {
         &nodes[self.nodes[0]..][..self.nodes.len()]

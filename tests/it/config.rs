@@ -288,7 +288,34 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         (and("routes: {r: man}"), "2:13: routes.r: no route or pool has the name \"man\", did you mean \"main\"?"),
         (and("routes: {main: main}"), "2:10: routes.main: a pool on line 1 has this name, a pool and a route must differ in name"),
         (and("routes: {a: b, b: a}"), "2:13: routes.a: the route goes in a circle: a → b → a, end it in a pool"),
-        (and("routes: {r: {failover: [a]}}"), "2:13: routes.r: text is expected here, not a mapping"),
+        (and("routes: {r: [main]}"), "2:13: routes.r: a route is expected here, not a list, write a name or a policy, such as {failover: [a, b]}"),
+        (and("routes: {r: {failover: [main]}}"), "2:24: routes.r.failover: there must be two routes at least, not 1, name them in the order in which they are asked"),
+        (and("routes: {r: {failover: [main, man]}}"), "2:31: routes.r.failover[1]: no route or pool has the name \"man\", did you mean \"main\"?"),
+        (and("routes: {r: {failovr: [main, main]}}"), "2:14: routes.r.failovr: unknown key, did you mean \"failover\"?"),
+        (and("routes: {r: {}}"), "2:13: routes.r: there is no policy, choose one of: prefix, routing_prefix, by_command, by_listener, failover, limit, expiry, key, read_only, deny, miss, error, blackhole, delay"),
+        (and("routes: {r: {miss: {}, error: no}}"), "2:13: routes.r: a route has one policy, not miss and error, put one of them under the other, behind its `to:`"),
+        (and("routes: {r: {failover: {to: [main, main], budjet: 5%}}}"), "2:43: routes.r.failover.budjet: unknown key, did you mean \"budget\"?"),
+        (and("routes: {r: {prefix: {\"a:\": main}}}"), "2:13: routes.r: it is not said where all others go, add `else:` with a pool or a route"),
+        (and("routes: {r: {prefix: {}, else: main}}"), "2:22: routes.r.prefix: there is nothing to choose from, add at least one, with its route"),
+        (and("routes: {r: {prefix: {\"a b\": main}, else: main}}"), "2:23: routes.r.prefix.\"a b\": no key begins with \"a b\", write 1 to 250 bytes without spaces and control characters"),
+        (and("routes: {r: {routing_prefix: {/a/: main}, else: main}}"), "2:31: routes.r.routing_prefix.\"/a/\": \"/a/\" is no routing prefix, write it as mcrouter does: /region/cluster/"),
+        (and("routes: {r: {by_command: {read: main}, else: main}}"), "2:27: routes.r.by_command.read: \"read\" is no command, did you mean \"reads\"?"),
+        (and("routes: {r: {by_listener: {here: main}, else: main}}"), "2:28: routes.r.by_listener.here: \"here\" has no port, did you mean here:11211?"),
+        (and("routes: {r: {failover: [main, main], else: main}}"), "2:13: routes.r: `else` stands beside a policy that does not choose, leave it out"),
+        (and("routes: {r: {limit: {to: main}}}"), "2:21: routes.r.limit: there is no limit, add `rate:`, requests a second, or `in_flight:`"),
+        (and("routes: {r: {expiry: {to: main, min: 2s, max: 1s}}}"), "2:22: routes.r.expiry: `min` is longer than `max`, exchange them"),
+        (and("routes: {r: {key: {to: main}}}"), "2:19: routes.r.key: the key stays as it is, add `add_prefix:` or `strip_prefix:`"),
+        (and("routes: {r: {deny: {to: main}}}"), "2:20: routes.r.deny: nothing is refused, add `commands:`, such as [flush_all]"),
+        (and("routes: {r: {delay: {to: main}}}"), "2:21: routes.r.delay: it is not said how long, add `by:`, such as 10ms"),
+        (and("routes: {r: {error: \"\"}}"), "2:21: routes.r.error: \"\" cannot be said in a line, write 1 to 250 bytes without control characters"),
+        (
+            and("routes: {a: {failover: [main, b]}, b: {key: {to: c, add_prefix: x}}, c: a}"),
+            "2:31: routes.a.failover[1]: the route goes in a circle: a → b → c → a, end it in a pool",
+        ),
+        (
+            and("listeners: [{route: {failover: [main, other]}}]"),
+            "2:39: listeners[0].route.failover[1]: no route or pool has the name \"other\", there are: main",
+        ),
         (
             "pools: {main: {nodes: [\"127.0.0.1:11211\"]}}".to_owned(),
             "1:1: listeners: the node 127.0.0.1:11211 of the pool \"main\" is this very listener, \
@@ -311,6 +338,31 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
     for (text, expected) in cases {
         assert_eq!(told(&text), format!("r.yaml:{expected}"), "\n{text}");
     }
+}
+
+#[test]
+fn routes_are_neither_endlessly_deep_nor_endlessly_wide() {
+    let chain = |links: usize| {
+        let mut text = "pools: {main: {nodes: [a:1]}}\nroutes:\n  r0: main\n".to_owned();
+        for link in 1..=links {
+            text += &format!("  r{link}: {{failover: [r{}, r{}]}}\n", link - 1, link - 1);
+        }
+        text + "listeners: [{route: r0}]"
+    };
+    assert_eq!(told(&chain(8)), "fine");
+    assert_eq!(
+        told(&chain(9)),
+        "r.yaml:12:3: routes.r9: the route leads to 512 pools, 256 are the most, each counted as often as it is named"
+    );
+    let deep = |links: usize| {
+        let inner = (0..links).fold("main".to_owned(), |to, _| format!("{{read_only: {to}}}"));
+        format!("pools: {{main: {{nodes: [a:1]}}}}\nroutes: {{r: {inner}}}")
+    };
+    assert_eq!(told(&deep(16)), "fine");
+    assert_eq!(
+        told(&deep(17)),
+        "r.yaml:2:10: routes.r: 17 policies stand under one another, 16 are the most"
+    );
 }
 
 #[test]

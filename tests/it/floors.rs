@@ -27,7 +27,10 @@ const FLOORS: [(&[&str], Neighbours); 7] = [
     (&["config", "import"], Neighbours::NoCircle),
     (&["node", "net"], Neighbours::NoCircle),
     (&["route"], Neighbours::NoCircle),
-    (&["snapshot", "state", "view", "diff"], Neighbours::NoCircle),
+    (
+        &["snapshot", "state", "view", "carry", "diff"],
+        Neighbours::NoCircle,
+    ),
     (&["client", "control"], Neighbours::Never),
     (&["worker", "app", "cli", "main", "lib"], Neighbours::NoCircle),
 ];

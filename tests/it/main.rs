@@ -36,6 +36,7 @@ mod reload;
 mod resources;
 mod retries;
 mod ring;
+mod routes;
 mod scale;
 mod shutdown;
 mod simulation;

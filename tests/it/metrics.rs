@@ -14,7 +14,7 @@ use ringway::snapshot::Snapshot;
 use ringway::state::{Phase, State};
 
 const YAML: &str = "workers: 2\npools: {main: {nodes: ['127.0.0.1:1', {address: '127.0.0.1:2', name: 'b'}, \
-                    {name: local, embedded: 1MiB}]}}";
+                    {name: local, embedded: 1MiB}]}}\nroutes: {default: {failover: [main, main]}}";
 
 /// A process of two workers, with traffic in the shards of both.
 fn sample() -> Arc<State> {

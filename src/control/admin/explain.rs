@@ -7,6 +7,7 @@ use super::query::field;
 use crate::control::live;
 use crate::route::Route;
 use crate::route::explain::explain;
+use crate::route::tree;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
@@ -20,10 +21,10 @@ pub async fn answer(state: &State, query: &str) -> Answer {
     });
     match explained {
         Ok((mut explanation, key, route)) => {
-            if query.split('&').any(|field| field == "live=1") {
-                let (pool, node) = route.pick(&key);
-                let live = live::ask(&snapshot.nodes[node], &pool.settings, &key).await;
-                explanation.steps.push(live);
+            let is_live = query.split('&').any(|field| field == "live=1");
+            if let (true, Some((pool, key))) = (is_live, tree::first(&route, &key)) {
+                let node = &snapshot.nodes[pool.pick(&key)];
+                explanation.steps.push(live::ask(node, &pool.settings, &key).await);
             }
             json(StatusCode::OK, &explanation)
         }
@@ -56,7 +57,7 @@ fn route(snapshot: &Snapshot, query: &str) -> Result<(String, Route), String> {
         }
     };
     let listener = listener.ok_or_else(|| format!("no listener {:?}", wanted.unwrap_or_default()))?;
-    Ok((listener.settings.route.clone(), listener.route.clone()))
+    Ok((listener.settings.route.label().to_owned(), listener.route.clone()))
 }
 
 fn name(query: &str, field: &str) -> Result<Option<String>, String> {

@@ -12,6 +12,7 @@ use crate::metrics::{CommandCounters, Counter, NodeShard, WorkerShard};
 use crate::node::embedded::Embedded;
 use crate::node::{self, Node};
 use crate::protocol::{Command, Failure};
+use crate::route::counters::Event;
 use crate::snapshot::ListenerCounters;
 use crate::state::Phase;
 
@@ -176,6 +177,39 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         labels: &[],
         read: |view, samples| samples.put(&[], workers(view, |shard| &shard.out_of_memory)),
+    },
+    Metric {
+        name: "ringway_at_work",
+        help: "Requests that policies are at work on now; those of clients that are gone too.",
+        kind: Kind::Gauge,
+        labels: &[],
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.at_work)),
+    },
+    Metric {
+        name: "ringway_route_requests_total",
+        help: "Requests that came to a policy, by the route it stands in.",
+        kind: Kind::Counter,
+        labels: &["route", "policy"],
+        read: |view, samples| {
+            for counters in view.snapshot.counters.values() {
+                let sum = counters.sum(|shard| &shard.requests);
+                samples.put(&[&counters.route, counters.policy], sum as f64);
+            }
+        },
+    },
+    Metric {
+        name: "ringway_route_events_total",
+        help: "What policies did to requests: failover, over_budget, limited, denied.",
+        kind: Kind::Counter,
+        labels: &["route", "policy", "event"],
+        read: |view, samples| {
+            for counters in view.snapshot.counters.values() {
+                for &event in Event::of(counters.policy) {
+                    let sum = counters.sum(|shard| &shard.events[event as usize]);
+                    samples.put(&[&counters.route, counters.policy, event.name()], sum as f64);
+                }
+            }
+        },
     },
     Metric {
         name: "ringway_requests_total",

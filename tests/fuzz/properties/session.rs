@@ -60,9 +60,9 @@ fn converse(pieces: &[&[u8]]) -> Outcome {
     static PROVED: OnceLock<Config> = OnceLock::new();
     let config = PROVED.get_or_init(|| config::parse(CONFIG, "fuzz").expect("a good configuration"));
     let state = Arc::new(State::new(Snapshot::build(config.clone(), None)));
-    let view = View::new(state, 0);
+    let view = Rc::new(View::new(state, 0));
     let slots = Rc::new(Slots::default());
-    let mut requests = Requests::new(slots.clone(), view.enter(&slots));
+    let mut requests = Requests::new(slots.clone(), &view);
     let (mut replies, mut out) = (Replies::default(), Outgoing::default());
     let mut buffer = BytesMut::new();
     for piece in pieces {

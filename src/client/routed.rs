@@ -1,0 +1,145 @@
+//! What a client asks on a route that is more than a plain pool: policies decide, and may be at work for a while.
+//!
+//! Two requests of one session to one key stay in order (see [`super::order`]): a request that must wait is kept as
+//! a copy and led along its route when its turn has come. A policy's work goes on to its end though the client
+//! went away meanwhile.
+
+use std::rc::Rc;
+
+use super::order::{Claim, Order};
+use super::requests::Batch;
+use crate::carry::{AtWork, Carry};
+use crate::config::OnReadError;
+use crate::node::parked::Owned;
+use crate::node::slots::{Asked, Slots};
+use crate::protocol::{Failure, Reply, Request};
+use crate::route::work::begin;
+use crate::route::{Call, Route, Step};
+use crate::view::View;
+
+/// What a session needs for its policies.
+#[derive(Debug)]
+pub struct Routed {
+    slots: Rc<Slots>,
+    /// The session's number, which decides among several links to a node.
+    session: usize,
+    carry: Rc<Carry>,
+    order: Rc<Order>,
+}
+
+/// A request that a policy is at work on.
+#[derive(Debug)]
+struct Hold {
+    /// Those behind it wait until it is done.
+    claim: Claim,
+    /// It is counted until it is done.
+    _counted: AtWork,
+}
+
+impl Routed {
+    /// For the session with this number, whose replies are queued in `slots`.
+    pub fn new(view: Rc<View>, slots: Rc<Slots>, session: usize) -> Routed {
+        Routed {
+            slots,
+            session,
+            carry: Rc::new(Carry::new(view, session)),
+            order: Rc::default(),
+        }
+    }
+
+    /// True where requests on `route` look at nobody before them, and policies are still at work from before a
+    /// reload.
+    pub fn may_be_overtaken(&self, route: &Route) -> bool {
+        matches!(route, Route::Pool(_)) && !self.order.is_empty()
+    }
+
+    fn hold(&self, request: &Request<'_>) -> Rc<Hold> {
+        Rc::new(Hold {
+            claim: self.order.claim(request),
+            _counted: self.carry.count(request),
+        })
+    }
+
+    fn call(&self, hold: Rc<Hold>) -> Call {
+        Call {
+            carrier: self.carry.clone(),
+            hold: Some(hold),
+        }
+    }
+
+    /// Sends `request` along the batch's route.
+    pub fn send(&self, batch: &Batch<'_>, request: &Request<'_>, asked: Asked) {
+        if self.order.must_wait(request) {
+            return self.send_later(batch, request, asked);
+        }
+        batch
+            .route
+            .lead(request, &*self.carry, |step, request| match step {
+                Step::Pool(pool) => {
+                    if request.value.len() > pool.settings.max_value_size {
+                        return self.slots.push_filled(asked, Reply::Failed(Failure::TooLarge));
+                    }
+                    let asked = Asked {
+                        failed_is_miss: pool.settings.on_read_error == OnReadError::Miss,
+                        ..asked
+                    };
+                    let number = self.slots.push(asked, 1);
+                    let (slot, node) = (self.slots.slot(number), pool.pick(request.key));
+                    batch.current.send(node, request, slot, pool, self.session);
+                }
+                Step::Answer(reply) => self.slots.push_filled(asked, reply),
+                Step::Policy(policy) => {
+                    let asked = Asked {
+                        failed_is_miss: batch.route.failed_is_miss(),
+                        ..asked
+                    };
+                    let number = self.slots.push(asked, 1);
+                    let call = self.call(self.hold(request));
+                    begin(policy, request, self.slots.slot(number), &call);
+                }
+            });
+    }
+
+    /// Sends `request` when those before it are done.
+    fn send_later(&self, batch: &Batch<'_>, request: &Request<'_>, asked: Asked) {
+        let asked = Asked {
+            failed_is_miss: batch.route.failed_is_miss(),
+            ..asked
+        };
+        let number = self.slots.push(asked, 1);
+        let slot = self.slots.slot(number);
+        let hold = self.hold(request);
+        let call = self.call(hold.clone());
+        let (route, owned) = (batch.route.clone(), Owned::new(request));
+        tokio::task::spawn_local(async move {
+            hold.claim.turn().await;
+            drop(hold);
+            call.send_to(&route, &owned.request(), slot);
+        });
+    }
+
+    /// Flushes every node of every pool that the route may lead to; one slot awaits them all.
+    pub fn flush(&self, batch: &Batch<'_>, request: &Request<'_>, asked: Asked) {
+        let pools = batch.route.pools().to_vec();
+        let nodes = pools.iter().map(|pool| pool.nodes.len() as u32).sum();
+        if nodes == 0 {
+            return self.slots.push_filled(asked, Reply::Done);
+        }
+        let number = self.slots.push(asked, nodes);
+        let (slots, carry) = (self.slots.clone(), self.carry.clone());
+        let must_wait = self.order.must_wait(request);
+        let (hold, owned) = (self.hold(request), Owned::new(request));
+        let flush = move || {
+            for pool in &pools {
+                carry.flush(pool, &owned.request(), || slots.slot(number));
+            }
+        };
+        if !must_wait {
+            return flush();
+        }
+        tokio::task::spawn_local(async move {
+            hold.claim.turn().await;
+            flush();
+        });
+    }
+}

@@ -1,0 +1,168 @@
+//! How routes lead to one another: never in a circle, not endlessly deep, not everywhere at once.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::error::{At, Flaw, Mistakes, Place};
+use super::{Read, Route};
+
+/// Policies under one another.
+const DEEPEST: usize = 16;
+
+/// Pools, counted as often as they are named, that one route may lead to.
+const WIDEST: u64 = 256;
+
+/// The routes of a file by name.
+#[derive(Debug)]
+pub struct Graph<'a> {
+    routes: HashMap<&'a str, (&'a Place, &'a Read)>,
+    in_order: Vec<&'a str>,
+}
+
+/// How deep a route is, and how many pools it leads to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Measure {
+    depth: usize,
+    pools: u64,
+}
+
+/// One step of a walk.
+struct Step<'a> {
+    name: &'a str,
+    /// Which of the names in it is to be followed next.
+    next: usize,
+}
+
+impl<'a> Graph<'a> {
+    /// Of `routes`, without those that hold mistakes or have a pool's name.
+    pub fn new(routes: &'a [(At<String>, Option<Read>)], is_pool: impl Fn(&str) -> bool) -> Graph<'a> {
+        let good: Vec<_> = routes
+            .iter()
+            .filter(|(name, _)| !is_pool(&name.value))
+            .filter_map(|(name, read)| Some((name.value.as_str(), (&name.place, read.as_ref()?))))
+            .collect();
+        Graph {
+            in_order: good.iter().map(|(name, _)| *name).collect(),
+            routes: good.into_iter().collect(),
+        }
+    }
+
+    /// Notes each circle once, and each route that is too deep or too wide; then those of `others`, which nobody
+    /// names.
+    pub fn check(&self, others: &[(&Place, &Read)], mistakes: &mut Mistakes) {
+        let mut known: HashMap<&str, Measure> = HashMap::new();
+        let mut walked = HashSet::new();
+        for start in &self.in_order {
+            let mut path = Vec::new();
+            let mut on_path: HashMap<&str, usize> = HashMap::new();
+            let mut step = Some(*start);
+            loop {
+                if let Some(name) = step.filter(|name| walked.insert(*name)) {
+                    on_path.insert(name, path.len());
+                    path.push(Step { name, next: 0 });
+                }
+                let Some(last) = path.last_mut() else { break };
+                let (place, read) = self.routes[last.name];
+                step = read.names.get(last.next).map(|name| name.value.as_str());
+                last.next += 1;
+                match step {
+                    Some(name) if on_path.contains_key(name) => {
+                        self.tell_circle(&path[on_path[name]..], mistakes);
+                        step = None;
+                    }
+                    Some(name) if self.routes.contains_key(name) => {}
+                    Some(_) => step = None,
+                    None => {
+                        let name = last.name;
+                        known.insert(name, judged(measure(&read.route, &known), place, mistakes));
+                        on_path.remove(name);
+                        path.pop();
+                    }
+                }
+            }
+        }
+        for (place, read) in others {
+            judged(measure(&read.route, &known), place, mistakes);
+        }
+    }
+
+    /// Told where the circle's first route in the file names the next.
+    fn tell_circle(&self, circle: &[Step<'a>], mistakes: &mut Mistakes) {
+        const SHOWN: usize = 8;
+        let first = (0..circle.len())
+            .min_by_key(|&index| self.routes[circle[index].name].0)
+            .unwrap_or(0);
+        let around = || circle.iter().cycle().skip(first).take(circle.len());
+        let mut way: Vec<&str> = around().map(|step| step.name).take(SHOWN).collect();
+        way.push(if circle.len() > SHOWN {
+            "…"
+        } else {
+            circle[first].name
+        });
+        let (_, read) = self.routes[circle[first].name];
+        let flaw = Flaw::new(format!("the route goes in a circle: {}", way.join(" → ")));
+        mistakes.add(
+            &read.names[circle[first].next - 1].place,
+            flaw.hint("end it in a pool"),
+        );
+    }
+
+    /// The names of all pools that `route` leads to, and of what nobody defined.
+    pub fn ends(&self, route: &'a Route) -> Vec<&'a str> {
+        let mut seen = HashSet::new();
+        let mut ends = Vec::new();
+        let mut left = vec![route];
+        while let Some(route) = left.pop() {
+            match route {
+                Route::Policy(policy) => left.extend(policy.children()),
+                Route::Name(name) if !seen.insert(name.as_str()) => {}
+                Route::Name(name) => match self.routes.get(name.as_str()) {
+                    Some((_, read)) => left.push(&read.route),
+                    None => ends.push(name.as_str()),
+                },
+            }
+        }
+        ends
+    }
+}
+
+/// Of `route`, where those of the routes that it names are `known`.
+fn measure(route: &Route, known: &HashMap<&str, Measure>) -> Measure {
+    match route {
+        Route::Name(name) => known
+            .get(name.as_str())
+            .copied()
+            .unwrap_or(Measure { depth: 0, pools: 1 }),
+        Route::Policy(policy) => {
+            let children = policy.children();
+            let measures = children.iter().map(|child| measure(child, known));
+            let sum = measures.fold(Measure::default(), |sum, child| Measure {
+                depth: sum.depth.max(child.depth),
+                pools: sum.pools.saturating_add(child.pools),
+            });
+            Measure {
+                depth: sum.depth + 1,
+                pools: sum.pools.max(1),
+            }
+        }
+    }
+}
+
+/// Notes where a route is too much. What is told once is not told again of those that lead to it.
+fn judged(measure: Measure, place: &Place, mistakes: &mut Mistakes) -> Measure {
+    let Measure { depth, pools } = measure;
+    if depth > DEEPEST {
+        let flaw = Flaw::new(format!("{depth} policies stand under one another"));
+        mistakes.add(place, flaw.hint(format!("{DEEPEST} are the most")));
+    } else if pools > WIDEST {
+        let flaw = Flaw::new(format!("the route leads to {pools} pools"));
+        mistakes.add(
+            place,
+            flaw.hint(format!(
+                "{WIDEST} are the most, each counted as often as it is named"
+            )),
+        );
+    } else {
+        return measure;
+    }
+    Measure { depth: 0, pools: 1 }
+}

@@ -1,0 +1,92 @@
+//! What is counted for the policies of a route: one shard for each worker, as for nodes.
+
+use crate::metrics::Counter;
+
+/// What may happen to a request in a policy. One variant for each label value `event` in the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Event {
+    /// It went on to another pool.
+    Failover,
+    /// It did not go on, because the budget was spent.
+    OverBudget,
+    /// It was over a limit.
+    Limited,
+    /// It was refused.
+    Denied,
+}
+
+impl Event {
+    /// Every event, in the order of their discriminants.
+    pub const ALL: [Event; 4] = [Event::Failover, Event::OverBudget, Event::Limited, Event::Denied];
+
+    /// The events that the policies of this name count.
+    pub fn of(policy: &str) -> &'static [Event] {
+        match policy {
+            "failover" => &[Event::Failover, Event::OverBudget],
+            "limit" => &[Event::Limited],
+            "read_only" | "deny" => &[Event::Denied],
+            _ => &[],
+        }
+    }
+
+    /// The event's name in the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Event::Failover => "failover",
+            Event::OverBudget => "over_budget",
+            Event::Limited => "limited",
+            Event::Denied => "denied",
+        }
+    }
+}
+
+/// What is counted for one kind of policy in one route, across reloads.
+#[derive(Debug)]
+pub struct Counters {
+    /// The name of the route; of one that stands at its listener, what that binds.
+    pub route: String,
+    /// The policy's name.
+    pub policy: &'static str,
+    shards: Box<[Shard]>,
+}
+
+/// What one worker counts.
+#[derive(Debug, Default)]
+pub struct Shard {
+    /// Requests that came to the policy.
+    pub requests: Counter,
+    /// By [`Event`] discriminant.
+    pub events: [Counter; Event::ALL.len()],
+    /// What is left of a budget, in percent of a request.
+    pub budget: Counter,
+}
+
+impl Counters {
+    /// Of the policies called `policy` in `route`, for so many workers.
+    pub fn new(route: &str, policy: &'static str, workers: usize) -> Counters {
+        Counters {
+            route: route.to_owned(),
+            policy,
+            shards: (0..workers).map(|_| Shard::default()).collect(),
+        }
+    }
+
+    /// What the worker with this index counts. Only that worker may count there.
+    pub fn shard(&self, worker: usize) -> &Shard {
+        &self.shards[worker]
+    }
+
+    /// The sum of one counter over all workers.
+    pub fn sum(&self, counter: impl Fn(&Shard) -> &Counter) -> u64 {
+        let counts = self.shards.iter().map(|shard| counter(shard).get());
+        counts.fold(0, u64::wrapping_add)
+    }
+}
+
+impl Shard {
+    /// Counts one event.
+    pub fn count(&self, event: Event) {
+        self.events[event as usize].add(1);
+    }
+}

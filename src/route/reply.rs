@@ -1,0 +1,150 @@
+//! What policies ask of a reply, and what they change in it, whatever protocol the node spoke.
+
+use bytes::Bytes;
+
+use crate::protocol::{Command, Failure, MetaReply, Reply, Request};
+
+/// What is shown in the place of a cas id that is none of the first pool's: no item ever has it, and every client
+/// can read it, those too that read a signed number.
+const NO_CAS: u64 = i64::MAX as u64;
+
+/// True where the reply says that the key is not there.
+pub fn is_miss(reply: &Reply) -> bool {
+    match reply {
+        Reply::NotFound => true,
+        Reply::Meta(meta) => meta.is_miss(),
+        _ => false,
+    }
+}
+
+/// True where the node did not do what it was asked, and another may: it was silent, or said `SERVER_ERROR`. A value
+/// that is too large is so elsewhere too, and what a protocol cannot say is the client's own affair.
+pub fn is_failure(reply: &Reply) -> bool {
+    match reply {
+        Reply::Failed(Failure::TooLarge | Failure::Unsupported) => false,
+        Reply::Failed(_) => true,
+        Reply::Error(line) => line.starts_with(b"SERVER_ERROR") && !line.ends_with(b"too large for cache"),
+        _ => false,
+    }
+}
+
+/// True where it is sure that nothing was carried out: not one byte was sent.
+pub fn is_untouched(reply: &Reply) -> bool {
+    matches!(
+        reply,
+        Reply::Failed(Failure::Connect | Failure::Down | Failure::Busy)
+    )
+}
+
+/// True where it is an error, of whatever kind.
+pub fn is_error(reply: &Reply) -> bool {
+    matches!(reply, Reply::Failed(_) | Reply::Error(_))
+}
+
+/// `reply` with the key of `request` in the place of the key under which it was asked for.
+pub fn with_key(reply: Reply, request: &Request<'_>) -> Reply {
+    match reply {
+        Reply::Value(item) => Reply::Value(item.with_key(Bytes::copy_from_slice(request.key))),
+        Reply::Meta(reply) => {
+            let typed = request.meta.map_or(request.key, |meta| meta.key);
+            Reply::Meta(meta_with_key(reply, request.command, typed))
+        }
+        other => other,
+    }
+}
+
+fn meta_with_key(reply: MetaReply, command: Command, typed: &[u8]) -> MetaReply {
+    let line = &reply.line;
+    let (range, token) = match command {
+        // Its key is the second word: ME <key> …
+        Command::MetaDebug if line.starts_with(b"ME ") => {
+            let end = line[3..].iter().position(|&byte| byte == b' ');
+            (3..end.map_or(line.len(), |end| 3 + end), typed.to_vec())
+        }
+        _ if reply.key.is_empty() => return reply,
+        _ => (reply.key.clone(), [b" k", typed].concat()),
+    };
+    let key = match reply.key.is_empty() {
+        true => 0..0,
+        false => range.start..range.start + token.len(),
+    };
+    let changed = [&line[..range.start], &token, &line[range.end..]].concat();
+    MetaReply {
+        line: changed.into(),
+        key,
+        ..reply
+    }
+}
+
+/// `reply` with a cas id that no item has, where it has one: what a client compares by it does not match.
+pub fn without_cas(reply: Reply) -> Reply {
+    match reply {
+        Reply::Value(item) if item.cas != 0 => Reply::Value(item.with_cas(NO_CAS)),
+        Reply::Meta(reply) => Reply::Meta(meta_without_cas(reply)),
+        other => other,
+    }
+}
+
+fn meta_without_cas(reply: MetaReply) -> MetaReply {
+    let has_flags = reply.line.starts_with(b"HD ") || reply.line.starts_with(b"VA ");
+    let is_cas =
+        |token: &[u8]| token.len() > 1 && token[0] == b'c' && token[1..].iter().all(u8::is_ascii_digit);
+    if !has_flags || !reply.line.split(|&byte| byte == b' ').skip(1).any(is_cas) {
+        return reply;
+    }
+    let mut line = Vec::with_capacity(reply.line.len() + 20);
+    let mut key = 0..0;
+    for (at, token) in reply.line.split(|&byte| byte == b' ').enumerate() {
+        let begins = line.len();
+        if at > 0 {
+            line.push(b' ');
+        }
+        match at > 0 && is_cas(token) {
+            true => line.extend_from_slice(format!("c{NO_CAS}").as_bytes()),
+            false => line.extend_from_slice(token),
+        }
+        if at > 0 && token.first() == Some(&b'k') && !reply.key.is_empty() {
+            key = begins..line.len();
+        }
+    }
+    MetaReply {
+        line: line.into(),
+        key,
+        ..reply
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(line: &'static str, key: std::ops::Range<usize>) -> MetaReply {
+        MetaReply {
+            line: line.into(),
+            key,
+            data: None,
+        }
+    }
+
+    #[test]
+    fn a_key_is_put_in_the_place_of_the_one_that_was_asked_for() {
+        let changed = meta_with_key(meta("HD kx:a f0 c12", 2..7), Command::MetaGet, b"longer");
+        assert_eq!(
+            (&changed.line[..], changed.key),
+            (&b"HD klonger f0 c12"[..], 2..10)
+        );
+        let changed = meta_with_key(meta("ME x:a exp=-1", 0..0), Command::MetaDebug, b"a");
+        assert_eq!((&changed.line[..], changed.key), (&b"ME a exp=-1"[..], 0..0));
+        let changed = meta_with_key(meta("EN", 0..0), Command::MetaGet, b"a");
+        assert_eq!(&changed.line[..], b"EN");
+    }
+
+    #[test]
+    fn a_cas_id_of_another_pool_never_matches() {
+        let changed = meta_without_cas(meta("VA 2 c12 kck f0 Oc1", 8..12));
+        assert_eq!(&changed.line[..], b"VA 2 c9223372036854775807 kck f0 Oc1");
+        assert_eq!(&changed.line[changed.key], b" kck");
+        let unchanged = meta_without_cas(meta("HD kc1 f0", 2..6));
+        assert_eq!((&unchanged.line[..], unchanged.key), (&b"HD kc1 f0"[..], 2..6));
+    }
+}
