@@ -127,6 +127,7 @@ impl Compiler<'_> {
         };
         Route::Policy(Arc::new(Policy {
             name: settings.name(),
+            failed_is_miss: what.children().iter().all(|child| child.failed_is_miss()),
             denies_flush: denies || what.children().iter().any(|child| child.denies_flush()),
             what,
             pools,

@@ -65,6 +65,8 @@ pub struct Policy {
     pub pools: Vec<Arc<Pool>>,
     /// It, or one under it, refuses flush_all.
     pub denies_flush: bool,
+    /// A read whose node failed reads as a miss: all of its pools say so.
+    pub failed_is_miss: bool,
     /// What is counted for it.
     pub counters: Arc<Counters>,
     /// Its settings, as they are typed, without the routes under it.
@@ -177,9 +179,10 @@ impl Route {
 
     /// True where a read whose node failed reads as a miss: where all pools that it may lead to say so.
     pub fn failed_is_miss(&self) -> bool {
-        self.pools()
-            .iter()
-            .all(|pool| pool.settings.on_read_error == config::OnReadError::Miss)
+        match self {
+            Route::Pool(pool) => pool.settings.on_read_error == config::OnReadError::Miss,
+            Route::Policy(policy) => policy.failed_is_miss,
+        }
     }
 
     /// The largest value that `request` may bring, in bytes: that of the smallest among the pools which its key

@@ -18,7 +18,7 @@ use super::{Policy, Pool, Route, Step, What, delay, failover, key, limit, stand_
 use crate::node::parked::Owned;
 use crate::node::pending::{Answer, Watch, pending};
 use crate::node::slots::Slot;
-use crate::protocol::{Reply, Request};
+use crate::protocol::{Command, Reply, Request};
 
 /// What carries requests to pools.
 pub trait Carrier: fmt::Debug {
@@ -84,7 +84,7 @@ pub fn begin(policy: &Arc<Policy>, request: &Request<'_>, slot: Slot, call: &Cal
     {
         let watch = First {
             policy: policy.clone(),
-            owned: Owned::new(request),
+            kept: Kept::new(request),
             slot,
             call: call.clone(),
         };
@@ -101,23 +101,60 @@ pub fn begin(policy: &Arc<Policy>, request: &Request<'_>, slot: Slot, call: &Cal
 #[derive(Debug)]
 struct First {
     policy: Arc<Policy>,
-    owned: Owned,
+    kept: Kept,
     slot: Slot,
     call: Call,
+}
+
+/// A copy of a request. Most are plain reads of short keys, which need no memory of their own.
+#[derive(Debug)]
+enum Kept {
+    Read {
+        command: Command,
+        length: u8,
+        key: [u8; SHORT],
+    },
+    Other(Box<Owned>),
+}
+
+/// Bytes of a short key.
+const SHORT: usize = 46;
+
+impl Kept {
+    fn new(request: &Request<'_>) -> Kept {
+        let is_plain = matches!(request.command, Command::Get | Command::Gets);
+        if !is_plain || request.key.len() > SHORT {
+            return Kept::Other(Box::new(Owned::new(request)));
+        }
+        let mut key = [0; SHORT];
+        key[..request.key.len()].copy_from_slice(request.key);
+        Kept::Read {
+            command: request.command,
+            length: request.key.len() as u8,
+            key,
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        match self {
+            Kept::Read { command, length, key } => Request::new(*command, &key[..usize::from(*length)]),
+            Kept::Other(owned) => owned.request(),
+        }
+    }
 }
 
 impl Watch for First {
     fn fill(self: Box<Self>, reply: Reply) {
         let First {
             policy,
-            owned,
+            kept,
             slot,
             call,
         } = *self;
         let What::Failover(failover) = &policy.what else {
             unreachable!("only failover sends to its first so");
         };
-        if !failover.goes_on(&owned.request(), &reply) {
+        if !failover.goes_on(&kept.request(), &reply) {
             return slot.fill(reply);
         }
         tokio::task::spawn_local(async move {
@@ -125,7 +162,7 @@ impl Watch for First {
                 return;
             };
             let reply =
-                failover::go_on(failover, &owned.request(), reply, &call, call.counters(&policy)).await;
+                failover::go_on(failover, &kept.request(), reply, &call, call.counters(&policy)).await;
             slot.fill(reply);
         });
     }

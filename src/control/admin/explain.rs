@@ -24,7 +24,9 @@ pub async fn answer(state: &State, query: &str) -> Answer {
             let is_live = query.split('&').any(|field| field == "live=1");
             if let (true, Some((pool, key))) = (is_live, tree::first(&route, &key)) {
                 let node = &snapshot.nodes[pool.pick(&key)];
-                explanation.steps.push(live::ask(node, &pool.settings, &key).await);
+                explanation
+                    .steps
+                    .push(live::ask(node, &pool.settings, &key).await);
             }
             json(StatusCode::OK, &explanation)
         }
