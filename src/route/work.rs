@@ -111,6 +111,7 @@ struct First {
 enum Kept {
     Read {
         command: Command,
+        is_one_of_many: bool,
         length: u8,
         key: [u8; SHORT],
     },
@@ -118,7 +119,7 @@ enum Kept {
 }
 
 /// Bytes of a short key.
-const SHORT: usize = 46;
+const SHORT: usize = 45;
 
 impl Kept {
     fn new(request: &Request<'_>) -> Kept {
@@ -130,6 +131,7 @@ impl Kept {
         key[..request.key.len()].copy_from_slice(request.key);
         Kept::Read {
             command: request.command,
+            is_one_of_many: request.is_one_of_many,
             length: request.key.len() as u8,
             key,
         }
@@ -137,7 +139,15 @@ impl Kept {
 
     fn request(&self) -> Request<'_> {
         match self {
-            Kept::Read { command, length, key } => Request::new(*command, &key[..usize::from(*length)]),
+            Kept::Read {
+                command,
+                is_one_of_many,
+                length,
+                key,
+            } => Request {
+                is_one_of_many: *is_one_of_many,
+                ..Request::new(*command, &key[..usize::from(*length)])
+            },
             Kept::Other(owned) => owned.request(),
         }
     }

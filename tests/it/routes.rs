@@ -70,8 +70,8 @@ fn where_the_first_pool_is_silent_the_second_answers_clients_of_every_protocol()
     let answer = binary.exact(24 + 4 + 6);
     assert_eq!((answer[0], answer[7], &answer[28..]), (0x81, 0, &b"gutter"[..]));
     let seen = lines(&gutter);
-    assert_eq!(seen[2], "ms k 1 k T60", "{seen:?}");
-    assert_eq!(seen[3], "ms k 1 k T10", "{seen:?}");
+    assert_eq!(seen[3], "ms k 1 k T60", "{seen:?}");
+    assert_eq!(seen[4], "ms k 1 k T10", "{seen:?}");
     assert_eq!(
         ringway.metric(
             "ringway_route_events_total",
@@ -200,9 +200,9 @@ fn a_key_goes_where_its_longest_prefix_says_and_nodes_know_it_by_its_short_name(
     client.expects("mg user:1 k v\r\n", "VA 1 kuser:1 f0 c7\r\nb\r\n");
     client.expects("mg dXNlcjox b k v\r\n", "VA 1 kdXNlcjox b f0 c7\r\nb\r\n");
     client.expects("get user:\r\n", "CLIENT_ERROR the route makes no key of this\r\n");
-    assert_eq!(lines(&nodes[1])[..2], ["get 1", "mg 1 k v"]);
+    assert_eq!(lines(&nodes[1])[..2], ["mg 1 k f v", "mg 1 k v"]);
     assert_eq!(lines(&nodes[1])[2], "mg MQ== b k v");
-    assert_eq!(lines(&nodes[2]), ["get 2"]);
+    assert_eq!(lines(&nodes[2]), ["mg 2 k f v"]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn what_a_route_refuses_no_node_sees() {
     client.expects("gat 1 k\r\n", "CLIENT_ERROR gat not allowed\r\n");
     client.expects("mg k v N10\r\n", "CLIENT_ERROR get not allowed\r\n");
     client.expects("flush_all\r\n", "CLIENT_ERROR flush_all not allowed\r\n");
-    assert_eq!(lines(&node), ["get k"]);
+    assert_eq!(lines(&node), ["mg k k f v"]);
     assert_eq!(
         ringway.metric("ringway_route_events_total", &["event=\"denied\""]),
         4.0
