@@ -12,7 +12,7 @@ const ROOM: usize = 16 << 10;
 /// Size of a new buffer, in bytes.
 pub const SIZE: usize = 64 << 10;
 /// Spare buffers to keep; more are in use only in bursts.
-const SPARE: usize = 16;
+const SPARE: usize = 64;
 /// A spare buffer is no larger, in bytes.
 const LARGEST_SPARE: usize = 2 * SIZE;
 /// An unread rest up to this size, in bytes, moves to memory of its own size.
@@ -37,15 +37,29 @@ impl Buffers {
     /// A buffer that begins with `rest`, with room to read into. Where it is known that what stands there
     /// takes `whole` bytes in all, it is made that large at once, and not twice as large by and by.
     pub fn take(&self, rest: &mut BytesMut, whole: usize) -> BytesMut {
-        if rest.capacity() >= SIZE {
-            let mut buffer = std::mem::take(rest);
-            buffer.reserve(ROOM + whole.saturating_sub(buffer.len()));
-            return buffer;
+        let mut buffer = std::mem::take(rest);
+        if buffer.capacity() < SIZE {
+            let mut large = self.spare(whole.max(ROOM + buffer.len()));
+            large.extend_from_slice(&buffer);
+            buffer = large;
+        } else {
+            let largest = buffer.capacity();
+            self.make_room(&mut buffer, whole, largest);
         }
-        let mut buffer = self.spare(ROOM + rest.len());
-        buffer.extend_from_slice(rest);
-        *rest = BytesMut::new();
         buffer
+    }
+
+    /// Makes room in `buffer` to read into, as [`Buffers::take`] does. Where that wants other memory, what it had
+    /// is spare, once the values are gone that stand in it; it was room for `largest` bytes at most.
+    #[inline]
+    pub fn make_room(&self, buffer: &mut BytesMut, whole: usize, largest: usize) {
+        let length = buffer.len();
+        if buffer.capacity() - length < ROOM || buffer.capacity() < whole {
+            let twice = if length > SIZE { 2 * length } else { 0 };
+            let before = std::mem::replace(buffer, self.spare(whole.max(length + ROOM).max(twice)));
+            buffer.extend_from_slice(&before);
+            self.keep(before, largest);
+        }
     }
 
     /// A spare buffer with `room`, or a new one. Values that wait for a slow client may still stand in a spare one,
@@ -65,7 +79,7 @@ impl Buffers {
 
     /// Takes `buffer` back, which had room for `largest` bytes at most since it was taken. What is unread in
     /// it is returned: nothing, a small copy, or the buffer itself.
-    pub fn give(&self, mut buffer: BytesMut, largest: usize) -> BytesMut {
+    pub fn give(&self, buffer: BytesMut, largest: usize) -> BytesMut {
         if buffer.len() > SMALL {
             return buffer;
         }
@@ -74,12 +88,16 @@ impl Buffers {
         } else {
             BytesMut::from(&buffer[..])
         };
+        self.keep(buffer, largest);
+        rest
+    }
+
+    fn keep(&self, mut buffer: BytesMut, largest: usize) {
         buffer.clear();
         let mut spare = self.0.borrow_mut();
         // What is left of a large one keeps all of it, which is more than anyone accounts for.
         if spare.len() < SPARE && largest <= LARGEST_SPARE {
             spare.push(buffer);
         }
-        rest
     }
 }

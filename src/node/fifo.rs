@@ -38,6 +38,8 @@ pub struct Fifo {
     pub(super) skip: usize,
     /// Larger values are passed over too, for now.
     pub(super) room: usize,
+    /// Bytes that the reply takes, at least, of which a part has come; 0 where none has.
+    pub(super) needs: usize,
 }
 
 /// What a request asks on its connection.
@@ -105,6 +107,7 @@ impl Default for Fifo {
             abandoned: 0,
             skip: 0,
             room: usize::MAX,
+            needs: 0,
         }
     }
 }
@@ -177,6 +180,11 @@ impl Fifo {
     /// True where no reply is to come.
     pub fn is_empty(&self) -> bool {
         self.owed.is_empty() && self.lines.is_empty()
+    }
+
+    /// Bytes that the reply takes, at least, of which a part has come; 0 where none has.
+    pub fn needs(&self) -> usize {
+        self.needs
     }
 
     /// The oldest request.

@@ -301,17 +301,20 @@ impl Link {
         rest: &mut BytesMut,
         cx: &mut Context<'_>,
     ) -> Poll<End> {
-        let mut buffer = self.local.buffers.take(rest, 0);
+        let mut buffer = self.local.buffers.take(rest, state.fifo.needs());
         let mut largest = buffer.capacity();
         let max_value = self.settings.borrow().max_value_size;
         // A value that is whole in a buffer takes no more of it; its session may have room or not.
         state.fifo.set_room(self.account.most().max(buffers::SIZE));
         let end = loop {
+            self.local
+                .buffers
+                .make_room(&mut buffer, state.fifo.needs(), largest);
+            largest = largest.max(buffer.capacity());
             match poll_read_buf(Pin::new(&mut *stream), cx, &mut buffer) {
                 Poll::Pending => break Poll::Pending,
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => break Poll::Ready(End::Closed),
                 Poll::Ready(Ok(n)) => {
-                    largest = largest.max(buffer.capacity());
                     self.shard().bytes_read.add(n as u64);
                     let now = self.local.clock.now();
                     state.progress = now;

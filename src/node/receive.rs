@@ -48,6 +48,7 @@ impl Fifo {
         arrival: Arrival<'_>,
     ) -> Result<bool, Desync> {
         let mut is_answered = false;
+        self.needs = 0;
         loop {
             if self.skip > 0 {
                 let step = self.skip.min(buffer.len());
@@ -59,7 +60,10 @@ impl Fifo {
             }
             let (frame, failure) = match reply::read(buffer, max_value.min(self.room)) {
                 Read::Partial(_) if self.is_empty() => return Err(Desync),
-                Read::Partial(_) => return Ok(is_answered),
+                Read::Partial(least) => {
+                    self.needs = least;
+                    return Ok(is_answered);
+                }
                 Read::Garbage => return Err(Desync),
                 Read::TooLarge(frame) if self.room < max_value => (frame, Some(Failure::Busy)),
                 Read::TooLarge(frame) => (frame, Some(Failure::TooLarge)),
