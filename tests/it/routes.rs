@@ -1,5 +1,7 @@
 //! Routes on the wire: what clients of each protocol read and what the nodes of each pool see, while policies decide.
 
+use std::io::Write;
+
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, free_port, wait_for};
 use crate::support::scripted::{Act, Scripted, Seen, say};
@@ -91,7 +93,9 @@ fn two_requests_of_one_session_to_one_key_stay_in_order_while_a_policy_is_at_wor
     let silent = Scripted::start("1.6.18", |_| vec![]);
     let cache = Memcached::start();
     let nodes = [silent.address(), cache.address()];
-    let ringway = Ringway::start(&yaml(&nodes, "{failover: [a, b]}"));
+    // What is read at once would be what was there before.
+    let route = "{by_command: {reads: b}, else: {failover: [a, b]}}";
+    let ringway = Ringway::start(&yaml(&nodes, route));
     let mut client = ringway.client();
     let (mut bytes, mut wanted) = (String::new(), String::new());
     for value in 0..5 {
@@ -126,15 +130,28 @@ fn a_flush_waits_for_what_was_asked_before_and_reaches_every_pool() {
 fn a_write_that_has_begun_goes_on_to_its_end_though_its_client_goes_away() {
     let silent = Scripted::start("1.6.18", |_| vec![]);
     let other = obliging("other");
-    let nodes = [silent.address(), other.address()];
-    let mut ringway = Ringway::start(&yaml(&nodes, "{failover: [a, b]}"));
-    let mut client = ringway.client();
-    client.send("set k 0 0 1\r\nv\r\n");
+    let slow = Scripted::start("1.6.18", |seen| {
+        vec![Act::Await("gate"), Act::Say(obey(seen, "slow").into_bytes())]
+    });
+    let nodes = [silent.address(), other.address(), slow.address()];
+    let route = "{by_command: {reads: c}, else: {failover: [a, b]}}";
+    let mut ringway = Ringway::start(&yaml(&nodes, route).replace("400ms", "4s"));
+    let client = ringway.client();
+    let mut stream = &client.stream;
+    stream
+        .write_all(b"version\r\nget slow\r\nset k 0 0 1\r\nv\r\n")
+        .expect("sent");
     silent.wait_seen(1);
+    slow.wait_seen(1);
+    // A client that leaves with something unread breaks its connection off: the next answer finds nobody.
+    stream.peek(&mut [0]).expect("the answer to version");
     drop(client);
+    slow.open("gate");
     wait_for("the session's end", || {
         ringway.metric("ringway_sessions", &[]) == 0.0
     });
+    assert_eq!(ringway.metric("ringway_at_work", &[]), 1.0);
+    assert_eq!(lines(&other), [""; 0], "the first pool may still answer");
     // Not even the end of the process cuts it.
     ringway.signal("TERM");
     other.wait_seen(1);
