@@ -20,6 +20,7 @@ mod delay;
 mod expiry;
 pub mod explain;
 mod failover;
+mod first;
 mod gate;
 mod key;
 mod limit;

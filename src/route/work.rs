@@ -14,11 +14,11 @@ use std::task::{Context, Waker};
 use tokio::time::Instant;
 
 use super::counters::Shard;
-use super::{Policy, Pool, Route, Step, What, delay, failover, key, limit, stand_in};
+use super::{Policy, Pool, Route, Step, What, delay, failover, first, key, limit, stand_in};
 use crate::node::parked::Owned;
-use crate::node::pending::{Answer, Watch, pending};
+use crate::node::pending::{Answer, pending};
 use crate::node::slots::Slot;
-use crate::protocol::{Command, Reply, Request};
+use crate::protocol::{Reply, Request};
 
 /// What carries requests to pools.
 pub trait Carrier: fmt::Debug {
@@ -79,103 +79,15 @@ impl Call {
 
 /// Begins what `policy` does with `request`; what comes of it lands in `slot`.
 pub fn begin(policy: &Arc<Policy>, request: &Request<'_>, slot: Slot, call: &Call) {
-    if let What::Failover(failover) = &policy.what
-        && let Some(first) = failover.first(request, call.counters(policy))
-    {
-        let watch = First {
-            policy: policy.clone(),
-            kept: Kept::new(request),
-            slot,
-            call: call.clone(),
-        };
-        return call.send_to(first, request, Slot::Watched(Box::new(Box::new(watch))));
+    if let Some(to) = first::route(policy, request, call) {
+        let slot = first::watch(policy, request, slot, call);
+        return call.send_to(to, request, slot);
     }
     let (policy, owned, call) = (policy.clone(), Owned::new(request), call.clone());
     start(Box::pin(async move {
         let reply = carry_out(&policy, &owned.request(), &call).await;
         slot.fill(reply);
     }));
-}
-
-/// A request that was sent to the first pool of a failover, as it is.
-#[derive(Debug)]
-struct First {
-    policy: Arc<Policy>,
-    kept: Kept,
-    slot: Slot,
-    call: Call,
-}
-
-/// A copy of a request. Most are plain reads of short keys, which need no memory of their own.
-#[derive(Debug)]
-enum Kept {
-    Read {
-        command: Command,
-        is_one_of_many: bool,
-        length: u8,
-        key: [u8; SHORT],
-    },
-    Other(Box<Owned>),
-}
-
-/// Bytes of a short key.
-const SHORT: usize = 45;
-
-impl Kept {
-    fn new(request: &Request<'_>) -> Kept {
-        let is_plain = matches!(request.command, Command::Get | Command::Gets);
-        if !is_plain || request.key.len() > SHORT {
-            return Kept::Other(Box::new(Owned::new(request)));
-        }
-        let mut key = [0; SHORT];
-        key[..request.key.len()].copy_from_slice(request.key);
-        Kept::Read {
-            command: request.command,
-            is_one_of_many: request.is_one_of_many,
-            length: request.key.len() as u8,
-            key,
-        }
-    }
-
-    fn request(&self) -> Request<'_> {
-        match self {
-            Kept::Read {
-                command,
-                is_one_of_many,
-                length,
-                key,
-            } => Request {
-                is_one_of_many: *is_one_of_many,
-                ..Request::new(*command, &key[..usize::from(*length)])
-            },
-            Kept::Other(owned) => owned.request(),
-        }
-    }
-}
-
-impl Watch for First {
-    fn fill(self: Box<Self>, reply: Reply) {
-        let First {
-            policy,
-            kept,
-            slot,
-            call,
-        } = *self;
-        let What::Failover(failover) = &policy.what else {
-            unreachable!("only failover sends to its first so");
-        };
-        if !failover.goes_on(&kept.request(), &reply) {
-            return slot.fill(reply);
-        }
-        tokio::task::spawn_local(async move {
-            let What::Failover(failover) = &policy.what else {
-                return;
-            };
-            let reply =
-                failover::go_on(failover, &kept.request(), reply, &call, call.counters(&policy)).await;
-            slot.fill(reply);
-        });
-    }
 }
 
 /// What each policy that asks and waits does with a request.
