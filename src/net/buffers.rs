@@ -12,7 +12,7 @@ const ROOM: usize = 16 << 10;
 /// Size of a new buffer, in bytes.
 pub const SIZE: usize = 64 << 10;
 /// Spare buffers to keep; more are in use only in bursts.
-const SPARE: usize = 64;
+const SPARE: usize = 16;
 /// A spare buffer is no larger, in bytes.
 const LARGEST_SPARE: usize = 2 * SIZE;
 /// An unread rest up to this size, in bytes, moves to memory of its own size.
@@ -38,25 +38,27 @@ impl Buffers {
     /// takes `whole` bytes in all, it is made that large at once, and not twice as large by and by.
     pub fn take(&self, rest: &mut BytesMut, whole: usize) -> BytesMut {
         let mut buffer = std::mem::take(rest);
-        if buffer.capacity() < SIZE {
-            let mut large = self.spare(whole.max(ROOM + buffer.len()));
-            large.extend_from_slice(&buffer);
-            buffer = large;
-        } else {
-            let largest = buffer.capacity();
-            self.make_room(&mut buffer, whole, largest);
+        if buffer.capacity() >= SIZE {
+            buffer.reserve(ROOM + whole.saturating_sub(buffer.len()));
+            return buffer;
         }
-        buffer
+        let mut larger = self.spare(ROOM + buffer.len());
+        larger.extend_from_slice(&buffer);
+        larger
     }
 
-    /// Makes room in `buffer` to read into, as [`Buffers::take`] does. Where that wants other memory, what it had
-    /// is spare, once the values are gone that stand in it; it was room for `largest` bytes at most.
+    /// Makes room in `buffer` to read more of what takes `whole` bytes in all, as far as it is known. A value that
+    /// fits into a spare buffer is brought there: memory that is new for each value costs more than to copy its
+    /// beginning. What `buffer` had before, room for `largest` bytes at most, is spare once its values are gone.
     #[inline]
     pub fn make_room(&self, buffer: &mut BytesMut, whole: usize, largest: usize) {
         let length = buffer.len();
-        if buffer.capacity() - length < ROOM || buffer.capacity() < whole {
-            let twice = if length > SIZE { 2 * length } else { 0 };
-            let before = std::mem::replace(buffer, self.spare(whole.max(length + ROOM).max(twice)));
+        let wanted = whole.max(length + ROOM);
+        if wanted > LARGEST_SPARE {
+            return buffer.reserve(ROOM);
+        }
+        if buffer.capacity() < wanted {
+            let before = std::mem::replace(buffer, self.spare(wanted));
             buffer.extend_from_slice(&before);
             self.keep(before, largest);
         }

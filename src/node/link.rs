@@ -301,7 +301,7 @@ impl Link {
         rest: &mut BytesMut,
         cx: &mut Context<'_>,
     ) -> Poll<End> {
-        let mut buffer = self.local.buffers.take(rest, state.fifo.needs());
+        let mut buffer = self.local.buffers.take(rest, 0);
         let mut largest = buffer.capacity();
         let max_value = self.settings.borrow().max_value_size;
         // A value that is whole in a buffer takes no more of it; its session may have room or not.

@@ -203,8 +203,10 @@ fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -
             });
         }
         Status::Value if command.is_read() => {
+            let plain_key = plain_key(buffer, &frame)?;
             let block = buffer.split_to(frame.length).freeze();
-            let (key, data) = (block.slice(frame.key), block.slice(frame.data));
+            let key = plain_key.map_or_else(|| block.slice(frame.key), Bytes::from);
+            let data = block.slice(frame.data);
             return Ok(Reply::Value(Item::new(key, frame.flags, frame.cas, data)));
         }
         // decr leaves spaces where the number became shorter.
