@@ -34,6 +34,7 @@ mod load {
     pub mod connection;
     pub mod contender;
     pub mod dataset;
+    pub mod draw;
     pub mod idle;
     pub mod latency;
     pub mod machine;
@@ -97,7 +98,7 @@ fn compare(options: &Options, contenders: &[Contender], nodes: &Nodes, scratch: 
     for round in 0..options.rounds {
         for (workload, dataset, samples) in &mut all {
             for contender in contenders {
-                if absent.contains_key(contender.name) || !contender.speaks(workload.wire) {
+                if absent.contains_key(contender.name) || !contender.takes(workload) {
                     continue;
                 }
                 eprintln!(
@@ -108,7 +109,7 @@ fn compare(options: &Options, contenders: &[Contender], nodes: &Nodes, scratch: 
                     contender.name
                 );
                 nodes.flush()?;
-                let running = match contender.start(nodes, options, scratch) {
+                let running = match contender.start(nodes, workload.workers, options, scratch) {
                     Ok(running) => running,
                     Err(error) => {
                         eprintln!("{} is left out: {error:#}", contender.name);

@@ -3,15 +3,15 @@
 //! of its reply.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::checker::{Checker, Outcome};
+use super::contender::Door;
 use super::dataset::Dataset;
 use super::latency::Latency;
 use super::random::Random;
@@ -34,10 +34,12 @@ pub struct Run {
     pub stopped: Cell<bool>,
 }
 
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+
 /// One client connection and the keys it asks for.
-#[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     keys: Rc<[u32]>,
     random: Random,
     /// Looked at from outside when a reply does not come.
@@ -52,15 +54,26 @@ impl Connection {
     /// # Errors
     /// What the operating system says.
     pub async fn open(
-        address: SocketAddr,
+        door: &Door,
         keys: Rc<[u32]>,
         random: Random,
         checker: Rc<RefCell<Checker>>,
     ) -> Result<Self> {
-        let stream = TcpStream::connect(address)
-            .await
-            .with_context(|| format!("connect to {address}"))?;
-        stream.set_nodelay(true)?;
+        let stream: Box<dyn Stream> = match door {
+            Door::Tcp(address) => {
+                let stream = TcpStream::connect(address)
+                    .await
+                    .with_context(|| format!("connect to {address}"))?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+            Door::Unix(path) => {
+                let stream = UnixStream::connect(path)
+                    .await
+                    .with_context(|| format!("connect to {}", path.display()))?;
+                Box::new(stream)
+            }
+        };
         Ok(Self {
             stream,
             keys,
@@ -77,7 +90,7 @@ impl Connection {
     /// A wrong byte, or a connection that was closed.
     pub async fn drive(mut self, run: Rc<Run>) -> Result<()> {
         // Room for a whole value, which must come together, and as much again of what follows it.
-        let mut buffer = vec![0; run.dataset.value_bytes() + 16 * 1024];
+        let mut buffer = vec![0; run.dataset.largest() + 16 * 1024];
         while !run.stopped.get() {
             self.compose(&run);
             let start = Instant::now();
@@ -112,18 +125,13 @@ impl Connection {
         let mut checker = self.checker.borrow_mut();
         for _ in 0..run.workload.depth {
             if self.random.below(100) < run.workload.sets_percent {
-                let key = self.keys[self.random.below(self.keys.len())];
+                let key = self.keys[self.random.place(run.workload.popularity, self.keys.len())];
                 let item = run.dataset.item(key);
                 run.workload.wire.write_set(item, key, &mut self.requests);
                 checker.expect_stored(key);
                 continue;
             }
-            choose(
-                &self.keys,
-                run.workload.keys_per_get,
-                &mut self.random,
-                &mut self.chosen,
-            );
+            choose(&self.keys, &run.workload, &mut self.random, &mut self.chosen);
             match self.chosen[..] {
                 [key] => {
                     let item = run.dataset.item(key);
@@ -155,9 +163,10 @@ fn write_multi_get(dataset: &Dataset, keys: &[u32], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// `count` different keys: one from each of `count` equal parts of `keys`.
-fn choose(keys: &[u32], count: usize, random: &mut Random, chosen: &mut Vec<u32>) {
+/// The different keys of one get: one from each of so many equal parts of `keys`.
+fn choose(keys: &[u32], workload: &Workload, random: &mut Random, chosen: &mut Vec<u32>) {
+    let count = workload.keys_per_get;
     let part = keys.len() / count;
     chosen.clear();
-    chosen.extend((0..count).map(|index| keys[index * part + random.below(part)]));
+    chosen.extend((0..count).map(|index| keys[index * part + random.place(workload.popularity, part)]));
 }

@@ -14,6 +14,7 @@ use super::nodes::Nodes;
 use super::options::Options;
 use super::process::{Process, Scratch, free_address};
 use super::wire::Wire;
+use super::workload::Workload;
 
 /// One way from the generator to the nodes.
 #[derive(Debug)]
@@ -30,11 +31,20 @@ enum Kind {
     Ringway(PathBuf),
 }
 
+/// Where a client connects.
+#[derive(Debug)]
+pub enum Door {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
 /// A contender at work.
 #[derive(Debug)]
 pub struct Running {
     /// Where clients connect: one address of a proxy, or those of all nodes.
     pub addresses: Vec<SocketAddr>,
+    /// The same by a unix socket, where it has one.
+    unix: Option<PathBuf>,
     process: Option<Process>,
 }
 
@@ -42,6 +52,14 @@ impl Running {
     /// The process id of the proxy, where there is one.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Process::pid)
+    }
+
+    /// Where the clients of one share of the keys connect.
+    pub fn door(&self, share: usize, is_unix: bool) -> Door {
+        match &self.unix {
+            Some(path) if is_unix => Door::Unix(path.clone()),
+            _ => Door::Tcp(self.addresses[share]),
+        }
     }
 
     /// What the proxy printed last, for a message.
@@ -100,39 +118,53 @@ fn all() -> Vec<Contender> {
 }
 
 impl Contender {
-    /// Starts it anew in front of `nodes`, and waits until it listens.
+    /// Starts it anew in front of `nodes`, with so many threads where it can, and waits until it listens.
     ///
     /// # Errors
     /// It is not there, or does not start; with what it said.
-    pub fn start(&self, nodes: &Nodes, options: &Options, scratch: &Scratch) -> Result<Running> {
-        let (program, args, address) = match &self.kind {
+    pub fn start(
+        &self,
+        nodes: &Nodes,
+        workers: usize,
+        options: &Options,
+        scratch: &Scratch,
+    ) -> Result<Running> {
+        let (program, args, address, unix) = match &self.kind {
             Kind::Direct => {
                 return Ok(Running {
                     addresses: nodes.addresses(),
+                    unix: None,
                     process: None,
                 });
             }
             Kind::Nutcracker(program) => {
                 let address = free_address()?;
-                (program, nutcracker_args(address, nodes, scratch)?, address)
+                (program, nutcracker_args(address, nodes, scratch)?, address, None)
             }
             Kind::Ringway(program) => {
                 let address = free_address()?;
-                (program, ringway_args(address, nodes, scratch)?, address)
+                // One that was killed leaves its socket behind: each has a name of its own.
+                let unix = scratch.path(&format!("ringway-{}.sock", address.port()));
+                let args = ringway_args(address, &unix, workers, nodes, scratch)?;
+                (program, args, address, Some(unix))
             }
         };
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut process = Process::start(self.name, Some(options.proxy_cpu), program, &args, scratch)?;
+        let cpus = [options.proxy_cpu, options.load_cpu];
+        let mut process = Process::start(self.name, &cpus[..workers.min(2)], program, &args, scratch)?;
         process.wait_ready(address)?;
         Ok(Running {
             addresses: vec![address],
+            unix,
             process: Some(process),
         })
     }
 
-    /// True where clients may speak `wire` to it.
-    pub fn speaks(&self, wire: Wire) -> bool {
-        wire == Wire::Classic || !matches!(self.kind, Kind::Nutcracker(_))
+    /// True where it can take the clients of `workload`.
+    pub fn takes(&self, workload: &Workload) -> bool {
+        let is_ringway = matches!(self.kind, Kind::Ringway(_));
+        let speaks = workload.wire == Wire::Classic || !matches!(self.kind, Kind::Nutcracker(_));
+        speaks && (is_ringway || !workload.is_unix)
     }
 
     /// What it says of itself in one line.
@@ -185,11 +217,18 @@ fn nutcracker_args(address: SocketAddr, nodes: &Nodes, scratch: &Scratch) -> Res
 }
 
 /// Ringway's defaults for all that is not written here.
-fn ringway_args(address: SocketAddr, nodes: &Nodes, scratch: &Scratch) -> Result<Vec<String>> {
+fn ringway_args(
+    address: SocketAddr,
+    unix: &Path,
+    workers: usize,
+    nodes: &Nodes,
+    scratch: &Scratch,
+) -> Result<Vec<String>> {
     let admin = free_address()?;
     let mut config = format!(
-        "workers: 1\nlisteners:\n  - bind: {address}\n    max_connections: 20000\nadmin:\n  bind: {admin}\n\
-         pools:\n  main:\n    distribution: twemproxy\n    connections: 1\n    nodes:\n"
+        "workers: {workers}\nlisteners:\n  - bind: {address}\n    max_connections: 20000\n  - bind: unix:{}\n\
+         admin:\n  bind: {admin}\npools:\n  main:\n    distribution: twemproxy\n    connections: 1\n    nodes:\n",
+        unix.display()
     );
     for (name, address) in nodes.named() {
         writeln!(config, "      - {{address: \"{address}\", name: {name}}}")?;

@@ -2,7 +2,7 @@
 //! that were there, and every read has exactly one right answer, whoever wrote last.
 
 use super::random::Random;
-use super::workload::Workload;
+use super::workload::{Sizes, Workload};
 
 /// One key with its value, laid out as a node answers a classic get of it.
 #[derive(Debug)]
@@ -79,19 +79,17 @@ impl Item {
 #[derive(Debug)]
 pub struct Dataset {
     items: Vec<Item>,
-    value_bytes: usize,
+    largest: usize,
 }
 
 impl Dataset {
     /// The keys that `workload` asks for.
     pub fn new(workload: &Workload) -> Self {
-        let items = (0..workload.keys)
-            .map(|index| Item::new(index, workload.value_bytes))
+        let items: Vec<Item> = (0..workload.keys)
+            .map(|index| Item::new(index, workload.sizes.of(index)))
             .collect();
-        Self {
-            items,
-            value_bytes: workload.value_bytes,
-        }
+        let largest = items.iter().map(|item| item.data().len()).max().unwrap_or(0);
+        Self { items, largest }
     }
 
     /// How many keys there are.
@@ -104,8 +102,22 @@ impl Dataset {
         &self.items[index as usize]
     }
 
-    /// Bytes of one value.
-    pub fn value_bytes(&self) -> usize {
-        self.value_bytes
+    /// Bytes of the longest value.
+    pub fn largest(&self) -> usize {
+        self.largest
+    }
+}
+
+impl Sizes {
+    /// Bytes of the value of the key at `index`.
+    fn of(self, index: usize) -> usize {
+        match self {
+            Sizes::Fixed(bytes) => bytes,
+            Sizes::Spread(least, most) => {
+                // Another stream than that of the value's bytes; unrelated to how often the key is asked for.
+                let share = Random::new(!(index as u64)).fraction();
+                (least as f64 * (most as f64 / least as f64).powf(share)) as usize
+            }
+        }
     }
 }

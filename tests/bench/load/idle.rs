@@ -40,7 +40,7 @@ pub fn run(options: &Options, contenders: &[Contender], nodes: &Nodes, scratch: 
     ]);
     let mut complete = true;
     for contender in contenders {
-        let running = match contender.start(nodes, options, scratch) {
+        let running = match contender.start(nodes, 1, options, scratch) {
             Ok(running) => running,
             Err(error) => {
                 eprintln!("{} cannot be measured: {error:#}", contender.name);

@@ -104,7 +104,7 @@ pub fn preload(address: SocketAddr, keys: &[u32], dataset: &Dataset) -> Result<(
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let batch = (PRELOAD_BYTES / dataset.value_bytes().max(1)).clamp(1, 100);
+    let batch = (PRELOAD_BYTES / dataset.largest().max(1)).clamp(1, 100);
     let mut requests = Vec::new();
     for keys in keys.chunks(batch) {
         let mut checker = Checker::new(Wire::Classic);
@@ -170,7 +170,8 @@ async fn drive(
         checkers.push(Rc::clone(&checker));
         let random = Random::new((seed << 32) + index as u64);
         let keys = Rc::clone(&shares[share]);
-        let connection = Connection::open(running.addresses[share], keys, random, checker).await?;
+        let door = running.door(share, run.workload.is_unix);
+        let connection = Connection::open(&door, keys, random, checker).await?;
         connections.spawn_local(connection.drive(Rc::clone(&run)));
     }
     tokio::select! {

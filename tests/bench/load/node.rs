@@ -15,16 +15,16 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts one on `address`, with one thread and 256 MiB, on `cpu` where one is given.
+    /// Starts one on `address`, with one thread and 256 MiB, on `cpus` where any are given.
     ///
     /// # Errors
     /// No memcached that starts.
-    pub fn start(name: &str, address: SocketAddr, cpu: Option<usize>, scratch: &Scratch) -> Result<Self> {
+    pub fn start(name: &str, address: SocketAddr, cpus: &[usize], scratch: &Scratch) -> Result<Self> {
         let port = address.port().to_string();
         // As root it insists on -u; from anybody else it ignores it.
         let limits = ["-U", "0", "-t", "1", "-m", "256", "-u", "root"];
         let args = [&limits[..], &["-l", "127.0.0.1", "-p", &port]].concat();
-        let mut process = Process::start(name, cpu, Path::new("memcached"), &args, scratch)?;
+        let mut process = Process::start(name, cpus, Path::new("memcached"), &args, scratch)?;
         process.wait_ready(address)?;
         Ok(Self { process, address })
     }

@@ -26,12 +26,7 @@ impl Nodes {
         let mut nodes = Vec::new();
         for index in 0..NODES {
             let name = format!("memcached-{index}");
-            nodes.push(Node::start(
-                &name,
-                free_address()?,
-                Some(options.load_cpu),
-                scratch,
-            )?);
+            nodes.push(Node::start(&name, free_address()?, &[options.load_cpu], scratch)?);
         }
         Ok(Self { nodes })
     }

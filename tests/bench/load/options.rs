@@ -24,7 +24,7 @@ pub struct Options {
     /// Contenders to measure: direct, nutcracker, ringway, ringway-base [default: all that are there]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub only: Option<Vec<String>>,
-    /// Workloads to drive: W1, W2, W4, W5, W6, W7, W8, W11
+    /// Workloads to drive: W1, W1u (unix socket), W2 to W11
     #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "W1,W2,W4")]
     pub workloads: Vec<String>,
     /// Seconds measured in each round, after half a second of warming up

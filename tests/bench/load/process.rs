@@ -40,13 +40,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program`, on `cpu` where one is given. Its output goes to a log named after `name`.
+    /// Starts `program`, on `cpus` where any are given, else where the generator is. Its output goes to a log named after `name`.
     ///
     /// # Errors
     /// `setpriv` or `taskset` (util-linux) is missing.
     pub fn start(
         name: &str,
-        cpu: Option<usize>,
+        cpus: &[usize],
         program: &Path,
         args: &[&str],
         scratch: &Scratch,
@@ -56,8 +56,9 @@ impl Process {
         // Both replace themselves by what they start, so the child's id is the program's.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
-        if let Some(cpu) = cpu {
-            command.args(["taskset", "--cpu-list", &cpu.to_string()]);
+        if !cpus.is_empty() {
+            let list: Vec<String> = cpus.iter().map(ToString::to_string).collect();
+            command.args(["taskset", "--cpu-list", &list.join(",")]);
         }
         let child = command
             .arg(program)

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::checker::{Checker, Outcome};
 use super::dataset::Dataset;
 use super::latency::Latency;
+use super::random::Random;
 use super::wire::Wire;
-use super::workload::WORKLOADS;
+use super::workload::{Popularity, Sizes, WORKLOADS};
 
 /// Panics when the generator would not see what it must see.
 pub fn run() {
@@ -14,6 +15,7 @@ pub fn run() {
     wrong_replies_are_seen();
     the_other_protocols_are_checked_as_well();
     a_quantile_is_close_to_the_truth();
+    keys_are_as_popular_and_values_as_long_as_the_workload_says();
 }
 
 fn small() -> Dataset {
@@ -140,4 +142,25 @@ fn a_quantile_is_close_to_the_truth() {
         );
         assert!(latency.quantile(0.999) >= 60e6);
     }
+}
+
+fn keys_are_as_popular_and_values_as_long_as_the_workload_says() {
+    let mut counts = [0_u32; 100];
+    let mut random = Random::new(7);
+    for _ in 0..100_000 {
+        counts[random.place(Popularity::Zipf, 100)] += 1;
+    }
+    // Of 100 keys the first is asked for in ln(2) / ln(101) = 15 % of all cases, the last in 0.2 %.
+    assert!((14_500..15_500).contains(&counts[0]), "{counts:?}");
+    assert!((150..300).contains(&counts[99]), "{counts:?}");
+
+    let mut workload = WORKLOADS[0];
+    workload.keys = 500;
+    workload.sizes = Sizes::Spread(10, 500_000);
+    let dataset = Dataset::new(&workload);
+    let length = |index| dataset.item(index).data().len();
+    assert!((0..500).all(|index| (10..=500_000).contains(&length(index))));
+    // Half of them lie below the geometric middle.
+    let short = (0..500).filter(|index| length(*index) < 2236).count();
+    assert!((200..300).contains(&short), "{short} of 500 are short");
 }

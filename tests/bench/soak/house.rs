@@ -78,7 +78,7 @@ impl House {
         let config = scratch.path("ringway.yaml");
         fs::write(&config, text(&BASE, address, admin, &nodes, &scratch))?;
         let config = config.to_str().context("a path in UTF-8")?;
-        let mut ringway = Process::start("ringway", None, path, &["--config", config], &scratch)?;
+        let mut ringway = Process::start("ringway", &[], path, &["--config", config], &scratch)?;
         ringway.wait_ready(address)?;
         Ok(Self {
             ringway,
@@ -149,7 +149,7 @@ impl House {
 }
 
 fn start_node(index: usize, address: SocketAddr, scratch: &Scratch) -> Result<Node> {
-    Node::start(&format!("memcached-{index}"), address, None, scratch)
+    Node::start(&format!("memcached-{index}"), address, &[], scratch)
 }
 
 fn text(
