@@ -26,10 +26,11 @@ use load::options::{Mode, Options};
 use load::process::{self, Scratch};
 use load::report::{self, Samples};
 use load::workload::Workload;
-use load::{idle, machine, self_check};
+use load::{idle, machine, relay, responder, self_check};
 
 mod load {
     pub mod accounting;
+    pub mod answers;
     pub mod checker;
     pub mod connection;
     pub mod contender;
@@ -42,17 +43,22 @@ mod load {
     pub mod node;
     pub mod nodes;
     pub mod options;
+    pub mod peers;
     pub mod process;
     pub mod random;
+    pub mod relay;
     pub mod report;
+    pub mod responder;
     pub mod self_check;
     pub mod wire;
     pub mod workload;
 }
 
 fn main() -> ExitCode {
-    self_check::run();
     let options = Options::parse();
+    if matches!(options.mode, Mode::Load | Mode::Idle) {
+        self_check::run();
+    }
     if !options.bench {
         println!("self-check passed; the benchmark itself is started by tests/bench/run");
         return ExitCode::SUCCESS;
@@ -69,18 +75,34 @@ fn main() -> ExitCode {
 
 /// True when every contender that was asked for could be measured.
 fn run(options: &Options) -> Result<bool> {
-    process::pin_self(options.load_cpu)?;
-    let contenders = contender::select(options.only.as_deref())?;
-    let scratch = Scratch::new()?;
-    let nodes = Nodes::start(options, &scratch)?;
-    machine::print(&contenders, options);
     match options.mode {
-        Mode::Load => compare(options, &contenders, &nodes, &scratch),
-        Mode::Idle => idle::run(options, &contenders, &nodes, &scratch),
+        Mode::Relay => return relay::run(&options.doors, &options.to).map(|()| true),
+        Mode::Responder => {
+            let workloads = Workload::select(&options.workloads)?;
+            let dataset = Dataset::new(workloads.first().context("the responder needs a workload")?);
+            return responder::run(&options.doors, dataset).map(|()| true);
+        }
+        Mode::Load | Mode::Idle => process::pin_self(options.load_cpu)?,
+    }
+    let mut contenders = contender::select(options.only.as_deref())?;
+    let scratch = Scratch::new()?;
+    let mut nodes = Nodes::start(options, &scratch)?;
+    machine::print(&contenders, options);
+    // Who was asked for by name and is missing counts as a failure, anybody else is said to be missing above.
+    contenders.retain(|contender| options.only.is_some() || contender.missing().is_none());
+    if options.mode == Mode::Idle {
+        idle::run(options, &contenders, &mut nodes, &scratch)
+    } else {
+        compare(options, &contenders, &mut nodes, &scratch)
     }
 }
 
-fn compare(options: &Options, contenders: &[Contender], nodes: &Nodes, scratch: &Scratch) -> Result<bool> {
+fn compare(
+    options: &Options,
+    contenders: &[Contender],
+    nodes: &mut Nodes,
+    scratch: &Scratch,
+) -> Result<bool> {
     // Why a contender is left out, by its name.
     let mut absent: BTreeMap<&str, String> = BTreeMap::new();
     let mut all: Vec<(Workload, Rc<Dataset>, Samples)> = Workload::select(&options.workloads)?
@@ -98,7 +120,7 @@ fn compare(options: &Options, contenders: &[Contender], nodes: &Nodes, scratch: 
     for round in 0..options.rounds {
         for (workload, dataset, samples) in &mut all {
             for contender in contenders {
-                if absent.contains_key(contender.name) || !contender.takes(workload) {
+                if absent.contains_key(contender.name) || !contender.takes(workload, options.nodes) {
                     continue;
                 }
                 eprintln!(
@@ -108,7 +130,7 @@ fn compare(options: &Options, contenders: &[Contender], nodes: &Nodes, scratch: 
                     workload.name,
                     contender.name
                 );
-                nodes.flush()?;
+                nodes.prepare(workload, options, scratch)?;
                 let running = match contender.start(nodes, workload.workers, options, scratch) {
                     Ok(running) => running,
                     Err(error) => {

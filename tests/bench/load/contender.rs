@@ -2,8 +2,6 @@
 //! one more row in `all` and one more way in `start`.
 
 use std::env;
-use std::fmt::Write;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +9,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::nodes::Nodes;
-use super::options::Options;
+use super::options::{Backend, Options};
+use super::peers;
 use super::process::{Process, Scratch, free_address};
 use super::wire::Wire;
 use super::workload::Workload;
@@ -27,7 +26,12 @@ pub struct Contender {
 #[derive(Debug)]
 enum Kind {
     Direct,
+    Relay,
     Nutcracker(PathBuf),
+    /// memcached's own proxy; `None` where nobody said where it is.
+    Memcached(Option<PathBuf>),
+    /// As above.
+    Mcrouter(Option<PathBuf>),
     Ringway(PathBuf),
 }
 
@@ -41,7 +45,7 @@ pub enum Door {
 /// A contender at work.
 #[derive(Debug)]
 pub struct Running {
-    /// Where clients connect: one address of a proxy, or those of all nodes.
+    /// Where clients connect: one address of a proxy, or one for each node.
     pub addresses: Vec<SocketAddr>,
     /// The same by a unix socket, where it has one.
     unix: Option<PathBuf>,
@@ -93,28 +97,25 @@ pub fn select(names: Option<&[String]>) -> Result<Vec<Contender>> {
 }
 
 fn all() -> Vec<Contender> {
-    let ringway = env::var_os("RINGWAY_BIN").map_or_else(|| "target/release/ringway".into(), PathBuf::from);
+    let path = |name: &str| env::var_os(name).map(PathBuf::from);
+    let ringway = path("RINGWAY_BIN").unwrap_or_else(|| "target/release/ringway".into());
     let mut all = vec![
-        Contender {
-            name: "direct",
-            kind: Kind::Direct,
-        },
-        Contender {
-            name: "nutcracker",
-            kind: Kind::Nutcracker("nutcracker".into()),
-        },
-        Contender {
-            name: "ringway",
-            kind: Kind::Ringway(ringway),
-        },
+        ("direct", Kind::Direct),
+        ("relay", Kind::Relay),
+        ("nutcracker", Kind::Nutcracker("nutcracker".into())),
+        (
+            "memcached-proxy",
+            Kind::Memcached(path("RINGWAY_BENCH_MEMCACHED")),
+        ),
+        ("mcrouter", Kind::Mcrouter(path("RINGWAY_BENCH_MCROUTER"))),
+        ("ringway", Kind::Ringway(ringway)),
     ];
-    if let Some(base) = env::var_os("RINGWAY_BASE") {
-        all.push(Contender {
-            name: "ringway-base",
-            kind: Kind::Ringway(base.into()),
-        });
+    if let Some(base) = path("RINGWAY_BASE") {
+        all.push(("ringway-base", Kind::Ringway(base)));
     }
-    all
+    all.into_iter()
+        .map(|(name, kind)| Contender { name, kind })
+        .collect()
 }
 
 impl Contender {
@@ -129,49 +130,82 @@ impl Contender {
         options: &Options,
         scratch: &Scratch,
     ) -> Result<Running> {
-        let (program, args, address, unix) = match &self.kind {
-            Kind::Direct => {
+        if let Some(reason) = self.missing() {
+            bail!(reason);
+        }
+        let own = env::current_exe()?;
+        let (mut addresses, mut unix) = (vec![free_address()?], None);
+        let address = addresses[0];
+        let (program, args) = match &self.kind {
+            Kind::Relay => {
+                for _ in 1..nodes.addresses().len() {
+                    addresses.push(free_address()?);
+                }
+                (&own, peers::relay(&addresses, nodes))
+            }
+            Kind::Nutcracker(program) => (program, peers::nutcracker(address, nodes, scratch)?),
+            Kind::Memcached(Some(program)) => (program, peers::memcached(address, workers, nodes, scratch)?),
+            Kind::Mcrouter(Some(program)) => (program, peers::mcrouter(address, workers, nodes, scratch)?),
+            Kind::Ringway(program) => {
+                // One that was killed leaves its socket behind: each has a name of its own.
+                let path = scratch.path(&format!("ringway-{}.sock", address.port()));
+                let args = peers::ringway(address, &path, workers, nodes, scratch)?;
+                unix = Some(path);
+                (program, args)
+            }
+            Kind::Direct | Kind::Memcached(None) | Kind::Mcrouter(None) => {
                 return Ok(Running {
                     addresses: nodes.addresses(),
                     unix: None,
                     process: None,
                 });
             }
-            Kind::Nutcracker(program) => {
-                let address = free_address()?;
-                (program, nutcracker_args(address, nodes, scratch)?, address, None)
-            }
-            Kind::Ringway(program) => {
-                let address = free_address()?;
-                // One that was killed leaves its socket behind: each has a name of its own.
-                let unix = scratch.path(&format!("ringway-{}.sock", address.port()));
-                let args = ringway_args(address, &unix, workers, nodes, scratch)?;
-                (program, args, address, Some(unix))
-            }
         };
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let cpus = [options.proxy_cpu, options.load_cpu];
         let mut process = Process::start(self.name, &cpus[..workers.min(2)], program, &args, scratch)?;
-        process.wait_ready(address)?;
+        for address in &addresses {
+            process.wait_ready(*address)?;
+        }
         Ok(Running {
-            addresses: vec![address],
+            addresses,
             unix,
             process: Some(process),
         })
     }
 
-    /// True where it can take the clients of `workload`.
-    pub fn takes(&self, workload: &Workload) -> bool {
-        let is_ringway = matches!(self.kind, Kind::Ringway(_));
-        let speaks = workload.wire == Wire::Classic || !matches!(self.kind, Kind::Nutcracker(_));
-        speaks && (is_ringway || !workload.is_unix)
+    /// Why it cannot be measured on this machine, where that is known before it is started.
+    pub fn missing(&self) -> Option<String> {
+        let variable = match self.kind {
+            Kind::Memcached(None) => "RINGWAY_BENCH_MEMCACHED (1.6.23 or later, built with its proxy)",
+            Kind::Mcrouter(None) => "RINGWAY_BENCH_MCROUTER",
+            _ => return None,
+        };
+        Some(format!("missing: no path in {variable}"))
+    }
+
+    /// True where it can take the clients of `workload`, with such nodes behind it.
+    pub fn takes(&self, workload: &Workload, backend: Backend) -> bool {
+        let speaks = match self.kind {
+            Kind::Ringway(_) => true,
+            // What clients speak reaches the nodes.
+            Kind::Direct | Kind::Relay => workload.wire != Wire::Binary || backend == Backend::Memcached,
+            Kind::Memcached(_) => workload.wire != Wire::Binary,
+            Kind::Nutcracker(_) | Kind::Mcrouter(_) => workload.wire == Wire::Classic,
+        };
+        speaks && (matches!(self.kind, Kind::Ringway(_)) || !workload.is_unix)
     }
 
     /// What it says of itself in one line.
     pub fn version(&self) -> String {
         match &self.kind {
             Kind::Direct => "no proxy: each connection talks to one node, with keys of its own".to_owned(),
+            Kind::Relay => "hands on bytes, parses nothing; a node connection for each client".to_owned(),
             Kind::Nutcracker(program) | Kind::Ringway(program) => version_of(program),
+            Kind::Memcached(program) | Kind::Mcrouter(program) => match program {
+                Some(program) => version_of(program),
+                None => self.missing().unwrap_or_default(),
+            },
         }
     }
 }
@@ -186,59 +220,4 @@ pub fn version_of(program: &Path) -> String {
             said.lines().next().unwrap_or("no version").to_owned()
         }
     }
-}
-
-/// Twemproxy's defaults for all that is not written here.
-fn nutcracker_args(address: SocketAddr, nodes: &Nodes, scratch: &Scratch) -> Result<Vec<String>> {
-    let mut config = format!(
-        "main:\n  listen: {address}\n  distribution: ketama\n  hash: fnv1a_64\n  preconnect: true\n  \
-         server_connections: 1\n  servers:\n"
-    );
-    for (name, address) in nodes.named() {
-        writeln!(config, "    - {address}:1 {name}")?;
-    }
-    let file = write_config("nutcracker.yml", &config, scratch)?;
-    let stats_port = free_address()?.port().to_string();
-    let pid_file = scratch.path("nutcracker.pid").display().to_string();
-    let args = [
-        "--conf-file",
-        &file,
-        "--output",
-        "/dev/stderr",
-        "--pid-file",
-        &pid_file,
-    ];
-    let stats = ["--stats-addr", "127.0.0.1", "--stats-port", &stats_port];
-    Ok([&args[..], &stats[..]]
-        .concat()
-        .iter()
-        .map(ToString::to_string)
-        .collect())
-}
-
-/// Ringway's defaults for all that is not written here.
-fn ringway_args(
-    address: SocketAddr,
-    unix: &Path,
-    workers: usize,
-    nodes: &Nodes,
-    scratch: &Scratch,
-) -> Result<Vec<String>> {
-    let admin = free_address()?;
-    let mut config = format!(
-        "workers: {workers}\nlisteners:\n  - bind: {address}\n    max_connections: 20000\n  - bind: unix:{}\n\
-         admin:\n  bind: {admin}\npools:\n  main:\n    distribution: twemproxy\n    connections: 1\n    nodes:\n",
-        unix.display()
-    );
-    for (name, address) in nodes.named() {
-        writeln!(config, "      - {{address: \"{address}\", name: {name}}}")?;
-    }
-    let file = write_config("ringway.yaml", &config, scratch)?;
-    Ok(vec!["--config".to_owned(), file])
-}
-
-fn write_config(name: &str, config: &str, scratch: &Scratch) -> Result<String> {
-    let path = scratch.path(name);
-    fs::write(&path, config).with_context(|| format!("write {}", path.display()))?;
-    Ok(path.display().to_string())
 }

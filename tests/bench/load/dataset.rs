@@ -4,6 +4,9 @@
 use super::random::Random;
 use super::workload::{Sizes, Workload};
 
+/// What every key starts with; its number follows, in eight digits.
+const KEY_START: &str = "ringway:bench:";
+
 /// One key with its value, laid out as a node answers a classic get of it.
 #[derive(Debug)]
 pub struct Item {
@@ -12,11 +15,13 @@ pub struct Item {
     data_at: usize,
     /// The first line of the answer to `mg <key> k v`, with its line end.
     meta_head: Box<[u8]>,
+    /// How much of it is there whatever flags were asked for.
+    meta_start: usize,
 }
 
 impl Item {
     fn new(index: usize, value_bytes: usize) -> Self {
-        let key = format!("ringway:bench:{index:08}");
+        let key = format!("{KEY_START}{index:08}");
         let mut block = format!("VALUE {key} 0 {value_bytes}\r\n").into_bytes();
         let data_at = block.len();
         // Any bytes: line ends inside values must not confuse anybody.
@@ -28,6 +33,7 @@ impl Item {
         block.extend_from_slice(b"\r\n");
         Self {
             meta_head: format!("VA {value_bytes} k{key}\r\n").into_bytes().into(),
+            meta_start: format!("VA {value_bytes}").len(),
             key,
             block: block.into(),
             data_at,
@@ -52,6 +58,11 @@ impl Item {
     /// What stands before the value in a hit of meta.
     pub fn meta_head(&self) -> &[u8] {
         &self.meta_head
+    }
+
+    /// `VA <bytes>`, which begins any hit of meta with a value.
+    pub fn meta_start(&self) -> &[u8] {
+        &self.meta_head[..self.meta_start]
     }
 
     /// The value with a line end.
@@ -100,6 +111,13 @@ impl Dataset {
     /// The key at `index`, which is below `len`.
     pub fn item(&self, index: u32) -> &Item {
         &self.items[index as usize]
+    }
+
+    /// The item of this key, if there is one.
+    pub fn find(&self, key: &[u8]) -> Option<&Item> {
+        let digits = key.strip_prefix(KEY_START.as_bytes())?;
+        let index: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        self.items.get(index)
     }
 
     /// Bytes of the longest value.

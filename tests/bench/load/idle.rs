@@ -27,7 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// A wrong byte, or a session that could not be opened.
-pub fn run(options: &Options, contenders: &[Contender], nodes: &Nodes, scratch: &Scratch) -> Result<bool> {
+pub fn run(
+    options: &Options,
+    contenders: &[Contender],
+    nodes: &mut Nodes,
+    scratch: &Scratch,
+) -> Result<bool> {
     let dataset = Dataset::new(&WORKLOADS[0]);
     let keys: Vec<u32> = (0..dataset.len() as u32).collect();
     let mut table = Table::new(&[
@@ -40,6 +45,7 @@ pub fn run(options: &Options, contenders: &[Contender], nodes: &Nodes, scratch: 
     ]);
     let mut complete = true;
     for contender in contenders {
+        nodes.prepare(&WORKLOADS[0], options, scratch)?;
         let running = match contender.start(nodes, 1, options, scratch) {
             Ok(running) => running,
             Err(error) => {
@@ -50,7 +56,6 @@ pub fn run(options: &Options, contenders: &[Contender], nodes: &Nodes, scratch: 
         };
         let Some(pid) = running.pid() else { continue };
         let address = running.addresses[0];
-        nodes.flush()?;
         preload(address, &keys, &dataset)
             .with_context(|| format!("preloading through {}", contender.name))?;
         let before = Memory::of(pid)?;

@@ -1,9 +1,9 @@
 //! Where and how the numbers came to be, printed above them: numbers without it convince nobody.
 
 use std::fs;
-use std::path::Path;
 
-use super::contender::{Contender, version_of};
+use super::contender::Contender;
+use super::nodes::Nodes;
 use super::options::{Mode, Options};
 
 /// Prints machine, versions and method.
@@ -11,10 +11,7 @@ pub fn print(contenders: &[Contender], options: &Options) {
     println!("- machine: {} × {}, {} MiB", cpus(), cpu_model(), memory_mib());
     println!("- kernel: Linux {}", first_line("/proc/sys/kernel/osrelease"));
     println!("- load average at the start: {}", first_line("/proc/loadavg"));
-    println!(
-        "- nodes: 4 × {}, one thread, 256 MiB each",
-        version_of(Path::new("memcached"))
-    );
+    println!("- nodes: {}", Nodes::describe(options.nodes));
     for contender in contenders {
         println!("- {}: {}", contender.name, contender.version());
     }

@@ -1,60 +1,118 @@
-//! The four memcached nodes, which stay for the whole run; emptied before each measurement.
+//! The four nodes behind each contender, which stay for the whole run: memcached, emptied before each measurement, or
+//! the responder, started anew where the keys of another workload are asked for.
 
+use std::env;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::contender::version_of;
 use super::node::Node;
-use super::options::Options;
-use super::process::{Scratch, free_address};
+use super::options::{Backend, Options};
+use super::peers;
+use super::process::{Process, Scratch, free_address};
+use super::workload::Workload;
 
 const NODES: usize = 4;
 
-/// The memcached nodes behind each contender.
+/// The nodes behind each contender.
 #[derive(Debug)]
 pub struct Nodes {
-    nodes: Vec<Node>,
+    addresses: Vec<SocketAddr>,
+    /// One for each address, or none where the responder stands for all.
+    memcached: Vec<Node>,
+    /// With the workload whose keys it has.
+    responder: Option<(&'static str, Process)>,
 }
 
 impl Nodes {
-    /// Starts them, one thread and 256 MiB each.
+    /// Starts memcached, one thread and 256 MiB each; the responder waits for its first workload.
     ///
     /// # Errors
     /// No memcached that starts.
     pub fn start(options: &Options, scratch: &Scratch) -> Result<Self> {
-        let mut nodes = Vec::new();
-        for index in 0..NODES {
-            let name = format!("memcached-{index}");
-            nodes.push(Node::start(&name, free_address()?, &[options.load_cpu], scratch)?);
+        let addresses = (0..NODES).map(|_| free_address()).collect::<Result<Vec<_>>>()?;
+        let mut memcached = Vec::new();
+        if options.nodes == Backend::Memcached {
+            for (index, address) in addresses.iter().enumerate() {
+                let name = format!("memcached-{index}");
+                memcached.push(Node::start(&name, *address, &[options.load_cpu], scratch)?);
+            }
         }
-        Ok(Self { nodes })
+        Ok(Self {
+            addresses,
+            memcached,
+            responder: None,
+        })
+    }
+
+    /// What they are, in one line.
+    pub fn describe(backend: Backend) -> String {
+        match backend {
+            Backend::Memcached => {
+                let version = version_of(Path::new("memcached"));
+                format!("4 × {version}, one thread, 256 MiB each")
+            }
+            Backend::Responder => {
+                "4 addresses of one responder, which answers from replies made beforehand and costs next to nothing"
+                    .to_owned()
+            }
+        }
     }
 
     /// Where they listen.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.nodes.iter().map(|node| node.address).collect()
+        self.addresses.clone()
     }
 
     /// The names they bear in a ring, so that keys spread alike whatever ports were free, and their addresses.
     pub fn named(&self) -> impl Iterator<Item = (String, SocketAddr)> {
-        self.nodes
+        self.addresses
             .iter()
             .enumerate()
-            .map(|(index, node)| (format!("node-{index}"), node.address))
+            .map(|(index, address)| (format!("node-{index}"), *address))
     }
 
     /// Their process ids.
     pub fn pids(&self) -> Vec<u32> {
-        self.nodes.iter().map(|node| node.process.pid()).collect()
+        let memcached = self.memcached.iter().map(|node| node.process.pid());
+        let responder = self.responder.iter().map(|(_, process)| process.pid());
+        memcached.chain(responder).collect()
     }
 
-    /// Empties them, so that each contender finds only what it stored itself.
+    /// Makes them ready for `workload`: memcached holds nothing, so that each contender finds only what it stored
+    /// itself; the responder has all keys.
     ///
     /// # Errors
-    /// A node that does not answer `OK`.
-    pub fn flush(&self) -> Result<()> {
-        for node in &self.nodes {
+    /// A node that does not answer `OK`, or a responder that does not start.
+    pub fn prepare(&mut self, workload: &Workload, options: &Options, scratch: &Scratch) -> Result<()> {
+        if options.nodes == Backend::Memcached {
+            return self.flush();
+        }
+        if self
+            .responder
+            .as_ref()
+            .is_some_and(|(name, _)| *name == workload.name)
+        {
+            return Ok(());
+        }
+        // Its addresses must be free for the next.
+        self.responder = None;
+        let args = peers::child("responder", &self.addresses, &["--workloads", workload.name]);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let cpus = [options.load_cpu];
+        let mut process = Process::start("responder", &cpus, &env::current_exe()?, &args, scratch)?;
+        for address in &self.addresses {
+            process.wait_ready(*address)?;
+        }
+        self.responder = Some((workload.name, process));
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<()> {
+        for node in &self.memcached {
             let mut stream = TcpStream::connect(node.address).context("connect to a node")?;
             stream.write_all(b"flush_all\r\n")?;
             let mut answer = [0; 4];

@@ -1,6 +1,7 @@
 //! The command line of the load generator. `--bench` is added by `tests/bench/run` and `cargo bench`; without it
 //! nothing is measured, so that `cargo test --all-targets` stays quick.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -12,6 +13,21 @@ pub enum Mode {
     Load,
     /// What an idle session costs in resident memory.
     Idle,
+    /// Is the contender `relay`; started by the generator itself.
+    #[value(hide = true)]
+    Relay,
+    /// Stands for the nodes; started by the generator itself.
+    #[value(hide = true)]
+    Responder,
+}
+
+/// What stands behind the contenders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// Four memcached: what a deployment sees.
+    Memcached,
+    /// A responder that costs next to nothing: the proxy saturates, and its capacity shows.
+    Responder,
 }
 
 /// Compares Ringway with its peers under load.
@@ -21,12 +37,16 @@ pub struct Options {
     /// What to measure
     #[arg(value_enum, default_value = "load")]
     pub mode: Mode,
-    /// Contenders to measure: direct, nutcracker, ringway, ringway-base [default: all that are there]
+    /// Contenders to measure: direct, relay, nutcracker, memcached-proxy, mcrouter, ringway, ringway-base
+    /// [default: all that are there]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub only: Option<Vec<String>>,
     /// Workloads to drive: W1, W1u (unix socket), W2 to W11
     #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "W1,W2,W4")]
     pub workloads: Vec<String>,
+    /// What stands behind the contenders
+    #[arg(long, value_enum, default_value = "memcached")]
+    pub nodes: Backend,
     /// Seconds measured in each round, after half a second of warming up
     #[arg(long, default_value_t = 3.0)]
     pub seconds: f64,
@@ -45,6 +65,12 @@ pub struct Options {
     /// The CPU which the memcached nodes and the generator share
     #[arg(long, default_value_t = 1)]
     pub load_cpu: usize,
+    /// Where the relay or the responder listens
+    #[arg(long, hide = true, value_delimiter = ',')]
+    pub doors: Vec<SocketAddr>,
+    /// Where the relay hands on to
+    #[arg(long, hide = true, value_delimiter = ',')]
+    pub to: Vec<SocketAddr>,
     #[arg(long, hide = true)]
     pub bench: bool,
 }

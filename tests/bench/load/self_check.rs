@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::answers::Answers;
 use super::checker::{Checker, Outcome};
 use super::dataset::Dataset;
 use super::latency::Latency;
@@ -14,6 +15,7 @@ pub fn run() {
     right_replies_pass_however_they_are_cut();
     wrong_replies_are_seen();
     the_other_protocols_are_checked_as_well();
+    the_responder_answers_as_a_node_however_requests_are_cut();
     a_quantile_is_close_to_the_truth();
     keys_are_as_popular_and_values_as_long_as_the_workload_says();
 }
@@ -128,6 +130,32 @@ fn the_other_protocols_are_checked_as_well() {
 /// So many bytes at least belong to the hit at the front, in either protocol.
 fn meta_value_end(dataset: &Dataset) -> usize {
     dataset.item(1).data().len() + 4
+}
+
+fn the_responder_answers_as_a_node_however_requests_are_cut() {
+    let dataset = small();
+    let mut requests =
+        b"version\r\nget ringway:bench:00000002 ringway:bench:00000009 ringway:bench:00000001\r\n".to_vec();
+    Wire::Classic.write_set(dataset.item(3), 3, &mut requests);
+    Wire::Meta.write_get(dataset.item(1), 1, &mut requests);
+    Wire::Meta.write_set(dataset.item(2), 2, &mut requests);
+    requests.extend_from_slice(b"mg ringway:bench:00000000 s k O7\r\nmg nothing v\r\nmn\r\n");
+    let right = [
+        b"VERSION 1.6.18\r\n",
+        dataset.item(2).block(),
+        dataset.item(1).block(),
+        b"END\r\nSTORED\r\nVA 100 kringway:bench:00000001\r\n",
+        dataset.item(1).line(),
+        b"HD\r\nHD s100 kringway:bench:00000000 O7\r\nEN\r\nMN\r\n",
+    ]
+    .concat();
+    for cut in 0..=requests.len() {
+        let (mut answers, mut said) = (Answers::default(), Vec::new());
+        let done = answers.answer(&requests[..cut], &dataset, &mut said);
+        let rest = answers.answer(&requests[done..], &dataset, &mut said);
+        assert_eq!(done + rest, requests.len());
+        assert_eq!(said.escape_ascii().to_string(), right.escape_ascii().to_string());
+    }
 }
 
 fn a_quantile_is_close_to_the_truth() {
