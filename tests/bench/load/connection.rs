@@ -1,6 +1,6 @@
-//! One client connection, closed loop: writes `depth` requests together, reads until all are answered and checked,
-//! and starts again. The latency of a request runs from the write of its batch to the read that brought the end
-//! of its reply.
+//! One client connection: writes `depth` requests together, reads until all are answered and checked, and starts
+//! again, at once (closed loop) or when the next batch is due (fixed load). The latency of a request runs from the
+//! write of its batch, or from when it was due, to the read that brought the end of its reply.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::checker::{Checker, Outcome};
 use super::contender::Door;
@@ -44,6 +45,8 @@ pub struct Connection {
     random: Random,
     /// Looked at from outside when a reply does not come.
     checker: Rc<RefCell<Checker>>,
+    /// When batches are due; `None`: at once.
+    dues: Option<UnboundedReceiver<Instant>>,
     requests: Vec<u8>,
     chosen: Vec<u32>,
 }
@@ -58,6 +61,7 @@ impl Connection {
         keys: Rc<[u32]>,
         random: Random,
         checker: Rc<RefCell<Checker>>,
+        dues: Option<UnboundedReceiver<Instant>>,
     ) -> Result<Self> {
         let stream: Box<dyn Stream> = match door {
             Door::Tcp(address) => {
@@ -79,6 +83,7 @@ impl Connection {
             keys,
             random,
             checker,
+            dues,
             requests: Vec::new(),
             chosen: Vec::new(),
         })
@@ -92,8 +97,15 @@ impl Connection {
         // Room for a whole value, which must come together, and as much again of what follows it.
         let mut buffer = vec![0; run.dataset.largest() + 16 * 1024];
         while !run.stopped.get() {
+            let due = match &mut self.dues {
+                None => None,
+                Some(dues) => match dues.recv().await {
+                    None => return Ok(()),
+                    due => due,
+                },
+            };
             self.compose(&run);
-            let start = Instant::now();
+            let start = due.unwrap_or_else(Instant::now);
             self.stream.write_all(&self.requests).await?;
             let mut filled = 0;
             while !self.checker.borrow().is_idle() {

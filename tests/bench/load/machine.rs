@@ -5,6 +5,7 @@ use std::fs;
 use super::contender::Contender;
 use super::nodes::Nodes;
 use super::options::{Mode, Options};
+use super::pace::Rate;
 
 /// Prints machine, versions and method.
 pub fn print(contenders: &[Contender], options: &Options) {
@@ -20,8 +21,19 @@ pub fn print(contenders: &[Contender], options: &Options) {
         options.proxy_cpu, options.load_cpu
     );
     if options.mode == Mode::Load {
+        let load = match options.rate {
+            None => "closed loop".to_owned(),
+            Some(Rate::Fixed(rate)) => {
+                format!("fixed load of {rate} requests/s, latency from when a batch was due")
+            }
+            Some(Rate::Even) => {
+                "fixed load of 60 % of what the slowest contender manages, latency from when a \
+                                 batch was due"
+                    .to_owned()
+            }
+        };
         println!(
-            "- method: closed loop, every value checked; {} interleaved rounds of {} s after warming up, medians; \
+            "- method: {load}, every value checked; {} interleaved rounds of {} s after warming up, medians; \
              seed {}",
             options.rounds, options.seconds, options.seed
         );

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 
 use super::accounting::{Cpu, Memory};
@@ -17,6 +18,7 @@ use super::connection::{Connection, Run};
 use super::contender::Running;
 use super::dataset::Dataset;
 use super::nodes::Nodes;
+use super::pace;
 use super::random::Random;
 use super::wire::Wire;
 use super::workload::Workload;
@@ -32,6 +34,8 @@ const PRELOAD_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     pub requests_per_second: f64,
+    /// What was offered, where the load was fixed.
+    pub offered: Option<f64>,
     pub hits_per_second: f64,
     pub p50_micros: f64,
     pub p99_micros: f64,
@@ -68,18 +72,26 @@ impl ProxySample {
     }
 }
 
-/// Drives `workload` through what runs, and measures for `window`.
+/// What load is driven.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Where the choice of keys starts from.
+    pub seed: u64,
+    /// Requests a second; `None`: as many as are answered.
+    pub rate: Option<f64>,
+}
+
+/// Drives `workload` through what runs, while `observe` looks on, and gives what it saw.
 ///
 /// # Errors
 /// A wrong byte, a lost reply, a closed connection, or a process that ended.
-pub fn run(
+pub fn run<T>(
     workload: &Workload,
     dataset: &Rc<Dataset>,
     running: &Running,
-    nodes: &Nodes,
-    window: Duration,
-    seed: u64,
-) -> Result<Sample> {
+    load: Load,
+    observe: impl AsyncFnOnce(&Run) -> Result<T>,
+) -> Result<T> {
     let shares = shares(dataset, running.addresses.len());
     for (address, keys) in running.addresses.iter().zip(&shares) {
         preload(*address, keys, dataset).context("while preloading")?;
@@ -93,7 +105,7 @@ pub fn run(
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    runtime.block_on(drive(run, running, nodes, &shares, window, seed))
+    runtime.block_on(drive(run, running, &shares, load, observe))
 }
 
 /// Stores `keys` through a connection of its own.
@@ -154,47 +166,69 @@ fn shares(dataset: &Dataset, addresses: usize) -> Vec<Rc<[u32]>> {
         .collect()
 }
 
-async fn drive(
+async fn drive<T>(
     run: Rc<Run>,
     running: &Running,
-    nodes: &Nodes,
     shares: &[Rc<[u32]>],
-    window: Duration,
-    seed: u64,
-) -> Result<Sample> {
+    load: Load,
+    observe: impl AsyncFnOnce(&Run) -> Result<T>,
+) -> Result<T> {
     let mut connections = JoinSet::new();
     let mut checkers = Vec::new();
+    let mut paced = Vec::new();
     for index in 0..run.workload.connections {
         let share = index % shares.len();
         let checker = Rc::new(RefCell::new(Checker::new(run.workload.wire)));
         checkers.push(Rc::clone(&checker));
-        let random = Random::new((seed << 32) + index as u64);
+        let random = Random::new((load.seed << 32) + index as u64);
         let keys = Rc::clone(&shares[share]);
         let door = running.door(share, run.workload.is_unix);
-        let connection = Connection::open(&door, keys, random, checker).await?;
+        let dues = load.rate.map(|_| {
+            let (sender, dues) = unbounded_channel();
+            paced.push(sender);
+            dues
+        });
+        let connection = Connection::open(&door, keys, random, checker, dues).await?;
         connections.spawn_local(connection.drive(Rc::clone(&run)));
     }
+    if let Some(rate) = load.rate {
+        let gap = Duration::from_secs_f64(run.workload.depth as f64 / rate);
+        connections.spawn_local(pace::run(paced, gap, Rc::clone(&run)));
+    }
+    let observed = async {
+        tokio::time::sleep(WARM_UP).await;
+        observe(&run).await
+    };
     tokio::select! {
         ended = connections.join_next() => ended.context("no connection")??.and_then(|()| bail!("ended early")),
-        sample = observe(&run, running, nodes, window) => {
-            let sample = sample?;
+        seen = observed => {
+            let seen = seen?;
             run.stopped.set(true);
             let all = async {
                 while let Some(ended) = connections.join_next().await {
                     ended??;
                 }
-                Ok(sample)
+                Ok(seen)
             };
             match tokio::time::timeout(PATIENCE, all).await {
-                Ok(sample) => sample,
+                Ok(seen) => seen,
                 Err(_) => bail!("{}", lost(&checkers, &run.dataset)),
             }
         }
     }
 }
 
-async fn observe(run: &Run, running: &Running, nodes: &Nodes, window: Duration) -> Result<Sample> {
-    tokio::time::sleep(WARM_UP).await;
+/// Takes the figures of a window that opens now.
+///
+/// # Errors
+/// A process that ended, or no reply at all.
+pub async fn observe(
+    run: &Run,
+    running: &Running,
+    nodes: &Nodes,
+    window: Duration,
+    load: Load,
+) -> Result<Sample> {
     let proxy: Vec<u32> = running.pid().into_iter().collect();
     run.tally.take();
     let start = Instant::now();
@@ -222,6 +256,7 @@ async fn observe(run: &Run, running: &Running, nodes: &Nodes, window: Duration) 
     };
     Ok(Sample {
         requests_per_second: requests / elapsed,
+        offered: load.rate,
         hits_per_second: tally.outcome.hits as f64 / elapsed,
         p50_micros: tally.latency.quantile(0.5),
         p99_micros: tally.latency.quantile(0.99),

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use super::pace::Rate;
+
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
@@ -47,6 +49,11 @@ pub struct Options {
     /// What stands behind the contenders
     #[arg(long, value_enum, default_value = "memcached")]
     pub nodes: Backend,
+    /// Offer so many requests a second, equal for all contenders, and count latency from when each was due; `even`:
+    /// for each workload 60 % of what the slowest contender manages, found in a short round before
+    /// [default: closed loop]
+    #[arg(long, value_name = "N|even")]
+    pub rate: Option<Rate>,
     /// Seconds measured in each round, after half a second of warming up
     #[arg(long, default_value_t = 3.0)]
     pub seconds: f64,

@@ -5,6 +5,9 @@ use super::measure::{ProxySample, Sample};
 use super::wire::Wire;
 use super::workload::Workload;
 
+/// Who answers less than this share of what is offered falls behind.
+const KEEPS_UP: f64 = 0.98;
+
 /// The rounds of each contender, in the order of the contenders.
 #[derive(Debug)]
 pub struct Samples(Vec<(&'static str, Vec<Sample>)>);
@@ -32,6 +35,11 @@ impl Samples {
             .iter()
             .find(|(known, _)| *known == name)
             .map_or(&[], |(_, rounds)| rounds)
+    }
+
+    /// Requests a second that were offered, where the load was fixed.
+    fn offered(&self) -> Option<f64> {
+        self.0.iter().find_map(|(_, rounds)| rounds.first()?.offered)
     }
 
     /// What Ringway used as a share of what `peer` used: the median of the ratios within each round, where both met
@@ -86,6 +94,16 @@ pub fn workload(workload: &Workload, samples: &Samples) {
         ]);
     }
     table.print();
+    if let Some(offered) = samples.offered() {
+        println!("\nOffered to all: {offered:.0} requests/s.");
+        for (name, rounds) in &samples.0 {
+            if median(rounds.iter().map(|sample| sample.requests_per_second))
+                .is_some_and(|rate| rate < offered * KEEPS_UP)
+            {
+                println!("{name} did not keep up: its latencies are those of a queue that grows.");
+            }
+        }
+    }
 }
 
 /// Prints what Ringway costs as a share of what its peers cost.

@@ -6,6 +6,7 @@ use super::answers::Answers;
 use super::checker::{Checker, Outcome};
 use super::dataset::Dataset;
 use super::latency::Latency;
+use super::pace;
 use super::random::Random;
 use super::wire::Wire;
 use super::workload::{Popularity, Sizes, WORKLOADS};
@@ -16,6 +17,7 @@ pub fn run() {
     wrong_replies_are_seen();
     the_other_protocols_are_checked_as_well();
     the_responder_answers_as_a_node_however_requests_are_cut();
+    batches_fall_due_as_often_as_was_asked();
     a_quantile_is_close_to_the_truth();
     keys_are_as_popular_and_values_as_long_as_the_workload_says();
 }
@@ -156,6 +158,15 @@ fn the_responder_answers_as_a_node_however_requests_are_cut() {
         assert_eq!(done + rest, requests.len());
         assert_eq!(said.escape_ascii().to_string(), right.escape_ascii().to_string());
     }
+}
+
+fn batches_fall_due_as_often_as_was_asked() {
+    let micros = |number, gap| pace::due(number, Duration::from_micros(gap)).as_micros();
+    assert_eq!(
+        [0, 1, 3, 4, 5].map(|number| micros(number, 30)),
+        [0, 100, 100, 200, 200]
+    );
+    assert_eq!(micros(1_000_000, 25), 25_000_000);
 }
 
 fn a_quantile_is_close_to_the_truth() {
