@@ -27,6 +27,7 @@ use load::{compare, idle, machine, relay, responder, self_check};
 mod load {
     pub mod accounting;
     pub mod answers;
+    pub mod calls;
     pub mod checker;
     pub mod compare;
     pub mod connection;

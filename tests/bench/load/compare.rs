@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::calls::{self, Calls};
 use super::connection::Run;
 use super::contender::{Contender, Running};
 use super::dataset::Dataset;
@@ -88,6 +89,15 @@ pub fn run(
             }
         }
     }
+    if options.calls {
+        for task in &mut tasks {
+            for contender in contenders {
+                if let Some(calls) = bench.calls(task, contender)? {
+                    task.samples.push_calls(contender.name, calls);
+                }
+            }
+        }
+    }
     let all: Vec<(Workload, Samples)> = tasks
         .into_iter()
         .map(|task| (task.workload, task.samples))
@@ -95,6 +105,7 @@ pub fn run(
     for (workload, samples) in &all {
         report::workload(workload, samples);
     }
+    report::calls(&all);
     report::ratios(&all, contenders);
     report::protocols(&all);
     for (name, reason) in &bench.absent {
@@ -132,6 +143,22 @@ impl Bench<'_> {
         self.look(what, task, contender, load, async |run, running, nodes| {
             measure::observe(run, running, nodes, window, load).await
         })
+    }
+
+    /// The system calls of each request; `None` where there is no proxy.
+    fn calls(&mut self, task: &Task, contender: &Contender) -> Result<Option<Calls>> {
+        let scratch = self.scratch;
+        let load = Load {
+            seed: self.options.seed,
+            rate: task.rate,
+        };
+        let seen = self.look("calls", task, contender, load, async |run, running, _| {
+            let Some(pid) = running.pid() else {
+                return Ok(None);
+            };
+            calls::observe(run, pid, TRIAL, scratch).await.map(Some)
+        })?;
+        Ok(seen.flatten())
     }
 
     /// Starts `contender` and drives the load through it while `observe` looks on; `None` where it cannot take the

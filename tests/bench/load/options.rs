@@ -60,6 +60,9 @@ pub struct Options {
     /// Rounds; each goes through all contenders, and medians are printed
     #[arg(long, default_value_t = 3)]
     pub rounds: u32,
+    /// Count the proxy's system calls too, with strace, in rounds of their own after the others
+    #[arg(long)]
+    pub calls: bool,
     /// Where the choice of keys starts from
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

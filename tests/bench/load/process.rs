@@ -110,6 +110,20 @@ impl Process {
         }
     }
 
+    /// Asks it to end (SIGINT), and waits until it has.
+    ///
+    /// # Errors
+    /// No `kill`.
+    pub fn interrupt(&mut self) -> Result<()> {
+        let pid = self.pid().to_string();
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .context("start kill")?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// The last lines it printed, for a message.
     pub fn last_words(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Tables in Markdown: medians over the rounds, one table a workload, then what Ringway costs beside its peers.
 
+use super::calls::Calls;
 use super::contender::Contender;
 use super::measure::{ProxySample, Sample};
 use super::wire::Wire;
@@ -10,28 +11,35 @@ const KEEPS_UP: f64 = 0.98;
 
 /// The rounds of each contender, in the order of the contenders.
 #[derive(Debug)]
-pub struct Samples(Vec<(&'static str, Vec<Sample>)>);
+pub struct Samples {
+    rounds: Vec<(&'static str, Vec<Sample>)>,
+    calls: Vec<(&'static str, Calls)>,
+}
 
 impl Samples {
     /// No rounds yet.
     pub fn new(contenders: &[Contender]) -> Self {
-        Self(
-            contenders
-                .iter()
-                .map(|contender| (contender.name, Vec::new()))
-                .collect(),
-        )
+        let names = contenders.iter().map(|contender| contender.name);
+        Self {
+            rounds: names.map(|name| (name, Vec::new())).collect(),
+            calls: Vec::new(),
+        }
     }
 
     /// Adds a round.
     pub fn push(&mut self, name: &str, sample: Sample) {
-        if let Some((_, rounds)) = self.0.iter_mut().find(|(known, _)| *known == name) {
+        if let Some((_, rounds)) = self.rounds.iter_mut().find(|(known, _)| *known == name) {
             rounds.push(sample);
         }
     }
 
+    /// Adds the system calls of a round of their own.
+    pub fn push_calls(&mut self, name: &'static str, calls: Calls) {
+        self.calls.push((name, calls));
+    }
+
     fn rounds(&self, name: &str) -> &[Sample] {
-        self.0
+        self.rounds
             .iter()
             .find(|(known, _)| *known == name)
             .map_or(&[], |(_, rounds)| rounds)
@@ -39,7 +47,7 @@ impl Samples {
 
     /// Requests a second that were offered, where the load was fixed.
     fn offered(&self) -> Option<f64> {
-        self.0.iter().find_map(|(_, rounds)| rounds.first()?.offered)
+        self.rounds.iter().find_map(|(_, rounds)| rounds.first()?.offered)
     }
 
     /// What Ringway used as a share of what `peer` used: the median of the ratios within each round, where both met
@@ -52,7 +60,7 @@ impl Samples {
 
 /// Prints the table of one workload; nothing when nobody was measured.
 pub fn workload(workload: &Workload, samples: &Samples) {
-    if samples.0.iter().all(|(_, rounds)| rounds.is_empty()) {
+    if samples.rounds.iter().all(|(_, rounds)| rounds.is_empty()) {
         return;
     }
     println!("\n## {}: {}\n", workload.name, workload.about);
@@ -72,7 +80,7 @@ pub fn workload(workload: &Workload, samples: &Samples) {
         "misses",
         "errors",
     ]);
-    for (name, rounds) in samples.0.iter().filter(|(_, rounds)| !rounds.is_empty()) {
+    for (name, rounds) in samples.rounds.iter().filter(|(_, rounds)| !rounds.is_empty()) {
         let of = |figure: fn(&Sample) -> f64| median(rounds.iter().map(figure));
         let of_proxy = |figure: fn(&ProxySample) -> f64| proxy_median(rounds, figure);
         table.row(vec![
@@ -96,13 +104,36 @@ pub fn workload(workload: &Workload, samples: &Samples) {
     table.print();
     if let Some(offered) = samples.offered() {
         println!("\nOffered to all: {offered:.0} requests/s.");
-        for (name, rounds) in &samples.0 {
+        for (name, rounds) in &samples.rounds {
             if median(rounds.iter().map(|sample| sample.requests_per_second))
                 .is_some_and(|rate| rate < offered * KEEPS_UP)
             {
                 println!("{name} did not keep up: its latencies are those of a queue that grows.");
             }
         }
+    }
+}
+
+/// Prints the system calls per request, where they were counted.
+pub fn calls(all: &[(Workload, Samples)]) {
+    let mut table = Table::new(&["workload, contender", "calls/request", "which"]);
+    for (workload, samples) in all {
+        for (name, calls) in &samples.calls {
+            // Rarer ones belong to connections and timers, not to requests.
+            let each = calls.iter().filter(|(_, count)| *count >= 0.005);
+            let each: Vec<String> = each.map(|(name, count)| format!("{name} {count:.2}")).collect();
+            table.row(vec![
+                format!("{}, {name}", workload.name),
+                cell(Some(calls.iter().map(|(_, count)| count).sum()), 2),
+                each.join(", "),
+            ]);
+        }
+    }
+    if table.rows.len() > 1 {
+        println!(
+            "\n## System calls per request of the proxy, counted under strace in a round of their own\n"
+        );
+        table.print();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::answers::Answers;
+use super::calls;
 use super::checker::{Checker, Outcome};
 use super::dataset::Dataset;
 use super::latency::Latency;
@@ -18,6 +19,7 @@ pub fn run() {
     the_other_protocols_are_checked_as_well();
     the_responder_answers_as_a_node_however_requests_are_cut();
     batches_fall_due_as_often_as_was_asked();
+    the_table_of_strace_is_read();
     a_quantile_is_close_to_the_truth();
     keys_are_as_popular_and_values_as_long_as_the_workload_says();
 }
@@ -167,6 +169,17 @@ fn batches_fall_due_as_often_as_was_asked() {
         [0, 100, 100, 200, 200]
     );
     assert_eq!(micros(1_000_000, 25), 25_000_000);
+}
+
+fn the_table_of_strace_is_read() {
+    let table = "% time     seconds  usecs/call     calls    errors syscall\n\
+                 ------ ----------- ----------- --------- --------- ----------------\n \
+                 75.00    0.000300           3       100           writev\n \
+                 25.00    0.000100           1        70        20 recvfrom\n\
+                 ------ ----------- ----------- --------- --------- ----------------\n\
+                 100.00    0.000400           2       170        20 total\n";
+    let read = calls::parse(table);
+    assert_eq!(read, [("writev".to_owned(), 100), ("recvfrom".to_owned(), 70)]);
 }
 
 fn a_quantile_is_close_to_the_truth() {
