@@ -16,18 +16,16 @@
 //! percent of all, so that a pool that fails does not double the load of the others; past it the failure is the
 //! answer. Some hundred may go on at once after a quiet time.
 
+use super::budget::Budget;
 use super::counters::{Event, Shard};
 use super::expiry::seconds;
 use super::reply::{is_error, is_failure, is_miss, is_untouched, without_cas};
-use super::rewrite::{Ttl, as_ttl, unix_time, with_expiry, without_flag};
+use super::rewrite::{Ttl, as_ttl, unix_time, with_expiry, without_flags};
 use super::{Call, Route};
 use crate::config;
 use crate::node::pending::Answer;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Reply, Request};
-
-/// Percent of a request: so much may be spent of a budget before it is earned.
-const CREDIT: u64 = 100 * 100;
 
 /// Routes in their order, and when the next is asked.
 #[derive(Debug)]
@@ -38,8 +36,7 @@ pub struct Failover {
     /// Seconds.
     expiry: Option<i64>,
     arithmetic: bool,
-    /// Percent.
-    budget: u32,
+    budget: Budget,
 }
 
 impl Failover {
@@ -50,7 +47,7 @@ impl Failover {
             on_miss: typed.on_miss,
             expiry: typed.expiry.map(seconds),
             arithmetic: typed.arithmetic,
-            budget: typed.budget,
+            budget: Budget(typed.budget),
         }
     }
 
@@ -73,7 +70,7 @@ impl Failover {
         if Operation::of(request) == Operation::Delete {
             return None;
         }
-        self.earn(counters);
+        self.budget.earn(counters);
         Some(&self.to[0])
     }
 
@@ -88,24 +85,6 @@ impl Failover {
             Ttl::Seconds(seconds) if seconds <= most => exptime,
             _ => Ttl::Seconds(most).typed(now),
         })
-    }
-
-    /// Each request earns its percent of the budget.
-    fn earn(&self, counters: &Shard) {
-        let debt = counters.budget.get();
-        counters.budget.sub(debt.min(self.budget.into()));
-    }
-
-    /// True where one request more may go on.
-    fn spend(&self, counters: &Shard) -> bool {
-        if self.budget == 100 {
-            return true;
-        }
-        let may = counters.budget.get() + 100 <= CREDIT;
-        if may {
-            counters.budget.add(100);
-        }
-        may
     }
 }
 
@@ -123,7 +102,7 @@ pub async fn go_on(
         if !may_go_on {
             break;
         }
-        if !failover.spend(counters) {
+        if !failover.budget.spend(counters) {
             counters.count(Event::OverBudget);
             break;
         }
@@ -141,7 +120,7 @@ pub async fn go_on(
 /// Deletes in all that may hold the key.
 pub async fn delete(failover: &Failover, request: &Request<'_>, call: &Call) -> Reply {
     let mut room = Vec::new();
-    let plain = without_flag(request, &mut room, b'C');
+    let plain = without_flags(request, &mut room, b"C");
     let first = call.send(&failover.to[0], request);
     let others: Vec<Answer> = failover.to[1..].iter().map(|to| call.send(to, &plain)).collect();
     let mut answer = first.await;

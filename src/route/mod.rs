@@ -14,6 +14,7 @@
 //! No policy knows which protocol the client speaks, nor that there is a network: pools are reached through a
 //! [`Carrier`], of which there are two, the worker's and the fake of the tests.
 
+mod budget;
 pub mod compile;
 pub mod counters;
 mod delay;

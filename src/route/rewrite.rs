@@ -90,12 +90,12 @@ pub fn with_expiry<'a>(
     }
 }
 
-/// `request` without the meta flag `name`.
-pub fn without_flag<'a>(request: &Request<'a>, room: &'a mut Vec<u8>, name: u8) -> Request<'a> {
+/// `request` without the meta flags of these `names`.
+pub fn without_flags<'a>(request: &Request<'a>, room: &'a mut Vec<u8>, names: &[u8]) -> Request<'a> {
     let Some(meta) = &request.meta else {
         return *request;
     };
-    for flag in meta::flags(meta.flags).filter(|flag| flag[0] != name) {
+    for flag in meta::flags(meta.flags).filter(|flag| !names.contains(&flag[0])) {
         put(room, flag, None);
     }
     let meta = Meta { flags: room, ..*meta };
