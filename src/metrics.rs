@@ -25,6 +25,12 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
     }
 
+    /// Puts `n` in its place. Only the shard's own worker may call it.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
     /// The number as it stands.
     #[inline]
     pub fn get(&self) -> u64 {

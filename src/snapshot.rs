@@ -123,6 +123,7 @@ fn compiler<'a>(
         pools,
         previous,
         counters: AllCounters::new(),
+        zone: config.zone.as_deref(),
         workers: config.workers,
     }
 }

@@ -47,6 +47,7 @@ impl Pool {
         Pool {
             nodes,
             distribution: Distribution::default(),
+            zone: None,
             hash_tag: None,
             connections: 1,
             protocol: Protocol::Auto,
@@ -86,6 +87,7 @@ pub fn quickstart() -> Config {
     };
     let pool = Pool::new(["cache-a", "cache-b", "cache-c"].map(node).into());
     Config {
+        zone: None,
         workers: 1,
         memory_limit: MEMORY_LIMIT,
         listeners: vec![Listener::new(Route::Name("main".to_owned()))],

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::time::Duration;
 
-use super::error::{At, Flaw, Mistakes, Place};
+use super::error::{At, Flaw, Mistakes, Place, quote};
 use super::keys::{Keys, Typed};
 use super::nodes;
 use super::pool::{self, number, set};
@@ -36,6 +36,8 @@ pub struct File {
     pub workers: usize,
     /// What buffers hold together, in bytes, or no number where that was left out.
     pub memory_limit: Option<At<Option<u64>>>,
+    /// Where this process runs.
+    pub zone: Option<String>,
     /// In the order of the file; the default one where it has none.
     pub listeners: Vec<Listener>,
     /// What the admin listener binds.
@@ -67,6 +69,7 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
     let workers = keys.value("workers", workers).unwrap_or(1);
     let memory = |text: &str| size(LEAST_MEMORY..=MOST_MEMORY)(text).map(Some);
     let memory_limit = keys.at_or("memory_limit", memory, unplaced(None));
+    let zone = keys.value("zone", zone);
     let mut listeners = keys.get("listeners", listeners);
     let admin = keys
         .get("admin", admin)
@@ -92,6 +95,7 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
     File {
         workers,
         memory_limit,
+        zone,
         listeners: listeners.unwrap_or_default(),
         admin,
         shutdown,
@@ -133,6 +137,18 @@ fn workers(text: &str) -> Result<usize, Flaw> {
         }
     })?;
     Ok(usize::try_from(workers).expect("a thousand is less than 2^16"))
+}
+
+/// A name, or that of an environment variable that has it: all pods share one file, but not one zone.
+fn zone(text: &str) -> Result<String, Flaw> {
+    let Some(variable) = text.strip_prefix('$') else {
+        return nodes::name(text);
+    };
+    let value = std::env::var(variable).map_err(|_| {
+        let flaw = Flaw::new(format!("the environment has no {}", quote(variable)));
+        flaw.hint("set it to the zone this process runs in, or write the zone here")
+    })?;
+    nodes::name(&value)
 }
 
 fn listeners(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Vec<Listener>> {

@@ -41,7 +41,8 @@ use crate::ring::Distribution;
 pub use defaults::quickstart;
 pub use error::{Error, Mistake};
 pub use route::{
-    ByCommand, ByListener, Delay, Deny, Expiry, Failover, Key, Limit, Policy, Prefix, Route, StandIn, Which,
+    ByCommand, ByListener, Delay, Deny, Expiry, Failover, Key, Limit, Policy, Prefix, Reads, Replicate,
+    Route, StandIn, Which, Writes,
 };
 pub use show::show;
 
@@ -130,6 +131,8 @@ pub struct Config {
     pub workers: usize,
     /// Bytes that the buffers of all workers hold together; each worker has room for some of the largest values.
     pub memory_limit: u64,
+    /// Where this process runs; routes may prefer pools of this zone.
+    pub zone: Option<String>,
     /// At least one; no two bind the same address.
     pub listeners: Vec<Listener>,
     /// The HTTP listener.
@@ -203,6 +206,8 @@ pub struct Pool {
     pub nodes: Vec<Node>,
     /// Which node a key goes to.
     pub distribution: Distribution,
+    /// Where its nodes are.
+    pub zone: Option<String>,
     /// Only what stands between these two bytes is hashed, where a key has both.
     pub hash_tag: Option<[u8; 2]>,
     /// Links for each worker and node, at least 1.

@@ -25,6 +25,7 @@ pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
             distribution::read(value, &pool.nodes, mistakes)
         }),
     );
+    pool.zone = keys.value("zone", nodes::name);
     set(&mut pool.hash_tag, keys.value("hash_tag", hash_tag));
     set(
         &mut pool.connections,

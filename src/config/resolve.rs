@@ -29,6 +29,7 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
         .map(|listener| names.choose(listener, mistakes))
         .collect();
     names.check_graph(&file.listeners, &chosen, mistakes);
+    check_zones(&file, mistakes);
     let routes = file.routes.iter().flatten();
     let routes = routes
         .filter_map(|(name, read)| Some((name.value.clone(), read.as_ref()?.route.clone())))
@@ -44,6 +45,7 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
     Some(Config {
         workers: file.workers,
         memory_limit: memory_limit?,
+        zone: file.zone,
         listeners: file
             .listeners
             .into_iter()
@@ -61,6 +63,22 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
             .collect(),
         routes,
     })
+}
+
+/// Who prefers pools of the own zone must know it.
+fn check_zones(file: &File, mistakes: &mut Mistakes) {
+    if file.zone.is_some() {
+        return;
+    }
+    let routes = file.routes.iter().flatten();
+    let named = routes.filter_map(|(_, read)| read.as_ref());
+    let listeners = file.listeners.iter();
+    let typed = listeners.filter_map(|listener| listener.route.as_ref()?.value.as_ref());
+    for place in named.chain(typed).flat_map(|read| &read.zones) {
+        let flaw = Flaw::new("nobody knows which zone this process runs in");
+        let hint = "add `zone:` at the top of the file, with a name, or with $VARIABLE of the environment";
+        mistakes.add(place, flaw.hint(hint));
+    }
 }
 
 /// What was typed, or a default that is enough for the largest values.

@@ -27,7 +27,7 @@ pub fn show(config: &Config) -> Value {
         .iter()
         .map(|(name, settings)| (name.clone(), pool(settings)))
         .collect();
-    json!({
+    let mut shown = json!({
         "workers": config.workers,
         "memory_limit": show_size(config.memory_limit),
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
@@ -38,7 +38,11 @@ pub fn show(config: &Config) -> Value {
         },
         "pools": pools,
         "routes": config.routes.iter().map(|(name, route)| (name.clone(), route.show())).collect::<Map<_, _>>(),
-    })
+    });
+    if let Some(zone) = &config.zone {
+        shown["zone"] = json!(zone);
+    }
+    shown
 }
 
 fn listener(listener: &Listener) -> Value {
@@ -52,7 +56,7 @@ fn listener(listener: &Listener) -> Value {
 
 fn pool(pool: &Pool) -> Value {
     let hash_tag: String = pool.hash_tag.iter().flatten().copied().map(char::from).collect();
-    json!({
+    let mut shown = json!({
         "nodes": pool.nodes.iter().map(node).collect::<Vec<_>>(),
         "distribution": distribution::show(&pool.distribution),
         "hash_tag": hash_tag,
@@ -75,7 +79,11 @@ fn pool(pool: &Pool) -> Value {
             "up_after": pool.health.up_after,
             "max_probe_interval": show_duration(pool.health.max_probe_interval),
         },
-    })
+    });
+    if let Some(zone) = &pool.zone {
+        shown["zone"] = json!(zone);
+    }
+    shown
 }
 
 fn node(node: &Node) -> Value {

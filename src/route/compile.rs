@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::counters::Counters;
-use super::{Policy, Pool, Route, What, delay, expiry, failover, gate, key, limit, prefix};
+use super::{Policy, Pool, Route, What, delay, expiry, failover, gate, key, limit, prefix, replicate};
 use crate::config::{self, Bind};
 use crate::protocol::operation::Operation;
 
@@ -22,6 +22,8 @@ pub struct Compiler<'a> {
     pub previous: Option<&'a AllCounters>,
     /// What is counted for the policies that were compiled.
     pub counters: AllCounters,
+    /// Where this process runs.
+    pub zone: Option<&'a str>,
     /// How many workers count.
     pub workers: usize,
 }
@@ -97,6 +99,10 @@ impl Compiler<'_> {
                 let to: Option<Vec<_>> = typed.to.iter().map(|to| self.route(to, name, place)).collect();
                 What::Failover(failover::Failover::new(typed, to?))
             }
+            Typed::Replicate(typed) => {
+                let to: Option<Vec<_>> = typed.to.iter().map(|to| self.route(to, name, place)).collect();
+                What::Replicate(replicate::Replicate::new(typed, to?, self.zone))
+            }
             Typed::Limit(typed) => What::Limit(limit::Limit::new(typed), self.route(&typed.to, name, place)?),
             Typed::Expiry(typed) => {
                 What::Expiry(expiry::Expiry::new(typed), self.route(&typed.to, name, place)?)
@@ -156,6 +162,7 @@ impl What {
                 routes.iter().map(|(_, route)| route).chain([otherwise]).collect()
             }
             What::Failover(failover) => failover.to.iter().collect(),
+            What::Replicate(replicate) => replicate.to.iter().collect(),
             What::Expiry(_, to)
             | What::Gate(_, to)
             | What::Limit(_, to)

@@ -10,6 +10,8 @@ pub enum Event {
     Failover,
     /// It did not go on, because the budget was spent.
     OverBudget,
+    /// It was asked a second time besides, because the first was slow.
+    Hedged,
     /// It was over a limit.
     Limited,
     /// It was refused.
@@ -18,12 +20,19 @@ pub enum Event {
 
 impl Event {
     /// Every event, in the order of their discriminants.
-    pub const ALL: [Event; 4] = [Event::Failover, Event::OverBudget, Event::Limited, Event::Denied];
+    pub const ALL: [Event; 5] = [
+        Event::Failover,
+        Event::OverBudget,
+        Event::Hedged,
+        Event::Limited,
+        Event::Denied,
+    ];
 
     /// The events that the policies of this name count.
     pub fn of(policy: &str) -> &'static [Event] {
         match policy {
             "failover" => &[Event::Failover, Event::OverBudget],
+            "replicate" => &[Event::Failover, Event::Hedged, Event::OverBudget],
             "limit" => &[Event::Limited],
             "read_only" | "deny" => &[Event::Denied],
             _ => &[],
@@ -35,6 +44,7 @@ impl Event {
         match self {
             Event::Failover => "failover",
             Event::OverBudget => "over_budget",
+            Event::Hedged => "hedged",
             Event::Limited => "limited",
             Event::Denied => "denied",
         }
@@ -60,6 +70,8 @@ pub struct Shard {
     pub events: [Counter; Event::ALL.len()],
     /// What is left of a budget, in percent of a request.
     pub budget: Counter,
+    /// How long the first is given before a second one is asked besides, in microseconds; 0: not known yet.
+    pub patience: Counter,
 }
 
 impl Counters {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Call, Policy, Route, What, failover};
+use super::{Call, Policy, Route, What, failover, replicate};
 use crate::node::parked::Owned;
 use crate::node::pending::Watch;
 use crate::node::slots::Slot;
@@ -16,6 +16,7 @@ use crate::protocol::{Command, Reply, Request};
 pub fn route<'p>(policy: &'p Policy, request: &Request<'_>, call: &Call) -> Option<&'p Route> {
     match &policy.what {
         What::Failover(failover) => failover.first(request, call.counters(policy)),
+        What::Replicate(replicate) => replicate.first(request),
         _ => None,
     }
 }
@@ -24,6 +25,7 @@ pub fn route<'p>(policy: &'p Policy, request: &Request<'_>, call: &Call) -> Opti
 fn goes_on(policy: &Policy, request: &Request<'_>, reply: &Reply) -> bool {
     match &policy.what {
         What::Failover(failover) => failover.goes_on(request, reply),
+        What::Replicate(replicate) => replicate.goes_on(reply),
         _ => false,
     }
 }
@@ -33,6 +35,9 @@ async fn go_on(policy: &Policy, request: &Request<'_>, first: Reply, call: &Call
     match &policy.what {
         What::Failover(failover) => {
             failover::go_on(failover, request, first, call, call.counters(policy)).await
+        }
+        What::Replicate(replicate) => {
+            replicate::go_on(replicate, request, first, call, call.counters(policy)).await
         }
         _ => first,
     }

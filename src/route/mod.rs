@@ -25,8 +25,12 @@ mod first;
 mod gate;
 mod key;
 mod limit;
+mod patience;
 mod pool;
 mod prefix;
+mod quorum;
+mod race;
+mod replicate;
 mod reply;
 mod rewrite;
 mod stand_in;
@@ -92,6 +96,8 @@ pub enum What {
     StandIn(config::StandIn),
     /// Asks one after the other.
     Failover(failover::Failover),
+    /// Keeps the same values in several.
+    Replicate(replicate::Replicate),
     /// Writes another key.
     Key(key::Key, Route),
     /// Waits first.
@@ -156,7 +162,7 @@ impl Route {
                     Some(reply) => return then(Step::Answer(reply), request),
                     None => return then(Step::Policy(policy), request),
                 },
-                What::Failover(_) | What::Key(..) | What::Delay(..) => {
+                What::Failover(_) | What::Replicate(_) | What::Key(..) | What::Delay(..) => {
                     return then(Step::Policy(policy), request);
                 }
             }

@@ -36,6 +36,15 @@ pub fn is_untouched(reply: &Reply) -> bool {
     )
 }
 
+/// True where the node did what it was asked.
+pub fn is_done(reply: &Reply) -> bool {
+    match reply {
+        Reply::Done => true,
+        Reply::Meta(meta) => meta.line.starts_with(b"HD"),
+        _ => false,
+    }
+}
+
 /// True where it is an error, of whatever kind.
 pub fn is_error(reply: &Reply) -> bool {
     matches!(reply, Reply::Failed(_) | Reply::Error(_))

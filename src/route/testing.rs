@@ -40,7 +40,7 @@ impl Fake {
     /// The route that `yaml` says, over the pools `a`, `b` and `c`.
     pub fn new(yaml: &str, script: impl Fn(&str, &Request<'_>) -> Option<Reply> + 'static) -> Fake {
         let text = format!(
-            "pools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1]}}, c: {{nodes: [c:1]}}}}\nroutes: {{default: {yaml}}}"
+            "zone: west\npools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1], zone: west}}, c: {{nodes: [c:1]}}}}\nroutes: {{default: {yaml}}}"
         );
         let config = config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}"));
         let pools: BTreeMap<String, Arc<Pool>> = config
@@ -59,6 +59,7 @@ impl Fake {
             pools: &pools,
             previous: None,
             counters: AllCounters::new(),
+            zone: config.zone.as_deref(),
             workers: 1,
         };
         let listener = &config.listeners[0];

@@ -14,7 +14,7 @@ use std::task::{Context, Waker};
 use tokio::time::Instant;
 
 use super::counters::Shard;
-use super::{Policy, Pool, Route, Step, What, delay, failover, first, key, limit, stand_in};
+use super::{Policy, Pool, Route, Step, What, delay, failover, first, key, limit, replicate, stand_in};
 use crate::node::parked::Owned;
 use crate::node::pending::{Answer, pending};
 use crate::node::slots::Slot;
@@ -94,6 +94,7 @@ pub fn begin(policy: &Arc<Policy>, request: &Request<'_>, slot: Slot, call: &Cal
 async fn carry_out(policy: &Policy, request: &Request<'_>, call: &Call) -> Reply {
     match &policy.what {
         What::Failover(failover) => failover::delete(failover, request, call).await,
+        What::Replicate(replicate) => replicate::run(replicate, request, call, call.counters(policy)).await,
         What::Limit(limit, to) => limit::run(limit, to, request, call, call.counters(policy)).await,
         What::Key(key, to) => key::run(key, to, request, call).await,
         What::Delay(delay, to) => delay::run(delay, to, request, call).await,

@@ -131,11 +131,11 @@ fn the_full_file_has_every_key_there_is() {
             .collect()
     };
     let places = [
-        ("\nworkers: 1", "\n\"@\": 0\nworkers: 1", 7),
+        ("\nworkers: 1", "\n\"@\": 0\nworkers: 1", 8),
         ("  - bind: 127", "  - \"@\": 0\n    bind: 127", 4),
         ("admin:\n", "admin:\n  \"@\": 0\n", 1),
         ("shutdown:\n", "shutdown:\n  \"@\": 0\n", 2),
-        ("  main:\n", "  main:\n    \"@\": 0\n", 16),
+        ("  main:\n", "  main:\n    \"@\": 0\n", 17),
         ("{address: ", "{\"@\": 0, address: ", 4),
         ("{preset: twemproxy", "{\"@\": 0, preset: twemproxy", 7),
         ("{kind: ", "{\"@\": 0, kind: ", 8),
@@ -197,7 +197,7 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         ("hello".to_owned(), "1:1: a mapping is expected here, not text"),
         ("workers: 2".to_owned(), "1:1: there are no pools, add `pools:` with a pool and its nodes"),
         ("pool: {main: {nodes: [a:1]}}".to_owned(), "1:1: pool: unknown key, did you mean \"pools\"?"),
-        (and("colour: red"), "2:1: colour: unknown key, known here: workers, memory_limit, listeners, admin, shutdown, pools, routes"),
+        (and("colour: red"), "2:1: colour: unknown key, known here: workers, memory_limit, zone, listeners, admin, shutdown, pools, routes"),
         (and("workers: 1\nworkers: 2"), "3:1: workers: the key stands on line 2 already"),
         (and("[a]: 1"), "2:1: a key is expected here, not a list or a mapping"),
         (and("workers: !!int 2"), "2:10: a tag has no meaning here, leave out what begins with \"!\""),
@@ -292,7 +292,7 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         (and("routes: {r: {failover: [main]}}"), "2:24: routes.r.failover: there must be two routes at least, not 1, name them in the order in which they are asked"),
         (and("routes: {r: {failover: [main, man]}}"), "2:31: routes.r.failover[1]: no route or pool has the name \"man\", did you mean \"main\"?"),
         (and("routes: {r: {failovr: [main, main]}}"), "2:14: routes.r.failovr: unknown key, did you mean \"failover\"?"),
-        (and("routes: {r: {}}"), "2:13: routes.r: there is no policy, choose one of: prefix, routing_prefix, by_command, by_listener, failover, limit, expiry, key, read_only, deny, miss, error, blackhole, delay"),
+        (and("routes: {r: {}}"), "2:13: routes.r: there is no policy, choose one of: prefix, routing_prefix, by_command, by_listener, failover, replicate, limit, expiry, key, read_only, deny, miss, error, blackhole, delay"),
         (and("routes: {r: {miss: {}, error: no}}"), "2:13: routes.r: a route has one policy, not miss and error, put one of them under the other, behind its `to:`"),
         (and("routes: {r: {failover: {to: [main, main], budjet: 5%}}}"), "2:43: routes.r.failover.budjet: unknown key, did you mean \"budget\"?"),
         (and("routes: {r: {prefix: {\"a:\": main}}}"), "2:13: routes.r: it is not said where all others go, add `else:` with a pool or a route"),

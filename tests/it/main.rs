@@ -33,6 +33,7 @@ mod protocol;
 mod python_clients;
 mod rejoin;
 mod reload;
+mod replicate;
 mod resources;
 mod retries;
 mod ring;

@@ -7,7 +7,7 @@ use crate::support::ringway::{Client, Ringway, free_port, wait_for};
 use crate::support::scripted::{Act, Scripted, Seen, say};
 
 /// A configuration with pools of one node each, called `a`, `b` and so on, and a route.
-fn yaml(nodes: &[String], route: &str) -> String {
+pub fn yaml(nodes: &[String], route: &str) -> String {
     let mut text = String::from("pools:\n");
     // The first is the one that is silent where a test has a silent one.
     for ((name, timeout), node) in [("a", "400ms"), ("b", "15s"), ("c", "15s")].iter().zip(nodes) {
@@ -19,7 +19,7 @@ fn yaml(nodes: &[String], route: &str) -> String {
 }
 
 /// A node that stores everything and finds everything, with its name as the value.
-fn obliging(name: &'static str) -> Scripted {
+pub fn obliging(name: &'static str) -> Scripted {
     Scripted::start("1.6.18", move |seen| say(obey(seen, name)))
 }
 
@@ -40,7 +40,8 @@ fn obey(seen: &Seen, name: &str) -> String {
     }
 }
 
-fn lines(node: &Scripted) -> Vec<String> {
+/// What the node was asked.
+pub fn lines(node: &Scripted) -> Vec<String> {
     node.seen().into_iter().map(|seen| seen.line).collect()
 }
 

@@ -7,6 +7,7 @@
 mod choosers;
 mod failover;
 pub mod graph;
+mod replicate;
 mod stand_ins;
 mod traffic;
 
@@ -16,10 +17,11 @@ use serde_json::{Value, json};
 
 pub use choosers::{ByCommand, ByListener, Prefix, Which};
 pub use failover::Failover;
+pub use replicate::{Reads, Replicate, Writes};
 pub use stand_ins::{Delay, StandIn};
 pub use traffic::{Deny, Expiry, Key, Limit};
 
-use super::error::{At, Flaw, Mistakes};
+use super::error::{At, Flaw, Mistakes, Place};
 use super::keys::Typed;
 use super::{Config, nodes, suggest};
 
@@ -45,6 +47,8 @@ pub enum Policy {
     ByListener(ByListener),
     /// One after the other, until one answers.
     Failover(Failover),
+    /// The same values in several.
+    Replicate(Replicate),
     /// No more than so much.
     Limit(Limit),
     /// With other expiries.
@@ -68,19 +72,25 @@ pub struct Read {
     pub route: Route,
     /// All names of pools and routes in it, where they stand.
     pub names: Vec<At<String>>,
+    /// Where it takes for granted that the zone of this process is known.
+    pub zones: Vec<Place>,
 }
 
-/// What reading a route needs to hand down: the names that were found.
+/// What reading a route hands down, to note what is found on the way.
 pub struct Reader<'n> {
     names: &'n mut Vec<At<String>>,
+    zones: &'n mut Vec<Place>,
 }
 
 /// Reads a route; `None` where it holds a mistake.
 pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Read> {
-    let mut names = Vec::new();
-    let mut reader = Reader { names: &mut names };
+    let (mut names, mut zones) = (Vec::new(), Vec::new());
+    let mut reader = Reader {
+        names: &mut names,
+        zones: &mut zones,
+    };
     let route = reader.route(value, mistakes)?;
-    Some(Read { route, names })
+    Some(Read { route, names, zones })
 }
 
 impl Route {
@@ -130,6 +140,7 @@ impl Policy {
             Policy::ByCommand(_) => "by_command",
             Policy::ByListener(_) => "by_listener",
             Policy::Failover(_) => "failover",
+            Policy::Replicate(_) => "replicate",
             Policy::Limit(_) => "limit",
             Policy::Expiry(_) => "expiry",
             Policy::Key(_) => "key",
@@ -147,6 +158,7 @@ impl Policy {
             Policy::ByCommand(by_command) => by_command.children(),
             Policy::ByListener(by_listener) => by_listener.children(),
             Policy::Failover(failover) => failover.to.iter().collect(),
+            Policy::Replicate(replicate) => replicate.to.iter().collect(),
             Policy::Limit(limit) => vec![&limit.to],
             Policy::Expiry(expiry) => vec![&expiry.to],
             Policy::Key(key) => vec![&key.to],
@@ -165,6 +177,7 @@ impl Policy {
             Policy::ByCommand(by_command) => by_command.show(),
             Policy::ByListener(by_listener) => by_listener.show(),
             Policy::Failover(failover) => json!({ self.name(): failover.show() }),
+            Policy::Replicate(replicate) => json!({ self.name(): replicate.show() }),
             Policy::Limit(limit) => json!({ self.name(): limit.show() }),
             Policy::Expiry(expiry) => json!({ self.name(): expiry.show() }),
             Policy::Key(key) => json!({ self.name(): key.show() }),
@@ -206,6 +219,9 @@ impl Reader<'_> {
             choosers,
             keys.get("failover", |value, mistakes| {
                 failover::read(self, value, mistakes)
+            }),
+            keys.get("replicate", |value, mistakes| {
+                replicate::read(self, value, mistakes)
             }),
             keys.get("limit", |value, mistakes| traffic::limit(self, value, mistakes)),
             keys.get("expiry", |value, mistakes| traffic::expiry(self, value, mistakes)),
@@ -260,6 +276,7 @@ pub const NAMES: &[&str] = &[
     "by_command",
     "by_listener",
     "failover",
+    "replicate",
     "limit",
     "expiry",
     "key",
