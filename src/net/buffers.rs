@@ -14,7 +14,7 @@ pub const SIZE: usize = 64 << 10;
 /// Spare buffers to keep; more are in use only in bursts.
 const SPARE: usize = 16;
 /// A spare buffer is no larger, in bytes.
-const LARGEST_SPARE: usize = 2 * SIZE;
+pub const LARGEST_SPARE: usize = 2 * SIZE;
 /// An unread rest up to this size, in bytes, moves to memory of its own size.
 pub const SMALL: usize = 4 << 10;
 

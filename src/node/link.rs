@@ -309,7 +309,7 @@ impl Link {
         let end = loop {
             self.local
                 .buffers
-                .make_room(&mut buffer, state.fifo.needs(), largest);
+                .make_room(&mut buffer, state.reply_room(), largest);
             largest = largest.max(buffer.capacity());
             match poll_read_buf(Pin::new(&mut *stream), cx, &mut buffer) {
                 Poll::Pending => break Poll::Pending,
@@ -327,6 +327,8 @@ impl Link {
                     };
                     let fifo = &mut state.fifo;
                     let received = fifo.receive(&mut buffer, dialect, max_value, arrival);
+                    state.learn_reply_size();
+                    let fifo = &state.fifo;
                     if fifo.is_empty() || received == Ok(true) {
                         state.late_since = None;
                     }

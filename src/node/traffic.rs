@@ -11,6 +11,7 @@ use super::retry::{self, Broken};
 use super::waiter::Waiter;
 use super::wakeup::Wakeup;
 use crate::metrics::NodeShard;
+use crate::net::buffers;
 use crate::net::outgoing::Outgoing;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::downgrade::downgrade;
@@ -25,6 +26,8 @@ pub(super) struct Traffic {
     pub(super) fifo: Fifo,
     pub(super) outgoing: Outgoing,
     get_line: GetLine,
+    /// About the size of the largest replies of late that did not come in one piece, in bytes.
+    reply_size: usize,
     /// When the last reply came, or the link opened.
     pub(super) progress: u64,
     /// When a request timed out, where none was answered in time since then and something was always owed.
@@ -44,6 +47,25 @@ impl Traffic {
         self.late_since = None;
         self.retry_at = 0;
         self.backoff = Duration::ZERO;
+    }
+
+    /// Bytes to have room for when a reply is read: what is known of the one that has begun, or else what a large one
+    /// takes where they were large of late, so that its beginning need not be copied.
+    #[inline]
+    pub(super) fn reply_room(&self) -> usize {
+        match self.fifo.needs() {
+            0 if self.reply_size > buffers::SIZE => buffers::LARGEST_SPARE,
+            needs => needs,
+        }
+    }
+
+    /// Replies were read: notes how large they are.
+    #[inline]
+    pub(super) fn learn_reply_size(&mut self) {
+        self.reply_size = match self.fifo.needs() {
+            0 => self.reply_size - self.reply_size.div_ceil(16),
+            needs => needs.max(self.reply_size),
+        };
     }
 
     /// The connection is gone: what it owes is parked or fails.
