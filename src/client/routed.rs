@@ -11,6 +11,7 @@ use super::requests::Batch;
 use crate::carry::{AtWork, Carry};
 use crate::config::OnReadError;
 use crate::node::parked::Owned;
+use crate::node::pending::pending;
 use crate::node::slots::{Asked, Slots};
 use crate::protocol::{Failure, Reply, Request};
 use crate::route::work::begin;
@@ -118,7 +119,9 @@ impl Routed {
         });
     }
 
-    /// Flushes every node of every pool that the route may lead to; one slot awaits them all.
+    /// Flushes every node of every pool that the route may lead to; one slot awaits them all. The last pool is the
+    /// first to be flushed, and each waits for the one before: those that come first in a route may be filled from
+    /// those that come later, but not with what was flushed.
     pub fn flush(&self, batch: &Batch<'_>, request: &Request<'_>, asked: Asked) {
         let pools = batch.route.pools().to_vec();
         let nodes = pools.iter().map(|pool| pool.nodes.len() as u32).sum();
@@ -127,19 +130,20 @@ impl Routed {
         }
         let number = self.slots.push(asked, nodes);
         let (slots, carry) = (self.slots.clone(), self.carry.clone());
-        let must_wait = self.order.must_wait(request);
         let (hold, owned) = (self.hold(request), Owned::new(request));
-        let flush = move || {
-            for pool in &pools {
-                carry.flush(pool, &owned.request(), || slots.slot(number));
-            }
-        };
-        if !must_wait {
-            return flush();
-        }
         tokio::task::spawn_local(async move {
             hold.claim.turn().await;
-            flush();
+            for pool in pools.iter().rev() {
+                let mut answers = Vec::new();
+                carry.flush(pool, &owned.request(), || {
+                    let (slot, answer) = pending();
+                    answers.push(answer);
+                    slot
+                });
+                for answer in answers {
+                    slots.slot(number).fill(answer.await);
+                }
+            }
         });
     }
 }

@@ -10,7 +10,7 @@ use super::file::{File, Listener};
 use super::route::Read;
 use super::route::graph::Graph;
 use super::units::show_size;
-use super::{Admin, Bind, Config, Pool, Route, defaults, overlap, suggest};
+use super::{Admin, Bind, Config, Pool, Protocol, Route, defaults, overlap, suggest};
 
 /// Values of the largest size that the buffers of one worker have room for at least: one arrives, is held
 /// and is written, and that takes no more than three quarters.
@@ -234,9 +234,29 @@ impl<'a> Names<'a> {
             .filter_map(|route| Some((&route.place, route.value.as_ref()?)))
             .collect();
         graph.check(&inline, mistakes);
+        let named = self.in_order.iter().filter_map(|(_, read)| read.as_ref());
+        for read in named.chain(inline.iter().map(|(_, read)| *read)) {
+            self.check_meta(read, &graph, mistakes);
+        }
         for (listener, route) in listeners.iter().zip(chosen) {
             if let Some(route) = route {
                 self.check_loop(listener, &graph.ends(route), mistakes);
+            }
+        }
+    }
+
+    /// What holds places for values must be able to.
+    fn check_meta(&self, read: &Read, graph: &Graph<'_>, mistakes: &mut Mistakes) {
+        for At { value, place } in &read.meta {
+            let is_classic = |name: &&str| {
+                let pool = self.pools.get(name);
+                pool.is_some_and(|(_, pool)| pool.protocol == Protocol::Classic)
+            };
+            if let Some(name) = graph.ends(value).into_iter().find(is_classic) {
+                let flaw = Flaw::new(format!("the pool {} speaks classic text only", quote(name)));
+                let hint =
+                    "this policy needs memcached's meta commands: take `protocol: classic` out of the pool";
+                mistakes.add(place, flaw.hint(hint));
             }
         }
     }

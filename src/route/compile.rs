@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::counters::Counters;
-use super::{Policy, Pool, Route, What, delay, expiry, failover, gate, key, limit, prefix, replicate};
+use super::{
+    Policy, Pool, Route, What, delay, expiry, failover, gate, key, layers, lazy_fill, limit, prefix,
+    replicate,
+};
 use crate::config::{self, Bind};
 use crate::protocol::operation::Operation;
 
@@ -103,6 +106,15 @@ impl Compiler<'_> {
                 let to: Option<Vec<_>> = typed.to.iter().map(|to| self.route(to, name, place)).collect();
                 What::Replicate(replicate::Replicate::new(typed, to?, self.zone))
             }
+            Typed::LazyFill(typed) => What::LazyFill(lazy_fill::LazyFill {
+                to: self.route(&typed.to, name, place)?,
+                from: self.route(&typed.from, name, place)?,
+            }),
+            Typed::Layers(typed) => What::Layers(layers::Layers {
+                near: self.route(&typed.near, name, place)?,
+                far: self.route(&typed.far, name, place)?,
+                near_expiry: expiry::seconds(typed.near_expiry),
+            }),
             Typed::Limit(typed) => What::Limit(limit::Limit::new(typed), self.route(&typed.to, name, place)?),
             Typed::Expiry(typed) => {
                 What::Expiry(expiry::Expiry::new(typed), self.route(&typed.to, name, place)?)
@@ -163,6 +175,8 @@ impl What {
             }
             What::Failover(failover) => failover.to.iter().collect(),
             What::Replicate(replicate) => replicate.to.iter().collect(),
+            What::LazyFill(fill) => vec![&fill.to, &fill.from],
+            What::Layers(layers) => vec![&layers.near, &layers.far],
             What::Expiry(_, to)
             | What::Gate(_, to)
             | What::Limit(_, to)

@@ -12,6 +12,10 @@ pub enum Event {
     OverBudget,
     /// It was asked a second time besides, because the first was slow.
     Hedged,
+    /// It was found in the second place that was asked.
+    Found,
+    /// Its value was copied to the first place.
+    Filled,
     /// It was over a limit.
     Limited,
     /// It was refused.
@@ -20,10 +24,12 @@ pub enum Event {
 
 impl Event {
     /// Every event, in the order of their discriminants.
-    pub const ALL: [Event; 5] = [
+    pub const ALL: [Event; 7] = [
         Event::Failover,
         Event::OverBudget,
         Event::Hedged,
+        Event::Found,
+        Event::Filled,
         Event::Limited,
         Event::Denied,
     ];
@@ -33,6 +39,7 @@ impl Event {
         match policy {
             "failover" => &[Event::Failover, Event::OverBudget],
             "replicate" => &[Event::Failover, Event::Hedged, Event::OverBudget],
+            "lazy_fill" | "layers" => &[Event::Found, Event::Filled],
             "limit" => &[Event::Limited],
             "read_only" | "deny" => &[Event::Denied],
             _ => &[],
@@ -45,6 +52,8 @@ impl Event {
             Event::Failover => "failover",
             Event::OverBudget => "over_budget",
             Event::Hedged => "hedged",
+            Event::Found => "found",
+            Event::Filled => "filled",
             Event::Limited => "limited",
             Event::Denied => "denied",
         }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Call, Policy, Route, What, failover, replicate};
+use super::{Call, Policy, Route, What, failover, layers, lazy_fill, replicate};
 use crate::node::parked::Owned;
 use crate::node::pending::Watch;
 use crate::node::slots::Slot;
@@ -17,6 +17,8 @@ pub fn route<'p>(policy: &'p Policy, request: &Request<'_>, call: &Call) -> Opti
     match &policy.what {
         What::Failover(failover) => failover.first(request, call.counters(policy)),
         What::Replicate(replicate) => replicate.first(request),
+        What::LazyFill(fill) => fill.first(request),
+        What::Layers(layers) => layers.first(request),
         _ => None,
     }
 }
@@ -26,6 +28,8 @@ fn goes_on(policy: &Policy, request: &Request<'_>, reply: &Reply) -> bool {
     match &policy.what {
         What::Failover(failover) => failover.goes_on(request, reply),
         What::Replicate(replicate) => replicate.goes_on(reply),
+        What::LazyFill(fill) => fill.goes_on(request, reply),
+        What::Layers(layers) => layers.goes_on(request, reply),
         _ => false,
     }
 }
@@ -39,6 +43,8 @@ async fn go_on(policy: &Policy, request: &Request<'_>, first: Reply, call: &Call
         What::Replicate(replicate) => {
             replicate::go_on(replicate, request, first, call, call.counters(policy)).await
         }
+        What::LazyFill(fill) => lazy_fill::go_on(policy, fill, request, first, call).await,
+        What::Layers(layers) => layers::go_on(policy, layers, request, first, call).await,
         _ => first,
     }
 }

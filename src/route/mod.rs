@@ -16,6 +16,7 @@
 
 mod budget;
 pub mod compile;
+mod conditional;
 pub mod counters;
 mod delay;
 mod expiry;
@@ -24,6 +25,8 @@ mod failover;
 mod first;
 mod gate;
 mod key;
+mod layers;
+mod lazy_fill;
 mod limit;
 mod patience;
 mod pool;
@@ -35,6 +38,7 @@ mod reply;
 mod rewrite;
 mod stand_in;
 pub mod steps;
+mod token;
 pub mod tree;
 pub mod work;
 
@@ -98,6 +102,10 @@ pub enum What {
     Failover(failover::Failover),
     /// Keeps the same values in several.
     Replicate(replicate::Replicate),
+    /// Fills one from another as keys are asked for.
+    LazyFill(lazy_fill::LazyFill),
+    /// Keeps copies near.
+    Layers(layers::Layers),
     /// Writes another key.
     Key(key::Key, Route),
     /// Waits first.
@@ -162,7 +170,12 @@ impl Route {
                     Some(reply) => return then(Step::Answer(reply), request),
                     None => return then(Step::Policy(policy), request),
                 },
-                What::Failover(_) | What::Replicate(_) | What::Key(..) | What::Delay(..) => {
+                What::Failover(_)
+                | What::Replicate(_)
+                | What::LazyFill(_)
+                | What::Layers(_)
+                | What::Key(..)
+                | What::Delay(..) => {
                     return then(Step::Policy(policy), request);
                 }
             }

@@ -14,7 +14,10 @@ use std::task::{Context, Waker};
 use tokio::time::Instant;
 
 use super::counters::Shard;
-use super::{Policy, Pool, Route, Step, What, delay, failover, first, key, limit, replicate, stand_in};
+use super::{
+    Policy, Pool, Route, Step, What, delay, failover, first, key, layers, lazy_fill, limit, replicate,
+    stand_in,
+};
 use crate::node::parked::Owned;
 use crate::node::pending::{Answer, pending};
 use crate::node::slots::Slot;
@@ -95,6 +98,8 @@ async fn carry_out(policy: &Policy, request: &Request<'_>, call: &Call) -> Reply
     match &policy.what {
         What::Failover(failover) => failover::delete(failover, request, call).await,
         What::Replicate(replicate) => replicate::run(replicate, request, call, call.counters(policy)).await,
+        What::LazyFill(fill) => lazy_fill::run(fill, request, call, call.counters(policy)).await,
+        What::Layers(layers) => layers::run(layers, request, call).await,
         What::Limit(limit, to) => limit::run(limit, to, request, call, call.counters(policy)).await,
         What::Key(key, to) => key::run(key, to, request, call).await,
         What::Delay(delay, to) => delay::run(delay, to, request, call).await,

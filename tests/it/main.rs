@@ -19,6 +19,8 @@ mod floors;
 mod get_lines;
 mod import;
 mod late_replies;
+mod layers;
+mod lazy_fill;
 mod limits;
 mod memory;
 mod meta;

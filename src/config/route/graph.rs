@@ -107,7 +107,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The names of all pools that `route` leads to, and of what nobody defined.
-    pub fn ends(&self, route: &'a Route) -> Vec<&'a str> {
+    pub fn ends<'r>(&'r self, route: &'r Route) -> Vec<&'r str> {
         let mut seen = HashSet::new();
         let mut ends = Vec::new();
         let mut left = vec![route];

@@ -7,6 +7,8 @@
 mod choosers;
 mod failover;
 pub mod graph;
+mod layers;
+mod lazy_fill;
 mod replicate;
 mod stand_ins;
 mod traffic;
@@ -17,6 +19,8 @@ use serde_json::{Value, json};
 
 pub use choosers::{ByCommand, ByListener, Prefix, Which};
 pub use failover::Failover;
+pub use layers::Layers;
+pub use lazy_fill::LazyFill;
 pub use replicate::{Reads, Replicate, Writes};
 pub use stand_ins::{Delay, StandIn};
 pub use traffic::{Deny, Expiry, Key, Limit};
@@ -49,6 +53,10 @@ pub enum Policy {
     Failover(Failover),
     /// The same values in several.
     Replicate(Replicate),
+    /// Filled from another as keys are asked for.
+    LazyFill(LazyFill),
+    /// A near cache of a far one.
+    Layers(Layers),
     /// No more than so much.
     Limit(Limit),
     /// With other expiries.
@@ -74,23 +82,32 @@ pub struct Read {
     pub names: Vec<At<String>>,
     /// Where it takes for granted that the zone of this process is known.
     pub zones: Vec<Place>,
+    /// Routes in it whose pools must speak meta.
+    pub meta: Vec<At<Route>>,
 }
 
 /// What reading a route hands down, to note what is found on the way.
 pub struct Reader<'n> {
     names: &'n mut Vec<At<String>>,
     zones: &'n mut Vec<Place>,
+    meta: &'n mut Vec<At<Route>>,
 }
 
 /// Reads a route; `None` where it holds a mistake.
 pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Read> {
-    let (mut names, mut zones) = (Vec::new(), Vec::new());
+    let (mut names, mut zones, mut meta) = (Vec::new(), Vec::new(), Vec::new());
     let mut reader = Reader {
         names: &mut names,
         zones: &mut zones,
+        meta: &mut meta,
     };
     let route = reader.route(value, mistakes)?;
-    Some(Read { route, names, zones })
+    Some(Read {
+        route,
+        names,
+        zones,
+        meta,
+    })
 }
 
 impl Route {
@@ -141,6 +158,8 @@ impl Policy {
             Policy::ByListener(_) => "by_listener",
             Policy::Failover(_) => "failover",
             Policy::Replicate(_) => "replicate",
+            Policy::LazyFill(_) => "lazy_fill",
+            Policy::Layers(_) => "layers",
             Policy::Limit(_) => "limit",
             Policy::Expiry(_) => "expiry",
             Policy::Key(_) => "key",
@@ -159,6 +178,8 @@ impl Policy {
             Policy::ByListener(by_listener) => by_listener.children(),
             Policy::Failover(failover) => failover.to.iter().collect(),
             Policy::Replicate(replicate) => replicate.to.iter().collect(),
+            Policy::LazyFill(fill) => vec![&fill.to, &fill.from],
+            Policy::Layers(layers) => vec![&layers.near, &layers.far],
             Policy::Limit(limit) => vec![&limit.to],
             Policy::Expiry(expiry) => vec![&expiry.to],
             Policy::Key(key) => vec![&key.to],
@@ -178,6 +199,8 @@ impl Policy {
             Policy::ByListener(by_listener) => by_listener.show(),
             Policy::Failover(failover) => json!({ self.name(): failover.show() }),
             Policy::Replicate(replicate) => json!({ self.name(): replicate.show() }),
+            Policy::LazyFill(fill) => json!({ self.name(): fill.show() }),
+            Policy::Layers(layers) => json!({ self.name(): layers.show() }),
             Policy::Limit(limit) => json!({ self.name(): limit.show() }),
             Policy::Expiry(expiry) => json!({ self.name(): expiry.show() }),
             Policy::Key(key) => json!({ self.name(): key.show() }),
@@ -212,6 +235,16 @@ impl Reader<'_> {
         Some(Route::Policy(Box::new(policy)))
     }
 
+    /// Reads a route whose pools must speak meta.
+    fn meta_route(&mut self, value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Route> {
+        let route = self.route(value, mistakes)?;
+        self.meta.push(At {
+            value: route.clone(),
+            place: value.place(),
+        });
+        Some(route)
+    }
+
     fn policy(&mut self, value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Policy> {
         let mut keys = value.keys(mistakes);
         let choosers = choosers::read(self, &mut keys);
@@ -223,6 +256,10 @@ impl Reader<'_> {
             keys.get("replicate", |value, mistakes| {
                 replicate::read(self, value, mistakes)
             }),
+            keys.get("lazy_fill", |value, mistakes| {
+                lazy_fill::read(self, value, mistakes)
+            }),
+            keys.get("layers", |value, mistakes| layers::read(self, value, mistakes)),
             keys.get("limit", |value, mistakes| traffic::limit(self, value, mistakes)),
             keys.get("expiry", |value, mistakes| traffic::expiry(self, value, mistakes)),
             keys.get("key", |value, mistakes| traffic::key(self, value, mistakes)),
@@ -277,6 +314,8 @@ pub const NAMES: &[&str] = &[
     "by_listener",
     "failover",
     "replicate",
+    "lazy_fill",
+    "layers",
     "limit",
     "expiry",
     "key",

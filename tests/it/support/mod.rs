@@ -2,6 +2,7 @@
 //! wrong to what it carries, and nodes that follow a script.
 
 pub mod client;
+pub mod history;
 pub mod memcached;
 pub mod relay;
 pub mod ringway;

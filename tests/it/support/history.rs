@@ -1,0 +1,84 @@
+//! What clients wrote to some keys, when, and whether it was answered; each value that is read is held against it.
+//!
+//! A value is wrong where a later write or delete of its key was answered before the read began. Later is what began
+//! after the value's own write was answered. A write that got no answer may take effect at any time.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// The writes to all keys.
+pub struct History {
+    begun: Instant,
+    keys: Vec<Mutex<Vec<Change>>>,
+}
+
+/// One write or delete.
+#[derive(Debug, Clone)]
+struct Change {
+    /// The value, which nobody else writes; empty for a delete.
+    value: String,
+    begin: u128,
+    /// `None`: it was not answered, or not yet.
+    end: Option<u128>,
+}
+
+/// A change that has begun.
+pub struct Begun {
+    key: usize,
+    index: usize,
+}
+
+impl History {
+    /// Of so many keys. Each had the value that `first` makes of its index.
+    pub fn new(keys: usize, first: impl Fn(usize) -> String) -> History {
+        let before = |index| {
+            vec![Change {
+                value: first(index),
+                begin: 0,
+                end: Some(0),
+            }]
+        };
+        History {
+            begun: Instant::now(),
+            keys: (0..keys).map(|index| Mutex::new(before(index))).collect(),
+        }
+    }
+
+    /// The time, in nanoseconds.
+    pub fn now(&self) -> u128 {
+        self.begun.elapsed().as_nanos()
+    }
+
+    /// A write of `value` begins, or a delete where that is empty.
+    pub fn begin(&self, key: usize, value: &str) -> Begun {
+        let mut changes = self.keys[key].lock().expect("no panics");
+        changes.push(Change {
+            value: value.to_owned(),
+            begin: self.now(),
+            end: None,
+        });
+        Begun {
+            key,
+            index: changes.len() - 1,
+        }
+    }
+
+    /// It was answered as done.
+    pub fn done(&self, begun: &Begun) {
+        self.keys[begun.key].lock().expect("no panics")[begun.index].end = Some(self.now());
+    }
+
+    /// Fails the test where `value` may not be read any more by a read of `key` that began at `begin`.
+    pub fn check(&self, key: usize, value: &str, begin: u128) {
+        let changes = self.keys[key].lock().expect("no panics");
+        let written = changes
+            .iter()
+            .find(|change| change.value == value && !value.is_empty());
+        let written = written.unwrap_or_else(|| panic!("{value:?} was never written to key {key}"));
+        let Some(end) = written.end else { return };
+        let is_later = |change: &&Change| change.begin > end && change.end.is_some_and(|end| end < begin);
+        if let Some(later) = changes.iter().find(is_later) {
+            panic!("key {key}: {written:?} was read at {begin}, after {later:?}");
+        }
+    }
+}
