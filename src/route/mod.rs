@@ -43,6 +43,8 @@ pub mod tree;
 pub mod work;
 
 #[cfg(test)]
+mod races;
+#[cfg(test)]
 mod testing;
 
 use std::sync::Arc;

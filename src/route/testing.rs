@@ -39,33 +39,9 @@ struct Pools {
 impl Fake {
     /// The route that `yaml` says, over the pools `a`, `b` and `c`.
     pub fn new(yaml: &str, script: impl Fn(&str, &Request<'_>) -> Option<Reply> + 'static) -> Fake {
-        let text = format!(
-            "zone: west\npools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1], zone: west}}, c: {{nodes: [c:1]}}}}\nroutes: {{default: {yaml}}}"
-        );
-        let config = config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}"));
-        let pools: BTreeMap<String, Arc<Pool>> = config
-            .pools
-            .iter()
-            .map(|(name, settings)| {
-                let node = Node::new(name, &settings.nodes[0], &settings.health, 1);
-                (
-                    name.clone(),
-                    Arc::new(Pool::compile(name, settings, 0, &[Arc::new(node)])),
-                )
-            })
-            .collect();
-        let mut compiler = Compiler {
-            routes: &config.routes,
-            pools: &pools,
-            previous: None,
-            counters: AllCounters::new(),
-            zone: config.zone.as_deref(),
-            workers: 1,
-        };
-        let listener = &config.listeners[0];
-        let route = compiler.compile(&listener.route, &listener.bind).expect("good");
+        let (route, counters) = compile(yaml);
         Fake {
-            counters: compiler.counters,
+            counters,
             route,
             pools: Rc::new(Pools {
                 script: Box::new(script),
@@ -105,6 +81,36 @@ impl Fake {
             .map(|counters| counters.sum(|shard| &shard.events[event as usize]))
             .sum()
     }
+}
+
+/// The route that `yaml` says, over the pools `a`, `b`, which is in the zone of the test, and `c`.
+pub fn compile(yaml: &str) -> (Route, AllCounters) {
+    let text = format!(
+        "zone: west\npools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1], zone: west}}, c: {{nodes: [c:1]}}}}\nroutes: {{default: {yaml}}}"
+    );
+    let config = config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}"));
+    let pools: BTreeMap<String, Arc<Pool>> = config
+        .pools
+        .iter()
+        .map(|(name, settings)| {
+            let node = Node::new(name, &settings.nodes[0], &settings.health, 1);
+            (
+                name.clone(),
+                Arc::new(Pool::compile(name, settings, 0, &[Arc::new(node)])),
+            )
+        })
+        .collect();
+    let mut compiler = Compiler {
+        routes: &config.routes,
+        pools: &pools,
+        previous: None,
+        counters: AllCounters::new(),
+        zone: config.zone.as_deref(),
+        workers: 1,
+    };
+    let listener = &config.listeners[0];
+    let route = compiler.compile(&listener.route, &listener.bind).expect("good");
+    (route, compiler.counters)
 }
 
 impl fmt::Debug for Pools {
