@@ -205,7 +205,7 @@ impl World {
 async fn survive(route: &str, seed: u64, losses: bool, faults: bool) {
     chance::seed(seed);
     let caches = Rc::new(Caches {
-        caches: [Embedded::new(8 << 20), Embedded::new(8 << 20)],
+        caches: [Embedded::new(1 << 20), Embedded::new(1 << 20)],
         waiting: RefCell::default(),
     });
     let counter = COUNTER.to_string();
@@ -247,7 +247,7 @@ async fn survive(route: &str, seed: u64, losses: bool, faults: bool) {
 }
 
 /// So many worlds in one test.
-const SEEDS: u64 = 1500;
+const SEEDS: u64 = 400;
 
 fn survives(route: &'static str, losses: bool, faults: bool) {
     for seed in 0..SEEDS {
