@@ -22,7 +22,7 @@ use crate::node::slots::Slot;
 use crate::protocol::{Command, Failure, Reply, Request};
 
 const CLIENTS: usize = 4;
-const STEPS: usize = 300;
+const STEPS: usize = 60;
 /// The counter begins here.
 const COUNTER: u64 = 1000;
 
@@ -233,7 +233,7 @@ async fn survive(route: &str, seed: u64, losses: bool, faults: bool) {
         if world.clients[client].is_none() {
             world.ask(client, now);
         }
-        if losses && chance::below(12) == 0 {
+        if losses && chance::below(5) == 0 {
             caches.caches[0].execute(&ask(Command::Delete, "k"));
         }
         for _ in 0..=chance::below(3) {
@@ -247,7 +247,7 @@ async fn survive(route: &str, seed: u64, losses: bool, faults: bool) {
 }
 
 /// So many worlds in one test.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 2000;
 
 fn survives(route: &'static str, losses: bool, faults: bool) {
     for seed in 0..SEEDS {
