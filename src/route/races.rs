@@ -30,13 +30,28 @@ const COUNTER: u64 = 1000;
 #[derive(Debug)]
 struct Caches {
     caches: [Embedded; 2],
-    waiting: RefCell<Vec<(usize, Owned, Slot)>>,
+    waiting: RefCell<Vec<Waiting>>,
+}
+
+/// What one cache is asked.
+#[derive(Debug)]
+struct Waiting {
+    cache: usize,
+    owned: Owned,
+    slot: Slot,
+    /// Who has less waits longer; so some wait while much else happens.
+    haste: u64,
 }
 
 impl Carrier for Caches {
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: Slot) {
         let cache = usize::from(pool.name == "b");
-        self.waiting.borrow_mut().push((cache, Owned::new(request), slot));
+        self.waiting.borrow_mut().push(Waiting {
+            cache,
+            owned: Owned::new(request),
+            slot,
+            haste: chance::below(1 << 20),
+        });
     }
 
     fn worker(&self) -> usize {
@@ -51,12 +66,17 @@ impl Carrier for Caches {
 impl Caches {
     /// Carries out any one of what waits. With `faults` some are not carried out, or their replies are lost.
     fn step(&self, faults: bool) {
-        let waiting = self.waiting.borrow().len();
-        if waiting == 0 {
-            return;
-        }
-        let any = chance::below(waiting as u64) as usize;
-        let (cache, owned, slot) = self.waiting.borrow_mut().swap_remove(any);
+        let mut waiting = self.waiting.borrow_mut();
+        let hastiest = (0..waiting.len()).max_by_key(|&index| waiting[index].haste);
+        let Some(hastiest) = hastiest else { return };
+        let next = match chance::below(4) {
+            0 => chance::below(waiting.len() as u64) as usize,
+            _ => hastiest,
+        };
+        let Waiting {
+            cache, owned, slot, ..
+        } = waiting.swap_remove(next);
+        drop(waiting);
         let fault = if faults { chance::below(40) } else { 40 };
         if fault == 0 {
             return slot.fill(Reply::Failed(Failure::Connect));
