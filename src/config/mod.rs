@@ -41,8 +41,8 @@ use crate::ring::Distribution;
 pub use defaults::quickstart;
 pub use error::{Error, Mistake};
 pub use route::{
-    ByCommand, ByListener, Delay, Deny, Expiry, Failover, Key, Layers, LazyFill, Limit, Policy, Prefix,
-    Reads, Replicate, Route, StandIn, Which, Writes,
+    By, ByCommand, ByListener, Copied, Delay, Deny, Expiry, Failover, Key, Layers, LazyFill, Limit, Policy,
+    Prefix, Reads, Replicate, Route, Shadow, StandIn, Which, Writes,
 };
 pub use show::show;
 

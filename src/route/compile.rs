@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::counters::Counters;
 use super::{
     Policy, Pool, Route, What, delay, expiry, failover, gate, key, layers, lazy_fill, limit, prefix,
-    replicate,
+    replicate, shadow,
 };
 use crate::config::{self, Bind};
 use crate::protocol::operation::Operation;
@@ -115,6 +115,11 @@ impl Compiler<'_> {
                 far: self.route(&typed.far, name, place)?,
                 near_expiry: expiry::seconds(typed.near_expiry),
             }),
+            Typed::Shadow(typed) => What::Shadow(shadow::Shadow::new(
+                typed,
+                self.route(&typed.of, name, place)?,
+                self.route(&typed.to, name, place)?,
+            )),
             Typed::Limit(typed) => What::Limit(limit::Limit::new(typed), self.route(&typed.to, name, place)?),
             Typed::Expiry(typed) => {
                 What::Expiry(expiry::Expiry::new(typed), self.route(&typed.to, name, place)?)
@@ -166,7 +171,7 @@ impl Compiler<'_> {
 }
 
 impl What {
-    /// The routes under it.
+    /// The routes under it that requests depend on.
     pub fn children(&self) -> Vec<&Route> {
         match self {
             What::Prefix(prefix) => prefix.children(),
@@ -177,6 +182,7 @@ impl What {
             What::Replicate(replicate) => replicate.to.iter().collect(),
             What::LazyFill(fill) => vec![&fill.to, &fill.from],
             What::Layers(layers) => vec![&layers.near, &layers.far],
+            What::Shadow(shadow) => vec![&shadow.of],
             What::Expiry(_, to)
             | What::Gate(_, to)
             | What::Limit(_, to)

@@ -16,6 +16,20 @@ pub enum Event {
     Found,
     /// Its value was copied to the first place.
     Filled,
+    /// A copy of it was sent.
+    Copied,
+    /// No copy of it was sent: too many are on their way.
+    Dropped,
+    /// Both had the same value, or both had none.
+    Same,
+    /// The values, or their flags, differ.
+    Differs,
+    /// Only the original found the key.
+    OnlyOriginal,
+    /// Only the copy found the key.
+    OnlyCopy,
+    /// The copy was not answered, or with an error.
+    CopyFailed,
     /// It was over a limit.
     Limited,
     /// It was refused.
@@ -24,12 +38,19 @@ pub enum Event {
 
 impl Event {
     /// Every event, in the order of their discriminants.
-    pub const ALL: [Event; 7] = [
+    pub const ALL: [Event; 14] = [
         Event::Failover,
         Event::OverBudget,
         Event::Hedged,
         Event::Found,
         Event::Filled,
+        Event::Copied,
+        Event::Dropped,
+        Event::Same,
+        Event::Differs,
+        Event::OnlyOriginal,
+        Event::OnlyCopy,
+        Event::CopyFailed,
         Event::Limited,
         Event::Denied,
     ];
@@ -40,6 +61,15 @@ impl Event {
             "failover" => &[Event::Failover, Event::OverBudget],
             "replicate" => &[Event::Failover, Event::Hedged, Event::OverBudget],
             "lazy_fill" | "layers" => &[Event::Found, Event::Filled],
+            "shadow" => &[
+                Event::Copied,
+                Event::Dropped,
+                Event::Same,
+                Event::Differs,
+                Event::OnlyOriginal,
+                Event::OnlyCopy,
+                Event::CopyFailed,
+            ],
             "limit" => &[Event::Limited],
             "read_only" | "deny" => &[Event::Denied],
             _ => &[],
@@ -54,6 +84,13 @@ impl Event {
             Event::Hedged => "hedged",
             Event::Found => "found",
             Event::Filled => "filled",
+            Event::Copied => "copied",
+            Event::Dropped => "dropped",
+            Event::Same => "same",
+            Event::Differs => "differs",
+            Event::OnlyOriginal => "only_original",
+            Event::OnlyCopy => "only_copy",
+            Event::CopyFailed => "copy_failed",
             Event::Limited => "limited",
             Event::Denied => "denied",
         }
@@ -81,6 +118,10 @@ pub struct Shard {
     pub budget: Counter,
     /// How long the first is given before a second one is asked besides, in microseconds; 0: not known yet.
     pub patience: Counter,
+    /// Copies on their way.
+    pub copies: Counter,
+    /// Bytes of the values that they bring.
+    pub copied_bytes: Counter,
 }
 
 impl Counters {

@@ -36,6 +36,7 @@ mod race;
 mod replicate;
 mod reply;
 mod rewrite;
+mod shadow;
 mod stand_in;
 pub mod steps;
 mod token;
@@ -108,6 +109,8 @@ pub enum What {
     LazyFill(lazy_fill::LazyFill),
     /// Keeps copies near.
     Layers(layers::Layers),
+    /// Copies requests.
+    Shadow(shadow::Shadow),
     /// Writes another key.
     Key(key::Key, Route),
     /// Waits first.
@@ -172,7 +175,9 @@ impl Route {
                     Some(reply) => return then(Step::Answer(reply), request),
                     None => return then(Step::Policy(policy), request),
                 },
-                What::Failover(_)
+                What::Shadow(shadow) if !shadow.copies(request) => &shadow.of,
+                What::Shadow(_)
+                | What::Failover(_)
                 | What::Replicate(_)
                 | What::LazyFill(_)
                 | What::Layers(_)

@@ -266,11 +266,14 @@ async fn survive(route: &str, seed: u64, losses: bool, faults: bool) {
     }
 }
 
-/// So many worlds in one test.
+/// So many worlds in one test, where the environment does not say otherwise (`RACES_SEEDS`).
 const SEEDS: u64 = 2000;
 
 fn survives(route: &'static str, losses: bool, faults: bool) {
-    for seed in 0..SEEDS {
+    let seeds = std::env::var("RACES_SEEDS")
+        .ok()
+        .and_then(|seeds| seeds.parse().ok());
+    for seed in 0..seeds.unwrap_or(SEEDS) {
         run(survive(route, seed, losses, faults));
     }
 }

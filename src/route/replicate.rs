@@ -30,7 +30,7 @@ use super::counters::{Event, Shard};
 use super::quorum::{Write, of_replica};
 use super::race::Race;
 use super::reply::{is_done, is_error, is_failure, is_miss, without_cas};
-use super::rewrite::without_flags;
+use super::rewrite::unconditional;
 use super::{Call, Pool, Route, patience};
 use crate::config::{self, Reads, Writes};
 use crate::protocol::meta::{Names, flag};
@@ -232,7 +232,7 @@ async fn decided(replicate: &Replicate, request: &Request<'_>, call: &Call) -> R
         return first;
     }
     let mut room = Vec::new();
-    let copy = without_condition(request, &mut room);
+    let copy = unconditional(request, &mut room);
     let mut race = Race::default();
     for (index, to) in replicate.to.iter().enumerate().skip(1) {
         race.add(index, call.send(to, &copy));
@@ -240,19 +240,6 @@ async fn decided(replicate: &Replicate, request: &Request<'_>, call: &Call) -> R
     let mut write = replicate.begin(Operation::of(request));
     write.take(0, first);
     write.settle(race).await
-}
-
-/// `request` as a replica gets it for which another one decided.
-fn without_condition<'a>(request: &Request<'a>, room: &'a mut Vec<u8>) -> Request<'a> {
-    let plain = match request.command {
-        Command::Add | Command::Replace | Command::Cas => Command::Set,
-        command => command,
-    };
-    Request {
-        command: plain,
-        cas: 0,
-        ..without_flags(request, room, b"CIM")
-    }
 }
 
 fn compares(request: &Request<'_>) -> bool {

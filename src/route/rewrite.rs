@@ -105,6 +105,19 @@ pub fn without_flags<'a>(request: &Request<'a>, room: &'a mut Vec<u8>, names: &[
     }
 }
 
+/// `request` without its condition, for whom another one decided: add, replace and cas as a set.
+pub fn unconditional<'a>(request: &Request<'a>, room: &'a mut Vec<u8>) -> Request<'a> {
+    let plain = match request.command {
+        Command::Add | Command::Replace | Command::Cas => Command::Set,
+        command => command,
+    };
+    Request {
+        command: plain,
+        cas: 0,
+        ..without_flags(request, room, b"CIM")
+    }
+}
+
 fn is_joining(flags: &[u8]) -> bool {
     let mode = meta::flag(flags, b'M').and_then(|mode| mode.get(1));
     mode.is_some_and(|mode| b"AaPp".contains(mode))

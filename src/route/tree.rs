@@ -137,17 +137,20 @@ pub fn first<'a>(route: &'a Route, key: &[u8]) -> Option<(&'a Pool, Vec<u8>)> {
 }
 
 fn under(policy: &Policy, nodes: &[Arc<Node>], key: &[u8]) -> Vec<Branch> {
+    let named = |(word, route): (&str, &Route)| Branch {
+        of: Some(word.to_owned()),
+        ..Branch::of(route, nodes, key)
+    };
     match &policy.what {
         What::Prefix(prefix) => vec![Branch::of(prefix.choose(key), nodes, key)],
         What::Key(change, to) => vec![Branch::of(to, nodes, &change.change(key))],
         What::ByCommand(routes, otherwise) => {
             let routes = routes.iter().map(|(which, route)| (which.word(), route));
-            let named = |(word, route): (&str, &Route)| Branch {
-                of: Some(word.to_owned()),
-                ..Branch::of(route, nodes, key)
-            };
             routes.chain([("else", otherwise)]).map(named).collect()
         }
+        What::LazyFill(fill) => [("to", &fill.to), ("from", &fill.from)].map(named).into(),
+        What::Layers(layers) => [("near", &layers.near), ("far", &layers.far)].map(named).into(),
+        What::Shadow(shadow) => [("of", &shadow.of), ("to", &shadow.to)].map(named).into(),
         what => {
             let children = what.children();
             children
@@ -158,6 +161,9 @@ fn under(policy: &Policy, nodes: &[Arc<Node>], key: &[u8]) -> Vec<Branch> {
     }
 }
 
+/// The keys of settings behind which routes stand.
+const ROUTES: &[&str] = &["to", "of", "from", "near", "far"];
+
 /// The settings of a policy without its routes.
 fn options(settings: &config::Policy) -> Value {
     let mut shown = settings.show();
@@ -167,7 +173,7 @@ fn options(settings: &config::Policy) -> Value {
     }
     let mut options = shown[settings.name()].take();
     if let Some(options) = options.as_object_mut() {
-        options.remove("to");
+        options.retain(|key, _| !ROUTES.contains(&key.as_str()));
     }
     options
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::counters::Shard;
 use super::{
     Policy, Pool, Route, Step, What, delay, failover, first, key, layers, lazy_fill, limit, replicate,
-    stand_in,
+    shadow, stand_in,
 };
 use crate::node::parked::Owned;
 use crate::node::pending::{Answer, pending};
@@ -100,6 +100,7 @@ async fn carry_out(policy: &Policy, request: &Request<'_>, call: &Call) -> Reply
         What::Replicate(replicate) => replicate::run(replicate, request, call, call.counters(policy)).await,
         What::LazyFill(fill) => lazy_fill::run(fill, request, call, call.counters(policy)).await,
         What::Layers(layers) => layers::run(layers, request, call).await,
+        What::Shadow(shadow) => shadow::run(policy, shadow, request, call).await,
         What::Limit(limit, to) => limit::run(limit, to, request, call, call.counters(policy)).await,
         What::Key(key, to) => key::run(key, to, request, call).await,
         What::Delay(delay, to) => delay::run(delay, to, request, call).await,

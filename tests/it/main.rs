@@ -41,6 +41,7 @@ mod retries;
 mod ring;
 mod routes;
 mod scale;
+mod shadow;
 mod shutdown;
 mod simulation;
 mod support;

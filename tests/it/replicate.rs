@@ -8,7 +8,7 @@ use crate::support::ringway::{Ringway, free_port, wait_for};
 use crate::support::scripted::{Act, Scripted};
 
 /// A binary request for the key `k`.
-fn binary(operation: u8, extras: &[u8], value: &[u8]) -> Vec<u8> {
+pub fn binary(operation: u8, extras: &[u8], value: &[u8]) -> Vec<u8> {
     let body = (extras.len() + 1 + value.len()) as u8;
     let mut packet = vec![0x80, operation, 0, 1, extras.len() as u8, 0, 0, 0, 0, 0, 0, body];
     packet.extend([0; 12]);

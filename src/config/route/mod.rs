@@ -10,6 +10,7 @@ pub mod graph;
 mod layers;
 mod lazy_fill;
 mod replicate;
+mod shadow;
 mod stand_ins;
 mod traffic;
 
@@ -22,6 +23,7 @@ pub use failover::Failover;
 pub use layers::Layers;
 pub use lazy_fill::LazyFill;
 pub use replicate::{Reads, Replicate, Writes};
+pub use shadow::{By, Copied, Shadow};
 pub use stand_ins::{Delay, StandIn};
 pub use traffic::{Deny, Expiry, Key, Limit};
 
@@ -57,6 +59,8 @@ pub enum Policy {
     LazyFill(LazyFill),
     /// A near cache of a far one.
     Layers(Layers),
+    /// Copied to another, whose replies nobody gets.
+    Shadow(Shadow),
     /// No more than so much.
     Limit(Limit),
     /// With other expiries.
@@ -160,6 +164,7 @@ impl Policy {
             Policy::Replicate(_) => "replicate",
             Policy::LazyFill(_) => "lazy_fill",
             Policy::Layers(_) => "layers",
+            Policy::Shadow(_) => "shadow",
             Policy::Limit(_) => "limit",
             Policy::Expiry(_) => "expiry",
             Policy::Key(_) => "key",
@@ -180,6 +185,7 @@ impl Policy {
             Policy::Replicate(replicate) => replicate.to.iter().collect(),
             Policy::LazyFill(fill) => vec![&fill.to, &fill.from],
             Policy::Layers(layers) => vec![&layers.near, &layers.far],
+            Policy::Shadow(shadow) => vec![&shadow.of, &shadow.to],
             Policy::Limit(limit) => vec![&limit.to],
             Policy::Expiry(expiry) => vec![&expiry.to],
             Policy::Key(key) => vec![&key.to],
@@ -201,6 +207,7 @@ impl Policy {
             Policy::Replicate(replicate) => json!({ self.name(): replicate.show() }),
             Policy::LazyFill(fill) => json!({ self.name(): fill.show() }),
             Policy::Layers(layers) => json!({ self.name(): layers.show() }),
+            Policy::Shadow(shadow) => json!({ self.name(): shadow.show() }),
             Policy::Limit(limit) => json!({ self.name(): limit.show() }),
             Policy::Expiry(expiry) => json!({ self.name(): expiry.show() }),
             Policy::Key(key) => json!({ self.name(): key.show() }),
@@ -260,6 +267,7 @@ impl Reader<'_> {
                 lazy_fill::read(self, value, mistakes)
             }),
             keys.get("layers", |value, mistakes| layers::read(self, value, mistakes)),
+            keys.get("shadow", |value, mistakes| shadow::read(self, value, mistakes)),
             keys.get("limit", |value, mistakes| traffic::limit(self, value, mistakes)),
             keys.get("expiry", |value, mistakes| traffic::expiry(self, value, mistakes)),
             keys.get("key", |value, mistakes| traffic::key(self, value, mistakes)),
@@ -316,6 +324,7 @@ pub const NAMES: &[&str] = &[
     "replicate",
     "lazy_fill",
     "layers",
+    "shadow",
     "limit",
     "expiry",
     "key",
