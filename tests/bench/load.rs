@@ -8,7 +8,7 @@
 //!                measure     preloads, warms up, opens the window, closes it
 //!                  └─ connection × n   writes a batch, checks its replies, again
 //!                accounting  asks the kernel what the processes used in the window
-//!              report        medians over the rounds, then ratios
+//!              report        medians over the rounds; then ratios and a plot
 //! ```
 
 use std::process::ExitCode;
@@ -43,8 +43,10 @@ mod load {
     pub mod options;
     pub mod pace;
     pub mod peers;
+    pub mod plot;
     pub mod process;
     pub mod random;
+    pub mod ratios;
     pub mod relay;
     pub mod report;
     pub mod responder;
@@ -83,15 +85,16 @@ fn run(options: &Options) -> Result<bool> {
         }
         Mode::Load | Mode::Idle => process::pin_self(options.load_cpu)?,
     }
-    let mut contenders = contender::select(options.only.as_deref())?;
+    let mut contenders = contender::select(options.only.as_deref(), options.routes)?;
     let scratch = Scratch::new()?;
     let mut nodes = Nodes::start(options, &scratch)?;
-    machine::print(&contenders, options);
+    let machine = machine::describe(&contenders, options);
+    print!("{machine}");
     // Who was asked for by name and is missing counts as a failure, anybody else is said to be missing above.
     contenders.retain(|contender| options.only.is_some() || contender.missing().is_none());
     if options.mode == Mode::Idle {
         idle::run(options, &contenders, &mut nodes, &scratch)
     } else {
-        compare::run(options, &contenders, &mut nodes, &scratch)
+        compare::run(options, &machine, &contenders, &mut nodes, &scratch)
     }
 }

@@ -1,6 +1,7 @@
 //! The rounds: each goes through all workloads and contenders, one measurement each, and the report follows.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ use super::measure::{self, Load, Sample};
 use super::nodes::Nodes;
 use super::options::Options;
 use super::pace::Rate;
+use super::plot;
 use super::process::Scratch;
+use super::ratios;
 use super::report::{self, Samples};
 use super::workload::Workload;
 
@@ -41,12 +44,14 @@ struct Bench<'a> {
     absent: BTreeMap<&'static str, String>,
 }
 
-/// Measures and reports. True when every contender that was asked for could be measured.
+/// Measures and reports, under what is said of the `machine`. True when every contender that was asked for could be
+/// measured.
 ///
 /// # Errors
 /// A wrong byte, a lost reply, or a contender that ended.
 pub fn run(
     options: &Options,
+    machine: &str,
     contenders: &[Contender],
     nodes: &mut Nodes,
     scratch: &Scratch,
@@ -102,14 +107,25 @@ pub fn run(
         .into_iter()
         .map(|task| (task.workload, task.samples))
         .collect();
-    for (workload, samples) in &all {
-        report::workload(workload, samples);
-    }
-    report::calls(&all);
-    report::ratios(&all, contenders);
-    report::protocols(&all);
+    let mut report: String = all
+        .iter()
+        .map(|(workload, samples)| report::workload(workload, samples))
+        .collect();
+    report.push_str(&report::calls(&all));
+    report.push_str(&ratios::contenders(&all));
+    report.push_str(&ratios::routes(&all));
+    report.push_str(&ratios::protocols(&all));
     for (name, reason) in &bench.absent {
-        println!("\n{name} was not measured: {reason}");
+        report.push_str(&format!("\n{name} was not measured: {reason}\n"));
+    }
+    print!("{report}");
+    if let Some(directory) = &options.out {
+        let page =
+            format!("# Ringway beside its peers\n\n![The figures as bars](bench.svg)\n\n{machine}{report}");
+        fs::create_dir_all(directory)
+            .and_then(|()| fs::write(directory.join("bench.md"), page))
+            .and_then(|()| fs::write(directory.join("bench.svg"), plot::draw(&all)))
+            .with_context(|| format!("write the report to {}", directory.display()))?;
     }
     Ok(bench.absent.is_empty())
 }

@@ -32,7 +32,8 @@ enum Kind {
     Memcached(Option<PathBuf>),
     /// As above.
     Mcrouter(Option<PathBuf>),
-    Ringway(PathBuf),
+    /// With this route.
+    Ringway(PathBuf, &'static str),
 }
 
 /// Where a client connects.
@@ -74,12 +75,25 @@ impl Running {
     }
 }
 
+/// What is measured with `--routes`: a plain pool, and policies over it.
+const ROUTES: [(&str, &str); 6] = [
+    ("ringway", PLAIN),
+    ("ringway-prefix", "{prefix: {\"nobody:\": other}, else: main}"),
+    ("ringway-failover", "{failover: [main, other]}"),
+    ("ringway-replicate", "{replicate: [main, other]}"),
+    ("ringway-lazy_fill", "{lazy_fill: {to: main, from: other}}"),
+    ("ringway-shadow", "{shadow: {of: main, to: other, share: 5%}}"),
+];
+
+/// The route of a plain pool.
+const PLAIN: &str = "main";
+
 /// The contenders of these names, or all.
 ///
 /// # Errors
 /// A name that no contender has.
-pub fn select(names: Option<&[String]>) -> Result<Vec<Contender>> {
-    let mut contenders = all();
+pub fn select(names: Option<&[String]>, routes: bool) -> Result<Vec<Contender>> {
+    let mut contenders = if routes { over_routes() } else { all() };
     let Some(names) = names else {
         return Ok(contenders);
     };
@@ -96,9 +110,20 @@ pub fn select(names: Option<&[String]>) -> Result<Vec<Contender>> {
     Ok(contenders)
 }
 
+fn ringway() -> PathBuf {
+    env::var_os("RINGWAY_BIN").map_or_else(|| "target/release/ringway".into(), PathBuf::from)
+}
+
+fn over_routes() -> Vec<Contender> {
+    let contender = |(name, route)| Contender {
+        name,
+        kind: Kind::Ringway(ringway(), route),
+    };
+    ROUTES.map(contender).into()
+}
+
 fn all() -> Vec<Contender> {
     let path = |name: &str| env::var_os(name).map(PathBuf::from);
-    let ringway = path("RINGWAY_BIN").unwrap_or_else(|| "target/release/ringway".into());
     let mut all = vec![
         ("direct", Kind::Direct),
         ("relay", Kind::Relay),
@@ -108,10 +133,10 @@ fn all() -> Vec<Contender> {
             Kind::Memcached(path("RINGWAY_BENCH_MEMCACHED")),
         ),
         ("mcrouter", Kind::Mcrouter(path("RINGWAY_BENCH_MCROUTER"))),
-        ("ringway", Kind::Ringway(ringway)),
+        ("ringway", Kind::Ringway(ringway(), PLAIN)),
     ];
     if let Some(base) = path("RINGWAY_BASE") {
-        all.push(("ringway-base", Kind::Ringway(base)));
+        all.push(("ringway-base", Kind::Ringway(base, PLAIN)));
     }
     all.into_iter()
         .map(|(name, kind)| Contender { name, kind })
@@ -146,10 +171,10 @@ impl Contender {
             Kind::Nutcracker(program) => (program, peers::nutcracker(address, nodes, scratch)?),
             Kind::Memcached(Some(program)) => (program, peers::memcached(address, workers, nodes, scratch)?),
             Kind::Mcrouter(Some(program)) => (program, peers::mcrouter(address, workers, nodes, scratch)?),
-            Kind::Ringway(program) => {
+            Kind::Ringway(program, route) => {
                 // One that was killed leaves its socket behind: each has a name of its own.
                 let path = scratch.path(&format!("ringway-{}.sock", address.port()));
-                let args = peers::ringway(address, &path, workers, nodes, scratch)?;
+                let args = peers::ringway(address, &path, workers, route, nodes, scratch)?;
                 unix = Some(path);
                 (program, args)
             }
@@ -187,13 +212,13 @@ impl Contender {
     /// True where it can take the clients of `workload`, with such nodes behind it.
     pub fn takes(&self, workload: &Workload, backend: Backend) -> bool {
         let speaks = match self.kind {
-            Kind::Ringway(_) => true,
+            Kind::Ringway(..) => true,
             // What clients speak reaches the nodes.
             Kind::Direct | Kind::Relay => workload.wire != Wire::Binary || backend == Backend::Memcached,
             Kind::Memcached(_) => workload.wire != Wire::Binary,
             Kind::Nutcracker(_) | Kind::Mcrouter(_) => workload.wire == Wire::Classic,
         };
-        speaks && (matches!(self.kind, Kind::Ringway(_)) || !workload.is_unix)
+        speaks && (matches!(self.kind, Kind::Ringway(..)) || !workload.is_unix)
     }
 
     /// What it says of itself in one line.
@@ -201,7 +226,9 @@ impl Contender {
         match &self.kind {
             Kind::Direct => "no proxy: each connection talks to one node, with keys of its own".to_owned(),
             Kind::Relay => "hands on bytes, parses nothing; a node connection for each client".to_owned(),
-            Kind::Nutcracker(program) | Kind::Ringway(program) => version_of(program),
+            Kind::Nutcracker(program) => version_of(program),
+            Kind::Ringway(program, PLAIN) => version_of(program),
+            Kind::Ringway(_, route) => format!("the same, with the route {route}"),
             Kind::Memcached(program) | Kind::Mcrouter(program) => match program {
                 Some(program) => version_of(program),
                 None => self.missing().unwrap_or_default(),

@@ -78,8 +78,9 @@ pub fn run(
             mib(after.peak_kib),
         ]);
     }
-    println!("\n## Idle sessions: resident memory of the proxy, without what the kernel holds for sockets\n");
-    table.print();
+    println!(
+        "\n## Idle sessions: resident memory of the proxy, without what the kernel holds for sockets\n\n{table}"
+    );
     Ok(complete)
 }
 

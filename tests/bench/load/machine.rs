@@ -7,19 +7,21 @@ use super::nodes::Nodes;
 use super::options::{Mode, Options};
 use super::pace::Rate;
 
-/// Prints machine, versions and method.
-pub fn print(contenders: &[Contender], options: &Options) {
-    println!("- machine: {} × {}, {} MiB", cpus(), cpu_model(), memory_mib());
-    println!("- kernel: Linux {}", first_line("/proc/sys/kernel/osrelease"));
-    println!("- load average at the start: {}", first_line("/proc/loadavg"));
-    println!("- nodes: {}", Nodes::describe(options.nodes));
+/// Machine, versions and method, as a list.
+pub fn describe(contenders: &[Contender], options: &Options) -> String {
+    let mut lines = vec![
+        format!("machine: {} × {}, {} MiB", cpus(), cpu_model(), memory_mib()),
+        format!("kernel: Linux {}", first_line("/proc/sys/kernel/osrelease")),
+        format!("load average at the start: {}", first_line("/proc/loadavg")),
+        format!("nodes: {}", Nodes::describe(options.nodes)),
+    ];
     for contender in contenders {
-        println!("- {}: {}", contender.name, contender.version());
+        lines.push(format!("{}: {}", contender.name, contender.version()));
     }
-    println!(
-        "- CPUs: proxy alone on CPU {}, nodes and generator on CPU {}",
+    lines.push(format!(
+        "CPUs: proxy alone on CPU {}, nodes and generator on CPU {}",
         options.proxy_cpu, options.load_cpu
-    );
+    ));
     if options.mode == Mode::Load {
         let load = match options.rate {
             None => "closed loop".to_owned(),
@@ -32,12 +34,12 @@ pub fn print(contenders: &[Contender], options: &Options) {
                     .to_owned()
             }
         };
-        println!(
-            "- method: {load}, every value checked; {} interleaved rounds of {} s after warming up, medians; \
-             seed {}",
+        lines.push(format!(
+            "method: {load}, every value checked; {} interleaved rounds of {} s after warming up, medians; seed {}",
             options.rounds, options.seconds, options.seed
-        );
+        ));
     }
+    lines.iter().map(|line| format!("- {line}\n")).collect()
 }
 
 fn cpus() -> usize {

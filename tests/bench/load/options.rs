@@ -2,6 +2,7 @@
 //! nothing is measured, so that `cargo test --all-targets` stays quick.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -43,6 +44,9 @@ pub struct Options {
     /// [default: all that are there]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub only: Option<Vec<String>>,
+    /// Measure Ringway with a plain pool beside Ringway with policies, and nobody else
+    #[arg(long)]
+    pub routes: bool,
     /// Workloads to drive: W1, W1u (unix socket), W2 to W11
     #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "W1,W2,W4")]
     pub workloads: Vec<String>,
@@ -63,6 +67,9 @@ pub struct Options {
     /// Count the proxy's system calls too, with strace, in rounds of their own after the others
     #[arg(long)]
     pub calls: bool,
+    /// Write the report there too, seen from the root of the repository: bench.md, with a plot in bench.svg
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Where the choice of keys starts from
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -49,17 +49,25 @@ pub fn ringway(
     address: SocketAddr,
     unix: &Path,
     workers: usize,
+    route: &str,
     nodes: &Nodes,
     scratch: &Scratch,
 ) -> Result<Vec<String>> {
     let admin = free_address()?;
     let mut config = format!(
-        "workers: {workers}\nlisteners:\n  - bind: {address}\n    max_connections: 20000\n  - bind: unix:{}\n\
-         admin:\n  bind: {admin}\npools:\n  main:\n    distribution: twemproxy\n    connections: 1\n    nodes:\n",
+        "workers: {workers}\nlisteners:\n  - bind: {address}\n    max_connections: 20000\n    route: {route}\n  \
+         - bind: unix:{}\n    route: {route}\nadmin:\n  bind: {admin}\npools:\n",
         unix.display()
     );
-    for (name, address) in nodes.named() {
-        writeln!(config, "      - {{address: \"{address}\", name: {name}}}")?;
+    // The second has the same nodes and spreads keys otherwise; an old binary knows that ring too.
+    for (pool, distribution) in [("main", "twemproxy"), ("other", "ketama")] {
+        writeln!(
+            config,
+            "  {pool}:\n    distribution: {distribution}\n    connections: 1\n    nodes:"
+        )?;
+        for (name, address) in nodes.named() {
+            writeln!(config, "      - {{address: \"{address}\", name: {name}}}")?;
+        }
     }
     let file = write_config("ringway.yaml", &config, scratch)?;
     Ok(vec!["--config".to_owned(), file])

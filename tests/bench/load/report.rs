@@ -1,9 +1,10 @@
-//! Tables in Markdown: medians over the rounds, one table a workload, then what Ringway costs beside its peers.
+//! Tables in Markdown: medians over the rounds, one table a workload.
+
+use std::fmt;
 
 use super::calls::Calls;
 use super::contender::Contender;
 use super::measure::{ProxySample, Sample};
-use super::wire::Wire;
 use super::workload::Workload;
 
 /// Who answers less than this share of what is offered falls behind.
@@ -38,32 +39,31 @@ impl Samples {
         self.calls.push((name, calls));
     }
 
-    fn rounds(&self, name: &str) -> &[Sample] {
+    /// The rounds of one contender; none where it was not measured.
+    pub fn rounds(&self, name: &str) -> &[Sample] {
         self.rounds
             .iter()
             .find(|(known, _)| *known == name)
             .map_or(&[], |(_, rounds)| rounds)
     }
 
+    /// The contenders that were measured, in their order, with their rounds.
+    pub fn measured(&self) -> impl Iterator<Item = (&'static str, &[Sample])> {
+        let all = self.rounds.iter().map(|(name, rounds)| (*name, &rounds[..]));
+        all.filter(|(_, rounds)| !rounds.is_empty())
+    }
+
     /// Requests a second that were offered, where the load was fixed.
     fn offered(&self) -> Option<f64> {
         self.rounds.iter().find_map(|(_, rounds)| rounds.first()?.offered)
     }
-
-    /// What Ringway used as a share of what `peer` used: the median of the ratios within each round, where both met
-    /// the same disturbance. `None` when a figure is missing.
-    fn ratio(&self, peer: &str, figure: fn(&Sample) -> Option<f64>) -> Option<f64> {
-        let pairs = self.rounds("ringway").iter().zip(self.rounds(peer));
-        median(pairs.filter_map(|(ringway, peer)| Some(figure(ringway)? / figure(peer)?)))
-    }
 }
 
-/// Prints the table of one workload; nothing when nobody was measured.
-pub fn workload(workload: &Workload, samples: &Samples) {
-    if samples.rounds.iter().all(|(_, rounds)| rounds.is_empty()) {
-        return;
+/// The table of one workload; nothing when nobody was measured.
+pub fn workload(workload: &Workload, samples: &Samples) -> String {
+    if samples.measured().next().is_none() {
+        return String::new();
     }
-    println!("\n## {}: {}\n", workload.name, workload.about);
     let mut table = Table::new(&[
         "contender",
         "requests/s",
@@ -80,11 +80,11 @@ pub fn workload(workload: &Workload, samples: &Samples) {
         "misses",
         "errors",
     ]);
-    for (name, rounds) in samples.rounds.iter().filter(|(_, rounds)| !rounds.is_empty()) {
+    for (name, rounds) in samples.measured() {
         let of = |figure: fn(&Sample) -> f64| median(rounds.iter().map(figure));
         let of_proxy = |figure: fn(&ProxySample) -> f64| proxy_median(rounds, figure);
         table.row(vec![
-            (*name).to_owned(),
+            name.to_owned(),
             cell(of(|sample| sample.requests_per_second), 0),
             cell(of(|sample| sample.hits_per_second), 0),
             cell(of(|sample| sample.p50_micros), 0),
@@ -101,21 +101,23 @@ pub fn workload(workload: &Workload, samples: &Samples) {
             rounds.iter().map(|sample| sample.errors).sum::<u64>().to_string(),
         ]);
     }
-    table.print();
+    let mut text = format!("\n## {}: {}\n\n{table}", workload.name, workload.about);
     if let Some(offered) = samples.offered() {
-        println!("\nOffered to all: {offered:.0} requests/s.");
+        text.push_str(&format!("\nOffered to all: {offered:.0} requests/s.\n"));
         for (name, rounds) in &samples.rounds {
-            if median(rounds.iter().map(|sample| sample.requests_per_second))
-                .is_some_and(|rate| rate < offered * KEEPS_UP)
-            {
-                println!("{name} did not keep up: its latencies are those of a queue that grows.");
+            let rate = median(rounds.iter().map(|sample| sample.requests_per_second));
+            if rate.is_some_and(|rate| rate < offered * KEEPS_UP) {
+                text.push_str(&format!(
+                    "{name} did not keep up: its latencies are those of a queue that grows.\n"
+                ));
             }
         }
     }
+    text
 }
 
-/// Prints the system calls per request, where they were counted.
-pub fn calls(all: &[(Workload, Samples)]) {
+/// The system calls per request, where they were counted.
+pub fn calls(all: &[(Workload, Samples)]) -> String {
     let mut table = Table::new(&["workload, contender", "calls/request", "which"]);
     for (workload, samples) in all {
         for (name, calls) in &samples.calls {
@@ -129,62 +131,12 @@ pub fn calls(all: &[(Workload, Samples)]) {
             ]);
         }
     }
-    if table.rows.len() > 1 {
-        println!(
-            "\n## System calls per request of the proxy, counted under strace in a round of their own\n"
-        );
-        table.print();
+    if table.is_empty() {
+        return String::new();
     }
-}
-
-/// Prints what Ringway costs as a share of what its peers cost.
-pub fn ratios(all: &[(Workload, Samples)], contenders: &[Contender]) {
-    let has = |name: &str| contenders.iter().any(|contender| contender.name == name);
-    if !has("ringway") {
-        return;
-    }
-    println!("\n## Ratios of CPU per request (below 1: Ringway needs less)\n");
-    let mut table = Table::new(&[
-        "workload",
-        "ringway / nutcracker, proxy",
-        "ringway / ringway-base, proxy",
-        "ringway / direct, proxy and nodes",
-    ]);
-    for (workload, samples) in all {
-        let proxy = |sample: &Sample| sample.proxy.map(|proxy| proxy.total_micros());
-        let total = |sample: &Sample| Some(sample.total_micros());
-        table.row(vec![
-            workload.name.to_owned(),
-            cell(samples.ratio("nutcracker", proxy), 2),
-            cell(samples.ratio("ringway-base", proxy), 2),
-            cell(samples.ratio("direct", total), 2),
-        ]);
-    }
-    table.print();
-}
-
-/// Prints what the other protocols cost Ringway as a share of what the same load in classic text costs it.
-pub fn protocols(all: &[(Workload, Samples)]) {
-    let rounds_of = |name: &str| {
-        all.iter()
-            .find(|(workload, _)| workload.name == name)
-            .map_or(&[][..], |(_, samples)| samples.rounds("ringway"))
-    };
-    let classic = rounds_of("W2");
-    let mut table = Table::new(&["workload", "ringway / ringway in W2, proxy"]);
-    for (workload, _) in all.iter().filter(|(workload, _)| workload.wire != Wire::Classic) {
-        let pairs = rounds_of(workload.name).iter().zip(classic);
-        let ratio = median(pairs.filter_map(|(other, classic)| {
-            Some(other.proxy?.total_micros() / classic.proxy?.total_micros())
-        }));
-        if ratio.is_some() {
-            table.row(vec![workload.name.to_owned(), cell(ratio, 2)]);
-        }
-    }
-    if table.rows.len() > 1 {
-        println!("\n## Ratios of CPU per request, other protocols to classic text\n");
-        table.print();
-    }
+    format!(
+        "\n## System calls per request of the proxy, counted under strace in a round of their own\n\n{table}"
+    )
 }
 
 /// Rows under headings, columns as wide as their widest cell.
@@ -207,8 +159,14 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// Prints it to stdout.
-    pub fn print(&self) {
+    /// True where there are only headings.
+    pub fn is_empty(&self) -> bool {
+        self.rows.len() == 1
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.rows[0].len();
         let width = |column: usize| {
             self.rows
@@ -219,26 +177,29 @@ impl Table {
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         for (index, row) in self.rows.iter().enumerate() {
-            let mut line = format!("| {:<1$} |", row[0], widths[0]);
+            write!(out, "| {:<1$} |", row[0], widths[0])?;
             for (cell, width) in row.iter().zip(&widths).skip(1) {
-                line.push_str(&format!(" {cell:>width$} |"));
+                write!(out, " {cell:>width$} |")?;
             }
-            println!("{line}");
+            writeln!(out)?;
             if index == 0 {
                 let rule = widths[1..]
                     .iter()
                     .map(|width| format!("{}:|", "-".repeat(width + 1)));
-                println!("|{}|{}", "-".repeat(widths[0] + 2), rule.collect::<String>());
+                writeln!(out, "|{}|{}", "-".repeat(widths[0] + 2), rule.collect::<String>())?;
             }
         }
+        Ok(())
     }
 }
 
-fn cell(figure: Option<f64>, decimals: usize) -> String {
+/// A figure, or a dash where there is none.
+pub fn cell(figure: Option<f64>, decimals: usize) -> String {
     figure.map_or("–".to_owned(), |figure| format!("{figure:.decimals$}"))
 }
 
-fn proxy_median(rounds: &[Sample], figure: impl Fn(&ProxySample) -> f64) -> Option<f64> {
+/// The median of a figure of the proxy, where there is one.
+pub fn proxy_median(rounds: &[Sample], figure: impl Fn(&ProxySample) -> f64) -> Option<f64> {
     median(
         rounds
             .iter()
@@ -248,7 +209,7 @@ fn proxy_median(rounds: &[Sample], figure: impl Fn(&ProxySample) -> f64) -> Opti
 }
 
 /// The middle one, or the mean of the two in the middle; of none, none.
-fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
+pub fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
     let mut figures: Vec<f64> = figures.collect();
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;

@@ -1,0 +1,116 @@
+//! The figures as bars, in an SVG that stands by itself: for each workload a row of three panels, a bar for each
+//! contender.
+
+use std::fmt::Write;
+
+use super::measure::{ProxySample, Sample};
+use super::report::{Samples, median, proxy_median};
+use super::workload::Workload;
+
+const PANEL_WIDTH: f64 = 330.0;
+/// The names, left of the bars.
+const NAMES: f64 = 110.0;
+/// Room for the figure behind the longest bar.
+const FIGURE: f64 = 60.0;
+const BAR: f64 = 20.0;
+const ROW_HEAD: f64 = 56.0;
+const MARGIN: f64 = 16.0;
+/// What a bar consists of, from left to right.
+const OTHERS: [&str; 2] = ["#8a9199", "#b9bec4"];
+const RINGWAY: [&str; 2] = ["#1f6feb", "#86b4f7"];
+
+/// The lengths of the parts of a contender's bar; `None`: no such figure.
+type Parts = fn(&[Sample]) -> Option<Vec<f64>>;
+
+const PANELS: [(&str, Parts); 3] = [
+    ("requests/s (more is better)", |rounds| {
+        Some(vec![median(
+            rounds.iter().map(|sample| sample.requests_per_second),
+        )?])
+    }),
+    ("latency µs: p50, p99 (less is better)", |rounds| {
+        let p50 = median(rounds.iter().map(|sample| sample.p50_micros))?;
+        let p99 = median(rounds.iter().map(|sample| sample.p99_micros))?;
+        Some(vec![p50, (p99 - p50).max(0.0)])
+    }),
+    ("proxy CPU µs/request: user, system", |rounds| {
+        let user = proxy_median(rounds, |proxy: &ProxySample| proxy.user_micros)?;
+        Some(vec![user, proxy_median(rounds, |proxy| proxy.system_micros)?])
+    }),
+];
+
+/// The whole picture.
+pub fn draw(all: &[(Workload, Samples)]) -> String {
+    let width = 2.0 * MARGIN + PANEL_WIDTH * PANELS.len() as f64;
+    let mut top = MARGIN;
+    let mut body = String::new();
+    for (workload, samples) in all {
+        let bars = samples.measured().count();
+        if bars == 0 {
+            continue;
+        }
+        let title = format!("{}: {}", workload.name, workload.about);
+        text(&mut body, MARGIN, top + 16.0, "font-weight=\"bold\"", &title);
+        for (index, (heading, parts)) in PANELS.iter().enumerate() {
+            let left = MARGIN + PANEL_WIDTH * index as f64;
+            text(&mut body, left, top + 38.0, "fill=\"#57606a\"", heading);
+            panel(&mut body, left, top + ROW_HEAD, samples, *parts);
+        }
+        top += ROW_HEAD + BAR * bars as f64 + MARGIN;
+    }
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{top:.0}\" \
+         viewBox=\"0 0 {width:.0} {top:.0}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{body}</svg>\n"
+    )
+}
+
+fn panel(out: &mut String, left: f64, top: f64, samples: &Samples, parts: Parts) {
+    let bars: Vec<(&str, Option<Vec<f64>>)> = samples
+        .measured()
+        .map(|(name, rounds)| (name, parts(rounds)))
+        .collect();
+    let sum = |parts: &Option<Vec<f64>>| parts.iter().flatten().sum::<f64>();
+    let longest = bars.iter().map(|(_, parts)| sum(parts)).fold(0.0, f64::max);
+    let room = PANEL_WIDTH - NAMES - FIGURE - MARGIN;
+    for (index, (name, parts)) in bars.iter().enumerate() {
+        let y = top + BAR * index as f64;
+        let baseline = y + BAR - 8.0;
+        text(out, left, baseline, "", name);
+        let Some(parts) = parts else {
+            text(out, left + NAMES, baseline, "fill=\"#8a9199\"", "none");
+            continue;
+        };
+        let colors = if *name == "ringway" { RINGWAY } else { OTHERS };
+        let mut x = left + NAMES;
+        for (part, color) in parts.iter().zip(colors) {
+            let length = part / longest.max(f64::MIN_POSITIVE) * room;
+            let height = BAR - 6.0;
+            let _ = writeln!(
+                out,
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{height:.1}\" fill=\"{color}\"/>"
+            );
+            x += length;
+        }
+        text(out, x + 4.0, baseline, "", &figures(parts));
+    }
+}
+
+/// One figure, or the end of each part.
+fn figures(parts: &[f64]) -> String {
+    let mut end = 0.0;
+    let all = parts.iter().map(|part| {
+        end += part;
+        if end >= 100.0 {
+            format!("{end:.0}")
+        } else {
+            format!("{end:.2}")
+        }
+    });
+    all.collect::<Vec<_>>().join(" / ")
+}
+
+fn text(out: &mut String, x: f64, y: f64, style: &str, words: &str) {
+    let words = words.replace('&', "&amp;").replace('<', "&lt;");
+    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" {style}>{words}</text>");
+}
