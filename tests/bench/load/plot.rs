@@ -1,9 +1,9 @@
-//! The figures as bars, in an SVG that stands by itself: for each workload a row of three panels, a bar for each
+//! The figures as bars, in an SVG that stands by itself: for each workload a row of panels, a bar for each
 //! contender.
 
 use std::fmt::Write;
 
-use super::measure::{ProxySample, Sample};
+use super::measure::Sample;
 use super::report::{Samples, median, proxy_median};
 use super::workload::Workload;
 
@@ -11,37 +11,53 @@ const PANEL_WIDTH: f64 = 330.0;
 /// The names, left of the bars.
 const NAMES: f64 = 110.0;
 /// Room for the figure behind the longest bar.
-const FIGURE: f64 = 60.0;
+const FIGURE: f64 = 90.0;
 const BAR: f64 = 20.0;
 const ROW_HEAD: f64 = 56.0;
 const MARGIN: f64 = 16.0;
 /// What a bar consists of, from left to right.
-const OTHERS: [&str; 2] = ["#8a9199", "#b9bec4"];
-const RINGWAY: [&str; 2] = ["#1f6feb", "#86b4f7"];
+const OTHERS: [&str; 3] = ["#8a9199", "#b9bec4", "#dde0e4"];
+const RINGWAY: [&str; 3] = ["#1f6feb", "#86b4f7", "#c9defc"];
 
 /// The lengths of the parts of a contender's bar; `None`: no such figure.
-type Parts = fn(&[Sample]) -> Option<Vec<f64>>;
+type Parts = fn(&Samples, &str) -> Option<Vec<f64>>;
 
-const PANELS: [(&str, Parts); 3] = [
-    ("requests/s (more is better)", |rounds| {
-        Some(vec![median(
-            rounds.iter().map(|sample| sample.requests_per_second),
-        )?])
+const PANELS: [(&str, Parts); 5] = [
+    ("requests/s (more is better)", |samples, name| {
+        Some(vec![middle(samples, name, |sample| sample.requests_per_second)?])
     }),
-    ("latency µs: p50, p99 (less is better)", |rounds| {
-        let p50 = median(rounds.iter().map(|sample| sample.p50_micros))?;
-        let p99 = median(rounds.iter().map(|sample| sample.p99_micros))?;
-        Some(vec![p50, (p99 - p50).max(0.0)])
+    ("latency µs: p50, p99, p99.9", |samples, name| {
+        let p50 = middle(samples, name, |sample| sample.p50_micros)?;
+        let p99 = middle(samples, name, |sample| sample.p99_micros)?.max(p50);
+        let p999 = middle(samples, name, |sample| sample.p999_micros)?.max(p99);
+        Some(vec![p50, p99 - p50, p999 - p99])
     }),
-    ("proxy CPU µs/request: user, system", |rounds| {
-        let user = proxy_median(rounds, |proxy: &ProxySample| proxy.user_micros)?;
+    ("proxy CPU µs/request: user, system", |samples, name| {
+        let rounds = samples.rounds(name);
+        let user = proxy_median(rounds, |proxy| proxy.user_micros)?;
         Some(vec![user, proxy_median(rounds, |proxy| proxy.system_micros)?])
+    }),
+    ("proxy peak memory MiB", |samples, name| {
+        Some(vec![proxy_median(samples.rounds(name), |proxy| proxy.peak_mib)?])
+    }),
+    ("proxy system calls/request", |samples, name| {
+        Some(vec![samples.calls_per_request(name)?])
     }),
 ];
 
-/// The whole picture.
+fn middle(samples: &Samples, name: &str, figure: fn(&Sample) -> f64) -> Option<f64> {
+    median(samples.rounds(name).iter().map(figure))
+}
+
+/// The whole picture. A panel for which nobody has a figure is left out.
 pub fn draw(all: &[(Workload, Samples)]) -> String {
-    let width = 2.0 * MARGIN + PANEL_WIDTH * PANELS.len() as f64;
+    let has_figure =
+        |parts: Parts, samples: &Samples| samples.measured().any(|(name, _)| parts(samples, name).is_some());
+    let panels = PANELS
+        .iter()
+        .filter(|(_, parts)| all.iter().any(|(_, samples)| has_figure(*parts, samples)));
+    let panels: Vec<_> = panels.collect();
+    let width = 2.0 * MARGIN + PANEL_WIDTH * panels.len() as f64;
     let mut top = MARGIN;
     let mut body = String::new();
     for (workload, samples) in all {
@@ -51,7 +67,7 @@ pub fn draw(all: &[(Workload, Samples)]) -> String {
         }
         let title = format!("{}: {}", workload.name, workload.about);
         text(&mut body, MARGIN, top + 16.0, "font-weight=\"bold\"", &title);
-        for (index, (heading, parts)) in PANELS.iter().enumerate() {
+        for (index, (heading, parts)) in panels.iter().enumerate() {
             let left = MARGIN + PANEL_WIDTH * index as f64;
             text(&mut body, left, top + 38.0, "fill=\"#57606a\"", heading);
             panel(&mut body, left, top + ROW_HEAD, samples, *parts);
@@ -68,7 +84,7 @@ pub fn draw(all: &[(Workload, Samples)]) -> String {
 fn panel(out: &mut String, left: f64, top: f64, samples: &Samples, parts: Parts) {
     let bars: Vec<(&str, Option<Vec<f64>>)> = samples
         .measured()
-        .map(|(name, rounds)| (name, parts(rounds)))
+        .map(|(name, _)| (name, parts(samples, name)))
         .collect();
     let sum = |parts: &Option<Vec<f64>>| parts.iter().flatten().sum::<f64>();
     let longest = bars.iter().map(|(_, parts)| sum(parts)).fold(0.0, f64::max);

@@ -9,6 +9,14 @@ use super::workload::Workload;
 /// The peers of which the better is the mark.
 const PEERS: [&str; 2] = ["nutcracker", "memcached-proxy"];
 
+/// At most so much may a policy cost, as a share of what a plain pool costs; others have no bound.
+const BOUNDS: [(&str, f64); 4] = [
+    ("prefix", 1.03),
+    ("failover", 1.3),
+    ("replicate", 2.2),
+    ("lazy_fill", 1.2),
+];
+
 type Figure = fn(&Sample) -> Option<f64>;
 
 /// The tables of ratios to the other contenders; columns of those who are not there are left out.
@@ -64,7 +72,7 @@ pub fn contenders(all: &[(Workload, Samples)]) -> String {
 /// What policies cost Ringway as a share of what a plain pool costs it.
 pub fn routes(all: &[(Workload, Samples)]) -> String {
     let proxy: Figure = |sample| sample.proxy.map(|proxy| proxy.total_micros());
-    let mut table = Table::new(&["policy, workload", "to a plain pool, proxy"]);
+    let mut table = Table::new(&["policy, workload", "to a plain pool, proxy", "at most"]);
     for (workload, samples) in all {
         let plain = samples.rounds("ringway");
         let policies = samples.measured().filter_map(|(name, rounds)| {
@@ -74,7 +82,12 @@ pub fn routes(all: &[(Workload, Samples)]) -> String {
         for (policy, rounds) in policies {
             let pairs = rounds.iter().zip(plain);
             let ratio = median(pairs.filter_map(|(one, plain)| Some(proxy(one)? / proxy(plain)?)));
-            table.row(vec![format!("{policy}, {}", workload.name), cell(ratio, 2)]);
+            let bound = BOUNDS.iter().find(|(name, _)| *name == policy);
+            table.row(vec![
+                format!("{policy}, {}", workload.name),
+                cell(ratio, 2),
+                cell(bound.map(|(_, most)| *most), 2),
+            ]);
         }
     }
     if table.is_empty() {

@@ -47,6 +47,12 @@ impl Samples {
             .map_or(&[], |(_, rounds)| rounds)
     }
 
+    /// The system calls of one contender for each request, of all kinds together, where they were counted.
+    pub fn calls_per_request(&self, name: &str) -> Option<f64> {
+        let (_, calls) = self.calls.iter().find(|(known, _)| *known == name)?;
+        Some(calls.iter().map(|(_, count)| count).sum())
+    }
+
     /// The contenders that were measured, in their order, with their rounds.
     pub fn measured(&self) -> impl Iterator<Item = (&'static str, &[Sample])> {
         let all = self.rounds.iter().map(|(name, rounds)| (*name, &rounds[..]));

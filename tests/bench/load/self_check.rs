@@ -5,10 +5,15 @@ use std::time::Duration;
 use super::answers::Answers;
 use super::calls;
 use super::checker::{Checker, Outcome};
+use super::contender;
 use super::dataset::Dataset;
 use super::latency::Latency;
+use super::measure::{ProxySample, Sample};
 use super::pace;
+use super::plot;
 use super::random::Random;
+use super::ratios;
+use super::report::Samples;
 use super::wire::Wire;
 use super::workload::{Popularity, Sizes, WORKLOADS};
 
@@ -22,6 +27,7 @@ pub fn run() {
     the_table_of_strace_is_read();
     a_quantile_is_close_to_the_truth();
     keys_are_as_popular_and_values_as_long_as_the_workload_says();
+    ratios_and_plot_say_what_was_measured();
 }
 
 fn small() -> Dataset {
@@ -215,4 +221,59 @@ fn keys_are_as_popular_and_values_as_long_as_the_workload_says() {
     // Half of them lie below the geometric middle.
     let short = (0..500).filter(|index| length(*index) < 2236).count();
     assert!((200..300).contains(&short), "{short} of 500 are short");
+}
+
+fn ratios_and_plot_say_what_was_measured() {
+    let contenders = contender::select(None, true).expect("all of them");
+    let mut samples = Samples::new(&contenders);
+    for (name, user_micros) in [("ringway", 1.0), ("ringway-failover", 4.0)] {
+        samples.push(name, sample(user_micros));
+    }
+    samples.push_calls(
+        "ringway",
+        vec![("read".to_owned(), 0.5), ("writev".to_owned(), 0.75)],
+    );
+    let all = [(WORKLOADS[0], samples)];
+    // (4 + 1) / (1 + 1), beside the bound.
+    let table = ratios::routes(&all);
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("| failover"))
+        .expect("measured");
+    let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+    assert_eq!(cells[2..4], ["2.50", "1.30"]);
+    let plot = plot::draw(&all);
+    for figures in [
+        "50000",
+        "10.00 / 20.00 / 90.00",
+        "1.00 / 2.00",
+        "4.00 / 5.00",
+        "7.00",
+        "1.25",
+    ] {
+        assert!(
+            plot.contains(&format!(">{figures}</text>")),
+            "no {figures} in {plot}"
+        );
+    }
+}
+
+fn sample(user_micros: f64) -> Sample {
+    Sample {
+        requests_per_second: 50_000.0,
+        offered: None,
+        hits_per_second: 45_000.0,
+        p50_micros: 10.0,
+        p99_micros: 20.0,
+        p999_micros: 90.0,
+        proxy: Some(ProxySample {
+            user_micros,
+            system_micros: 1.0,
+            busy: 0.5,
+            peak_mib: 7.0,
+        }),
+        nodes_micros: 2.0,
+        misses: 0,
+        errors: 0,
+    }
 }
