@@ -7,11 +7,11 @@ use super::measure::Sample;
 use super::report::{Samples, median, proxy_median};
 use super::workload::Workload;
 
-const PANEL_WIDTH: f64 = 330.0;
+const PANEL_WIDTH: f64 = 380.0;
 /// The names, left of the bars.
-const NAMES: f64 = 110.0;
-/// Room for the figure behind the longest bar.
-const FIGURE: f64 = 90.0;
+const NAMES: f64 = 120.0;
+/// Room for the figures behind the longest bar.
+const FIGURE: f64 = 135.0;
 const BAR: f64 = 20.0;
 const ROW_HEAD: f64 = 56.0;
 const MARGIN: f64 = 16.0;
