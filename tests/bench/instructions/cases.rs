@@ -15,7 +15,7 @@ use ringway::protocol::{Command, Item, Reply};
 use ringway::snapshot::Snapshot;
 
 use super::count::measure;
-use super::round::rounds;
+use super::round::{rounds, rounds_over};
 
 /// A case, and what runs it under the counter.
 type Case = (&'static str, fn());
@@ -51,6 +51,14 @@ const CASES: &[Case] = &[
     ("round-get-100-keys", || rounds(&many("get", 100))),
     ("round-meta-get", || rounds(b"mg key:1234567890 v f\r\n")),
     ("round-binary-get", || rounds(&binary_get())),
+    ("prefix-get-16", || {
+        over("{prefix: {'nobody:': other}, else: main}")
+    }),
+    ("failover-get-16", || over("{failover: [main, other]}")),
+    ("replicate-get-16", || over("{replicate: [main, other]}")),
+    ("lazy-fill-get-16", || {
+        over("{lazy_fill: {to: main, from: other}}")
+    }),
 ];
 
 /// The names of all cases.
@@ -62,6 +70,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 pub fn run(name: &str) {
     let case = CASES.iter().find(|(known, _)| *known == name);
     case.expect("a case of that name").1();
+}
+
+/// Sixteen gets in one piece, which `route` leads to the first pool.
+fn over(route: &str) {
+    rounds_over(route, &many("get", 1).repeat(16));
 }
 
 /// A line that asks for so many keys.

@@ -21,15 +21,20 @@ use super::count::measure;
 /// Bytes of a value that the node gives.
 const SIZE: usize = 100;
 
-/// Counts rounds in which a client says `asks`.
+/// Counts rounds in which a client says `asks` to a plain pool.
 pub fn rounds(asks: &[u8]) {
+    rounds_over("main", asks);
+}
+
+/// Counts rounds in which a client says `asks` and `route` decides. There is a second pool, which nobody asks.
+pub fn rounds_over(route: &str, asks: &[u8]) {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .event_interval(256)
         .on_thread_unpark(clock::turn)
         .build_local(LocalOptions::default())
         .expect("an event loop");
-    let mut house = runtime.block_on(House::new());
+    let mut house = runtime.block_on(House::new(route));
     let talk = runtime.block_on(house.learn(asks));
     let mut room = vec![0; talk.link.len().max(talk.reads)];
     measure(|| house.round(&runtime, asks, &talk, &mut room));
@@ -54,13 +59,14 @@ struct Talk {
 }
 
 impl House {
-    async fn new() -> House {
+    async fn new(route: &str) -> House {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("node");
         let listener = UnixListener::bind(&path).expect("a socket");
         listener.set_nonblocking(true).expect("a socket");
         let text = format!(
-            "pools: {{main: {{nodes: ['unix:{}'], protocol: meta, request_timeout: 10m}}}}",
+            "listeners: [{{route: {route}}}]\npools: {{main: {{nodes: ['unix:{}'], protocol: meta, \
+             request_timeout: 10m}}, other: {{nodes: [a:1]}}}}",
             path.display()
         );
         let config = config::parse(&text, "bench").expect("a good configuration");
