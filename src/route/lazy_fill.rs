@@ -6,7 +6,7 @@
 //! | gets, mg with `c` | the same, but the value is copied first, and comes with its cas id in `to`; from `from` alone it comes with one that never matches |
 //! | set, ms | deleted in `from`, then stored in `to` |
 //! | delete, md | deleted in `from`, then in `to`; `DELETED` where one had it |
-//! | add, replace, append, prepend, cas, incr, decr, ma, ms in these modes, touch, gat, mg with `T`, md with flags | a key that lives only in `from` is copied first, and then deleted there; `to` carries it out |
+//! | add, replace, append, prepend, cas, incr, decr, ma, ms in these modes, touch, gat, mg with `T`, md with flags | a key that lives only in `from` is copied first, and then deleted there; `to` carries it out. What is in neither is not there for them, and an add fills the place that the look holds |
 //! | mg with `N`, `R` or `E` | a key that lives only in `from` is copied first; `to` answers |
 //! | me | `to` alone |
 //! | flush_all, version, stats | all pools |
