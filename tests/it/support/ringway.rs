@@ -4,11 +4,13 @@
 //! `ADMIN` and `DIR` in it stand for the ports and the directory that were chosen. A text without
 //! `listeners:` or `admin:` gets them, so most tests write only their pools.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -223,10 +225,16 @@ pub fn signal(child: &Child, name: &str) {
     assert!(kill.expect("kill runs").success(), "SIG{name} sent");
 }
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on now, and that was not given before.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        if GIVEN.lock().expect("no panics").insert(port) {
+            return port;
+        }
+    }
 }
 
 /// Looks again and again until `is_done`; fails the test at the deadline.
