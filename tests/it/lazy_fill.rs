@@ -213,8 +213,8 @@ fn a_node_that_joins_costs_next_to_no_hits() {
 const KEYS: usize = 12;
 /// Counters, which only grow.
 const COUNTERS: usize = 4;
-const CLIENTS: u64 = 8;
-const LASTS: Duration = Duration::from_secs(6);
+const CLIENTS: u64 = 4;
+const LASTS: Duration = Duration::from_secs(4);
 
 /// What the clients share.
 struct World {

@@ -238,8 +238,13 @@ pub fn free_port() -> u16 {
 }
 
 /// Looks again and again until `is_done`; fails the test at the deadline.
-pub fn wait_for(what: &str, mut is_done: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
+pub fn wait_for(what: &str, is_done: impl FnMut() -> bool) {
+    wait_at_most(DEADLINE, what, is_done);
+}
+
+/// The same, with a deadline of its own.
+pub fn wait_at_most(most: Duration, what: &str, mut is_done: impl FnMut() -> bool) {
+    let end = Instant::now() + most;
     while !is_done() {
         assert!(Instant::now() < end, "waited too long for {what}");
         sleep(PAUSE);
