@@ -72,7 +72,10 @@ fn conditional<'a>(
     room: &'a mut Vec<u8>,
 ) -> Request<'a> {
     *room = words;
-    room.extend_from_slice(format!(" C{cas}").as_bytes());
+    if !room.is_empty() {
+        room.push(b' ');
+    }
+    room.extend_from_slice(format!("C{cas}").as_bytes());
     let (key, is_binary) = request
         .meta
         .map_or((request.key, false), |meta| (meta.key, meta.is_binary));

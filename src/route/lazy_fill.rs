@@ -366,7 +366,7 @@ mod tests {
                 meta(Command::MetaSet, "k", "ME"),
                 format!("{COPY},a mg k s c N10"),
             ),
-            (meta(Command::MetaArithmetic, "k", ""), copied("a ma k  C8")),
+            (meta(Command::MetaArithmetic, "k", ""), copied("a ma k C8")),
             (
                 meta(Command::MetaGet, "k", "v N30"),
                 format!("{COPY},a mg k s c N10,a mg k v N30"),
