@@ -81,7 +81,11 @@ const ROUTES: [(&str, &str); 6] = [
     ("ringway-prefix", "{prefix: {\"nobody:\": other}, else: main}"),
     ("ringway-failover", "{failover: [main, other]}"),
     ("ringway-replicate", "{replicate: [main, other]}"),
-    ("ringway-lazy_fill", "{lazy_fill: {to: main, from: other}}"),
+    (
+        "ringway-lazy_fill",
+        // The same nodes must not hold one key for both pools: what is taken out of the old one would be gone.
+        "{lazy_fill: {to: main, from: {key: {to: other, add_prefix: \"old:\"}}}}",
+    ),
     ("ringway-shadow", "{shadow: {of: main, to: other, share: 5%}}"),
 ];
 
