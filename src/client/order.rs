@@ -120,7 +120,7 @@ fn is_read(request: &Request<'_>) -> bool {
     match request.command {
         Command::Get | Command::Gets | Command::MetaDebug => true,
         Command::MetaGet => {
-            let names = Names::of(request.meta.map_or(b"", |meta| meta.flags));
+            let names = Names::of(request.typed_flags());
             !b"NRT".iter().any(|&name| names.has(name))
         }
         _ => false,

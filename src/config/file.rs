@@ -50,6 +50,15 @@ pub struct File {
     pub routes: Named<Option<Read>>,
 }
 
+impl File {
+    /// All routes that were typed without a mistake: those with a name, then those that stand at a listener.
+    pub fn reads(&self) -> impl Iterator<Item = &Read> {
+        let named = self.routes.iter().flatten().filter_map(|(_, read)| read.as_ref());
+        let listeners = self.listeners.iter();
+        named.chain(listeners.filter_map(|listener| listener.route.as_ref()?.value.as_ref()))
+    }
+}
+
 /// Where clients connect.
 #[derive(Debug)]
 pub struct Listener {

@@ -28,7 +28,7 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
         .iter()
         .map(|listener| names.choose(listener, mistakes))
         .collect();
-    names.check_graph(&file.listeners, &chosen, mistakes);
+    names.check_graph(&file, &chosen, mistakes);
     check_zones(&file, mistakes);
     let routes = file.routes.iter().flatten();
     let routes = routes
@@ -70,11 +70,7 @@ fn check_zones(file: &File, mistakes: &mut Mistakes) {
     if file.zone.is_some() {
         return;
     }
-    let routes = file.routes.iter().flatten();
-    let named = routes.filter_map(|(_, read)| read.as_ref());
-    let listeners = file.listeners.iter();
-    let typed = listeners.filter_map(|listener| listener.route.as_ref()?.value.as_ref());
-    for place in named.chain(typed).flat_map(|read| &read.zones) {
+    for place in file.reads().flat_map(|read| &read.zones) {
         let flaw = Flaw::new("nobody knows which zone this process runs in");
         let hint = "add `zone:` at the top of the file, with a name, or with $VARIABLE of the environment";
         mistakes.add(place, flaw.hint(hint));
@@ -227,18 +223,20 @@ impl<'a> Names<'a> {
     }
 
     /// How routes lead to one another, and from listeners to nodes.
-    fn check_graph(&self, listeners: &[Listener], chosen: &[Option<Route>], mistakes: &mut Mistakes) {
+    fn check_graph(&self, file: &File, chosen: &[Option<Route>], mistakes: &mut Mistakes) {
         let graph = Graph::new(self.in_order, |name| self.pools.contains_key(name));
-        let typed = listeners.iter().filter_map(|listener| listener.route.as_ref());
+        let typed = file
+            .listeners
+            .iter()
+            .filter_map(|listener| listener.route.as_ref());
         let inline: Vec<_> = typed
             .filter_map(|route| Some((&route.place, route.value.as_ref()?)))
             .collect();
         graph.check(&inline, mistakes);
-        let named = self.in_order.iter().filter_map(|(_, read)| read.as_ref());
-        for read in named.chain(inline.iter().map(|(_, read)| *read)) {
+        for read in file.reads() {
             self.check_meta(read, &graph, mistakes);
         }
-        for (listener, route) in listeners.iter().zip(chosen) {
+        for (listener, route) in file.listeners.iter().zip(chosen) {
             if let Some(route) = route {
                 self.check_loop(listener, &graph.ends(route), mistakes);
             }

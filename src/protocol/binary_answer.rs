@@ -1,9 +1,8 @@
 //! What a client reads in the binary protocol: a node's reply as a packet.
 
 use super::binary::{Head, Operation, RESPONSE};
-use super::meta::flag;
 use super::numbers::{parse_u32, parse_u64};
-use super::{Failure, Part, Reply};
+use super::{Failure, MetaReply, Part, Reply};
 
 /// The status of a response, with memcached's own words for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +192,7 @@ impl<'a> Outcome<'a> {
     fn of(operation: Operation, reply: &'a Reply, failed_is_miss: bool) -> Outcome<'a> {
         match reply {
             Reply::Meta(reply) => {
-                let outcome = Outcome::of_line(operation, &reply.line);
+                let outcome = Outcome::of_meta(operation, reply);
                 let is_count = matches!(operation, Operation::Increment | Operation::Decrement);
                 let number = reply.data.as_deref().filter(|_| is_count).and_then(parse_u64);
                 Outcome {
@@ -228,18 +227,21 @@ impl<'a> Outcome<'a> {
     }
 
     /// The line of a meta reply.
-    fn of_line(operation: Operation, line: &[u8]) -> Outcome<'a> {
-        let status = match line.get(..2) {
+    fn of_meta(operation: Operation, reply: &MetaReply) -> Outcome<'a> {
+        let status = match reply.line.get(..2) {
             Some(b"VA" | b"HD") => Status::Success,
             Some(b"EN" | b"NF") => Status::NotFound,
             Some(b"EX") => Status::Exists,
             _ => not_stored(operation),
         };
-        let token = |name| flag(line.get(2..).unwrap_or_default(), name).map(|flag| &flag[1..]);
         let has_cas = status == Status::Success && operation != Operation::Delete;
         Outcome {
-            cas: token(b'c').filter(|_| has_cas).and_then(parse_u64).unwrap_or(0),
-            flags: token(b'f').and_then(parse_u32).unwrap_or(0),
+            cas: reply
+                .token(b'c')
+                .filter(|_| has_cas)
+                .and_then(parse_u64)
+                .unwrap_or(0),
+            flags: reply.token(b'f').and_then(parse_u32).unwrap_or(0),
             ..Outcome::new(status)
         }
     }

@@ -196,6 +196,18 @@ impl<'a> Request<'a> {
             is_one_of_many: false,
         }
     }
+
+    /// The flags of a meta command, as they were typed; of any other there are none.
+    #[inline]
+    pub fn typed_flags(&self) -> &'a [u8] {
+        self.meta.map_or(b"", |meta| meta.flags)
+    }
+
+    /// True where the answer is to tell the cas id of a value that is read.
+    pub fn wants_cas(&self) -> bool {
+        let is_read = self.command == Command::MetaGet;
+        self.command.wants_cas() || is_read && meta::flag(self.typed_flags(), b'c').is_some()
+    }
 }
 
 /// A meta command as its client typed it.
@@ -242,6 +254,11 @@ impl MetaReply {
     /// True where the line says that the key is not there.
     pub fn is_miss(&self) -> bool {
         self.line.starts_with(b"EN") || self.line.starts_with(b"NF")
+    }
+
+    /// What stands behind the flag called `name` in the line.
+    pub fn token(&self, name: u8) -> Option<&[u8]> {
+        meta::flag(self.line.get(2..)?, name).map(|flag| &flag[1..])
     }
 }
 

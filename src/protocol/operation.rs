@@ -69,7 +69,7 @@ impl Operation {
 
     /// What `request` does.
     pub fn of(request: &Request<'_>) -> Operation {
-        let typed = request.meta.map_or(&b""[..], |meta| meta.flags);
+        let typed = request.typed_flags();
         let mode = || flag(typed, b'M').and_then(|mode| mode.get(1).copied());
         match request.command {
             Command::Get | Command::Gets | Command::MetaDebug => Operation::Get,

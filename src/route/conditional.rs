@@ -29,7 +29,7 @@ pub fn with_cas<'a>(request: &Request<'a>, cas: u64, room: &'a mut Vec<u8>) -> O
         Command::Incr => (Command::MetaArithmetic, format!("v D{}", request.delta).into()),
         Command::Decr => (Command::MetaArithmetic, format!("v MD D{}", request.delta).into()),
         Command::MetaSet | Command::MetaArithmetic => {
-            let typed = request.meta.map_or(&b""[..], |meta| meta.flags);
+            let typed = request.typed_flags();
             if Names::of(typed).has(b'C') {
                 return None;
             }

@@ -44,7 +44,7 @@ fn refusal(operation: Operation) -> Reply {
 
 /// True for an mg that may create the item, or hand out the right to fill it.
 fn changes(request: &Request<'_>) -> bool {
-    let names = Names::of(request.meta.map_or(b"", |meta| meta.flags));
+    let names = Names::of(request.typed_flags());
     request.command == Command::MetaGet && b"NRT".iter().any(|&name| names.has(name))
 }
 

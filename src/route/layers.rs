@@ -14,15 +14,15 @@
 //! same bound holds.
 
 use super::counters::Event;
-use super::reply::{is_error, is_failure, is_miss};
-use super::token::{Key, may_be_place};
+use super::reply::{is_failure, is_hit};
+use super::token::{Key, may_be_elsewhere, may_be_place};
 use super::{Call, Policy, Route};
 use crate::protocol::meta::flags;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
 
 /// Where copies are, and where values are.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Layers {
     /// Holds copies.
     pub near: Route,
@@ -44,8 +44,7 @@ impl Layers {
 
     /// True where `reply`, the near one's, is not the last word on a read.
     pub fn goes_on(&self, request: &Request<'_>, reply: &Reply) -> bool {
-        let may_be_elsewhere = is_miss(reply) || is_failure(reply) || may_be_place(reply);
-        may_be_elsewhere && may_be_a_copy(request)
+        may_be_elsewhere(reply) && may_be_a_copy(request)
     }
 }
 
@@ -64,18 +63,12 @@ pub async fn go_on(
         return value;
     }
     let second = call.send(&layers.far, request).await;
-    if is_miss(&second) || is_error(&second) {
+    if !is_hit(&second) {
         return second;
     }
     call.counters(policy).count(Event::Found);
     if !is_failure(&first) {
-        let (layers, counted, own) = (layers.clone(), policy.counters.clone(), call.clone());
-        call.detach(async move {
-            let most = Some(layers.near_expiry);
-            if key.fill(&layers.far, &layers.near, most, &own).await {
-                counted.shard(own.carrier.worker()).count(Event::Filled);
-            }
-        });
+        key.fill_later(policy, &layers.far, &layers.near, Some(layers.near_expiry), call);
     }
     second
 }
@@ -92,7 +85,7 @@ fn may_be_a_copy(request: &Request<'_>) -> bool {
     match request.command {
         Command::Get => true,
         Command::MetaGet => {
-            let typed = request.meta.map_or(&b""[..], |meta| meta.flags);
+            let typed = request.typed_flags();
             flags(typed).all(|flag| b"bfkOqsv".contains(&flag[0]))
         }
         _ => false,
@@ -110,7 +103,7 @@ mod tests {
     /// The near one is empty, the far one has the key with so many seconds left.
     fn only_far(ttl: &'static str) -> impl Fn(&str, &Request<'_>) -> Option<Reply> {
         move |pool, request| {
-            let flags = request.meta.map_or(&b""[..], |meta| meta.flags);
+            let flags = request.typed_flags();
             Some(match (pool, request.command) {
                 ("a", Command::MetaGet) if flags.ends_with(b"N10") => line("HD s0 c7 W"),
                 ("a", Command::MetaGet) => line("EN"),

@@ -22,9 +22,9 @@
 
 use super::conditional::{carried_out, into_place, with_cas};
 use super::counters::{Event, Shard};
-use super::reply::{is_error, is_failure, is_miss, without_cas};
-use super::token::{Copied, Found, Key, is_unknown, may_be_place};
-use super::{Call, Route};
+use super::reply::{is_error, is_failure, is_hit, is_miss, without_cas};
+use super::token::{Copied, Found, Key, is_unknown, may_be_elsewhere, may_be_place, takes_token};
+use super::{Call, Policy, Route};
 use crate::protocol::meta::{Names, flags};
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Failure, Reply, Request};
@@ -33,7 +33,7 @@ use crate::protocol::{Command, Failure, Reply, Request};
 const TRIES: usize = 4;
 
 /// Where values are to be, and where they were.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LazyFill {
     /// Where they are to be.
     pub to: Route,
@@ -50,8 +50,7 @@ impl LazyFill {
 
     /// True where this is not the last word on a read.
     pub fn goes_on(&self, request: &Request<'_>, reply: &Reply) -> bool {
-        let may_be_elsewhere = is_miss(reply) || is_failure(reply) || may_be_place(reply);
-        may_be_elsewhere && request.command != Command::MetaDebug
+        may_be_elsewhere(reply) && request.command != Command::MetaDebug
     }
 
     /// Copies what `to` lacks, and says where the key is then.
@@ -96,7 +95,7 @@ enum There {
 
 /// What comes of a read whose first reply, that of `to`, was not the last word.
 pub async fn go_on(
-    policy: &super::Policy,
+    policy: &Policy,
     fill: &LazyFill,
     request: &Request<'_>,
     first: Reply,
@@ -109,21 +108,16 @@ pub async fn go_on(
         return value;
     }
     let counters = call.counters(policy);
-    if wants_cas(request) && !is_failure(&first) {
+    if request.wants_cas() && !is_failure(&first) {
         return read_filled(fill, request, &key, call, counters).await;
     }
     let second = call.send(&fill.from, request).await;
-    if is_miss(&second) || is_error(&second) {
+    if !is_hit(&second) {
         return if is_failure(&first) { first } else { second };
     }
     counters.count(Event::Found);
     if !is_failure(&first) {
-        let (fill, counted, own) = (fill.clone(), policy.counters.clone(), call.clone());
-        call.detach(async move {
-            if key.fill(&fill.from, &fill.to, None, &own).await {
-                counted.shard(own.carrier.worker()).count(Event::Filled);
-            }
-        });
+        key.fill_later(policy, &fill.from, &fill.to, None, call);
     }
     without_cas(second)
 }
@@ -240,23 +234,12 @@ fn missing(request: &Request<'_>) -> Reply {
 
 /// True for what makes the item where it is missing: ma, append and prepend with `N`.
 fn creates(request: &Request<'_>) -> bool {
-    Names::of(request.meta.map_or(b"", |meta| meta.flags)).has(b'N')
-}
-
-/// A read that is more than a read: it may hold a place itself.
-fn takes_token(request: &Request<'_>) -> bool {
-    let names = Names::of(request.meta.map_or(b"", |meta| meta.flags));
-    b"NRE".iter().any(|&name| names.has(name))
-}
-
-fn wants_cas(request: &Request<'_>) -> bool {
-    let names = Names::of(request.meta.map_or(b"", |meta| meta.flags));
-    request.command == Command::Gets || request.command == Command::MetaGet && names.has(b'c')
+    Names::of(request.typed_flags()).has(b'N')
 }
 
 /// A delete without a condition, which leaves nothing.
 fn is_plain(request: &Request<'_>) -> bool {
-    let typed = request.meta.map_or(&b""[..], |meta| meta.flags);
+    let typed = request.typed_flags();
     flags(typed).all(|flag| b"bkqO".contains(&flag[0]))
 }
 
@@ -271,7 +254,7 @@ mod tests {
     const ROUTE: &str = "{lazy_fill: {to: a, from: b}}";
 
     fn typed<'a>(request: &Request<'a>) -> &'a str {
-        let flags = request.meta.map_or(&b""[..], |meta| meta.flags);
+        let flags = request.typed_flags();
         std::str::from_utf8(flags).expect("ASCII")
     }
 

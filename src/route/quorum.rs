@@ -44,28 +44,37 @@ impl Write {
         self.answer()
     }
 
-    fn is_settled(&self) -> bool {
-        let errors = self.replies.iter().filter(|(_, reply)| is_error(reply)).count();
-        let done = self.replies.len() - errors;
-        let needed = match self.until {
-            Writes::All => return self.replies.len() == self.replicas,
-            Writes::Async => return self.replies.iter().any(|(index, _)| *index == 0),
+    /// So many must have done it.
+    fn needed(&self) -> usize {
+        match self.until {
+            Writes::All => self.replicas,
             Writes::Majority => self.replicas / 2 + 1,
-            Writes::First => 1,
-        };
-        done >= needed || errors > self.replicas - needed
+            Writes::First | Writes::Async => 1,
+        }
+    }
+
+    fn done(&self) -> usize {
+        self.replies.iter().filter(|(_, reply)| !is_error(reply)).count()
+    }
+
+    fn is_settled(&self) -> bool {
+        let errors = self.replies.len() - self.done();
+        match self.until {
+            Writes::All => self.replies.len() == self.replicas,
+            Writes::Async => self.replies.iter().any(|(index, _)| *index == 0),
+            Writes::Majority | Writes::First => {
+                self.done() >= self.needed() || errors > self.replicas - self.needed()
+            }
+        }
     }
 
     /// The answer, once it is settled.
     fn answer(mut self) -> Reply {
         self.replies.sort_by_key(|(index, _)| *index);
         let is_done = |reply: &Reply| !is_error(reply);
-        let done = self.replies.iter().filter(|(_, reply)| is_done(reply)).count();
         let is_good = match self.until {
-            Writes::All => done == self.replicas,
-            Writes::Majority => done > self.replicas / 2,
-            Writes::First => done > 0,
             Writes::Async => is_done(&self.replies[0].1),
+            _ => self.done() >= self.needed(),
         };
         let mut replies = self.replies.into_iter().map(|(_, reply)| reply);
         let chosen = match is_good {

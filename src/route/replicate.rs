@@ -29,11 +29,12 @@ use super::budget::Budget;
 use super::counters::{Event, Shard};
 use super::quorum::{Write, of_replica};
 use super::race::Race;
-use super::reply::{is_done, is_error, is_failure, is_miss, without_cas};
+use super::reply::{is_done, is_failure, is_hit, is_miss, without_cas};
 use super::rewrite::unconditional;
+use super::token::takes_token;
 use super::{Call, Pool, Route, patience};
 use crate::config::{self, Reads, Writes};
-use crate::protocol::meta::{Names, flag};
+use crate::protocol::meta::flag;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
 
@@ -101,14 +102,8 @@ impl Replicate {
 
 /// True where only the first replica's answer will do: what is read has a cas id, or is a token to write with.
 fn is_pinned(request: &Request<'_>) -> bool {
-    match request.command {
-        Command::Gets | Command::MetaDebug => true,
-        Command::MetaGet => {
-            let names = Names::of(request.meta.map_or(b"", |meta| meta.flags));
-            b"NRE".iter().any(|&name| names.has(name)) || names.has(b'c') && !names.has(b'T')
-        }
-        _ => false,
-    }
+    let asks_only = Operation::of(request) == Operation::Get;
+    request.command == Command::MetaDebug || takes_token(request) || asks_only && request.wants_cas()
 }
 
 /// What comes of `request`, for which several replicas are asked.
@@ -134,27 +129,24 @@ pub async fn go_on(
     call: &Call,
     counters: &Shard,
 ) -> Reply {
-    let in_list: Vec<usize>;
-    let order = match is_pinned(request) {
-        true => {
-            in_list = (0..replicate.to.len()).collect();
-            &in_list
-        }
-        false => &replicate.order,
-    };
-    next(replicate, request, &order[1..], first, call, counters).await
+    if is_pinned(request) {
+        let in_list = 1..replicate.to.len();
+        return next(replicate, request, in_list, first, call, counters).await;
+    }
+    let others = replicate.order[1..].iter().copied();
+    next(replicate, request, others, first, call, counters).await
 }
 
 /// Asks one after the other of those in `order`, as long as what was answered is not the last word.
 async fn next(
     replicate: &Replicate,
     request: &Request<'_>,
-    order: &[usize],
+    order: impl Iterator<Item = usize>,
     mut answer: Reply,
     call: &Call,
     counters: &Shard,
 ) -> Reply {
-    for &index in order {
+    for index in order {
         if !replicate.goes_on(&answer) {
             break;
         }
@@ -186,7 +178,7 @@ async fn hedged(replicate: &Replicate, request: &Request<'_>, call: &Call, count
     replicate.budget.earn(counters);
     let mut race = Race::default();
     race.add(0, ask(0));
-    let mut came = timeout(patience::now(counters), race.next()).await.ok();
+    let mut came = timeout(patience::now(counters), race.next()).await.ok().flatten();
     patience::learn(counters, came.is_some());
     let mut asked = 1;
     if came.is_none() {
@@ -197,18 +189,19 @@ async fn hedged(replicate: &Replicate, request: &Request<'_>, call: &Call, count
         } else {
             counters.count(Event::OverBudget);
         }
-        came = Some(race.next().await);
+        came = race.next().await;
     }
     let mut best: Option<Reply> = None;
-    while let Some(Some((place, reply))) = came {
+    while let Some((place, reply)) = came {
         if is_hit(&reply) || place == 0 && !replicate.goes_on(&reply) {
             return reply;
         }
         keep_better(&mut best, reply);
-        came = Some(race.next().await);
+        came = race.next().await;
     }
     let best = best.expect("the first answers");
-    next(replicate, request, &order[asked..], best, call, counters).await
+    let others = order[asked..].iter().copied();
+    next(replicate, request, others, best, call, counters).await
 }
 
 /// Asks all; the first in the list that has the key answers.
@@ -243,11 +236,7 @@ async fn decided(replicate: &Replicate, request: &Request<'_>, call: &Call) -> R
 }
 
 fn compares(request: &Request<'_>) -> bool {
-    request.meta.is_some_and(|meta| flag(meta.flags, b'C').is_some())
-}
-
-fn is_hit(reply: &Reply) -> bool {
-    !is_miss(reply) && !is_error(reply)
+    flag(request.typed_flags(), b'C').is_some()
 }
 
 fn keep_better(best: &mut Option<Reply>, reply: Reply) {

@@ -17,6 +17,11 @@ pub fn is_miss(reply: &Reply) -> bool {
     }
 }
 
+/// True where a read found its key.
+pub fn is_hit(reply: &Reply) -> bool {
+    !is_miss(reply) && !is_error(reply)
+}
+
 /// True where the node did not do what it was asked, and another may: it was silent, or said `SERVER_ERROR`. A value
 /// that is too large is so elsewhere too, and what a protocol cannot say is the client's own affair.
 pub fn is_failure(reply: &Reply) -> bool {

@@ -19,12 +19,13 @@ use std::sync::Arc;
 use super::counters::{Counters, Event};
 use super::reply::{is_done, is_error, is_miss};
 use super::rewrite::{unconditional, without_flags};
+use super::token::takes_token;
 use super::{Call, Policy, Route};
 use crate::config::{self, By, Copied};
 use crate::net::chance;
 use crate::node::pending::Watch;
 use crate::node::slots::Slot;
-use crate::protocol::meta::{Names, flag};
+use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u32;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Reply, Request, fingerprint};
@@ -70,10 +71,10 @@ impl Shadow {
     }
 
     fn may_be_copied(&self, request: &Request<'_>) -> bool {
-        let names = Names::of(request.meta.map_or(b"", |meta| meta.flags));
+        let names = Names::of(request.typed_flags());
         match Operation::of(request) {
             Operation::FlushAll => false,
-            Operation::Get | Operation::Gat if b"NRE".iter().any(|&name| names.has(name)) => false,
+            _ if takes_token(request) => false,
             Operation::Get => true,
             Operation::Delete if names.has(b'C') => false,
             _ => self.commands == Copied::All,
@@ -198,10 +199,7 @@ fn compare(original: &Reply, copy: &Reply) -> Option<Event> {
 fn value(reply: &Reply) -> (Option<&[u8]>, Option<u32>) {
     match reply {
         Reply::Value(item) => (Some(item.data()), Some(item.flags)),
-        Reply::Meta(meta) => {
-            let flags = flag(meta.line.get(2..).unwrap_or_default(), b'f');
-            (meta.data.as_deref(), flags.and_then(|flag| parse_u32(&flag[1..])))
-        }
+        Reply::Meta(meta) => (meta.data.as_deref(), meta.token(b'f').and_then(parse_u32)),
         _ => (None, None),
     }
 }

@@ -6,10 +6,11 @@
 
 use bytes::Bytes;
 
-use super::reply::{is_done, is_error, is_miss};
+use super::counters::Event;
+use super::reply::{is_done, is_error, is_failure, is_miss};
 use super::rewrite::{Ttl, unix_time};
-use super::{Call, Route};
-use crate::protocol::meta::{flag, flags};
+use super::{Call, Policy, Route};
+use crate::protocol::meta::{Names, flag, flags};
 use crate::protocol::numbers::{parse_u32, parse_u64};
 use crate::protocol::{Command, Failure, Item, Meta, Reply, Request};
 
@@ -115,11 +116,7 @@ impl Key {
                 };
                 let data = meta.data.clone().filter(|_| !is_place(&reply))?;
                 let number = |name| token(&reply, name).and_then(parse_u64).unwrap_or_default();
-                let cas = if request.command.wants_cas() {
-                    number(b'c')
-                } else {
-                    0
-                };
+                let cas = if request.wants_cas() { number(b'c') } else { 0 };
                 let item = Item::new(self.plain.clone(), number(b'f') as u32, cas, data);
                 Some(Reply::Value(item))
             }
@@ -168,9 +165,20 @@ impl Key {
         }
     }
 
-    /// Copies what a read has found behind `from`, unless somebody else is at it or comes between. True where it is
-    /// stored.
-    pub async fn fill(&self, from: &Route, to: &Route, most: Option<i64>, call: &Call) -> bool {
+    /// A read has found the key behind `from`. Once it is answered the value is copied as [`Key::copy`] does, unless
+    /// somebody else is at it or comes between; what is stored is counted for `policy`.
+    pub fn fill_later(self, policy: &Policy, from: &Route, to: &Route, most: Option<i64>, call: &Call) {
+        let (counters, own) = (policy.counters.clone(), call.clone());
+        let (from, to) = (from.clone(), to.clone());
+        call.detach(async move {
+            if self.fill(&from, &to, most, &own).await {
+                counters.shard(own.carrier.worker()).count(Event::Filled);
+            }
+        });
+    }
+
+    /// Holds the place and copies. True where the value is stored.
+    async fn fill(&self, from: &Route, to: &Route, most: Option<i64>, call: &Call) -> bool {
         let Ok(Found::Place { token, is_mine: true }) = self.look(to, call).await else {
             return false;
         };
@@ -263,6 +271,17 @@ pub fn may_be_place(reply: &Reply) -> bool {
     }
 }
 
+/// True where what a read asks for may be elsewhere, though this was the reply.
+pub fn may_be_elsewhere(reply: &Reply) -> bool {
+    is_miss(reply) || is_failure(reply) || may_be_place(reply)
+}
+
+/// True where `request` may hold a place, or take a token, itself: mg with `N`, `R` or `E`.
+pub fn takes_token(request: &Request<'_>) -> bool {
+    let names = Names::of(request.typed_flags());
+    request.command == Command::MetaGet && b"NRE".iter().any(|&name| names.has(name))
+}
+
 /// True where a node knows no tokens: it speaks classic text only.
 pub fn is_unknown(reply: &Reply) -> bool {
     matches!(reply, Reply::Failed(Failure::Unsupported))
@@ -282,5 +301,5 @@ fn is_place_line(line: &[u8]) -> bool {
 /// What stands behind the flag `name` of a meta reply.
 fn token(reply: &Reply, name: u8) -> Option<&[u8]> {
     let Reply::Meta(meta) = reply else { return None };
-    flag(meta.line.get(2..)?, name).map(|flag| &flag[1..])
+    meta.token(name)
 }

@@ -12,7 +12,7 @@ fn four() -> (Vec<Memcached>, Ringway) {
 }
 
 /// A request; its opaque number is its operation code, four times.
-fn packet(opcode: u8, extras: &[u8], key: &str, value: &[u8]) -> Vec<u8> {
+pub fn packet(opcode: u8, extras: &[u8], key: &str, value: &[u8]) -> Vec<u8> {
     let body = extras.len() + key.len() + value.len();
     let mut bytes = header(opcode, key.len() as u16, extras.len() as u8, body as u32);
     bytes.extend_from_slice(extras);

@@ -9,7 +9,7 @@ use ringway::config::{self, Config, Error};
 use ringway::ring::{Distribution, Hash, Naming};
 
 /// The mistakes in `text`, a line each, or `fine`.
-fn told(text: &str) -> String {
+pub fn told(text: &str) -> String {
     match config::parse(text, "r.yaml") {
         Ok(_) => "fine".to_owned(),
         Err(error) => error.to_string(),

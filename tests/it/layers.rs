@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::routes::{lines, obliging, yaml};
+use crate::binary::packet;
+use crate::routes::{empty, event, lines, obliging, yaml};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, wait_for};
-use crate::support::scripted::{Scripted, say};
 
 /// An embedded node before the node at `far`.
 fn embedded(far: &str, near_expiry: &str) -> String {
@@ -17,13 +17,7 @@ fn embedded(far: &str, near_expiry: &str) -> String {
 
 #[test]
 fn clients_of_every_protocol_read_what_the_far_pool_has() {
-    let near = Scripted::start("1.6.18", |seen| match seen.word(0) {
-        "get" | "gets" => say("END\r\n"),
-        "mg" if seen.line.contains("N10") => say(format!("HD k{} s0 c7 W\r\n", seen.word(1))),
-        "mg" => say("EN\r\n"),
-        "ms" => say(format!("HD k{}\r\n", seen.word(1))),
-        _ => say(format!("NF k{}\r\n", seen.word(1))),
-    });
+    let near = empty();
     let far = obliging("far");
     let route = "{layers: {near: a, far: b, near_expiry: 10s}}";
     let ringway = Ringway::start(&yaml(&[near.address(), far.address()], route));
@@ -38,10 +32,7 @@ fn clients_of_every_protocol_read_what_the_far_pool_has() {
     );
     client.expects("set k 0 0 1\r\nv\r\ndelete k\r\n", "STORED\r\nDELETED\r\n");
     let mut binary = ringway.client();
-    let mut get = vec![0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
-    get.extend([0; 12]);
-    get.push(b'k');
-    binary.send(get);
+    binary.send(packet(0x00, &[], "k", b""));
     assert_eq!(&binary.exact(24 + 4 + 3)[28..], b"far");
     let taken_out = lines(&near)
         .iter()
@@ -57,8 +48,7 @@ fn what_was_read_is_near_until_it_is_changed_here() {
     let mut client = ringway.client();
     far.client().set("k", "first");
     client.expects("get k\r\n", "VALUE k 0 5\r\nfirst\r\nEND\r\n");
-    let filled = || ringway.metric("ringway_route_events_total", &["event=\"filled\""]);
-    wait_for("the copy", || filled() == 1.0);
+    wait_for("the copy", || event(&ringway, "filled") == 1.0);
     // Somebody else changes it, and this process does not know for as long as it may not.
     far.client().set("k", "other");
     client.expects("get k\r\n", "VALUE k 0 5\r\nfirst\r\nEND\r\n");

@@ -4,21 +4,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use crate::routes::{lines, obliging, yaml};
+use crate::binary::packet;
+use crate::config::told;
+use crate::routes::{empty, event, lines, obliging, yaml};
 use crate::support::client::Client;
 use crate::support::history::History;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, wait_for};
-use crate::support::scripted::{Scripted, say};
 
 const ROUTE: &str = "{lazy_fill: {to: a, from: b}}";
 
 /// A binary get of the key `k`, and the value in its answer.
 fn binary_get(client: &mut Client) -> Vec<u8> {
-    let mut packet = vec![0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
-    packet.extend([0; 12]);
-    packet.push(b'k');
-    client.send(packet);
+    client.send(packet(0x00, &[], "k", b""));
     let head = client.exact(24);
     let body = client.exact(u32::from_be_bytes([head[8], head[9], head[10], head[11]]) as usize);
     body[4..].to_vec()
@@ -33,13 +31,7 @@ fn two() -> ([Memcached; 2], Ringway) {
 
 #[test]
 fn clients_of_every_protocol_read_what_only_the_old_pool_has() {
-    let new = Scripted::start("1.6.18", |seen| match seen.word(0) {
-        "get" | "gets" => say("END\r\n"),
-        "mg" if seen.line.contains("N10") => say(format!("HD k{} s0 c7 W\r\n", seen.word(1))),
-        "mg" => say("EN\r\n"),
-        "ms" => say(format!("HD k{}\r\n", seen.word(1))),
-        _ => say(format!("NF k{}\r\n", seen.word(1))),
-    });
+    let new = empty();
     let old = obliging("old");
     let ringway = Ringway::start(&yaml(&[new.address(), old.address()], ROUTE));
     let mut client = ringway.client();
@@ -69,8 +61,7 @@ fn a_value_moves_with_its_flags_and_the_time_it_has_left() {
     drop(old);
     client.expects("get k\r\n", "VALUE k 77 5\r\nhello\r\nEND\r\n");
     assert_eq!(binary_get(&mut ringway.client()), b"hello");
-    let label = |event: &str| ringway.metric("ringway_route_events_total", &[&format!("event=\"{event}\"")]);
-    assert_eq!((label("found"), label("filled")), (1.0, 1.0));
+    assert_eq!((event(&ringway, "found"), event(&ringway, "filled")), (1.0, 1.0));
 }
 
 #[test]
@@ -142,21 +133,11 @@ fn an_empty_value_is_a_value_and_a_held_place_is_none() {
 
 #[test]
 fn a_pool_that_speaks_classic_text_only_is_refused() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("r.yaml");
     let text = "pools: {a: {nodes: [a:1]}, b: {nodes: [b:1], protocol: classic}}\nroutes:\n  r: {lazy_fill: {to: a, from: {failover: [a, b]}}}\n";
-    std::fs::write(&file, text).expect("written");
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ringway"))
-        .args(["check".as_ref(), file.as_os_str()])
-        .output()
-        .expect("it runs");
-    let told = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(
-        told.trim_end().ends_with(
-            "r.yaml:3:32: routes.r.lazy_fill.from: the pool \"b\" speaks classic text only, this policy needs \
-             memcached's meta commands: take `protocol: classic` out of the pool"
-        ),
-        "{told}"
+    assert_eq!(
+        told(text),
+        "r.yaml:3:32: routes.r.lazy_fill.from: the pool \"b\" speaks classic text only, this policy needs \
+         memcached's meta commands: take `protocol: classic` out of the pool"
     );
 }
 
@@ -391,7 +372,7 @@ fn survives(keeps_memory: bool, mut trouble: impl FnMut(&mut [Option<Memcached>;
         }
         world.is_over.store(true, SeqCst);
     });
-    let found = ringway.metric("ringway_route_events_total", &["event=\"found\""]);
+    let found = event(&ringway, "found");
     let written = world.values.load(SeqCst);
     assert!(written > 200, "only {written} writes");
     assert!(found > 0.0, "nothing was found in the old pool");

@@ -1,22 +1,11 @@
 //! `replicate` on the wire: what clients of each protocol read, and what each replica sees.
 
-use std::process::Command;
-
-use crate::routes::{lines, obliging, yaml};
+use crate::binary::packet;
+use crate::config::told;
+use crate::routes::{event, lines, obliging, yaml};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, free_port, wait_for};
 use crate::support::scripted::{Act, Scripted};
-
-/// A binary request for the key `k`.
-pub fn binary(operation: u8, extras: &[u8], value: &[u8]) -> Vec<u8> {
-    let body = (extras.len() + 1 + value.len()) as u8;
-    let mut packet = vec![0x80, operation, 0, 1, extras.len() as u8, 0, 0, 0, 0, 0, 0, body];
-    packet.extend([0; 12]);
-    packet.extend(extras);
-    packet.push(b'k');
-    packet.extend(value);
-    packet
-}
 
 #[test]
 fn every_replica_gets_what_clients_of_every_protocol_write_and_one_is_read() {
@@ -31,9 +20,9 @@ fn every_replica_gets_what_clients_of_every_protocol_write_and_one_is_read() {
     client.expects("add k 1 60 1 noreply\r\nv\r\nms k 1 ME T60\r\nv\r\n", "HD\r\n");
     client.expects("delete k\r\nmd k q\r\nmn\r\n", "DELETED\r\nMN\r\n");
     let mut other = ringway.client();
-    other.send(binary(0x01, &[0; 8], b"v"));
+    other.send(packet(0x01, &[0; 8], "k", b"v"));
     assert_eq!(other.exact(24)[7], 0, "stored");
-    other.send(binary(0x00, &[], b""));
+    other.send(packet(0x00, &[], "k", b""));
     assert_eq!(&other.exact(24 + 4 + 3)[28..], b"one");
     let seen = nodes.each_ref().map(lines);
     let written = |seen: &[String]| -> Vec<String> {
@@ -90,7 +79,7 @@ fn a_value_is_read_while_one_of_its_replicas_is_away() {
         answer.starts_with("SERVER_ERROR"),
         "one of two is no majority: {answer}"
     );
-    assert!(ringway.metric("ringway_route_events_total", &["event=\"failover\""]) >= 2.0);
+    assert!(event(&ringway, "failover") >= 2.0);
 }
 
 #[test]
@@ -140,26 +129,14 @@ fn reads_prefer_the_zone_that_the_environment_names() {
 
 #[test]
 fn a_zone_that_nobody_knows_is_told_where_it_is_needed() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("r.yaml");
     let check = |zone: &str, read: &str| {
         let text = format!(
             "{zone}\npools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1]}}}}\nroutes:\n  r: {{replicate: {{to: [a, b], {read}}}}}\n"
         );
-        std::fs::write(&file, text).expect("written");
-        let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
-            .args(["check".as_ref(), file.as_os_str()])
-            .output()
-            .expect("it runs");
-        let told = String::from_utf8(output.stderr).expect("UTF-8");
-        told.trim_end()
-            .rsplit("r.yaml:")
-            .next()
-            .unwrap_or_default()
-            .to_owned()
+        told(&text).replace("r.yaml:", "")
     };
-    assert_eq!(check("", "read: hedged, budget: 5%"), "");
-    assert_eq!(check("zone: east", "read: local"), "");
+    assert_eq!(check("", "read: hedged, budget: 5%"), "fine");
+    assert_eq!(check("zone: east", "read: local"), "fine");
     assert_eq!(
         check("", "read: local"),
         "4:37: routes.r.replicate.read: nobody knows which zone this process runs in, add `zone:` at the top of \
@@ -188,10 +165,7 @@ fn a_hedged_read_does_not_wait_for_a_replica_that_is_silent() {
         "get k l\r\n",
         "VALUE k 0 5\r\nother\r\nVALUE l 0 5\r\nother\r\nEND\r\n",
     );
-    assert_eq!(
-        ringway.metric("ringway_route_events_total", &["event=\"hedged\""]),
-        2.0
-    );
+    assert_eq!(event(&ringway, "hedged"), 2.0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::binary::packet;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, free_port, wait_for};
 use crate::support::scripted::{Act, Scripted, Seen, say};
@@ -40,6 +41,22 @@ fn obey(seen: &Seen, name: &str) -> String {
     }
 }
 
+/// A node that has nothing, and stores everything.
+pub fn empty() -> Scripted {
+    Scripted::start("1.6.18", |seen| match seen.word(0) {
+        "get" | "gets" => say("END\r\n"),
+        "mg" if seen.line.contains("N10") => say(format!("HD k{} s0 c7 W\r\n", seen.word(1))),
+        "mg" => say("EN\r\n"),
+        "ms" => say(format!("HD k{}\r\n", seen.word(1))),
+        _ => say(format!("NF k{}\r\n", seen.word(1))),
+    })
+}
+
+/// How often this was counted, whatever policy counts it.
+pub fn event(ringway: &Ringway, event: &str) -> f64 {
+    ringway.metric("ringway_route_events_total", &[&format!("event=\"{event}\"")])
+}
+
 /// What the node was asked.
 pub fn lines(node: &Scripted) -> Vec<String> {
     node.seen().into_iter().map(|seen| seen.line).collect()
@@ -64,12 +81,8 @@ fn where_the_first_pool_is_silent_the_second_answers_clients_of_every_protocol()
     );
     client.expects("delete k\r\n", "SERVER_ERROR node timed out\r\n");
     client.expects("incr k 1\r\n", "SERVER_ERROR node timed out\r\n");
-    let mut get = vec![0x80, 0, 0, 1];
-    get.extend([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 9]);
-    get.extend([0; 8]);
-    get.push(b'k');
     let mut binary = ringway.client();
-    binary.send(get);
+    binary.send(packet(0x00, &[], "k", b""));
     let answer = binary.exact(24 + 4 + 6);
     assert_eq!((answer[0], answer[7], &answer[28..]), (0x81, 0, &b"gutter"[..]));
     let seen = lines(&gutter);

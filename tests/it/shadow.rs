@@ -1,16 +1,12 @@
 //! `shadow` on the wire and over real nodes: what clients read is the original's, whatever becomes of the copies.
 
-use crate::replicate::binary;
-use crate::routes::{lines, obliging, yaml};
+use crate::binary::packet;
+use crate::routes::{event, lines, obliging, yaml};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, wait_for};
 use crate::support::scripted::Scripted;
 
 const ROUTE: &str = "{shadow: {of: a, to: b, compare: true}}";
-
-fn event(ringway: &Ringway, event: &str) -> f64 {
-    ringway.metric("ringway_route_events_total", &[&format!("event=\"{event}\"")])
-}
 
 #[test]
 fn clients_of_every_protocol_read_the_original_and_the_copy_sees_what_they_ask() {
@@ -27,7 +23,7 @@ fn clients_of_every_protocol_read_the_original_and_the_copy_sees_what_they_ask()
     );
     client.expects("delete k noreply\r\nmn\r\n", "MN\r\n");
     let mut other = ringway.client();
-    other.send(binary(0x00, &[], b""));
+    other.send(packet(0x00, &[], "k", b""));
     assert_eq!(&other.exact(24 + 4 + 5)[28..], b"first");
     wait_for("the copies", || lines(&nodes[1]).len() == lines(&nodes[0]).len());
     let sorted = |node: &Scripted| {

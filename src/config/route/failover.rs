@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::choices::choose;
 use super::super::error::{Flaw, Mistakes};
-use super::super::keys::Typed;
+use super::super::keys::{Keys, Typed};
 use super::super::units::{percent, show_duration, timeout};
 use super::{FLAG, Policy, Reader, Route};
 
@@ -34,22 +34,12 @@ pub fn read(reader: &mut Reader<'_>, value: &Typed<'_>, mistakes: &mut Mistakes)
         arithmetic: false,
         budget: 100,
     };
-    if value.is_list() {
-        failover.to = reader.several(value, mistakes)?;
-        return Some(Policy::Failover(failover));
-    }
-    let mut keys = value.keys(mistakes);
-    let to = keys.get("to", |value, mistakes| reader.several(value, mistakes));
-    failover.on_miss = keys.value("on_miss", choose(FLAG)).unwrap_or(false);
-    failover.expiry = keys.value("expiry", timeout);
-    failover.arithmetic = keys.value("arithmetic", choose(FLAG)).unwrap_or(false);
-    failover.budget = keys.value("budget", percent).unwrap_or(100);
-    keys.require(
-        "to",
-        Flaw::new("the policy leads nowhere").hint("add `to:` with a list of routes"),
-    );
-    keys.finish();
-    failover.to = to?;
+    failover.to = reader.list(value, mistakes, |keys| {
+        failover.on_miss = keys.value("on_miss", choose(FLAG)).unwrap_or(false);
+        failover.expiry = keys.value("expiry", timeout);
+        failover.arithmetic = keys.value("arithmetic", choose(FLAG)).unwrap_or(false);
+        failover.budget = keys.value("budget", percent).unwrap_or(100);
+    })?;
     Some(Policy::Failover(failover))
 }
 
@@ -70,8 +60,30 @@ impl Failover {
 }
 
 impl Reader<'_> {
+    /// Reads what stands behind a policy that leads to several routes: a list of them, or its options with a list
+    /// behind `to:`, which `options` reads.
+    pub fn list(
+        &mut self,
+        value: &Typed<'_>,
+        mistakes: &mut Mistakes,
+        options: impl FnOnce(&mut Keys<'_, '_>),
+    ) -> Option<Vec<Route>> {
+        if value.is_list() {
+            return self.several(value, mistakes);
+        }
+        let mut keys = value.keys(mistakes);
+        let to = keys.get("to", |value, mistakes| self.several(value, mistakes));
+        options(&mut keys);
+        keys.require(
+            "to",
+            Flaw::new("the policy leads nowhere").hint("add `to:` with a list of routes"),
+        );
+        keys.finish();
+        to
+    }
+
     /// Reads a list of at least two routes.
-    pub fn several(&mut self, value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Vec<Route>> {
+    fn several(&mut self, value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Vec<Route>> {
         let items = value.items(mistakes)?;
         if items.len() < 2 {
             let flaw = Flaw::new(format!("there must be two routes at least, not {}", items.len()));

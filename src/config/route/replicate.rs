@@ -77,35 +77,22 @@ pub fn read(reader: &mut Reader<'_>, value: &Typed<'_>, mistakes: &mut Mistakes)
         on_miss: false,
         budget: BUDGET,
     };
-    if value.is_list() {
-        replicate.to = reader.several(value, mistakes)?;
-        return Some(Policy::Replicate(replicate));
-    }
-    let mut keys = value.keys(mistakes);
-    let to = keys.get("to", |value, mistakes| reader.several(value, mistakes));
-    replicate.write = keys.value("write", choose(WRITES)).unwrap_or(Writes::All);
-    let read = keys.at("read", choose(READS));
-    replicate.on_miss = keys.value("on_miss", choose(FLAG)).unwrap_or(false);
-    let budget = keys.value("budget", percent);
-    if let Some(read) = read {
-        if read.value == Reads::Local {
-            reader.zones.push(read.place);
+    let mut read = None;
+    replicate.to = reader.list(value, mistakes, |keys| {
+        replicate.write = keys.value("write", choose(WRITES)).unwrap_or(Writes::All);
+        read = keys.at("read", choose(READS));
+        replicate.on_miss = keys.value("on_miss", choose(FLAG)).unwrap_or(false);
+        replicate.read = read.as_ref().map_or(Reads::First, |read| read.value);
+        if let Some(budget) = keys.value("budget", percent) {
+            replicate.budget = budget;
+            if replicate.read != Reads::Hedged {
+                let flaw = Flaw::new("only hedged reads have a budget");
+                keys.reject("budget", flaw.hint("add `read: hedged`, or take the budget out"));
+            }
         }
-        replicate.read = read.value;
-    }
-    if let Some(budget) = budget {
-        replicate.budget = budget;
-        if replicate.read != Reads::Hedged {
-            let flaw = Flaw::new("only hedged reads have a budget");
-            keys.reject("budget", flaw.hint("add `read: hedged`, or take the budget out"));
-        }
-    }
-    keys.require(
-        "to",
-        Flaw::new("the policy leads nowhere").hint("add `to:` with a list of routes"),
-    );
-    keys.finish();
-    replicate.to = to?;
+    })?;
+    let local = read.filter(|read| read.value == Reads::Local);
+    reader.zones.extend(local.map(|read| read.place));
     Some(Policy::Replicate(replicate))
 }
 
