@@ -13,8 +13,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::client::listener::{Accepted, Client};
 use crate::client::session::Session;
-use crate::net::clock;
 use crate::net::stream::Stream;
+use crate::net::{clock, nap};
 use crate::state::{Phase, State};
 use crate::view::View;
 
@@ -32,7 +32,11 @@ pub fn start(state: Arc<State>, index: usize) -> std::io::Result<UnboundedSender
         Builder::new_current_thread()
             .enable_all()
             .event_interval(EVENT_INTERVAL)
-            .on_thread_unpark(clock::turn)
+            .on_thread_unpark(|| {
+                clock::turn();
+                nap::wake();
+            })
+            .on_thread_park(nap::park)
             .build_local(LocalOptions::default())
     };
     thread::Builder::new()

@@ -22,7 +22,7 @@ use super::requests::Requests;
 use crate::config::Bind;
 use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
-use crate::net::{buffers, clock};
+use crate::net::{buffers, clock, nap};
 use crate::node::memory::Account;
 use crate::node::slots::{LEFT_OUT, Slots, value_bytes};
 use crate::view::View;
@@ -192,6 +192,7 @@ impl Session {
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => self.requests.end(),
             Poll::Ready(Ok(n)) => {
                 view.shard().bytes_read.add(n as u64);
+                nap::read();
                 if let Some(idle) = &mut self.idle {
                     idle.last = view.local.clock.now();
                 }

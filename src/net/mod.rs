@@ -6,5 +6,6 @@ pub mod chance;
 pub mod clock;
 pub mod dial;
 pub mod listen;
+pub mod nap;
 pub mod outgoing;
 pub mod stream;

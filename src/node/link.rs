@@ -38,7 +38,7 @@ use super::{Node, opening};
 use crate::config;
 use crate::metrics::NodeShard;
 use crate::net::stream::Stream;
-use crate::net::{buffers, chance};
+use crate::net::{buffers, chance, nap};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::{Failure, Reply, Request};
 
@@ -316,6 +316,7 @@ impl Link {
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => break Poll::Ready(End::Closed),
                 Poll::Ready(Ok(n)) => {
                     self.shard().bytes_read.add(n as u64);
+                    nap::read();
                     let now = self.local.clock.now();
                     state.progress = now;
                     let Some(dialect) = state.dialect else {
