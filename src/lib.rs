@@ -19,7 +19,7 @@
 //!                     diff/                 what another configuration changes, and which keys it moves
 //! floor 3  decisions  route/                where a request goes (one file a policy), and why (explain)
 //! floor 2  far side   node/                 node · links · link · fifo · retry · slots · embedded
-//!                     net/                  stream · dial · outgoing · buffers · clock
+//!                     net/                  stream · dial · outgoing · buffers · clock · nap
 //! floor 1  operator   config/               what was typed, what was proved, every mistake at its line
 //!                     import/               from the configurations of other proxies and clients
 //! floor 0  pure       protocol/ · ring/ · health · metrics · histogram

@@ -1,5 +1,5 @@
-//! Bytes in and out of sockets: streams, how they are dialled and listened for, the buffers between them and us, and the
-//! clock that all who wait on them share.
+//! Bytes in and out of sockets: streams, how they are dialled and listened for, the buffers between them and us, the
+//! clock that all who wait on them share, and how a busy worker waits for more of them.
 
 pub mod buffers;
 pub mod chance;

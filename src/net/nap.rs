@@ -2,8 +2,12 @@
 //!
 //! As a network card holds back its interrupts under load: a worker that wakes for each event by itself spends its
 //! time on waking, and writes to each node one request at a time. It naps only where it is awake for more than
-//! [`BUSY`] of the time, where the nap is likely to gather [`LEAST`] reads, and where naps before did; so one
-//! client alone never waits for it, and neither do the clients of an idle worker. The state is the thread's own.
+//! [`BUSY`] of the time, where the nap is likely to gather [`LEAST`] reads, and where naps before did. So the
+//! clients of an idle worker never wait for it, and one client alone once in about [`REST`] turns, when it is tried
+//! again. A worker that is busy and not yet full trades latency for work: its replies wait for its naps.
+//!
+//! The state is the thread's own. Beside the worker's clock it reads the time twice a turn, and calls nothing else
+//! where there is no nap.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -114,7 +118,7 @@ mod tests {
             now += Duration::from_micros(awake);
             let does = pace.end_turn(now);
             now += if does {
-                Duration::from_micros(100)
+                Duration::from_secs_f32(TAKES)
             } else {
                 Duration::from_micros(idle)
             };
@@ -124,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_worker_naps_and_an_idle_one_or_one_with_a_single_client_does_not() {
+    fn a_busy_worker_naps_an_idle_one_does_not_and_one_with_a_single_client_only_tries() {
         assert!(naps(15, 5, 5) > 500);
         assert_eq!(naps(15, 200, 5), 0, "idle");
         assert_eq!(naps(5, 20, 5), 0, "awake for a fifth of the time");
