@@ -157,6 +157,8 @@ pub struct WorkerShard {
     pub out_of_memory: Counter,
     /// Requests that policies are at work on now.
     pub at_work: Counter,
+    /// Naps: sleeps before the worker waited for events.
+    pub naps: Counter,
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 
-use crate::config::{self, Bind};
+use crate::config::{self, Batching, Bind};
 use crate::metrics::WorkerShard;
+use crate::net::nap;
 use crate::node::links::Links;
 use crate::node::local::Local;
 use crate::node::memory::{Account, Memory};
@@ -160,6 +161,7 @@ impl View {
 
 fn compile(snapshot: &Arc<Snapshot>, previous: Option<&Current>, local: &Rc<Local>) -> Current {
     local.memory.set_limit(snapshot.config.memory_of_a_worker());
+    nap::allow(snapshot.config.batching == Batching::WhenBusy);
     let mut kept: HashMap<*const (), Links> = HashMap::new();
     if let Some(previous) = previous {
         let links = previous.links.take();

@@ -28,7 +28,8 @@ const EVENT_INTERVAL: u32 = 256;
 /// The thread or its event loop could not be made.
 pub fn start(state: Arc<State>, index: usize) -> std::io::Result<UnboundedSender<Accepted>> {
     let (sender, receiver) = unbounded_channel();
-    let runtime = || {
+    let shard = state.workers[index].clone();
+    let runtime = move || {
         Builder::new_current_thread()
             .enable_all()
             .event_interval(EVENT_INTERVAL)
@@ -36,7 +37,7 @@ pub fn start(state: Arc<State>, index: usize) -> std::io::Result<UnboundedSender
                 clock::turn();
                 nap::wake();
             })
-            .on_thread_park(nap::park)
+            .on_thread_park(move || shard.naps.add(u64::from(nap::park())))
             .build_local(LocalOptions::default())
     };
     thread::Builder::new()

@@ -1,7 +1,10 @@
 //! The words for settings that are a choice of few, as they are typed and as they are shown.
 
 use super::error::{Flaw, quote};
-use super::{FlushAll, OnNodeDown, OnReadError, Protocol, Rejoin, suggest};
+use super::{Batching, FlushAll, OnNodeDown, OnReadError, Protocol, Rejoin, suggest};
+
+/// The words for `batching`.
+pub const BATCHING: &[(&str, Batching)] = &[("when-busy", Batching::WhenBusy), ("never", Batching::Never)];
 
 /// The words for `protocol`.
 pub const PROTOCOL: &[(&str, Protocol)] = &[

@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{
-    Address, Admin, Bind, Config, FlushAll, Health, Listener, Node, OnNodeDown, OnReadError, Pool, Protocol,
-    Rejoin, Route, Shutdown,
+    Address, Admin, Batching, Bind, Config, FlushAll, Health, Listener, Node, OnNodeDown, OnReadError, Pool,
+    Protocol, Rejoin, Route, Shutdown,
 };
 use crate::ring::Distribution;
 
@@ -89,6 +89,7 @@ pub fn quickstart() -> Config {
     Config {
         zone: None,
         workers: 1,
+        batching: Batching::WhenBusy,
         memory_limit: MEMORY_LIMIT,
         listeners: vec![Listener::new(Route::Name("main".to_owned()))],
         admin: Admin::default(),

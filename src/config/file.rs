@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::time::Duration;
 
+use super::choices::{self, choose};
 use super::error::{At, Flaw, Mistakes, Place, quote};
 use super::keys::{Keys, Typed};
 use super::nodes;
 use super::pool::{self, number, set};
 use super::route::{self, Read};
 use super::units::{count, duration, size};
-use super::{Admin, Bind, Pool, Shutdown, address};
+use super::{Admin, Batching, Bind, Pool, Shutdown, address};
 
 const MOST_WORKERS: u64 = 1024;
 
@@ -34,6 +35,8 @@ pub type Named<T> = Option<Vec<(At<String>, T)>>;
 pub struct File {
     /// Traffic threads.
     pub workers: usize,
+    /// Whether workers gather events.
+    pub batching: Batching,
     /// What buffers hold together, in bytes, or no number where that was left out.
     pub memory_limit: Option<At<Option<u64>>>,
     /// Where this process runs.
@@ -76,6 +79,7 @@ pub struct Listener {
 pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
     let mut keys = root.keys(mistakes);
     let workers = keys.value("workers", workers).unwrap_or(1);
+    let batching = keys.value("batching", choose(choices::BATCHING));
     let memory = |text: &str| size(LEAST_MEMORY..=MOST_MEMORY)(text).map(Some);
     let memory_limit = keys.at_or("memory_limit", memory, unplaced(None));
     let zone = keys.value("zone", zone);
@@ -103,6 +107,7 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
     }
     File {
         workers,
+        batching: batching.unwrap_or(Batching::WhenBusy),
         memory_limit,
         zone,
         listeners: listeners.unwrap_or_default(),

@@ -129,6 +129,8 @@ fn parse_bytes(bytes: &[u8], source: &str) -> Result<Config, Error> {
 pub struct Config {
     /// Traffic threads, at least 1.
     pub workers: usize,
+    /// Whether workers gather events before they work.
+    pub batching: Batching,
     /// Bytes that the buffers of all workers hold together; each worker has room for some of the largest values.
     pub memory_limit: u64,
     /// Where this process runs; routes may prefer pools of this zone.
@@ -301,6 +303,15 @@ pub enum OnReadError {
     Miss,
     /// `SERVER_ERROR` and the reason.
     Error,
+}
+
+/// Whether a worker gathers events before it works them off, see `net::nap`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batching {
+    /// Where it is busy.
+    WhenBusy,
+    /// It works off each event as it comes.
+    Never,
 }
 
 /// What happens to the keys of a node that is down.

@@ -44,6 +44,7 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
     };
     Some(Config {
         workers: file.workers,
+        batching: file.batching,
         memory_limit: memory_limit?,
         zone: file.zone,
         listeners: file

@@ -29,6 +29,7 @@ pub fn show(config: &Config) -> Value {
         .collect();
     let mut shown = json!({
         "workers": config.workers,
+        "batching": word(choices::BATCHING, &config.batching),
         "memory_limit": show_size(config.memory_limit),
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
         "admin": { "bind": config.admin.bind.to_string() },
@@ -107,6 +108,7 @@ mod tests {
     fn what_is_shown_reads_as_the_same_configuration() {
         let text = r#"
 workers: 3
+batching: never
 memory_limit: 100MB
 listeners:
   - {bind: "[::1]:11311", route: main, max_connections: 7, idle_timeout: 90s}

@@ -4,7 +4,8 @@
 //! time on waking, and writes to each node one request at a time. It naps only where it is awake for more than
 //! [`BUSY`] of the time, where the nap is likely to gather [`LEAST`] reads, and where naps before did. So the
 //! clients of an idle worker never wait for it, and one client alone once in about [`REST`] turns, when it is tried
-//! again. A worker that is busy and not yet full trades latency for work: its replies wait for its naps.
+//! again. A worker that is busy and not yet full trades latency for work: its replies wait for its naps, which
+//! take a quarter of what its nodes take, within [`SHORTEST`] and [`LONGEST`].
 //!
 //! The state is the thread's own. Beside the worker's clock it reads the time twice a turn, and calls nothing else
 //! where there is no nap.
@@ -12,10 +13,11 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-/// What a nap takes at least; Linux adds its timer slack, 50 µs where nobody changed it.
-const NAP: Duration = Duration::from_micros(50);
-/// A nap with the slack, in seconds.
-const TAKES: f32 = 100e-6;
+/// The shortest and the longest nap, in seconds.
+const SHORTEST: f32 = 100e-6;
+const LONGEST: f32 = 400e-6;
+/// Of a nap, what Linux adds to each sleep: its timer slack, where nobody changed it.
+const SLACK: Duration = Duration::from_micros(50);
 /// Worth a nap: so many reads in it.
 const LEAST: f32 = 2.5;
 /// A turn with so many reads needs none.
@@ -31,10 +33,24 @@ thread_local! {
     static PACE: RefCell<Pace> = const { RefCell::new(Pace::new()) };
 }
 
-/// Counts a read that brought bytes.
+/// Whether this thread naps at all. It does where nothing was said.
+pub fn allow(may_nap: bool) {
+    PACE.with_borrow_mut(|pace| pace.is_forbidden = !may_nap);
+}
+
+/// Counts a read that brought bytes of a client.
 #[inline]
 pub fn read() {
     PACE.with_borrow_mut(|pace| pace.reads += 1);
+}
+
+/// Counts a read that brought bytes of a node, whose first reply took so many microseconds.
+#[inline]
+pub fn read_replies(took: u64) {
+    PACE.with_borrow_mut(|pace| {
+        pace.reads += 1;
+        pace.learn(took as f32 * 1e-6);
+    });
 }
 
 /// The event loop begins a turn.
@@ -42,16 +58,19 @@ pub fn wake() {
     PACE.with_borrow_mut(|pace| pace.woke = Some(Instant::now()));
 }
 
-/// The event loop is about to wait for events: naps where that pays.
-pub fn park() {
-    if PACE.with_borrow_mut(|pace| pace.end_turn(Instant::now())) {
-        std::thread::sleep(NAP);
+/// The event loop is about to wait for events: naps where that pays. True where it did.
+pub fn park() -> bool {
+    let nap = PACE.with_borrow_mut(|pace| pace.end_turn(Instant::now()));
+    if let Some(nap) = nap {
+        std::thread::sleep(nap - SLACK);
     }
+    nap.is_some()
 }
 
 /// What the last turns were like. Sums fade with [`PAST`]; times are in seconds.
 #[derive(Debug)]
 struct Pace {
+    is_forbidden: bool,
     /// Reads of this turn.
     reads: u32,
     woke: Option<Instant>,
@@ -59,6 +78,8 @@ struct Pace {
     sum_reads: f32,
     awake: f32,
     total: f32,
+    /// What a node takes where it is quick: one reply in five is quicker.
+    quick: f32,
     has_napped: bool,
     /// Reads in a turn after a nap, on average.
     gathered: f32,
@@ -69,20 +90,32 @@ struct Pace {
 impl Pace {
     const fn new() -> Pace {
         Pace {
+            is_forbidden: false,
             reads: 0,
             woke: None,
             parked: None,
             sum_reads: 0.0,
             awake: 0.0,
             total: 0.0,
+            quick: 4.0 * SHORTEST,
             has_napped: false,
             gathered: 2.0 * LEAST,
             rest: 0,
         }
     }
 
-    /// The turn is over `now`. True where a nap pays.
-    fn end_turn(&mut self, now: Instant) -> bool {
+    /// A node took so long. Not an average: naps must not grow because one node of many is slow.
+    #[inline]
+    fn learn(&mut self, took: f32) {
+        if took < self.quick {
+            self.quick = (self.quick - self.quick / 16.0).max(1e-6);
+        } else {
+            self.quick += self.quick / 64.0;
+        }
+    }
+
+    /// The turn is over `now`. Returns how long a nap pays, if one does.
+    fn end_turn(&mut self, now: Instant) -> Option<Duration> {
         let since = |then: Option<Instant>| then.map_or(0.0, |then| (now - then).as_secs_f32());
         let reads = std::mem::take(&mut self.reads);
         self.sum_reads = self.sum_reads * PAST + reads as f32;
@@ -98,9 +131,11 @@ impl Pace {
         }
         self.rest = self.rest.saturating_sub(1);
         let is_busy = self.total > 0.0 && self.awake > BUSY * self.total;
-        let is_dense = self.sum_reads * TAKES >= LEAST * self.total;
-        self.has_napped = self.rest == 0 && reads < ENOUGH && is_busy && is_dense;
-        self.has_napped
+        let nap = (self.quick / 4.0).clamp(SHORTEST, LONGEST);
+        let is_dense = self.sum_reads * nap >= LEAST * self.total;
+        let pays = self.rest == 0 && reads < ENOUGH && is_busy && is_dense;
+        self.has_napped = pays && !self.is_forbidden;
+        self.has_napped.then(|| Duration::from_secs_f32(nap))
     }
 }
 
@@ -109,29 +144,55 @@ mod tests {
     use super::*;
 
     /// Naps in 10 000 turns of `awake` µs with one read each, `idle` µs apart, where a nap gathers `gathers`.
-    fn naps(awake: u64, idle: u64, gathers: u32) -> usize {
-        let mut pace = Pace::new();
+    fn naps(pace: &mut Pace, awake: u64, idle: u64, gathers: u32) -> Vec<Duration> {
         let mut now = Instant::now();
-        let turns = (0..10_000).filter(|_| {
+        let turns = (0..10_000).filter_map(|_| {
             pace.reads = if pace.has_napped { gathers } else { 1 };
             pace.woke = Some(now);
             now += Duration::from_micros(awake);
-            let does = pace.end_turn(now);
-            now += if does {
-                Duration::from_secs_f32(TAKES)
-            } else {
-                Duration::from_micros(idle)
-            };
-            does
+            let nap = pace.end_turn(now);
+            now += nap.unwrap_or(Duration::from_micros(idle));
+            nap
         });
-        turns.count()
+        turns.collect()
+    }
+
+    fn count(awake: u64, idle: u64, gathers: u32) -> usize {
+        naps(&mut Pace::new(), awake, idle, gathers).len()
     }
 
     #[test]
     fn a_busy_worker_naps_an_idle_one_does_not_and_one_with_a_single_client_only_tries() {
-        assert!(naps(15, 5, 5) > 500);
-        assert_eq!(naps(15, 200, 5), 0, "idle");
-        assert_eq!(naps(5, 20, 5), 0, "awake for a fifth of the time");
-        assert!(naps(15, 10, 1) < 100, "nothing is gathered");
+        assert!(count(15, 5, 5) > 500);
+        assert_eq!(count(15, 200, 5), 0, "idle");
+        assert_eq!(count(5, 20, 5), 0, "awake for a fifth of the time");
+        assert!(count(15, 10, 1) < 100, "nothing is gathered");
+    }
+
+    #[test]
+    fn a_nap_grows_with_what_most_nodes_take_up_to_a_limit() {
+        for (quick, slow, expected) in [
+            (20, 20, 100),
+            (1_000, 1_000, 250),
+            (50_000, 50_000, 400),
+            (80, 90_000, 100),
+        ] {
+            let mut pace = Pace::new();
+            for turn in 0..10_000 {
+                pace.learn(if turn % 4 == 0 { slow } else { quick } as f32 * 1e-6);
+            }
+            let last = naps(&mut pace, 15, 5, 50).last().map_or(0, Duration::as_micros);
+            assert!(
+                last.abs_diff(expected) * 10 < expected,
+                "{last} µs where nodes take {quick} µs"
+            );
+        }
+    }
+
+    #[test]
+    fn a_worker_that_may_not_nap_does_not() {
+        let mut pace = Pace::new();
+        pace.is_forbidden = true;
+        assert!(naps(&mut pace, 15, 5, 5).is_empty());
     }
 }

@@ -316,8 +316,8 @@ impl Link {
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => break Poll::Ready(End::Closed),
                 Poll::Ready(Ok(n)) => {
                     self.shard().bytes_read.add(n as u64);
-                    nap::read();
                     let now = self.local.clock.now();
+                    nap::read_replies(now.saturating_sub(state.fifo.oldest().unwrap_or(now)));
                     state.progress = now;
                     let Some(dialect) = state.dialect else {
                         break Poll::Ready(End::Closed);

@@ -12,6 +12,9 @@ const DEPTH: usize = 16;
 /// Batches of each client.
 const BATCHES: usize = 100;
 
+/// The call that a nap is.
+const NAP: &str = "clock_nanosleep";
+
 /// The system calls of one worker, a line each.
 struct Trace {
     lines: Vec<String>,
@@ -44,6 +47,8 @@ impl Trace {
         ];
         let is_needed = |line: &str| match name(line) {
             "epoll_wait" | "epoll_pwait" | "epoll_pwait2" | "restart_syscall" => true,
+            // A busy worker gathers events.
+            NAP => true,
             // The heap may still grow in the first batches; that requests allocate nothing is shown elsewhere.
             "brk" | "mmap" | "munmap" | "mprotect" | "madvise" => true,
             name => moves.contains(&name) && !line.contains("EAGAIN"),
@@ -199,4 +204,30 @@ fn many_clients_over_many_nodes_cost_no_call_more_than_a_batch_each() {
     }
     let needless = trace.needless();
     assert!(needless.is_empty(), "needless calls:\n{}", needless.join("\n"));
+}
+
+#[test]
+fn a_busy_worker_naps_to_gather_events_but_not_where_batching_is_never() {
+    let node = Memcached::start();
+    let yaml = |batching: &str| format!("batching: {batching}\n") + &pool(&[node.address()], &[]);
+    let ringway = Ringway::start(&yaml("when-busy"));
+    let naps = || ringway.metric("ringway_worker_naps_total", &[]);
+    let work = |clients: usize| {
+        std::thread::scope(|scope| {
+            for _ in 0..clients {
+                scope.spawn(|| {
+                    let mut client = ringway.client();
+                    (0..2_000).for_each(|_| client.expects("get absent\r\n", "END\r\n"));
+                });
+            }
+        });
+    };
+    wait_for("a nap", || {
+        work(16);
+        naps() > 0.0
+    });
+    assert_eq!(ringway.reload(&yaml("never")).0, 200);
+    let before = naps();
+    work(16);
+    assert_eq!(naps(), before, "a worker napped that may not");
 }

@@ -186,6 +186,13 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| samples.put(&[], workers(view, |shard| &shard.at_work)),
     },
     Metric {
+        name: "ringway_worker_naps_total",
+        help: "Sleeps in which a busy worker gathered events (batching: when-busy).",
+        kind: Kind::Counter,
+        labels: &[],
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.naps)),
+    },
+    Metric {
         name: "ringway_route_requests_total",
         help: "Requests that came to a policy, by the route it stands in.",
         kind: Kind::Counter,
