@@ -65,7 +65,7 @@ impl Requests {
         let request = Request { block, ..request };
 
         batch.view.shard().requests[command as usize].add(1);
-        let voice = Voice::Binary(Echo::of(&head, request.key));
+        let voice = Echo::of(&head, request.key).into();
         let Some((pool, node)) = batch.route.pick(request.key) else {
             return self
                 .routed
@@ -106,7 +106,7 @@ impl Requests {
             return self.answer_own(head, Status::Unknown, b"");
         }
         let delay = extras.iter().fold(0, |delay, &byte| delay << 8 | i64::from(byte));
-        let voice = Voice::Binary(Echo::with_key(head, b""));
+        let voice = Echo::with_key(head, b"").into();
         self.flush(batch, delay, own(Command::FlushAll, Audience::Client, voice));
     }
 
@@ -122,7 +122,7 @@ impl Requests {
         let mut packets = Vec::new();
         for (name, value) in figures.chain([("", "")]) {
             let echo = Echo::with_key(head, name.as_bytes());
-            write_own(&echo, Status::Success, value.as_bytes(), &mut |bytes| {
+            write_own(echo, Status::Success, value.as_bytes(), &mut |bytes| {
                 packets.extend_from_slice(bytes)
             });
         }
@@ -159,17 +159,17 @@ impl Requests {
     fn answer_own(&mut self, head: &Head, status: Status, body: &[u8]) {
         let echo = Echo::with_key(head, b"");
         let mut packet = Vec::with_capacity(HEAD + body.len());
-        write_own(&echo, status, body, &mut |bytes| packet.extend_from_slice(bytes));
+        write_own(echo, status, body, &mut |bytes| packet.extend_from_slice(bytes));
         self.push_packet(packet);
     }
 
     fn push_packet(&mut self, packet: Vec<u8>) {
-        let echo = Echo {
+        let voice = Voice::Binary {
             opcode: 0,
             opaque: 0,
             key: Box::default(),
         };
-        let asked = own(Command::MetaGet, Audience::Client, Voice::Binary(echo));
+        let asked = own(Command::MetaGet, Audience::Client, voice);
         self.slots.push_filled(asked, Reply::Text(packet.into()));
     }
 }

@@ -21,7 +21,14 @@ impl Replies {
         match &asked.voice {
             Voice::Classic => {}
             Voice::Meta(typed) => return write_meta(asked, typed, reply, out),
-            Voice::Binary(echo) => return write_binary(asked, echo, reply, out),
+            &Voice::Binary {
+                opcode,
+                opaque,
+                ref key,
+            } => {
+                let echo = Echo { opcode, opaque, key };
+                return write_binary(asked, echo, reply, out);
+            }
         }
         match asked.audience {
             Audience::Nobody => {}
@@ -59,7 +66,7 @@ fn write_meta(asked: &Asked, typed: &[u8], reply: &Reply, out: &mut Outgoing) {
     }
 }
 
-fn write_binary(asked: &Asked, echo: &Echo, reply: &Reply, out: &mut Outgoing) {
+fn write_binary(asked: &Asked, echo: Echo<'_>, reply: &Reply, out: &mut Outgoing) {
     // What Ringway answers itself is a packet already.
     if let Reply::Text(packet) = reply {
         return out.put(packet);

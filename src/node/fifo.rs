@@ -64,10 +64,11 @@ pub(super) struct Owed {
     is_in_line: bool,
     /// A binary client asks, by a meta command.
     is_binary: bool,
-    /// Bytes of the plain key, and behind it of what was typed of a meta read: its key and its flags.
-    key: u32,
-    typed_key: u32,
-    typed_flags: u32,
+    /// Bytes of the plain key, and behind it of what was typed of a meta read: its key and its flags. The line that
+    /// they stood in had 2048 at most.
+    key: u16,
+    typed_key: u16,
+    typed_flags: u16,
     /// When the request was read, in microseconds of the worker's clock.
     pub(super) started: u64,
     deadline: u64,
@@ -75,9 +76,15 @@ pub(super) struct Owed {
     begins: u64,
 }
 
+// One waits for each request.
+const _: () = assert!(size_of::<Owed>() <= 64);
+
 impl Owed {
     fn said(&self) -> usize {
-        (self.key + self.typed_key + self.typed_flags) as usize
+        [self.key, self.typed_key, self.typed_flags]
+            .map(usize::from)
+            .iter()
+            .sum()
     }
 }
 
@@ -128,8 +135,8 @@ impl Fifo {
         {
             self.said.push(meta.key);
             self.said.push(meta.flags);
-            owed.typed_key = meta.key.len() as u32;
-            owed.typed_flags = meta.flags.len() as u32;
+            owed.typed_key = meta.key.len() as u16;
+            owed.typed_flags = meta.flags.len() as u16;
             owed.is_binary = meta.is_binary;
         }
         self.owed.push_back(owed);
@@ -163,7 +170,7 @@ impl Fifo {
             is_retry: waiter.is_retry,
             is_in_line: false,
             is_binary: false,
-            key: key.len() as u32,
+            key: key.len() as u16,
             typed_key: 0,
             typed_flags: 0,
             started: waiter.started,
@@ -197,7 +204,7 @@ impl Fifo {
     #[inline]
     pub(super) fn front_key(&self) -> &[u8] {
         let length = self.owed.front().map_or(0, |owed| owed.key);
-        &self.said.bytes()[..length as usize]
+        &self.said.bytes()[..usize::from(length)]
     }
 
     /// True where what comes next belongs to a line that reads keys.
@@ -227,7 +234,7 @@ impl Fifo {
             .iter()
             .take(self.left_in_line() as usize)
             .position(|owed| {
-                let (own, rest) = said.split_at(owed.key as usize);
+                let (own, rest) = said.split_at(owed.key.into());
                 said = rest;
                 own == key
             })
@@ -294,7 +301,7 @@ impl Fifo {
     pub fn take_all(&mut self) -> Vec<Unanswered> {
         let fifo = std::mem::take(self);
         let mut said = fifo.said.take();
-        let mut take = |length: u32| said.split_to(length as usize);
+        let mut take = |length: u16| said.split_to(length.into());
         let unanswered = |owed: Owed| Unanswered {
             command: owed.command,
             key: take(owed.key),

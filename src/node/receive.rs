@@ -194,7 +194,7 @@ fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -
     let reply = match frame.status {
         Status::Error => Reply::Error(Bytes::copy_from_slice(&buffer[frame.data])),
         _ if command.is_meta() => {
-            let reply = take_meta(buffer, frame);
+            let reply = MetaReply::of_frame(buffer.split_to(frame.length).freeze(), &frame);
             let is_doubtful = is_retry && command == Command::MetaGet;
             return Ok(if is_doubtful {
                 believed(reply)
@@ -204,10 +204,11 @@ fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -
         }
         Status::Value if command.is_read() => {
             let plain_key = plain_key(buffer, &frame)?;
-            let block = buffer.split_to(frame.length).freeze();
-            let key = plain_key.map_or_else(|| block.slice(frame.key), Bytes::from);
-            let data = block.slice(frame.data);
-            return Ok(Reply::Value(Item::new(key, frame.flags, frame.cas, data)));
+            let item = Item::of_frame(buffer.split_to(frame.length).freeze(), &frame);
+            return Ok(Reply::Value(match plain_key {
+                Some(key) => item.with_key(key.into()),
+                None => item,
+            }));
         }
         // decr leaves spaces where the number became shorter.
         Status::Value => Reply::Number(parse_u64(buffer[frame.data].trim_ascii_end()).ok_or(Desync)?),
@@ -226,7 +227,7 @@ fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -
 /// may mean the first try, whose reply nobody read, and then everybody would wait for nobody.
 #[cold]
 fn believed(reply: MetaReply) -> Reply {
-    if Names::of(&reply.line).has(b'Z') {
+    if Names::of(reply.line()).has(b'Z') {
         return Reply::Failed(Failure::Closed);
     }
     Reply::Meta(reply)
@@ -257,20 +258,4 @@ fn plain_key(buffer: &[u8], frame: &Frame) -> Result<Option<Vec<u8>>, Desync> {
 /// me shows a key that was stored in base64 so, too, but does not say that it does.
 fn is_in_base64(key: &[u8], wanted: &[u8]) -> bool {
     STANDARD.decode(key).is_ok_and(|key| key == wanted)
-}
-
-fn take_meta(buffer: &mut BytesMut, frame: Frame) -> MetaReply {
-    let block = buffer.split_to(frame.length).freeze();
-    let has_value = frame.status == Status::Value;
-    let line_end = if has_value { frame.data.start } else { frame.length } - 2;
-    let key = match frame.status {
-        Status::Debug => 0..0,
-        _ if frame.key.is_empty() => 0..0,
-        _ => frame.key.start - 2..frame.key.end,
-    };
-    MetaReply {
-        line: block.slice(..line_end),
-        key,
-        data: has_value.then(|| block.slice(frame.data)),
-    }
 }

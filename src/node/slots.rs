@@ -60,8 +60,25 @@ pub enum Voice {
     Classic,
     /// Meta: the key as it was typed, a space, and the flags.
     Meta(Box<[u8]>),
-    /// Binary.
-    Binary(Echo),
+    /// Binary: an [`Echo`]. Its parts, since they take less room so; many voices wait in queues.
+    Binary {
+        /// The operation code.
+        opcode: u8,
+        /// The opaque number.
+        opaque: u32,
+        /// The key, where the operation gives it back; else empty.
+        key: Box<[u8]>,
+    },
+}
+
+impl From<Echo<'_>> for Voice {
+    fn from(echo: Echo<'_>) -> Voice {
+        Voice::Binary {
+            opcode: echo.opcode,
+            opaque: echo.opaque,
+            key: echo.key.into(),
+        }
+    }
 }
 
 /// Who reads an answer.
@@ -135,9 +152,41 @@ struct Queue {
 
 #[derive(Debug)]
 struct Entry {
-    asked: Asked,
-    awaited: u32,
     reply: Reply,
+    awaited: u32,
+    /// The parts of [`Asked`], which take less room so.
+    command: Command,
+    audience: Audience,
+    failed_is_miss: bool,
+    voice: Voice,
+}
+
+// One waits for each key of a multi-get, and each is looked for in memory when its reply comes.
+const _: () = assert!(size_of::<Entry>() <= 96);
+
+impl Entry {
+    #[inline]
+    fn new(asked: Asked, awaited: u32, reply: Reply) -> Entry {
+        Entry {
+            reply,
+            awaited,
+            command: asked.command,
+            audience: asked.audience,
+            failed_is_miss: asked.failed_is_miss,
+            voice: asked.voice,
+        }
+    }
+
+    #[inline]
+    fn into_parts(self) -> (Asked, Reply) {
+        let asked = Asked {
+            command: self.command,
+            audience: self.audience,
+            failed_is_miss: self.failed_is_miss,
+            voice: self.voice,
+        };
+        (asked, self.reply)
+    }
 }
 
 impl Slots {
@@ -154,11 +203,7 @@ impl Slots {
     pub fn push(self: &Rc<Slots>, asked: Asked, replies: u32) -> u32 {
         let mut queue = self.queue.borrow_mut();
         let number = queue.first.wrapping_add(queue.entries.len() as u32);
-        queue.entries.push_back(Entry {
-            asked,
-            awaited: replies,
-            reply: Reply::Done,
-        });
+        queue.entries.push_back(Entry::new(asked, replies, Reply::Done));
         number
     }
 
@@ -171,11 +216,7 @@ impl Slots {
     /// A new slot at the end that is filled already.
     pub fn push_filled(&self, asked: Asked, reply: Reply) {
         let mut queue = self.queue.borrow_mut();
-        queue.entries.push_back(Entry {
-            asked,
-            awaited: 0,
-            reply,
-        });
+        queue.entries.push_back(Entry::new(asked, 0, reply));
         queue.advance();
     }
 
@@ -226,7 +267,7 @@ impl Slots {
         if queue.entries.is_empty() && queue.entries.capacity() > KEEP {
             queue.entries = VecDeque::new();
         }
-        Some((entry.asked, entry.reply))
+        Some(entry.into_parts())
     }
 
     /// Values that were left out since the last call.
@@ -304,7 +345,7 @@ impl Slots {
 pub fn value_bytes(reply: &Reply) -> usize {
     match reply {
         Reply::Value(item) => item.size(),
-        Reply::Meta(reply) => reply.data.as_ref().map_or(0, Bytes::len),
+        Reply::Meta(reply) => reply.data().map_or(0, <[u8]>::len),
         _ => 0,
     }
 }
@@ -318,7 +359,7 @@ impl Queue {
             && entry.awaited == 0
         {
             self.filled += 1;
-            if entry.asked.audience != Audience::Part {
+            if entry.audience != Audience::Part {
                 self.complete = self.filled;
             }
         }

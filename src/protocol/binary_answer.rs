@@ -48,29 +48,29 @@ impl Status {
 }
 
 /// What of a request its response repeats.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Echo {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Echo<'a> {
     /// The operation code.
     pub opcode: u8,
     /// The opaque number.
     pub opaque: u32,
     /// The key, where the operation gives it back; else empty.
-    pub key: Box<[u8]>,
+    pub key: &'a [u8],
 }
 
-impl Echo {
+impl<'a> Echo<'a> {
     /// What the response to the request of `head` for `key` repeats.
-    pub fn of(head: &Head, key: &[u8]) -> Echo {
+    pub fn of(head: &Head, key: &'a [u8]) -> Echo<'a> {
         let gives_key = Operation::of(head.opcode).is_some_and(|(_, _, gives_key)| gives_key);
         Echo::with_key(head, if gives_key { key } else { b"" })
     }
 
     /// Repeats `key`, whatever the operation.
-    pub fn with_key(head: &Head, key: &[u8]) -> Echo {
+    pub fn with_key(head: &Head, key: &'a [u8]) -> Echo<'a> {
         Echo {
             opcode: head.opcode,
             opaque: head.opaque,
-            key: key.into(),
+            key,
         }
     }
 }
@@ -88,7 +88,7 @@ struct Response<'a> {
 /// operation is quiet about it. A failed read is a miss where `failed_is_miss`, but not one
 /// that the node's protocol cannot say.
 pub fn write<'a>(
-    echo: &Echo,
+    echo: Echo<'_>,
     failed_is_miss: bool,
     reply: &'a Reply,
     put: &mut impl FnMut(&[u8]),
@@ -121,7 +121,7 @@ pub fn write<'a>(
         status: outcome.status,
         cas: outcome.cas,
         flags: (is_hit && is_read).then_some(outcome.flags),
-        key: if gives_key { &echo.key } else { b"" },
+        key: if gives_key { echo.key } else { b"" },
         body,
     };
     let value = outcome.value.filter(|_| is_hit && operation != Operation::Touch);
@@ -130,7 +130,7 @@ pub fn write<'a>(
 }
 
 /// Writes a whole response of Ringway's own: a status, and a body where it is a success.
-pub fn write_own(echo: &Echo, status: Status, body: &[u8], put: &mut impl FnMut(&[u8])) {
+pub fn write_own(echo: Echo<'_>, status: Status, body: &[u8], put: &mut impl FnMut(&[u8])) {
     let body = if status == Status::Success {
         body
     } else {
@@ -142,7 +142,7 @@ pub fn write_own(echo: &Echo, status: Status, body: &[u8], put: &mut impl FnMut(
             status,
             cas: 0,
             flags: None,
-            key: &echo.key,
+            key: echo.key,
             body,
         },
         0,
@@ -150,7 +150,7 @@ pub fn write_own(echo: &Echo, status: Status, body: &[u8], put: &mut impl FnMut(
     );
 }
 
-fn write_head(echo: &Echo, response: &Response<'_>, value: usize, put: &mut impl FnMut(&[u8])) {
+fn write_head(echo: Echo<'_>, response: &Response<'_>, value: usize, put: &mut impl FnMut(&[u8])) {
     let extras = if response.flags.is_some() { 4 } else { 0 };
     let body = extras + response.key.len() + response.body.len() + value;
     put(&[RESPONSE, echo.opcode]);
@@ -194,10 +194,10 @@ impl<'a> Outcome<'a> {
             Reply::Meta(reply) => {
                 let outcome = Outcome::of_meta(operation, reply);
                 let is_count = matches!(operation, Operation::Increment | Operation::Decrement);
-                let number = reply.data.as_deref().filter(|_| is_count).and_then(parse_u64);
+                let number = reply.data().filter(|_| is_count).and_then(parse_u64);
                 Outcome {
                     number,
-                    value: reply.data.as_ref().filter(|_| !is_count).map(Part::all),
+                    value: reply.part().filter(|_| !is_count),
                     ..outcome
                 }
             }
@@ -228,7 +228,7 @@ impl<'a> Outcome<'a> {
 
     /// The line of a meta reply.
     fn of_meta(operation: Operation, reply: &MetaReply) -> Outcome<'a> {
-        let status = match reply.line.get(..2) {
+        let status = match reply.line().get(..2) {
             Some(b"VA" | b"HD") => Status::Success,
             Some(b"EN" | b"NF") => Status::NotFound,
             Some(b"EX") => Status::Exists,

@@ -1,36 +1,41 @@
 //! A value as a node gave it.
 //!
-//! Where a node gave it in the words of classic text, it is kept in the very lines that came, so that a classic
-//! client can have them as they are: nothing is written anew, and one reference holds key and value.
+//! It is kept in the very bytes that came, with where the key and the value stand in them: one reference holds both,
+//! and where they are lines of classic text, a classic client can have them as they are. Many items wait in queues,
+//! so they are small.
 
 use bytes::Bytes;
 
 use super::reply::Frame;
 
 /// A value with its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Item {
     /// The client's flags.
     pub flags: u32,
     /// The cas id; 0 where it was not asked for.
     pub cas: u64,
-    body: Body,
+    /// What came, or the value alone.
+    block: Bytes,
+    form: Form,
+    /// Where the key stands in the block.
+    key_at: u16,
+    key: u16,
+    /// Where the value begins in the block.
+    data_at: u32,
+    /// The key, where it does not stand in the block. In a box, since that is rare.
+    key_apart: Option<Box<Bytes>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Body {
-    Parts {
-        key: Bytes,
-        data: Bytes,
-    },
+/// What a block holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
     /// `VALUE <key> <flags> <length>[ <cas>]`, the value, and both line ends.
-    Lines {
-        lines: Bytes,
-        /// Bytes of the key, which begins behind `VALUE `.
-        key: u32,
-        /// Where the value begins.
-        data: u32,
-    },
+    Lines,
+    /// A line of another kind, the value, and both line ends.
+    Framed,
+    /// The value, at the end.
+    Bare,
 }
 
 /// Bytes that lie in a buffer which may be shared.
@@ -42,15 +47,6 @@ pub struct Part<'a> {
     pub of: &'a Bytes,
 }
 
-impl<'a> Part<'a> {
-    /// All of `bytes`.
-    pub fn all(bytes: &'a Bytes) -> Part<'a> {
-        Part { bytes, of: bytes }
-    }
-}
-
-/// Bytes of `VALUE `.
-const KEY_AT: usize = 6;
 /// Bytes of a line end.
 const LINE_END: usize = 2;
 
@@ -58,81 +54,107 @@ impl Item {
     /// The value `data` of `key`.
     pub fn new(key: Bytes, flags: u32, cas: u64, data: Bytes) -> Item {
         Item {
-            flags,
-            cas,
-            body: Body::Parts { key, data },
+            key_apart: Some(Box::new(key)),
+            ..Item::joined(data, 0, flags, cas)
         }
     }
 
-    /// The value that `frame` tells of, whose classic `lines` begin with `VALUE`.
+    /// An item whose `block` is its key, of so many bytes, with the value behind it.
+    pub fn joined(block: Bytes, key: u8, flags: u32, cas: u64) -> Item {
+        Item {
+            flags,
+            cas,
+            block,
+            form: Form::Bare,
+            key_at: 0,
+            key: key.into(),
+            data_at: key.into(),
+            key_apart: None,
+        }
+    }
+
+    /// The value that `frame`, of a meta line or of a classic one, tells of, with all the bytes it came in.
     #[inline]
-    pub fn of_lines(lines: Bytes, frame: &Frame) -> Item {
+    pub fn of_frame(block: Bytes, frame: &Frame) -> Item {
         Item {
             flags: frame.flags,
             cas: frame.cas,
-            body: Body::Lines {
-                lines,
-                key: frame.key.len() as u32,
-                data: frame.data.start as u32,
-            },
+            block,
+            form: Form::Framed,
+            key_at: frame.key.start as u16,
+            key: frame.key.len() as u16,
+            data_at: frame.data.start as u32,
+            key_apart: None,
+        }
+    }
+
+    /// The same, where the bytes are the classic lines that a client may have as they are.
+    #[inline]
+    pub fn of_lines(lines: Bytes, frame: &Frame) -> Item {
+        Item {
+            form: Form::Lines,
+            ..Item::of_frame(lines, frame)
         }
     }
 
     /// The key, as the node brought it back.
     pub fn key(&self) -> &[u8] {
-        match &self.body {
-            Body::Parts { key, .. } => key,
-            Body::Lines { lines, key, .. } => &lines[KEY_AT..][..*key as usize],
+        match &self.key_apart {
+            Some(key) => key,
+            None => &self.block[usize::from(self.key_at)..][..usize::from(self.key)],
         }
     }
 
     /// The value, without its line end.
     pub fn data(&self) -> &[u8] {
-        match &self.body {
-            Body::Parts { data, .. } => data,
-            Body::Lines { lines, data, .. } => &lines[*data as usize..lines.len() - LINE_END],
-        }
+        &self.block[self.data_at as usize..][..self.size()]
     }
 
     /// The value, and what its bytes may be shared with.
     pub fn part(&self) -> Part<'_> {
-        match &self.body {
-            Body::Parts { data, .. } => Part::all(data),
-            Body::Lines { lines, .. } => Part {
-                bytes: self.data(),
-                of: lines,
-            },
+        Part {
+            bytes: self.data(),
+            of: &self.block,
         }
     }
 
     /// Bytes of the value.
     #[inline]
     pub fn size(&self) -> usize {
-        match &self.body {
-            Body::Parts { data, .. } => data.len(),
-            Body::Lines { lines, data, .. } => lines.len() - LINE_END - *data as usize,
-        }
+        let tail = if self.form == Form::Bare { 0 } else { LINE_END };
+        self.block.len() - tail - self.data_at as usize
     }
 
     /// The same value under another key.
-    pub fn with_key(&self, key: Bytes) -> Item {
-        let part = self.part();
-        Item::new(key, self.flags, self.cas, part.of.slice_ref(part.bytes))
+    pub fn with_key(self, key: Bytes) -> Item {
+        Item {
+            key_apart: Some(Box::new(key)),
+            ..self
+        }
     }
 
     /// The same value with another cas id.
-    pub fn with_cas(&self, cas: u64) -> Item {
-        let part = self.part();
-        let key = Bytes::copy_from_slice(self.key());
-        Item::new(key, self.flags, cas, part.of.slice_ref(part.bytes))
+    pub fn with_cas(self, cas: u64) -> Item {
+        let form = match self.form {
+            // The old one stands there.
+            Form::Lines => Form::Framed,
+            form => form,
+        };
+        Item { cas, form, ..self }
     }
 
     /// The lines in which classic text tells of the item, where the node told of it so.
     #[inline]
     pub fn lines(&self) -> Option<&Bytes> {
-        match &self.body {
-            Body::Parts { .. } => None,
-            Body::Lines { lines, .. } => Some(lines),
-        }
+        (self.form == Form::Lines && self.key_apart.is_none()).then_some(&self.block)
     }
 }
+
+/// Equal are items that say the same, whatever they came in.
+impl PartialEq for Item {
+    fn eq(&self, other: &Item) -> bool {
+        (self.flags, self.cas, self.key(), self.data()) == (other.flags, other.cas, other.key(), other.data())
+    }
+}
+
+impl Eq for Item {}

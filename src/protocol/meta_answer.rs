@@ -79,8 +79,8 @@ fn pass_on<'a>(
     put: &mut impl FnMut(&[u8]),
 ) -> Option<Part<'a>> {
     let names = Names::of(typed);
-    let status = &reply.line[..reply.line.len().min(2)];
-    if names.has(b'q') && is_hidden(command, typed, status, reply.data.as_deref()) {
+    let status = &reply.line()[..reply.line().len().min(2)];
+    if names.has(b'q') && is_hidden(command, typed, status, reply.data()) {
         return None;
     }
     let meta = Meta {
@@ -89,17 +89,17 @@ fn pass_on<'a>(
         is_binary: false,
     };
     if command == Command::MetaDebug {
-        put(&reply.line);
+        put(reply.line());
     } else if names.has(b'b') && is_unsayable(meta.plain_key(&mut [0; MAX_KEY])) {
-        put_with_key(key, typed, &reply.line, put);
+        put_with_key(key, typed, reply.line(), put);
     } else if names.has(b'k') {
-        put(&reply.line);
+        put(reply.line());
     } else {
-        put(&reply.line[..reply.key.start]);
-        put(without_base64_flag(&reply.line[reply.key.end..]));
+        put(&reply.line()[..reply.key().start]);
+        put(without_base64_flag(&reply.line()[reply.key().end..]));
     }
     put(b"\r\n");
-    reply.data.as_ref().map(Part::all)
+    reply.part()
 }
 
 /// Puts the key, as it was typed, back in its place; at the end where the client's own opaque left it none.

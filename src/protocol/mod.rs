@@ -19,17 +19,17 @@ mod item;
 pub mod meta;
 pub mod meta_answer;
 pub mod meta_flags;
+mod meta_reply;
 pub mod numbers;
 pub mod operation;
 pub mod reply;
 mod scan;
 pub mod text;
 
-use std::ops::Range;
-
 use bytes::Bytes;
 
 pub use item::{Item, Part};
+pub use meta_reply::MetaReply;
 
 /// The longest key that memcached takes, in bytes (`KEY_MAX_LENGTH` in memcached.h).
 pub const MAX_KEY: usize = 250;
@@ -236,29 +236,6 @@ impl<'a> Meta<'a> {
             0 => self.key,
             length => &room[..length],
         }
-    }
-}
-
-/// A node's reply to a meta command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetaReply {
-    /// The line, without its line end.
-    pub line: Bytes,
-    /// In the line, the space and the token that bring the key back; empty where none does.
-    pub key: Range<usize>,
-    /// The value, without its line end, where the line begins with `VA`.
-    pub data: Option<Bytes>,
-}
-
-impl MetaReply {
-    /// True where the line says that the key is not there.
-    pub fn is_miss(&self) -> bool {
-        self.line.starts_with(b"EN") || self.line.starts_with(b"NF")
-    }
-
-    /// What stands behind the flag called `name` in the line.
-    pub fn token(&self, name: u8) -> Option<&[u8]> {
-        meta::flag(self.line.get(2..)?, name).map(|flag| &flag[1..])
     }
 }
 

@@ -46,14 +46,14 @@ pub fn carried_out(request: &Request<'_>, reply: Reply) -> Option<Reply> {
     let Reply::Meta(meta) = &reply else {
         return Some(reply);
     };
-    let is_value = meta.line.starts_with(b"VA");
+    let is_value = meta.line().starts_with(b"VA");
     if !is_done(&reply) && !is_value {
         return None;
     }
     if request.meta.is_some() {
         return Some(reply);
     }
-    match meta.data.as_deref().and_then(parse_u64) {
+    match meta.data().and_then(parse_u64) {
         Some(number) => Some(Reply::Number(number)),
         None => Some(Reply::Done),
     }

@@ -109,11 +109,9 @@ mod tests {
                 ("a", Command::MetaGet) => line("EN"),
                 ("a", Command::MetaSet) => line("HD"),
                 ("a", _) => Reply::NotFound,
-                (_, Command::MetaGet) if flags == b"t f v" => Reply::Meta(MetaReply {
-                    line: format!("VA 1 t{ttl} f0").into(),
-                    key: 0..0,
-                    data: Some("v".into()),
-                }),
+                (_, Command::MetaGet) if flags == b"t f v" => {
+                    Reply::Meta(MetaReply::new(format!("VA 1 t{ttl} f0"), 0..0, Some("v".into())))
+                }
                 (_, Command::MetaGet) => line("HD"),
                 (_, Command::Get | Command::Gets) => value(request, "v", 9),
                 _ => Reply::Done,

@@ -260,20 +260,12 @@ mod tests {
 
     /// The value that an mg with `t f v` brings.
     fn with_ttl(ttl: &str) -> Reply {
-        Reply::Meta(MetaReply {
-            line: format!("VA 1 t{ttl} f5").into(),
-            key: 0..0,
-            data: Some("v".into()),
-        })
+        Reply::Meta(MetaReply::new(format!("VA 1 t{ttl} f5"), 0..0, Some("v".into())))
     }
 
     /// A value in meta.
     fn number(line: &'static str, data: &'static str) -> Reply {
-        Reply::Meta(MetaReply {
-            line: line.into(),
-            key: 0..0,
-            data: Some(data.into()),
-        })
+        Reply::Meta(MetaReply::new(line, 0..0, Some(data.into())))
     }
 
     /// `a` lacks the key until it is copied there; `b` has it, with 100 seconds left.

@@ -45,7 +45,7 @@ pub fn is_untouched(reply: &Reply) -> bool {
 pub fn is_done(reply: &Reply) -> bool {
     match reply {
         Reply::Done => true,
-        Reply::Meta(meta) => meta.line.starts_with(b"HD"),
+        Reply::Meta(meta) => meta.line().starts_with(b"HD"),
         _ => false,
     }
 }
@@ -68,26 +68,22 @@ pub fn with_key(reply: Reply, request: &Request<'_>) -> Reply {
 }
 
 fn meta_with_key(reply: MetaReply, command: Command, typed: &[u8]) -> MetaReply {
-    let line = &reply.line;
+    let line = reply.line();
     let (range, token) = match command {
         // Its key is the second word: ME <key> …
         Command::MetaDebug if line.starts_with(b"ME ") => {
             let end = line[3..].iter().position(|&byte| byte == b' ');
             (3..end.map_or(line.len(), |end| 3 + end), typed.to_vec())
         }
-        _ if reply.key.is_empty() => return reply,
-        _ => (reply.key.clone(), [b" k", typed].concat()),
+        _ if reply.key().is_empty() => return reply,
+        _ => (reply.key(), [b" k", typed].concat()),
     };
-    let key = match reply.key.is_empty() {
+    let key = match reply.key().is_empty() {
         true => 0..0,
         false => range.start..range.start + token.len(),
     };
     let changed = [&line[..range.start], &token, &line[range.end..]].concat();
-    MetaReply {
-        line: changed.into(),
-        key,
-        ..reply
-    }
+    reply.with_line(changed, key)
 }
 
 /// `reply` with a cas id that no item has, where it has one: what a client compares by it does not match.
@@ -100,15 +96,15 @@ pub fn without_cas(reply: Reply) -> Reply {
 }
 
 fn meta_without_cas(reply: MetaReply) -> MetaReply {
-    let has_flags = reply.line.starts_with(b"HD ") || reply.line.starts_with(b"VA ");
+    let has_flags = reply.line().starts_with(b"HD ") || reply.line().starts_with(b"VA ");
     let is_cas =
         |token: &[u8]| token.len() > 1 && token[0] == b'c' && token[1..].iter().all(u8::is_ascii_digit);
-    if !has_flags || !reply.line.split(|&byte| byte == b' ').skip(1).any(is_cas) {
+    if !has_flags || !reply.line().split(|&byte| byte == b' ').skip(1).any(is_cas) {
         return reply;
     }
-    let mut line = Vec::with_capacity(reply.line.len() + 20);
+    let mut line = Vec::with_capacity(reply.line().len() + 20);
     let mut key = 0..0;
-    for (at, token) in reply.line.split(|&byte| byte == b' ').enumerate() {
+    for (at, token) in reply.line().split(|&byte| byte == b' ').enumerate() {
         let begins = line.len();
         if at > 0 {
             line.push(b' ');
@@ -117,15 +113,11 @@ fn meta_without_cas(reply: MetaReply) -> MetaReply {
             true => line.extend_from_slice(format!("c{NO_CAS}").as_bytes()),
             false => line.extend_from_slice(token),
         }
-        if at > 0 && token.first() == Some(&b'k') && !reply.key.is_empty() {
+        if at > 0 && token.first() == Some(&b'k') && !reply.key().is_empty() {
             key = begins..line.len();
         }
     }
-    MetaReply {
-        line: line.into(),
-        key,
-        ..reply
-    }
+    reply.with_line(line, key)
 }
 
 #[cfg(test)]
@@ -133,32 +125,28 @@ mod tests {
     use super::*;
 
     fn meta(line: &'static str, key: std::ops::Range<usize>) -> MetaReply {
-        MetaReply {
-            line: line.into(),
-            key,
-            data: None,
-        }
+        MetaReply::new(line, key, None)
     }
 
     #[test]
     fn a_key_is_put_in_the_place_of_the_one_that_was_asked_for() {
         let changed = meta_with_key(meta("HD kx:a f0 c12", 2..7), Command::MetaGet, b"longer");
         assert_eq!(
-            (&changed.line[..], changed.key),
+            (changed.line(), changed.key()),
             (&b"HD klonger f0 c12"[..], 2..10)
         );
         let changed = meta_with_key(meta("ME x:a exp=-1", 0..0), Command::MetaDebug, b"a");
-        assert_eq!((&changed.line[..], changed.key), (&b"ME a exp=-1"[..], 0..0));
+        assert_eq!((changed.line(), changed.key()), (&b"ME a exp=-1"[..], 0..0));
         let changed = meta_with_key(meta("EN", 0..0), Command::MetaGet, b"a");
-        assert_eq!(&changed.line[..], b"EN");
+        assert_eq!(changed.line(), b"EN");
     }
 
     #[test]
     fn a_cas_id_of_another_pool_never_matches() {
         let changed = meta_without_cas(meta("VA 2 c12 kck f0 Oc1", 8..12));
-        assert_eq!(&changed.line[..], b"VA 2 c9223372036854775807 kck f0 Oc1");
-        assert_eq!(&changed.line[changed.key], b" kck");
+        assert_eq!(changed.line(), b"VA 2 c9223372036854775807 kck f0 Oc1");
+        assert_eq!(&changed.line()[changed.key()], b" kck");
         let unchanged = meta_without_cas(meta("HD kc1 f0", 2..6));
-        assert_eq!((&unchanged.line[..], unchanged.key), (&b"HD kc1 f0"[..], 2..6));
+        assert_eq!((unchanged.line(), unchanged.key()), (&b"HD kc1 f0"[..], 2..6));
     }
 }

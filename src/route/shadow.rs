@@ -199,7 +199,7 @@ fn compare(original: &Reply, copy: &Reply) -> Option<Event> {
 fn value(reply: &Reply) -> (Option<&[u8]>, Option<u32>) {
     match reply {
         Reply::Value(item) => (Some(item.data()), Some(item.flags)),
-        Reply::Meta(meta) => (meta.data.as_deref(), meta.token(b'f').and_then(parse_u32)),
+        Reply::Meta(meta) => (meta.data(), meta.token(b'f').and_then(parse_u32)),
         _ => (None, None),
     }
 }

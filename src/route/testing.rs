@@ -193,9 +193,5 @@ pub fn value(request: &Request<'_>, data: &'static str, cas: u64) -> Reply {
 
 /// The reply of a node that speaks meta, without a key.
 pub fn line(text: &'static str) -> Reply {
-    Reply::Meta(MetaReply {
-        line: text.into(),
-        key: 0..0,
-        data: None,
-    })
+    Reply::Meta(MetaReply::new(text, 0..0, None))
 }

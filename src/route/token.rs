@@ -100,7 +100,7 @@ impl Key {
     ) -> Option<Reply> {
         match first {
             // An empty value and the flags came in one line: there is no doubt.
-            Reply::Meta(meta) if meta.data.is_some() => None,
+            Reply::Meta(meta) if meta.data().is_some() => None,
             Reply::Meta(_) => {
                 let size = self.send(Command::MetaGet, "s", route, call).await;
                 if is_miss(&size) || is_place(&size) {
@@ -114,7 +114,7 @@ impl Key {
                 let Reply::Meta(meta) = &reply else {
                     return Some(reply);
                 };
-                let data = meta.data.clone().filter(|_| !is_place(&reply))?;
+                let data = meta.shared_data().filter(|_| !is_place(&reply))?;
                 let number = |name| token(&reply, name).and_then(parse_u64).unwrap_or_default();
                 let cas = if request.wants_cas() { number(b'c') } else { 0 };
                 let item = Item::new(self.plain.clone(), number(b'f') as u32, cas, data);
@@ -243,9 +243,9 @@ struct Value {
 /// The value in the reply to an mg with `t f v`.
 fn value(reply: &Reply) -> Option<Value> {
     let Reply::Meta(meta) = reply else { return None };
-    let data = meta.data.clone()?;
+    let data = meta.shared_data()?;
     // An empty one that somebody holds is none.
-    if data.is_empty() && is_place_line(&meta.line) {
+    if data.is_empty() && is_place_line(meta.line()) {
         return None;
     }
     let ttl = match token(reply, b't')? {
@@ -266,7 +266,7 @@ fn value(reply: &Reply) -> Option<Value> {
 pub fn may_be_place(reply: &Reply) -> bool {
     match reply {
         Reply::Value(item) => item.size() == 0,
-        Reply::Meta(meta) => meta.data.as_ref().is_none_or(Bytes::is_empty) && is_place_line(&meta.line),
+        Reply::Meta(meta) => meta.data().is_none_or(<[u8]>::is_empty) && is_place_line(meta.line()),
         _ => false,
     }
 }
@@ -289,7 +289,7 @@ pub fn is_unknown(reply: &Reply) -> bool {
 
 /// True where the reply to an mg with `s` tells of an empty item that is held.
 fn is_place(reply: &Reply) -> bool {
-    matches!(reply, Reply::Meta(meta) if is_place_line(&meta.line)) && token(reply, b's') == Some(b"0")
+    matches!(reply, Reply::Meta(meta) if is_place_line(meta.line())) && token(reply, b's') == Some(b"0")
 }
 
 /// One who looked has a token, and it is not for a value that was marked as stale.

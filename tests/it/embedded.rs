@@ -249,6 +249,6 @@ fn show(reply: &Reply) -> String {
         Reply::Number(number) => number.to_string(),
         Reply::Error(line) | Reply::Text(line) => String::from_utf8_lossy(line).into_owned(),
         Reply::Failed(failure) => failure.line().to_owned(),
-        Reply::Meta(reply) => String::from_utf8_lossy(&reply.line).into_owned(),
+        Reply::Meta(reply) => String::from_utf8_lossy(reply.line()).into_owned(),
     }
 }

@@ -97,11 +97,7 @@ impl Line {
 
     /// The whole reply.
     pub(super) fn into_reply(self, data: Option<Bytes>) -> Reply {
-        Reply::Meta(MetaReply {
-            line: Bytes::from(self.text),
-            key: self.key,
-            data,
-        })
+        Reply::Meta(MetaReply::new(self.text, self.key, data))
     }
 
     fn number(&mut self, number: impl itoa::Integer) {

@@ -76,9 +76,8 @@ impl Stored {
     }
 
     /// The item as a reply carries it; it shares the bytes.
-    pub(super) fn into_item(mut self) -> Item {
-        let key = self.block.split_to(usize::from(self.key_length));
-        Item::new(key, self.flags, self.cas, self.block)
+    pub(super) fn into_item(self) -> Item {
+        Item::joined(self.block, self.key_length, self.flags, self.cas)
     }
 
     /// What it takes of the capacity, in bytes.

@@ -7,7 +7,6 @@ use ringway::client::replies::Replies;
 use ringway::net::outgoing::Outgoing;
 use ringway::node::slots::{Asked, Audience, Voice};
 use ringway::protocol::binary::{HEAD, Operation, RESPONSE};
-use ringway::protocol::binary_answer::Echo;
 use ringway::protocol::meta::flags;
 use ringway::protocol::reply::{self, Read};
 use ringway::protocol::{Reply, numbers};
@@ -32,7 +31,7 @@ pub fn check(asked: &Asked, reply: &Reply) {
     let shown = answer.escape_ascii();
     match &asked.voice {
         _ if asked.audience == Audience::Nobody => assert!(answer.is_empty(), "{shown}"),
-        Voice::Binary(echo) => check_packet(echo, &answer),
+        &Voice::Binary { opcode, opaque, .. } => check_packet(opcode, opaque, &answer),
         Voice::Meta(typed) if answer.is_empty() => {
             assert!(flags(typed).skip(1).any(|flag| flag[0] == b'q'));
         }
@@ -59,15 +58,15 @@ pub fn check(asked: &Asked, reply: &Reply) {
     }
 }
 
-fn check_packet(echo: &Echo, answer: &[u8]) {
-    let (_, is_quiet, _) = Operation::of(echo.opcode).expect("it was asked");
+fn check_packet(opcode: u8, opaque: u32, answer: &[u8]) {
+    let (_, is_quiet, _) = Operation::of(opcode).expect("it was asked");
     if answer.is_empty() {
-        assert!(is_quiet, "{} is not answered", echo.opcode);
+        assert!(is_quiet, "{opcode} is not answered");
         return;
     }
     assert_eq!(whole(answer), Some(answer.len()));
-    assert_eq!((answer[0], answer[1]), (RESPONSE, echo.opcode));
-    assert_eq!(answer[12..16], echo.opaque.to_be_bytes());
+    assert_eq!((answer[0], answer[1]), (RESPONSE, opcode));
+    assert_eq!(answer[12..16], opaque.to_be_bytes());
 }
 
 /// Bytes of the answer at the front of `bytes`: a packet; or a line, with its value where it announces one,

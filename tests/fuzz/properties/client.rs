@@ -89,7 +89,7 @@ fn packet(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) -> Option<us
     let mut room = Room::default();
     let request = head.request(operation, command, body, &mut room)?;
     let echo = Echo::of(&head, request.key);
-    each(&request, asked(command, Audience::Client, Voice::Binary(echo)));
+    each(&request, asked(command, Audience::Client, echo.into()));
     Some(HEAD + head.body)
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestRunner};
 use ringway::node::embedded::Embedded;
-use ringway::protocol::{Command, MAX_KEY, Meta, MetaReply, Reply, Request};
+use ringway::protocol::{Command, MAX_KEY, Meta, Reply, Request};
 
 use super::twins::{MetaStep, Step, Twins};
 
@@ -338,12 +338,11 @@ fn answer(cache: &Embedded, line: &str, value: &str, now: u64) -> String {
     );
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match reply {
-        Reply::Meta(MetaReply { line, data: None, .. }) | Reply::Error(line) => text(&line),
-        Reply::Meta(MetaReply {
-            line,
-            data: Some(data),
-            ..
-        }) => format!("{} {}", text(&line), text(&data)),
+        Reply::Error(line) => text(&line),
+        Reply::Meta(reply) => match reply.data() {
+            None => text(reply.line()),
+            Some(data) => format!("{} {}", text(reply.line()), text(data)),
+        },
         Reply::Value(item) => text(item.data()),
         Reply::Done => "done".to_owned(),
         other => format!("{other:?}"),
@@ -366,7 +365,7 @@ fn a_reply_tells_where_it_brings_the_key_back() {
             ..Request::new(command, plain)
         };
         match cache.execute_at(&request, NOW) {
-            Reply::Meta(reply) => String::from_utf8_lossy(&reply.line[reply.key]).into_owned(),
+            Reply::Meta(reply) => String::from_utf8_lossy(&reply.line()[reply.key()]).into_owned(),
             other => panic!("{other:?}"),
         }
     };

@@ -119,7 +119,7 @@ impl Twins {
             }),
             ..Request::new(step.command, plain.as_bytes())
         }) {
-            Reply::Meta(reply) => (text(&reply.line), reply.data.map(|data| data.to_vec())),
+            Reply::Meta(reply) => (text(reply.line()), reply.data().map(<[u8]>::to_vec)),
             Reply::Error(line) => (text(&line), None),
             other => return Err(format!("{step:?}: {other:?}")),
         };
