@@ -87,7 +87,7 @@ fn run(options: &Options) -> Result<bool> {
     }
     let mut contenders = contender::select(options.only.as_deref(), options.routes)?;
     let scratch = Scratch::new()?;
-    let mut nodes = Nodes::start(options, &scratch)?;
+    let mut nodes = Nodes::new()?;
     let machine = machine::describe(&contenders, options);
     print!("{machine}");
     // Who was asked for by name and is missing counts as a failure, anybody else is said to be missing above.

@@ -11,7 +11,6 @@ use super::process::{Process, Scratch};
 #[derive(Debug)]
 pub struct Node {
     pub process: Process,
-    pub address: SocketAddr,
 }
 
 impl Node {
@@ -26,6 +25,6 @@ impl Node {
         let args = [&limits[..], &["-l", "127.0.0.1", "-p", &port]].concat();
         let mut process = Process::start(name, cpus, Path::new("memcached"), &args, scratch)?;
         process.wait_ready(address)?;
-        Ok(Self { process, address })
+        Ok(Self { process })
     }
 }

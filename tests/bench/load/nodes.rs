@@ -1,12 +1,12 @@
-//! The four nodes behind each contender, which stay for the whole run: memcached, emptied before each measurement, or
+//! The four nodes behind each contender, at the same addresses for the whole run: memcached, started anew for each
+//! measurement, since one that was emptied lays its items out anyhow and answers more slowly than the first time; or
 //! the responder, started anew where the keys of another workload are asked for.
 
 use std::env;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 use super::contender::version_of;
 use super::node::Node;
@@ -28,22 +28,14 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Starts memcached, one thread and 256 MiB each; the responder waits for its first workload.
+    /// Chooses their addresses. [`Nodes::prepare`] starts them.
     ///
     /// # Errors
-    /// No memcached that starts.
-    pub fn start(options: &Options, scratch: &Scratch) -> Result<Self> {
-        let addresses = (0..NODES).map(|_| free_address()).collect::<Result<Vec<_>>>()?;
-        let mut memcached = Vec::new();
-        if options.nodes == Backend::Memcached {
-            for (index, address) in addresses.iter().enumerate() {
-                let name = format!("memcached-{index}");
-                memcached.push(Node::start(&name, *address, &[options.load_cpu], scratch)?);
-            }
-        }
+    /// No free ports.
+    pub fn new() -> Result<Self> {
         Ok(Self {
-            addresses,
-            memcached,
+            addresses: (0..NODES).map(|_| free_address()).collect::<Result<Vec<_>>>()?,
+            memcached: Vec::new(),
             responder: None,
         })
     }
@@ -86,10 +78,10 @@ impl Nodes {
     /// itself; the responder has all keys.
     ///
     /// # Errors
-    /// A node that does not answer `OK`, or a responder that does not start.
+    /// A node that does not start.
     pub fn prepare(&mut self, workload: &Workload, options: &Options, scratch: &Scratch) -> Result<()> {
         if options.nodes == Backend::Memcached {
-            return self.flush();
+            return self.start_memcached(options, scratch);
         }
         if self
             .responder
@@ -111,15 +103,13 @@ impl Nodes {
         Ok(())
     }
 
-    fn flush(&self) -> Result<()> {
-        for node in &self.memcached {
-            let mut stream = TcpStream::connect(node.address).context("connect to a node")?;
-            stream.write_all(b"flush_all\r\n")?;
-            let mut answer = [0; 4];
-            stream.read_exact(&mut answer)?;
-            if &answer != b"OK\r\n" {
-                bail!("flush_all was answered {:?}", answer.escape_ascii().to_string());
-            }
+    fn start_memcached(&mut self, options: &Options, scratch: &Scratch) -> Result<()> {
+        // Their addresses must be free for the next.
+        self.memcached.clear();
+        for (index, address) in self.addresses.iter().enumerate() {
+            let name = format!("memcached-{index}");
+            let node = Node::start(&name, *address, &[options.load_cpu], scratch)?;
+            self.memcached.push(node);
         }
         Ok(())
     }
