@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::calls::{self, Calls};
+use super::calls::{Calls, Counter};
 use super::connection::Run;
 use super::contender::{Contender, Running};
 use super::dataset::Dataset;
@@ -94,10 +94,11 @@ pub fn run(
             }
         }
     }
-    if options.calls {
+    let counter = options.calls.then(Counter::find);
+    if let Some(counter) = counter {
         for task in &mut tasks {
             for contender in contenders {
-                if let Some(calls) = bench.calls(task, contender)? {
+                if let Some(calls) = bench.calls(task, contender, counter)? {
                     task.samples.push_calls(contender.name, calls);
                 }
             }
@@ -111,7 +112,9 @@ pub fn run(
         .iter()
         .map(|(workload, samples)| report::workload(workload, samples))
         .collect();
-    report.push_str(&report::calls(&all));
+    if let Some(counter) = counter {
+        report.push_str(&report::calls(&all, counter));
+    }
     report.push_str(&ratios::contenders(&all));
     report.push_str(&ratios::routes(&all));
     report.push_str(&ratios::protocols(&all));
@@ -162,7 +165,7 @@ impl Bench<'_> {
     }
 
     /// The system calls of each request; `None` where there is no proxy.
-    fn calls(&mut self, task: &Task, contender: &Contender) -> Result<Option<Calls>> {
+    fn calls(&mut self, task: &Task, contender: &Contender, counter: Counter) -> Result<Option<Calls>> {
         let scratch = self.scratch;
         let load = Load {
             seed: self.options.seed,
@@ -172,7 +175,7 @@ impl Bench<'_> {
             let Some(pid) = running.pid() else {
                 return Ok(None);
             };
-            calls::observe(run, pid, TRIAL, scratch).await.map(Some)
+            counter.observe(run, pid, TRIAL, scratch).await.map(Some)
         })?;
         Ok(seen.flatten())
     }

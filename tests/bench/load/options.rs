@@ -64,7 +64,7 @@ pub struct Options {
     /// Rounds; each goes through all contenders, and medians are printed
     #[arg(long, default_value_t = 3)]
     pub rounds: u32,
-    /// Count the proxy's system calls too, with strace, in rounds of their own after the others
+    /// Count the proxy's system calls too, with perf or strace, in rounds of their own after the others
     #[arg(long)]
     pub calls: bool,
     /// Write the report there too, seen from the root of the repository: bench.md, with a plot in bench.svg

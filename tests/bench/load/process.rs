@@ -124,6 +124,18 @@ impl Process {
         Ok(())
     }
 
+    /// True where it has ended, and well.
+    ///
+    /// # Errors
+    /// It failed; with what it printed last.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        match self.child.try_wait()? {
+            None => Ok(false),
+            Some(status) if status.success() => Ok(true),
+            Some(status) => bail!("{} ended ({status}): {}", self.name, self.last_words()),
+        }
+    }
+
     /// The last lines it printed, for a message.
     pub fn last_words(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::calls::Calls;
+use super::calls::{Calls, Counter};
 use super::contender::Contender;
 use super::measure::{ProxySample, Sample};
 use super::workload::Workload;
@@ -122,8 +122,8 @@ pub fn workload(workload: &Workload, samples: &Samples) -> String {
     text
 }
 
-/// The system calls per request, where they were counted.
-pub fn calls(all: &[(Workload, Samples)]) -> String {
+/// The system calls per request, and what counted them.
+pub fn calls(all: &[(Workload, Samples)], counter: Counter) -> String {
     let mut table = Table::new(&["workload, contender", "calls/request", "which"]);
     for (workload, samples) in all {
         for (name, calls) in &samples.calls {
@@ -140,9 +140,8 @@ pub fn calls(all: &[(Workload, Samples)]) -> String {
     if table.is_empty() {
         return String::new();
     }
-    format!(
-        "\n## System calls per request of the proxy, counted under strace in a round of their own\n\n{table}"
-    )
+    let how = counter.describe();
+    format!("\n## System calls per request of the proxy, {how}, in a round of their own\n\n{table}")
 }
 
 /// Rows under headings, columns as wide as their widest cell.

@@ -24,7 +24,7 @@ pub fn run() {
     the_other_protocols_are_checked_as_well();
     the_responder_answers_as_a_node_however_requests_are_cut();
     batches_fall_due_as_often_as_was_asked();
-    the_table_of_strace_is_read();
+    what_counts_system_calls_is_read();
     a_quantile_is_close_to_the_truth();
     keys_are_as_popular_and_values_as_long_as_the_workload_says();
     ratios_and_plot_say_what_was_measured();
@@ -177,15 +177,23 @@ fn batches_fall_due_as_often_as_was_asked() {
     assert_eq!(micros(1_000_000, 25), 25_000_000);
 }
 
-fn the_table_of_strace_is_read() {
+fn what_counts_system_calls_is_read() {
     let table = "% time     seconds  usecs/call     calls    errors syscall\n\
                  ------ ----------- ----------- --------- --------- ----------------\n \
                  75.00    0.000300           3       100           writev\n \
                  25.00    0.000100           1        70        20 recvfrom\n\
                  ------ ----------- ----------- --------- --------- ----------------\n\
                  100.00    0.000400           2       170        20 total\n";
-    let read = calls::parse(table);
+    let read = calls::parse_strace(table);
     assert_eq!(read, [("writev".to_owned(), 100), ("recvfrom".to_owned(), 70)]);
+    let lines = "# started on some day\n\n\
+                 180,,raw_syscalls:sys_enter,7,100.00,,\n\
+                 <not counted>,,syscalls:sys_enter_read,0,100.00,,\n\
+                 100,,syscalls:sys_enter_writev,7,100.00,,\n\
+                 70,,syscalls:sys_enter_recvfrom,7,100.00,,\n";
+    let read = calls::parse_perf(lines);
+    let expected = [("writev", 100), ("recvfrom", 70), ("other", 10)];
+    assert_eq!(read, expected.map(|(name, count)| (name.to_owned(), count)));
 }
 
 fn a_quantile_is_close_to_the_truth() {
