@@ -141,6 +141,7 @@ impl View {
         self.next_session.set(number + 1);
         self.sessions.borrow_mut().insert(number, slots.clone());
         self.shard().sessions.add(1);
+        nap::enter();
         self.shard().sessions_total.add(1);
         number
     }
@@ -149,6 +150,7 @@ impl View {
     pub fn leave(&self, number: usize) {
         self.sessions.borrow_mut().remove(&number);
         self.shard().sessions.sub(1);
+        nap::leave();
     }
 
     /// Wakes every session, so that it looks whether it is to end.

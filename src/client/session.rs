@@ -192,7 +192,7 @@ impl Session {
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => self.requests.end(),
             Poll::Ready(Ok(n)) => {
                 view.shard().bytes_read.add(n as u64);
-                nap::read();
+                nap::read_requests();
                 if let Some(idle) = &mut self.idle {
                     idle.last = view.local.clock.now();
                 }

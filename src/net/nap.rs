@@ -4,8 +4,9 @@
 //! time on waking, and writes to each node one request at a time. It naps only where it is awake for more than
 //! [`BUSY`] of the time, where the nap is likely to gather [`LEAST`] reads, and where naps before did. So the
 //! clients of an idle worker never wait for it, and one client alone once in about [`REST`] turns, when it is tried
-//! again. A worker that is busy and not yet full trades latency for work: its replies wait for its naps, which
-//! take a quarter of what its nodes take, within [`SHORTEST`] and [`LONGEST`].
+//! again. A worker that is busy and not yet full trades latency for work: its replies wait for its naps. They
+//! take a tenth of the time in which its clients come round, from [`SHORTEST`] to [`USUAL`], or, where that is
+//! more, a quarter of what its nodes take, up to [`LONGEST`].
 //!
 //! The state is the thread's own. Beside the worker's clock it reads the time twice a turn, and calls nothing else
 //! where there is no nap.
@@ -13,8 +14,9 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-/// The shortest and the longest nap, in seconds.
-const SHORTEST: f32 = 100e-6;
+/// How long naps take, in seconds.
+const SHORTEST: f32 = 60e-6;
+const USUAL: f32 = 100e-6;
 const LONGEST: f32 = 400e-6;
 /// Of a nap, what Linux adds to each sleep: its timer slack, where nobody changed it.
 const SLACK: Duration = Duration::from_micros(50);
@@ -38,17 +40,27 @@ pub fn allow(may_nap: bool) {
     PACE.with_borrow_mut(|pace| pace.is_forbidden = !may_nap);
 }
 
+/// Counts a client that came.
+pub fn enter() {
+    PACE.with_borrow_mut(|pace| pace.clients += 1);
+}
+
+/// A client is gone.
+pub fn leave() {
+    PACE.with_borrow_mut(|pace| pace.clients -= 1);
+}
+
 /// Counts a read that brought bytes of a client.
 #[inline]
-pub fn read() {
-    PACE.with_borrow_mut(|pace| pace.reads += 1);
+pub fn read_requests() {
+    PACE.with_borrow_mut(|pace| pace.asks += 1);
 }
 
 /// Counts a read that brought bytes of a node, whose first reply took so many microseconds.
 #[inline]
 pub fn read_replies(took: u64) {
     PACE.with_borrow_mut(|pace| {
-        pace.reads += 1;
+        pace.answers += 1;
         pace.learn(took as f32 * 1e-6);
     });
 }
@@ -71,11 +83,14 @@ pub fn park() -> bool {
 #[derive(Debug)]
 struct Pace {
     is_forbidden: bool,
-    /// Reads of this turn.
-    reads: u32,
+    clients: u32,
+    /// Reads of this turn, from clients and from nodes.
+    asks: u32,
+    answers: u32,
     woke: Option<Instant>,
     parked: Option<Instant>,
-    sum_reads: f32,
+    sum_asks: f32,
+    sum_answers: f32,
     awake: f32,
     total: f32,
     /// What a node takes where it is quick: one reply in five is quicker.
@@ -91,13 +106,16 @@ impl Pace {
     const fn new() -> Pace {
         Pace {
             is_forbidden: false,
-            reads: 0,
+            clients: 0,
+            asks: 0,
+            answers: 0,
             woke: None,
             parked: None,
-            sum_reads: 0.0,
+            sum_asks: 0.0,
+            sum_answers: 0.0,
             awake: 0.0,
             total: 0.0,
-            quick: 4.0 * SHORTEST,
+            quick: 0.0,
             has_napped: false,
             gathered: 2.0 * LEAST,
             rest: 0,
@@ -107,18 +125,29 @@ impl Pace {
     /// A node took so long. Not an average: naps must not grow because one node of many is slow.
     #[inline]
     fn learn(&mut self, took: f32) {
-        if took < self.quick {
-            self.quick = (self.quick - self.quick / 16.0).max(1e-6);
+        let step = if took < self.quick {
+            -1.0 / 16.0
         } else {
-            self.quick += self.quick / 64.0;
-        }
+            1.0 / 64.0
+        };
+        self.quick = (self.quick * (1.0 + step)).max(1e-6);
+    }
+
+    /// How long a nap takes, if there is one.
+    fn nap(&self) -> f32 {
+        let round = self.total * self.clients as f32 / self.sum_asks.max(1.0);
+        (round / 10.0)
+            .clamp(SHORTEST, USUAL)
+            .max(self.quick / 4.0)
+            .min(LONGEST)
     }
 
     /// The turn is over `now`. Returns how long a nap pays, if one does.
     fn end_turn(&mut self, now: Instant) -> Option<Duration> {
         let since = |then: Option<Instant>| then.map_or(0.0, |then| (now - then).as_secs_f32());
-        let reads = std::mem::take(&mut self.reads);
-        self.sum_reads = self.sum_reads * PAST + reads as f32;
+        let reads = self.asks + self.answers;
+        self.sum_asks = self.sum_asks * PAST + std::mem::take(&mut self.asks) as f32;
+        self.sum_answers = self.sum_answers * PAST + std::mem::take(&mut self.answers) as f32;
         self.awake = self.awake * PAST + since(self.woke);
         self.total = self.total * PAST + since(self.parked);
         self.parked = Some(now);
@@ -131,8 +160,8 @@ impl Pace {
         }
         self.rest = self.rest.saturating_sub(1);
         let is_busy = self.total > 0.0 && self.awake > BUSY * self.total;
-        let nap = (self.quick / 4.0).clamp(SHORTEST, LONGEST);
-        let is_dense = self.sum_reads * nap >= LEAST * self.total;
+        let nap = self.nap();
+        let is_dense = (self.sum_asks + self.sum_answers) * nap >= LEAST * self.total;
         let pays = self.rest == 0 && reads < ENOUGH && is_busy && is_dense;
         self.has_napped = pays && !self.is_forbidden;
         self.has_napped.then(|| Duration::from_secs_f32(nap))
@@ -147,7 +176,7 @@ mod tests {
     fn naps(pace: &mut Pace, awake: u64, idle: u64, gathers: u32) -> Vec<Duration> {
         let mut now = Instant::now();
         let turns = (0..10_000).filter_map(|_| {
-            pace.reads = if pace.has_napped { gathers } else { 1 };
+            pace.asks = if pace.has_napped { gathers } else { 1 };
             pace.woke = Some(now);
             now += Duration::from_micros(awake);
             let nap = pace.end_turn(now);
@@ -161,12 +190,30 @@ mod tests {
         naps(&mut Pace::new(), awake, idle, gathers).len()
     }
 
+    fn assert_near(nap: Option<&Duration>, expected: u128, why: &str) {
+        let nap = nap.map_or(0, Duration::as_micros);
+        assert!(nap.abs_diff(expected) * 10 < expected, "{nap} µs: {why}");
+    }
+
     #[test]
     fn a_busy_worker_naps_an_idle_one_does_not_and_one_with_a_single_client_only_tries() {
         assert!(count(15, 5, 5) > 500);
         assert_eq!(count(15, 200, 5), 0, "idle");
         assert_eq!(count(5, 20, 5), 0, "awake for a fifth of the time");
         assert!(count(15, 10, 1) < 100, "nothing is gathered");
+    }
+
+    #[test]
+    fn a_nap_takes_a_tenth_of_the_time_in_which_clients_come_round_within_limits() {
+        for (clients, asks_a_second, expected) in [(50, 500_000, 60), (50, 62_500, 80), (1000, 100_000, 100)]
+        {
+            let mut pace = Pace::new();
+            pace.clients = clients;
+            pace.total = 1e-3;
+            pace.sum_asks = asks_a_second as f32 * pace.total;
+            let nap = Duration::from_secs_f32(pace.nap());
+            assert_near(Some(&nap), expected, &format!("{clients} clients"));
+        }
     }
 
     #[test]
@@ -178,14 +225,12 @@ mod tests {
             (80, 90_000, 100),
         ] {
             let mut pace = Pace::new();
+            pace.clients = 10_000;
             for turn in 0..10_000 {
                 pace.learn(if turn % 4 == 0 { slow } else { quick } as f32 * 1e-6);
             }
-            let last = naps(&mut pace, 15, 5, 50).last().map_or(0, Duration::as_micros);
-            assert!(
-                last.abs_diff(expected) * 10 < expected,
-                "{last} µs where nodes take {quick} µs"
-            );
+            let naps = naps(&mut pace, 15, 5, 16);
+            assert_near(naps.last(), expected, &format!("nodes take {quick} µs"));
         }
     }
 
