@@ -32,7 +32,7 @@ const PANELS: [(&str, Parts); 5] = [
         let p999 = middle(samples, name, |sample| sample.p999_micros)?.max(p99);
         Some(vec![p50, p99 - p50, p999 - p99])
     }),
-    ("proxy CPU µs/request: user, system", |samples, name| {
+    ("proxy CPU µs/request: user, all", |samples, name| {
         let rounds = samples.rounds(name);
         let user = proxy_median(rounds, |proxy| proxy.user_micros)?;
         Some(vec![user, proxy_median(rounds, |proxy| proxy.system_micros)?])
