@@ -64,8 +64,8 @@ pub(super) struct Owed {
     is_in_line: bool,
     /// A binary client asks, by a meta command.
     is_binary: bool,
-    /// Bytes of the plain key, and behind it of what was typed of a meta read: its key and its flags. The line that
-    /// they stood in had 2048 at most.
+    /// Bytes of the plain key, and behind it of what was typed of a meta read: its key and its flags, which
+    /// come in a line of 2048 at most.
     key: u16,
     typed_key: u16,
     typed_flags: u16,
@@ -135,6 +135,10 @@ impl Fifo {
         {
             self.said.push(meta.key);
             self.said.push(meta.flags);
+            debug_assert!(
+                meta.flags.len() <= usize::from(u16::MAX),
+                "longer lines are refused"
+            );
             owed.typed_key = meta.key.len() as u16;
             owed.typed_flags = meta.flags.len() as u16;
             owed.is_binary = meta.is_binary;

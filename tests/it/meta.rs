@@ -128,6 +128,23 @@ fn a_data_block_behind_too_many_flags_never_reaches_a_node() {
 }
 
 #[test]
+fn a_line_longer_than_any_command_ends_its_session_and_no_request_of_another_is_touched() {
+    let node = Scripted::start("1.6.18", |seen| say(format!("EN k{}\r\n", seen.word(1))));
+    let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 10s"]));
+    let mut other = ringway.client();
+    for length in [3_000, 40_000, 70_000] {
+        let mut client = ringway.client();
+        client.send(format!("mg a O{}\r\nmg b v\r\n", "x".repeat(length)));
+        assert!(client.rest().is_empty(), "{length}");
+        other.expects("mg c v\r\n", "EN\r\n");
+    }
+    let longest = "x".repeat(2_000);
+    other.expects(format!("mg a v O{longest}\r\nmg b v\r\n"), "EN\r\nEN\r\n");
+    let keys: Vec<String> = node.seen().iter().map(|seen| seen.word(1).to_owned()).collect();
+    assert_eq!(keys, ["c", "c", "c", "a", "b"]);
+}
+
+#[test]
 fn commands_on_a_node_that_is_gone_read_as_misses_or_errors_and_mn_comes_last() {
     let gone = format!("127.0.0.1:{}", free_port());
     let ringway = Ringway::start(&pool(&[gone], &["request_timeout: 10s", "connect_timeout: 5s"]));

@@ -133,10 +133,13 @@ pub fn data_block(buf: &[u8], length: usize) -> DataBlock<'_> {
 /// `None`: the line's end is not there yet.
 #[inline]
 pub fn read_line(buf: &[u8]) -> Option<(Line<'_>, usize)> {
-    let Some(end) = memchr(b'\n', buf) else {
-        let limit = if reads_keys(buf) { MAX_READ_LINE } else { MAX_LINE };
-        return (buf.len() > limit).then_some((Line::TooLong, buf.len()));
-    };
+    let end = memchr(b'\n', buf);
+    let length = end.unwrap_or(buf.len());
+    // Of a whole line too, or its meaning would depend on the pieces in which it came.
+    if length > MAX_LINE && (length > MAX_READ_LINE || !reads_keys(buf)) {
+        return Some((Line::TooLong, buf.len()));
+    }
+    let end = end?;
     let line = buf[..end].strip_suffix(b"\r").unwrap_or(&buf[..end]);
     Some((commands::parse(line), end + 1))
 }
