@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::requests::{Batch, Requests, Taken, asked, own};
 use super::stats;
 use crate::net::outgoing::LARGE;
-use crate::node::slots::{Asked, Audience, Voice};
+use crate::node::asked::{Asked, Audience, Voice};
 use crate::protocol::binary::{Ask, HEAD, Head, Operation};
 use crate::protocol::binary_answer::{Echo, Status, write_own};
 use crate::protocol::{Command, MAX_KEY, Reply, Request};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::net::outgoing::Outgoing;
-use crate::node::slots::{Asked, Audience, Voice};
+use crate::node::asked::{Asked, Audience, Voice};
 use crate::protocol::binary_answer::Echo;
 use crate::protocol::{Command, Item, Reply, answer, binary_answer, meta_answer};
 

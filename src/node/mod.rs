@@ -3,6 +3,7 @@
 //! A [`Node`] is what all workers share of one memcached: its identity, its health, its counters. It
 //! lives as long as the configuration names it, across reloads.
 
+pub mod asked;
 pub mod embedded;
 pub mod fifo;
 mod form;

@@ -136,7 +136,8 @@ mod tests {
 
     use super::super::traffic::Traffic;
     use super::*;
-    use crate::node::slots::{Asked, Audience, Slots, Voice};
+    use crate::node::asked::{Asked, Audience, Voice};
+    use crate::node::slots::Slots;
     use crate::protocol::{Meta, Request};
 
     /// A connection that is about to break, and who waits for its replies.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ringway::client::replies::Replies;
 use ringway::config;
 use ringway::net::outgoing::Outgoing;
-use ringway::node::slots::{Asked, Audience, Voice};
+use ringway::node::asked::{Asked, Audience, Voice};
 use ringway::protocol::binary::{Ask, HEAD, Head, Room};
 use ringway::protocol::reply;
 use ringway::protocol::text::{self, DataBlock, Line};

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use ringway::client::replies::Replies;
 use ringway::net::outgoing::Outgoing;
-use ringway::node::slots::{Asked, Audience, Voice};
+use ringway::node::asked::{Asked, Audience, Voice};
 use ringway::protocol::binary::{HEAD, Operation, RESPONSE};
 use ringway::protocol::meta::flags;
 use ringway::protocol::reply::{self, Read};

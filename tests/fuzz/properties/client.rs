@@ -1,7 +1,7 @@
 //! The requests of a client that go to one node: what a session makes of the bytes, for the targets that
 //! need requests and not sessions.
 
-use ringway::node::slots::{Asked, Audience, Voice};
+use ringway::node::asked::{Asked, Audience, Voice};
 use ringway::protocol::binary::{Ask, HEAD, Head, REQUEST, Room};
 use ringway::protocol::binary_answer::Echo;
 use ringway::protocol::text::{DataBlock, Line, data_block, read_line};

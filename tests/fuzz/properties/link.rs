@@ -7,9 +7,10 @@ use std::rc::Rc;
 
 use bytes::BytesMut;
 use ringway::metrics::NodeShard;
+use ringway::node::asked::Asked;
 use ringway::node::fifo::{Fifo, Place};
 use ringway::node::receive::{Arrival, Desync};
-use ringway::node::slots::{Asked, Slot, Slots};
+use ringway::node::slots::{Slot, Slots};
 use ringway::node::waiter::Waiter;
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::downgrade::downgrade;
