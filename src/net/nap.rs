@@ -6,7 +6,7 @@
 //! clients of an idle worker never wait for it, and one client alone once in about [`REST`] turns, when it is tried
 //! again. A worker that is busy and not yet full trades latency for work: its replies wait for its naps. They
 //! take a tenth of the time in which its clients come round, from [`SHORTEST`] to [`USUAL`], or, where that is
-//! more, a quarter of what its nodes take, up to [`LONGEST`].
+//! more, a quarter of the time until replies of its nodes are read, up to [`LONGEST`].
 //!
 //! The state is the thread's own. Beside the worker's clock it reads the time twice a turn, and calls nothing else
 //! where there is no nap.
@@ -56,12 +56,15 @@ pub fn read_requests() {
     PACE.with_borrow_mut(|pace| pace.asks += 1);
 }
 
-/// Counts a read that brought bytes of a node, whose first reply took so many microseconds.
+/// Counts a read that brought bytes of a node, so many microseconds after the first request that they answer was
+/// read.
 #[inline]
-pub fn read_replies(took: u64) {
+pub fn read_replies(took: Option<u64>) {
     PACE.with_borrow_mut(|pace| {
         pace.answers += 1;
-        pace.learn(took as f32 * 1e-6);
+        if let Some(micros) = took {
+            pace.learn(micros as f32 * 1e-6);
+        }
     });
 }
 
@@ -74,7 +77,7 @@ pub fn wake() {
 pub fn park() -> bool {
     let nap = PACE.with_borrow_mut(|pace| pace.end_turn(Instant::now()));
     if let Some(nap) = nap {
-        std::thread::sleep(nap - SLACK);
+        std::thread::sleep(nap.saturating_sub(SLACK));
     }
     nap.is_some()
 }
@@ -93,7 +96,7 @@ struct Pace {
     sum_answers: f32,
     awake: f32,
     total: f32,
-    /// What a node takes where it is quick: one reply in five is quicker.
+    /// How soon quick replies come: one in five comes sooner.
     quick: f32,
     has_napped: bool,
     /// Reads in a turn after a nap, on average.
@@ -122,7 +125,7 @@ impl Pace {
         }
     }
 
-    /// A node took so long. Not an average: naps must not grow because one node of many is slow.
+    /// A reply took so long. Not an average: naps must not grow because one node of many is slow.
     #[inline]
     fn learn(&mut self, took: f32) {
         let step = if took < self.quick {

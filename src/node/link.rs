@@ -317,7 +317,7 @@ impl Link {
                 Poll::Ready(Ok(n)) => {
                     self.shard().bytes_read.add(n as u64);
                     let now = self.local.clock.now();
-                    nap::read_replies(now.saturating_sub(state.fifo.oldest().unwrap_or(now)));
+                    nap::read_replies(state.fifo.oldest().map(|started| now.saturating_sub(started)));
                     state.progress = now;
                     let Some(dialect) = state.dialect else {
                         break Poll::Ready(End::Closed);

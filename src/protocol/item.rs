@@ -15,15 +15,15 @@ pub struct Item {
     pub flags: u32,
     /// The cas id; 0 where it was not asked for.
     pub cas: u64,
-    /// What came, or the value alone.
+    /// What came.
     block: Bytes,
     form: Form,
-    /// Where the key stands in the block.
+    /// Where the key begins in the block, and its bytes.
     key_at: u16,
     key: u16,
     /// Where the value begins in the block.
     data_at: u32,
-    /// The key, where it does not stand in the block. In a box, since that is rare.
+    /// The key, where it does not stand in the block. In a box: only policies that change keys need it.
     key_apart: Option<Box<Bytes>>,
 }
 
@@ -34,7 +34,7 @@ enum Form {
     Lines,
     /// A line of another kind, the value, and both line ends.
     Framed,
-    /// The value, at the end.
+    /// The value; before it the key, where that does not stand apart.
     Bare,
 }
 
@@ -48,7 +48,7 @@ pub struct Part<'a> {
 }
 
 /// Bytes of a line end.
-const LINE_END: usize = 2;
+pub(super) const LINE_END: usize = 2;
 
 impl Item {
     /// The value `data` of `key`.
@@ -158,3 +158,42 @@ impl PartialEq for Item {
 }
 
 impl Eq for Item {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reply::{self, Read};
+    use super::*;
+
+    fn of_lines(lines: &'static [u8]) -> Item {
+        let Read::Whole(frame) = reply::read(lines, usize::MAX) else {
+            panic!("no reply")
+        };
+        Item::of_lines(Bytes::from_static(lines), &frame)
+    }
+
+    #[test]
+    fn lines_travel_on_only_while_they_tell_of_the_item_as_it_is() {
+        let item = of_lines(b"VALUE key 5 1 9\r\nv\r\n");
+        assert_eq!(item, Item::new("key".into(), 5, 9, "v".into()));
+        assert!(item.lines().is_some());
+        let renamed = item.clone().with_key("other".into());
+        assert_eq!((renamed.key(), renamed.data()), (&b"other"[..], &b"v"[..]));
+        assert_eq!(renamed.lines(), None);
+        let changed = item.with_cas(10);
+        assert_eq!(
+            (changed.key(), changed.cas, changed.data()),
+            (&b"key"[..], 10, &b"v"[..])
+        );
+        assert_eq!(changed.lines(), None);
+    }
+
+    #[test]
+    fn an_empty_value_is_one_wherever_it_stands() {
+        for item in [
+            of_lines(b"VALUE k 0 0\r\n\r\n"),
+            Item::joined("k".into(), 1, 0, 0),
+        ] {
+            assert_eq!((item.key(), item.data(), item.size()), (&b"k"[..], &b""[..], 0));
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::item::Part;
+use super::item::{LINE_END, Part};
 use super::meta;
 use super::reply::{Frame, Status};
 
@@ -23,9 +23,6 @@ pub struct MetaReply {
     /// The value, where it does not stand in the block.
     data_apart: Option<Box<Bytes>>,
 }
-
-/// Bytes of a line end.
-const LINE_END: usize = 2;
 
 impl MetaReply {
     /// A reply of this `line`, without line ends, and this value. `key` is where in the line the space and the token

@@ -1,5 +1,5 @@
 //! What a worker asks of the kernel in steady state: one read and one write for each batch on either side, and nothing
-//! else but the wait for events. Seen by strace.
+//! else but the wait for events and naps. Seen by strace.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -40,7 +40,7 @@ impl Trace {
         self.count(&["write", "writev", "sendto", "sendmsg"], port)
     }
 
-    /// Calls that are neither a read or write that moved bytes, nor the wait for events.
+    /// Calls that are neither a read or write that moved bytes, nor the wait for events, nor a nap.
     fn needless(&self) -> Vec<&str> {
         let moves = [
             "read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg",

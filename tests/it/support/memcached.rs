@@ -1,5 +1,6 @@
 //! Real memcached processes, on free ports or on unix sockets.
 
+use std::fs;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -59,9 +60,21 @@ impl Memcached {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Sends it a signal by name, such as `STOP`.
+    /// Sends it a signal by name. After `STOP` it has stopped when this returns.
     pub fn signal(&self, name: &str) {
         signal(&self.child, name);
+        if name == "STOP" {
+            wait_for("memcached to stop", || self.has_stopped());
+        }
+    }
+
+    /// True where every thread has stopped: a busy one takes a moment to see the signal.
+    fn has_stopped(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        tasks.flatten().all(|task| {
+            let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            status.contains("State:\tT")
+        })
     }
 
     /// A client of its own.
