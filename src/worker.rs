@@ -7,13 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::client::listener::{Accepted, Client};
 use crate::client::session::Session;
 use crate::net::stream::Stream;
+use crate::net::unix::UnixSocket;
 use crate::net::{clock, nap};
 use crate::state::{Phase, State};
 use crate::view::View;
@@ -75,7 +76,7 @@ async fn run(state: Arc<State>, index: usize, mut accepted: UnboundedReceiver<Ac
 fn serve(view: &Rc<View>, accepted: Accepted) {
     let stream = match accepted.socket {
         Client::Tcp(socket) => TcpStream::from_std(socket).map(Stream::Tcp),
-        Client::Unix(socket) => UnixStream::from_std(socket).map(Stream::Unix),
+        Client::Unix(socket) => UnixSocket::new(socket).map(Stream::Unix),
     };
     match stream {
         Ok(stream) => {

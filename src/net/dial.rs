@@ -9,6 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::stream::Stream;
+use super::unix::UnixSocket;
 
 /// Connects to the first of `addresses` that answers; each may take an equal part of `limit`, so that a
 /// name with a dead IPv6 address still leads to its IPv4 one.
@@ -36,5 +37,5 @@ pub async fn tcp(addresses: &[SocketAddr], limit: Duration) -> io::Result<Stream
 /// As the kernel gives them; `TimedOut` where it took longer than `limit`.
 pub async fn unix(path: &Path, limit: Duration) -> io::Result<Stream> {
     let stream = timeout(limit, UnixStream::connect(path)).await??;
-    Ok(Stream::Unix(stream))
+    UnixSocket::new(stream.into_std()?).map(Stream::Unix)
 }

@@ -9,3 +9,4 @@ pub mod listen;
 pub mod nap;
 pub mod outgoing;
 pub mod stream;
+pub mod unix;

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
+
+use super::unix::UnixSocket;
 
 /// A connected TCP or unix socket.
 #[derive(Debug)]
@@ -13,7 +15,7 @@ pub enum Stream {
     /// Over TCP, without delay.
     Tcp(TcpStream),
     /// Over a unix socket.
-    Unix(UnixStream),
+    Unix(UnixSocket),
 }
 
 impl Stream {

@@ -10,6 +10,7 @@ use ringway::client::session::Session;
 use ringway::config;
 use ringway::net::clock;
 use ringway::net::stream::Stream;
+use ringway::net::unix::UnixSocket;
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
 use ringway::view::View;
@@ -75,7 +76,7 @@ impl House {
         let (client, theirs) = UnixStream::pair().expect("a pair of sockets");
         client.set_nonblocking(true).expect("a socket");
         theirs.set_nonblocking(true).expect("a socket");
-        let theirs = tokio::net::UnixStream::from_std(theirs).expect("an event loop");
+        let theirs = UnixSocket::new(theirs).expect("an event loop");
         tokio::task::spawn_local(Session::new(Stream::Unix(theirs), bind, view, None).run());
         House {
             client,

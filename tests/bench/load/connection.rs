@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use ringway::net::unix::UnixSocket;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -75,7 +76,8 @@ impl Connection {
                 let stream = UnixStream::connect(path)
                     .await
                     .with_context(|| format!("connect to {}", path.display()))?;
-                Box::new(stream)
+                // As clients that poll for replies only: who waits for room too is woken by each read of the proxy.
+                Box::new(UnixSocket::new(stream.into_std()?)?)
             }
         };
         Ok(Self {

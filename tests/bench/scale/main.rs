@@ -13,6 +13,7 @@ use ringway::client::session::Session;
 use ringway::config::{self, Config};
 use ringway::net::clock;
 use ringway::net::stream::Stream;
+use ringway::net::unix::UnixSocket;
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
 use ringway::view::View;
@@ -113,7 +114,7 @@ fn serve(state: Arc<State>, socket: UnixStream) {
             let bind = Arc::new(state.snapshot.load().listeners[0].settings.bind.clone());
             let view = Rc::new(View::new(state.clone(), 0));
             socket.set_nonblocking(true).expect("a socket");
-            let stream = tokio::net::UnixStream::from_std(socket).expect("an event loop");
+            let stream = UnixSocket::new(socket).expect("an event loop");
             tokio::task::spawn_local(Session::new(Stream::Unix(stream), bind, view.clone(), None).run());
             let mut changed = state.changed.subscribe();
             while changed.changed().await.is_ok() {

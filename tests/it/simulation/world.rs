@@ -11,6 +11,7 @@ use ringway::config;
 use ringway::control::{prober, rehash};
 use ringway::health;
 use ringway::net::stream::Stream;
+use ringway::net::unix::UnixSocket;
 use ringway::net::{chance, clock};
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
@@ -194,6 +195,7 @@ impl World {
     fn client(&self, name: u64, rules: Rules, writes: &Rc<Cell<u64>>) -> Client {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         let bind = Arc::new(self.state.snapshot.load().listeners[0].settings.bind.clone());
+        let theirs = theirs.into_std().and_then(UnixSocket::new).expect("a socket");
         let session = Session::new(Stream::Unix(theirs), bind, self.view.clone(), None);
         tokio::task::spawn_local(session.run());
         Client::new(name, ours, &self.random, rules, writes)

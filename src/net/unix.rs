@@ -1,0 +1,138 @@
+//! A unix socket that is waited for to take bytes only while it is full.
+//!
+//! The kernel tells those who wait for room in a unix socket each time the other side has read, whether there was
+//! room before or not, and tokio's own stream always waits for it: each reply would wake its worker once more, and
+//! each request its client. So the socket is registered for reading alone until a write finds it full.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::unix::pipe;
+
+/// A connected unix socket. Its halves are those of tokio that wait for one thing only; they are meant for pipes, but
+/// what they ask of the kernel is the same.
+#[derive(Debug)]
+pub struct UnixSocket {
+    reader: pipe::Receiver,
+    /// There since the socket was full for the first time.
+    writer: Option<pipe::Sender>,
+}
+
+impl UnixSocket {
+    /// Registers `socket`, which must not block, with this thread's event loop.
+    ///
+    /// # Errors
+    /// As the kernel gives them.
+    pub fn new(socket: UnixStream) -> io::Result<UnixSocket> {
+        Ok(UnixSocket {
+            reader: pipe::Receiver::from_owned_fd_unchecked(OwnedFd::from(socket))?,
+            writer: None,
+        })
+    }
+
+    /// Writes at once by `now` while the socket was never full, else by `later`, which waits for room.
+    #[inline]
+    fn poll_write_by(
+        &mut self,
+        now: impl Fn(SockRef<'_>) -> io::Result<usize>,
+        later: impl FnOnce(Pin<&mut pipe::Sender>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => match now(SockRef::from(&self.reader)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let again = self.reader.as_fd().try_clone_to_owned()?;
+                    self.writer.insert(pipe::Sender::from_owned_fd_unchecked(again)?)
+                }
+                done => return Poll::Ready(done),
+            },
+        };
+        later(Pin::new(writer))
+    }
+}
+
+impl AsyncRead for UnixSocket {
+    #[inline]
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().reader).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for UnixSocket {
+    #[inline]
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut()
+            .poll_write_by(|socket| socket.send(buf), |writer| writer.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_write_by(
+            |socket| socket.send_vectored(bufs),
+            |writer| writer.poll_write_vectored(cx, bufs),
+        )
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = SockRef::from(&self.reader);
+        Poll::Ready(socket.shutdown(std::net::Shutdown::Write))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    fn pair() -> (UnixSocket, UnixSocket) {
+        let (one, other) = UnixStream::pair().expect("a pair");
+        let socket = |socket: UnixStream| {
+            socket.set_nonblocking(true).expect("set");
+            UnixSocket::new(socket).expect("registered")
+        };
+        (socket(one), socket(other))
+    }
+
+    #[tokio::test]
+    async fn what_is_written_arrives_though_the_socket_is_full_meanwhile() {
+        let (mut one, mut other) = pair();
+        let sent: Vec<u8> = (0..3 << 20).map(|n: u32| n as u8).collect();
+        let write = async {
+            one.write_all(&sent).await.expect("written");
+            assert!(one.writer.is_some(), "3 MiB fit no socket");
+            one.write_all(b"end").await.expect("written");
+            one.shutdown().await.expect("closed");
+            one
+        };
+        let mut got = Vec::new();
+        let (_one, read) = tokio::join!(write, other.read_to_end(&mut got));
+        read.expect("read");
+        assert_eq!(got.len(), sent.len() + 3);
+        assert!(got.starts_with(&sent) && got.ends_with(b"end"));
+    }
+
+    #[tokio::test]
+    async fn who_writes_to_one_that_is_gone_is_told() {
+        let (mut one, other) = pair();
+        drop(other);
+        let error = one.write_all(b"x").await.expect_err("nobody is there");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
