@@ -79,7 +79,9 @@ pub struct Listener {
 pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
     let mut keys = root.keys(mistakes);
     let workers = keys.value("workers", workers).unwrap_or(1);
-    let batching = keys.value("batching", choose(choices::BATCHING));
+    let batching = keys
+        .value("batching", choose(choices::BATCHING))
+        .unwrap_or(Batching::WhenBusy);
     let memory = |text: &str| size(LEAST_MEMORY..=MOST_MEMORY)(text).map(Some);
     let memory_limit = keys.at_or("memory_limit", memory, unplaced(None));
     let zone = keys.value("zone", zone);
@@ -107,7 +109,7 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
     }
     File {
         workers,
-        batching: batching.unwrap_or(Batching::WhenBusy),
+        batching,
         memory_limit,
         zone,
         listeners: listeners.unwrap_or_default(),

@@ -1,5 +1,5 @@
 //! What a worker asks of the kernel in steady state: one read and one write for each batch on either side, and nothing
-//! else but the wait for events and naps. Seen by strace.
+//! else but the wait for events. Seen by strace. Naps of a busy worker are turned off for that.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -11,9 +11,6 @@ use crate::support::ringway::{Client, Ringway, pool, signal, wait_for};
 const DEPTH: usize = 16;
 /// Batches of each client.
 const BATCHES: usize = 100;
-
-/// The call that a nap is.
-const NAP: &str = "clock_nanosleep";
 
 /// The system calls of one worker, a line each.
 struct Trace {
@@ -40,15 +37,13 @@ impl Trace {
         self.count(&["write", "writev", "sendto", "sendmsg"], port)
     }
 
-    /// Calls that are neither a read or write that moved bytes, nor the wait for events, nor a nap.
+    /// Calls that are neither a read or write that moved bytes, nor the wait for events.
     fn needless(&self) -> Vec<&str> {
         let moves = [
             "read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg",
         ];
         let is_needed = |line: &str| match name(line) {
             "epoll_wait" | "epoll_pwait" | "epoll_pwait2" | "restart_syscall" => true,
-            // A busy worker gathers events.
-            NAP => true,
             // The heap may still grow in the first batches; that requests allocate nothing is shown elsewhere.
             "brk" | "mmap" | "munmap" | "mprotect" | "madvise" => true,
             name => moves.contains(&name) && !line.contains("EAGAIN"),
@@ -156,10 +151,15 @@ fn assert_at_most(what: &str, calls: usize, batches: usize, trace: &Trace) {
     );
 }
 
+/// A pool of `nodes` on a worker that makes no call to gather events.
+fn without_naps(nodes: &[String]) -> String {
+    String::from("batching: never\n") + &pool(nodes, &["request_timeout: 15s"])
+}
+
 #[test]
 fn a_batch_costs_one_read_and_one_write_on_either_side_and_no_other_call() {
     let node = Memcached::start();
-    let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 15s"]));
+    let ringway = Ringway::start(&without_naps(&[node.address()]));
     let mut clients = [ringway.client()];
     talk(&mut clients, 10);
     let Some(trace) = trace(&ringway, || talk(&mut clients, BATCHES)) else {
@@ -189,7 +189,7 @@ fn many_clients_over_many_nodes_cost_no_call_more_than_a_batch_each() {
     // By name, or with some ports one node has all keys of the batch.
     let named = |(name, node): (&str, &Memcached)| format!("{{name: {name}, address: '{}'}}", node.address());
     let named: Vec<String> = ["a", "b"].into_iter().zip(&nodes).map(named).collect();
-    let ringway = Ringway::start(&pool(&named, &["request_timeout: 15s"]));
+    let ringway = Ringway::start(&without_naps(&named));
     let mut clients: Vec<Client> = (0..8).map(|_| ringway.client()).collect();
     talk(&mut clients, 10);
     let Some(trace) = trace(&ringway, || talk(&mut clients, BATCHES)) else {

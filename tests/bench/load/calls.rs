@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The calls that requests cause, and one for all.
 const ALL: &str = "raw_syscalls:sys_enter";
 const PREFIX: &str = "syscalls:sys_enter_";
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 13] = [
     "epoll_wait",
     "epoll_pwait",
     "epoll_ctl",
@@ -33,7 +33,6 @@ const NAMES: [&str; 14] = [
     "sendmsg",
     "clock_nanosleep",
     "futex",
-    "timerfd_settime",
 ];
 
 /// Calls per request, by name, the most frequent first.
