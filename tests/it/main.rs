@@ -5,6 +5,7 @@ mod binary;
 mod binary_keys;
 mod capable;
 mod classic_text;
+mod clocks;
 mod command_line;
 mod config;
 mod corpus;

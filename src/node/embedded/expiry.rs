@@ -1,11 +1,11 @@
 //! When items end: their own deadlines, and `flush_all`. Pure; the clock comes in as an argument.
 //!
-//! Times are whole Unix seconds, since memcached's clock has whole seconds. The rules are those of
+//! Times are whole seconds of the cache's clock (see `clock.rs`), since memcached's clock has whole seconds. The rules are those of
 //! memcached 1.6.18 (`realtime` in memcached.c, `item_is_flushed` in items.c and
 //! `process_flush_all_command` in proto_text.c).
 
 /// The longest time to live; a larger number is a Unix time (`REALTIME_MAXDELTA` in memcached.h).
-const MAX_DELTA: i64 = 60 * 60 * 24 * 30;
+pub(super) const MAX_DELTA: i64 = 60 * 60 * 24 * 30;
 
 /// The second from which an item is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

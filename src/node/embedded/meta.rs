@@ -52,7 +52,7 @@ impl Embedded {
             let ask = Ask {
                 key: request.key,
                 value: request.value,
-                flags,
+                flags: self.on_own_clock(flags),
                 text: meta.flags,
             };
             match request.command {
@@ -63,6 +63,19 @@ impl Embedded {
             }
         });
         answer.unwrap_or_else(refused)
+    }
+
+    fn on_own_clock(&self, flags: MetaFlags) -> MetaFlags {
+        let translate = |seconds: i32| {
+            let translated = self.clock.translate(seconds.into());
+            i32::try_from(translated).unwrap_or(i32::MAX)
+        };
+        MetaFlags {
+            ttl: flags.ttl.map(translate),
+            vivify: flags.vivify.map(translate),
+            recache: flags.recache.map(translate),
+            ..flags
+        }
     }
 
     fn meta_debug(&self, key: &[u8], now: u64) -> Reply {

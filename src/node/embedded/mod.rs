@@ -11,6 +11,7 @@
 //! Unix time in the past flushes now, even if that time lies before the start; and what a flush took does
 //! not come back when a delayed one follows.
 
+mod clock;
 mod expiry;
 mod meta;
 mod meta_change;
@@ -22,12 +23,12 @@ mod write;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use quick_cache::DefaultHashBuilder;
 
 use crate::protocol::{Command, MAX_KEY, Reply, Request};
+use clock::Clock;
 use expiry::Deadline;
 use shard::Shard;
 use write::{Write, Written, counted};
@@ -56,6 +57,7 @@ pub struct Embedded {
     /// lock, so that those of one key grow.
     last_number: AtomicU64,
     max_item: u64,
+    clock: Clock,
 }
 
 impl Embedded {
@@ -69,18 +71,17 @@ impl Embedded {
             hasher: DefaultHashBuilder::default(),
             last_number: AtomicU64::new(0),
             max_item: share / 2,
+            clock: Clock::new(),
         }
     }
 
     /// Carries out one request and answers as memcached would.
     pub fn execute(&self, request: &Request<'_>) -> Reply {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |elapsed| elapsed.as_secs());
-        self.execute_at(request, now)
+        self.execute_at(request, self.clock.now())
     }
 
-    /// [`execute`](Embedded::execute) at the time `now`, in Unix seconds.
+    /// [`execute`](Embedded::execute) at the time `now`, in seconds of the cache's clock: Unix seconds, unless the
+    /// machine's clock was set since the cache was made.
     pub fn execute_at(&self, request: &Request<'_>, now: u64) -> Reply {
         match request.command {
             Command::Get | Command::Gets => self.get(request, now),
@@ -133,7 +134,7 @@ impl Embedded {
             return Reply::NotFound;
         };
         stored.note_hit(now);
-        stored.deadline = Deadline::new(request.exptime, now);
+        stored.deadline = self.deadline(request.exptime, now);
         shard.update(&stored);
         match request.command {
             Command::Touch => Reply::Done,
@@ -157,7 +158,7 @@ impl Embedded {
                 key: request.key,
                 value: request.value,
                 flags: request.flags,
-                deadline: Deadline::new(request.exptime, now),
+                deadline: self.deadline(request.exptime, now),
                 // Append and prepend would compare it too.
                 cas: if request.command == Command::Cas {
                     request.cas
@@ -203,10 +204,15 @@ impl Embedded {
         // All locks at once, always in this order, so that two flushes leave all shards alike.
         let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
         let number = self.next_number();
+        let delay = self.clock.translate(delay);
         for shard in &mut shards {
             shard.flush = shard.flush.then(delay, now, number);
         }
         Reply::Done
+    }
+
+    fn deadline(&self, exptime: i64, now: u64) -> Deadline {
+        Deadline::new(self.clock.translate(exptime), now)
     }
 
     fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
