@@ -1,166 +1,330 @@
-//! The README says what is so: its configurations load, and the flags, paths, metrics and files that it
-//! names exist.
+//! The documents say what is so: in the README, in the pages beside it and in those under `docs`, each
+//! configuration loads, and each command, flag, path, metric, file and link exists.
+//!
+//! A block marked `yaml` is a whole configuration of Ringway. Other YAML says whose it is behind that word
+//! (`yaml kubernetes`), and is not read here.
 
+mod markdown;
+
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use self::markdown::{Page, page, pages, root};
 use crate::deploy::{is_metric, metrics_in};
 
 #[test]
-fn every_yaml_block_of_the_readme_is_a_configuration_that_loads() {
-    let blocks = blocks("yaml");
-    assert!(!blocks.is_empty(), "the README shows no configuration");
-    for (line, block) in blocks {
-        if let Err(mistakes) = ringway::config::parse(&block, "README.md") {
-            panic!("README.md:{line}: the block that begins here does not load: {mistakes:?}\n{block}");
+fn every_yaml_block_is_a_configuration_that_loads() {
+    let mut count = 0;
+    for page in pages() {
+        for block in page.blocks().iter().filter(|block| block.info == "yaml") {
+            if let Err(mistakes) = ringway::config::parse(&block.text, &page.path) {
+                panic!(
+                    "{}:{}: the block that begins here does not load: {mistakes:?}\n{}",
+                    page.path, block.line, block.text
+                );
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 0, "no document shows a configuration");
+}
+
+#[test]
+fn every_nutcracker_file_is_one_that_nutcracker_takes() {
+    for page in pages() {
+        for block in page
+            .blocks()
+            .iter()
+            .filter(|block| block.info == "yaml nutcracker")
+        {
+            let folder = tempfile::tempdir().expect("a folder for the test");
+            let file = folder.path().join("nutcracker.yml");
+            fs::write(&file, &block.text).expect("it is writable");
+            let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+            let output = Command::new("nutcracker")
+                .env("PATH", path)
+                .args(["--test-conf", "--conf-file"])
+                .arg(&file)
+                .output()
+                .unwrap_or_else(|error| panic!("nutcracker: {error}; `tests/run` installs it"));
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}:{}: {said}", page.path, block.line);
         }
     }
 }
 
 #[test]
-fn the_nutcracker_file_of_the_readme_is_one_that_nutcracker_takes() {
-    for (line, block) in blocks("yaml nutcracker") {
-        let folder = tempfile::tempdir().expect("a folder for the test");
-        let file = folder.path().join("nutcracker.yml");
-        fs::write(&file, block).expect("it is writable");
-        let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-        let output = Command::new("nutcracker")
-            .env("PATH", path)
-            .args(["--test-conf", "--conf-file"])
-            .arg(&file)
-            .output()
-            .expect("nutcracker is installed, as `tests/run` does");
-        assert!(
-            output.status.success(),
-            "README.md:{line}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+fn what_is_said_to_become_of_a_nutcracker_file_becomes_of_it() {
+    let mut count = 0;
+    for page in pages() {
+        let blocks = page.blocks();
+        let of = |info: &'static str| blocks.iter().filter(move |block| block.info == info);
+        for (block, expected) in of("yaml nutcracker").zip(of("yaml imported")) {
+            let place = format!("{}:{}", page.path, block.line);
+            let folder = tempfile::tempdir().expect("a folder for the test");
+            let file = folder.path().join("nutcracker.yml");
+            fs::write(&file, &block.text).expect("it is writable");
+            let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
+                .arg("import")
+                .arg(&file)
+                .output()
+                .expect("the program runs");
+            let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            assert_eq!(said(&output.stderr), "", "{place}");
+            let stdout = said(&output.stdout);
+            let (_, imported) = stdout.split_once('\n').expect("a line above it");
+            assert_eq!(imported, expected.text, "{place}");
+            count += 1;
+        }
     }
+    assert_eq!(count, 1);
 }
 
 #[test]
-fn what_the_readme_says_becomes_of_a_nutcracker_file_becomes_of_it() {
-    let folder = tempfile::tempdir().expect("a folder for the test");
-    for ((line, block), (_, expected)) in blocks("yaml nutcracker").into_iter().zip(blocks("yaml imported")) {
-        let file = folder.path().join("nutcracker.yml");
-        fs::write(&file, block).expect("it is writable");
-        let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
-            .arg("import")
-            .arg(&file)
-            .output()
-            .expect("the program runs");
-        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert_eq!(said(&output.stderr), "", "README.md:{line}");
-        let (_, imported) = said(&output.stdout)
-            .split_once('\n')
-            .map(|(head, rest)| (head.to_owned(), rest.to_owned()))
-            .expect("a line above it");
-        assert_eq!(imported, expected, "README.md:{line}");
-    }
-    assert_eq!(blocks("yaml imported").len(), 1);
-}
-
-#[test]
-fn every_flag_that_the_readme_names_is_in_the_help() {
-    let help: String = [
-        &["--help"][..],
-        &["check", "--help"],
-        &["explain", "--help"],
-        &["diff", "--help"],
-        &["import", "--help"],
-        &["health", "--help"],
-    ]
-    .iter()
-    .map(|arguments| {
-        let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
-            .args(*arguments)
-            .output()
-            .expect("the program runs");
-        assert!(output.status.success(), "ringway {arguments:?}");
-        String::from_utf8(output.stdout).expect("help is UTF-8")
-    })
-    .collect();
-    let section = section("Command line");
-    let flags = section
+fn every_flag_of_the_readmes_command_line_is_in_the_help() {
+    let help: Vec<String> = helps().into_values().flatten().collect();
+    let readme = page("README.md");
+    let flags = readme
+        .section("Command line")
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
         .filter(|word| word.starts_with("--") && word.len() > 2 && !word.ends_with('-'));
     let mut count = 0;
     for flag in flags {
-        assert!(help.contains(flag), "the README names {flag}, the help does not");
+        assert!(
+            help.iter().any(|known| known == flag),
+            "the README names {flag}, the help does not"
+        );
         count += 1;
     }
     assert!(count >= 4, "the section names the flags");
 }
 
 #[test]
-fn every_path_that_the_readme_lists_is_served() {
-    let control = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control");
-    let source = text_under(&control);
-    let section = section("HTTP");
-    let paths = section
-        .split(['`', ' ', '?'])
-        .filter(|word| word.starts_with('/') && word.len() > 1);
+fn every_command_of_ringway_that_is_shown_is_one() {
+    let helps = helps();
     let mut count = 0;
-    for path in paths {
-        // What is done to a node stands behind its name.
-        let named = path.strip_prefix("/nodes/NAME/").unwrap_or(path);
+    for page in pages() {
+        for (line, command) in page.commands() {
+            let mut words = command.split_whitespace().skip_while(|word| *word == "$");
+            if words.next() != Some("ringway") {
+                continue;
+            }
+            let words: Vec<&str> = words
+                .take_while(|word| !["|", ">", "&&", "&"].contains(word))
+                .collect();
+            if let Err(unknown) = known_command(&helps, &words) {
+                panic!("{}:{line}: `{command}`: Ringway has no {unknown}", page.path);
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 4, "the documents show commands");
+}
+
+#[test]
+fn every_path_that_is_asked_for_is_served() {
+    let source = text_under(&root("src/control"));
+    let mut asked: Vec<(String, String)> = Vec::new();
+    for page in pages() {
+        for (line, command) in page.commands() {
+            let place = format!("{}:{line}", page.path);
+            asked.extend(admin_paths(&command).map(|path| (place.clone(), path.to_owned())));
+        }
+    }
+    let readme = page("README.md");
+    let listed = readme.section("HTTP").split(['`', ' ', '?']);
+    for path in listed.filter(|word| word.starts_with('/') && word.len() > 1) {
+        asked.push(("README.md, section HTTP".to_owned(), path.to_owned()));
+    }
+    assert!(asked.len() >= 12, "the documents name the paths: {asked:?}");
+    for (place, path) in asked {
+        // What is done to a node or a pool is served behind its name.
+        let action = path
+            .split_once("/NAME/")
+            .map_or(path.as_str(), |(_, action)| action);
         assert!(
-            source.contains(&format!("\"{named}\"")),
-            "the README lists {path}, which src/control does not name"
+            source.contains(&format!("\"{action}\"")),
+            "{place}: {path} is not served: src/control does not name it"
         );
-        count += 1;
-    }
-    assert!(count >= 8, "the section lists the paths");
-}
-
-#[test]
-fn every_metric_that_the_readme_names_exists() {
-    for metric in metrics_in(&readme()) {
-        assert!(is_metric(metric), "the README names {metric}, which is no metric");
     }
 }
 
 #[test]
-fn every_file_that_the_readme_points_to_is_there() {
-    for document in ["README.md", "CONTRIBUTING.md"] {
-        let text = fs::read_to_string(root(document)).expect("it is readable");
-        for (offset, _) in text.match_indices("](") {
-            let target = text[offset + 2..].split(')').next().expect("a link ends");
-            if !target.starts_with("http") && !target.starts_with('#') {
-                assert!(root(target).exists(), "{document} points to {target}");
+fn every_metric_that_is_named_exists() {
+    for page in pages() {
+        for metric in metrics_in(&page.text) {
+            assert!(is_metric(metric), "{}: {metric} is no metric", page.path);
+        }
+    }
+}
+
+#[test]
+fn every_file_of_the_repository_that_is_named_is_there() {
+    for page in pages() {
+        for (line, command) in page.commands() {
+            for word in command.split_whitespace() {
+                let word = word
+                    .trim_start_matches("./")
+                    .trim_end_matches([',', '.', ':', ';']);
+                let folder = word.split('/').next().unwrap_or_default();
+                if word.contains('/') && ["config", "deploy", "docs", "src", "tests"].contains(&folder) {
+                    // Source files are named from `src` too.
+                    assert!(
+                        root(word).exists() || root("src").join(word).exists(),
+                        "{}:{line}: there is no {word}",
+                        page.path
+                    );
+                }
             }
         }
     }
 }
 
-/// The fenced blocks of the README with this info string, each with the line where it begins.
-fn blocks(info: &str) -> Vec<(usize, String)> {
-    let text = readme();
-    let fence = format!("```{info}");
-    let mut blocks = Vec::new();
-    let mut lines = text.lines().enumerate();
-    while let Some((line, opening)) = lines.next() {
-        if opening == fence {
-            let block: Vec<&str> = lines
-                .by_ref()
-                .map(|(_, text)| text)
-                .take_while(|text| *text != "```")
-                .collect();
-            blocks.push((line + 1, block.join("\n") + "\n"));
+#[test]
+fn every_link_leads_somewhere() {
+    for page in pages() {
+        for (line, target) in page.links() {
+            if let Err(missing) = follow(&page, target) {
+                panic!(
+                    "{}:{line}: the link to {target} leads nowhere: {missing}",
+                    page.path
+                );
+            }
         }
     }
-    blocks
 }
 
-/// The text of the README's section with this heading.
-fn section(heading: &str) -> String {
-    let text = readme();
-    let start = text
-        .find(&format!("\n## {heading}\n"))
-        .unwrap_or_else(|| panic!("the README has no section {heading:?}"));
-    let rest = &text[start + 4..];
-    rest[..rest.find("\n## ").unwrap_or(rest.len())].to_owned()
+#[test]
+fn every_page_under_docs_is_linked_from_another() {
+    let pages = pages();
+    for page in pages.iter().filter(|page| page.path.starts_with("docs/")) {
+        let here = root(&page.path).canonicalize().expect("a page that was read");
+        let leads_here = |from: &Page| {
+            from.path != page.path
+                && from.links().iter().any(|(_, target)| {
+                    let file = target.split('#').next().unwrap_or_default();
+                    beside(from, file).canonicalize().is_ok_and(|path| path == here)
+                })
+        };
+        assert!(
+            pages.iter().any(leads_here),
+            "{}: no page links to it; the README lists those under docs",
+            page.path
+        );
+    }
+}
+
+/// The words of each subcommand's `--help`; the program's own stand under the empty name.
+fn helps() -> BTreeMap<String, Vec<String>> {
+    let words = |arguments: &[&str]| -> Vec<String> {
+        let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
+            .args(arguments)
+            .output()
+            .expect("the program runs");
+        assert!(output.status.success(), "ringway {arguments:?}");
+        let help = String::from_utf8(output.stdout).expect("help is UTF-8");
+        help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+            .map(str::to_owned)
+            .collect()
+    };
+    let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
+        .arg("--help")
+        .output()
+        .expect("the program runs");
+    let help = String::from_utf8(output.stdout).expect("help is UTF-8");
+    let mut helps = BTreeMap::from([(String::new(), words(&["--help"]))]);
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    for command in commands.take_while(|line| !line.is_empty()) {
+        // A name stands two columns in, the rest of its description further.
+        if let Some(name) = command.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) {
+            let name = name.split(' ').next().expect("a name");
+            let shown = if name == "help" {
+                &["--help"][..]
+            } else {
+                &[name, "--help"]
+            };
+            helps.insert(name.to_owned(), words(shown));
+        }
+    }
+    assert!(helps.len() > 4, "the help lists its commands: {help}");
+    helps
+}
+
+/// Whether these words behind `ringway` are a subcommand and flags that it has; else the word that is not.
+fn known_command<'a>(helps: &BTreeMap<String, Vec<String>>, words: &[&'a str]) -> Result<(), &'a str> {
+    let (name, words) = match words.split_first() {
+        Some((name, rest)) if name.chars().all(|c| c.is_ascii_lowercase()) => (*name, rest),
+        _ => ("", words),
+    };
+    let help = helps.get(name).ok_or(name)?;
+    for word in words {
+        let flag = word.split('=').next().unwrap_or(word);
+        let is_flag = flag.starts_with('-') && flag.len() > 1 && flag != "--";
+        if is_flag && !help.iter().any(|known| known == flag) && !helps[""].iter().any(|known| known == flag)
+        {
+            return Err(word);
+        }
+    }
+    Ok(())
+}
+
+/// The paths of the admin listener that a command or a code span asks for: `GET /nodes`, `/nodes`, or a URL
+/// with its port.
+fn admin_paths(command: &str) -> impl Iterator<Item = &str> {
+    let asks = command.starts_with("GET /") || command.starts_with("POST /");
+    let is_one_segment =
+        command.len() > 1 && command.starts_with('/') && command[1..].chars().all(|c| c.is_ascii_lowercase());
+    let direct = command
+        .split_whitespace()
+        .filter(move |word| (asks || is_one_segment) && word.starts_with('/'));
+    let in_urls = command
+        .split(":9155")
+        .skip(1)
+        .filter(|rest| rest.starts_with('/'));
+    direct
+        .chain(in_urls)
+        .filter_map(|path| path.split(['?', '\'', '"', ' ', '`']).next())
+        .filter(|path| path.len() > 1)
+}
+
+/// Whether the file that a link of this page names exists, and the heading in it; else what is missing.
+fn follow(page: &Page, target: &str) -> Result<(), String> {
+    if target.starts_with("http") || target.starts_with("mailto:") {
+        return Ok(());
+    }
+    let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let path = if file.is_empty() {
+        root(&page.path)
+    } else {
+        beside(page, file)
+    };
+    if !path.exists() {
+        return Err(format!("there is no {}", path.display()));
+    }
+    let path = path.canonicalize().expect("it exists");
+    let inside = path
+        .strip_prefix(root("").canonicalize().expect("it exists"))
+        .map_err(|_| "it is outside of the repository".to_owned())?;
+    let inside = inside.to_str().expect("paths are UTF-8");
+    if anchor.is_empty()
+        || markdown::page(inside)
+            .anchors()
+            .iter()
+            .any(|known| known == anchor)
+    {
+        return Ok(());
+    }
+    Err(format!("{inside} has no heading #{anchor}"))
+}
+
+/// The file that a link names, which counts from the folder of its page.
+fn beside(page: &Page, file: &str) -> std::path::PathBuf {
+    root(&page.path)
+        .parent()
+        .expect("a file lies in a folder")
+        .join(file)
 }
 
 fn text_under(folder: &Path) -> String {
@@ -174,12 +338,4 @@ fn text_under(folder: &Path) -> String {
         };
     }
     text
-}
-
-fn readme() -> String {
-    fs::read_to_string(root("README.md")).expect("the README is readable")
-}
-
-fn root(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
