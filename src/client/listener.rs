@@ -15,8 +15,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::config::Bind;
+use crate::config::{Access, Bind};
 use crate::net::listen::{Listening, listen};
+use crate::net::socket_file::SocketFile;
 use crate::snapshot::ListenerCounters;
 use crate::state::{Phase, State};
 
@@ -67,8 +68,19 @@ enum Socketed {
 pub struct Listeners {
     state: Arc<State>,
     workers: Vec<UnboundedSender<Accepted>>,
-    open: HashMap<Bind, JoinHandle<()>>,
+    open: HashMap<Bind, Open>,
+    /// What was said last of those that cannot be had as they should be.
+    complaints: HashMap<Bind, String>,
     next: Arc<AtomicUsize>,
+}
+
+/// One that accepts.
+#[derive(Debug)]
+struct Open {
+    task: JoinHandle<()>,
+    /// Of a unix socket.
+    file: Option<Arc<SocketFile>>,
+    access: Access,
 }
 
 impl Listeners {
@@ -78,6 +90,7 @@ impl Listeners {
             state,
             workers,
             open: HashMap::new(),
+            complaints: HashMap::new(),
             next: Arc::default(),
         }
     }
@@ -85,7 +98,8 @@ impl Listeners {
     /// Opens the listeners that the running snapshot has more, closes those it no longer has.
     ///
     /// # Errors
-    /// The first address that cannot be bound, with the reason; the others are open.
+    /// The first address that cannot be bound, or whose socket cannot have its mode or group, with the reason; the
+    /// others are open.
     pub async fn follow(&mut self) -> Result<(), String> {
         let snapshot = self.state.snapshot.load_full();
         let removed: Vec<Bind> = self
@@ -95,21 +109,28 @@ impl Listeners {
             .cloned()
             .collect();
         for bind in removed {
-            if let Some(task) = self.open.remove(&bind) {
-                close(&bind, task).await;
+            if let Some(open) = self.open.remove(&bind) {
+                close(&bind, open).await;
             }
         }
+        self.complaints
+            .retain(|bind, _| snapshot.listener(bind).is_some());
         let mut result = Ok(());
         for listener in &snapshot.listeners {
-            let address = &listener.settings.bind;
-            if self.open.contains_key(address) {
-                continue;
-            }
-            match open(address) {
-                Ok(socket) => self.accept(socket, address.clone()),
+            let (bind, access) = (&listener.settings.bind, &listener.settings.access);
+            let done = match self.open.get_mut(bind) {
+                Some(open) => permit(open, access).await,
+                None => self.open(bind, access).await,
+            };
+            match done {
+                Ok(()) => drop(self.complaints.remove(bind)),
                 Err(error) => {
-                    let line = format!("cannot listen on {address}: {error}");
-                    warn!(bind = %address, %error, "cannot listen");
+                    let line = format!("cannot listen on {bind}: {error}");
+                    // It is tried over and over: that is said once.
+                    if self.complaints.get(bind) != Some(&line) {
+                        warn!(%bind, %error, "cannot listen");
+                        self.complaints.insert(bind.clone(), line.clone());
+                    }
                     result = result.and(Err(line));
                 }
             }
@@ -119,12 +140,17 @@ impl Listeners {
 
     /// Stops accepting. Sessions stay.
     pub async fn close(&mut self) {
-        for (bind, task) in self.open.drain() {
-            close(&bind, task).await;
+        for (bind, open) in self.open.drain() {
+            close(&bind, open).await;
         }
     }
 
-    fn accept(&mut self, socket: Socketed, bind: Bind) {
+    async fn open(&mut self, bind: &Bind, access: &Access) -> io::Result<()> {
+        let (wanted, permitted) = (bind.clone(), access.clone());
+        let (socket, file) = match aside(move || listen(&wanted, &permitted)).await? {
+            Listening::Tcp(socket) => (Socketed::Tcp(TcpListener::from_std(socket)?), None),
+            Listening::Unix(socket, file) => (Socketed::Unix(UnixListener::from_std(socket)?), Some(file)),
+        };
         info!(%bind, "listening");
         let acceptor = Acceptor {
             state: self.state.clone(),
@@ -132,26 +158,48 @@ impl Listeners {
             next: self.next.clone(),
             bind: Arc::new(bind.clone()),
         };
-        self.open.insert(bind, tokio::spawn(acceptor.run(socket)));
+        let open = Open {
+            task: tokio::spawn(acceptor.run(socket)),
+            file: file.map(Arc::new),
+            access: access.clone(),
+        };
+        self.open.insert(bind.clone(), open);
+        Ok(())
     }
 }
 
-async fn close(bind: &Bind, task: JoinHandle<()>) {
-    if let Bind::Unix(path) = bind {
-        // While the socket is open the path is surely ours; later another process may have taken it.
-        let _gone = std::fs::remove_file(path);
+/// Gives the socket's file another mode or group after a reload.
+async fn permit(open: &mut Open, access: &Access) -> io::Result<()> {
+    if open.access == *access {
+        return Ok(());
     }
-    task.abort();
+    if let Some(file) = open.file.clone() {
+        let access = access.clone();
+        aside(move || file.permit(&access)).await?;
+    }
+    open.access = access.clone();
+    Ok(())
+}
+
+async fn close(bind: &Bind, open: Open) {
+    if let Some(file) = open.file {
+        let remove = move || {
+            file.remove();
+            Ok(())
+        };
+        if let Err(error) = aside(remove).await {
+            warn!(%bind, %error, "cannot remove the socket's file");
+        }
+    }
+    open.task.abort();
     // The socket is closed when the task is gone, so that the address is free for whoever comes next.
-    let _aborted = task.await;
+    let _aborted = open.task.await;
     info!(%bind, "no longer listening");
 }
 
-fn open(bind: &Bind) -> io::Result<Socketed> {
-    Ok(match listen(bind)? {
-        Listening::Tcp(socket) => Socketed::Tcp(TcpListener::from_std(socket)?),
-        Listening::Unix(socket) => Socketed::Unix(UnixListener::from_std(socket)?),
-    })
+/// Does `work`, which may wait for the disk, on a thread of its own.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await?
 }
 
 struct Acceptor {

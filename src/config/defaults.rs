@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{
-    Address, Admin, Batching, Bind, Config, FlushAll, Health, Listener, Node, OnNodeDown, OnReadError, Pool,
-    Protocol, Rejoin, Route, Shutdown,
+    Access, Address, Admin, Batching, Bind, Config, FlushAll, Health, Listener, Node, OnNodeDown,
+    OnReadError, Pool, Protocol, Rejoin, Route, Shutdown,
 };
 use crate::ring::Distribution;
 
@@ -22,6 +22,7 @@ impl Listener {
             route,
             max_connections: 10_000,
             idle_timeout: None,
+            access: Access::default(),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::nodes;
 use super::pool::{self, number, set};
 use super::route::{self, Read};
 use super::units::{count, duration, size};
-use super::{Admin, Batching, Bind, Pool, Shutdown, address};
+use super::{Access, Admin, Batching, Bind, Pool, Shutdown, access, address};
 
 const MOST_WORKERS: u64 = 1024;
 
@@ -73,6 +73,8 @@ pub struct Listener {
     pub max_connections: usize,
     /// `None`: never.
     pub idle_timeout: Option<Duration>,
+    /// Who may connect.
+    pub access: Access,
 }
 
 /// Reads the whole file.
@@ -131,6 +133,7 @@ fn default_listener(place: Place) -> Listener {
         route: Some(At { value: None, place }),
         max_connections: default.max_connections,
         idle_timeout: default.idle_timeout,
+        access: default.access,
     }
 }
 
@@ -211,7 +214,9 @@ fn listener(item: &Typed<'_>, mistakes: &mut Mistakes) -> Listener {
         idle_timeout: keys
             .value("idle_timeout", duration)
             .filter(|idle| !idle.is_zero()),
+        access: default.access,
     };
+    listener.access = access::read(&mut keys, listener.bind.as_ref().map(|bind| &bind.value));
     let misspelt = keys.finish();
     listener.bind = listener.bind.filter(|_| !misspelt.contains(&"bind"));
     listener.route = listener.route.filter(|_| !misspelt.contains(&"route"));

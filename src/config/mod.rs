@@ -11,6 +11,7 @@
 //! The tree is our own, and not serde's, because serde stops at the first mistake and knows no places;
 //! serde's reader has the last word on whether a file is YAML at all.
 
+mod access;
 mod address;
 mod choices;
 mod defaults;
@@ -38,6 +39,7 @@ use std::time::Duration;
 use crate::health;
 use crate::ring::Distribution;
 
+pub use access::{Access, Group};
 pub use defaults::quickstart;
 pub use error::{Error, Mistake};
 pub use route::{
@@ -165,6 +167,8 @@ pub struct Listener {
     pub max_connections: usize,
     /// A session that says nothing for so long is closed; `None`: never.
     pub idle_timeout: Option<Duration>,
+    /// Who may connect to a unix socket.
+    pub access: Access,
 }
 
 /// An address to listen on. Shown as it is typed: `127.0.0.1:11211`, `[::1]:11211`, `unix:/path`.

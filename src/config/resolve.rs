@@ -40,6 +40,7 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
             route: route?,
             max_connections: typed.max_connections,
             idle_timeout: typed.idle_timeout,
+            access: typed.access,
         })
     };
     Some(Config {

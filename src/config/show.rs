@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::choices::{self, word};
 use super::units::{show_duration, show_size};
-use super::{Address, Config, Listener, Node, Pool, distribution};
+use super::{Address, Config, Listener, Node, Pool, access, distribution};
 
 impl Config {
     /// 16 hexadecimal digits that are the same for configurations that mean the same.
@@ -47,12 +47,19 @@ pub fn show(config: &Config) -> Value {
 }
 
 fn listener(listener: &Listener) -> Value {
-    json!({
+    let mut shown = json!({
         "bind": listener.bind.to_string(),
         "route": listener.route.show(),
         "max_connections": listener.max_connections,
         "idle_timeout": show_duration(listener.idle_timeout.unwrap_or(Duration::ZERO)),
-    })
+    });
+    if let Some(mode) = listener.access.mode {
+        shown["mode"] = json!(access::show_mode(mode));
+    }
+    if let Some(group) = &listener.access.group {
+        shown["group"] = json!(group.name);
+    }
+    shown
 }
 
 fn pool(pool: &Pool) -> Value {
@@ -112,7 +119,7 @@ batching: never
 memory_limit: 100MB
 listeners:
   - {bind: "[::1]:11311", route: main, max_connections: 7, idle_timeout: 90s}
-  - {bind: "unix:/run/ringway.sock", route: away}
+  - {bind: "unix:/run/ringway.sock", route: away, mode: "0660", group: root}
 admin: {bind: 0.0.0.0:9200}
 shutdown: {delay: 5s, drain: 0s}
 pools:

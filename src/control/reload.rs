@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
 use super::discovery::{LOOKUP, resolve_new};
-use crate::config::{self, Bind, Config};
+use crate::config::{self, Config};
 use crate::diff::{Difference, percent};
 use crate::net::listen::try_listen;
 use crate::snapshot::Snapshot;
@@ -198,15 +198,12 @@ fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>
 /// Tries the addresses that `next` binds and `current` does not, so that a reload is all or nothing. The
 /// error has a line for each that is not to be had.
 fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), String> {
-    let is_new = |bind: &&Bind| current.listener(bind).is_none();
-    let tried = next
-        .listeners
-        .iter()
-        .map(|listener| &listener.bind)
-        .filter(is_new);
+    let is_new = |listener: &&config::Listener| current.listener(&listener.bind).is_none();
+    let tried = next.listeners.iter().filter(is_new);
     let mistakes: Vec<String> = tried
-        .filter_map(|bind| {
-            try_listen(bind)
+        .filter_map(|listener| {
+            let bind = &listener.bind;
+            try_listen(bind, &listener.access)
                 .err()
                 .map(|error| format!("cannot listen on {bind}: {error}"))
         })

@@ -2,13 +2,12 @@
 
 use std::io;
 use std::net;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::os::unix::net::UnixListener;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::config::Bind;
+use super::socket_file::SocketFile;
+use crate::config::{Access, Bind};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -18,16 +17,17 @@ const BACKLOG: i32 = 4096;
 pub enum Listening {
     /// On a TCP port.
     Tcp(net::TcpListener),
-    /// On a unix socket.
-    Unix(UnixListener),
+    /// On a unix socket, with its file.
+    Unix(UnixListener, SocketFile),
 }
 
-/// Listens on `bind`. A unix socket that a killed process left behind is replaced.
+/// Listens on `bind`; a unix socket lets those connect whom `access` allows. A unix socket that a killed process left
+/// behind is replaced. May wait for the disk.
 ///
 /// # Errors
-/// As the kernel gives them; `AddrInUse` where somebody listens there, `AlreadyExists` where the path is a
-/// file of another kind.
-pub fn listen(bind: &Bind) -> io::Result<Listening> {
+/// As the kernel gives them; `AddrInUse` if somebody listens there, `AlreadyExists` if the path is a file of another
+/// kind.
+pub fn listen(bind: &Bind, access: &Access) -> io::Result<Listening> {
     match bind {
         Bind::Tcp(address) => {
             let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
@@ -38,37 +38,19 @@ pub fn listen(bind: &Bind) -> io::Result<Listening> {
             Ok(Listening::Tcp(socket.into()))
         }
         Bind::Unix(path) => {
-            remove_stale(path)?;
-            let socket = UnixListener::bind(path)?;
-            socket.set_nonblocking(true)?;
-            Ok(Listening::Unix(socket))
+            let (socket, file) = SocketFile::listen(path, access, BACKLOG)?;
+            Ok(Listening::Unix(socket, file))
         }
     }
 }
 
-/// Tries whether `bind` could be listened on, and leaves no trace.
+/// Tries whether `bind` could be listened on, and leaves no trace. May wait for the disk.
 ///
 /// # Errors
 /// Those of [`listen`].
-pub fn try_listen(bind: &Bind) -> io::Result<()> {
-    drop(listen(bind)?);
-    match bind {
-        Bind::Tcp(_) => Ok(()),
-        Bind::Unix(path) => std::fs::remove_file(path),
+pub fn try_listen(bind: &Bind, access: &Access) -> io::Result<()> {
+    if let Listening::Unix(_socket, file) = listen(bind, access)? {
+        file.remove();
     }
-}
-
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "there is a file that is no socket",
-        )),
-        Ok(_) if UnixStream::connect(path).is_ok() => Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "another process listens there",
-        )),
-        Ok(_) => std::fs::remove_file(path),
-        Err(_) => Ok(()),
-    }
+    Ok(())
 }

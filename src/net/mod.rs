@@ -8,5 +8,6 @@ pub mod dial;
 pub mod listen;
 pub mod nap;
 pub mod outgoing;
+pub mod socket_file;
 pub mod stream;
 pub mod unix;

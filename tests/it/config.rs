@@ -216,6 +216,14 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         (and("listeners:\n  - 127.0.0.1:1"), "3:5: listeners[0]: a mapping is expected here, not text"),
         (and("listeners: [{max_connections: 0}]"), "2:31: listeners[0].max_connections: 0 is out of range, it goes from 1 to 10000000"),
         (and("listeners: [{idle_timeout: 30}]"), "2:28: listeners[0].idle_timeout: \"30\" is no duration, give it a unit: 30ms or 30s"),
+        (and("listeners: [{bind: 127.0.0.1:1, mode: \"0660\"}]"), "2:33: listeners[0].mode: a TCP port has none, it is for listeners on unix:/path"),
+        (and("listeners: [{group: root}]"), "2:14: listeners[0].group: a TCP port has none, it is for listeners on unix:/path"),
+        (
+            and("listeners: [{bind: \"unix:/s\", mode: rw-rw----}]"),
+            "2:37: listeners[0].mode: \"rw-rw----\" is no octal mode, write three octal digits, such as \"0660\": read and write for owner and group",
+        ),
+        (and("listeners: [{bind: \"unix:/s\", mode: 1777}]"), "2:37: listeners[0].mode: \"1777\" is out of range, 0777 is the most"),
+        (and("listeners: [{bind: \"unix:/s\", group: rooot}]"), "2:38: listeners[0].group: there is no group \"rooot\", did you mean root?"),
         (and("listeners: [{}, {}]"), "2:17: listeners[1]: 127.0.0.1:11211 is taken: listeners[0] binds 127.0.0.1:11211, choose another port"),
         (
             and("listeners: [{bind: 127.0.0.1:9155}]"),

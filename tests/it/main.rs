@@ -47,4 +47,5 @@ mod shutdown;
 mod simulation;
 mod support;
 mod system_calls;
+mod unix_listeners;
 mod values;

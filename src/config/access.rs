@@ -1,0 +1,141 @@
+//! Who may connect to a unix listener: the mode and the group of its socket file.
+//!
+//! A group is a name of `/etc/group` or a number. Names that only a directory service knows are not found; their
+//! numbers work.
+
+use super::error::{Flaw, quote};
+use super::keys::Keys;
+use super::{Bind, suggest};
+
+/// The file that lists the groups of this machine.
+const GROUPS: &str = "/etc/group";
+/// All permission bits of a socket.
+const ALL: u32 = 0o777;
+
+/// Who may connect to a unix listener. By default the mode that the umask leaves, and the group of the process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Permission bits of the socket, up to 0o777.
+    pub mode: Option<u32>,
+    /// The group of the socket.
+    pub group: Option<Group>,
+}
+
+/// A group of users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// As it was written: a name or a number.
+    pub name: String,
+    /// Its number.
+    pub id: u32,
+}
+
+/// Reads the keys `mode` and `group` of the listener that binds `bind`, or a mistake in its place.
+pub fn read(keys: &mut Keys<'_, '_>, bind: Option<&Bind>) -> Access {
+    if let Some(Bind::Tcp(_)) = bind {
+        for key in ["mode", "group"] {
+            let flaw = Flaw::new("a TCP port has none");
+            keys.reject(key, flaw.hint("it is for listeners on unix:/path"));
+        }
+        return Access::default();
+    }
+    Access {
+        mode: keys.value("mode", mode),
+        group: keys.value("group", group),
+    }
+}
+
+/// The way that `mode` is written.
+pub fn show_mode(mode: u32) -> String {
+    format!("{mode:04o}")
+}
+
+fn mode(text: &str) -> Result<u32, Flaw> {
+    let hint = "write three octal digits, such as \"0660\": read and write for owner and group";
+    let is_octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    if !is_octal || !(3..=5).contains(&text.len()) {
+        return Err(Flaw::new(format!("{} is no octal mode", quote(text))).hint(hint));
+    }
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= ALL => Ok(mode),
+        _ => Err(Flaw::new(format!("{} is out of range", quote(text))).hint("0777 is the most")),
+    }
+}
+
+fn group(text: &str) -> Result<Group, Flaw> {
+    let found = |id| Group {
+        name: text.to_owned(),
+        id,
+    };
+    if let Ok(id) = text.parse::<u32>() {
+        // The highest number means "leave it as it is" to the system.
+        return match id {
+            u32::MAX => {
+                Err(Flaw::new(format!("{text} is no group")).hint("the highest number is 4294967294"))
+            }
+            id => Ok(found(id)),
+        };
+    }
+    let groups = std::fs::read_to_string(GROUPS).map_err(|error| {
+        Flaw::new(format!("cannot read {GROUPS}: {error}")).hint("write the group's number")
+    })?;
+    let known = groups.lines().filter_map(entry);
+    match known.clone().find(|(name, _)| *name == text) {
+        Some((_, id)) => Ok(found(id)),
+        None => {
+            let near = suggest::nearest(text, known.map(|(name, _)| name));
+            let hint = match near {
+                Some(name) => format!("did you mean {name}?"),
+                None => format!("write one of {GROUPS}, or its number"),
+            };
+            Err(Flaw::new(format!("there is no group {}", quote(text))).hint(hint))
+        }
+    }
+}
+
+/// A line of the file of groups: `name:password:number:members`.
+fn entry(line: &str) -> Option<(&str, u32)> {
+    let mut fields = line.split(':');
+    let name = fields.next()?;
+    Some((name, fields.nth(1)?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_is_octal_and_has_no_more_than_permissions() {
+        for (typed, expected) in [("0660", 0o660), ("660", 0o660), ("00777", 0o777), ("000", 0)] {
+            assert_eq!(mode(typed).expect(typed), expected);
+            assert_eq!(mode(&show_mode(expected)).expect(typed), expected);
+        }
+        for typed in [
+            "0680",
+            "rw-rw----",
+            "6",
+            "0o660",
+            "",
+            "1777",
+            "4755",
+            "+66",
+            "000660",
+        ] {
+            mode(typed).expect_err(typed);
+        }
+    }
+
+    #[test]
+    fn a_group_is_a_name_or_a_number() {
+        assert_eq!(group("root").expect("every machine has it").id, 0);
+        assert_eq!(group("4242").expect("a number").id, 4242);
+        let flaw = group("rooot").expect_err("a slip");
+        assert_eq!(flaw.hint.as_deref(), Some("did you mean root?"));
+        group("4294967295").expect_err("it means none");
+        group("").expect_err("no name");
+        assert_eq!(entry("audio:x:29:a,b"), Some(("audio", 29)));
+        for line in ["", "audio", "audio:x", "audio:x:none:"] {
+            assert_eq!(entry(line), None, "{line}");
+        }
+    }
+}
