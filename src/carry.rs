@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::node::slots::Slot;
-use crate::protocol::{Failure, Reply, Request};
+use crate::protocol::operation::drops_item_if_refused;
+use crate::protocol::{Command, Failure, Reply, Request};
 use crate::route::{Carrier, Pool};
 use crate::view::View;
 
@@ -69,7 +70,13 @@ impl Carrier for Carry {
         match current.snapshot.pools.get(&pool.name) {
             None => slot.fill(GONE),
             Some(pool) if request.value.len() > pool.settings.max_value_size => {
-                slot.fill(Reply::Failed(Failure::TooLarge));
+                let too_large = Reply::Failed(Failure::TooLarge);
+                if !drops_item_if_refused(request) {
+                    return slot.fill(too_large);
+                }
+                let delete = Request::new(Command::Delete, request.key);
+                let slot = slot.answering(too_large);
+                current.send(pool.pick(request.key), &delete, slot, pool, self.session);
             }
             Some(pool) => current.send(pool.pick(request.key), request, slot, pool, self.session),
         }

@@ -23,21 +23,24 @@ impl Requests {
             Ask::Misfit => return self.break_off(batch, &head, Status::Invalid),
         };
         let is_store = operation.command() == Some(Command::MetaSet);
-        let limit = if is_store {
-            batch.route.largest_value()
-        } else {
-            MAX_KEY
-        };
-        if head.value() > limit {
+        if !is_store && head.value() > MAX_KEY {
             return self.refuse_packet(batch, &head, Status::TooLarge);
+        }
+        // The key decides how large the value may be, and which item goes if it is refused.
+        let Some(begin) = buffer.get(HEAD..HEAD + head.extras + head.key) else {
+            return Taken::Partial;
+        };
+        if is_store && self.is_too_large(batch, &head, operation, begin) {
+            batch.view.shard().bad_requests.add(1);
+            return self.refuse_value_of(batch, &head, operation, begin, Status::TooLarge);
         }
         let length = HEAD + head.body;
         let Some(packet) = buffer.get(..length) else {
-            return if !is_store || self.lets_in(length) {
-                Taken::Partial
-            } else {
-                self.lack_memory(batch, &head)
-            };
+            if !is_store || self.lets_in(length) {
+                return Taken::Partial;
+            }
+            batch.view.shard().out_of_memory.add(1);
+            return self.refuse_value_of(batch, &head, operation, begin, Status::OutOfMemory);
         };
         if is_store && head.value() >= LARGE {
             return Taken::Large(length);
@@ -142,10 +145,30 @@ impl Requests {
         Taken::Bytes(HEAD)
     }
 
-    /// Refuses a packet that is not whole yet, for which there is no memory.
-    fn lack_memory(&mut self, batch: &Batch<'_>, head: &Head) -> Taken {
-        batch.view.shard().out_of_memory.add(1);
-        self.pass_over(head, Status::OutOfMemory)
+    /// Whether the value that a storage command brings is larger than its route takes. `begin` is its extras and key.
+    fn is_too_large(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, begin: &[u8]) -> bool {
+        let request = head.request(operation, Command::MetaSet, begin, &mut self.room);
+        request.is_some_and(|request| head.value() > batch.route.max_value_size(&request))
+    }
+
+    /// Answers `status` to a storage command whose value is not taken, and passes over its body. `begin` is its
+    /// extras and key.
+    fn refuse_value_of(
+        &mut self,
+        batch: &Batch<'_>,
+        head: &Head,
+        operation: Operation,
+        begin: &[u8],
+        status: Status,
+    ) -> Taken {
+        let Some(request) = head.request(operation, Command::MetaSet, begin, &mut self.room) else {
+            return self.pass_over(head, status);
+        };
+        let asked = own(Command::MetaSet, Audience::Client, Echo::of(head, b"").into());
+        let answer = Reply::Text(packet(head, status, b""));
+        self.routed.refuse_value(batch, &request, answer, asked);
+        self.swallow = head.body;
+        Taken::Bytes(HEAD)
     }
 
     /// Answers `status` and closes: where this packet ends nobody can tell.
@@ -157,13 +180,10 @@ impl Requests {
     }
 
     fn answer_own(&mut self, head: &Head, status: Status, body: &[u8]) {
-        let echo = Echo::with_key(head, b"");
-        let mut packet = Vec::with_capacity(HEAD + body.len());
-        write_own(echo, status, body, &mut |bytes| packet.extend_from_slice(bytes));
-        self.push_packet(packet);
+        self.push_packet(packet(head, status, body));
     }
 
-    fn push_packet(&mut self, packet: Vec<u8>) {
+    fn push_packet(&mut self, packet: impl Into<Bytes>) {
         let voice = Voice::Binary {
             opcode: 0,
             opaque: 0,
@@ -172,4 +192,12 @@ impl Requests {
         let asked = own(Command::MetaGet, Audience::Client, voice);
         self.slots.push_filled(asked, Reply::Text(packet.into()));
     }
+}
+
+/// The response to `head` of this `status`, with its own `body`.
+fn packet(head: &Head, status: Status, body: &[u8]) -> Bytes {
+    let echo = Echo::with_key(head, b"");
+    let mut packet = Vec::with_capacity(HEAD + body.len());
+    write_own(echo, status, body, &mut |bytes| packet.extend_from_slice(bytes));
+    packet.into()
 }

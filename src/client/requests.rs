@@ -348,7 +348,7 @@ impl Requests {
             key: meta.plain_key(&mut plain),
             ..*request
         };
-        let voice = Voice::Meta([meta.key, b" ", meta.flags].concat().into());
+        let voice = voice(meta);
         let Some((pool, node)) = batch.route.pick(request.key) else {
             return self
                 .routed
@@ -417,6 +417,11 @@ pub(super) fn asked(command: Command, audience: Audience, pool: &Pool) -> Asked 
         failed_is_miss: pool.settings.on_read_error == OnReadError::Miss,
         voice: Voice::Classic,
     }
+}
+
+/// A meta client's voice: what it typed.
+pub(super) fn voice(meta: &Meta<'_>) -> Voice {
+    Voice::Meta([meta.key, b" ", meta.flags].concat().into())
 }
 
 /// Where no single pool says how a failure reads: as an error.

@@ -14,9 +14,9 @@ use crate::node::asked::Asked;
 use crate::node::parked::Owned;
 use crate::node::pending::pending;
 use crate::node::slots::Slots;
-use crate::protocol::{Failure, Reply, Request};
+use crate::protocol::{Reply, Request};
 use crate::route::work::begin;
-use crate::route::{Call, Route, Step};
+use crate::route::{Call, Carrier, Route, Step};
 use crate::view::View;
 
 /// What a session needs for its policies.
@@ -79,7 +79,8 @@ impl Routed {
             .lead(request, &*self.carry, |step, request| match step {
                 Step::Pool(pool) => {
                     if request.value.len() > pool.settings.max_value_size {
-                        return self.slots.push_filled(asked, Reply::Failed(Failure::TooLarge));
+                        let number = self.slots.push(asked, 1);
+                        return self.carry.send(pool, request, self.slots.slot(number));
                     }
                     let asked = Asked {
                         failed_is_miss: pool.settings.on_read_error == OnReadError::Miss,
@@ -117,6 +118,24 @@ impl Routed {
             hold.claim.turn().await;
             drop(hold);
             call.send_to(&route, &owned.request(), slot);
+        });
+    }
+
+    /// Answers `answer` to `request`, a storage command whose value is not taken, when its item is as memcached would
+    /// have left it; see [`Call::refuse_value`].
+    pub fn refuse_value(&self, batch: &Batch<'_>, request: &Request<'_>, answer: Reply, asked: Asked) {
+        let slot = self.slots.slot(self.slots.push(asked, 1));
+        let must_wait = self.order.must_wait(request);
+        let hold = self.hold(request);
+        let call = self.call(hold.clone());
+        if !must_wait {
+            return call.refuse_value(batch.route, request, answer, slot);
+        }
+        let (route, owned) = (batch.route.clone(), Owned::new(request));
+        tokio::task::spawn_local(async move {
+            hold.claim.turn().await;
+            drop(hold);
+            call.refuse_value(&route, &owned.request(), answer, slot);
         });
     }
 

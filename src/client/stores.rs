@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 
-use super::requests::{Batch, Requests, Taken, audience};
+use super::requests::{Batch, Requests, Taken, audience, own, voice};
 use crate::net::outgoing::LARGE;
-use crate::protocol::Request;
-use crate::protocol::binary;
+use crate::node::asked::Voice;
 use crate::protocol::text::{self, DataBlock, Line};
+use crate::protocol::{MAX_KEY, Reply, Request, binary, meta_flags};
+
+const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
+const OUT_OF_MEMORY: &str = "SERVER_ERROR out of memory storing object";
 
 impl Requests {
     #[inline]
@@ -22,7 +25,7 @@ impl Requests {
         if size > batch.route.max_value_size(&request) {
             batch.view.shard().bad_requests.add(1);
             self.swallow = size + 2;
-            self.answer("SERVER_ERROR object too large for cache", noreply);
+            self.refuse_value(batch, &request, TOO_LARGE, noreply);
             return Taken::Bytes(line_length);
         }
         match text::data_block(block, size) {
@@ -30,7 +33,7 @@ impl Requests {
             DataBlock::Partial => {
                 batch.view.shard().out_of_memory.add(1);
                 self.swallow = size + 2;
-                self.answer("SERVER_ERROR out of memory storing object", noreply);
+                self.refuse_value(batch, &request, OUT_OF_MEMORY, noreply);
                 return Taken::Bytes(line_length);
             }
             DataBlock::Value(_) if size >= LARGE => return Taken::Large(line_length + size + 2),
@@ -41,6 +44,21 @@ impl Requests {
             }
         }
         Taken::Bytes(line_length + size + 2)
+    }
+
+    /// Answers `line` to `request`, whose value is not taken. memcached looks at the flags of ms first.
+    fn refuse_value(&mut self, batch: &Batch<'_>, request: &Request<'_>, line: &'static str, noreply: bool) {
+        let mut room = [0; MAX_KEY];
+        let (request, voice) = match &request.meta {
+            None => (*request, Voice::Classic),
+            Some(meta) => match meta_flags::check_set(meta, &mut room) {
+                Err(mistake) => return self.answer(mistake, noreply),
+                Ok(key) => (Request { key, ..*request }, voice(meta)),
+            },
+        };
+        let asked = own(request.command, audience(noreply), voice);
+        let answer = Reply::Text(line.into());
+        self.routed.refuse_value(batch, &request, answer, asked);
     }
 
     /// True where the storage command at the front of the buffer, which is not whole yet and takes `length`

@@ -17,6 +17,7 @@ mod opening;
 pub mod parked;
 pub mod pending;
 pub mod receive;
+mod refusal;
 pub mod retry;
 mod said;
 pub mod slots;

@@ -247,9 +247,9 @@ impl Head {
             Touch => put(format_args!("f c T{}", expiry(extras, 0))),
             Set => put(format_args!("c F{} T{}", number(extras, 0), expiry(extras, 4))),
             Add | Replace => {
-                // With a cas id, memcached takes both as a set that compares.
-                let mode = if operation == Add { " ME" } else { " MR" };
-                let mode = if self.cas == 0 { mode } else { "" };
+                // With a cas id, memcached takes both as a set that compares, and so it does ms in this mode.
+                let is_add = operation == Add && self.cas == 0;
+                let mode = if is_add { " ME" } else { " MR" };
                 put(format_args!(
                     "c F{} T{}{mode}",
                     number(extras, 0),

@@ -71,7 +71,7 @@ fn store<'a>(request: Request<'a>, typed: &[u8], spare: &[u8]) -> Option<Request
     }
     let cas = flag(typed, b'C');
     let command = match (flag(typed, b'M').map(|mode| &mode[1..]), cas) {
-        (None | Some(b"S"), Some(_)) => Command::Cas,
+        (None | Some(b"S" | b"R"), Some(_)) => Command::Cas,
         (None | Some(b"S"), None) => Command::Set,
         (Some(b"E"), None) => Command::Add,
         (Some(b"R"), None) => Command::Replace,

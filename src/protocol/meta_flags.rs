@@ -6,7 +6,7 @@
 //! so is quiet mode.
 
 use super::numbers::{parse_i32, parse_u32, parse_u64};
-use super::{Command, meta};
+use super::{Command, MAX_KEY, Meta, meta};
 
 /// A command has fewer tokens than this, the name, the key and the length of ms among them
 /// (`MFLAG_MAX_OPT_LENGTH`).
@@ -14,6 +14,13 @@ const MAX_TOKENS: usize = 20;
 
 /// The longest opaque token, with its `O` (`MFLAG_MAX_OPAQUE_LENGTH`).
 pub const MAX_OPAQUE: usize = 32;
+
+/// Refuses an opaque token that is longer than [`MAX_OPAQUE`].
+pub const OPAQUE_TOO_LONG: &str = "CLIENT_ERROR opaque token too long";
+/// Refuses a mode that ms does not have.
+pub const BAD_SET_MODE: &str = "CLIENT_ERROR invalid mode for ms M token";
+/// Refuses a key that is said to be in base64 and is not.
+pub const NO_BASE64: &str = "CLIENT_ERROR error decoding key";
 
 const TOO_MANY_OF_MG: &str = "CLIENT_ERROR options flags are too long";
 const TOO_MANY: &str = "CLIENT_ERROR options flags too long";
@@ -147,6 +154,25 @@ impl MetaFlags {
     fn seconds(&mut self, token: &[u8]) -> Result<Option<i32>, Wrong> {
         self.is_exclusive = true;
         parse_i32(token).map(Some).ok_or(Wrong::Token(BAD_TOKEN))
+    }
+}
+
+/// What memcached looks at in an ms before it looks for room for its value: the plain key, which `room` takes if it was
+/// typed in base64, or the line that refuses the command.
+pub fn check_set<'a>(meta: &Meta<'a>, room: &'a mut [u8; MAX_KEY]) -> Result<&'a [u8], &'static str> {
+    let flags = MetaFlags::parse(Command::MetaSet, meta.flags)?;
+    if meta::flag(meta.flags, b'O').is_some_and(|opaque| opaque.len() > MAX_OPAQUE) {
+        return Err(OPAQUE_TOO_LONG);
+    }
+    if flags.mode.is_some_and(|mode| !b"EAPRS".contains(&mode)) {
+        return Err(BAD_SET_MODE);
+    }
+    if !flags.is_base64 {
+        return Ok(meta.key);
+    }
+    match meta::decode_key(meta.key, room) {
+        0 => Err(NO_BASE64),
+        length => Ok(&room[..length]),
     }
 }
 

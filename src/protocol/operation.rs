@@ -124,6 +124,16 @@ impl Operation {
     }
 }
 
+/// Whether memcached removes the item when it has no room for the value that `request` brings: for set, and for ms
+/// in every mode. A binary client's storage commands are ms here, but memcached treats them as it does classic ones.
+pub fn drops_item_if_refused(request: &Request<'_>) -> bool {
+    match (request.command, &request.meta) {
+        (Command::Set, _) => true,
+        (Command::MetaSet, Some(meta)) => !meta.is_binary || flag(meta.flags, b'M').is_none(),
+        _ => false,
+    }
+}
+
 impl Group {
     /// The words for all of them.
     pub const WORDS: &[(&str, Group)] = &[

@@ -230,12 +230,6 @@ impl Route {
             },
         }
     }
-
-    /// The largest value that any of its pools takes, in bytes.
-    pub fn largest_value(&self) -> usize {
-        let sizes = self.pools().iter().map(|pool| pool.settings.max_value_size);
-        sizes.max().unwrap_or(STAND_IN_VALUE)
-    }
 }
 
 /// Where there is no pool, values may be as large as a pool takes by default.

@@ -21,7 +21,8 @@ use super::{
 use crate::node::parked::Owned;
 use crate::node::pending::{Answer, pending};
 use crate::node::slots::Slot;
-use crate::protocol::{Reply, Request};
+use crate::protocol::operation::drops_item_if_refused;
+use crate::protocol::{Command, Reply, Request};
 
 /// What carries requests to pools.
 pub trait Carrier: fmt::Debug {
@@ -62,6 +63,21 @@ impl Call {
             Step::Pool(pool) => self.carrier.send(pool, request, slot),
             Step::Answer(reply) => slot.fill(reply),
             Step::Policy(policy) => begin(policy, request, slot, self),
+        });
+    }
+
+    /// Answers `answer` to `request`, a storage command whose value is not taken, when the item is as memcached would
+    /// have left it: where `request` would have been led, its key is deleted if memcached removes the item then.
+    /// A route that refuses `request` itself answers as it does, and nothing is deleted.
+    pub fn refuse_value(&self, route: &Route, request: &Request<'_>, answer: Reply, slot: Slot) {
+        route.lead(request, &*self.carrier, |step, request| {
+            let delete = Request::new(Command::Delete, request.key);
+            match step {
+                Step::Answer(own) => slot.fill(own),
+                _ if !drops_item_if_refused(request) => slot.fill(answer),
+                Step::Pool(pool) => self.carrier.send(pool, &delete, slot.answering(answer)),
+                Step::Policy(policy) => begin(policy, &delete, slot.answering(answer), self),
+            }
         });
     }
 

@@ -185,11 +185,6 @@ const OURS: &[(&str, &str, &str)] = &[
     ("watch\r\n", "ERROR\r\n", "nothing to watch"),
     ("shutdown\r\n", "ERROR\r\n", "no command of a proxy"),
     ("cache_memlimit 64\r\n", "ERROR\r\n", "no command of a proxy"),
-    (
-        "set k 0 0 1\r\nx\r\nset k 0 0 BIG\r\nget k\r\n",
-        "STORED\r\n<TOO_LARGE>VALUE k 0 1\r\nx\r\nEND\r\n",
-        "nothing is forwarded, so the old value stays",
-    ),
 ];
 
 fn input(text: &str) -> String {

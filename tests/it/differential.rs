@@ -15,7 +15,6 @@
 //! - `ms` with a mistake in its flags and in its data block: Ringway sees that of the data block first.
 //! - Lines longer than 2048 bytes: what memcached does depends on how much of them has come.
 //! - Storage commands and `ms` with a bad key: their data block is swallowed.
-//! - Values above `max_value_size` over a value that is there: the old value stays.
 //! - A key too long for get, gets, gat or gats: memcached 1.6.18 then forgets the replies that it owes before.
 //! - flush_all with a delay: until then it brings back what was flushed before and not reused.
 //! - Binary keys that base64 makes longer than a key may be: no text says them to a node.

@@ -34,6 +34,7 @@ mod placements;
 mod prometheus;
 mod protocol;
 mod python_clients;
+mod refused_values;
 mod rejoin;
 mod reload;
 mod replicate;

@@ -211,6 +211,10 @@ fn large_values_that_are_begun_and_stall_are_refused_past_the_limit_in_each_prot
         let ringway = start(&[&node], &["request_timeout: 15s"]);
         let mut other = ringway.client();
         other.set("small", "v");
+        // A value that is refused takes the old one with it.
+        for i in 0..CLIENTS {
+            other.set(&format!("{protocol}{i}"), "old");
+        }
         let mut storing: Vec<Storing> = (0..CLIENTS)
             .map(|i| Storing::begin(&ringway, protocol, format!("{protocol}{i}")))
             .collect();

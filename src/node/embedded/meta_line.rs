@@ -8,10 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::meta::Ask;
-use crate::protocol::meta_flags::MAX_OPAQUE;
+use crate::protocol::meta_flags::{MAX_OPAQUE, OPAQUE_TOO_LONG};
 use crate::protocol::{MetaReply, Reply};
-
-const OPAQUE_TOO_LONG: &str = "CLIENT_ERROR opaque token too long";
 
 /// A line as far as it is written, without its line end.
 pub(super) struct Line {
