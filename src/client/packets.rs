@@ -187,6 +187,7 @@ impl Requests {
         let voice = Voice::Binary {
             opcode: 0,
             opaque: 0,
+            compares: false,
             key: Box::default(),
         };
         let asked = own(Command::MetaGet, Audience::Client, voice);

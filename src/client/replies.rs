@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use crate::net::outgoing::Outgoing;
-use crate::node::asked::{Asked, Audience, Voice};
+use crate::node::asked::{Asked, Audience, Voice, split_meta};
 use crate::protocol::binary_answer::Echo;
-use crate::protocol::{Command, Item, Reply, answer, binary_answer, meta_answer};
+use crate::protocol::{Command, Item, Reply, answer, binary_answer, failed, meta_answer};
 
 /// Writes the replies of one session, in the order in which they leave its queue.
 #[derive(Debug, Default)]
@@ -18,16 +18,26 @@ impl Replies {
     /// Writes `reply` to what was `asked`.
     #[inline]
     pub fn write(&mut self, asked: &Asked, reply: &Reply, out: &mut Outgoing) {
+        let reply = match reply {
+            Reply::Failed(_) | Reply::Error(_) => failed_as(asked, reply),
+            reply => reply,
+        };
         match &asked.voice {
             Voice::Classic => {}
             Voice::Meta(typed) => return write_meta(asked, typed, reply, out),
             &Voice::Binary {
                 opcode,
                 opaque,
+                compares,
                 ref key,
             } => {
-                let echo = Echo { opcode, opaque, key };
-                return write_binary(asked, echo, reply, out);
+                let echo = Echo {
+                    opcode,
+                    opaque,
+                    compares,
+                    key,
+                };
+                return write_binary(echo, reply, out);
             }
         }
         match asked.audience {
@@ -47,7 +57,7 @@ impl Replies {
     fn write_part(&mut self, asked: &Asked, reply: &Reply, out: &mut Outgoing) {
         match reply {
             Reply::Value(item) => write_value(asked.command, item, out),
-            reply if is_miss(asked, reply) => {}
+            Reply::NotFound => {}
             reply => {
                 let line = answer::line(asked.command, reply, &mut itoa::Buffer::new()).to_vec();
                 self.failure.get_or_insert(line.into());
@@ -57,22 +67,21 @@ impl Replies {
 }
 
 fn write_meta(asked: &Asked, typed: &[u8], reply: &Reply, out: &mut Outgoing) {
-    let space = typed.iter().position(|&byte| byte == b' ').unwrap_or(typed.len());
-    let (key, flags) = typed.split_at(space);
+    let (key, flags) = split_meta(typed);
     let put = &mut |bytes: &[u8]| out.put(bytes);
-    if let Some(data) = meta_answer::write(asked.command, key, flags, asked.failed_is_miss, reply, put) {
+    if let Some(data) = meta_answer::write(asked.command, key, flags, reply, put) {
         out.share_part(data);
         out.put(b"\r\n");
     }
 }
 
-fn write_binary(asked: &Asked, echo: Echo<'_>, reply: &Reply, out: &mut Outgoing) {
+fn write_binary(echo: Echo<'_>, reply: &Reply, out: &mut Outgoing) {
     // What Ringway answers itself is a packet already.
     if let Reply::Text(packet) = reply {
         return out.put(packet);
     }
     let put = &mut |bytes: &[u8]| out.put(bytes);
-    if let Some(data) = binary_answer::write(echo, asked.failed_is_miss, reply, put) {
+    if let Some(data) = binary_answer::write(echo, reply, put) {
         out.share_part(data);
     }
 }
@@ -84,18 +93,17 @@ fn write_read(asked: &Asked, reply: &Reply, out: &mut Outgoing) {
             write_value(asked.command, item, out);
             out.put(b"END\r\n");
         }
-        reply if is_miss(asked, reply) => out.put(b"END\r\n"),
+        Reply::NotFound => out.put(b"END\r\n"),
         reply => write_line(asked.command, reply, out),
     }
 }
 
-/// True where a read is answered as if its key were not there.
-fn is_miss(asked: &Asked, reply: &Reply) -> bool {
-    match reply {
-        Reply::NotFound => true,
-        Reply::Failed(_) => asked.failed_is_miss,
-        Reply::Error(line) => asked.failed_is_miss && line.starts_with(b"SERVER_ERROR"),
-        _ => false,
+/// What the client reads for an error.
+#[cold]
+fn failed_as<'r>(asked: &Asked, reply: &'r Reply) -> &'r Reply {
+    match asked.operation() {
+        Some(operation) => failed::read_as(operation, asked.on_error, reply),
+        None => reply,
     }
 }
 
@@ -120,16 +128,16 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::protocol::Failure;
+    use crate::protocol::{Failure, OnError};
 
-    fn written(parts: &[(Audience, Reply)], failed_is_miss: bool) -> String {
+    fn written(parts: &[(Audience, Reply)], on_error: OnError) -> String {
         let (mut replies, mut out) = (Replies::default(), Outgoing::default());
         for (audience, reply) in parts {
             replies.write(
                 &Asked {
                     command: Command::Get,
                     audience: *audience,
-                    failed_is_miss,
+                    on_error,
                     voice: Voice::Classic,
                 },
                 reply,
@@ -161,7 +169,7 @@ mod tests {
                 (Audience::End, Reply::Done),
             ];
             assert_eq!(
-                written(&parts, true),
+                written(&parts, OnError::HIDE),
                 "VALUE a 3 1\r\nv\r\nVALUE b 3 1\r\nv\r\nEND\r\n"
             );
         }
@@ -176,7 +184,7 @@ mod tests {
             (Audience::Client, Reply::NotFound),
         ];
         assert_eq!(
-            written(&parts, false),
+            written(&parts, OnError::SHOW),
             "VALUE b 3 1\r\nv\r\nSERVER_ERROR node timed out\r\nEND\r\n"
         );
     }

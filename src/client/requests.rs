@@ -11,13 +11,13 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::routed::Routed;
 use super::stats;
-use crate::config::{Bind, OnReadError};
+use crate::config::Bind;
 use crate::net::buffers;
 use crate::node::asked::{Asked, Audience, Voice};
 use crate::node::slots::Slots;
 use crate::protocol::binary;
 use crate::protocol::text::{self, Keys, Line};
-use crate::protocol::{Command, MAX_KEY, Meta, Reply, Request};
+use crate::protocol::{Command, MAX_KEY, Meta, OnError, Reply, Request};
 use crate::route::{Pool, Route};
 use crate::view::{Current, View};
 
@@ -414,7 +414,7 @@ pub(super) fn asked(command: Command, audience: Audience, pool: &Pool) -> Asked 
     Asked {
         command,
         audience,
-        failed_is_miss: pool.settings.on_read_error == OnReadError::Miss,
+        on_error: pool.settings.on_error(),
         voice: Voice::Classic,
     }
 }
@@ -429,7 +429,7 @@ pub(super) fn own(command: Command, audience: Audience, voice: Voice) -> Asked {
     Asked {
         command,
         audience,
-        failed_is_miss: false,
+        on_error: OnError::SHOW,
         voice,
     }
 }

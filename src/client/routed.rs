@@ -9,7 +9,6 @@ use std::rc::Rc;
 use super::order::{Claim, Order};
 use super::requests::Batch;
 use crate::carry::{AtWork, Carry};
-use crate::config::OnReadError;
 use crate::node::asked::Asked;
 use crate::node::parked::Owned;
 use crate::node::pending::pending;
@@ -83,17 +82,25 @@ impl Routed {
                         return self.carry.send(pool, request, self.slots.slot(number));
                     }
                     let asked = Asked {
-                        failed_is_miss: pool.settings.on_read_error == OnReadError::Miss,
+                        on_error: pool.settings.on_error(),
                         ..asked
                     };
                     let number = self.slots.push(asked, 1);
                     let (slot, node) = (self.slots.slot(number), pool.pick(request.key));
                     batch.current.send(node, request, slot, pool, self.session);
                 }
+                // A refusal for want of room is a failure like a node's; all other words are the operator's.
+                Step::Answer(reply @ Reply::Failed(_)) => {
+                    let asked = Asked {
+                        on_error: batch.route.on_error(),
+                        ..asked
+                    };
+                    self.slots.push_filled(asked, reply);
+                }
                 Step::Answer(reply) => self.slots.push_filled(asked, reply),
                 Step::Policy(policy) => {
                     let asked = Asked {
-                        failed_is_miss: batch.route.failed_is_miss(),
+                        on_error: batch.route.on_error(),
                         ..asked
                     };
                     let number = self.slots.push(asked, 1);
@@ -106,7 +113,7 @@ impl Routed {
     /// Sends `request` when those before it are done.
     fn send_later(&self, batch: &Batch<'_>, request: &Request<'_>, asked: Asked) {
         let asked = Asked {
-            failed_is_miss: batch.route.failed_is_miss(),
+            on_error: batch.route.on_error(),
             ..asked
         };
         let number = self.slots.push(asked, 1);

@@ -24,7 +24,7 @@ use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
 use crate::net::{buffers, clock, nap};
 use crate::node::memory::Account;
-use crate::node::slots::{LEFT_OUT, Slots, value_bytes};
+use crate::node::slots::{LEFT_OUT, Slots, may_be_left_out, value_bytes};
 use crate::view::View;
 
 /// Bytes that may wait to be written before it stops reading.
@@ -165,7 +165,7 @@ impl Session {
     /// Writes the replies whose turn has come. `Pending`: the client does not read as fast.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         while let Some((asked, mut reply)) = self.slots.take() {
-            if self.out.len() > MAX_HELD && value_bytes(&reply) > 0 {
+            if self.out.len() > MAX_HELD && may_be_left_out(asked.command, value_bytes(&reply)) {
                 reply = LEFT_OUT;
                 self.view.shard().left_out.add(1);
             }

@@ -1,7 +1,7 @@
 //! The words for settings that are a choice of few, as they are typed and as they are shown.
 
 use super::error::{Flaw, quote};
-use super::{Batching, FlushAll, OnNodeDown, OnReadError, Protocol, Rejoin, suggest};
+use super::{Batching, FlushAll, OnNodeDown, OnReadError, OnWriteError, Protocol, Rejoin, suggest};
 
 /// The words for `batching`.
 pub const BATCHING: &[(&str, Batching)] = &[("when-busy", Batching::WhenBusy), ("never", Batching::Never)];
@@ -16,6 +16,12 @@ pub const PROTOCOL: &[(&str, Protocol)] = &[
 /// The words for `on_read_error`.
 pub const ON_READ_ERROR: &[(&str, OnReadError)] =
     &[("miss", OnReadError::Miss), ("error", OnReadError::Error)];
+
+/// The words for `on_write_error`.
+pub const ON_WRITE_ERROR: &[(&str, OnWriteError)] = &[
+    ("not_stored", OnWriteError::NotStored),
+    ("error", OnWriteError::Error),
+];
 
 /// The words for `on_node_down`.
 pub const ON_NODE_DOWN: &[(&str, OnNodeDown)] = &[("fail", OnNodeDown::Fail), ("rehash", OnNodeDown::Rehash)];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Access, Address, Admin, Batching, Bind, Config, FlushAll, Health, Listener, Node, OnNodeDown,
-    OnReadError, Pool, Protocol, Rejoin, Route, Shutdown,
+    OnReadError, OnWriteError, Pool, Protocol, Rejoin, Route, Shutdown,
 };
 use crate::ring::Distribution;
 
@@ -55,6 +55,7 @@ impl Pool {
             connect_timeout: Duration::from_millis(250),
             request_timeout: Duration::from_millis(500),
             on_read_error: OnReadError::Miss,
+            on_write_error: OnWriteError::NotStored,
             on_node_down: OnNodeDown::Fail,
             max_down: 50,
             rejoin: Rejoin::Flush,

@@ -37,6 +37,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::health;
+use crate::protocol::OnError;
 use crate::ring::Distribution;
 
 pub use access::{Access, Group};
@@ -226,6 +227,8 @@ pub struct Pool {
     pub request_timeout: Duration,
     /// What a read of a failing node answers.
     pub on_read_error: OnReadError,
+    /// What writes to a failing node answer.
+    pub on_write_error: OnWriteError,
     /// What happens to the keys of a node that is down.
     pub on_node_down: OnNodeDown,
     /// Percent of the nodes that may be down; with more the pool fails open.
@@ -300,11 +303,31 @@ pub enum Protocol {
     Classic,
 }
 
+impl Pool {
+    /// How the failures of its nodes read.
+    #[inline]
+    pub fn on_error(&self) -> OnError {
+        OnError {
+            read_is_miss: self.on_read_error == OnReadError::Miss,
+            write_is_not_stored: self.on_write_error == OnWriteError::NotStored,
+        }
+    }
+}
+
 /// What a read of a failing node answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnReadError {
     /// A miss.
     Miss,
+    /// `SERVER_ERROR` and the reason.
+    Error,
+}
+
+/// What a write to a failing node answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnWriteError {
+    /// That nothing was stored, or that the key is not there.
+    NotStored,
     /// `SERVER_ERROR` and the reason.
     Error,
 }

@@ -42,6 +42,10 @@ pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
         keys.value("on_read_error", choose(choices::ON_READ_ERROR)),
     );
     set(
+        &mut pool.on_write_error,
+        keys.value("on_write_error", choose(choices::ON_WRITE_ERROR)),
+    );
+    set(
         &mut pool.on_node_down,
         keys.value("on_node_down", choose(choices::ON_NODE_DOWN)),
     );

@@ -73,6 +73,7 @@ fn pool(pool: &Pool) -> Value {
         "connect_timeout": show_duration(pool.connect_timeout),
         "request_timeout": show_duration(pool.request_timeout),
         "on_read_error": word(choices::ON_READ_ERROR, &pool.on_read_error),
+        "on_write_error": word(choices::ON_WRITE_ERROR, &pool.on_write_error),
         "on_node_down": word(choices::ON_NODE_DOWN, &pool.on_node_down),
         "max_down": format!("{}%", pool.max_down),
         "rejoin": word(choices::REJOIN, &pool.rejoin),
@@ -132,6 +133,7 @@ pools:
     connect_timeout: 1500ms
     request_timeout: 2m
     on_read_error: error
+    on_write_error: error
     on_node_down: rehash
     max_down: 34%
     rejoin: manual

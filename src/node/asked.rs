@@ -1,7 +1,9 @@
 //! What of a request its answer depends on, kept until the reply is there.
 
-use crate::protocol::Command;
+use crate::protocol::binary;
 use crate::protocol::binary_answer::Echo;
+use crate::protocol::operation::Operation;
+use crate::protocol::{Command, OnError};
 
 /// What a session needs to know, when the reply is there, of what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,10 +12,30 @@ pub struct Asked {
     pub command: Command,
     /// Who reads the answer.
     pub audience: Audience,
-    /// A read whose node failed reads as a miss.
-    pub failed_is_miss: bool,
+    /// How it reads if its node failed.
+    pub on_error: OnError,
     /// How the client asked, and so how it is answered.
     pub voice: Voice,
+}
+
+impl Asked {
+    /// What the request does; `None` where that is nothing to any key.
+    pub fn operation(&self) -> Option<Operation> {
+        match &self.voice {
+            Voice::Classic => Some(Operation::of_command(self.command, b"")),
+            Voice::Meta(typed) => Some(Operation::of_command(self.command, split_meta(typed).1)),
+            &Voice::Binary { opcode, compares, .. } => {
+                let (operation, ..) = binary::Operation::of(opcode)?;
+                Operation::of_packet(operation, compares)
+            }
+        }
+    }
+}
+
+/// The key and the flags of what a meta client typed.
+pub fn split_meta(typed: &[u8]) -> (&[u8], &[u8]) {
+    let space = memchr::memchr(b' ', typed).unwrap_or(typed.len());
+    typed.split_at(space)
 }
 
 /// The protocol of a request, with what of the request its answer repeats.
@@ -29,6 +51,8 @@ pub enum Voice {
         opcode: u8,
         /// The opaque number.
         opaque: u32,
+        /// The request compares a cas id.
+        compares: bool,
         /// The key, where the operation gives it back; else empty.
         key: Box<[u8]>,
     },
@@ -39,6 +63,7 @@ impl From<Echo<'_>> for Voice {
         Voice::Binary {
             opcode: echo.opcode,
             opaque: echo.opaque,
+            compares: echo.compares,
             key: echo.key.into(),
         }
     }

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::node::asked::{Asked, Audience, Voice};
     use crate::node::slots::Slots;
-    use crate::protocol::{Meta, Request};
+    use crate::protocol::{Meta, OnError, Request};
 
     /// A connection that is about to break, and who waits for its replies.
     #[derive(Default)]
@@ -154,7 +154,7 @@ mod tests {
             let asked = Asked {
                 command: request.command,
                 audience: Audience::Client,
-                failed_is_miss: false,
+                on_error: OnError::SHOW,
                 voice: Voice::Classic,
             };
             let waiter = Waiter {

@@ -24,7 +24,7 @@ use super::memory::Account;
 use super::pending::{Pending, Watch};
 use super::wakeup::Wakeup;
 use crate::metrics::NodeShard;
-use crate::protocol::{Command, Failure, Reply};
+use crate::protocol::{Command, Failure, OnError, Reply};
 
 /// Bytes of values that may wait in a queue; those that come on top are left out, and
 /// their requests fail, but for the one whose turn it is. That one is left out too where the session's
@@ -103,7 +103,7 @@ struct Entry {
     /// The parts of [`Asked`], which take less room so.
     command: Command,
     audience: Audience,
-    failed_is_miss: bool,
+    on_error: OnError,
     voice: Voice,
 }
 
@@ -118,7 +118,7 @@ impl Entry {
             awaited,
             command: asked.command,
             audience: asked.audience,
-            failed_is_miss: asked.failed_is_miss,
+            on_error: asked.on_error,
             voice: asked.voice,
         }
     }
@@ -128,7 +128,7 @@ impl Entry {
         let asked = Asked {
             command: self.command,
             audience: self.audience,
-            failed_is_miss: self.failed_is_miss,
+            on_error: self.on_error,
             voice: self.voice,
         };
         (asked, self.reply)
@@ -181,7 +181,9 @@ impl Slots {
         entry.awaited -= 1;
         if !matches!(entry.reply, Reply::Error(_) | Reply::Failed(_)) {
             entry.reply = match value_bytes(&reply) {
-                size if size > 0 && (index > 0 && queue.held >= MAX_HELD || !self.account.has_room(size)) => {
+                size if may_be_left_out(entry.command, size)
+                    && (index > 0 && queue.held >= MAX_HELD || !self.account.has_room(size)) =>
+                {
                     queue.left_out += 1;
                     LEFT_OUT
                 }
@@ -286,6 +288,13 @@ impl Slots {
     }
 }
 
+/// True where a value of so many bytes, which answers `command`, may be left out for want of room. The number that
+/// ma made of one takes hardly any, and without it the client could not tell that it was made.
+#[inline]
+pub fn may_be_left_out(command: Command, size: usize) -> bool {
+    size > 0 && command != Command::MetaArithmetic
+}
+
 /// Bytes of the value in `reply`; 0 where it holds none.
 #[inline]
 pub fn value_bytes(reply: &Reply) -> usize {
@@ -321,13 +330,13 @@ impl Queue {
 mod tests {
     use super::super::memory::Memory;
     use super::*;
-    use crate::protocol::{Failure, Item};
+    use crate::protocol::{Failure, Item, MetaReply};
 
     fn asked(command: Command) -> Asked {
         Asked {
             command,
             audience: Audience::Client,
-            failed_is_miss: true,
+            on_error: OnError::HIDE,
             voice: Voice::Classic,
         }
     }
@@ -396,6 +405,20 @@ mod tests {
         let replies: Vec<Reply> = std::iter::from_fn(|| slots.take()).map(|taken| taken.1).collect();
         assert_eq!(replies, [LEFT_OUT, value(700_000), value(10)]);
         assert_eq!(slots.take_left_out(), 1);
+    }
+
+    #[test]
+    fn the_number_that_was_made_of_one_is_told_however_short_memory_is() {
+        let memory = Rc::new(Memory::default());
+        memory.set_limit(1);
+        let slots = Rc::new(Slots::new(Account::new(&memory)));
+        let number = Reply::Meta(MetaReply::new("VA 2", 0..0, Some("42".into())));
+        let counted = slots.slot(slots.push(asked(Command::MetaArithmetic), 1));
+        let read = slots.slot(slots.push(asked(Command::MetaGet), 1));
+        counted.fill(number.clone());
+        read.fill(number.clone());
+        let replies: Vec<Reply> = std::iter::from_fn(|| slots.take()).map(|taken| taken.1).collect();
+        assert_eq!(replies, [number, LEFT_OUT]);
     }
 
     #[test]

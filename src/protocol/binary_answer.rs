@@ -47,13 +47,15 @@ impl Status {
     }
 }
 
-/// What of a request its response repeats.
+/// What of a request its response repeats, or depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Echo<'a> {
     /// The operation code.
     pub opcode: u8,
     /// The opaque number.
     pub opaque: u32,
+    /// The request compares a cas id.
+    pub compares: bool,
     /// The key, where the operation gives it back; else empty.
     pub key: &'a [u8],
 }
@@ -70,6 +72,7 @@ impl<'a> Echo<'a> {
         Echo {
             opcode: head.opcode,
             opaque: head.opaque,
+            compares: head.cas != 0,
             key,
         }
     }
@@ -85,20 +88,14 @@ struct Response<'a> {
 }
 
 /// Writes the response to `reply` up to its value, and returns the value that follows; nothing where the
-/// operation is quiet about it. A failed read is a miss where `failed_is_miss`, but not one
-/// that the node's protocol cannot say.
-pub fn write<'a>(
-    echo: Echo<'_>,
-    failed_is_miss: bool,
-    reply: &'a Reply,
-    put: &mut impl FnMut(&[u8]),
-) -> Option<Part<'a>> {
+/// operation is quiet about it.
+pub fn write<'a>(echo: Echo<'_>, reply: &'a Reply, put: &mut impl FnMut(&[u8])) -> Option<Part<'a>> {
     let (operation, is_quiet, _) = Operation::of(echo.opcode)?;
     let is_read = matches!(
         operation,
         Operation::Get | Operation::GetAndTouch | Operation::Touch
     );
-    let outcome = Outcome::of(operation, reply, is_read && failed_is_miss);
+    let outcome = Outcome::of(operation, reply);
     let hidden = if is_read {
         Status::NotFound
     } else {
@@ -189,7 +186,7 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    fn of(operation: Operation, reply: &'a Reply, failed_is_miss: bool) -> Outcome<'a> {
+    fn of(operation: Operation, reply: &'a Reply) -> Outcome<'a> {
         match reply {
             Reply::Meta(reply) => {
                 let outcome = Outcome::of_meta(operation, reply);
@@ -215,13 +212,7 @@ impl<'a> Outcome<'a> {
             Reply::NotStored => Outcome::new(not_stored(operation)),
             Reply::Exists => Outcome::new(Status::Exists),
             Reply::NotFound => Outcome::new(Status::NotFound),
-            Reply::Failed(failure) if failed_is_miss && *failure != Failure::Unsupported => {
-                Outcome::new(Status::NotFound)
-            }
             Reply::Failed(failure) => Outcome::of_failure(*failure),
-            Reply::Error(line) if failed_is_miss && line.starts_with(b"SERVER_ERROR") => {
-                Outcome::new(Status::NotFound)
-            }
             Reply::Error(line) => Outcome::new(status_of(line)),
         }
     }

@@ -7,16 +7,14 @@
 use memchr::memmem;
 
 use super::meta::{KEY_PLACE, Names, flag, flags, is_unsayable};
-use super::{Command, Failure, Item, MAX_KEY, Meta, MetaReply, Part, Reply};
+use super::{Command, Item, MAX_KEY, Meta, MetaReply, Part, Reply};
 
 /// Writes the answer to a meta command that was typed with `key` and `typed` flags, up to its value; nothing
-/// where quiet mode hides it. A failed mg reads as a miss where `failed_is_miss`, but not one that the node's protocol cannot say. Returns the value that
-/// follows, with a line end behind it.
+/// where quiet mode hides it. Returns the value that follows, with a line end behind it.
 pub fn write<'a>(
     command: Command,
     key: &[u8],
     typed: &[u8],
-    failed_is_miss: bool,
     reply: &'a Reply,
     put: &mut impl FnMut(&[u8]),
 ) -> Option<Part<'a>> {
@@ -33,8 +31,6 @@ pub fn write<'a>(
         Reply::Exists => b"EX",
         Reply::NotFound if is_read => b"EN",
         Reply::NotFound => b"NF",
-        Reply::Failed(failure) if is_read && failed_is_miss && *failure != Failure::Unsupported => b"EN",
-        Reply::Error(line) if is_read && failed_is_miss && line.starts_with(b"SERVER_ERROR") => b"EN",
         Reply::Error(line) | Reply::Text(line) => line,
         Reply::Failed(failure) => failure.line().as_bytes(),
     };

@@ -8,6 +8,7 @@
 //! - [`downgrade`] says a meta command in classic text, for nodes that know no other.
 //! - [`numbers`] parses decimal numbers as memcached does.
 //! - [`operation`] says what a request does, whatever protocol asks for it.
+//! - [`failed`] says what a client reads where a node failed.
 
 pub mod answer;
 pub mod binary;
@@ -15,6 +16,7 @@ pub mod binary_answer;
 pub mod classic;
 pub mod dialect;
 pub mod downgrade;
+pub mod failed;
 mod item;
 pub mod meta;
 pub mod meta_answer;
@@ -28,6 +30,7 @@ pub mod text;
 
 use bytes::Bytes;
 
+pub use failed::OnError;
 pub use item::{Item, Part};
 pub use meta_reply::MetaReply;
 
@@ -260,8 +263,8 @@ pub enum Reply {
     Error(Bytes),
     /// Lines that Ringway itself answers, without the last line end.
     Text(Bytes),
-    /// The node could not answer: down, timed out, cut off, or out of step. The reason stands in a
-    /// `SERVER_ERROR` line; a read becomes a miss where the pool says `on_read_error: miss`.
+    /// The node could not answer: down, timed out, cut off, or out of step. What a client reads then says
+    /// [`failed`].
     Failed(Failure),
 }
 

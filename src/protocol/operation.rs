@@ -1,7 +1,7 @@
 //! What a request does to its key, whatever protocol asks for it: the words in which routes speak of requests.
 
 use super::meta::flag;
-use super::{Command, Request};
+use super::{Command, Request, binary};
 
 /// What a request does to its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,9 +69,13 @@ impl Operation {
 
     /// What `request` does.
     pub fn of(request: &Request<'_>) -> Operation {
-        let typed = request.typed_flags();
+        Operation::of_command(request.command, request.typed_flags())
+    }
+
+    /// What `command` does with the flags that were `typed`, if it is a meta command.
+    pub fn of_command(command: Command, typed: &[u8]) -> Operation {
         let mode = || flag(typed, b'M').and_then(|mode| mode.get(1).copied());
-        match request.command {
+        match command {
             Command::Get | Command::Gets | Command::MetaDebug => Operation::Get,
             Command::Gat | Command::Gats => Operation::Gat,
             Command::MetaGet => match (flag(typed, b'T'), flag(typed, b'v')) {
@@ -103,6 +107,27 @@ impl Operation {
             Command::Touch => Operation::Touch,
             Command::FlushAll => Operation::FlushAll,
         }
+    }
+
+    /// What the packet of `operation` does, which compares a cas id or not; `None` where it does nothing to a key.
+    pub fn of_packet(operation: binary::Operation, compares: bool) -> Option<Operation> {
+        use binary::Operation as Packet;
+        Some(match operation {
+            Packet::Get => Operation::Get,
+            Packet::GetAndTouch => Operation::Gat,
+            Packet::Touch => Operation::Touch,
+            Packet::Set | Packet::Add | Packet::Replace if compares => Operation::Cas,
+            Packet::Set => Operation::Set,
+            Packet::Add => Operation::Add,
+            Packet::Replace => Operation::Replace,
+            Packet::Append => Operation::Append,
+            Packet::Prepend => Operation::Prepend,
+            Packet::Increment => Operation::Incr,
+            Packet::Decrement => Operation::Decr,
+            Packet::Delete => Operation::Delete,
+            Packet::Flush => Operation::FlushAll,
+            Packet::Quit | Packet::Noop | Packet::Version | Packet::Stat => return None,
+        })
     }
 
     /// The group it belongs to; flush_all belongs to none.

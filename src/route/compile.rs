@@ -9,6 +9,7 @@ use super::{
     replicate, shadow,
 };
 use crate::config::{self, Bind};
+use crate::protocol::OnError;
 use crate::protocol::operation::Operation;
 
 /// What is counted, by route and policy.
@@ -150,7 +151,7 @@ impl Compiler<'_> {
         };
         Route::Policy(Arc::new(Policy {
             name: settings.name(),
-            failed_is_miss: what.children().iter().all(|child| child.failed_is_miss()),
+            on_error: (what.children().iter()).fold(OnError::HIDE, |all, child| all.and(child.on_error())),
             denies_flush: denies || what.children().iter().any(|child| child.denies_flush()),
             what,
             pools,

@@ -3,7 +3,7 @@
 //! | command | over a limit |
 //! |---|---|
 //! | get, gat, mg, me | a miss, counted |
-//! | all others | `SERVER_ERROR busy`, counted |
+//! | all others | a failure, counted: the client reads what it reads of a busy node |
 //! | flush_all | goes on |
 //!
 //! The limits hold for all workers together. A reload begins them anew.
@@ -16,7 +16,7 @@ use super::counters::{Event, Shard};
 use super::{Call, Route};
 use crate::config;
 use crate::protocol::operation::Operation;
-use crate::protocol::{Reply, Request};
+use crate::protocol::{Failure, Reply, Request};
 
 /// What may come.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ fn refusal(request: &Request<'_>, counters: &Shard) -> Reply {
     if Operation::of(request).is_read() {
         Reply::NotFound
     } else {
-        Reply::Error("SERVER_ERROR busy".into())
+        Reply::Failed(Failure::Busy)
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
             assert_eq!(fake.ask(&ask(Command::Get, "k")).await, Reply::NotFound);
             assert_eq!(
                 fake.ask(&ask(Command::Set, "k")).await,
-                Reply::Error("SERVER_ERROR busy".into())
+                Reply::Failed(Failure::Busy)
             );
             assert_eq!(fake.count(Event::Limited), 100 - 12 + 2);
         });

@@ -55,7 +55,7 @@ pub use work::{Call, Carrier};
 
 use crate::config::{self, Which};
 use crate::protocol::operation::Operation;
-use crate::protocol::{Reply, Request};
+use crate::protocol::{OnError, Reply, Request};
 use counters::Counters;
 
 /// Where the requests of a listener go.
@@ -78,8 +78,8 @@ pub struct Policy {
     pub pools: Vec<Arc<Pool>>,
     /// It, or one under it, refuses flush_all.
     pub denies_flush: bool,
-    /// A read whose node failed reads as a miss: all of its pools say so.
-    pub failed_is_miss: bool,
+    /// How failures read: hidden where all of its pools hide them.
+    pub on_error: OnError,
     /// What is counted for it.
     pub counters: Arc<Counters>,
     /// Its settings, as they are typed, without the routes under it.
@@ -205,11 +205,11 @@ impl Route {
         }
     }
 
-    /// True where a read whose node failed reads as a miss: where all pools that it may lead to say so.
-    pub fn failed_is_miss(&self) -> bool {
+    /// How failures read: they are hidden where all pools that it may lead to hide them.
+    pub fn on_error(&self) -> OnError {
         match self {
-            Route::Pool(pool) => pool.settings.on_read_error == config::OnReadError::Miss,
-            Route::Policy(policy) => policy.failed_is_miss,
+            Route::Pool(pool) => pool.settings.on_error(),
+            Route::Policy(policy) => policy.on_error,
         }
     }
 

@@ -32,7 +32,7 @@ fn header(opcode: u8, key: u16, extras: u8, body: u32) -> Vec<u8> {
 }
 
 /// A response as `opcode status key:body`, its extras left out.
-fn response(client: &mut Client) -> String {
+pub fn response(client: &mut Client) -> String {
     let head = client.exact(24);
     assert_eq!(
         (head[0], &head[12..16]),

@@ -58,7 +58,7 @@ fn whatever_the_full_file_calls_a_default_may_be_left_out() {
     let defaults: Vec<usize> = (0..lines.len())
         .filter(|index| is_default(&lines[*index]))
         .collect();
-    assert_eq!(defaults.len(), 29, "one for each key with a default");
+    assert_eq!(defaults.len(), 30, "one for each key with a default");
     for index in defaults {
         let mut without = lines.clone();
         // The first key of a list's item leaves its dash to the second.
@@ -135,7 +135,7 @@ fn the_full_file_has_every_key_there_is() {
         ("  - bind: 127", "  - \"@\": 0\n    bind: 127", 4),
         ("admin:\n", "admin:\n  \"@\": 0\n", 1),
         ("shutdown:\n", "shutdown:\n  \"@\": 0\n", 2),
-        ("  main:\n", "  main:\n    \"@\": 0\n", 17),
+        ("  main:\n", "  main:\n    \"@\": 0\n", 18),
         ("{address: ", "{\"@\": 0, address: ", 4),
         ("{preset: twemproxy", "{\"@\": 0, preset: twemproxy", 7),
         ("{kind: ", "{\"@\": 0, kind: ", 8),
@@ -276,6 +276,7 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         (pool("connections: [1]"), "4:18: pools.main.connections: text is expected here, not a list"),
         (pool("protocol: binary"), "4:15: pools.main.protocol: \"binary\" is no choice, choose one of: auto, meta, classic"),
         (pool("on_read_error: mis"), "4:20: pools.main.on_read_error: \"mis\" is no choice, did you mean \"miss\"?"),
+        (pool("on_write_error: miss"), "4:21: pools.main.on_write_error: \"miss\" is no choice, choose one of: not_stored, error"),
         (pool("flush_all: no"), "4:16: pools.main.flush_all: \"no\" is no choice, choose one of: allow, deny"),
         (pool("connect_timeout: 0s"), "4:22: pools.main.connect_timeout: must be longer than zero, the shortest is 1ms"),
         (pool("request_timeout: -1s"), "4:22: pools.main.request_timeout: \"-1s\" is no duration, write a whole number and a unit, such as 250ms, 1s, 2m or 1h"),

@@ -1,6 +1,7 @@
-//! What clients are answered when a node fails, by each fault and each command: reads miss, writes say so,
-//! and no session is closed.
+//! What clients are answered when a node fails, by each fault, each command and each protocol: as if the key were not
+//! there, or with the reason where the pool says so, and no session is closed.
 
+use crate::binary::{packet, response};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, free_port, pool, wait_for};
 use crate::support::scripted::{Act, Scripted, Seen, say};
@@ -14,7 +15,8 @@ struct Fault {
     /// What is said to `version`; empty: as the script has it.
     version: &'static str,
     script: fn(&Seen) -> Vec<Act>,
-    /// The `kind` of `ringway_errors_total` that counts it, or either of two; empty where the node's own error line is passed on.
+    /// The `kind` of `ringway_errors_total` that counts it, or either of two; empty where the node's own error line is
+    /// passed on.
     kind: &'static str,
 }
 
@@ -94,19 +96,52 @@ const FAULTS: &[Fault] = &[
 ];
 
 const READS: &[&str] = &["get K", "gets K", "gat 0 K", "gats 0 K"];
-const WRITES: &[&str] = &[
-    "set K 0 0 1\r\nx",
-    "add K 0 0 1\r\nx",
-    "replace K 0 0 1\r\nx",
-    "append K 0 0 1\r\nx",
-    "prepend K 0 0 1\r\nx",
-    "cas K 0 0 1 7\r\nx",
-    "incr K 1",
-    "decr K 1",
-    "delete K",
-    "touch K 0",
-    "flush_all",
+/// Each write, and what it reads where failures are hidden; empty: the reason.
+const WRITES: &[(&str, &str)] = &[
+    ("set K 0 0 1\r\nx", "NOT_STORED"),
+    ("add K 0 0 1\r\nx", "NOT_STORED"),
+    ("replace K 0 0 1\r\nx", "NOT_STORED"),
+    ("append K 0 0 1\r\nx", "NOT_STORED"),
+    ("prepend K 0 0 1\r\nx", "NOT_STORED"),
+    ("cas K 0 0 1 7\r\nx", "NOT_FOUND"),
+    ("incr K 1", "NOT_FOUND"),
+    ("decr K 1", "NOT_FOUND"),
+    ("delete K", "NOT_FOUND"),
+    ("touch K 0", "NOT_FOUND"),
+    ("flush_all", ""),
 ];
+
+/// What a pool says of failures.
+#[derive(Clone, Copy)]
+struct Settings {
+    on_read_error: &'static str,
+    on_write_error: &'static str,
+}
+
+const HIDDEN: Settings = Settings {
+    on_read_error: "miss",
+    on_write_error: "not_stored",
+};
+const EACH: [Settings; 3] = [
+    HIDDEN,
+    Settings {
+        on_read_error: "error",
+        ..HIDDEN
+    },
+    Settings {
+        on_write_error: "error",
+        ..HIDDEN
+    },
+];
+
+impl Settings {
+    fn yaml(self) -> [String; 2] {
+        [
+            format!("on_read_error: {}", self.on_read_error),
+            format!("on_write_error: {}", self.on_write_error),
+        ]
+    }
+}
 
 /// A key that goes to the node with this address.
 fn key_on(ringway: &Ringway, address: &str) -> String {
@@ -125,14 +160,14 @@ fn quiet(request: &str) -> String {
 }
 
 /// Every command on a failing node, on one session, beside a node that works.
-fn check(ringway: &Ringway, name: &str, good: &str, bad: &str, on_read_error: &str) {
+fn check(ringway: &Ringway, name: &str, good: &str, bad: &str, settings: Settings) {
     let (good, bad) = (key_on(ringway, good), key_on(ringway, bad));
     let mut client = ringway.client();
     client.set(&good, "fine");
     let hit = format!("VALUE {good} 0 4\r\nfine\r\n");
     for read in READS {
         let line = client.ask(format!("{}\r\n", read.replace('K', &bad)));
-        match on_read_error {
+        match settings.on_read_error {
             "miss" => assert_eq!(line, "END", "{read} of a node that {name}"),
             _ => assert!(
                 line.starts_with("SERVER_ERROR "),
@@ -143,20 +178,26 @@ fn check(ringway: &Ringway, name: &str, good: &str, bad: &str, on_read_error: &s
     client.send(format!("get {good} {bad} {good}\r\n"));
     client.expect(hit.repeat(2));
     let end = client.line();
-    match on_read_error {
+    match settings.on_read_error {
         "miss" => assert_eq!(end, "END", "multi-get of a node that {name}"),
         _ => assert!(
             end.starts_with("SERVER_ERROR "),
             "multi-get of a node that {name}: {end}"
         ),
     }
-    for write in WRITES {
+    // What the node says itself is passed on.
+    let is_own = name == "has no memory left";
+    for (write, hidden) in WRITES {
         let line = client.ask(format!("{}\r\n", write.replace('K', &bad)));
-        assert!(
-            line.starts_with("SERVER_ERROR "),
-            "{write} on a node that {name}: {line}"
-        );
-        assert!(line.len() < 100, "a short reason: {line}");
+        if hidden.is_empty() || settings.on_write_error == "error" || is_own {
+            assert!(
+                line.starts_with("SERVER_ERROR "),
+                "{write} on a node that {name}: {line}"
+            );
+            assert!(line.len() < 100, "a short reason: {line}");
+        } else {
+            assert_eq!(line, *hidden, "{write} on a node that {name}");
+        }
         client.send(quiet(&write.replace('K', &bad)));
     }
     client.set(&good, "fine");
@@ -164,33 +205,29 @@ fn check(ringway: &Ringway, name: &str, good: &str, bad: &str, on_read_error: &s
 }
 
 #[test]
-fn each_fault_of_a_node_makes_reads_miss_and_writes_fail_and_closes_no_session() {
+fn each_fault_of_a_node_reads_as_its_pool_says_and_closes_no_session() {
     for fault in FAULTS {
-        std::thread::scope(|both| {
-            both.spawn(|| meet(fault, "miss"));
-            both.spawn(|| meet(fault, "error"));
+        std::thread::scope(|all| {
+            for settings in EACH {
+                all.spawn(move || meet(fault, settings));
+            }
         });
     }
 }
 
-fn meet(fault: &Fault, on_read_error: &str) {
+fn meet(fault: &Fault, answers: Settings) {
     let good = Memcached::start();
     let bad = Scripted::start(fault.version, fault.script);
-    let setting = format!("on_read_error: {on_read_error}");
+    let [read, write] = answers.yaml();
     let settings = [
         "request_timeout: 150ms",
         "connect_timeout: 1s",
         STUBBORN,
-        &setting,
+        &read,
+        &write,
     ];
     let ringway = Ringway::start(&pool(&[good.address(), bad.address()], &settings));
-    check(
-        &ringway,
-        fault.name,
-        &good.address(),
-        &bad.address(),
-        on_read_error,
-    );
+    check(&ringway, fault.name, &good.address(), &bad.address(), answers);
     let node = format!("node=\"{}\"", bad.address());
     let counted = |kind: &str| ringway.metric("ringway_errors_total", &[&format!("kind=\"{kind}\""), &node]);
     let is_counted = fault.kind.is_empty() || fault.kind.split('|').any(|kind| counted(kind) > 0.0);
@@ -202,15 +239,71 @@ fn meet(fault: &Fault, on_read_error: &str) {
 }
 
 #[test]
-fn a_node_that_is_not_there_makes_reads_miss_and_writes_fail() {
-    for on_read_error in ["miss", "error"] {
+fn a_node_that_is_not_there_reads_as_its_pool_says() {
+    for answers in EACH {
         let good = Memcached::start();
         let bad = format!("127.0.0.1:{}", free_port());
-        let setting = format!("on_read_error: {on_read_error}");
-        let ringway = Ringway::start(&pool(&[good.address(), bad.clone()], &[STUBBORN, &setting]));
-        check(&ringway, "is not there", &good.address(), &bad, on_read_error);
+        let [read, write] = answers.yaml();
+        let settings = [STUBBORN, &read, &write];
+        let ringway = Ringway::start(&pool(&[good.address(), bad.clone()], &settings));
+        check(&ringway, "is not there", &good.address(), &bad, answers);
         let node = format!("node=\"{bad}\"");
         assert!(ringway.metric("ringway_errors_total", &["kind=\"connect\"", &node]) > 0.0);
+    }
+}
+
+#[test]
+fn in_binary_a_failed_write_is_answered_as_without_the_key_and_is_never_silent() {
+    let stored = [0; 8];
+    let counted = [0; 20];
+    // With a cas id to compare, or none.
+    let asked: [(u8, &[u8], u64, &str); 18] = [
+        (0x01, &stored, 0, "01 5 :Not stored."),
+        (0x11, &stored, 0, "11 5 :Not stored."),
+        (0x01, &stored, 7, "01 1 :Not found"),
+        (0x11, &stored, 7, "11 1 :Not found"),
+        (0x02, &stored, 0, "02 2 :Data exists for key."),
+        (0x12, &stored, 0, "12 2 :Data exists for key."),
+        (0x03, &stored, 0, "03 1 :Not found"),
+        (0x13, &stored, 7, "13 1 :Not found"),
+        (0x0e, &[], 0, "0e 5 :Not stored."),
+        (0x1a, &[], 0, "1a 5 :Not stored."),
+        (0x0f, &[], 7, "0f 5 :Not stored."),
+        (0x04, &[], 0, "04 1 :Not found"),
+        (0x14, &[], 7, "14 1 :Not found"),
+        (0x05, &counted, 0, "05 1 :Not found"),
+        (0x16, &counted, 0, "16 1 :Not found"),
+        (0x1c, &[0; 4], 0, "1c 1 :Not found"),
+        (0x1d, &[0; 4], 0, "1d 1 :Not found"),
+        (0x0c, &[], 0, "0c 1 k:"),
+    ];
+    let bad = format!("127.0.0.1:{}", free_port());
+    for on_write_error in ["not_stored", "error"] {
+        let setting = format!("on_write_error: {on_write_error}");
+        let ringway = Ringway::start(&pool(std::slice::from_ref(&bad), &[STUBBORN, &setting]));
+        let mut client = ringway.client();
+        for (opcode, extras, cas, hidden) in asked {
+            let value: &[u8] = if extras.len() == 8 || matches!(opcode, 0x0e | 0x0f | 0x1a) {
+                b"v"
+            } else {
+                b""
+            };
+            let mut bytes = packet(opcode, extras, "k", value);
+            bytes[16..24].copy_from_slice(&u64::to_be_bytes(cas));
+            client.send(bytes);
+            let answer = response(&mut client);
+            let is_read = matches!(opcode, 0x0c | 0x1d);
+            if is_read || on_write_error == "not_stored" {
+                assert_eq!(answer, hidden, "{opcode:#x} with cas {cas}");
+            } else {
+                let failed = format!("{opcode:02x} 86 :cannot connect to node");
+                assert_eq!(answer, failed, "{opcode:#x} with cas {cas}");
+            }
+        }
+        // A quiet miss is silent.
+        client.send([packet(0x09, &[], "k", b""), packet(0x1e, &[0; 4], "k", b"")].concat());
+        client.send(packet(0x0a, &[], "", b""));
+        assert_eq!(response(&mut client), "0a 0 :");
     }
 }
 
@@ -224,13 +317,10 @@ fn a_node_that_is_marked_down_is_not_asked_and_fails_at_once() {
     wait_for("the node to be marked down", || {
         ringway.metric("ringway_node_up", &[&node]) == 0.0
     });
-    check(&ringway, "is down", &good.address(), &bad, "miss");
+    check(&ringway, "is down", &good.address(), &bad, HIDDEN);
     assert!(ringway.metric("ringway_errors_total", &["kind=\"down\"", &node]) > 0.0);
     let key = key_on(&ringway, &bad);
-    assert_eq!(
-        ringway.client().ask(format!("delete {key}\r\n")),
-        "SERVER_ERROR node is down"
-    );
+    assert_eq!(ringway.client().ask(format!("delete {key}\r\n")), "NOT_FOUND");
     assert_eq!(
         ringway.get("/readyz").0,
         200,
@@ -266,7 +356,7 @@ fn a_session_lives_through_the_death_and_the_return_of_its_node() {
     client.set("k", "before");
     drop(node);
     wait_for("writes to fail", || {
-        client.ask("set k 0 0 1\r\nx\r\n").starts_with("SERVER_ERROR ")
+        client.ask("set k 0 0 1\r\nx\r\n") == "NOT_STORED"
     });
     assert_eq!(client.get("k"), None);
     wait_for("no node to be up", || {

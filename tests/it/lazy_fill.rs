@@ -330,7 +330,7 @@ fn survives(keeps_memory: bool, mut trouble: impl FnMut(&mut [Option<Memcached>;
     let address = |index: usize| nodes[index].as_ref().expect("it runs").address();
     let pool = |name, first: usize| {
         format!(
-            "  {name}: {{nodes: [{}, {}], request_timeout: 250ms, on_read_error: error, health: {{down_after: 1000000}}}}\n",
+            "  {name}: {{nodes: [{}, {}], request_timeout: 250ms, on_read_error: error, on_write_error: error, health: {{down_after: 1000000}}}}\n",
             address(first),
             address(first + 1)
         )

@@ -62,7 +62,7 @@ fn past_max_in_flight_a_request_fails_at_once_and_nobody_else() {
     node.wait_seen(1);
     let mut late = ringway.client();
     assert_eq!(late.ask("get k4\r\n"), "END", "a read misses");
-    assert_eq!(late.ask("set k4 0 0 1\r\nx\r\n"), "SERVER_ERROR node is busy");
+    assert_eq!(late.ask("set k4 0 0 1\r\nx\r\n"), "NOT_STORED");
     assert_eq!(ringway.metric("ringway_errors_total", &["kind=\"busy\""]), 2.0);
     assert_eq!(ringway.metric("ringway_in_flight", &[]), 4.0);
     node.open("gate");

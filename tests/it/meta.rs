@@ -145,14 +145,22 @@ fn a_line_longer_than_any_command_ends_its_session_and_no_request_of_another_is_
 }
 
 #[test]
-fn commands_on_a_node_that_is_gone_read_as_misses_or_errors_and_mn_comes_last() {
+fn commands_on_a_node_that_is_gone_are_answered_as_without_the_key_and_mn_comes_last() {
     let gone = format!("127.0.0.1:{}", free_port());
     let ringway = Ringway::start(&pool(&[gone], &["request_timeout: 10s", "connect_timeout: 5s"]));
     let mut client = ringway.client();
     client.expects("mg a v k O1\r\nmg a v q\r\nmn\r\n", "EN ka O1\r\nMN\r\n");
-    for request in ["ms a 1 q\r\nx\r\n", "md a q\r\n", "ma a q\r\n"] {
-        let line = client.ask(request);
-        assert!(line.starts_with("SERVER_ERROR "), "{request:?}: {line}");
+    for (request, line) in [
+        ("ms a 1 q\r\nx\r\n", "NS"),
+        ("ms a 1 q ME O7 k c\r\nx\r\n", "NS O7 ka"),
+        ("ms YQ== 1 k b C12 O1\r\nx\r\n", "NF kYQ== b O1"),
+        ("md a q\r\n", "NF"),
+        ("md a k q O2\r\n", "NF ka O2"),
+        ("ma a q\r\n", "NF"),
+        ("ma a v t O3 N30 J5\r\n", "NF O3"),
+        ("mg a T30\r\n", "EN"),
+    ] {
+        assert_eq!(client.ask(request), line, "{request:?}");
     }
     client.expects("mn\r\n", "MN\r\n");
 }

@@ -13,6 +13,8 @@ use crate::support::scripted::{Act, Scripted, Seen, say};
 /// Keeps a node from being marked down: each request is to meet the fault itself.
 const STUBBORN: &str = "health: {down_after: 1000000}";
 const PATIENT: &str = "request_timeout: 10s";
+/// Writes say why they failed.
+const TELLING: &str = "on_write_error: error";
 
 /// What a node answers whose every key has the same value.
 fn answer(seen: &Seen) -> Vec<Act> {
@@ -44,7 +46,7 @@ fn closes(_: &Seen) -> Vec<Act> {
 }
 
 fn before(node: &Scripted) -> Ringway {
-    Ringway::start(&pool(&[node.address()], &[PATIENT, STUBBORN]))
+    Ringway::start(&pool(&[node.address()], &[PATIENT, TELLING, STUBBORN]))
 }
 
 /// On how many connections the node saw a request that begins so.
@@ -254,7 +256,10 @@ fn overfill(node: &Scripted, ringway: &Ringway, more: &[&str]) -> (Vec<String>, 
 #[test]
 fn what_was_not_begun_when_the_connection_broke_is_carried_out_once() {
     let node = stuffed("1.6.18");
-    let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 60s", STUBBORN]));
+    let ringway = Ringway::start(&pool(
+        &[node.address()],
+        &["request_timeout: 60s", TELLING, STUBBORN],
+    ));
     let more = [
         "set small 0 0 1\r\nx\r\n",
         "delete gone\r\n",
@@ -285,7 +290,10 @@ fn what_was_not_begun_when_the_connection_broke_is_carried_out_once() {
 #[test]
 fn what_was_not_begun_fails_where_the_node_comes_back_with_another_protocol() {
     let node = stuffed("1.4.25");
-    let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 60s", STUBBORN]));
+    let ringway = Ringway::start(&pool(
+        &[node.address()],
+        &["request_timeout: 60s", TELLING, STUBBORN],
+    ));
     let more = ["set small 0 0 1\r\nx\r\n", "get k\r\n"];
     let (stores, answers) = overfill(&node, &ringway, &more);
     assert!(

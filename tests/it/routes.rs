@@ -79,8 +79,8 @@ fn where_the_first_pool_is_silent_the_second_answers_clients_of_every_protocol()
         "set k 0 10 1 noreply\r\nv\r\nmg k v c\r\n",
         "VA 6 f0 c9223372036854775807\r\ngutter\r\n",
     );
-    client.expects("delete k\r\n", "SERVER_ERROR node timed out\r\n");
-    client.expects("incr k 1\r\n", "SERVER_ERROR node timed out\r\n");
+    client.expects("delete k\r\n", "NOT_FOUND\r\n");
+    client.expects("incr k 1\r\n", "NOT_FOUND\r\n");
     let mut binary = ringway.client();
     binary.send(packet(0x00, &[], "k", b""));
     let answer = binary.exact(24 + 4 + 6);
@@ -270,10 +270,7 @@ fn stand_ins_answer_without_a_node() {
         "set e 0 0 1\r\nv\r\nmd e\r\n",
         "SERVER_ERROR out of order\r\nSERVER_ERROR out of order\r\n",
     );
-    client.expects(
-        "set b 0 0 1\r\nv\r\nmn\r\n",
-        "SERVER_ERROR node timed out\r\nMN\r\n",
-    );
+    client.expects("set b 0 0 1\r\nv\r\nmn\r\n", "NOT_STORED\r\nMN\r\n");
     wait_for("the version of the only node", || {
         client.ask("version\r\n") == "VERSION 1.6.18"
     });

@@ -11,7 +11,7 @@ use ringway::node::asked::{Asked, Audience, Voice};
 use ringway::protocol::binary::{Ask, HEAD, Head, Room};
 use ringway::protocol::reply;
 use ringway::protocol::text::{self, DataBlock, Line};
-use ringway::protocol::{Command, Item, Reply};
+use ringway::protocol::{Command, Item, OnError, Reply};
 use ringway::snapshot::Snapshot;
 
 use super::count::measure;
@@ -156,7 +156,7 @@ fn write_value() {
     let asked = Asked {
         command: Command::Get,
         audience: Audience::Client,
-        failed_is_miss: true,
+        on_error: OnError::HIDE,
         voice: Voice::Classic,
     };
     let (key, value) = (

@@ -173,7 +173,7 @@ fn text(
     }
     text += &format!(
         "    request_timeout: {}ms\n    connections: {}\n    on_node_down: {}\n    max_in_flight: {}\n    \
-         health: {{probe_interval: {}ms}}\n",
+         on_write_error: error\n    health: {{probe_interval: {}ms}}\n",
         settings.request_timeout,
         settings.connections,
         settings.on_node_down,

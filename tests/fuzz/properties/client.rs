@@ -5,7 +5,7 @@ use ringway::node::asked::{Asked, Audience, Voice};
 use ringway::protocol::binary::{Ask, HEAD, Head, REQUEST, Room};
 use ringway::protocol::binary_answer::Echo;
 use ringway::protocol::text::{DataBlock, Line, data_block, read_line};
-use ringway::protocol::{Command, MAX_KEY, Request};
+use ringway::protocol::{Command, MAX_KEY, OnError, Request};
 
 /// Calls `each` with every whole request at the front of `bytes`, up to the first that is none.
 pub fn requests(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) {
@@ -97,7 +97,7 @@ fn asked(command: Command, audience: Audience, voice: Voice) -> Asked {
     Asked {
         command,
         audience,
-        failed_is_miss: false,
+        on_error: OnError::SHOW,
         voice,
     }
 }

@@ -14,7 +14,7 @@ use ringway::node::slots::{Slot, Slots};
 use ringway::node::waiter::Waiter;
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::downgrade::downgrade;
-use ringway::protocol::{Command, Failure, Reply, Request};
+use ringway::protocol::{Command, Failure, OnError, Reply, Request};
 
 use super::{answers, client};
 
@@ -30,8 +30,8 @@ struct Options {
     dialect: Dialect,
     /// `s`: values are too large soon.
     max_value: usize,
-    /// `m`: where the node fails, reads are misses.
-    failed_is_miss: bool,
+    /// `m`: where the node fails, reads are misses. `w`: and writes are not stored.
+    on_error: OnError,
     /// `x`: requests are abandoned before the node says anything.
     expires: bool,
     /// `l`: gets that follow each other stand in one line, of classic text.
@@ -70,7 +70,10 @@ pub fn check(data: &[u8]) {
             Dialect::Meta
         },
         max_value: if has(b's') { SMALL } else { 1 << 20 },
-        failed_is_miss: has(b'm'),
+        on_error: OnError {
+            read_is_miss: has(b'm'),
+            write_is_not_stored: has(b'w'),
+        },
         expires: has(b'x'),
         joins: has(b'l'),
     };
@@ -95,7 +98,7 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
     let mut line = None;
     client::requests(requests, &mut |request, asked| {
         let asked = Asked {
-            failed_is_miss: options.failed_is_miss,
+            on_error: options.on_error,
             ..asked
         };
         let slot = slots.slot(slots.push(asked, 1));

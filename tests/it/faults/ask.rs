@@ -86,7 +86,7 @@ impl<'a> Sent<'a> {
             Ask::Set { key, is_meta } => {
                 let line = client.line();
                 let is_stored = line == if *is_meta { "HD" } else { "STORED" };
-                let is_answer = is_stored || line.starts_with("SERVER_ERROR ");
+                let is_answer = is_stored || line == if *is_meta { "NS" } else { "NOT_STORED" };
                 assert!(is_answer, "no answer to a write of {}: {line}", key.name);
                 match is_stored {
                     true => key.note_stored(self.numbers[0]),

@@ -137,6 +137,8 @@ fn settings(random: &Random, is_healthy: bool) -> String {
         random
             .choose(&["on_read_error: miss", "on_read_error: error"])
             .to_string(),
+        // A delete that failed is to be told from one that found nothing.
+        "on_write_error: error".to_owned(),
         format!("max_in_flight: {in_flight}"),
         random.choose(&["max_down: 50%", "max_down: 100%"]).to_string(),
         random.choose(&["protocol: auto", "protocol: meta"]).to_string(),
