@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::asking::Connection;
+use super::probe_client::Connection;
 use crate::config;
 use crate::node::{Kind, Node};
 use crate::protocol::{Command, Meta, Reply, Request};

@@ -15,13 +15,13 @@
 //! link; it meets the workers in the snapshot, the nodes and the counters only.
 
 pub mod admin;
-mod asking;
 pub mod discovery;
 pub mod exposition;
 mod follow;
 mod jitter;
 pub mod live;
 mod outliers;
+mod probe_client;
 pub mod prober;
 pub mod rehash;
 mod rejoin;

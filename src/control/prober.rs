@@ -2,8 +2,8 @@
 //! to be back, and how links know what a node understands.
 //!
 //! A probe goes over a connection of its own, kept from one probe to the next. A node that closes it
-//! between probes (memcached's `-o idle_timeout`, a restart) did not fail: only a fresh connection
-//! tells. What follows from a failure is decided by the node's health.
+//! between probes (memcached's `-o idle_timeout`, a restart) did not fail, nor did one whose connection a
+//! firewall forgot, so that nothing comes back: only a fresh connection tells. What follows from a failure is decided by the node's health.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::info;
 
-use super::asking::Connection;
 use super::discovery::{LOOKUP, resolve_once};
 use super::follow::{follow, remote};
 use super::jitter::jittered;
+use super::probe_client::Connection;
 use super::rejoin::{Complaint, rejoin};
 use crate::config::{Address, Rejoin};
 use crate::node::{Node, Remote};
@@ -101,12 +101,12 @@ async fn probe(
 ) -> io::Result<String> {
     let resolved = remote.resolved.load_full();
     if let Some(mut connection) = kept.take().filter(|kept| kept.leads_to(&resolved)) {
-        match connection.version(settings.answer).await {
+        match connection.version(settings.answer / 2).await {
             Ok(version) => {
                 *kept = Some(connection);
                 return Ok(version);
             }
-            Err(error) if is_closed(&error) => {}
+            Err(error) if is_lost(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -116,11 +116,12 @@ async fn probe(
     Ok(version)
 }
 
-fn is_closed(error: &io::Error) -> bool {
-    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+/// True for failures that may be those of the connection, and not of the node.
+fn is_lost(error: &io::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
     matches!(
         error.kind(),
-        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+        BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof
     )
 }
 

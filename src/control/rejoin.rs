@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::asking::Connection;
+use super::probe_client::Connection;
 use crate::config::Rejoin;
 use crate::metrics::NodeShard;
 use crate::node::{Kind, Node};

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use socket2::{Domain, Socket, Type};
 
+use super::keepalive;
 use super::socket_file::SocketFile;
 use crate::config::{Access, Bind};
 
@@ -33,6 +34,8 @@ pub fn listen(bind: &Bind, access: &Access) -> io::Result<Listening> {
             let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
             socket.set_nonblocking(true)?;
+            // Those that it accepts have it from here.
+            keepalive::set(&socket)?;
             socket.bind(&(*address).into())?;
             socket.listen(BACKLOG)?;
             Ok(Listening::Tcp(socket.into()))

@@ -5,6 +5,7 @@ pub mod buffers;
 pub mod chance;
 pub mod clock;
 pub mod dial;
+pub mod keepalive;
 pub mod listen;
 pub mod nap;
 pub mod outgoing;

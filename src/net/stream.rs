@@ -1,6 +1,7 @@
 //! A byte stream, whatever socket it runs over.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -19,6 +20,14 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Where it leads; `None` for a unix socket, and for a connection that is gone.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(stream) => stream.peer_addr().ok(),
+            Stream::Unix(_) => None,
+        }
+    }
+
     /// Lets the close that follows reset the connection: what the kernel has not delivered yet it never will.
     /// A unix socket needs no such thing, since what is written to it is delivered at once.
     pub fn forget_unsent(&self) {

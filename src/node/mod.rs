@@ -22,6 +22,7 @@ pub mod retry;
 mod said;
 pub mod slots;
 mod traffic;
+pub mod version;
 pub mod waiter;
 mod wakeup;
 

@@ -27,6 +27,7 @@ pub mod operation;
 pub mod reply;
 mod scan;
 pub mod text;
+pub mod version;
 
 use bytes::Bytes;
 

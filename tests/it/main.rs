@@ -23,6 +23,7 @@ mod late_replies;
 mod layers;
 mod lazy_fill;
 mod limits;
+mod long_lived;
 mod memory;
 mod meta;
 mod metrics;

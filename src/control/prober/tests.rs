@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
 
 use super::*;
 use crate::control::discovery::resolve_literals;
@@ -21,6 +21,7 @@ enum Manner {
     Answers(&'static [u8]),
     Hangs,
     ClosesAfterEachAnswer,
+    HangsAfterEachAnswer,
 }
 
 /// A fake node on `listener`. Answers how many connections it saw.
@@ -45,6 +46,10 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, manner: Manner) {
         match manner {
             Manner::Answers(bytes) => stream.write_all(bytes).await.unwrap(),
             Manner::Hangs => {}
+            Manner::HangsAfterEachAnswer => {
+                stream.write_all(b"VERSION 1.4.0\r\n").await.unwrap();
+                return std::future::pending().await;
+            }
             Manner::ClosesAfterEachAnswer => {
                 stream.write_all(b"VERSION 1.4.0\r\n").await.unwrap();
                 return;
@@ -116,18 +121,20 @@ async fn a_refused_connection_takes_a_node_down_until_somebody_listens() {
 }
 
 #[tokio::test]
-async fn a_connection_closed_between_probes_is_no_failure() {
-    let (listener, address) = listen().await;
-    let seen = serve(listener, Manner::ClosesAfterEachAnswer);
-    let (_state, node) = probing(&address.to_string());
-    eventually("many connections", || {
-        assert!(!matches!(
-            node.state(),
-            health::State::Suspect | health::State::Down
-        ));
-        seen.load(SeqCst) > 5
-    })
-    .await;
+async fn a_connection_closed_or_forgotten_between_probes_is_no_failure() {
+    for manner in [Manner::ClosesAfterEachAnswer, Manner::HangsAfterEachAnswer] {
+        let (listener, address) = listen().await;
+        let seen = serve(listener, manner);
+        let (_state, node) = probing(&address.to_string());
+        eventually("many connections", || {
+            assert!(!matches!(
+                node.state(),
+                health::State::Suspect | health::State::Down
+            ));
+            seen.load(SeqCst) > 5
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
@@ -164,6 +171,23 @@ async fn a_name_without_an_address_is_a_failure() {
     let dialed = Connection::dial(&address, &[], Duration::from_secs(9)).await;
     let error = dialed.err().unwrap();
     assert!(error.to_string().contains("no known address"));
+}
+
+#[tokio::test]
+async fn a_node_is_probed_at_the_second_address_of_its_name_if_the_first_drops_packets() {
+    let full = TcpSocket::new_v4().unwrap();
+    full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = full.listen(0).unwrap();
+    let dead = full.local_addr().unwrap();
+    let _waiting: Vec<_> = (0..4).map(|_| tokio::spawn(TcpStream::connect(dead))).collect();
+    let (listener, good) = listen().await;
+    serve(listener, Manner::Answers(b"VERSION 1.6.18\r\n"));
+    let state = testing::state(&format!("pools: {{main: {{nodes: ['name:1'], {HEALTH}}}}}"));
+    let node = state.snapshot.load().nodes[0].clone();
+    remote(&node).unwrap().resolved.store(Arc::new(vec![dead, good]));
+    (0..5).for_each(|_| node.failed("test"));
+    tokio::spawn(run(state.clone()));
+    eventually("probes bring the node back", || node.state() == health::State::Up).await;
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! What the tests share: the running program, real memcached processes, a relay that does
-//! wrong to what it carries, and nodes that follow a script.
+//! wrong to what it carries, nodes that follow a script, and names that a test decides.
 
 pub mod client;
 pub mod history;
+pub mod hosts;
 pub mod memcached;
 pub mod relay;
 pub mod ringway;

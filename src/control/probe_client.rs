@@ -4,25 +4,22 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
 use crate::config::Address;
+use crate::net::dial::dial;
+use crate::net::stream::Stream;
+use crate::node::version;
 
 /// The longest line that is read, in bytes.
 const MAX_LINE: u64 = 1024;
 /// The most lines of one answer.
 const MAX_LINES: usize = 1024;
 
-/// What a connection reads from and writes to.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for T {}
-
 /// One connection to a node.
 pub struct Connection {
-    stream: BufReader<Box<dyn Stream>>,
+    stream: BufReader<Stream>,
     /// Where it leads; `None` for a unix socket.
     peer: Option<SocketAddr>,
 }
@@ -31,21 +28,16 @@ impl Connection {
     /// Connects to the node at `address`, whose name stands for `resolved`, within `limit`.
     ///
     /// # Errors
-    /// The last address's failure, or [`ErrorKind::TimedOut`].
+    /// As [`dial`].
     pub async fn dial(address: &Address, resolved: &[SocketAddr], limit: Duration) -> io::Result<Connection> {
-        let dialed = async {
-            match address {
-                Address::Tcp { .. } => dial_tcp(resolved).await,
-                Address::Unix(path) => Ok(connection(Box::new(UnixStream::connect(path).await?), None)),
-                Address::Embedded(_) => Err(io::Error::other("an embedded node has no connection")),
-            }
-        };
-        timeout(limit, dialed)
-            .await
-            .map_err(|_| late("cannot connect", limit))?
+        let stream = dial(address, resolved, limit).await?;
+        Ok(Connection {
+            peer: stream.peer(),
+            stream: BufReader::with_capacity(MAX_LINE as usize, stream),
+        })
     }
 
-    /// True where it leads to one of the addresses in `resolved`.
+    /// True if it leads to one of the addresses in `resolved`.
     pub fn leads_to(&self, resolved: &[SocketAddr]) -> bool {
         self.peer.is_none_or(|peer| resolved.contains(&peer))
     }
@@ -53,14 +45,9 @@ impl Connection {
     /// Asks for the node's version, such as `1.6.18`.
     ///
     /// # Errors
-    /// [`ErrorKind::TimedOut`] after `limit`, [`ErrorKind::InvalidData`] where the answer is no version, and
-    /// what reading and writing brings.
+    /// As [`version::ask`].
     pub async fn version(&mut self, limit: Duration) -> io::Result<String> {
-        let line = self.ask(b"version\r\n", limit).await?;
-        line.strip_prefix("VERSION ")
-            .filter(|version| !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_graphic()))
-            .map(str::to_owned)
-            .ok_or_else(|| unexpected("version", &line))
+        version::ask(&mut self.stream, limit).await
     }
 
     /// Asks how many seconds ago the node was started. memcached counts up to three seconds too many.
@@ -143,24 +130,6 @@ impl Connection {
         whole
             .map(|line| line.escape_ascii().to_string())
             .ok_or_else(|| unexpected("a question", &line.escape_ascii().to_string()))
-    }
-}
-
-async fn dial_tcp(resolved: &[SocketAddr]) -> io::Result<Connection> {
-    let mut failure = io::Error::other("its name has no known address");
-    for &peer in resolved {
-        match TcpStream::connect(peer).await {
-            Ok(stream) => return Ok(connection(Box::new(stream), Some(peer))),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-fn connection(stream: Box<dyn Stream>, peer: Option<SocketAddr>) -> Connection {
-    Connection {
-        stream: BufReader::with_capacity(MAX_LINE as usize, stream),
-        peer,
     }
 }
 
