@@ -147,6 +147,8 @@ pub struct WorkerShard {
     pub requests: [Counter; Command::ALL.len()],
     /// Requests that were refused before any node was asked: bad lines, keys and values.
     pub bad_requests: Counter,
+    /// Sessions that ended because their client speaks HTTP.
+    pub http_closed: Counter,
     /// Values that were left out because their client read too slowly, or because of `memory_limit`.
     pub left_out: Counter,
     /// Sessions closed because they were idle.

@@ -50,10 +50,32 @@ pub struct Requests {
     /// A multi-get that was interrupted; what is left of its line stands at the front of the buffer.
     interrupted: Option<Interrupted>,
     is_over: bool,
-    /// The client has sent a binary packet before.
-    is_binary: bool,
+    /// What the client speaks, which its first byte decides for good.
+    pub(super) protocol: Protocol,
     /// Where the words of one packet's meta request are written, kept for the next.
     pub(super) room: binary::Room,
+}
+
+/// What the client of a session speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// It has sent nothing yet.
+    Unknown,
+    /// Classic text and meta.
+    Text,
+    /// Binary packets.
+    Binary,
+}
+
+impl Protocol {
+    /// What a session speaks whose client sends this byte first.
+    fn of(first: Option<&u8>) -> Protocol {
+        match first {
+            None => Protocol::Unknown,
+            Some(&binary::REQUEST) => Protocol::Binary,
+            Some(_) => Protocol::Text,
+        }
+    }
 }
 
 /// What is left of a multi-get, so that going on costs no look at the whole of its line.
@@ -98,7 +120,7 @@ impl Requests {
             links_number: 0,
             interrupted: None,
             is_over: false,
-            is_binary: false,
+            protocol: Protocol::Unknown,
             room: binary::Room::default(),
         }
     }
@@ -171,15 +193,15 @@ impl Requests {
             if self.skips_line {
                 self.skip_line(buffer);
             }
-            let taken = match buffer.first() {
-                _ if self.interrupted.is_some() => self.take_line(&batch, buffer),
-                Some(&binary::REQUEST) => {
-                    self.is_binary = true;
-                    self.take_packet(&batch, buffer)
-                }
-                // Neither a packet nor text: memcached closes, for it cannot tell where this ends.
-                Some(first) if self.is_binary && !first.is_ascii() => return self.end(),
-                _ => self.take_line(&batch, buffer),
+            if self.protocol == Protocol::Unknown {
+                self.protocol = Protocol::of(buffer.first());
+            }
+            let taken = match (self.protocol, buffer.first()) {
+                (Protocol::Unknown, _) => Taken::Partial,
+                (Protocol::Text, _) => self.take_line(&batch, buffer),
+                (Protocol::Binary, None | Some(&binary::REQUEST)) => self.take_packet(&batch, buffer),
+                // memcached closes, for it cannot tell where this ends.
+                (Protocol::Binary, _) => return self.end(),
             };
             match taken {
                 Taken::Bytes(length) => {
@@ -239,6 +261,10 @@ impl Requests {
                 batch.view.shard().bad_requests.add(1);
                 self.swallow = swallow;
                 self.answer(answer, noreply);
+            }
+            Line::Http => {
+                batch.view.shard().http_closed.add(1);
+                self.end();
             }
             Line::TooLong => {
                 batch.view.shard().bad_requests.add(1);

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::requests::{Batch, Requests, Taken, audience, own, voice};
+use super::requests::{Batch, Protocol, Requests, Taken, audience, own, voice};
 use crate::net::outgoing::LARGE;
 use crate::node::asked::Voice;
 use crate::protocol::text::{self, DataBlock, Line};
-use crate::protocol::{MAX_KEY, Reply, Request, binary, meta_flags};
+use crate::protocol::{MAX_KEY, Reply, Request, meta_flags};
 
 const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
 const OUT_OF_MEMORY: &str = "SERVER_ERROR out of memory storing object";
@@ -72,7 +72,7 @@ impl Requests {
 
     /// Sends a storage command with its data block, whose memory the link may share.
     pub(super) fn store_shared(&mut self, batch: &Batch<'_>, block: &Bytes) {
-        if block[0] == binary::REQUEST {
+        if self.protocol == Protocol::Binary {
             return self.send_packet(batch, block, Some(block));
         }
         if let Some((

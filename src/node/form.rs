@@ -4,7 +4,7 @@
 //! A command with an opaque (`O`) has it brought back, and no other has one. mg and ma bring a value where they
 //! ask for it (`v`), and only there.
 
-use crate::protocol::meta::{Names, opaque};
+use crate::protocol::meta::{Names, is_unsayable, opaque};
 use crate::protocol::reply::{Frame, Status};
 use crate::protocol::{Command, Request, fingerprint};
 
@@ -15,6 +15,8 @@ pub struct Form {
     opaque: u32,
     /// Of mg and ma: what is there is to be told with or without its value.
     with_value: Option<bool>,
+    /// The key is one that is not asked for.
+    pub hides_key: bool,
 }
 
 impl Form {
@@ -25,6 +27,7 @@ impl Form {
             return Form {
                 opaque: 0,
                 with_value: None,
+                hides_key: false,
             };
         };
         let names = Names::of(meta.flags);
@@ -32,6 +35,7 @@ impl Form {
         Form {
             opaque: opaque(names, meta.flags, request.key).map_or(0, fingerprint),
             with_value: may_have_value.then(|| names.has(b'v')),
+            hides_key: names.has(b'b') && is_unsayable(request.key),
         }
     }
 

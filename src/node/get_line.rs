@@ -7,6 +7,7 @@
 
 use crate::net::outgoing::Outgoing;
 use crate::protocol::dialect::Dialect;
+use crate::protocol::meta::is_bare;
 use crate::protocol::{Command, Request};
 
 /// Bytes of a line at most: memcached looks for a line's end in its first 2048 bytes before it takes other ways.
@@ -23,8 +24,8 @@ impl GetLine {
     /// True where `request` goes out in such a line to a node that speaks `dialect`.
     #[inline]
     pub(super) fn takes(dialect: Dialect, request: &Request<'_>) -> bool {
-        matches!(request.command, Command::Get | Command::Gets)
-            && (request.is_one_of_many || dialect == Dialect::Classic)
+        let is_get = matches!(request.command, Command::Get | Command::Gets);
+        is_get && (dialect == Dialect::Classic || request.is_one_of_many && is_bare(request.key))
     }
 
     /// True where the key of `request` may stand in the line that is open.

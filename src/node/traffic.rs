@@ -104,6 +104,9 @@ impl Traffic {
                 None => Err(waiter),
             };
         }
+        if !dialect.can_say_key(request) {
+            return Err(waiter);
+        }
         if GetLine::takes(dialect, request) {
             self.write_get(request, waiter);
         } else {

@@ -1,5 +1,6 @@
 //! The two ways to say a request to a node, and which of them a node understands.
 
+use super::scan::has_nul;
 use super::{Request, classic, meta};
 
 /// What a link speaks.
@@ -18,6 +19,15 @@ impl Dialect {
         match parse_version(version) {
             Some(version) if version >= [1, 6, 10] => Dialect::Meta,
             _ => Dialect::Classic,
+        }
+    }
+
+    /// Whether a line can carry the key of `request`. A zero byte ends the line for nodes that know no meta.
+    #[inline]
+    pub fn can_say_key(self, request: &Request<'_>) -> bool {
+        match self {
+            Dialect::Meta => meta::can_say_key(request),
+            Dialect::Classic => !has_nul(request.key),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A meta command in classic text, for nodes that know no other, where classic text can say it.
 
-use super::meta::{flag, flags, is_unsayable};
+use super::meta::{flag, flags, is_bare};
 use super::numbers::{parse_i32, parse_u32, parse_u64};
 use super::{Command, Meta, Request};
 
@@ -16,7 +16,7 @@ pub fn downgrade<'a>(request: &Request<'a>) -> Option<Request<'a>> {
         is_binary,
     } = request.meta?;
     let is_no_base64 = flag(typed, b'b').is_some() && key == request.key;
-    if is_no_base64 || is_unsayable(request.key) {
+    if is_no_base64 || !is_bare(request.key) {
         return None;
     }
     // A binary client takes a reply without a cas id.

@@ -2,8 +2,18 @@
 //!
 //! Every command asks for its key back (`k`), so that each reply can be checked against the request it
 //! answers. Meta has no flush_all: that one stays classic.
+//!
+//! Keys travel as they are, but for those with a zero byte: older nodes take that for the end of the line, so such
+//! a key travels in base64.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::scan::has_nul;
 use super::{Command, MAX_KEY, Request, classic};
+
+/// The longest key that is within [`MAX_KEY`] in base64.
+pub const MAX_ENCODED_KEY: usize = MAX_KEY / 4 * 3;
 
 /// Writes `request` up to the value; the value and its line end follow for the storage commands.
 #[inline]
@@ -12,7 +22,7 @@ pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     match request.command {
         Command::Get | Command::Gets | Command::Gat | Command::Gats => {
             put(b"mg ");
-            put(request.key);
+            put_key_and_flag(request.key, put);
             put(if request.command.wants_cas() {
                 b" k f c v"
             } else {
@@ -25,18 +35,18 @@ pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
         }
         Command::Touch => {
             put(b"mg ");
-            put(request.key);
+            put_key_and_flag(request.key, put);
             put(b" k T");
             put(number.format(request.exptime).as_bytes());
         }
         Command::Delete => {
             put(b"md ");
-            put(request.key);
+            put_key_and_flag(request.key, put);
             put(b" k");
         }
         Command::Incr | Command::Decr => {
             put(b"ma ");
-            put(request.key);
+            put_key_and_flag(request.key, put);
             put(if request.command == Command::Incr {
                 b" k v D"
             } else {
@@ -55,12 +65,45 @@ pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     put(b"\r\n");
 }
 
+/// Puts `key`, and behind it the flag that says how.
+#[inline]
+fn put_key_and_flag(key: &[u8], put: &mut impl FnMut(&[u8])) {
+    let flag = put_key(key, put);
+    put(flag);
+}
+
+/// Puts `key`. Returns the flag that says how, with a space before it; most keys need none.
+#[inline]
+fn put_key(key: &[u8], put: &mut impl FnMut(&[u8])) -> &'static [u8] {
+    if has_nul(key) {
+        return put_encoded(key, put);
+    }
+    put(key);
+    b""
+}
+
+#[cold]
+fn put_encoded(key: &[u8], put: &mut impl FnMut(&[u8])) -> &'static [u8] {
+    let mut room = [0; MAX_KEY];
+    let length = STANDARD.encode_slice(key, &mut room);
+    put(&room[..length.expect("longer keys are refused")]);
+    b" b"
+}
+
+/// Whether a line can carry the key of `request`, as it is or in base64.
+#[inline]
+pub fn can_say_key(request: &Request<'_>) -> bool {
+    let typed = request.meta.map_or(request.key, |meta| meta.key);
+    typed.len() <= MAX_ENCODED_KEY || !has_nul(typed)
+}
+
 fn write_store(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     let mut number = itoa::Buffer::new();
     put(b"ms ");
-    put(request.key);
+    let flag = put_key(request.key, put);
     put(b" ");
     put(number.format(request.value.len()).as_bytes());
+    put(flag);
     put(b" k");
     match request.command {
         Command::Add => put(b" ME"),
@@ -90,11 +133,12 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     let Some(meta) = &request.meta else { return };
     put(request.command.name().as_bytes());
     put(b" ");
-    put(meta.key);
+    let key_flag = put_key(meta.key, put);
     if request.command == Command::MetaSet {
         put(b" ");
         put(itoa::Buffer::new().format(request.value.len()).as_bytes());
     }
+    put(key_flag);
     // Nearly every request has neither: its flags go out in one piece.
     let names = Names::of(meta.flags);
     if !names.has(b'q') && !names.has(b'b') {
@@ -109,7 +153,7 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     }
     // A flag that is there twice is a mistake, which the node has to see.
     let is_quiet = flags(meta.flags).filter(|flag| flag[0] == b'q').count() == 1;
-    let is_unsayable = is_unsayable(request.key);
+    let is_unsayable = names.has(b'b') && is_unsayable(request.key);
     let mut has_key = request.command == Command::MetaDebug || is_unsayable;
     for typed in flags(meta.flags) {
         match typed[0] {
@@ -143,9 +187,15 @@ pub fn opaque<'a>(names: Names, typed: &'a [u8], key: &[u8]) -> Option<&'a [u8]>
 /// An opaque that is asked for where a key that no line can carry is to come back.
 pub const KEY_PLACE: &[u8] = b" Ok";
 
-/// True for keys that text can carry only in base64. memcached 1.6.18 forgets that a key was given in base64
-/// when ma creates an item, when append or prepend make a new one, and when a binary client stores it, and
-/// brings it back as it is, line ends and all: so such a key is not asked for.
+/// True for keys that a line of classic text can carry, whatever the node's version: without spaces, line feeds and
+/// zero bytes.
+pub fn is_bare(key: &[u8]) -> bool {
+    !key.iter().any(|byte| matches!(byte, b' ' | b'\n' | 0))
+}
+
+/// True for keys with spaces or control characters. Where such a key was given in base64, memcached 1.6.18 forgets that
+/// it was when ma creates an item, when append or prepend make a new one, and when a binary client stores it, and
+/// brings it back as it is, line ends and all: so it is not asked for.
 pub fn is_unsayable(key: &[u8]) -> bool {
     key.iter().any(|&byte| byte <= b' ' || byte == 0x7f)
 }

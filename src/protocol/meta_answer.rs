@@ -7,6 +7,7 @@
 use memchr::memmem;
 
 use super::meta::{KEY_PLACE, Names, flag, flags, is_unsayable};
+use super::scan::has_nul;
 use super::{Command, Item, MAX_KEY, Meta, MetaReply, Part, Reply};
 
 /// Writes the answer to a meta command that was typed with `key` and `typed` flags, up to its value; nothing
@@ -88,10 +89,15 @@ fn pass_on<'a>(
         put(reply.line());
     } else if names.has(b'b') && is_unsayable(meta.plain_key(&mut [0; MAX_KEY])) {
         put_with_key(key, typed, reply.line(), put);
-    } else if names.has(b'k') {
+    } else if names.has(b'k') && !has_nul(key) {
         put(reply.line());
     } else {
         put(&reply.line()[..reply.key().start]);
+        // A key that travelled in base64, unknown to the client.
+        if names.has(b'k') && !reply.key().is_empty() {
+            put(b" k");
+            put(key);
+        }
         put(without_base64_flag(&reply.line()[reply.key().end..]));
     }
     put(b"\r\n");

@@ -10,7 +10,7 @@ use super::tree::{self, Branch};
 use super::{Pool, Route};
 use crate::node::Node;
 use crate::protocol::MAX_KEY;
-use crate::protocol::meta::is_unsayable;
+use crate::protocol::meta::is_bare;
 
 /// Where one key goes. Shown as a line: key, route, pool, node, parted by spaces; then, where another node would
 /// have it if all took keys, `instead of` that one. Under policies these are those of the first pool, and lines with
@@ -75,7 +75,7 @@ pub enum BadKey {
     Empty,
     /// It has more than [`MAX_KEY`] bytes.
     TooLong,
-    /// It has a space or a control character in it.
+    /// It has a space, a line feed or a zero byte in it.
     Control,
 }
 
@@ -84,7 +84,7 @@ impl fmt::Display for BadKey {
         match self {
             BadKey::Empty => write!(f, "the key is empty"),
             BadKey::TooLong => write!(f, "the key is longer than {MAX_KEY} bytes"),
-            BadKey::Control => write!(f, "the key has a space or a control character in it"),
+            BadKey::Control => write!(f, "the key has a space, a line feed or a zero byte in it"),
         }
     }
 }
@@ -139,7 +139,7 @@ fn check(key: &[u8]) -> Result<(), BadKey> {
     match key {
         [] => Err(BadKey::Empty),
         _ if key.len() > MAX_KEY => Err(BadKey::TooLong),
-        _ if is_unsayable(key) => Err(BadKey::Control),
+        _ if !is_bare(key) => Err(BadKey::Control),
         _ => Ok(()),
     }
 }
@@ -161,7 +161,7 @@ mod tests {
             (b"a b", Err(BadKey::Control)),
             (b"a\r\n", Err(BadKey::Control)),
             (b"\0", Err(BadKey::Control)),
-            (b"\x7f", Err(BadKey::Control)),
+            (b"a\tb\x7f\r", Ok(())),
         ];
         for (key, expected) in cases {
             assert_eq!(check(key), *expected, "{}", key.escape_ascii());

@@ -11,7 +11,7 @@
 //!
 //! Left out, because Ringway means to answer otherwise or cannot know:
 //! - `stats`, `version`, `verbosity`, `shutdown`, `watch` and their like: they speak of the process.
-//! - Control characters in the keys of text: they make a key bad.
+//! - Zero bytes in text: they end the line for memcached 1.6.18.
 //! - `ms` with a mistake in its flags and in its data block: Ringway sees that of the data block first.
 //! - Lines longer than 2048 bytes: what memcached does depends on how much of them has come.
 //! - Storage commands and `ms` with a bad key: their data block is swallowed.

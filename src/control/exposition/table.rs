@@ -144,6 +144,13 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| samples.put(&[], workers(view, |shard| &shard.bad_requests)),
     },
     Metric {
+        name: "ringway_http_closed_total",
+        help: "Client connections closed because the client sent the first line of an HTTP request.",
+        kind: Kind::Counter,
+        labels: &[],
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.http_closed)),
+    },
+    Metric {
         name: "ringway_idle_closed_total",
         help: "Client connections closed because of idle_timeout.",
         kind: Kind::Counter,

@@ -3,7 +3,6 @@
 use super::meta_commands::{set, single};
 use super::{Keys, Line, next_token};
 use crate::protocol::numbers::{parse_i32, parse_u32, parse_u64};
-use crate::protocol::scan::has_control;
 use crate::protocol::{Command, MAX_KEY, Request};
 
 pub(super) const ERROR: &str = "ERROR";
@@ -45,8 +44,31 @@ pub fn parse(line: &[u8]) -> Line<'_> {
         b"verbosity" => verbosity(rest),
         b"stats" => Line::Stats(rest.trim_ascii()),
         b"quit" => Line::Quit,
+        word if is_http(word, rest) => Line::Http,
         _ => bad(ERROR),
     }
+}
+
+/// Words of HTTP that are no command of memcached's in whatever case.
+const HTTP_METHODS: [&[u8]; 7] = [
+    b"POST", b"PUT", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT",
+];
+
+/// True for the first line of an HTTP request, which begins with `word`. memcached knows it by its version; here the
+/// methods do too, for what follows might be commands that somebody put into a form or a header.
+fn is_http(word: &[u8], mut rest: &[u8]) -> bool {
+    let first = next_token(&mut rest);
+    let mut last = if first.is_empty() { word } else { first };
+    loop {
+        match next_token(&mut rest) {
+            b"" => break,
+            token => last = token,
+        }
+    }
+    let is_path = matches!(first.first(), Some(b'/' | b'*')) || first.starts_with(b"http");
+    last.starts_with(b"HTTP/")
+        || HTTP_METHODS.contains(&word)
+        || matches!(word, b"GET" | b"DELETE") && is_path
 }
 
 /// A mistake with no data block behind it; nobody reads of it where the client wants no answer.
@@ -63,7 +85,7 @@ pub(super) fn bad<'a>(answer: &'static str) -> Line<'a> {
 }
 
 pub(super) fn is_good_key(key: &[u8]) -> bool {
-    key.len() <= MAX_KEY && !has_control(key)
+    key.len() <= MAX_KEY
 }
 
 fn read(command: Command, exptime: i64, rest: &[u8]) -> Line<'_> {

@@ -5,6 +5,7 @@ use super::commands::{BAD_FORMAT, ERROR, MAX_LENGTH, bad, is_good_key};
 use super::{Line, next_token};
 use crate::protocol::meta::{flag, flags, is_unsayable};
 use crate::protocol::numbers::parse_i32;
+use crate::protocol::scan::has_nul;
 use crate::protocol::{Command, MAX_KEY, Meta, Request};
 
 const TOO_MANY: &str = "CLIENT_ERROR options flags too long";
@@ -70,7 +71,10 @@ fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Reques
         });
     }
     // The answer to me always has the key, and such a key may bring line ends into it.
-    if command == Command::MetaDebug && is_unsayable(meta.plain_key(&mut [0; MAX_KEY])) {
+    if command == Command::MetaDebug && (is_hidden_key(&meta) || has_nul(key)) {
+        return Err(BAD_FORMAT);
+    }
+    if has_nul(key) && flag(meta.flags, b'b').is_some() {
         return Err(BAD_FORMAT);
     }
     Ok(Request {
@@ -79,16 +83,23 @@ fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Reques
     })
 }
 
-/// True where the line has more tokens than memcached takes, with the `k` that is added on the way. me has no
+/// True where the line has more tokens than memcached takes, with the flags that are added on the way. me has no
 /// such bound.
 fn has_too_many(command: Command, meta: &Meta<'_>) -> bool {
     let before = if command == Command::MetaSet { 3 } else { 2 };
     let tokens = before + flags(meta.flags).count();
-    let is_one_short = tokens + 1 == MAX_TOKENS;
-    command != Command::MetaDebug && (tokens >= MAX_TOKENS || is_one_short && is_asked_for_key(meta))
+    // Two at most are added.
+    let is_near = tokens + 2 >= MAX_TOKENS;
+    command != Command::MetaDebug && is_near && tokens + added(meta) >= MAX_TOKENS
 }
 
-/// True where [`write_line`](crate::protocol::meta::write_line) adds a `k`.
-fn is_asked_for_key(meta: &Meta<'_>) -> bool {
-    flag(meta.flags, b'k').is_none() && !is_unsayable(meta.plain_key(&mut [0; MAX_KEY]))
+/// How many flags [`write_line`](crate::protocol::meta::write_line) adds: a `k`, and a `b`.
+fn added(meta: &Meta<'_>) -> usize {
+    let asks_for_key = flag(meta.flags, b'k').is_none() && !is_hidden_key(meta);
+    usize::from(asks_for_key) + usize::from(has_nul(meta.key))
+}
+
+/// True where the key is in base64 and is not asked for.
+fn is_hidden_key(meta: &Meta<'_>) -> bool {
+    flag(meta.flags, b'b').is_some() && is_unsayable(meta.plain_key(&mut [0; MAX_KEY]))
 }

@@ -3,8 +3,8 @@
 //! [`read_line`] takes one command line from the front of a buffer. A storage command's data block is
 //! left to the caller, who knows how large a value may be; [`data_block`] then takes it.
 //!
-//! Where a line is wrong, it is answered with memcached's own words. Two rules are Ringway's: a control
-//! character makes a key bad, and the data block behind a bad key is swallowed.
+//! Where a line is wrong, it is answered with the words of memcached 1.6.18. Two rules are those of 1.6.45: a key
+//! may have a zero byte, which ends the line in 1.6.18, and the data block behind a bad key is swallowed.
 
 mod commands;
 mod meta_commands;
@@ -76,6 +76,8 @@ pub enum Line<'a> {
         /// The client wants no answer.
         noreply: bool,
     },
+    /// The first line of an HTTP request: memcached closes the connection.
+    Http,
     /// The line is longer than any command: memcached closes the connection.
     TooLong,
 }

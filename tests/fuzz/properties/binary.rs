@@ -93,7 +93,8 @@ fn means_the_same(head: &Head, operation: Operation, extras: &[u8], command: Com
     assert_eq!(found.ttl, ttl);
     let mode = match operation {
         Add if head.cas == 0 => Some(b'E'),
-        Replace if head.cas == 0 => Some(b'R'),
+        // With a cas id, a set that compares.
+        Add | Replace => Some(b'R'),
         Append => Some(b'A'),
         Prepend => Some(b'P'),
         Increment => Some(b'I'),

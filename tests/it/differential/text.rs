@@ -122,6 +122,7 @@ fn good_key() -> BoxedStrategy<String> {
         8 => select(vec!["a", "b", "c"]).prop_map(str::to_owned),
         1 => Just("k".repeat(250)),
         1 => Just("ключ".to_owned()),
+        1 => select(vec!["a\tb", "\u{1}", "a\u{7f}", "a\rb", "c\r"]).prop_map(str::to_owned),
     ]
     .boxed()
 }
