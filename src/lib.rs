@@ -22,7 +22,7 @@
 //!                     net/                  stream · dial · outgoing · buffers · clock · nap
 //! floor 1  operator   config/               what was typed, what was proved, every mistake at its line
 //!                     import/               from the configurations of other proxies and clients
-//! floor 0  pure       protocol/ · ring/ · health · metrics · histogram
+//! floor 0  pure       protocol/ · ring/ · health · metrics · histogram · log_limit
 //! ```
 //!
 //! # How a request travels
@@ -61,6 +61,7 @@ pub mod diff;
 pub mod health;
 pub mod histogram;
 pub mod import;
+pub mod log_limit;
 pub mod metrics;
 pub mod net;
 pub mod node;

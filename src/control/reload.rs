@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::discovery::{LOOKUP, resolve_new};
 use crate::config::{self, Config};
-use crate::diff::{Difference, percent};
+use crate::diff::{Difference, Shown, percent};
 use crate::net::listen::try_listen;
 use crate::snapshot::Snapshot;
 use crate::state::{Reloads, State};
@@ -160,7 +160,9 @@ async fn tell_difference(state: Arc<State>, old: Arc<Snapshot>, next: Config) {
         return;
     };
     for change in difference.changes.iter().take(MOST_LOGGED) {
-        info!(path = change.path, %change, "setting changed");
+        let shown = |value: &Option<serde_json::Value>| value.as_ref().map(|value| Shown(value).to_string());
+        let (old, new) = (shown(&change.old), shown(&change.new));
+        info!(path = change.path, old, new, "setting changed");
     }
     if let Some(more @ 1..) = difference.changes.len().checked_sub(MOST_LOGGED) {
         info!(more, "settings changed");

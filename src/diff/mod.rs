@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::config::Config;
 
 pub use movement::{Keys, Move, Moves, Rest};
-pub use settings::Change;
+pub use settings::{Change, Shown};
 
 /// What differs. Shown as text, a line for each change and for each move.
 #[derive(Debug, Clone, PartialEq, Serialize)]

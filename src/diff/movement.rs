@@ -140,12 +140,12 @@ fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[
     let twins = twins(&old.1.nodes, &new.1.nodes);
     let moves = |(from, to): &(usize, usize)| twins[*from] != Some(*to);
     let all = movement(&rings[0], &rings[1]);
-    let moved = all
-        .shares
-        .iter()
-        .filter(|(pair, _)| moves(pair))
-        .map(|(_, share)| share)
-        .sum();
+    let moved = total(
+        all.shares
+            .iter()
+            .filter(|(pair, _)| moves(pair))
+            .map(|(_, share)| *share),
+    );
     let mut shares = all.shares;
     let mut counted = None;
     if let Some(keys) = keys {
@@ -189,9 +189,14 @@ fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[
         moves: told,
         rest: (!rest.is_empty()).then(|| Rest {
             count: rest.len(),
-            share: rest.iter().map(|other| other.share).sum(),
+            share: total(rest.iter().map(|other| other.share)),
         }),
     }
+}
+
+/// The sum of shares. Of none it is 0, where `sum()` makes -0 of them, which would be shown with its sign.
+fn total(shares: impl Iterator<Item = f64>) -> f64 {
+    shares.fold(0.0, |sum, share| sum + share)
 }
 
 impl Move {
@@ -228,6 +233,13 @@ mod tests {
 
     const FOUR: &str = "pools: {main: {nodes: [a:1, b:1, c:1, d:1]}}";
     const FIVE: &str = "pools: {main: {nodes: [a:1, b:1, c:1, d:1, e:1]}}";
+
+    #[test]
+    fn where_no_key_moves_the_share_has_no_sign() {
+        let moves = &between(FOUR, FOUR, None)[0];
+        assert_eq!(moves.to_string(), "main: 0.0% of all keys move (exact)\n");
+        assert!(moves.moved.is_sign_positive());
+    }
 
     #[test]
     fn a_node_more_takes_its_part_from_all_others() {

@@ -42,7 +42,7 @@ impl Change {
 }
 
 /// A value as a line has it: text without quotes.
-struct Shown<'a>(&'a Value);
+pub struct Shown<'a>(pub &'a Value);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -104,6 +104,10 @@ fn a_reload_says_in_the_log_and_in_config_how_many_keys_it_moved() {
     assert_eq!(shown["changes"][0]["path"], "pools.main.nodes.127.0.0.1:4");
     let log = ringway.log();
     assert!(
+        log.contains(r#"setting changed path="pools.main.nodes.127.0.0.1:4" new=""#),
+        "{log}"
+    );
+    assert!(
         log.contains("keys moved") && log.contains(&format!("{:.1}%", moved * 100.0)),
         "{log}"
     );

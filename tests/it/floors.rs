@@ -21,7 +21,7 @@ enum Neighbours {
 /// Lowest first. A file imports only from lower floors, its own folder, and as its neighbours allow.
 const FLOORS: [(&[&str], Neighbours); 7] = [
     (
-        &["protocol", "ring", "health", "metrics", "histogram"],
+        &["protocol", "ring", "health", "metrics", "histogram", "log_limit"],
         Neighbours::Free,
     ),
     (&["config", "import"], Neighbours::NoCircle),
