@@ -2,6 +2,7 @@
 //!
 //! Workers read the snapshot; control publishes the next one. Neither knows the other.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
@@ -41,6 +42,19 @@ pub struct Reloads {
     pub difference: Option<Difference>,
 }
 
+/// What the admin listener refused or cut.
+#[derive(Debug, Default)]
+pub struct AdminCounters {
+    /// Requests for a foreign host or from a foreign page, and those without a good `Host`.
+    pub foreign: AtomicU64,
+    /// Requests and connections that came while all places were busy.
+    pub busy: AtomicU64,
+    /// Connections whose client did not take an answer in time.
+    pub late: AtomicU64,
+    /// Idle or slow connections that made way for new ones.
+    pub displaced: AtomicU64,
+}
+
 /// What all threads share.
 #[derive(Debug)]
 pub struct State {
@@ -56,6 +70,8 @@ pub struct State {
     pub workers: Box<[Arc<WorkerShard>]>,
     /// How reloads went.
     pub reloads: Mutex<Reloads>,
+    /// What the admin listener refused.
+    pub admin: AdminCounters,
 }
 
 impl State {
@@ -69,6 +85,7 @@ impl State {
             phase: watch::Sender::new(Phase::Starting),
             workers,
             reloads: Mutex::default(),
+            admin: AdminCounters::default(),
         }
     }
 

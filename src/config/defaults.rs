@@ -29,7 +29,10 @@ impl Listener {
 
 impl Default for Admin {
     fn default() -> Admin {
-        Admin { bind: local(9155) }
+        Admin {
+            bind: local(9155),
+            hosts: Vec::new(),
+        }
     }
 }
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 use super::choices::{self, choose};
 use super::error::{At, Flaw, Mistakes, Place, quote};
 use super::keys::{Keys, Typed};
-use super::nodes;
 use super::pool::{self, number, set};
 use super::route::{self, Read};
 use super::units::{count, duration, size};
 use super::{Access, Admin, Batching, Bind, Pool, Shutdown, access, address};
+use super::{hosts, nodes};
 
 const MOST_WORKERS: u64 = 1024;
 
@@ -45,6 +45,8 @@ pub struct File {
     pub listeners: Vec<Listener>,
     /// What the admin listener binds.
     pub admin: Option<At<SocketAddr>>,
+    /// The names under which the admin listener may be asked.
+    pub admin_hosts: Vec<String>,
     /// How the process ends.
     pub shutdown: Shutdown,
     /// The pools.
@@ -88,9 +90,9 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
     let memory_limit = keys.at_or("memory_limit", memory, unplaced(None));
     let zone = keys.value("zone", zone);
     let mut listeners = keys.get("listeners", listeners);
-    let admin = keys
+    let (admin, admin_hosts) = keys
         .get("admin", admin)
-        .unwrap_or_else(|| Some(unplaced(Admin::default().bind)));
+        .unwrap_or_else(|| (Some(unplaced(Admin::default().bind)), Vec::new()));
     let shutdown = keys.get("shutdown", shutdown).unwrap_or_default();
     let pools = keys.get("pools", pools);
     let mut routes = keys.get("routes", routes);
@@ -116,6 +118,7 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
         zone,
         listeners: listeners.unwrap_or_default(),
         admin,
+        admin_hosts,
         shutdown,
         pools,
         routes,
@@ -223,11 +226,12 @@ fn listener(item: &Typed<'_>, mistakes: &mut Mistakes) -> Listener {
     listener
 }
 
-fn admin(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Option<At<SocketAddr>>> {
+fn admin(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<(Option<At<SocketAddr>>, Vec<String>)> {
     let mut keys = value.keys(mistakes);
     let bind = keys.at_or("bind", address::admin, unplaced(Admin::default().bind));
+    let hosts = keys.get("hosts", hosts::read).unwrap_or_default();
     keys.finish();
-    Some(bind)
+    Some((bind, hosts))
 }
 
 fn shutdown(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Shutdown> {

@@ -18,6 +18,7 @@ mod defaults;
 mod distribution;
 pub mod error;
 mod file;
+pub mod hosts;
 mod keys;
 mod nodes;
 mod overlap;
@@ -195,6 +196,8 @@ impl fmt::Display for Bind {
 pub struct Admin {
     /// Its address.
     pub bind: SocketAddr,
+    /// Names under which it may be asked, besides addresses and `localhost`: in lower case.
+    pub hosts: Vec<String>,
 }
 
 /// How the process ends after SIGTERM.

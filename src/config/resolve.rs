@@ -56,6 +56,7 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
             .collect::<Option<_>>()?,
         admin: Admin {
             bind: file.admin?.value,
+            hosts: file.admin_hosts,
         },
         shutdown: file.shutdown,
         pools: file

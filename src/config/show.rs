@@ -32,7 +32,7 @@ pub fn show(config: &Config) -> Value {
         "batching": word(choices::BATCHING, &config.batching),
         "memory_limit": show_size(config.memory_limit),
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
-        "admin": { "bind": config.admin.bind.to_string() },
+        "admin": { "bind": config.admin.bind.to_string(), "hosts": config.admin.hosts },
         "shutdown": {
             "delay": show_duration(config.shutdown.delay),
             "drain": show_duration(config.shutdown.drain),
@@ -121,7 +121,7 @@ memory_limit: 100MB
 listeners:
   - {bind: "[::1]:11311", route: main, max_connections: 7, idle_timeout: 90s}
   - {bind: "unix:/run/ringway.sock", route: away, mode: "0660", group: root}
-admin: {bind: 0.0.0.0:9200}
+admin: {bind: 0.0.0.0:9200, hosts: [ringway.example.com, shop]}
 shutdown: {delay: 5s, drain: 0s}
 pools:
   main:

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
 use super::discovery::{LOOKUP, resolve_new};
-use crate::config::{self, Config};
+use crate::config::{self, Admin, Config};
 use crate::diff::{Difference, Shown, percent};
 use crate::net::listen::try_listen;
 use crate::snapshot::Snapshot;
@@ -190,7 +190,7 @@ fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>
         warn!(running, wanted, "`workers` needs a restart");
         needs_restart.push("workers");
     }
-    if next.admin != current.admin {
+    if next.admin.bind != current.admin.bind {
         warn!(running = %current.admin.bind, wanted = %next.admin.bind, "`admin.bind` needs a restart");
         needs_restart.push("admin.bind");
     }
@@ -220,7 +220,10 @@ fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), String> {
 fn restart_kept(next: Config, current: &Config) -> Config {
     Config {
         workers: current.workers,
-        admin: current.admin.clone(),
+        admin: Admin {
+            bind: current.admin.bind,
+            ..next.admin
+        },
         ..next
     }
 }

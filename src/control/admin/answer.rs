@@ -27,6 +27,11 @@ POST /reload     read the configuration file again
 POST /nodes/NAME/drain, /undrain, /admit [?pool=P]: take a node out of the ring, and let it in again
 ";
 
+/// Whether `path` is asked by probes, which are answered however busy the listener is.
+pub fn is_probe(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/healthz")
+}
+
 /// Answers one request.
 pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
     let action = actions::parse(request.uri().path());

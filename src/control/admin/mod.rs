@@ -11,47 +11,42 @@
 //! | `POST /reload` | 200, or 422 with the mistakes |
 //! | `GET /` | these paths |
 //!
-//! Anything else is 404, a wrong method 405. This file is the server and what protects it: a client can
-//! hold neither a connection nor memory for ever. The answers stand beside it.
+//! Anything else is 404, a wrong method 405, a foreign host or a foreign page 403 (`guard`). This file is the
+//! server; what protects it stands beside it: which connections it holds (`places`), how long each may take
+//! (`connection`, `progress`).
 
 mod actions;
 mod answer;
+mod connection;
 mod explain;
+mod guard;
 mod nodes;
+mod places;
+mod progress;
 pub mod query;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
 
 use super::exposition::Exposition;
 use super::reload::Reloader;
+use crate::log_limit::LogLimit;
 use crate::state::State;
+use connection::{ANSWER, LIFE, converse};
+use places::Places;
 
-/// Connections at once; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 64;
-/// For a request's head, and between two requests of one connection. No scrape interval in common use, so
-/// that a connection is not closed at the very moment when the next scrape takes it.
-const HEAD: Duration = Duration::from_secs(20);
-/// After so long a connection takes no other request …
-const LIFE: Duration = Duration::from_secs(300);
-/// … and so much later it is cut, in the middle of an answer too.
-const GRACE: Duration = Duration::from_secs(10);
-/// The largest head of a request, in bytes.
-const MAX_HEAD: usize = 16 * 1024;
-/// The most header fields of a request.
-const MAX_FIELDS: usize = 64;
 /// Before another try where no connection could be accepted.
 const BACK_OFF: Duration = Duration::from_secs(1);
+
+/// That connections make way for others is logged so often at most.
+static DISPLACED: LogLimit = LogLimit::new(Duration::from_secs(10));
 
 /// Binds the HTTP listener. Apart from [`Server::new`], so that a process can tell at once that it
 /// cannot, before it has a runtime.
@@ -72,6 +67,8 @@ pub async fn serve(listener: TcpListener, state: Arc<State>, reloader: Arc<Reloa
 pub struct Server {
     listener: tokio::net::TcpListener,
     context: Arc<Context>,
+    /// For a client to take an answer.
+    limit: Duration,
 }
 
 /// What an answer is made from.
@@ -95,6 +92,7 @@ impl Server {
         Ok(Server {
             listener,
             context: Arc::new(context),
+            limit: ANSWER,
         })
     }
 
@@ -103,17 +101,10 @@ impl Server {
         if let Ok(address) = self.listener.local_addr() {
             info!(%address, "admin listens");
         }
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Arc::new(Places::default());
         loop {
-            let permit = permits.clone().acquire_owned().await.expect("never closed");
             match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let context = self.context.clone();
-                    tokio::spawn(async move {
-                        converse(stream, context, LIFE, GRACE).await;
-                        drop(permit);
-                    });
-                }
+                Ok((stream, _)) => self.serve(stream, &places),
                 Err(error) => {
                     warn!(%error, "admin cannot accept");
                     sleep(BACK_OFF).await;
@@ -121,30 +112,24 @@ impl Server {
             }
         }
     }
-}
 
-/// Serves one connection for `life`, and `grace` for what it is at then.
-async fn converse(stream: TcpStream, context: Arc<Context>, life: Duration, grace: Duration) {
-    let service = service_fn(move |request| {
-        let context = context.clone();
-        async move { Ok::<_, std::convert::Infallible>(answer::answer(&context, &request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_FIELDS)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = match timeout(life, connection.as_mut()).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            connection.as_mut().graceful_shutdown();
-            timeout(grace, connection).await.unwrap_or(Ok(()))
+    /// Serves a connection in a task of its own; another may have to make way for it.
+    fn serve(&self, stream: TcpStream, places: &Arc<Places>) {
+        let counters = &self.context.state.admin;
+        let Some((place, made_way)) = places.take(Instant::now()) else {
+            counters.busy.fetch_add(1, Relaxed);
+            return;
+        };
+        counters.displaced.fetch_add(made_way.into(), Relaxed);
+        if made_way && let Some(held_back) = DISPLACED.allow(self.context.state.started.elapsed()) {
+            warn!(
+                held_back,
+                "admin has many connections that are idle or slow: the oldest is closed"
+            );
         }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "admin connection ended");
+        let id = place.id();
+        let task = tokio::spawn(converse(stream, self.context.clone(), place, LIFE, self.limit));
+        places.serve(id, task.abort_handle());
     }
 }
 

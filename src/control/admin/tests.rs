@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::*;
-use crate::control::testing;
+use crate::control::{self, testing};
 use crate::protocol::{Command, Failure};
 use crate::state::Phase;
 
@@ -23,15 +24,22 @@ struct Bench {
 
 /// A serving process with the configuration file `YAML`.
 fn bench() -> Bench {
+    bench_with(YAML, ANSWER)
+}
+
+/// The same with another file, whose clients may take `limit` for an answer.
+fn bench_with(yaml: &str, limit: Duration) -> Bench {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ringway.yaml");
-    std::fs::write(&path, YAML).unwrap();
-    let state = testing::state(YAML);
+    std::fs::write(&path, yaml).unwrap();
+    let state = testing::state(yaml);
     state.phase.send_replace(Phase::Serving);
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let reloader = Arc::new(Reloader::new(Some(path), state.clone()));
-    tokio::spawn(serve(listener, state.clone(), reloader));
+    let mut server = Server::new(listener, state.clone(), reloader).unwrap();
+    server.limit = limit;
+    tokio::spawn(server.run());
     Bench {
         directory,
         state,
@@ -47,7 +55,7 @@ struct Reply {
 
 impl Bench {
     async fn ask(&self, method: &str, path: &str) -> Reply {
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: ringway\r\nconnection: close\r\n\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -254,8 +262,8 @@ async fn the_configuration_is_shown_with_its_hash() {
 async fn one_connection_carries_many_requests_and_a_body_does_not_disturb_it() {
     let bench = bench();
     let mut stream = TcpStream::connect(bench.address).await.unwrap();
-    let one = "POST /livez HTTP/1.1\r\nhost: r\r\ncontent-length: 5\r\n\r\nhello";
-    let two = "GET /livez HTTP/1.1\r\nhost: r\r\nconnection: close\r\n\r\n";
+    let one = "POST /livez HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 5\r\n\r\nhello";
+    let two = "GET /livez HTTP/1.1\r\nhost: [::1]\r\nconnection: close\r\n\r\n";
     stream.write_all(format!("{one}{two}").as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -267,11 +275,11 @@ async fn one_connection_carries_many_requests_and_a_body_does_not_disturb_it() {
 async fn a_head_that_is_too_large_or_no_http_closes_the_connection() {
     let bench = bench();
     let large = format!(
-        "GET /livez HTTP/1.1\r\nhost: r\r\nx: {}\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nhost: [::1]\r\nx: {}\r\n\r\n",
         "x".repeat(1 << 20)
     );
     let fields = format!(
-        "GET /livez HTTP/1.1\r\nhost: r\r\n{}\r\n",
+        "GET /livez HTTP/1.1\r\nhost: [::1]\r\n{}\r\n",
         "x: y\r\n".repeat(1000)
     );
     for sent in [large.as_str(), &fields, "get foo\r\n\r\n", "\x16\x03\x01\0\0"] {
@@ -299,13 +307,112 @@ async fn a_connection_that_says_nothing_ends_with_its_life() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
+    let (place, _) = Arc::new(Places::default()).take(Instant::now()).expect("a place");
     let short = Duration::from_millis(50);
     let deadline = Duration::from_secs(10);
-    timeout(deadline, converse(stream, context, short, short))
+    timeout(deadline, converse(stream, context, place, short, ANSWER))
         .await
         .expect("ends");
     let read = timeout(deadline, client.read(&mut [0; 8])).await.expect("closed");
     assert_eq!(read.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_foreign_host_is_refused_and_a_listed_one_is_not_and_that_is_counted() {
+    let bench = bench_with(
+        &format!("{YAML}\nadmin: {{hosts: [Ringway.example.com]}}"),
+        ANSWER,
+    );
+    let cases = [
+        ("GET /nodes", "ringway.example.com:9155", "", "200"),
+        ("GET /livez", "evil.example", "", "403"),
+        ("POST /nodes/b/drain", "evil.example", "", "403"),
+        (
+            "POST /nodes/b/drain",
+            "127.0.0.1",
+            "origin: https://evil.example\r\n",
+            "403",
+        ),
+        (
+            "POST /reload",
+            "127.0.0.1",
+            "sec-fetch-site: cross-site\r\n",
+            "403",
+        ),
+        ("POST /nodes/b/drain", "127.0.0.1", "", "200"),
+    ];
+    for (what, host, fields, status) in cases {
+        let mut stream = TcpStream::connect(bench.address).await.unwrap();
+        let sent = format!("{what} HTTP/1.1\r\nhost: {host}\r\n{fields}connection: close\r\n\r\n");
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(&answer[9..12], status, "{sent}{answer}");
+    }
+    assert!(
+        bench
+            .get("/metrics")
+            .await
+            .body
+            .contains("ringway_admin_refused_total{reason=\"foreign\"} 4")
+    );
+}
+
+#[tokio::test]
+async fn five_hundred_slow_readers_and_five_hundred_slow_heads_keep_no_probe_waiting() {
+    let bench = bench();
+    for sent in ["GET /metrics HTTP/1.1\r\nhost: [::1]\r\n\r\n", "GET /metrics HTT"] {
+        let mut held = Vec::new();
+        for _ in 0..500 {
+            let mut stream = TcpStream::connect(bench.address).await.unwrap();
+            // It may have had to make way already.
+            let _ = stream.write_all(sent.as_bytes()).await;
+            held.push(stream);
+            if held.len() % 100 == 65 {
+                assert_eq!(bench.get("/livez").await.status, 200, "{} {sent}", held.len());
+            }
+        }
+        assert_eq!(bench.get("/readyz").await.status, 200);
+    }
+    let displaced = bench.state.admin.displaced.load(Relaxed);
+    assert!(displaced >= 2 * (500 - places::ORDINARY as u64), "{displaced}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_cut() {
+    let bench = bench_with(YAML, Duration::from_millis(50));
+    let mut stream = TcpStream::connect(bench.address).await.unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nhost: [::1]\r\n\r\n";
+    // Until all buffers are full, and then until it is cut.
+    while stream.write_all(request).await.is_ok() {}
+    assert_eq!(bench.state.admin.late.load(Relaxed), 1);
+    assert_eq!(bench.get("/livez").await.status, 200);
+}
+
+#[tokio::test]
+async fn while_all_places_are_busy_probes_are_answered_and_nothing_else() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let node = silent.local_addr().unwrap();
+    let yaml = format!("pools: {{main: {{nodes: ['{node}'], request_timeout: 1h}}}}");
+    let bench = bench_with(&yaml, ANSWER);
+    control::discovery::resolve_new(&bench.state.snapshot.load_full(), Duration::from_secs(10)).await;
+    let mut held = Vec::new();
+    for _ in 0..places::ORDINARY {
+        let mut stream = TcpStream::connect(bench.address).await.unwrap();
+        let asked = "GET /explain?key=k&live=1 HTTP/1.1\r\nhost: [::1]\r\n\r\n";
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        // Its node is being asked: so it is busy.
+        held.push((stream, silent.accept().await.unwrap()));
+    }
+    let refused = bench.get("/metrics").await;
+    assert_eq!(
+        (refused.status, refused.body.as_str()),
+        (503, "too many requests at once\n")
+    );
+    for path in ["/livez", "/readyz", "/healthz"] {
+        assert_eq!(bench.get(path).await.status, 200, "{path}");
+    }
+    drop(held);
 }
 
 #[test]

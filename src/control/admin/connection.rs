@@ -1,0 +1,106 @@
+//! One connection of the HTTP listener: how long it may take for what, and what it may ask.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, warn};
+
+use super::Context;
+use super::answer::{self, Answer, text};
+use super::guard;
+use super::places::Place;
+use super::progress::{Progress, Watched};
+use crate::log_limit::LogLimit;
+
+/// For a request's head, and between two requests of one connection. No scrape interval in common use, so
+/// that a connection is not closed at the very moment when the next scrape takes it.
+const HEAD: Duration = Duration::from_secs(20);
+/// For the client to take an answer.
+pub const ANSWER: Duration = Duration::from_secs(10);
+/// After so long a connection takes no other request …
+pub const LIFE: Duration = Duration::from_secs(300);
+/// … and so much later it is cut, in the middle of an answer too.
+const GRACE: Duration = Duration::from_secs(10);
+/// The largest head of a request, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
+/// The most header fields of a request.
+const MAX_FIELDS: usize = 64;
+
+/// Refused hosts and pages are logged so often at most.
+static REFUSALS: LogLimit = LogLimit::new(Duration::from_secs(10));
+
+/// Serves one connection for `life`; the client may take `limit` for each answer.
+pub async fn converse(
+    stream: TcpStream,
+    context: Arc<Context>,
+    place: Place,
+    life: Duration,
+    limit: Duration,
+) {
+    let progress = Arc::new(Progress::new());
+    let service = {
+        let (context, place, progress) = (&context, &place, &progress);
+        service_fn(move |request| async move {
+            place.begin(Instant::now());
+            let answer = answer(context, place, &request).await;
+            place.finish();
+            progress.answered(Instant::now());
+            Ok::<_, Infallible>(answer)
+        })
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_FIELDS)
+        .serve_connection(TokioIo::new(Watched::new(stream, progress.clone())), service);
+    tokio::pin!(connection);
+    let served = async {
+        match timeout(life, connection.as_mut()).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                connection.as_mut().graceful_shutdown();
+                timeout(GRACE, connection).await.unwrap_or(Ok(()))
+            }
+        }
+    };
+    tokio::select! {
+        ended = served => if let Err(error) = ended {
+            debug!(%error, "admin connection ended");
+        },
+        () = progress.late(limit) => {
+            context.state.admin.late.fetch_add(1, Relaxed);
+            debug!("admin connection cut: its answer was not read");
+        }
+    }
+}
+
+async fn answer(context: &Context, place: &Place, request: &Request<Incoming>) -> Answer {
+    let counters = &context.state.admin;
+    let checked = guard::check(request, &context.state.snapshot.load().config.admin.hosts);
+    if let Err((status, reason)) = checked {
+        counters.foreign.fetch_add(1, Relaxed);
+        if let Some(held_back) = REFUSALS.allow(context.state.started.elapsed()) {
+            warn!(reason, held_back, "admin request refused");
+        }
+        return text(status, format!("{reason}\n"));
+    }
+    if place.is_kept && !answer::is_probe(request.uri().path()) {
+        counters.busy.fetch_add(1, Relaxed);
+        let mut refusal = text(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n");
+        let headers = refusal.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        return refusal;
+    }
+    answer::answer(context, request).await
+}
