@@ -184,7 +184,7 @@ fn a_gigabyte_without_a_line_end_is_closed_or_swallowed_and_memory_stays_flat() 
     let before = ringway.resident();
     let mut highest = 0;
     // A line without an end; a key, a list of keys and a meta request without one; a value that is too large.
-    let large = format!("set k 0 0 {GIGABYTE}\r\n");
+    let large = format!("set large 0 0 {GIGABYTE}\r\n");
     for start in ["", "set ", "get k ", "mg k ", &large] {
         let mut endless = ringway.client();
         endless.send(start);
