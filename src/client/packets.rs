@@ -8,7 +8,7 @@ use crate::net::outgoing::LARGE;
 use crate::node::asked::{Asked, Audience, Voice};
 use crate::protocol::binary::{Ask, HEAD, Head, Operation};
 use crate::protocol::binary_answer::{Echo, Status, write_own};
-use crate::protocol::{Command, MAX_KEY, Reply, Request};
+use crate::protocol::{Command, Failure, MAX_KEY, OnError, Reply, Request};
 
 impl Requests {
     /// Takes one packet from the front of `buffer`.
@@ -32,7 +32,7 @@ impl Requests {
         };
         if is_store && self.is_too_large(batch, &head, operation, begin) {
             batch.view.shard().bad_requests.add(1);
-            return self.refuse_value_of(batch, &head, operation, begin, Status::TooLarge);
+            return self.refuse_value_of(batch, &head, operation, begin, Status::TooLarge, b"");
         }
         let length = HEAD + head.body;
         let Some(packet) = buffer.get(..length) else {
@@ -40,7 +40,8 @@ impl Requests {
                 return Taken::Partial;
             }
             batch.view.shard().out_of_memory.add(1);
-            return self.refuse_value_of(batch, &head, operation, begin, Status::OutOfMemory);
+            let (status, words) = out_of_memory(batch.route.on_error());
+            return self.refuse_value_of(batch, &head, operation, begin, status, words);
         };
         if is_store && head.value() >= LARGE {
             return Taken::Large(length);
@@ -63,7 +64,7 @@ impl Requests {
             return;
         };
         let Some(request) = head.request(operation, command, &packet[HEAD..], &mut self.room) else {
-            return self.answer_own(&head, Status::Unknown, b"");
+            return self.answer_unsayable(batch, &head, operation, &packet[HEAD..]);
         };
         let request = Request { block, ..request };
 
@@ -106,7 +107,7 @@ impl Requests {
 
     fn flush_packet(&mut self, batch: &Batch<'_>, head: &Head, extras: &[u8]) {
         if batch.route.denies_flush() {
-            return self.answer_own(head, Status::Unknown, b"");
+            return self.answer_own(head, Status::NotStored, b"flush_all not allowed");
         }
         let delay = extras.iter().fold(0, |delay, &byte| delay << 8 | i64::from(byte));
         let voice = Echo::with_key(head, b"").into();
@@ -160,15 +161,29 @@ impl Requests {
         operation: Operation,
         begin: &[u8],
         status: Status,
+        words: &[u8],
     ) -> Taken {
         let Some(request) = head.request(operation, Command::MetaSet, begin, &mut self.room) else {
-            return self.pass_over(head, status);
+            self.swallow = head.body;
+            self.answer_own(head, status, words);
+            return Taken::Bytes(HEAD);
         };
         let asked = own(Command::MetaSet, Audience::Client, Echo::of(head, b"").into());
-        let answer = Reply::Text(packet(head, status, b""));
+        let answer = Reply::Text(packet(head, status, words));
         self.routed.refuse_value(batch, &request, answer, asked);
         self.swallow = head.body;
         Taken::Bytes(HEAD)
+    }
+
+    /// Answers a request whose key no line to a node can carry: in base64 it would be too long.
+    fn answer_unsayable(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) {
+        let key = &body[head.extras..][..head.key];
+        let command = operation.command().unwrap_or(Command::MetaGet);
+        let asked = Asked {
+            on_error: batch.route.on_error(),
+            ..own(command, Audience::Client, Echo::of(head, key).into())
+        };
+        self.slots.push_filled(asked, Reply::Failed(Failure::Unsupported));
     }
 
     /// Answers `status` and closes: where this packet ends nobody can tell.
@@ -201,4 +216,12 @@ fn packet(head: &Head, status: Status, body: &[u8]) -> Bytes {
     let mut packet = Vec::with_capacity(HEAD + body.len());
     write_own(echo, status, body, &mut |bytes| packet.extend_from_slice(bytes));
     packet.into()
+}
+
+/// How a write is refused for which there is no memory. memcached says 0x82, for which libmemcached shuts out the server.
+fn out_of_memory(on_error: OnError) -> (Status, &'static [u8]) {
+    match on_error.write_is_not_stored {
+        true => (Status::NotStored, b"Out of memory"),
+        false => (Status::OutOfMemory, b""),
+    }
 }

@@ -102,7 +102,10 @@ fn write_read(asked: &Asked, reply: &Reply, out: &mut Outgoing) {
 #[cold]
 fn failed_as<'r>(asked: &Asked, reply: &'r Reply) -> &'r Reply {
     match asked.operation() {
-        Some(operation) => failed::read_as(operation, asked.on_error, reply),
+        Some(operation) => {
+            let is_binary = matches!(asked.voice, Voice::Binary { .. });
+            failed::read_as(operation, asked.on_error, is_binary, reply)
+        }
         None => reply,
     }
 }

@@ -408,6 +408,10 @@ impl Requests {
             ..Request::new(Command::FlushAll, b"")
         };
         batch.view.shard().requests[Command::FlushAll as usize].add(1);
+        let asked = Asked {
+            on_error: batch.route.on_error(),
+            ..asked
+        };
         let Route::Pool(pool) = batch.route else {
             return self.routed.flush(batch, &request, asked);
         };

@@ -111,7 +111,7 @@ pub fn write<'a>(echo: Echo<'_>, reply: &'a Reply, put: &mut impl FnMut(&[u8])) 
         None if is_hit => b"",
         // A miss that gives back its key has no room for words.
         None if outcome.status == Status::NotFound && !echo.key.is_empty() => b"",
-        None => outcome.words.unwrap_or(outcome.status.words()).as_bytes(),
+        None => outcome.words.unwrap_or(outcome.status.words().as_bytes()),
     };
     let gives_key = is_hit || outcome.status == Status::NotFound;
     let response = Response {
@@ -126,12 +126,12 @@ pub fn write<'a>(echo: Echo<'_>, reply: &'a Reply, put: &mut impl FnMut(&[u8])) 
     value
 }
 
-/// Writes a whole response of Ringway's own: a status, and a body where it is a success.
+/// Writes a whole response of Ringway's own: a status and a body, or where that is empty the status's own words.
 pub fn write_own(echo: Echo<'_>, status: Status, body: &[u8], put: &mut impl FnMut(&[u8])) {
-    let body = if status == Status::Success {
-        body
-    } else {
+    let body = if body.is_empty() {
         status.words().as_bytes()
+    } else {
+        body
     };
     write_head(
         echo,
@@ -167,7 +167,7 @@ fn write_head(echo: Echo<'_>, response: &Response<'_>, value: usize, put: &mut i
 /// A reply, in the terms of this protocol.
 struct Outcome<'a> {
     status: Status,
-    words: Option<&'static str>,
+    words: Option<&'a [u8]>,
     cas: u64,
     flags: u32,
     number: Option<u64>,
@@ -213,7 +213,7 @@ impl<'a> Outcome<'a> {
             Reply::Exists => Outcome::new(Status::Exists),
             Reply::NotFound => Outcome::new(Status::NotFound),
             Reply::Failed(failure) => Outcome::of_failure(*failure),
-            Reply::Error(line) => Outcome::new(status_of(line)),
+            Reply::Error(line) => Outcome::of_line(line),
         }
     }
 
@@ -243,11 +243,28 @@ impl<'a> Outcome<'a> {
             Failure::TooLarge => Status::TooLarge,
             _ => Status::Temporary,
         };
-        let words = failure.line().split_once(' ').map(|(_, words)| words);
         Outcome {
-            words,
+            words: words_of(failure.line().as_bytes()),
             ..Outcome::new(status)
         }
+    }
+
+    /// An error line: a node's, or a route's.
+    fn of_line(line: &'a [u8]) -> Outcome<'a> {
+        let says = |words: &[u8]| line.windows(words.len()).any(|window| window == words);
+        Outcome::new(match line {
+            _ if says(b"non-numeric") => Status::NonNumeric,
+            _ if says(b"too large") => Status::TooLarge,
+            _ if says(b"out of memory") => Status::OutOfMemory,
+            // As a route refuses a request. libmemcached would shut out the server for `Invalid arguments`.
+            _ if line.starts_with(b"CLIENT_ERROR") => {
+                return Outcome {
+                    words: words_of(line),
+                    ..Outcome::new(Status::NotStored)
+                };
+            }
+            _ => Status::Temporary,
+        })
     }
 }
 
@@ -260,14 +277,8 @@ fn not_stored(operation: Operation) -> Status {
     }
 }
 
-/// The status of an error line.
-fn status_of(line: &[u8]) -> Status {
-    let says = |words: &[u8]| line.windows(words.len()).any(|window| window == words);
-    match line {
-        _ if says(b"non-numeric") => Status::NonNumeric,
-        _ if says(b"too large") => Status::TooLarge,
-        _ if says(b"out of memory") => Status::OutOfMemory,
-        _ if line.starts_with(b"CLIENT_ERROR") => Status::Invalid,
-        _ => Status::Temporary,
-    }
+/// What stands behind the first word of an error line.
+fn words_of(line: &[u8]) -> Option<&[u8]> {
+    let space = line.iter().position(|&byte| byte == b' ')?;
+    Some(&line[space + 1..])
 }

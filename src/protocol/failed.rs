@@ -8,14 +8,17 @@
 //! | get, gat | a miss |
 //! | set, add, replace, append, prepend | not stored |
 //! | cas, incr, decr, delete, touch | not found |
-//! | flush_all | the error: memcached has no other word for it |
+//! | flush_all | not stored |
 //!
-//! cas is not found rather than not stored, which memcached never says to a cas and some clients do not know; a gets
+//! memcached answers flush_all with `OK` alone, but an error would cost a client of libmemcached all keys for a while, and
+//! one of spymemcached its connection; each takes `NOT_STORED` for a flush that was not done. cas is not found rather than not stored, which memcached never says to a cas and some clients do not know; a gets
 //! of the same key is a miss, so the two agree. No failed write reads as a success, in quiet mode neither: memcached
 //! hides only successes of writes there.
 //!
 //! What a node says itself is passed on, but for its `SERVER_ERROR` to a read. So are the words for a value that is too
-//! large, which are memcached's own, and those for what the node's protocol cannot say: there no node failed.
+//! large, which are memcached's own, and those for what the node's protocol cannot say: there no node failed. In binary
+//! both, and a node's `SERVER_ERROR` to a write, read as failures too: libmemcached shuts out a server for every status
+//! but 0x00 to 0x03 and 0x05, so that what one node says would cost the keys of all.
 
 use super::operation::Operation;
 use super::{Failure, Reply};
@@ -50,34 +53,38 @@ impl OnError {
     }
 }
 
-/// What the client reads for `reply` to a request that did `operation`.
-#[inline]
-pub fn read_as(operation: Operation, on_error: OnError, reply: &Reply) -> &Reply {
+/// What a client, which speaks binary or text, reads for `reply` to a request that does `operation`.
+pub fn read_as(operation: Operation, on_error: OnError, is_binary: bool, reply: &Reply) -> &Reply {
     let is_read = operation.is_read();
-    let is_hidden = match reply {
-        Reply::Failed(Failure::Unsupported) => false,
-        Reply::Failed(_) if is_read => on_error.read_is_miss,
-        Reply::Error(line) if is_read => on_error.read_is_miss && line.starts_with(b"SERVER_ERROR"),
-        Reply::Failed(Failure::TooLarge) => false,
-        Reply::Failed(_) => on_error.write_is_not_stored,
+    let is_failure = match reply {
+        Reply::Failed(Failure::Unsupported) => is_binary,
+        Reply::Failed(Failure::TooLarge) => is_read,
+        Reply::Failed(_) => true,
+        Reply::Error(line) if is_read || is_binary => {
+            line.starts_with(b"SERVER_ERROR") && (is_read || !line.ends_with(b"too large for cache"))
+        }
         _ => false,
     };
-    if is_hidden {
-        without_node(operation).unwrap_or(reply)
+    let hides = if is_read {
+        on_error.read_is_miss
+    } else {
+        on_error.write_is_not_stored
+    };
+    if is_failure && hides {
+        without_node(operation)
     } else {
         reply
     }
 }
 
 /// What `operation` reads where its key is not there, or its condition did not hold.
-fn without_node(operation: Operation) -> Option<&'static Reply> {
+fn without_node(operation: Operation) -> &'static Reply {
     use Operation::*;
     static NOT_FOUND: Reply = Reply::NotFound;
     static NOT_STORED: Reply = Reply::NotStored;
     match operation {
-        Get | Gat | Cas | Incr | Decr | Delete | Touch => Some(&NOT_FOUND),
-        Set | Add | Replace | Append | Prepend => Some(&NOT_STORED),
-        FlushAll => None,
+        Get | Gat | Cas | Incr | Decr | Delete | Touch => &NOT_FOUND,
+        Set | Add | Replace | Append | Prepend | FlushAll => &NOT_STORED,
     }
 }
 
@@ -85,39 +92,26 @@ fn without_node(operation: Operation) -> Option<&'static Reply> {
 mod tests {
     use super::*;
 
-    /// Of every operation, what it reads where all is hidden.
-    fn table() -> Vec<(Operation, Option<Reply>)> {
-        let known = |operation| match operation {
-            Operation::Get | Operation::Gat => Some(Reply::NotFound),
-            Operation::Cas | Operation::Incr | Operation::Decr => Some(Reply::NotFound),
-            Operation::Delete | Operation::Touch => Some(Reply::NotFound),
-            Operation::FlushAll => None,
-            _ => Some(Reply::NotStored),
-        };
-        let all = Operation::WORDS.iter().map(|(_, operation)| *operation);
-        all.map(|operation| (operation, known(operation))).collect()
+    /// Every operation, and what it reads where all is hidden.
+    fn table() -> impl Iterator<Item = (Operation, Reply)> {
+        use Operation::*;
+        Operation::WORDS.iter().map(|&(_, operation)| match operation {
+            Get | Gat | Cas | Incr | Decr | Delete | Touch => (operation, Reply::NotFound),
+            _ => (operation, Reply::NotStored),
+        })
     }
 
     #[test]
     fn a_failure_reads_as_a_key_that_is_not_there_where_the_pool_hides_it() {
-        let hidden = [
-            Failure::Connect,
-            Failure::Timeout,
-            Failure::Closed,
-            Failure::Down,
-            Failure::Busy,
-            Failure::Desync,
-        ];
+        use Failure::*;
         for (operation, expected) in table() {
-            for failure in hidden {
-                let failed = Reply::Failed(failure);
-                let expected = expected.as_ref().unwrap_or(&failed);
-                assert_eq!(
-                    read_as(operation, OnError::HIDE, &failed),
-                    expected,
-                    "{operation:?} {failure:?}"
-                );
-                assert_eq!(read_as(operation, OnError::SHOW, &failed), &failed);
+            for failure in [Connect, Timeout, Closed, Down, Busy, Desync] {
+                for is_binary in [false, true] {
+                    let failed = Reply::Failed(failure);
+                    let read = |on_error| read_as(operation, on_error, is_binary, &failed);
+                    assert_eq!(read(OnError::HIDE), &expected, "{operation:?} {failure:?}");
+                    assert_eq!(read(OnError::SHOW), &failed, "{operation:?} {failure:?}");
+                }
             }
         }
     }
@@ -126,35 +120,40 @@ mod tests {
     fn reads_and_writes_are_hidden_each_by_its_own_setting() {
         let failed = Reply::Failed(Failure::Down);
         for (operation, expected) in table() {
-            for (read_is_miss, write_is_not_stored) in [(true, false), (false, true)] {
+            for read_is_miss in [false, true] {
                 let on_error = OnError {
                     read_is_miss,
-                    write_is_not_stored,
+                    write_is_not_stored: !read_is_miss,
                 };
-                let is_hidden = if operation.is_read() {
-                    read_is_miss
-                } else {
-                    write_is_not_stored
-                };
-                let expected = expected.as_ref().filter(|_| is_hidden).unwrap_or(&failed);
-                assert_eq!(read_as(operation, on_error, &failed), expected, "{operation:?}");
+                let is_hidden = operation.is_read() == read_is_miss;
+                let expected = if is_hidden { &expected } else { &failed };
+                assert_eq!(
+                    read_as(operation, on_error, false, &failed),
+                    expected,
+                    "{operation:?}"
+                );
             }
         }
     }
 
     #[test]
-    fn what_no_node_failed_at_and_what_a_node_says_of_a_write_is_passed_on() {
+    fn what_no_node_failed_at_and_what_a_node_says_of_a_write_is_passed_on_but_not_in_binary() {
         let unsupported = Reply::Failed(Failure::Unsupported);
         let too_large = Reply::Failed(Failure::TooLarge);
         let own = Reply::Error("SERVER_ERROR out of memory storing object".into());
+        let own_too_large = Reply::Error("SERVER_ERROR object too large for cache".into());
         let wrong = Reply::Error("CLIENT_ERROR cannot increment or decrement non-numeric value".into());
         for (operation, _) in table() {
-            let passed = |reply: &Reply| read_as(operation, OnError::HIDE, reply) == reply;
-            assert!(passed(&unsupported) && passed(&wrong), "{operation:?}");
-            assert_eq!(passed(&too_large), !operation.is_read(), "{operation:?}");
-            assert_eq!(passed(&own), !operation.is_read(), "{operation:?}");
-            for answer in [Reply::Done, Reply::Exists, Reply::Number(7), Reply::NotFound] {
-                assert!(passed(&answer), "{operation:?}");
+            for is_binary in [false, true] {
+                let passed = |reply: &Reply| read_as(operation, OnError::HIDE, is_binary, reply) == reply;
+                let is_write = !operation.is_read();
+                assert_eq!(passed(&unsupported), !is_binary, "{operation:?}");
+                assert_eq!(passed(&own), is_write && !is_binary, "{operation:?}");
+                assert_eq!(passed(&too_large), is_write, "{operation:?}");
+                assert_eq!(passed(&own_too_large), is_write, "{operation:?}");
+                for answer in [&wrong, &Reply::Done, &Reply::Exists, &Reply::Number(7)] {
+                    assert!(passed(answer), "{operation:?}");
+                }
             }
         }
     }

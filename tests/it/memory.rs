@@ -176,7 +176,7 @@ impl Storing {
                 client.exact(u32::from_be_bytes([answer[8], answer[9], answer[10], answer[11]]) as usize);
             let is_stored = answer[6..8] == [0, 0];
             assert!(
-                is_stored || (answer[7], &body[..]) == (0x82, b"Out of memory"),
+                is_stored || (answer[7], &body[..]) == (0x05, b"Out of memory"),
                 "{answer:?}"
             );
             assert_eq!(client.exact(24)[..2], [0x81, 0x0a], "the stream is in step");
