@@ -31,6 +31,7 @@ mod meta;
 mod metrics;
 mod old_node;
 mod ordering;
+mod outages;
 mod outlier;
 mod peers;
 mod placements;
