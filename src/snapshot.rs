@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use crate::config::{self, Bind, Config};
 use crate::node::Node;
+use crate::node::missed::Budget;
 use crate::route::compile::{AllCounters, Compiler};
 use crate::route::{Pool, Route};
 
@@ -23,6 +24,8 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// The pools by name.
     pub pools: BTreeMap<String, Arc<Pool>>,
+    /// What nodes may remember of writes that failed; kept across reloads.
+    pub missed: Arc<Budget>,
     /// What is counted for the policies of each route; kept across reloads.
     pub counters: AllCounters,
 }
@@ -58,10 +61,19 @@ impl Snapshot {
         let mut nodes = Vec::new();
         let mut pools = BTreeMap::new();
         let known = known(previous);
+        let missed = previous.map_or_else(Arc::default, |previous| previous.missed.clone());
+        missed.configure(config.missed_writes.max, config.memory_of_missed_writes());
         for (name, settings) in &config.pools {
             let first = nodes.len();
             for node in &settings.nodes {
-                nodes.push(keep_or_make(name, node, settings, config.workers, &known));
+                nodes.push(keep_or_make(
+                    name,
+                    node,
+                    settings,
+                    config.workers,
+                    &known,
+                    &missed,
+                ));
             }
             let pool = Pool::compile(name, settings, first, &nodes[first..]);
             pools.insert(name.clone(), Arc::new(pool));
@@ -81,6 +93,7 @@ impl Snapshot {
             nodes,
             listeners,
             pools,
+            missed,
             counters,
         }
     }
@@ -142,6 +155,7 @@ fn keep_or_make(
     settings: &config::Pool,
     workers: usize,
     known: &HashMap<(&str, &str), &Arc<Node>>,
+    missed: &Arc<Budget>,
 ) -> Arc<Node> {
     let kept = known.get(&(pool, node.label().as_str())).copied();
     match kept.filter(|kept| kept.is(pool, node)) {
@@ -149,7 +163,7 @@ fn keep_or_make(
             kept.configure(&settings.health);
             kept.clone()
         }
-        None => Arc::new(Node::new(pool, node, &settings.health, workers)),
+        None => Arc::new(Node::new(pool, node, &settings.health, workers, missed)),
     }
 }
 

@@ -163,6 +163,9 @@ impl View {
 
 fn compile(snapshot: &Arc<Snapshot>, previous: Option<&Current>, local: &Rc<Local>) -> Current {
     local.memory.set_limit(snapshot.config.memory_of_a_worker());
+    local
+        .memory
+        .set_besides(snapshot.missed.bytes(), snapshot.config.workers);
     nap::allow(snapshot.config.batching == Batching::WhenBusy);
     let mut kept: HashMap<*const (), Links> = HashMap::new();
     if let Some(previous) = previous {

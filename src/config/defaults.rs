@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{
-    Access, Address, Admin, Batching, Bind, Config, FlushAll, Health, Listener, Node, OnNodeDown,
-    OnReadError, OnWriteError, Pool, Protocol, Rejoin, Route, Shutdown,
+    Access, Address, Admin, Batching, Bind, Config, FlushAll, Health, Listener, MissedWrites, Node,
+    OnNodeDown, OnReadError, OnWriteError, Pool, Protocol, Rejoin, Route, Shutdown,
 };
 use crate::ring::Distribution;
 
@@ -24,6 +24,12 @@ impl Listener {
             idle_timeout: None,
             access: Access::default(),
         }
+    }
+}
+
+impl Default for MissedWrites {
+    fn default() -> MissedWrites {
+        MissedWrites { max: 1_000_000 }
     }
 }
 
@@ -96,6 +102,7 @@ pub fn quickstart() -> Config {
         workers: 1,
         batching: Batching::WhenBusy,
         memory_limit: MEMORY_LIMIT,
+        missed_writes: MissedWrites::default(),
         listeners: vec![Listener::new(Route::Name("main".to_owned()))],
         admin: Admin::default(),
         shutdown: Shutdown::default(),

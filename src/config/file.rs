@@ -13,7 +13,7 @@ use super::keys::{Keys, Typed};
 use super::pool::{self, number, set};
 use super::route::{self, Read};
 use super::units::{count, duration, size};
-use super::{Access, Admin, Batching, Bind, Pool, Shutdown, access, address};
+use super::{Access, Admin, Batching, Bind, MissedWrites, Pool, Shutdown, access, address};
 use super::{hosts, nodes};
 
 const MOST_WORKERS: u64 = 1024;
@@ -21,6 +21,8 @@ const MOST_WORKERS: u64 = 1024;
 const LEAST_MEMORY: u64 = 16 << 20;
 
 const MOST_MEMORY: u64 = 1 << 40;
+
+const MOST_MISSED: u64 = 100_000_000;
 
 const MOST_LISTENERS: usize = 1024;
 
@@ -39,6 +41,8 @@ pub struct File {
     pub batching: Batching,
     /// What buffers hold together, in bytes, or no number where that was left out.
     pub memory_limit: Option<At<Option<u64>>>,
+    /// What is remembered of writes that failed.
+    pub missed_writes: MissedWrites,
     /// Where this process runs.
     pub zone: Option<String>,
     /// In the order of the file; the default one where it has none.
@@ -88,6 +92,7 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
         .unwrap_or(Batching::WhenBusy);
     let memory = |text: &str| size(LEAST_MEMORY..=MOST_MEMORY)(text).map(Some);
     let memory_limit = keys.at_or("memory_limit", memory, unplaced(None));
+    let missed_writes = keys.get("missed_writes", missed_writes).unwrap_or_default();
     let zone = keys.value("zone", zone);
     let mut listeners = keys.get("listeners", listeners);
     let (admin, admin_hosts) = keys
@@ -115,6 +120,7 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
         workers,
         batching,
         memory_limit,
+        missed_writes,
         zone,
         listeners: listeners.unwrap_or_default(),
         admin,
@@ -123,6 +129,14 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
         pools,
         routes,
     }
+}
+
+fn missed_writes(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<MissedWrites> {
+    let mut missed = MissedWrites::default();
+    let mut keys = value.keys(mistakes);
+    set(&mut missed.max, number(&mut keys, "max", 1..=MOST_MISSED));
+    keys.finish();
+    Some(missed)
 }
 
 /// The listener of a file without listeners; its mistakes stand at `place`.

@@ -137,6 +137,8 @@ pub struct Config {
     pub batching: Batching,
     /// Bytes that the buffers of all workers hold together; each worker has room for some of the largest values.
     pub memory_limit: u64,
+    /// What is remembered of writes that failed.
+    pub missed_writes: MissedWrites,
     /// Where this process runs; routes may prefer pools of this zone.
     pub zone: Option<String>,
     /// At least one; no two bind the same address.
@@ -156,6 +158,18 @@ impl Config {
     pub fn memory_of_a_worker(&self) -> usize {
         usize::try_from(self.memory_limit / self.workers as u64).unwrap_or(usize::MAX)
     }
+
+    /// The part of `memory_limit` that may be taken by keys of writes that failed, of all nodes together, in bytes.
+    pub fn memory_of_missed_writes(&self) -> usize {
+        usize::try_from(self.memory_limit / 4).unwrap_or(usize::MAX)
+    }
+}
+
+/// What is remembered of writes that failed, until their keys are deleted on the nodes that missed them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissedWrites {
+    /// Keys of each node; where more were missed the node is flushed.
+    pub max: usize,
 }
 
 /// Where clients connect.

@@ -47,6 +47,7 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
         workers: file.workers,
         batching: file.batching,
         memory_limit: memory_limit?,
+        missed_writes: file.missed_writes,
         zone: file.zone,
         listeners: file
             .listeners

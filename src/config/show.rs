@@ -31,6 +31,7 @@ pub fn show(config: &Config) -> Value {
         "workers": config.workers,
         "batching": word(choices::BATCHING, &config.batching),
         "memory_limit": show_size(config.memory_limit),
+        "missed_writes": { "max": config.missed_writes.max },
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
         "admin": { "bind": config.admin.bind.to_string(), "hosts": config.admin.hosts },
         "shutdown": {

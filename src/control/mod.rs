@@ -7,6 +7,7 @@
 //!           discovery ─▶ addresses   │ without the nodes that are down
 //!           prober ────▶ health ──▶ rehash
 //!             └──▶ rejoin ───▲
+//!           replay ─▶ deletes what nodes missed
 //! ```
 //!
 //! All of it runs on one thread with a current-thread runtime of its own: a task here is in nobody's
@@ -26,6 +27,7 @@ pub mod prober;
 pub mod rehash;
 mod rejoin;
 pub mod reload;
+pub mod replay;
 pub mod shutdown;
 pub mod signals;
 pub mod watch;
@@ -52,6 +54,7 @@ pub fn start(state: &Arc<State>, path: Option<PathBuf>, admin: TcpListener) -> i
     tokio::spawn(server.run());
     tokio::spawn(discovery::run(state.clone()));
     tokio::spawn(prober::run(state.clone()));
+    tokio::spawn(replay::run(state.clone()));
     tokio::spawn(rehash::run(state.clone()));
     tokio::spawn(outliers::run(state.clone()));
     if let Some(path) = reloader.path() {

@@ -107,6 +107,27 @@ impl Connection {
         }
     }
 
+    /// Sends `commands`, of which `count` are deletes and none is anything else, and reads all answers.
+    ///
+    /// # Errors
+    /// As [`Connection::version`]. A key that the node says it can never have is no error.
+    pub async fn delete(&mut self, commands: &[u8], count: usize, limit: Duration) -> io::Result<()> {
+        let exchange = async {
+            self.stream.write_all(commands).await?;
+            for _ in 0..count {
+                let line = self.line().await?;
+                let word = line.split(' ').next().unwrap_or_default();
+                if !matches!(word, "DELETED" | "NOT_FOUND" | "HD" | "NF" | "CLIENT_ERROR") {
+                    return Err(unexpected("delete", &line));
+                }
+            }
+            Ok(())
+        };
+        timeout(limit, exchange)
+            .await
+            .map_err(|_| late("no answer to deletes", limit))?
+    }
+
     /// Sends `question` and reads a line, both within `limit`.
     async fn ask(&mut self, question: &[u8], limit: Duration) -> io::Result<String> {
         let exchange = async {

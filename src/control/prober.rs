@@ -17,6 +17,7 @@ use super::follow::{follow, remote};
 use super::jitter::jittered;
 use super::probe_client::Connection;
 use super::rejoin::{Complaint, rejoin};
+use super::replay;
 use crate::config::{Address, Rejoin};
 use crate::node::{Node, Remote};
 use crate::state::State;
@@ -46,6 +47,7 @@ async fn keep_probing(state: Arc<State>, node: Arc<Node>) {
         match probe(&mut kept, &node.address, remote, settings).await {
             Ok(version) => {
                 note_version(&node, remote, version);
+                catch_up(&state, &node, &mut kept).await;
                 node.probed();
             }
             Err(error) => node.probe_failed(&format!("probe: {error}")),
@@ -59,6 +61,19 @@ async fn keep_probing(state: Arc<State>, node: Arc<Node>) {
             complaint.note(&node, result);
         }
         sleep(jittered(node.until_probe())).await;
+    }
+}
+
+/// Before a node takes requests again what it missed is deleted there.
+async fn catch_up(state: &State, node: &Node, kept: &mut Option<Connection>) {
+    if node.state().takes_requests() {
+        return;
+    }
+    if let (Some(connection), Some(settings)) = (kept.as_mut(), replay::settings(state, node))
+        && replay::catch_up(node, connection, settings).await.is_err()
+    {
+        // What it may still answer belongs to no later question.
+        *kept = None;
     }
 }
 

@@ -16,12 +16,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::form::Form;
+use super::missed::write::Write;
 use super::parked::{OwnedMeta, Written};
 use super::said::Said;
 use super::slots::Slot;
-use super::waiter::Waiter;
-use crate::metrics::NodeShard;
-use crate::protocol::{Command, Failure, Reply, Request};
+use super::waiter::{Failing, Waiter};
+use crate::protocol::{Command, Failure, Request};
 
 /// The queue of one link.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Fifo {
     pub(super) lines: VecDeque<u32>,
     /// Entries whose slot was answered without them.
     pub(super) abandoned: usize,
+    /// Keys of abandoned writes whose late replies came.
+    late: Vec<Bytes>,
     /// Bytes of a reply that are to be passed over.
     pub(super) skip: usize,
     /// Larger values are passed over too, for now.
@@ -61,6 +63,8 @@ pub(super) struct Owed {
     pub(super) command: Command,
     pub(super) form: Form,
     pub(super) is_retry: bool,
+    /// It was abandoned, and is remembered as a write that the node missed.
+    is_missed: bool,
     is_in_line: bool,
     /// A binary client asks, by a meta command.
     is_binary: bool,
@@ -80,6 +84,26 @@ pub(super) struct Owed {
 const _: () = assert!(size_of::<Owed>() <= 64);
 
 impl Owed {
+    /// Who waits for it; `None`: it was abandoned, as it is from now on.
+    fn take_waiter(&mut self) -> Option<Waiter> {
+        Some(Waiter {
+            slot: self.slot.take()?,
+            started: self.started,
+            deadline: self.deadline,
+            is_retry: self.is_retry,
+        })
+    }
+
+    /// The request, of which `own` is what was said.
+    fn write<'a>(&self, own: &'a [u8]) -> Write<'a> {
+        let flags = own.len() - usize::from(self.typed_flags);
+        Write {
+            command: self.command,
+            key: &own[..usize::from(self.key)],
+            flags: &own[flags..],
+        }
+    }
+
     fn said(&self) -> usize {
         [self.key, self.typed_key, self.typed_flags]
             .map(usize::from)
@@ -112,6 +136,7 @@ impl Default for Fifo {
             said: Said::default(),
             lines: VecDeque::new(),
             abandoned: 0,
+            late: Vec::new(),
             skip: 0,
             room: usize::MAX,
             needs: 0,
@@ -172,6 +197,7 @@ impl Fifo {
             command,
             form,
             is_retry: waiter.is_retry,
+            is_missed: false,
             is_in_line: false,
             is_binary: false,
             key: key.len() as u16,
@@ -265,22 +291,33 @@ impl Fifo {
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Owed> {
         let owed = self.owed.pop_front()?;
+        if owed.is_missed {
+            let key = &self.said.bytes()[..owed.key.into()];
+            self.late.push(Bytes::copy_from_slice(key));
+        }
         self.said.pass(owed.said());
         Some(owed)
     }
 
-    /// Abandons every request that is due at `now`. Returns how many.
-    pub fn expire(&mut self, now: u64, shard: &NodeShard) -> usize {
+    /// Keys of abandoned writes whose late replies came since the last call.
+    #[inline]
+    pub fn take_late(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.late)
+    }
+
+    /// Abandons every request that is due. Returns how many.
+    pub fn expire(&mut self, at: Failing<'_>) -> usize {
+        let mut said = self.said.bytes();
         let due = self
             .owed
             .iter_mut()
-            .take_while(|owed| owed.slot.is_none() || owed.deadline <= now);
+            .take_while(|owed| owed.slot.is_none() || owed.deadline <= at.now);
         let mut expired = 0;
         for owed in due {
-            if let Some(slot) = owed.slot.take() {
-                let reply = Reply::Failed(Failure::Timeout);
-                shard.count(owed.command, &reply, now.saturating_sub(owed.started));
-                slot.fill(reply);
+            let (own, rest) = said.split_at(owed.said());
+            said = rest;
+            if let Some(waiter) = owed.take_waiter() {
+                owed.is_missed = waiter.fail(owed.write(own), Failure::Timeout, true, at);
                 expired += 1;
             }
         }
@@ -288,17 +325,23 @@ impl Fifo {
         expired
     }
 
-    /// The connection is gone: every request that is still owed fails for `failure`.
-    pub fn fail_all(&mut self, failure: Failure, now: u64, shard: &NodeShard) {
-        shard.in_flight.sub(self.owed.len() as u64);
-        for owed in self.owed.drain(..) {
-            if let Some(slot) = owed.slot {
-                let reply = Reply::Failed(failure);
-                shard.count(owed.command, &reply, now.saturating_sub(owed.started));
-                slot.fill(reply);
+    /// The connection is gone: every request that is still owed fails for `failure`. Returns the keys of writes that
+    /// the node may still carry out, those that were abandoned before too.
+    pub fn fail_all(&mut self, failure: Failure, at: Failing<'_>) -> Vec<Bytes> {
+        let Fifo { owed, said, .. } = std::mem::take(self);
+        at.shard.in_flight.sub(owed.len() as u64);
+        let mut on_their_way = Vec::new();
+        let mut said = said.take();
+        for mut owed in owed {
+            let own = said.split_to(owed.said());
+            if let Some(waiter) = owed.take_waiter() {
+                owed.is_missed = waiter.fail(owed.write(&own), failure, true, at);
+            }
+            if owed.is_missed {
+                on_their_way.push(own.slice(..usize::from(owed.key)));
             }
         }
-        *self = Fifo::default();
+        on_their_way
     }
 
     /// The connection is gone: takes all that is still owed, oldest first.
@@ -306,7 +349,7 @@ impl Fifo {
         let fifo = std::mem::take(self);
         let mut said = fifo.said.take();
         let mut take = |length: u16| said.split_to(length.into());
-        let unanswered = |owed: Owed| Unanswered {
+        let unanswered = |mut owed: Owed| Unanswered {
             command: owed.command,
             key: take(owed.key),
             form: owed.form,
@@ -316,12 +359,7 @@ impl Fifo {
                 is_binary: owed.is_binary,
             })
             .filter(|meta| !meta.key.is_empty()),
-            waiter: owed.slot.map(|slot| Waiter {
-                slot,
-                started: owed.started,
-                deadline: owed.deadline,
-                is_retry: owed.is_retry,
-            }),
+            waiter: owed.take_waiter(),
             begins: owed.begins,
         };
         fifo.owed.into_iter().map(unanswered).collect()

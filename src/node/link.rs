@@ -29,18 +29,19 @@ use tracing::debug;
 
 use super::local::Local;
 use super::memory::Account;
+use super::missed::pass::replaces;
 use super::parked::{Owned, Waiting, What};
 use super::receive::Arrival;
 use super::slots::Slot;
 use super::traffic::{End, Traffic};
-use super::waiter::Waiter;
+use super::waiter::{Failing, Waiter};
 use super::{Node, opening};
 use crate::config;
 use crate::metrics::NodeShard;
 use crate::net::stream::Stream;
 use crate::net::{buffers, chance, nap};
 use crate::protocol::dialect::Dialect;
-use crate::protocol::{Failure, Reply, Request};
+use crate::protocol::{Failure, Request};
 
 /// A link closes when nothing came for so many times `request_timeout` while something was owed, or nothing
 /// in time: where a reply is lost, each that comes may be taken for that of the request before.
@@ -100,10 +101,10 @@ impl Link {
             || state.outgoing.len() + state.parked.bytes() >= MAX_UNSENT
             || (!request.value.is_empty() && self.account.is_greedy())
         {
-            return slot.refuse(request.command, Failure::Busy, self.shard());
+            return slot.refuse(request.into(), Failure::Busy, self.shard(), &self.node.missed);
         }
         if state.dialect.is_none() && now < state.retry_at {
-            return slot.refuse(request.command, Failure::Connect, self.shard());
+            return slot.refuse(request.into(), Failure::Connect, self.shard(), &self.node.missed);
         }
         let deadline = now + settings.request_timeout.as_micros() as u64;
         let waiter = Waiter {
@@ -119,9 +120,10 @@ impl Link {
             Some(dialect) => {
                 if let Err(waiter) = state.write(dialect, request, waiter) {
                     self.shard().in_flight.sub(1);
+                    let (shard, missed) = (self.shard(), &self.node.missed);
                     return waiter
                         .slot
-                        .refuse(request.command, Failure::Unsupported, self.shard());
+                        .refuse(request.into(), Failure::Unsupported, shard, missed);
                 }
             }
         }
@@ -138,6 +140,14 @@ impl Link {
     #[inline]
     fn shard(&self) -> &NodeShard {
         self.node.shard(self.local.worker)
+    }
+
+    fn failing(&self, now: u64) -> Failing<'_> {
+        Failing {
+            now,
+            shard: self.shard(),
+            missed: &self.node.missed,
+        }
     }
 
     fn settings(&self) -> Rc<config::Pool> {
@@ -183,7 +193,7 @@ impl Link {
                 () = sleep_until(due) => {
                     let now = self.local.clock.now();
                     let mut state = self.state.borrow_mut();
-                    state.parked.expire(now, Failure::Timeout, now, self.shard());
+                    state.parked.expire(now, Failure::Timeout, self.failing(now));
                     self.tally(&state, 0);
                 }
             }
@@ -200,7 +210,7 @@ impl Link {
         self.node.failed(reason);
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
-        state.parked.expire(u64::MAX, Failure::Connect, now, self.shard());
+        state.parked.expire(u64::MAX, Failure::Connect, self.failing(now));
         self.tally(&state, 0);
         state.backoff = (state.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
         // Between half and the whole of it, so that workers and sidecars do not dial in step.
@@ -240,7 +250,8 @@ impl Link {
             // would go on with an old `set`, and a value would come back that was replaced elsewhere meanwhile.
             stream.forget_unsent();
         }
-        state.break_up(end, dialect, self.local.clock.now(), self.shard());
+        let lost = state.break_up(end, dialect, self.failing(self.local.clock.now()));
+        lost.iter().for_each(|key| self.node.missed.settle(key, true));
         self.tally(&state, 0);
     }
 
@@ -249,8 +260,13 @@ impl Link {
         let mut state = self.state.borrow_mut();
         state.open(dialect, now);
         // Nobody waits for these any more, so they are not to be carried out.
-        state.parked.expire(now, Failure::Timeout, now, self.shard());
+        state.parked.expire(now, Failure::Timeout, self.failing(now));
         while let Some(Waiting { what, waiter }) = state.parked.take() {
+            if self.is_barred(&what) {
+                self.shard().in_flight.sub(1);
+                waiter.fail(what.write(), Failure::Missed, false, self.failing(now));
+                continue;
+            }
             let is_retry = waiter.is_retry;
             let (sent, failure) = match &what {
                 What::Owned(owned) => (
@@ -263,9 +279,22 @@ impl Link {
                 Ok(()) => self.shard().retries.add(u64::from(is_retry)),
                 Err(waiter) => {
                     self.shard().in_flight.sub(1);
-                    waiter.answer(what.command(), Reply::Failed(failure), now, self.shard());
+                    waiter.fail(what.write(), failure, false, self.failing(now));
                 }
             }
+        }
+    }
+
+    /// True where a request waited that depends on what is there, and its key was missed meanwhile: what was written
+    /// before it may arrive after it.
+    fn is_barred(&self, what: &What) -> bool {
+        let missed = &self.node.missed;
+        match what {
+            What::Owned(owned) if missed.is_any() => {
+                let request = owned.request();
+                !replaces(&request) && missed.bars(&request)
+            }
+            _ => false,
         }
     }
 
@@ -329,6 +358,9 @@ impl Link {
                     let fifo = &mut state.fifo;
                     let received = fifo.receive(&mut buffer, dialect, max_value, arrival);
                     state.learn_reply_size();
+                    for key in state.fifo.take_late() {
+                        self.node.missed.settle(&key, false);
+                    }
                     let fifo = &state.fifo;
                     if fifo.is_empty() || received == Ok(true) {
                         state.late_since = None;
@@ -359,7 +391,7 @@ impl Link {
                 return Poll::Pending;
             }
             let now = self.local.clock.now();
-            if state.fifo.expire(now, self.shard()) > 0 {
+            if state.fifo.expire(self.failing(now)) > 0 {
                 self.node.failed("timeout");
                 state.late_since.get_or_insert(now);
             }

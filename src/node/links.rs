@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::link::Link;
 use super::local::Local;
+use super::missed::pass::pass;
 use super::slots::Slot;
 use super::{Kind, Node};
 use crate::config::{self, Protocol};
@@ -71,6 +72,16 @@ impl Links {
             self.shard().count(request.command, &reply, 0);
             return slot.fill(reply);
         }
+        let slot = if self.node.missed.is_any() {
+            match pass(&self.node, request, slot) {
+                Ok(slot) => slot,
+                Err(slot) => {
+                    return slot.refuse(request.into(), Failure::Missed, self.shard(), &self.node.missed);
+                }
+            }
+        } else {
+            slot
+        };
         let link = match &self.links[..] {
             [only] => only,
             links => &links[session % links.len()],
@@ -80,7 +91,7 @@ impl Links {
 
     /// Fails `request` at once, for its node is down.
     pub fn refuse(&self, request: &Request<'_>, slot: Slot) {
-        slot.refuse(request.command, Failure::Down, self.shard());
+        slot.refuse(request.into(), Failure::Down, self.shard(), &self.node.missed);
     }
 
     fn shard(&self) -> &NodeShard {

@@ -11,9 +11,10 @@
 //!
 //! One thread owns all of it: a few cells, and a counter that others may read.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::metrics::WorkerShard;
 
@@ -25,6 +26,8 @@ const LEAST_SHARE: usize = 64 << 10;
 pub struct Memory {
     limit: Cell<usize>,
     accounts: Cell<usize>,
+    /// What others hold of the process's memory, and how many workers share that.
+    besides: RefCell<(Arc<AtomicUsize>, usize)>,
     /// Its `buffered` is the sum of all accounts.
     shard: Arc<WorkerShard>,
 }
@@ -35,6 +38,7 @@ impl Memory {
         Memory {
             limit: Cell::new(usize::MAX),
             accounts: Cell::new(0),
+            besides: RefCell::new((Arc::default(), 1)),
             shard,
         }
     }
@@ -44,6 +48,11 @@ impl Memory {
         self.limit.set(limit);
     }
 
+    /// From now on `bytes`, which is held by nobody here, counts too: this worker's part, of so many `workers`.
+    pub fn set_besides(&self, bytes: &Arc<AtomicUsize>, workers: usize) {
+        *self.besides.borrow_mut() = (bytes.clone(), workers);
+    }
+
     /// True while buffers that are empty may be kept: they never take more than a quarter, so to refuse
     /// somebody for the sake of empty buffers is never needed.
     #[inline]
@@ -51,10 +60,11 @@ impl Memory {
         self.total() <= self.limit.get() / 4
     }
 
-    /// Bytes that all accounts hold.
+    /// Bytes that all accounts hold, and this worker's part of what is held besides.
     #[inline]
     pub fn total(&self) -> usize {
-        self.shard.buffered.get() as usize
+        let (besides, workers) = &*self.besides.borrow();
+        self.shard.buffered.get() as usize + besides.load(Relaxed) / workers
     }
 
     /// Up to here anyone may hold more.

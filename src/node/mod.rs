@@ -13,6 +13,7 @@ pub mod links;
 pub mod local;
 pub mod membership;
 pub mod memory;
+pub mod missed;
 mod opening;
 pub mod parked;
 pub mod pending;
@@ -27,8 +28,8 @@ pub mod waiter;
 mod wakeup;
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -40,6 +41,7 @@ use crate::health::{Health, State};
 use crate::metrics::{Counter, NodeShard};
 use embedded::Embedded;
 use membership::Membership;
+use missed::{Budget, Missed};
 
 /// One node of one pool.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub struct Node {
     shards: Box<[NodeShard]>,
     /// Whether it may stand in its ring.
     pub membership: Membership,
+    /// Writes that failed there.
+    pub missed: Missed,
     /// What the times of its health are counted from.
     born: Instant,
     health: Mutex<Health>,
@@ -84,7 +88,14 @@ pub struct Remote {
 
 impl Node {
     /// A node as `settings` describes it, in the pool named `pool`, counted by `workers` workers.
-    pub fn new(pool: &str, settings: &config::Node, health: &config::Health, workers: usize) -> Node {
+    /// What it misses is remembered within `budget`.
+    pub fn new(
+        pool: &str,
+        settings: &config::Node,
+        health: &config::Health,
+        workers: usize,
+        budget: &Arc<Budget>,
+    ) -> Node {
         let kind = match settings.address {
             Address::Embedded(bytes) => Kind::Embedded(Embedded::new(bytes)),
             _ => Kind::Remote(Remote::default()),
@@ -96,6 +107,7 @@ impl Node {
             kind,
             shards: (0..workers).map(|_| NodeShard::default()).collect(),
             membership: Membership::default(),
+            missed: Missed::new(budget.clone()),
             born: Instant::now(),
             health: Mutex::new(Health::new(health.limits())),
             state: AtomicU8::new(State::Up as u8),

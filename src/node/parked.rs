@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::form::Form;
-use super::waiter::Waiter;
-use crate::metrics::NodeShard;
+use super::missed::write::Write;
+use super::waiter::{Failing, Waiter};
 use crate::protocol::dialect::Dialect;
-use crate::protocol::{Command, Failure, Meta, Reply, Request};
+use crate::protocol::{Command, Failure, Meta, Request};
 
 /// Requests that wait, oldest first.
 #[derive(Debug, Default)]
@@ -145,6 +145,22 @@ impl What {
         }
     }
 
+    /// What of it may change an item. Of an mg only one is written again as it was that does more than read.
+    pub fn write(&self) -> Write<'_> {
+        match self {
+            What::Owned(owned) => Write::from(&owned.request()),
+            What::Written(written) => Write {
+                command: written.command,
+                key: &written.key,
+                flags: if written.command == Command::MetaGet {
+                    b"T"
+                } else {
+                    b""
+                },
+            },
+        }
+    }
+
     /// Bytes of its value, or of all of it where it was written.
     fn bytes(&self) -> usize {
         match self {
@@ -188,13 +204,13 @@ impl Parked {
         Some(oldest)
     }
 
-    /// Fails for `failure` those that are due by `until`; all where that is `u64::MAX`.
-    pub fn expire(&mut self, until: u64, failure: Failure, now: u64, shard: &NodeShard) {
+    /// Fails for `failure` those that are due by `until`; all where that is `u64::MAX`. None of them was sent.
+    pub fn expire(&mut self, until: u64, failure: Failure, at: Failing<'_>) {
         while self.next_deadline().is_some_and(|deadline| deadline <= until)
             && let Some(Waiting { what, waiter }) = self.take()
         {
-            shard.in_flight.sub(1);
-            waiter.answer(what.command(), Reply::Failed(failure), now, shard);
+            at.shard.in_flight.sub(1);
+            waiter.fail(what.write(), failure, false, at);
         }
     }
 }

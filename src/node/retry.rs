@@ -15,12 +15,12 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::fifo::{Fifo, Unanswered};
+use super::missed::write::Write;
 use super::parked::{Owned, Parked, What, Written};
-use super::waiter::Waiter;
-use crate::metrics::NodeShard;
+use super::waiter::{Failing, Waiter};
 use crate::net::outgoing::Outgoing;
 use crate::protocol::dialect::Dialect;
-use crate::protocol::{Command, Failure, Reply, meta};
+use crate::protocol::{Command, Failure, meta};
 
 /// Flags of mg that change nothing, and whose answer does not tell of the reads before.
 const PLAIN: &[u8] = b"bcfkqstuvOPL";
@@ -38,8 +38,9 @@ pub struct Broken {
     pub failure: Failure,
 }
 
-/// Parks in `parked` what may be sent once more, and lets the rest fail.
-pub fn sort(broken: Broken, parked: &mut Parked, now: u64, shard: &NodeShard) {
+/// Parks in `parked` what may be sent once more, and lets the rest fail. Returns the keys of writes that the node may
+/// still carry out, those that were abandoned before too.
+pub fn sort(broken: Broken, parked: &mut Parked, at: Failing<'_>) -> Vec<Bytes> {
     let Broken {
         mut fifo,
         mut outgoing,
@@ -49,46 +50,58 @@ pub fn sort(broken: Broken, parked: &mut Parked, now: u64, shard: &NodeShard) {
     let written = outgoing.start();
     let unanswered = fifo.take_all();
     let changes = Changes::of(&unanswered, written);
+    let mut on_their_way = Vec::new();
     let mut unanswered = unanswered.into_iter().enumerate().peekable();
     while let Some((index, mut request)) = unanswered.next() {
         let end = unanswered.peek().map_or(outgoing.end(), |(_, next)| next.begins);
         let pieces = outgoing.take_until(end);
         let Some(waiter) = request.waiter.take() else {
-            shard.in_flight.sub(1);
+            at.shard.in_flight.sub(1);
+            if request.write().changes() {
+                on_their_way.push(request.key);
+            }
             continue;
         };
         let is_begun = request.begins < written;
-        let what = if waiter.is_retry {
-            None
-        } else if request.is_repeatable() {
-            let is_late = is_begun && changes.come_after(index, &request.key);
-            (!is_late).then(|| What::Owned(Owned::read(request.command, request.key, request.meta)))
-        } else {
-            (!is_begun).then_some(What::Written(Written {
+        let may_go = match request.is_repeatable() {
+            true => !is_begun || !changes.come_after(index, &request.key),
+            false => !is_begun,
+        };
+        if waiter.is_retry || !may_go {
+            at.shard.in_flight.sub(1);
+            if waiter.fail(request.write(), failure, is_begun, at) {
+                on_their_way.push(request.key);
+            }
+            continue;
+        }
+        let what = match request.is_repeatable() {
+            true => What::Owned(Owned::read(request.command, request.key, request.meta)),
+            false => What::Written(Written {
                 dialect,
                 command: request.command,
                 key: request.key,
                 form: request.form,
                 pieces,
-            }))
+            }),
         };
-        match what {
-            Some(what) => parked.push(
-                what,
-                Waiter {
-                    is_retry: true,
-                    ..waiter
-                },
-            ),
-            None => {
-                shard.in_flight.sub(1);
-                waiter.answer(request.command, Reply::Failed(failure), now, shard);
-            }
-        }
+        let waiter = Waiter {
+            is_retry: true,
+            ..waiter
+        };
+        parked.push(what, waiter);
     }
+    on_their_way
 }
 
 impl Unanswered {
+    fn write(&self) -> Write<'_> {
+        Write {
+            command: self.command,
+            key: &self.key,
+            flags: self.meta.as_ref().map_or(b"", |meta| &meta.flags),
+        }
+    }
+
     /// True where to ask twice is as good as to ask once.
     fn is_repeatable(&self) -> bool {
         match self.command {
@@ -136,9 +149,11 @@ mod tests {
 
     use super::super::traffic::Traffic;
     use super::*;
+    use crate::metrics::NodeShard;
     use crate::node::asked::{Asked, Audience, Voice};
+    use crate::node::missed::Missed;
     use crate::node::slots::Slots;
-    use crate::protocol::{Meta, OnError, Request};
+    use crate::protocol::{Meta, OnError, Reply, Request};
 
     /// A connection that is about to break, and who waits for its replies.
     #[derive(Default)]
@@ -146,10 +161,19 @@ mod tests {
         traffic: Traffic,
         slots: Rc<Slots>,
         shard: NodeShard,
+        missed: Missed,
         are_retries: bool,
     }
 
     impl Connection {
+        fn failing(&self) -> Failing<'_> {
+            Failing {
+                now: 10,
+                shard: &self.shard,
+                missed: &self.missed,
+            }
+        }
+
         fn ask(&mut self, request: &Request<'_>) {
             let asked = Asked {
                 command: request.command,
@@ -181,13 +205,17 @@ mod tests {
             self.traffic.close_line();
             self.traffic.outgoing.take_until(written);
             let broken = Broken {
-                fifo: self.traffic.fifo,
-                outgoing: self.traffic.outgoing,
+                fifo: std::mem::take(&mut self.traffic.fifo),
+                outgoing: std::mem::take(&mut self.traffic.outgoing),
                 dialect: Dialect::Meta,
                 failure: Failure::Closed,
             };
             let mut parked = Parked::default();
-            sort(broken, &mut parked, 1, &self.shard);
+            for key in sort(broken, &mut parked, self.failing()) {
+                self.missed.settle(&key, false);
+            }
+            let deletable = self.missed.take(None, usize::MAX).len();
+            assert_eq!(deletable, self.missed.keys(), "nothing is on its way");
             assert_eq!(self.shard.in_flight.get(), parked.len() as u64);
             let mut again = Vec::new();
             while let Some(waiting) = parked.take() {
@@ -344,7 +372,9 @@ mod tests {
     fn what_nobody_waits_for_is_not_sent_once_more() {
         let mut connection = Connection::default();
         connection.ask_plainly(&[(Command::Get, "k"), (Command::Delete, "k")]);
-        connection.traffic.fifo.expire(10, &connection.shard);
+        let mut fifo = std::mem::take(&mut connection.traffic.fifo);
+        fifo.expire(connection.failing());
+        connection.traffic.fifo = fifo;
         connection.ask_plainly(&[(Command::Delete, "l")]);
         assert_eq!(connection.break_at(0), (vec!["md l k\r\n".to_owned()], 0));
     }

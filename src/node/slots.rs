@@ -21,6 +21,8 @@ use bytes::Bytes;
 
 use super::asked::{Asked, Audience, Voice};
 use super::memory::Account;
+use super::missed::Missed;
+use super::missed::write::Write;
 use super::pending::{Pending, Watch};
 use super::wakeup::Wakeup;
 use crate::metrics::NodeShard;
@@ -62,12 +64,11 @@ impl Slot {
         }
     }
 
-    /// Fails `command` at once, before anything was sent to the node that `shard` counts.
+    /// Fails `write`, which may be a read too, at once, before anything was sent to the node that `shard` counts.
     #[cold]
-    pub fn refuse(self, command: Command, failure: Failure, shard: &NodeShard) {
-        let reply = Reply::Failed(failure);
-        shard.count(command, &reply, 0);
-        self.fill(reply);
+    pub fn refuse(self, write: Write<'_>, failure: Failure, shard: &NodeShard, missed: &Missed) {
+        shard.count(write.command, &Reply::Failed(failure), 0);
+        missed.fail(self, write, failure, false);
     }
 }
 

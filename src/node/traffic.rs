@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::fifo::{Fifo, Place};
 use super::get_line::GetLine;
 use super::parked::{Parked, Written};
 use super::retry::{self, Broken};
-use super::waiter::Waiter;
+use super::waiter::{Failing, Waiter};
 use super::wakeup::Wakeup;
-use crate::metrics::NodeShard;
 use crate::net::buffers;
 use crate::net::outgoing::Outgoing;
 use crate::protocol::dialect::Dialect;
@@ -68,15 +69,16 @@ impl Traffic {
         };
     }
 
-    /// The connection is gone: what it owes is parked or fails.
-    pub(super) fn break_up(&mut self, end: End, dialect: Dialect, now: u64, shard: &NodeShard) {
+    /// The connection is gone: what it owes is parked or fails. Returns the keys of writes that may still be carried
+    /// out.
+    pub(super) fn break_up(&mut self, end: End, dialect: Dialect, at: Failing<'_>) -> Vec<Bytes> {
         self.dialect = None;
         self.is_timed = false;
         self.get_line = GetLine::default();
         let outgoing = std::mem::take(&mut self.outgoing);
         // A node that is silent on one connection is not asked on another: all that is owed waited long enough.
         if let End::Silent = end {
-            return self.fifo.fail_all(end.failure(), now, shard);
+            return self.fifo.fail_all(end.failure(), at);
         }
         let broken = Broken {
             fifo: std::mem::take(&mut self.fifo),
@@ -84,7 +86,7 @@ impl Traffic {
             dialect,
             failure: end.failure(),
         };
-        retry::sort(broken, &mut self.parked, now, shard);
+        retry::sort(broken, &mut self.parked, at)
     }
 
     /// Writes `request` and notes that its reply is owed.

@@ -1,8 +1,10 @@
 //! Who waits for a node's reply: the slot that it lands in, and for how long.
 
+use super::missed::Missed;
+use super::missed::write::Write;
 use super::slots::Slot;
 use crate::metrics::NodeShard;
-use crate::protocol::{Command, Reply};
+use crate::protocol::{Command, Failure, Reply};
 
 /// Who waits for one reply. Times are in microseconds of the worker's clock.
 #[derive(Debug)]
@@ -17,11 +19,31 @@ pub struct Waiter {
     pub is_retry: bool,
 }
 
+/// When requests fail, in microseconds of the worker's clock, where that is counted, and where it is remembered.
+#[derive(Debug, Clone, Copy)]
+pub struct Failing<'a> {
+    /// The time.
+    pub now: u64,
+    /// The node's counters.
+    pub shard: &'a NodeShard,
+    /// What the node missed.
+    pub missed: &'a Missed,
+}
+
 impl Waiter {
     /// Counts the request and fills its slot. That it is in flight no more is for the caller to count.
     #[inline]
     pub fn answer(self, command: Command, reply: Reply, now: u64, shard: &NodeShard) {
         shard.count(command, &reply, now.saturating_sub(self.started));
         self.slot.fill(reply);
+    }
+
+    /// Counts `write`, which may be a read too, as failed, and fills its slot once what it missed is remembered.
+    /// `is_sent`: a byte of it was written. True where it may still arrive.
+    #[cold]
+    pub fn fail(self, write: Write<'_>, failure: Failure, is_sent: bool, at: Failing<'_>) -> bool {
+        let micros = at.now.saturating_sub(self.started);
+        at.shard.count(write.command, &Reply::Failed(failure), micros);
+        at.missed.fail(self.slot, write, failure, is_sent)
     }
 }

@@ -289,11 +289,13 @@ pub enum Failure {
     TooLarge,
     /// The node's protocol cannot say what the client asked.
     Unsupported,
+    /// The node missed a write of the key, which is to be deleted there first, so it was not asked.
+    Missed,
 }
 
 impl Failure {
     /// Every failure, in the order of their discriminants.
-    pub const ALL: [Failure; 8] = [
+    pub const ALL: [Failure; 9] = [
         Failure::Connect,
         Failure::Timeout,
         Failure::Closed,
@@ -302,6 +304,7 @@ impl Failure {
         Failure::Desync,
         Failure::TooLarge,
         Failure::Unsupported,
+        Failure::Missed,
     ];
 
     /// The failure's name in the metrics.
@@ -315,6 +318,7 @@ impl Failure {
             Failure::Desync => "desync",
             Failure::TooLarge => "too_large",
             Failure::Unsupported => "unsupported",
+            Failure::Missed => "missed",
         }
     }
 
@@ -329,6 +333,7 @@ impl Failure {
             Failure::Desync => "SERVER_ERROR node answered out of step",
             Failure::TooLarge => "SERVER_ERROR object too large for cache",
             Failure::Unsupported => "CLIENT_ERROR the node's protocol cannot say this",
+            Failure::Missed => "SERVER_ERROR node missed an earlier write of the key",
         }
     }
 }

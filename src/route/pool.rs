@@ -134,7 +134,7 @@ mod tests {
         let nodes = settings
             .nodes
             .iter()
-            .map(|node| Arc::new(Node::new("main", node, &settings.health, 1)))
+            .map(|node| Arc::new(Node::new("main", node, &settings.health, 1, &Arc::default())))
             .collect();
         (settings, nodes)
     }

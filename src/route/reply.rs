@@ -37,7 +37,7 @@ pub fn is_failure(reply: &Reply) -> bool {
 pub fn is_untouched(reply: &Reply) -> bool {
     matches!(
         reply,
-        Reply::Failed(Failure::Connect | Failure::Down | Failure::Busy)
+        Reply::Failed(Failure::Connect | Failure::Down | Failure::Busy | Failure::Missed)
     )
 }
 

@@ -93,7 +93,7 @@ pub fn compile(yaml: &str) -> (Route, AllCounters) {
         .pools
         .iter()
         .map(|(name, settings)| {
-            let node = Node::new(name, &settings.nodes[0], &settings.health, 1);
+            let node = Node::new(name, &settings.nodes[0], &settings.health, 1, &Arc::default());
             (
                 name.clone(),
                 Arc::new(Pool::compile(name, settings, 0, &[Arc::new(node)])),

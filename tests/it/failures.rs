@@ -143,12 +143,18 @@ impl Settings {
     }
 }
 
+/// So many keys that go to the node with this address.
+fn keys_on(ringway: &Ringway, address: &str, count: usize) -> Vec<String> {
+    let goes_there = |key: &String| ringway.get(&format!("/explain?key={key}")).1.contains(address);
+    let keys = (0..1000).map(|i| format!("key{i}")).filter(goes_there);
+    let keys: Vec<String> = keys.take(count).collect();
+    assert_eq!(keys.len(), count, "too few keys go to {address}");
+    keys
+}
+
 /// A key that goes to the node with this address.
 fn key_on(ringway: &Ringway, address: &str) -> String {
-    (0..1000)
-        .map(|i| format!("key{i}"))
-        .find(|key| ringway.get(&format!("/explain?key={key}")).1.contains(address))
-        .unwrap_or_else(|| panic!("no key goes to {address}"))
+    keys_on(ringway, address, 1).remove(0)
 }
 
 /// `noreply` put behind the line of `request`.
@@ -161,12 +167,18 @@ fn quiet(request: &str) -> String {
 
 /// Every command on a failing node, on one session, beside a node that works.
 fn check(ringway: &Ringway, name: &str, good: &str, bad: &str, settings: Settings) {
-    let (good, bad) = (key_on(ringway, good), key_on(ringway, bad));
+    let (good, keys) = (
+        key_on(ringway, good),
+        keys_on(ringway, bad, READS.len() + 1 + WRITES.len()),
+    );
+    // A key of its own for each: one whose write failed fails for that reason from then on.
+    let mut keys = keys.into_iter();
+    let mut key = || keys.next().expect("one for each");
     let mut client = ringway.client();
     client.set(&good, "fine");
     let hit = format!("VALUE {good} 0 4\r\nfine\r\n");
     for read in READS {
-        let line = client.ask(format!("{}\r\n", read.replace('K', &bad)));
+        let line = client.ask(format!("{}\r\n", read.replace('K', &key())));
         match settings.on_read_error {
             "miss" => assert_eq!(line, "END", "{read} of a node that {name}"),
             _ => assert!(
@@ -175,7 +187,7 @@ fn check(ringway: &Ringway, name: &str, good: &str, bad: &str, settings: Setting
             ),
         }
     }
-    client.send(format!("get {good} {bad} {good}\r\n"));
+    client.send(format!("get {good} {} {good}\r\n", key()));
     client.expect(hit.repeat(2));
     let end = client.line();
     match settings.on_read_error {
@@ -188,6 +200,7 @@ fn check(ringway: &Ringway, name: &str, good: &str, bad: &str, settings: Setting
     // What the node says itself is passed on.
     let is_own = name == "has no memory left";
     for (write, hidden) in WRITES {
+        let bad = key();
         let line = client.ask(format!("{}\r\n", write.replace('K', &bad)));
         if settings.on_write_error == "error" || is_own {
             assert!(
@@ -275,20 +288,22 @@ fn in_binary_a_failed_write_is_answered_as_without_the_key_and_is_never_silent()
         (0x16, &counted, 0, "16 1 :Not found"),
         (0x1c, &[0; 4], 0, "1c 1 :Not found"),
         (0x1d, &[0; 4], 0, "1d 1 :Not found"),
-        (0x0c, &[], 0, "0c 1 k:"),
+        (0x0c, &[], 0, "0c 1 k17:"),
     ];
     let bad = format!("127.0.0.1:{}", free_port());
     for on_write_error in ["not_stored", "error"] {
         let setting = format!("on_write_error: {on_write_error}");
         let ringway = Ringway::start(&pool(std::slice::from_ref(&bad), &[STUBBORN, &setting]));
         let mut client = ringway.client();
-        for (opcode, extras, cas, hidden) in asked {
+        for (number, (opcode, extras, cas, hidden)) in asked.into_iter().enumerate() {
+            // A key of its own for each: one whose write failed fails for that reason from then on.
+            let key = format!("k{number}");
             let value: &[u8] = if extras.len() == 8 || matches!(opcode, 0x0e | 0x0f | 0x1a) {
                 b"v"
             } else {
                 b""
             };
-            let mut bytes = packet(opcode, extras, "k", value);
+            let mut bytes = packet(opcode, extras, &key, value);
             bytes[16..24].copy_from_slice(&u64::to_be_bytes(cas));
             client.send(bytes);
             let answer = response(&mut client);

@@ -29,6 +29,7 @@ mod long_lived;
 mod memory;
 mod meta;
 mod metrics;
+mod missed_writes;
 mod old_node;
 mod ordering;
 mod outages;

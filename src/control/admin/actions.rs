@@ -120,12 +120,13 @@ fn let_in(node: &Node) -> Result<&'static str, String> {
     if node.membership.is_drained() {
         return Err("it is drained: undrain it".to_owned());
     }
-    if node.membership.left_at().is_none() {
+    if node.membership.left_at().is_none() && !node.missed.is_all() {
         return Ok("it had not left the ring");
     }
     if !node.state().takes_requests() {
         return Err(format!("it is {}, and does not answer yet", node.state().name()));
     }
+    node.missed.accept();
     admit(node);
     Ok("admitted: it takes keys again")
 }

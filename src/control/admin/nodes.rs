@@ -23,6 +23,12 @@ pub struct Shown {
     drained: bool,
     rejoins: u64,
     flushes: u64,
+    /// Keys of failed writes that are still to be deleted there.
+    missed_writes: u64,
+    /// More was missed than is remembered: every key is a miss until it is flushed.
+    missed_all: bool,
+    missed_writes_replayed: u64,
+    missed_writes_overflows: u64,
     ejections: u64,
     links: u64,
     connects: u64,
@@ -78,6 +84,10 @@ fn show(node: &Node, weight: u32, in_ring: bool) -> Shown {
         drained: node.membership.is_drained(),
         rejoins: node.membership.rejoins(),
         flushes: node.membership.flushes(),
+        missed_writes: node.missed.keys() as u64,
+        missed_all: node.missed.is_all(),
+        missed_writes_replayed: node.missed.replayed(),
+        missed_writes_overflows: node.missed.overflows(),
         ejections: node.ejections(),
         links: node.sum(|shard| &shard.links),
         connects: node.sum(|shard| &shard.connects),

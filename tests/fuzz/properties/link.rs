@@ -9,9 +9,10 @@ use bytes::BytesMut;
 use ringway::metrics::NodeShard;
 use ringway::node::asked::Asked;
 use ringway::node::fifo::{Fifo, Place};
+use ringway::node::missed::Missed;
 use ringway::node::receive::{Arrival, Desync};
 use ringway::node::slots::{Slot, Slots};
-use ringway::node::waiter::Waiter;
+use ringway::node::waiter::{Failing, Waiter};
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::downgrade::downgrade;
 use ringway::protocol::{Command, Failure, OnError, Reply, Request};
@@ -93,7 +94,12 @@ pub fn check(data: &[u8]) {
 /// Owes the requests as a link does, and receives the replies in pieces.
 fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
     let slots = Rc::new(Slots::default());
-    let shard = NodeShard::default();
+    let (shard, missed) = (NodeShard::default(), Missed::default());
+    let failing = |now| Failing {
+        now,
+        shard: &shard,
+        missed: &missed,
+    };
     let mut fifo = Fifo::default();
     let mut line = None;
     client::requests(requests, &mut |request, asked| {
@@ -109,15 +115,25 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
     });
     let owed = fifo.len();
     if options.expires {
-        assert_eq!(fifo.expire(DUE - 1, &shard), 0);
-        assert_eq!(fifo.expire(DUE, &shard), owed);
+        assert_eq!(fifo.expire(failing(DUE - 1)), 0);
+        assert_eq!(fifo.expire(failing(DUE)), owed);
         assert_eq!((fifo.len(), fifo.abandoned()), (owed, owed));
     }
     let is_broken = receive(&mut fifo, options, pieces, &shard).is_err();
     let (left, abandoned) = (fifo.len(), fifo.abandoned());
     assert_eq!(shard.in_flight.get(), left as u64);
     assert_eq!(abandoned, if options.expires { left } else { 0 });
-    fifo.fail_all(Failure::Closed, DUE, &shard);
+    let late = fifo.take_late();
+    let broken = fifo.fail_all(Failure::Closed, failing(DUE));
+    late.iter()
+        .chain(&broken)
+        .for_each(|key| missed.settle(key, false));
+    let deletable = missed.take(None, usize::MAX).len();
+    assert_eq!(
+        deletable,
+        missed.keys(),
+        "each write that failed is on its way no more"
+    );
     assert_eq!((shard.in_flight.get(), fifo.len()), (0, 0));
     let replies: Vec<_> = std::iter::from_fn(|| slots.take()).collect();
     assert!(slots.is_empty(), "every request is answered once");

@@ -222,12 +222,12 @@ impl Client {
             Asked::Get(keys) => self.check_values(keys, line).await,
             Asked::Set(key, number) => match line.as_str() {
                 "STORED" => self.history(&key).stored(number),
-                _ if has_failed => self.history(&key).unknown(number),
+                _ if has_failed => self.history(&key).failed(number),
                 _ => panic!("set {key} answered {line}"),
             },
             Asked::Delete(key) => match line.as_str() {
                 "DELETED" | "NOT_FOUND" => self.history(&key).deleted(),
-                _ if has_failed => self.history(&key).unknown_delete(),
+                _ if has_failed => self.history(&key).deleted(),
                 _ => panic!("delete {key} answered {line}"),
             },
             Asked::MetaGet(key, opaque) => {
@@ -249,14 +249,14 @@ impl Client {
             }
             Asked::MetaSet(key, number) => match line.as_str() {
                 _ if line == format!("HD O{number}") => self.history(&key).stored(number),
-                _ if has_failed => self.history(&key).unknown(number),
+                _ if has_failed => self.history(&key).failed(number),
                 _ => panic!("ms {key} O{number} answered {line}"),
             },
             Asked::MetaDelete(key, opaque) => match line.as_str() {
                 _ if line == format!("HD O{opaque}") || line == format!("NF O{opaque}") => {
                     self.history(&key).deleted();
                 }
-                _ if has_failed => self.history(&key).unknown_delete(),
+                _ if has_failed => self.history(&key).deleted(),
                 _ => panic!("md {key} O{opaque} answered {line}"),
             },
         }

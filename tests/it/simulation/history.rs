@@ -11,7 +11,6 @@ pub struct History {
     unknown: BTreeSet<u64>,
     /// Every write there ever was.
     written: BTreeSet<u64>,
-    has_unknown_delete: bool,
 }
 
 impl History {
@@ -25,7 +24,7 @@ impl History {
         self.last = Some(number);
     }
 
-    /// A delete was acknowledged.
+    /// A delete was acknowledged, or failed, which comes to the same for what may be read.
     pub fn deleted(&mut self) {
         self.last = None;
     }
@@ -35,16 +34,17 @@ impl History {
         self.unknown.insert(number);
     }
 
-    /// Nobody knows whether a delete was carried out, or will be.
-    pub fn unknown_delete(&mut self) {
-        self.has_unknown_delete = true;
+    /// Write `number` failed: neither its value nor an older one is there from now on.
+    pub fn failed(&mut self, number: u64) {
+        self.last = None;
+        self.unknown.retain(|&unknown| unknown > number);
     }
 
     /// Why the value of write `found` must not be read now, if so. A miss always may, where nodes fail.
     /// Where keys move to other nodes and back, a node may have kept what was replaced elsewhere.
     pub fn objection(&self, found: Option<u64>, may_miss: bool, may_be_old: bool) -> Option<String> {
         match found {
-            None if may_miss || self.last.is_none() || self.has_unknown_delete => None,
+            None if may_miss || self.last.is_none() => None,
             None => Some(format!("a miss, but {:?} was stored", self.last)),
             Some(number) if !self.written.contains(&number) => {
                 Some(format!("{number} was never written here"))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ringway::client::session::Session;
 use ringway::config;
-use ringway::control::{prober, rehash};
+use ringway::control::{prober, rehash, replay};
 use ringway::health;
 use ringway::net::stream::Stream;
 use ringway::net::unix::UnixSocket;
@@ -74,6 +74,7 @@ async fn live(seed: u64) -> String {
     let view = Rc::new(View::new(state.clone(), 0));
     tokio::spawn(prober::run(state.clone()));
     tokio::spawn(rehash::run(state.clone()));
+    tokio::spawn(replay::run(state.clone()));
     follow(&view);
     let world = World {
         random: random.clone(),
@@ -250,7 +251,8 @@ impl World {
 
     fn is_whole(&self) -> bool {
         let snapshot = self.state.snapshot.load();
-        let is_up = |node: &Arc<ringway::node::Node>| node.state() == health::State::Up;
+        let is_up =
+            |node: &Arc<ringway::node::Node>| node.state() == health::State::Up && !node.missed.is_any();
         let pool = &snapshot.pools["main"];
         pool.targets == pool.nodes && snapshot.nodes.iter().all(is_up)
     }

@@ -1,7 +1,8 @@
 //! A node that does what a test says: answers each request as a script decides, late, wrongly, or never.
 //!
 //! Each connection has a thread that reads whole requests (a line, and the data block where it announces
-//! one) and does what the script's [`Act`]s say. What it saw can be looked at.
+//! one) and does what the script's [`Act`]s say. What it saw can be looked at. A connection that asks for `stats` is one
+//! over which Ringway clears the node: it is served as an empty memcached would, and nothing of it is seen.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -202,7 +203,15 @@ impl Shared {
         };
         thread::spawn(move || {
             let mut reader = BufReader::new(reader);
+            let mut is_clearing = false;
             while let Some(seen) = read_request(&mut reader, connection) {
+                is_clearing |= seen.line == "stats";
+                if is_clearing && seen.line != "version" {
+                    match writer.write_all(as_if_empty(&seen)) {
+                        Ok(()) => continue,
+                        Err(_) => return,
+                    }
+                }
                 if seen.line != "version" {
                     shared.seen.lock().expect("no panics").push(seen.clone());
                 }
@@ -226,6 +235,17 @@ impl Shared {
             thread::sleep(std::time::Duration::from_millis(2));
         }
         is_open()
+    }
+}
+
+/// What a memcached that has run for long and has nothing answers.
+fn as_if_empty(seen: &Seen) -> &'static [u8] {
+    match seen.word(0) {
+        "stats" => b"STAT uptime 1000000\r\nEND\r\n",
+        "md" => b"NF\r\n",
+        "delete" => b"NOT_FOUND\r\n",
+        "flush_all" => b"OK\r\n",
+        _ => b"ERROR\r\n",
     }
 }
 

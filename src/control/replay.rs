@@ -1,0 +1,306 @@
+//! Deletes on each node the keys whose writes it missed, before they are read there again.
+//!
+//! [`crate::node::missed`] says which keys, and when they may be deleted; here is the connection over which that
+//! happens, opened when something is missed and closed when nothing is. Deletes go out in batches, in the order in
+//! which the writes failed. While nothing may be deleted yet the node is asked for its version a few times a second:
+//! what a broken link left there settles only while it answers. Nothing is tried on a node that is down; as
+//! soon as it answers a probe all is deleted that can be, before it takes requests again.
+//!
+//! A node that was started after the last failure has nothing old, which its uptime tells. A node that missed more
+//! than is remembered is flushed; under `rejoin: manual` its keys count as missing until an operator admits it, or it
+//! was restarted.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+use super::follow::{follow, remote};
+use super::jitter::jittered;
+use super::probe_client::Connection;
+use crate::config::{Protocol, Rejoin};
+use crate::health;
+use crate::node::{Node, Remote};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::meta::is_bare;
+use crate::protocol::{Command, Meta, Request};
+use crate::state::State;
+
+/// Keys of one batch.
+const BATCH: usize = 500;
+/// Between two questions to a node of which nothing may be deleted yet.
+const PING: Duration = Duration::from_millis(250);
+/// Failures come in crowds: so long after one the next is looked for.
+const GATHER: Duration = Duration::from_millis(10);
+/// A node that was not asked for so long may have stopped meanwhile.
+const UNWATCHED: Duration = Duration::from_secs(1);
+/// memcached counts its uptime in whole seconds, and up to three too many; others count up to one too few.
+const DOUBT: Duration = Duration::from_secs(1);
+
+/// Keeps every node free of what it missed, until this future is dropped.
+pub async fn run(state: Arc<State>) {
+    let each = {
+        let state = state.clone();
+        move |node| keep_replaying(state.clone(), node)
+    };
+    follow(state, each).await;
+}
+
+/// Keeps one node so, for as long as its pool is there.
+async fn keep_replaying(state: Arc<State>, node: Arc<Node>) {
+    let Some(remote) = remote(&node) else {
+        return;
+    };
+    let (mut replay, mut is_failing) = (Replay::default(), false);
+    loop {
+        if !node.missed.is_any() {
+            replay = Replay::default();
+            node.missed.wake.notified().await;
+            continue;
+        }
+        let Some(settings) = settings(&state, &node) else {
+            return;
+        };
+        match replay.step(&node, remote, settings).await {
+            Ok(true) => is_failing = false,
+            Ok(false) => {
+                sleep(GATHER).await;
+                let _woken_or_not = timeout(PING - GATHER, node.missed.wake.notified()).await;
+            }
+            Err(error) => {
+                replay.open = None;
+                if !std::mem::replace(&mut is_failing, true) {
+                    warn!(pool = node.pool, node = node.label, %error, "missed writes cannot be deleted yet");
+                }
+                sleep(jittered(PING)).await;
+            }
+        }
+    }
+}
+
+/// What the pool's settings say.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    connect: Duration,
+    answer: Duration,
+    rejoin: Rejoin,
+    protocol: Protocol,
+    /// It is not down, or requests are tried though it is.
+    is_tried: bool,
+}
+
+/// The settings of `node`'s pool; `None` where that is gone.
+pub fn settings(state: &State, node: &Node) -> Option<Settings> {
+    let snapshot = state.snapshot.load();
+    let compiled = snapshot.pools.get(&node.pool)?;
+    let pool = &compiled.settings;
+    Some(Settings {
+        connect: pool.connect_timeout,
+        answer: pool.health.probe_timeout,
+        rejoin: pool.rejoin,
+        protocol: pool.protocol,
+        is_tried: node.state() != health::State::Down || compiled.fails_open(&snapshot.nodes),
+    })
+}
+
+/// Deletes over `connection` what may be deleted at once on a node that is about to take requests again. What cannot
+/// be yet is left to [`run`].
+///
+/// # Errors
+/// What the node answered or did not; nothing more can be asked over the connection.
+pub async fn catch_up(node: &Node, connection: &mut Connection, settings: Settings) -> io::Result<()> {
+    if !node.missed.is_any() {
+        return Ok(());
+    }
+    note_restart(node, connection, settings).await?;
+    let version = connection.version(settings.answer).await?;
+    let dialect = dialect(settings, &version);
+    while clear(node, connection, dialect, None, settings).await? {}
+    Ok(())
+}
+
+/// Forgets what `node` missed before it was started.
+async fn note_restart(node: &Node, connection: &mut Connection, settings: Settings) -> io::Result<()> {
+    let asked_at = Instant::now();
+    let uptime = Duration::from_secs(connection.uptime(settings.answer).await?);
+    if let Some(started) = asked_at.checked_sub(uptime + DOUBT) {
+        node.missed.restarted(started);
+    }
+    Ok(())
+}
+
+fn dialect(settings: Settings, version: &str) -> Dialect {
+    match settings.protocol {
+        Protocol::Auto => Dialect::of_version(version),
+        Protocol::Meta => Dialect::Meta,
+        Protocol::Classic => Dialect::Classic,
+    }
+}
+
+/// Deletes one batch, or flushes the node. False where there is nothing that may be done now.
+async fn clear(
+    node: &Node,
+    connection: &mut Connection,
+    dialect: Dialect,
+    calm_since: Option<Instant>,
+    settings: Settings,
+) -> io::Result<bool> {
+    let batch = node.missed.take(calm_since, BATCH);
+    if !batch.is_empty() {
+        let mut commands = Vec::new();
+        let keys = batch.iter().map(|due| &due.key);
+        let count = keys.filter(|key| put_delete(key, dialect, &mut commands)).count();
+        let answered = connection.delete(&commands, count, settings.answer).await;
+        match &answered {
+            Ok(()) => node.missed.deleted(&batch),
+            Err(_) => node.missed.not_deleted(&batch),
+        }
+        return answered.map(|()| true);
+    }
+    let flush = node.missed.flush_due(calm_since);
+    let Some(flush) = flush.filter(|flush| flush.is_asked || settings.rejoin != Rejoin::Manual) else {
+        return Ok(false);
+    };
+    connection.flush(settings.answer).await?;
+    node.missed.flushed(flush);
+    info!(
+        pool = node.pool,
+        node = node.label,
+        "node flushed in place of the writes that it missed"
+    );
+    Ok(true)
+}
+
+/// The connection to one node, while it missed anything.
+#[derive(Default)]
+struct Replay {
+    open: Option<Open>,
+    /// It does not say when it was started.
+    has_no_uptime: bool,
+}
+
+/// A connection, and how the node has answered over it.
+struct Open {
+    connection: Connection,
+    dialect: Dialect,
+    /// Since then it has answered one question after the other.
+    calm_since: Instant,
+    last_answer: Instant,
+}
+
+impl Replay {
+    /// Does what may be done now, where the node is tried at all. True where there may be more of it.
+    async fn step(&mut self, node: &Node, remote: &Remote, settings: Settings) -> io::Result<bool> {
+        if !settings.is_tried {
+            self.open = None;
+            return Ok(false);
+        }
+        let resolved = remote.resolved.load_full();
+        let kept = self
+            .open
+            .take()
+            .filter(|open| open.connection.leads_to(&resolved));
+        let mut open = match kept {
+            Some(open) => open,
+            None => {
+                let connection = Connection::dial(&node.address, &resolved, settings.connect).await?;
+                self.begin(connection, node, settings).await?
+            }
+        };
+        let is_more = open.step(node, settings).await?;
+        self.open = Some(open);
+        Ok(is_more)
+    }
+
+    async fn begin(
+        &mut self,
+        mut connection: Connection,
+        node: &Node,
+        settings: Settings,
+    ) -> io::Result<Open> {
+        let version = connection.version(settings.answer).await?;
+        if !self.has_no_uptime {
+            let noted = note_restart(node, &mut connection, settings).await;
+            self.has_no_uptime = noted.is_err();
+            noted?;
+        }
+        let now = Instant::now();
+        Ok(Open {
+            connection,
+            dialect: dialect(settings, &version),
+            calm_since: now,
+            last_answer: now,
+        })
+    }
+}
+
+impl Open {
+    async fn step(&mut self, node: &Node, settings: Settings) -> io::Result<bool> {
+        let calm_since = Some(self.calm_since);
+        let is_more = clear(node, &mut self.connection, self.dialect, calm_since, settings).await?;
+        if !is_more {
+            if self.last_answer.elapsed() < PING {
+                return Ok(false);
+            }
+            self.connection.version(settings.answer).await?;
+        }
+        let now = Instant::now();
+        if now - self.last_answer > UNWATCHED {
+            self.calm_since = now;
+        }
+        self.last_answer = now;
+        Ok(is_more)
+    }
+}
+
+/// Puts the delete of `key`. False where the node can have no such key: no classic command can name it.
+fn put_delete(key: &[u8], dialect: Dialect, commands: &mut Vec<u8>) -> bool {
+    let put = &mut |bytes: &[u8]| commands.extend_from_slice(bytes);
+    if is_bare(key) {
+        dialect.write_line(&Request::new(Command::Delete, key), put);
+        return true;
+    }
+    if dialect == Dialect::Classic {
+        return false;
+    }
+    let typed = STANDARD.encode(key);
+    let meta = Meta {
+        key: typed.as_bytes(),
+        flags: b"b",
+        is_binary: false,
+    };
+    let request = Request {
+        meta: Some(meta),
+        ..Request::new(Command::MetaDelete, key)
+    };
+    dialect.write_line(&request, put);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_deleted_in_the_words_that_the_node_knows() {
+        for (key, dialect, expected) in [
+            ("k", Dialect::Meta, "md k k\r\n"),
+            ("k", Dialect::Classic, "delete k\r\n"),
+            ("a b", Dialect::Meta, "md YSBi b\r\n"),
+            ("a b", Dialect::Classic, ""),
+        ] {
+            let mut commands = Vec::new();
+            let is_put = put_delete(key.as_bytes(), dialect, &mut commands);
+            let text = String::from_utf8_lossy(&commands).into_owned();
+            assert_eq!(
+                (is_put, text.starts_with(expected.trim_end())),
+                (!expected.is_empty(), true),
+                "{text}"
+            );
+        }
+    }
+}
