@@ -84,8 +84,9 @@ keep_services_off() {
     done
 }
 
+# Whether there is a program of this name; a builtin or a function of the shell is none.
 have() {
-    command -v "$1" >/dev/null
+    type -P "$1" >/dev/null
 }
 
 step() {

@@ -33,12 +33,7 @@ mod tests {
         let state = testing::state("pools: {main: {nodes: ['127.0.0.1:1']}}");
         std::fs::write(&path, "pools: {main: {nodes: ['127.0.0.1:2']}}").unwrap();
         reload_on_hangup(Arc::new(Reloader::new(Some(path), state.clone()))).unwrap();
-        let own = std::process::id().to_string();
-        let kill = std::process::Command::new("kill")
-            .args(["-HUP", &own])
-            .status()
-            .unwrap();
-        assert!(kill.success());
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP).unwrap();
         eventually("the file is taken", || {
             state.snapshot.load().nodes[0].label == "127.0.0.1:2"
         })

@@ -169,7 +169,7 @@ impl Node {
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("memcached is installed: apt-get install memcached");
+            .unwrap_or_else(|error| panic!("cannot start memcached: {error}; `tests/run` installs it"));
         let mut node = Node { child, address };
         let end = Instant::now() + DEADLINE;
         while Instant::now() < end {

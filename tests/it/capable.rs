@@ -4,23 +4,21 @@
 use std::process::Command;
 
 use crate::support::memcached::Memcached;
+use crate::support::program;
 use crate::support::ringway::{Ringway, pool};
 
 /// The tests of one protocol that passed, and the lines of those that did not.
 fn verdicts(port: u16, protocol: &str) -> (Vec<String>, Vec<String>) {
-    let output = Command::new("memccapable")
-        .args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port.to_string(),
-            "-t",
-            "10",
-            "-v",
-            protocol,
-        ])
-        .output()
-        .expect("memccapable is installed: apt-get install libmemcached-tools");
+    let output = program::output(Command::new("memccapable").args([
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &port.to_string(),
+        "-t",
+        "10",
+        "-v",
+        protocol,
+    ]));
     let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let (mut passed, mut others) = (Vec::new(), Vec::new());

@@ -12,6 +12,8 @@ use ringway::control::exposition::METRICS;
 use serde::Deserialize;
 use serde_yaml::Value;
 
+use crate::support::program;
+
 #[test]
 fn the_pods_configuration_loads_and_is_mounted_where_it_is_read() {
     let documents = documents("kubernetes/pod.yaml");
@@ -144,10 +146,7 @@ fn the_image_is_built_with_the_rust_that_the_crate_asks_for() {
 
 /// Runs a checker from the crate's root and fails with what it said unless it was content.
 fn run(command: &mut Command) {
-    let output = command
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}; `tests/run` installs what is missing"));
+    let output = program::output(command.current_dir(env!("CARGO_MANIFEST_DIR")));
     assert!(
         output.status.success(),
         "{command:?}:\n{}{}",

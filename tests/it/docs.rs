@@ -13,6 +13,7 @@ use std::process::Command;
 
 use self::markdown::{Page, page, pages, root};
 use crate::deploy::{is_metric, metrics_in};
+use crate::support::program;
 
 #[test]
 fn every_yaml_block_is_a_configuration_that_loads() {
@@ -43,12 +44,12 @@ fn every_nutcracker_file_is_one_that_nutcracker_takes() {
             let file = folder.path().join("nutcracker.yml");
             fs::write(&file, &block.text).expect("it is writable");
             let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-            let output = Command::new("nutcracker")
-                .env("PATH", path)
-                .args(["--test-conf", "--conf-file"])
-                .arg(&file)
-                .output()
-                .unwrap_or_else(|error| panic!("nutcracker: {error}; `tests/run` installs it"));
+            let output = program::output(
+                Command::new("nutcracker")
+                    .env("PATH", path)
+                    .args(["--test-conf", "--conf-file"])
+                    .arg(&file),
+            );
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{}:{}: {said}", page.path, block.line);
         }
@@ -66,11 +67,11 @@ fn what_is_said_to_become_of_a_nutcracker_file_becomes_of_it() {
             let folder = tempfile::tempdir().expect("a folder for the test");
             let file = folder.path().join("nutcracker.yml");
             fs::write(&file, &block.text).expect("it is writable");
-            let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
-                .arg("import")
-                .arg(&file)
-                .output()
-                .expect("the program runs");
+            let output = program::output(
+                Command::new(env!("CARGO_BIN_EXE_ringway"))
+                    .arg("import")
+                    .arg(&file),
+            );
             let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             assert_eq!(said(&output.stderr), "", "{place}");
             let stdout = said(&output.stdout);
@@ -219,20 +220,14 @@ fn every_page_under_docs_is_linked_from_another() {
 /// The words of each subcommand's `--help`; the program's own stand under the empty name.
 fn helps() -> BTreeMap<String, Vec<String>> {
     let words = |arguments: &[&str]| -> Vec<String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
-            .args(arguments)
-            .output()
-            .expect("the program runs");
+        let output = program::output(Command::new(env!("CARGO_BIN_EXE_ringway")).args(arguments));
         assert!(output.status.success(), "ringway {arguments:?}");
         let help = String::from_utf8(output.stdout).expect("help is UTF-8");
         help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
             .map(str::to_owned)
             .collect()
     };
-    let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
-        .arg("--help")
-        .output()
-        .expect("the program runs");
+    let output = program::output(Command::new(env!("CARGO_BIN_EXE_ringway")).arg("--help"));
     let help = String::from_utf8(output.stdout).expect("help is UTF-8");
     let mut helps = BTreeMap::from([(String::new(), words(&["--help"]))]);
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);

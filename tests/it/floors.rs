@@ -280,7 +280,8 @@ fn name_at(code: &str, start: usize) -> Option<(usize, String)> {
     (end > start).then(|| (start, code[start..end].to_owned()))
 }
 
-fn collect(folder: &Path, sources: &mut Vec<PathBuf>) {
+/// Adds the Rust files under `folder`.
+pub fn collect(folder: &Path, sources: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(folder).expect("src is readable");
     for entry in entries {
         let path = entry.expect("src is readable").path();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::memcached::Memcached;
+use crate::support::program;
 use crate::support::ringway::{Client, Ringway, free_port, wait_for};
 
 /// What an import printed: the file, and what it says was lost; and how it ended.
@@ -19,11 +20,11 @@ struct Printed {
 fn import(name: &str, text: &str) -> Printed {
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join(name), text).expect("written");
-    let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
-        .current_dir(dir.path())
-        .args(["import", name])
-        .output()
-        .expect("the program runs");
+    let output = program::output(
+        Command::new(env!("CARGO_BIN_EXE_ringway"))
+            .current_dir(dir.path())
+            .args(["import", name]),
+    );
     Printed {
         text: String::from_utf8(output.stdout).expect("UTF-8"),
         lost: String::from_utf8(output.stderr).expect("UTF-8"),
@@ -40,16 +41,16 @@ impl Nutcracker {
         let file = dir.join("nutcracker.yml");
         fs::write(&file, text).expect("written");
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-        let child = Command::new("nutcracker")
-            .env("PATH", path)
-            .arg("-c")
-            .arg(&file)
-            .args(["-a", "127.0.0.1", "-s", &free_port().to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nutcracker is installed: apt-get install nutcracker");
+        let child = program::start(
+            Command::new("nutcracker")
+                .env("PATH", path)
+                .arg("-c")
+                .arg(&file)
+                .args(["-a", "127.0.0.1", "-s", &free_port().to_string()])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
         let mut nutcracker = Nutcracker(child);
         let mut is_gone = false;
         for port in ports {
@@ -209,13 +210,13 @@ fn an_imported_nutcracker_modula_finds_what_nutcracker_stored_for_each_hash() {
 fn places(text: &str, keys: &[String]) -> Vec<String> {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), text).expect("written");
-    let output = Command::new(env!("CARGO_BIN_EXE_ringway"))
-        .args(["explain", "--json", "-c"])
-        .arg(file.path())
-        .arg("--")
-        .args(keys)
-        .output()
-        .expect("the program runs");
+    let output = program::output(
+        Command::new(env!("CARGO_BIN_EXE_ringway"))
+            .args(["explain", "--json", "-c"])
+            .arg(file.path())
+            .arg("--")
+            .args(keys),
+    );
     assert!(
         output.status.success(),
         "{}",
@@ -235,12 +236,12 @@ fn places(text: &str, keys: &[String]) -> Vec<String> {
 /// Where libmemcached itself places `keys` by `options`.
 fn libmemcached_places(options: &str, keys: &[String]) -> Vec<String> {
     let python = std::env::var("RINGWAY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let output = Command::new(python)
-        .arg("tests/python/libmemcached_places.py")
-        .arg(options)
-        .args(keys)
-        .output()
-        .expect("Python runs");
+    let output = program::output(
+        Command::new(python)
+            .arg("tests/python/libmemcached_places.py")
+            .arg(options)
+            .args(keys),
+    );
     assert!(
         output.status.success(),
         "{options}: {}",

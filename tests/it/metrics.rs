@@ -13,6 +13,8 @@ use ringway::protocol::{Command, Failure};
 use ringway::snapshot::Snapshot;
 use ringway::state::{Phase, State};
 
+use crate::support::program;
+
 const YAML: &str = "workers: 2\npools: {main: {nodes: ['127.0.0.1:1', {address: '127.0.0.1:2', name: 'b'}, \
                     {name: local, embedded: 1MiB}]}}\nroutes: {default: {failover: [main, main]}}";
 
@@ -72,13 +74,13 @@ fn families(text: &str) -> BTreeMap<&str, &str> {
 
 #[test]
 fn promtool_finds_no_fault() {
-    let mut promtool = Process::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool is installed (package prometheus)");
+    let mut promtool = program::start(
+        Process::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
     promtool
         .stdin
         .take()

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::support::memcached::Memcached;
+use crate::support::program;
 use crate::support::ringway::{Ringway, pool};
 
 /// As `tests/python/outage.py` calls them.
@@ -33,13 +34,13 @@ impl Library {
     fn start(name: &'static str, ringway: &Ringway, dead: &str) -> Library {
         let python = std::env::var("RINGWAY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/outage.py");
-        let mut child = Command::new(&python)
-            .args([script, name, "127.0.0.1", &ringway.port.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{python}: {error}; tests/run installs what is needed"));
+        let mut child = program::start(
+            Command::new(&python)
+                .args([script, name, "127.0.0.1", &ringway.port.to_string()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped()),
+        );
         let mut stdin = child.stdin.take().expect("a pipe");
         writeln!(stdin, "{}", keys(name, ringway, dead)).expect("it reads its keys");
         Library {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::support::memcached::Memcached;
+use crate::support::program;
 use crate::support::ringway::{Client, Ringway, free_port, pool, wait_for};
 
 /// Keys each way.
@@ -36,15 +37,15 @@ impl Nutcracker {
                 .iter()
                 .for_each(|server| text += &format!("    - {server}\n"));
             fs::write(&config, text).expect("written");
-            let mut child = Command::new(program("nutcracker"))
-                .arg("-c")
-                .arg(&config)
-                .args(["-a", "127.0.0.1", "-s", &stats.to_string()])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("nutcracker is installed: apt-get install nutcracker");
+            let mut child = program::start(
+                Command::new(path_of("nutcracker"))
+                    .arg("-c")
+                    .arg(&config)
+                    .args(["-a", "127.0.0.1", "-s", &stats.to_string()])
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null()),
+            );
             let mut is_gone = false;
             wait_for("nutcracker", || {
                 let is_there = TcpStream::connect(("127.0.0.1", port)).is_ok();
@@ -71,16 +72,14 @@ impl Drop for Nutcracker {
 }
 
 /// Where a program is; Debian keeps some where only root looks.
-fn program(name: &str) -> PathBuf {
+fn path_of(name: &str) -> PathBuf {
     let sbin = Path::new("/usr/sbin").join(name);
     if sbin.exists() { sbin } else { name.into() }
 }
 
 /// Runs a program to its end; fails where it did not end well.
 fn run(command: &mut Command, hint: &str) -> String {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}; {hint}"));
+    let output = program::output(command);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}; {hint}");
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -244,7 +243,7 @@ fn libmemcacheds_own_tools_work_through_ringway() {
     let ringway = Ringway::start(&pool(&addresses, &["request_timeout: 10s"]));
     let server = format!("--servers=127.0.0.1:{}", ringway.port);
     let tool = |name: &str, arguments: &[&str]| {
-        let mut command = Command::new(program(name));
+        let mut command = Command::new(path_of(name));
         command.arg(&server).args(arguments);
         run(&mut command, "apt-get install libmemcached-tools")
     };

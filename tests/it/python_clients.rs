@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::memcached::Memcached;
+use crate::support::program;
 use crate::support::ringway::{Ringway, pool};
 
 fn scripts() -> Vec<PathBuf> {
@@ -27,11 +28,8 @@ fn scripts() -> Vec<PathBuf> {
 fn run_all(port: u16) {
     let python = std::env::var("RINGWAY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     for script in scripts() {
-        let output = Command::new(&python)
-            .arg(&script)
-            .args(["127.0.0.1", &port.to_string()])
-            .output()
-            .unwrap_or_else(|error| panic!("{python}: {error}; tests/run installs what is needed"));
+        let port = port.to_string();
+        let output = program::output(Command::new(&python).arg(&script).args(["127.0.0.1", &port]));
         assert!(
             output.status.success(),
             "{} did not pass (tests/run installs the clients and sets RINGWAY_PYTHON):\n{}{}",

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use crate::support::memcached::Memcached;
+use crate::support::program;
 use crate::support::ringway::{Client, Ringway, free_port, pool, wait_for};
 
 /// One memcached that listens on every address of 127.0.0.0/8, so that it stands for a thousand nodes.
@@ -19,13 +20,13 @@ struct Everywhere {
 impl Everywhere {
     fn start() -> Everywhere {
         let port = free_port();
-        let child = Command::new("memcached")
-            .args(["-u", "root", "-U", "0", "-t", "1", "-c", "8192", "-l", "0.0.0.0"])
-            .args(["-p", &port.to_string()])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("memcached is installed: apt-get install memcached");
+        let child = program::start(
+            Command::new("memcached")
+                .args(["-u", "root", "-U", "0", "-t", "1", "-c", "8192", "-l", "0.0.0.0"])
+                .args(["-p", &port.to_string()])
+                .stdin(Stdio::null())
+                .stderr(Stdio::null()),
+        );
         wait_for("memcached", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });

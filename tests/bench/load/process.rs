@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a process may take to listen.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -110,16 +111,22 @@ impl Process {
         }
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let name = &self.name;
+        kill_process(Pid::from_child(&self.child), signal).with_context(|| format!("{signal:?} to {name}"))
+    }
+
     /// Asks it to end (SIGINT), and waits until it has.
     ///
     /// # Errors
-    /// No `kill`.
+    /// It cannot be waited for.
     pub fn interrupt(&mut self) -> Result<()> {
-        let pid = self.pid().to_string();
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .context("start kill")?;
+        // One that has ended by itself takes no signal, and is waited for all the same.
+        let _ = self.signal(Signal::INT);
         self.child.wait()?;
         Ok(())
     }

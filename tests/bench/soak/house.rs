@@ -3,10 +3,10 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -104,18 +104,13 @@ impl House {
         Ok(())
     }
 
-    /// Sends a signal to a node that lives, by its name.
+    /// Sends a signal to a node that lives.
     ///
     /// # Errors
-    /// No `kill`.
-    pub fn signal_node(&self, index: usize, signal: &str) -> Result<()> {
+    /// It does not live.
+    pub fn signal_node(&self, index: usize, signal: Signal) -> Result<()> {
         let node = self.nodes[index].1.as_ref().context("the node lives")?;
-        let pid = node.process.pid().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
-        if !sent.context("start kill")?.success() {
-            bail!("node {index} does not take SIG{signal}");
-        }
-        Ok(())
+        node.process.signal(signal)
     }
 
     /// Replaces the configuration file.

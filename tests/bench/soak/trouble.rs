@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use rustix::process::Signal;
 use tokio::time::sleep;
 
 use super::house::{BASE, House, NODES, Settings, http};
@@ -35,9 +36,9 @@ pub async fn break_nodes(stage: Rc<Stage>, house: Rc<RefCell<House>>, mut random
             house.borrow_mut().restart_node(index)?;
             stage.tally.kills.add(1);
         } else {
-            house.borrow().signal_node(index, "STOP")?;
+            house.borrow().signal_node(index, Signal::STOP)?;
             pause(&mut random, 100, 4_000).await;
-            house.borrow().signal_node(index, "CONT")?;
+            house.borrow().signal_node(index, Signal::CONT)?;
             stage.tally.stops.add(1);
         }
         stage.calm.end();

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use tempfile::NamedTempFile;
 
+use super::program;
 use super::ringway::Ringway;
 
 /// The private `/etc/hosts`.
@@ -47,6 +48,6 @@ impl Hosts {
 }
 
 fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output().expect("id runs");
+    let id = program::output(Command::new("id").arg("-u"));
     id.stdout == b"0\n"
 }

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use super::program;
 use super::ringway::{Client, free_port, signal, wait_for};
 
 /// A running memcached; killed when it is dropped.
@@ -91,14 +92,14 @@ impl Drop for Memcached {
 }
 
 fn spawn(arguments: &[&str]) -> Child {
-    Command::new("memcached")
-        .args(["-u", "root", "-U", "0", "-t", "2", "-m", "64"])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("memcached is installed: apt-get install memcached")
+    program::start(
+        Command::new("memcached")
+            .args(["-u", "root", "-U", "0", "-t", "2", "-m", "64"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    )
 }
 
 /// Waits until somebody answers. False: the process ended first, as it does where its port is taken.

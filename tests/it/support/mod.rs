@@ -5,6 +5,8 @@ pub mod client;
 pub mod history;
 pub mod hosts;
 pub mod memcached;
+pub mod ports;
+pub mod program;
 pub mod relay;
 pub mod ringway;
 pub mod scripted;

@@ -4,19 +4,20 @@
 //! `ADMIN` and `DIR` in it stand for the ports and the directory that were chosen. A text without
 //! `listeners:` or `admin:` gets them, so most tests write only their pools.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 pub use super::client::{Client, shown};
+pub use super::ports::free_port;
+use super::program;
+pub use super::program::signal;
 
 /// How long anything may take before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -59,14 +60,14 @@ impl Ringway {
         let config = dir.path().join("ringway.yaml");
         fs::write(&config, complete(yaml, port, admin, &dir)).expect("config written");
         let log = File::create(dir.path().join("stderr")).expect("log");
-        let child = Command::new("sh")
-            .args(["-c", shell, "sh", env!("CARGO_BIN_EXE_ringway"), "--config"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the program starts");
+        let child = program::start(
+            Command::new("sh")
+                .args(["-c", shell, "sh", env!("CARGO_BIN_EXE_ringway"), "--config"])
+                .arg(&config)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log),
+        );
         Ringway {
             child,
             dir,
@@ -215,26 +216,6 @@ fn complete(yaml: &str, port: u16, admin: u16, dir: &TempDir) -> String {
         .replace("PORT", &port.to_string())
         .replace("ADMIN", &admin.to_string())
         .replace("DIR", &dir.path().display().to_string())
-}
-
-/// Sends `child` a signal by name.
-pub fn signal(child: &Child, name: &str) {
-    let kill = Command::new("kill")
-        .args(["-s", name, &child.id().to_string()])
-        .status();
-    assert!(kill.expect("kill runs").success(), "SIG{name} sent");
-}
-
-/// A port that nobody listens on now, and that was not given before.
-pub fn free_port() -> u16 {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
-        if GIVEN.lock().expect("no panics").insert(port) {
-            return port;
-        }
-    }
 }
 
 /// Looks again and again until `is_done`; fails the test at the deadline.

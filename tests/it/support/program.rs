@@ -1,0 +1,69 @@
+//! Starts programs and sends them signals. A program that cannot be started is named in the failure.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Starts a program.
+pub fn start(command: &mut Command) -> Child {
+    let started = command.spawn();
+    started.unwrap_or_else(|error| panic!("{}", failure(command, &error)))
+}
+
+/// Runs a program to its end.
+pub fn output(command: &mut Command) -> Output {
+    let output = command.output();
+    output.unwrap_or_else(|error| panic!("{}", failure(command, &error)))
+}
+
+fn failure(command: &Command, error: &std::io::Error) -> String {
+    let program = command.get_program().display();
+    format!("cannot start {program}: {error}; `tests/run` installs what is missing")
+}
+
+/// Sends `child` a signal by name, such as `TERM`.
+pub fn signal(child: &Child, name: &str) {
+    let signal = match name {
+        "HUP" => Signal::HUP,
+        "INT" => Signal::INT,
+        "TERM" => Signal::TERM,
+        "STOP" => Signal::STOP,
+        "CONT" => Signal::CONT,
+        "USR1" => Signal::USR1,
+        "USR2" => Signal::USR2,
+        _ => panic!("no test has sent SIG{name} before: add it here"),
+    };
+    let sent = kill_process(Pid::from_child(child), signal);
+    sent.unwrap_or_else(|error| panic!("SIG{name} to process {}: {error}", child.id()));
+}
+
+#[test]
+#[should_panic(expected = "cannot start no-such-program: No such file or directory")]
+fn a_program_that_is_missing_is_named() {
+    output(&mut Command::new("no-such-program"));
+}
+
+/// One that is started otherwise fails without its name where it is missing.
+#[test]
+fn every_file_that_starts_a_program_of_the_system_does_it_here() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let mut sources = Vec::new();
+    crate::floors::collect(&tests, &mut sources);
+    for source in sources
+        .iter()
+        .filter(|path| !path.ends_with("support/program.rs"))
+    {
+        let text = fs::read_to_string(source).expect("a source file is readable");
+        // Our own program is always there.
+        let starts = text.matches("Command::new(").count() > text.matches("Command::new(env!(").count();
+        for call in [".spawn()", ".output()", ".status()"] {
+            let file = source.display();
+            assert!(
+                !starts || !text.contains(call),
+                "{file}: {call} instead of `support::program`"
+            );
+        }
+    }
+}
