@@ -105,7 +105,7 @@ impl Fifo {
                 Ok(self.end_line(&Reply::NotFound, arrival))
             }
             Status::Error => {
-                let line = Bytes::copy_from_slice(&buffer[frame.data]);
+                let line = error_line(&buffer[frame.data]);
                 buffer.advance(frame.length);
                 Ok(self.end_line(&Reply::Error(line), arrival))
             }
@@ -174,9 +174,8 @@ impl Fifo {
 fn check(owed: &Owed, wanted: &[u8], buffer: &[u8], frame: &Frame, dialect: Dialect) -> Result<(), Desync> {
     let plain_key = plain_key(buffer, frame)?;
     let is_key_right = match plain_key.as_deref().unwrap_or(&buffer[frame.key.clone()]) {
-        b"" if !must_bring_key(owed.command, frame.status, dialect) => true,
+        b"" if owed.form.hides_key || !must_bring_key(owed.command, frame.status, dialect) => true,
         key if key == wanted => true,
-        _ if owed.form.hides_key => true,
         key => frame.status == Status::Debug && is_in_base64(key, wanted),
     };
     let is_form_right = !owed.command.is_meta() || frame.status == Status::Error || reply::is_meta(buffer);
@@ -191,7 +190,7 @@ fn check(owed: &Owed, wanted: &[u8], buffer: &[u8], frame: &Frame, dialect: Dial
 #[inline]
 fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -> Result<Reply, Desync> {
     let reply = match frame.status {
-        Status::Error => Reply::Error(Bytes::copy_from_slice(&buffer[frame.data])),
+        Status::Error => Reply::Error(error_line(&buffer[frame.data])),
         _ if command.is_meta() => {
             let reply = MetaReply::of_frame(buffer.split_to(frame.length).freeze(), &frame);
             let is_doubtful = is_retry && command == Command::MetaGet;
@@ -220,6 +219,15 @@ fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -
     };
     buffer.advance(frame.length);
     Ok(reply)
+}
+
+/// A node's error line as a client may read it. A control character in it could be the end of a line for a client, and
+/// what stands behind it another reply.
+fn error_line(line: &[u8]) -> Bytes {
+    let shown = line
+        .iter()
+        .map(|&byte| if byte.is_ascii_control() { b'?' } else { byte });
+    shown.collect()
 }
 
 /// The reply to an mg that was sent twice, unless it says that another client fills the item anew (`Z`): that

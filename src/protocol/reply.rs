@@ -133,6 +133,9 @@ pub fn read(buf: &[u8], max_value: usize) -> Read {
         [b'V', b'A', b' ', ..] => meta_value(buf, line, length, max_value),
         [b'M', b'E', b' ', rest @ ..] => {
             let key = find_space(rest);
+            if has_control(&rest[key..]) {
+                return Read::Garbage;
+            }
             let frame = Frame::line(Status::Debug, 0..line.len(), length);
             Read::Whole(Frame {
                 key: 3..3 + key,
@@ -176,7 +179,7 @@ fn meta_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Read {
     let Some(size) = parse_u64(&line[3..size_end]) else {
         return Read::Garbage;
     };
-    if size > LARGEST_ITEM {
+    if size > LARGEST_ITEM || has_control(&line[3..size_end]) {
         return Read::Garbage;
     }
     let data = start..start + size as usize;
@@ -215,9 +218,19 @@ fn read_flags(frame: &mut Frame, line: &[u8], from: usize) -> Option<()> {
             Some(b'c') => frame.cas = parse_u64(&line[at + 1..end])?,
             _ => {}
         }
+        // What a client typed comes back as it was typed, and is compared; the rest is the node's own.
+        if !matches!(line.get(at), Some(b'k' | b'O')) && has_control(&line[at..end]) {
+            return None;
+        }
         at = end;
     }
     Some(())
+}
+
+/// True where `text`, mostly a byte or two, has a control character in it.
+#[inline]
+fn has_control(text: &[u8]) -> bool {
+    text.iter().any(u8::is_ascii_control)
 }
 
 fn classic(line: &[u8], length: usize) -> Read {

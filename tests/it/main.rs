@@ -30,6 +30,7 @@ mod memory;
 mod meta;
 mod metrics;
 mod missed_writes;
+mod node_lines;
 mod old_node;
 mod ordering;
 mod outages;
