@@ -39,9 +39,10 @@ impl Links {
     /// Takes the pool's settings after a reload: more or fewer links, or others that speak another
     /// protocol. Those that are let go finish what they owe. True where a session may have another link now.
     pub fn configure(&mut self, settings: &Rc<config::Pool>) -> bool {
-        let Kind::Remote(_) = self.node.kind else {
+        if let Kind::Embedded(cache) = &self.node.kind {
+            cache.limit_values(settings.max_value_size);
             return false;
-        };
+        }
         let is_other = self.protocol != settings.protocol || self.links.len() != settings.connections;
         let wanted = if self.protocol == settings.protocol {
             settings.connections

@@ -4,6 +4,8 @@
 //! again. Where a node failed, or speaks classic text, the line is made here. Then quiet mode hides what
 //! memcached would hide: the miss of mg, the success of the others.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
 use super::meta::{KEY_PLACE, Names, flag, flags, is_unsayable};
@@ -88,7 +90,7 @@ fn pass_on<'a>(
     if command == Command::MetaDebug {
         put(reply.line());
     } else if names.has(b'b') && is_unsayable(meta.plain_key(&mut [0; MAX_KEY])) {
-        put_with_key(key, typed, reply.line(), put);
+        put_with_key(key, typed, reply, put);
     } else if names.has(b'k') && !has_nul(key) {
         put(reply.line());
     } else {
@@ -104,22 +106,42 @@ fn pass_on<'a>(
     reply.part()
 }
 
-/// Puts the key, as it was typed, back in its place; at the end where the client's own opaque left it none.
-fn put_with_key(key: &[u8], typed: &[u8], line: &[u8], put: &mut impl FnMut(&[u8])) {
-    let place = match (flag(typed, b'k'), flag(typed, b'O')) {
-        (None, _) => return put(line),
-        (Some(_), None) => memmem::find(line, KEY_PLACE),
-        (Some(_), Some(_)) => None,
-    };
+/// Puts the key as it was typed in its place: a link does not ask for such a key, an embedded node brings it.
+fn put_with_key(key: &[u8], typed: &[u8], reply: &MetaReply, put: &mut impl FnMut(&[u8])) {
+    let line = reply.line();
+    if flag(typed, b'k').is_none() {
+        return put(line);
+    }
+    let place = memmem::find(line, KEY_PLACE).filter(|_| flag(typed, b'O').is_none());
     let (before, after) = match place {
+        _ if !reply.key().is_empty() => {
+            let Range { start, end } = reply.key();
+            (&line[..start], without_base64_flag(&line[end..]))
+        }
         Some(at) => (&line[..at], &line[at + KEY_PLACE.len()..]),
-        None => (line, &b""[..]),
+        None => line.split_at(behind_flags_before_key(typed, line)),
     };
     put(before);
     put(b" k");
     put(key);
     put(b" b");
     put(after);
+}
+
+/// Where in `line` the key belongs: flags come back in the order in which they were typed.
+fn behind_flags_before_key(typed: &[u8], line: &[u8]) -> usize {
+    let before: Vec<u8> = flags(typed)
+        .map(|flag| flag[0])
+        .take_while(|&name| name != b'k')
+        .collect();
+    let words = if line.starts_with(b"VA") { 2 } else { 1 };
+    let tokens = line.split(|&byte| byte == b' ').enumerate();
+    let is_before =
+        |index: usize, token: &[u8]| index < words || token.first().is_some_and(|name| before.contains(name));
+    let lengths = tokens
+        .take_while(|&(index, token)| is_before(index, token))
+        .map(|(_, token)| token.len() + 1);
+    lengths.sum::<usize>() - 1
 }
 
 /// A key that was stored in base64 is followed by a flag that says so.

@@ -19,8 +19,7 @@ pub const MAX_OPAQUE: usize = 32;
 pub const OPAQUE_TOO_LONG: &str = "CLIENT_ERROR opaque token too long";
 /// Refuses a mode that ms does not have.
 pub const BAD_SET_MODE: &str = "CLIENT_ERROR invalid mode for ms M token";
-/// Refuses a key that is said to be in base64 and is not.
-pub const NO_BASE64: &str = "CLIENT_ERROR error decoding key";
+const NO_BASE64: &str = "CLIENT_ERROR error decoding key";
 
 const TOO_MANY_OF_MG: &str = "CLIENT_ERROR options flags are too long";
 const TOO_MANY: &str = "CLIENT_ERROR options flags too long";
@@ -90,19 +89,30 @@ impl MetaFlags {
     /// Reads the flags that `command` was typed with. The error is the line that a client reads, without its
     /// line end.
     pub fn parse(command: Command, typed: &[u8]) -> Result<MetaFlags, &'static str> {
+        MetaFlags::parse_for(command, typed, true)
+    }
+
+    /// The same, with a look at the key: one that is said to be in base64 and is not is a mistake of its flag.
+    pub fn of(command: Command, meta: &Meta<'_>) -> Result<MetaFlags, &'static str> {
+        let is_base64 = || meta::decode_key(meta.key, &mut [0; MAX_KEY]) > 0;
+        let is_key = meta::flag(meta.flags, b'b').is_none() || is_base64();
+        MetaFlags::parse_for(command, meta.flags, is_key)
+    }
+
+    fn parse_for(command: Command, typed: &[u8], is_key: bool) -> Result<MetaFlags, &'static str> {
         let around = if command == Command::MetaSet { 3 } else { 2 };
         let is_read = command == Command::MetaGet;
         if meta::flags(typed).count() + around >= MAX_TOKENS {
             return Err(if is_read { TOO_MANY_OF_MG } else { TOO_MANY });
         }
-        MetaFlags::read(typed).map_err(|mistake| match command {
+        MetaFlags::read(typed, is_key).map_err(|mistake| match command {
             Command::MetaGet | Command::MetaSet => mistake,
             _ => INVALID_OR_DUPLICATE,
         })
     }
 
     /// A flag that is none, or stands there twice, is told of at once; of wrong numbers the last one.
-    fn read(typed: &[u8]) -> Result<MetaFlags, &'static str> {
+    fn read(typed: &[u8], is_key: bool) -> Result<MetaFlags, &'static str> {
         let mut found = MetaFlags::NONE;
         let mut seen = 0u128;
         let mut mistake = None;
@@ -114,6 +124,7 @@ impl MetaFlags {
             }
             seen |= 1 << name;
             match found.take(name, &flag[1..]) {
+                Ok(()) if name == b'b' && !is_key => mistake = Some(NO_BASE64),
                 Ok(()) => {}
                 Err(Wrong::Flag) => return Err(INVALID),
                 Err(Wrong::Token(words)) => mistake = Some(words),
@@ -160,7 +171,7 @@ impl MetaFlags {
 /// What memcached looks at in an ms before it looks for room for its value: the plain key, which `room` takes if it was
 /// typed in base64, or the line that refuses the command.
 pub fn check_set<'a>(meta: &Meta<'a>, room: &'a mut [u8; MAX_KEY]) -> Result<&'a [u8], &'static str> {
-    let flags = MetaFlags::parse(Command::MetaSet, meta.flags)?;
+    let flags = MetaFlags::of(Command::MetaSet, meta)?;
     if meta::flag(meta.flags, b'O').is_some_and(|opaque| opaque.len() > MAX_OPAQUE) {
         return Err(OPAQUE_TOO_LONG);
     }
@@ -170,10 +181,8 @@ pub fn check_set<'a>(meta: &Meta<'a>, room: &'a mut [u8; MAX_KEY]) -> Result<&'a
     if !flags.is_base64 {
         return Ok(meta.key);
     }
-    match meta::decode_key(meta.key, room) {
-        0 => Err(NO_BASE64),
-        length => Ok(&room[..length]),
-    }
+    let length = meta::decode_key(meta.key, room);
+    Ok(&room[..length])
 }
 
 /// What is wrong with one flag.

@@ -3,6 +3,7 @@
 mod limits;
 mod meta;
 mod twins;
+mod wire;
 
 use std::cell::RefCell;
 use std::thread::sleep;

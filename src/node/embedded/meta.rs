@@ -19,6 +19,8 @@ use super::{Embedded, refused};
 use crate::protocol::meta_flags::MetaFlags;
 use crate::protocol::{Command, Failure, Reply, Request, meta};
 
+const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
+
 /// A meta command, its flags read.
 pub(super) struct Ask<'a> {
     /// The plain key.
@@ -46,9 +48,13 @@ impl Embedded {
         };
         // me passes over flags that it does not know.
         if request.command == Command::MetaDebug {
+            let is_key = meta::flag(meta.flags, b'b').is_none() || meta.key != request.key;
+            if !is_key {
+                return refused(BAD_FORMAT);
+            }
             return self.meta_debug(request.key, now);
         }
-        let answer = MetaFlags::parse(request.command, meta.flags).and_then(|flags| {
+        let answer = MetaFlags::of(request.command, &meta).and_then(|flags| {
             let ask = Ask {
                 key: request.key,
                 value: request.value,

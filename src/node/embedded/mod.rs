@@ -21,7 +21,7 @@ mod stored;
 mod write;
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -57,6 +57,8 @@ pub struct Embedded {
     /// lock, so that those of one key grow.
     last_number: AtomicU64,
     max_item: u64,
+    /// The largest value, in bytes; commands that make one of two look at it.
+    max_value: AtomicUsize,
     clock: Clock,
 }
 
@@ -71,8 +73,14 @@ impl Embedded {
             hasher: DefaultHashBuilder::default(),
             last_number: AtomicU64::new(0),
             max_item: share / 2,
+            max_value: AtomicUsize::new(usize::MAX),
             clock: Clock::new(),
         }
+    }
+
+    /// From now on no value grows beyond so many bytes.
+    pub fn limit_values(&self, bytes: usize) {
+        self.max_value.store(bytes, Relaxed);
     }
 
     /// Carries out one request and answers as memcached would.
@@ -221,7 +229,8 @@ impl Embedded {
     }
 
     fn fits(&self, key: &[u8], length: usize) -> bool {
-        key.len() <= MAX_KEY && (key.len() + length) as u64 + ITEM_OVERHEAD <= self.max_item
+        let is_within = key.len() <= MAX_KEY && length <= self.max_value.load(Relaxed);
+        is_within && (key.len() + length) as u64 + ITEM_OVERHEAD <= self.max_item
     }
 
     fn next_number(&self) -> u64 {
