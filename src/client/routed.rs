@@ -89,18 +89,16 @@ impl Routed {
                     let (slot, node) = (self.slots.slot(number), pool.pick(request.key));
                     batch.current.send(node, request, slot, pool, self.session);
                 }
-                // A refusal for want of room is a failure like a node's; all other words are the operator's.
-                Step::Answer(reply @ Reply::Failed(_)) => {
+                Step::Answer(reply) => {
                     let asked = Asked {
-                        on_error: batch.route.on_error(),
+                        on_error: batch.route.on_error_of(request),
                         ..asked
                     };
                     self.slots.push_filled(asked, reply);
                 }
-                Step::Answer(reply) => self.slots.push_filled(asked, reply),
                 Step::Policy(policy) => {
                     let asked = Asked {
-                        on_error: batch.route.on_error(),
+                        on_error: batch.route.on_error_of(request),
                         ..asked
                     };
                     let number = self.slots.push(asked, 1);
@@ -113,7 +111,7 @@ impl Routed {
     /// Sends `request` when those before it are done.
     fn send_later(&self, batch: &Batch<'_>, request: &Request<'_>, asked: Asked) {
         let asked = Asked {
-            on_error: batch.route.on_error(),
+            on_error: batch.route.on_error_of(request),
             ..asked
         };
         let number = self.slots.push(asked, 1);

@@ -180,7 +180,10 @@ impl Slots {
         };
         debug_assert!(entry.awaited > 0, "slot {number} is filled twice");
         entry.awaited -= 1;
-        if !matches!(entry.reply, Reply::Error(_) | Reply::Failed(_)) {
+        if !matches!(
+            entry.reply,
+            Reply::Error(_) | Reply::Refused(_) | Reply::Failed(_)
+        ) {
             entry.reply = match value_bytes(&reply) {
                 size if may_be_left_out(entry.command, size)
                     && (index > 0 && queue.held >= MAX_HELD || !self.account.has_room(size)) =>

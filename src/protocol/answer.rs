@@ -12,7 +12,7 @@ pub fn line<'a>(command: Command, reply: &'a Reply, number: &'a mut itoa::Buffer
         Reply::Exists => b"EXISTS",
         Reply::NotFound => b"NOT_FOUND",
         Reply::Number(value) => number.format(*value).as_bytes(),
-        Reply::Error(line) | Reply::Text(line) => line,
+        Reply::Error(line) | Reply::Refused(line) | Reply::Text(line) => line,
         Reply::Failed(failure) => failure.line().as_bytes(),
         Reply::Value(_) | Reply::Meta(_) => b"SERVER_ERROR an answer to another command",
     }

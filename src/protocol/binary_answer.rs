@@ -213,7 +213,7 @@ impl<'a> Outcome<'a> {
             Reply::Exists => Outcome::new(Status::Exists),
             Reply::NotFound => Outcome::new(Status::NotFound),
             Reply::Failed(failure) => Outcome::of_failure(*failure),
-            Reply::Error(line) => Outcome::of_line(line),
+            Reply::Error(line) | Reply::Refused(line) => Outcome::of_line(line),
         }
     }
 

@@ -15,6 +15,8 @@
 //! of the same key is a miss, so the two agree. No failed write reads as a success, in quiet mode neither: memcached
 //! hides only successes of writes there.
 //!
+//! What a route says instead of a node ([`Reply::Refused`]) is the operator's word, and is never hidden.
+//!
 //! What a node says itself is passed on, but for its `SERVER_ERROR` to a read. So are the words for a value that is too
 //! large, which are memcached's own, and those for what the node's protocol cannot say: there no node failed. In binary
 //! both, and a node's `SERVER_ERROR` to a write, read as failures too: libmemcached shuts out a server for every status
@@ -143,6 +145,7 @@ mod tests {
         let own = Reply::Error("SERVER_ERROR out of memory storing object".into());
         let own_too_large = Reply::Error("SERVER_ERROR object too large for cache".into());
         let wrong = Reply::Error("CLIENT_ERROR cannot increment or decrement non-numeric value".into());
+        let refused = Reply::Refused("SERVER_ERROR out of order".into());
         for (operation, _) in table() {
             for is_binary in [false, true] {
                 let passed = |reply: &Reply| read_as(operation, OnError::HIDE, is_binary, reply) == reply;
@@ -151,7 +154,7 @@ mod tests {
                 assert_eq!(passed(&own), is_write && !is_binary, "{operation:?}");
                 assert_eq!(passed(&too_large), is_write, "{operation:?}");
                 assert_eq!(passed(&own_too_large), is_write, "{operation:?}");
-                for answer in [&wrong, &Reply::Done, &Reply::Exists, &Reply::Number(7)] {
+                for answer in [&wrong, &refused, &Reply::Done, &Reply::Exists, &Reply::Number(7)] {
                     assert!(passed(answer), "{operation:?}");
                 }
             }

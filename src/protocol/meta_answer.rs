@@ -34,7 +34,7 @@ pub fn write<'a>(
         Reply::Exists => b"EX",
         Reply::NotFound if is_read => b"EN",
         Reply::NotFound => b"NF",
-        Reply::Error(line) | Reply::Text(line) => line,
+        Reply::Error(line) | Reply::Refused(line) | Reply::Text(line) => line,
         Reply::Failed(failure) => failure.line().as_bytes(),
     };
     if is_hidden(command, typed, status, None) {

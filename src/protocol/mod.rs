@@ -262,6 +262,8 @@ pub enum Reply {
     Meta(MetaReply),
     /// An error line that a node gave (`ERROR`, `CLIENT_ERROR …`, `SERVER_ERROR …`), without its line end.
     Error(Bytes),
+    /// An error line by which a route refuses, without its line end: the operator's words, which no setting hides.
+    Refused(Bytes),
     /// Lines that Ringway itself answers, without the last line end.
     Text(Bytes),
     /// The node could not answer: down, timed out, cut off, or out of step. What a client reads then says

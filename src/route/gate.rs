@@ -39,7 +39,7 @@ impl Gate {
 fn refusal(operation: Operation) -> Reply {
     let word = Operation::WORDS.iter().find(|(_, other)| *other == operation);
     let word = word.map_or("this", |(word, _)| word);
-    Reply::Error(format!("CLIENT_ERROR {word} not allowed").into())
+    Reply::Refused(format!("CLIENT_ERROR {word} not allowed").into())
 }
 
 /// True for an mg that may create the item, or hand out the right to fill it.
@@ -78,7 +78,7 @@ mod tests {
             let fake = Fake::new("{deny: {to: a, commands: [delete, flush_all]}}", |_, _| {
                 Some(Reply::Done)
             });
-            let refused = Reply::Error("CLIENT_ERROR delete not allowed".into());
+            let refused = Reply::Refused("CLIENT_ERROR delete not allowed".into());
             assert_eq!(fake.ask(&ask(Command::Delete, "k")).await, refused);
             assert_eq!(fake.ask(&meta(Command::MetaDelete, "k", "q")).await, refused);
             assert_eq!(fake.ask(&ask(Command::Set, "k")).await, Reply::Done);

@@ -50,7 +50,7 @@ pub async fn run(key: &Key, to: &Route, request: &Request<'_>, call: &Call) -> R
         _ => &changed,
     };
     if changed.is_empty() || typed.len() > MAX_KEY {
-        return Reply::Error("CLIENT_ERROR the route makes no key of this".into());
+        return Reply::Refused("CLIENT_ERROR the route makes no key of this".into());
     }
     let sent = Request {
         key: &changed,
@@ -94,12 +94,15 @@ mod tests {
     fn what_is_no_key_any_more_is_refused() {
         run(async {
             let fake = Fake::new("{key: {to: a, strip_prefix: x}}", |_, _| None);
-            assert!(matches!(fake.ask(&ask(Command::Get, "x")).await, Reply::Error(_)));
+            assert!(matches!(
+                fake.ask(&ask(Command::Get, "x")).await,
+                Reply::Refused(_)
+            ));
             let fake = Fake::new("{key: {to: a, add_prefix: x}}", |_, _| None);
             let longest = "k".repeat(250);
             assert!(matches!(
                 fake.ask(&ask(Command::Get, &longest)).await,
-                Reply::Error(_)
+                Reply::Refused(_)
             ));
             assert!(fake.seen().is_empty());
         });

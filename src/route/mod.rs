@@ -213,6 +213,22 @@ impl Route {
         }
     }
 
+    /// How a failure of `request` reads: as the pools say which it may come to.
+    pub fn on_error_of(&self, request: &Request<'_>) -> OnError {
+        let Route::Policy(policy) = self else {
+            return self.on_error();
+        };
+        match &policy.what {
+            What::Prefix(prefix) => prefix.choose(request.key).on_error_of(request),
+            What::ByCommand(routes, otherwise) => by_command(routes, otherwise, request).on_error_of(request),
+            What::Gate(_, to) | What::Limit(_, to) | What::Expiry(_, to) | What::Delay(_, to) => {
+                to.on_error_of(request)
+            }
+            What::Shadow(shadow) => shadow.of.on_error_of(request),
+            _ => policy.on_error,
+        }
+    }
+
     /// The largest value that `request` may bring, in bytes: that of the smallest among the pools which its key
     /// may come to.
     pub fn max_value_size(&self, request: &Request<'_>) -> usize {

@@ -28,7 +28,9 @@ pub fn is_failure(reply: &Reply) -> bool {
     match reply {
         Reply::Failed(Failure::TooLarge | Failure::Unsupported) => false,
         Reply::Failed(_) => true,
-        Reply::Error(line) => line.starts_with(b"SERVER_ERROR") && !line.ends_with(b"too large for cache"),
+        Reply::Error(line) | Reply::Refused(line) => {
+            line.starts_with(b"SERVER_ERROR") && !line.ends_with(b"too large for cache")
+        }
         _ => false,
     }
 }
@@ -52,7 +54,7 @@ pub fn is_done(reply: &Reply) -> bool {
 
 /// True where it is an error, of whatever kind.
 pub fn is_error(reply: &Reply) -> bool {
-    matches!(reply, Reply::Failed(_) | Reply::Error(_))
+    matches!(reply, Reply::Failed(_) | Reply::Error(_) | Reply::Refused(_))
 }
 
 /// `reply` with the key of `request` in the place of the key under which it was asked for.

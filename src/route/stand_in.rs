@@ -21,7 +21,7 @@ pub fn answer(stand_in: &StandIn, request: &Request<'_>) -> Option<Reply> {
             Set | Add | Replace | Append | Prepend => Reply::NotStored,
             _ => Reply::NotFound,
         }),
-        StandIn::Error(words) => Some(Reply::Error(format!("SERVER_ERROR {words}").into())),
+        StandIn::Error(words) => Some(Reply::Refused(format!("SERVER_ERROR {words}").into())),
         StandIn::Blackhole(_) => None,
     }
 }

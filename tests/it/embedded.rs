@@ -248,7 +248,9 @@ fn show(reply: &Reply) -> String {
         Reply::Exists => "exists".to_owned(),
         Reply::NotFound => "not found".to_owned(),
         Reply::Number(number) => number.to_string(),
-        Reply::Error(line) | Reply::Text(line) => String::from_utf8_lossy(line).into_owned(),
+        Reply::Error(line) | Reply::Refused(line) | Reply::Text(line) => {
+            String::from_utf8_lossy(line).into_owned()
+        }
         Reply::Failed(failure) => failure.line().to_owned(),
         Reply::Meta(reply) => String::from_utf8_lossy(reply.line()).into_owned(),
     }

@@ -344,6 +344,54 @@ fn in_binary_what_is_refused_has_a_status_that_costs_no_other_key() {
 }
 
 #[test]
+fn behind_policies_a_failure_reads_as_the_pools_say_that_a_request_may_come_to() {
+    let pool = |name: &str, settings: &str| {
+        format!("  {name}: {{nodes: ['127.0.0.1:{}'], {settings}}}\n", free_port())
+    };
+    let pools = [
+        pool("main", STUBBORN),
+        pool("spare", STUBBORN),
+        pool(
+            "sessions",
+            &format!("on_read_error: error, on_write_error: error, {STUBBORN}"),
+        ),
+    ];
+    let route = "
+routes:
+  default:
+    limit:
+      in_flight: 100
+      to:
+        prefix:
+          \"session:\": {failover: [sessions, spare]}
+          \"order:\": {error: out of order}
+        else: {replicate: [main, spare]}
+";
+    let ringway = Ringway::start(&format!("pools:\n{}{route}", pools.concat()));
+    let mut client = ringway.client();
+    // Each twice, so that the second waits for the first.
+    for (asked, key, answer) in [
+        ("get K", "k", "END"),
+        ("set K 0 0 1\r\nx", "k", "NOT_STORED"),
+        ("delete K", "k", "NOT_FOUND"),
+        ("md K q O1", "k", "NF O1"),
+        ("get K", "session:k", "SERVER_ERROR cannot connect to node"),
+        (
+            "set K 0 0 1\r\nx",
+            "session:k",
+            "SERVER_ERROR cannot connect to node",
+        ),
+        ("delete K", "session:k", "SERVER_ERROR cannot connect to node"),
+        ("get K", "order:k", "SERVER_ERROR out of order"),
+        ("incr K 1", "order:k", "SERVER_ERROR out of order"),
+    ] {
+        let asked = format!("{}\r\n", asked.replace('K', key));
+        client.expects(asked.repeat(2), format!("{answer}\r\n").repeat(2));
+    }
+    client.expects("flush_all\r\n", "SERVER_ERROR cannot connect to node\r\n");
+}
+
+#[test]
 fn a_node_that_is_marked_down_is_not_asked_and_fails_at_once() {
     let good = Memcached::start();
     let bad = format!("127.0.0.1:{}", free_port());

@@ -21,6 +21,7 @@ const LIBRARIES: &[&str] = &[
 const LIVING: usize = 24;
 const DEAD: usize = 8;
 const ABSENT: usize = 1;
+const REHASH: &str = "on_node_down: rehash";
 
 /// A client library at work in a process of its own.
 struct Library {
@@ -113,11 +114,12 @@ fn keys(name: &str, ringway: &Ringway, dead: &str) -> serde_json::Value {
 }
 
 /// All libraries at once, before whose eyes `trouble` is made with the last of four nodes.
-fn all_go_on(on_node_down: &str, is_before: bool, trouble: impl FnOnce(Memcached) -> Option<Memcached>) {
+fn all_go_on(settings: &[&str], is_before: bool, trouble: impl FnOnce(Memcached) -> Option<Memcached>) {
     let mut nodes: Vec<Memcached> = (0..4).map(|_| Memcached::start()).collect();
     let addresses: Vec<String> = nodes.iter().map(Memcached::address).collect();
-    let setting = format!("on_node_down: {on_node_down}");
-    let ringway = Ringway::start(&pool(&addresses, &["request_timeout: 2s", &setting]));
+    let moves = settings.contains(&REHASH);
+    let settings = [settings, &["request_timeout: 2s"]].concat();
+    let ringway = Ringway::start(&pool(&addresses, &settings));
     let start = |name: &&'static str| Library::start(name, &ringway, &addresses[3]);
     let victim = nodes.pop().expect("four");
     let (mut libraries, _kept): (Vec<Library>, _);
@@ -130,7 +132,7 @@ fn all_go_on(on_node_down: &str, is_before: bool, trouble: impl FnOnce(Memcached
         libraries = LIBRARIES.iter().map(start).collect();
         wait_until(&mut libraries, "ready");
     }
-    say(&mut libraries, &format!("go {on_node_down}"));
+    say(&mut libraries, if moves { "go rehash" } else { "go" });
     wait_until(&mut libraries, "used");
     say(&mut libraries, "flush");
     wait_until(&mut libraries, "flushed");
@@ -158,20 +160,25 @@ fn stop(node: Memcached) -> Option<Memcached> {
 
 #[test]
 fn no_client_loses_the_keys_of_the_others_where_a_node_is_dead() {
-    all_go_on("fail", false, kill);
+    all_go_on(&[], false, kill);
 }
 
 #[test]
 fn no_client_loses_the_keys_of_the_others_where_a_node_hangs() {
-    all_go_on("fail", true, stop);
+    all_go_on(&[], true, stop);
 }
 
 #[test]
 fn no_client_loses_the_keys_of_the_others_in_the_seconds_after_a_kill() {
-    all_go_on("fail", true, kill);
+    all_go_on(&[], true, kill);
 }
 
 #[test]
 fn no_client_loses_the_keys_of_the_others_while_they_take_over_those_of_a_node() {
-    all_go_on("rehash", true, kill);
+    all_go_on(&[REHASH], true, kill);
+}
+
+#[test]
+fn no_client_loses_the_keys_of_the_others_where_one_of_the_nodes_that_know_no_meta_is_dead() {
+    all_go_on(&["protocol: classic"], false, kill);
 }
