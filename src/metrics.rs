@@ -110,6 +110,8 @@ pub struct NodeShard {
     pub links: Counter,
     /// Links ever opened.
     pub connects: Counter,
+    /// Links that were opened anew: they were idle and gave no answer, or the node's name leads elsewhere.
+    pub renewals: Counter,
 }
 
 impl NodeShard {

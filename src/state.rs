@@ -62,7 +62,7 @@ pub struct State {
     pub started: Instant,
     /// The running configuration, compiled.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Says that there is another snapshot; the value is how many there were.
+    /// Says that there is another snapshot, or that nodes lead elsewhere; the value is how often.
     pub changed: watch::Sender<u64>,
     /// Where in its life the process is.
     pub phase: watch::Sender<Phase>,
@@ -94,6 +94,11 @@ impl State {
         let now = tokio::time::Instant::now();
         next.outsiders().for_each(|node| node.membership.leave(now));
         self.snapshot.store(Arc::new(next));
-        self.changed.send_modify(|generation| *generation += 1);
+        self.tell();
+    }
+
+    /// Tells everyone that something changed that they look at.
+    pub fn tell(&self) {
+        self.changed.send_modify(|changes| *changes += 1);
     }
 }

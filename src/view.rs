@@ -153,6 +153,12 @@ impl View {
         nap::leave();
     }
 
+    /// Wakes every link, so that it looks whether its address still holds.
+    pub fn wake_links(&self) {
+        let current = self.current();
+        current.links.borrow().iter().for_each(Links::wake);
+    }
+
     /// Wakes every session, so that it looks whether it is to end.
     pub fn wake_sessions(&self) {
         for slots in self.sessions.borrow().values() {

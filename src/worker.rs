@@ -65,6 +65,7 @@ async fn run(state: Arc<State>, index: usize, mut accepted: UnboundedReceiver<Ac
             Ok(()) = changed.changed() => {
                 view.current();
                 view.wake_sessions();
+                view.wake_links();
             }
             Ok(()) = phase.changed() => {
                 if *phase.borrow_and_update() >= Phase::Draining {

@@ -28,7 +28,11 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Keeps the addresses of every node with a host name, until this future is dropped.
 pub async fn run(state: Arc<State>) {
-    follow(state, keep).await;
+    let each = {
+        let state = state.clone();
+        move |node| keep(state.clone(), node)
+    };
+    follow(state, each).await;
 }
 
 /// Notes the addresses of all nodes that have an IP address. Asks nobody.
@@ -65,13 +69,20 @@ pub(super) async fn resolve_once(node: &Node, patience: Duration) {
 }
 
 /// Keeps the addresses of one node.
-async fn keep(node: Arc<Node>) {
+async fn keep(state: Arc<State>, node: Arc<Node>) {
     if literal(&node.address).is_some() {
         resolve_once(&node, LOOKUP).await;
         return;
     }
     let mut failing = false;
+    let mut moves = 0;
     while let Some(outcome) = look_up(&node).await {
+        let now = remote(&node).map_or(0, Remote::moves);
+        if now != moves {
+            moves = now;
+            // Links that are idle look at it too.
+            state.tell();
+        }
         failing = match (outcome, failing) {
             (Err(error), false) => {
                 warn!(pool = node.pool, node = node.label, %error, "cannot look up the node's name");
@@ -127,7 +138,7 @@ fn note(remote: &Remote, addresses: Vec<SocketAddr>) -> bool {
     let known = remote.resolved.load();
     let same = known.len() == addresses.len() && addresses.iter().all(|address| known.contains(address));
     if !same {
-        remote.resolved.store(Arc::new(addresses));
+        remote.lead_to(addresses);
     }
     !same
 }

@@ -12,10 +12,12 @@
 //! node for its version, and so learns what to speak. When it breaks, what it owes and may safely be sent
 //! again is parked and opens it at once; the rest fails, and the next request opens it again, not before a
 //! jittered backoff where the node could not be reached. It closes by itself only where it is out of step,
-//! makes no progress at all, gives only late replies, or owes too many abandoned ones.
+//! makes no progress at all, gives only late replies, or owes too many abandoned ones. It is opened anew if it was
+//! idle and does not answer, or if the node's name leads elsewhere: requests are parked meanwhile (`trust`).
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,15 +32,16 @@ use tracing::debug;
 use super::local::Local;
 use super::memory::Account;
 use super::missed::pass::replaces;
+use super::opening::{self, Opened};
 use super::parked::{Owned, Waiting, What};
 use super::receive::Arrival;
 use super::slots::Slot;
 use super::traffic::{End, Traffic};
+use super::trust::{self, Trust};
 use super::waiter::{Failing, Waiter};
-use super::{Node, opening};
+use super::{Kind, Node, Remote};
 use crate::config;
 use crate::metrics::NodeShard;
-use crate::net::stream::Stream;
 use crate::net::{buffers, chance, nap};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::{Failure, Request};
@@ -86,6 +89,11 @@ impl Link {
         *self.settings.borrow_mut() = settings;
     }
 
+    /// Lets the link look whether its address still holds.
+    pub fn wake(&self) {
+        self.state.borrow_mut().wakeup.wake();
+    }
+
     /// Lets the link close as soon as it owes nothing.
     pub fn end(&self) {
         self.is_ending.set(true);
@@ -106,6 +114,7 @@ impl Link {
         if state.dialect.is_none() && now < state.retry_at {
             return slot.refuse(request.into(), Failure::Connect, self.shard(), &self.node.missed);
         }
+        state.doubt_if_idle(now);
         let deadline = now + settings.request_timeout.as_micros() as u64;
         let waiter = Waiter {
             slot,
@@ -159,7 +168,7 @@ impl Link {
     pub async fn run(self: Rc<Link>) {
         while poll_fn(|cx| self.poll_wanted(cx)).await {
             match self.open().await {
-                Ok((stream, dialect)) => self.carry(stream, dialect).await,
+                Ok(opened) => self.carry(opened).await,
                 Err(reason) => self.fail_to_open(&reason),
             }
         }
@@ -177,7 +186,7 @@ impl Link {
     }
 
     /// Dials the node and learns what to speak, while parked requests that are due fail.
-    async fn open(&self) -> Result<(Stream, Dialect), String> {
+    async fn open(&self) -> Result<Opened, String> {
         let settings = self.settings();
         let mut opened = std::pin::pin!(opening::open(&self.node, &settings));
         loop {
@@ -219,26 +228,36 @@ impl Link {
     }
 
     /// Carries requests until the connection breaks or the link ends.
-    async fn carry(&self, mut stream: Stream, dialect: Dialect) {
+    async fn carry(&self, mut opened: Opened) {
+        let dialect = opened.dialect;
+        let peer = opened.stream.peer();
         self.shard().links.add(1);
         self.shard().connects.add(1);
+        self.count_peer(peer, Remote::enter);
         self.begin(dialect);
         let mut rest = BytesMut::new();
         let mut timer = std::pin::pin!(sleep_until(tokio::time::Instant::now()));
         let end = poll_fn(|cx| {
-            let end = self.poll_carry(&mut stream, &mut rest, timer.as_mut(), cx);
+            let end = self.poll_carry(&mut opened, &mut rest, timer.as_mut(), cx);
             self.tally(&self.state.borrow(), buffers::held(&rest));
             end
         })
         .await;
         self.shard().links.sub(1);
+        self.count_peer(peer, Remote::leave);
         let mut state = self.state.borrow_mut();
         let is_out_of_step = matches!(end, End::Desync);
         if is_out_of_step && state.fifo.is_empty() {
             // No request fails for a reply too many, but it is to be seen.
             self.shard().failures[Failure::Desync as usize].add(1);
         }
-        if is_out_of_step || !state.fifo.is_empty() {
+        let is_no_failure = matches!(end, End::Forgotten | End::Moved);
+        if is_no_failure {
+            let (pool, node) = (&self.node.pool, &self.node.label);
+            debug!(pool, node, reason = end.reason(), "link opened anew");
+            self.shard().renewals.add(1);
+            opened.stream.forget_unsent();
+        } else if is_out_of_step || !state.fifo.is_empty() {
             debug!(
                 pool = self.node.pool,
                 node = self.node.label,
@@ -248,7 +267,7 @@ impl Link {
             self.node.failed(end.reason());
             // What was written and failed must not arrive long after. Where the network was cut and heals, TCP
             // would go on with an old `set`, and a value would come back that was replaced elsewhere meanwhile.
-            stream.forget_unsent();
+            opened.stream.forget_unsent();
         }
         let lost = state.break_up(end, dialect, self.failing(self.local.clock.now()));
         lost.iter().for_each(|key| self.node.missed.settle(key, true));
@@ -259,6 +278,16 @@ impl Link {
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
         state.open(dialect, now);
+        self.write_parked(&mut state, dialect, now);
+    }
+
+    fn count_peer(&self, peer: Option<SocketAddr>, count: impl Fn(&Remote, SocketAddr)) {
+        if let (Kind::Remote(remote), Some(peer)) = (&self.node.kind, peer) {
+            count(remote, peer);
+        }
+    }
+
+    fn write_parked(&self, state: &mut Traffic, dialect: Dialect, now: u64) {
         // Nobody waits for these any more, so they are not to be carried out.
         state.parked.expire(now, Failure::Timeout, self.failing(now));
         while let Some(Waiting { what, waiter }) = state.parked.take() {
@@ -300,33 +329,58 @@ impl Link {
 
     fn poll_carry(
         &self,
-        stream: &mut Stream,
+        opened: &mut Opened,
         rest: &mut BytesMut,
         timer: Pin<&mut Sleep>,
         cx: &mut Context<'_>,
     ) -> Poll<End> {
         let mut state = self.state.borrow_mut();
         state.wakeup.register(cx);
-        if let Poll::Ready(end) = self.poll_read(&mut state, stream, rest, cx) {
+        if self.has_moved(opened) {
+            state.leave();
+        }
+        if state.has_left() {
+            return Poll::Ready(End::Moved);
+        }
+        if let Poll::Ready(end) = self.poll_read(&mut state, opened, rest, cx) {
             return Poll::Ready(end);
         }
+        state.ask_if_doubted(|| self.local.clock.now() + trust::patience(&self.settings.borrow()));
         state.close_line();
         let mut written = 0;
-        let flushed = state.outgoing.poll_flush(stream, cx, &mut written);
+        let flushed = state.outgoing.poll_flush(&mut opened.stream, cx, &mut written);
         self.shard().bytes_written.add(written);
         if let Poll::Ready(Err(_)) = flushed {
             return Poll::Ready(End::Closed);
         }
-        if self.is_ending.get() && state.fifo.is_empty() && state.outgoing.is_empty() {
+        if self.is_ending.get()
+            && state.fifo.is_empty()
+            && state.parked.is_empty()
+            && state.outgoing.is_empty()
+        {
             return Poll::Ready(End::Closed);
         }
         self.poll_deadlines(&mut state, timer, cx)
     }
 
+    /// True if the node's name leads elsewhere since the connection was opened.
+    #[inline]
+    fn has_moved(&self, opened: &mut Opened) -> bool {
+        let Kind::Remote(remote) = &self.node.kind else {
+            return false;
+        };
+        let moves = remote.moves();
+        if moves == opened.moves {
+            return false;
+        }
+        opened.moves = moves;
+        opened.stream.peer().is_some_and(|peer| remote.left(peer))
+    }
+
     fn poll_read(
         &self,
         state: &mut Traffic,
-        stream: &mut Stream,
+        opened: &mut Opened,
         rest: &mut BytesMut,
         cx: &mut Context<'_>,
     ) -> Poll<End> {
@@ -340,7 +394,7 @@ impl Link {
                 .buffers
                 .make_room(&mut buffer, state.reply_room(), largest);
             largest = largest.max(buffer.capacity());
-            match poll_read_buf(Pin::new(&mut *stream), cx, &mut buffer) {
+            match poll_read_buf(Pin::new(&mut opened.stream), cx, &mut buffer) {
                 Poll::Pending => break Poll::Pending,
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => break Poll::Ready(End::Closed),
                 Poll::Ready(Ok(n)) => {
@@ -348,15 +402,23 @@ impl Link {
                     let now = self.local.clock.now();
                     nap::read_replies(state.fifo.oldest().map(|started| now.saturating_sub(started)));
                     state.progress = now;
-                    let Some(dialect) = state.dialect else {
-                        break Poll::Ready(End::Closed);
-                    };
+                    if let Trust::Asked(_) = state.trust {
+                        match trust::take_answer(&mut buffer) {
+                            None => continue,
+                            Some(false) => break Poll::Ready(End::Desync),
+                            Some(true) => {
+                                state.trust(opened.dialect);
+                                self.write_parked(state, opened.dialect, now);
+                                continue;
+                            }
+                        }
+                    }
                     let arrival = Arrival {
                         now,
                         shard: self.shard(),
                     };
                     let fifo = &mut state.fifo;
-                    let received = fifo.receive(&mut buffer, dialect, max_value, arrival);
+                    let received = fifo.receive(&mut buffer, opened.dialect, max_value, arrival);
                     state.learn_reply_size();
                     for key in state.fifo.take_late() {
                         self.node.missed.settle(&key, false);
@@ -378,6 +440,24 @@ impl Link {
         end
     }
 
+    /// Ends the link that was asked and gave no answer in time.
+    fn poll_answer(
+        &self,
+        state: &mut Traffic,
+        until: u64,
+        mut timer: Pin<&mut Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Poll<End> {
+        while !state.is_timed || timer.is_elapsed() {
+            if self.local.clock.now() >= until {
+                return Poll::Ready(End::Forgotten);
+            }
+            timer.as_mut().reset(self.local.clock.instant(until));
+            state.is_timed = timer.as_mut().poll(cx).is_pending();
+        }
+        Poll::Pending
+    }
+
     /// Abandons what is due. The timer is armed once and left alone until it fires, however many requests
     /// come and go meanwhile: what came later is due later.
     fn poll_deadlines(
@@ -386,7 +466,13 @@ impl Link {
         mut timer: Pin<&mut Sleep>,
         cx: &mut Context<'_>,
     ) -> Poll<End> {
-        while !state.fifo.is_empty() {
+        if let Trust::Asked(until) = state.trust {
+            return self.poll_answer(state, until, timer, cx);
+        }
+        while !state.fifo.is_empty() || state.trust == Trust::Leaving {
+            if state.has_left() {
+                return Poll::Ready(End::Moved);
+            }
             if state.is_timed && !timer.is_elapsed() {
                 return Poll::Pending;
             }

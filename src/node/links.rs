@@ -90,6 +90,11 @@ impl Links {
         link.send(request, slot, settings);
     }
 
+    /// Lets the links look whether their addresses still hold.
+    pub fn wake(&self) {
+        self.links.iter().for_each(|link| link.wake());
+    }
+
     /// Fails `request` at once, for its node is down.
     pub fn refuse(&self, request: &Request<'_>, slot: Slot) {
         slot.refuse(request.into(), Failure::Down, self.shard(), &self.node.missed);

@@ -23,12 +23,17 @@ pub mod retry;
 mod said;
 pub mod slots;
 mod traffic;
+mod trust;
 pub mod version;
 pub mod waiter;
 mod wakeup;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -80,10 +85,57 @@ pub enum Kind {
 /// What is known of a memcached beyond its address.
 #[derive(Debug, Default)]
 pub struct Remote {
-    /// What its host name stands for now; empty until it is known. Discovery writes it, links read it.
+    /// What its host name stands for now; empty until it is known. Links read it.
     pub resolved: ArcSwap<Vec<SocketAddr>>,
+    /// How often that became something else.
+    moves: AtomicU64,
+    /// The links that are open now, by where they lead.
+    leads: Mutex<BTreeMap<SocketAddr, u64>>,
     /// The version it gave last, such as `1.6.18`; empty until it is known.
     pub version: ArcSwap<String>,
+}
+
+impl Remote {
+    /// From now on its name stands for `addresses`. Links to others are opened anew.
+    pub fn lead_to(&self, addresses: Vec<SocketAddr>) {
+        self.resolved.store(Arc::new(addresses));
+        self.moves.fetch_add(1, Release);
+    }
+
+    /// How often its name came to stand for something else. Read before the addresses, and seen unchanged later, it
+    /// says that they still hold.
+    #[inline]
+    pub fn moves(&self) -> u64 {
+        self.moves.load(Acquire)
+    }
+
+    /// True if its name stands for something, and not for `peer`.
+    pub fn left(&self, peer: SocketAddr) -> bool {
+        let resolved = self.resolved.load();
+        !resolved.is_empty() && !resolved.contains(&peer)
+    }
+
+    /// The links that are open now, by where they lead; those over a unix socket are not in it.
+    pub fn leads(&self) -> BTreeMap<SocketAddr, u64> {
+        self.leads.lock().expect("no holder panics").clone()
+    }
+
+    /// Counts a link that leads to `peer`.
+    pub fn enter(&self, peer: SocketAddr) {
+        let mut leads = self.leads.lock().expect("no holder panics");
+        *leads.entry(peer).or_default() += 1;
+    }
+
+    /// A link that led to `peer` is closed.
+    pub fn leave(&self, peer: SocketAddr) {
+        let mut leads = self.leads.lock().expect("no holder panics");
+        if let Some(links) = leads.get_mut(&peer) {
+            *links -= 1;
+            if *links == 0 {
+                leads.remove(&peer);
+            }
+        }
+    }
 }
 
 impl Node {

@@ -177,6 +177,12 @@ impl Parked {
         self.waiting.push_back(Waiting { what, waiter });
     }
 
+    /// Puts all of `later` at the end.
+    pub fn append(&mut self, mut later: Parked) {
+        self.bytes += later.bytes;
+        self.waiting.append(&mut later.waiting);
+    }
+
     /// Requests that wait.
     pub fn len(&self) -> usize {
         self.waiting.len()

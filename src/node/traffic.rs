@@ -10,6 +10,7 @@ use super::fifo::{Fifo, Place};
 use super::get_line::GetLine;
 use super::parked::{Parked, Written};
 use super::retry::{self, Broken};
+use super::trust::{self, Trust};
 use super::waiter::{Failing, Waiter};
 use super::wakeup::Wakeup;
 use crate::net::buffers;
@@ -21,8 +22,10 @@ use crate::protocol::{Command, Failure, Part, Request};
 /// The traffic of one link.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
-    /// `None`: not open; requests are parked.
+    /// `None`: not open, or not to be written to now; requests are parked.
     pub(super) dialect: Option<Dialect>,
+    /// Why an open link is not to be written to.
+    pub(super) trust: Trust,
     pub(super) parked: Parked,
     pub(super) fifo: Fifo,
     pub(super) outgoing: Outgoing,
@@ -44,10 +47,50 @@ pub(super) struct Traffic {
 impl Traffic {
     pub(super) fn open(&mut self, dialect: Dialect, now: u64) {
         self.dialect = Some(dialect);
+        self.trust = Trust::Full;
         self.progress = now;
         self.late_since = None;
         self.retry_at = 0;
         self.backoff = Duration::ZERO;
+    }
+
+    /// A request is to be sent at `now`: doubts the connection if it was idle for long.
+    #[inline]
+    pub(super) fn doubt_if_idle(&mut self, now: u64) {
+        let is_silent = now.saturating_sub(self.progress) > trust::IDLE;
+        if is_silent && self.dialect.is_some() && self.fifo.is_empty() {
+            self.dialect = None;
+            self.trust = Trust::Doubted;
+        }
+    }
+
+    /// Asks the connection, if it is doubted, whether it carries anything; it may answer until `until`.
+    #[inline]
+    pub(super) fn ask_if_doubted(&mut self, until: impl FnOnce() -> u64) {
+        if self.trust == Trust::Doubted {
+            self.outgoing.put(trust::QUESTION);
+            self.trust = Trust::Asked(until());
+            self.is_timed = false;
+        }
+    }
+
+    /// The connection answered: it may be written to.
+    pub(super) fn trust(&mut self, dialect: Dialect) {
+        self.dialect = Some(dialect);
+        self.trust = Trust::Full;
+        self.is_timed = false;
+    }
+
+    /// Nothing more goes to the connection, which ends once nobody waits for anything on it.
+    pub(super) fn leave(&mut self) {
+        self.dialect = None;
+        self.trust = Trust::Leaving;
+    }
+
+    /// True if it leaves, and nobody waits for anything on it.
+    #[inline]
+    pub(super) fn has_left(&self) -> bool {
+        self.trust == Trust::Leaving && self.fifo.abandoned() == self.fifo.len()
     }
 
     /// Bytes to have room for when a reply is read: what is known of the one that has begun, or else what a large one
@@ -73,11 +116,13 @@ impl Traffic {
     /// out.
     pub(super) fn break_up(&mut self, end: End, dialect: Dialect, at: Failing<'_>) -> Vec<Bytes> {
         self.dialect = None;
+        self.trust = Trust::Full;
         self.is_timed = false;
         self.get_line = GetLine::default();
         let outgoing = std::mem::take(&mut self.outgoing);
-        // A node that is silent on one connection is not asked on another: all that is owed waited long enough.
-        if let End::Silent = end {
+        // A node that is silent on one connection is not asked on another: all that is owed waited long enough. For
+        // what is owed to one that was left nobody waits.
+        if let End::Silent | End::Moved = end {
             return self.fifo.fail_all(end.failure(), at);
         }
         let broken = Broken {
@@ -86,7 +131,11 @@ impl Traffic {
             dialect,
             failure: end.failure(),
         };
-        retry::sort(broken, &mut self.parked, at)
+        // What was parked while the connection was not to be written to came later than what it owes.
+        let later = std::mem::take(&mut self.parked);
+        let lost = retry::sort(broken, &mut self.parked, at);
+        self.parked.append(later);
+        lost
     }
 
     /// Writes `request` and notes that its reply is owed.
@@ -194,12 +243,16 @@ pub(super) enum End {
     Closed,
     Desync,
     Silent,
+    /// It was idle, and did not answer when it was asked.
+    Forgotten,
+    /// Its address is gone from the answer of the node's name.
+    Moved,
 }
 
 impl End {
     pub(super) fn failure(self) -> Failure {
         match self {
-            End::Closed => Failure::Closed,
+            End::Closed | End::Forgotten | End::Moved => Failure::Closed,
             End::Desync => Failure::Desync,
             End::Silent => Failure::Timeout,
         }
@@ -210,6 +263,8 @@ impl End {
             End::Closed => "connection closed",
             End::Desync => "answered out of step",
             End::Silent => "no progress",
+            End::Forgotten => "no answer after a silence",
+            End::Moved => "the node's name leads elsewhere",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `/nodes`: every node of every pool with its health and its counters.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Serialize;
@@ -50,7 +51,10 @@ enum Kind {
     Memcached {
         /// Not known yet: null.
         version: Option<String>,
+        /// What its name stands for now.
         resolved: Vec<SocketAddr>,
+        /// Where links lead, and how many.
+        connected: BTreeMap<SocketAddr, u64>,
     },
     Embedded {
         items: u64,
@@ -118,6 +122,7 @@ fn kind(kind: &node::Kind) -> Kind {
         node::Kind::Remote(remote) => Kind::Memcached {
             version: Some(remote.version.load().to_string()).filter(|version| !version.is_empty()),
             resolved: remote.resolved.load().to_vec(),
+            connected: remote.leads(),
         },
         node::Kind::Embedded(cache) => of_embedded(cache),
     }

@@ -302,6 +302,13 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| shards(view, samples, |shard| &shard.retries),
     },
     Metric {
+        name: "ringway_link_renewals_total",
+        help: "Links that were opened anew: idle ones without an answer, and those whose node's name leads elsewhere.",
+        kind: Kind::Counter,
+        labels: NODE,
+        read: |view, samples| shards(view, samples, |shard| &shard.renewals),
+    },
+    Metric {
         name: "ringway_in_flight",
         help: "Requests that await a node's reply now.",
         kind: Kind::Gauge,
