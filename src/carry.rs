@@ -34,9 +34,10 @@ impl Carry {
 
     /// Counts `request` until what is returned is dropped.
     pub fn count(&self, request: &Request<'_>) -> AtWork {
-        /// What a request costs beside its key and its value; about so many bytes.
+        /// What a request costs beside its words and its value; about so many bytes.
         const WORK: usize = 1024;
-        let bytes = WORK + request.key.len() + request.value.len();
+        // A policy may keep a copy of its own beside that of the order it is carried out in.
+        let bytes = WORK + 2 * request.words() + request.value.len();
         self.view.local.at_work.add(bytes);
         self.view.shard().at_work.add(1);
         AtWork {

@@ -116,7 +116,9 @@ impl Requests {
 
     /// One packet for each figure, and an empty one for their end.
     fn stat_packets(&mut self, batch: &Batch<'_>, head: &Head, what: &[u8]) {
-        let text = stats::stats(&batch.view.state, batch.current, batch.route, what);
+        let Some(text) = self.stats(batch, what) else {
+            return self.answer_own(head, Status::OutOfMemory, b"");
+        };
         if text == "ERROR" {
             return self.answer_own(head, Status::NotFound, b"");
         }

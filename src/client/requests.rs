@@ -17,7 +17,7 @@ use crate::node::asked::{Asked, Audience, Voice};
 use crate::node::slots::Slots;
 use crate::protocol::binary;
 use crate::protocol::text::{self, Keys, Line};
-use crate::protocol::{Command, MAX_KEY, Meta, OnError, Reply, Request};
+use crate::protocol::{Command, MAX_KEY, Meta, OnError, Reply, Request, meta};
 use crate::route::{Pool, Route};
 use crate::view::{Current, View};
 
@@ -44,7 +44,9 @@ pub struct Requests {
     /// A line was refused whose end is still to come.
     skips_line: bool,
     /// Replies that may be owed now.
-    most_owed: usize,
+    max_owed: usize,
+    /// Bytes that the session may hold.
+    budget: usize,
     /// [`Current::links_number`] when requests were last sent.
     links_number: u64,
     /// A multi-get that was interrupted; what is left of its line stands at the front of the buffer.
@@ -116,7 +118,8 @@ impl Requests {
             swallow: 0,
             reserved: 0,
             skips_line: false,
-            most_owed: MAX_OWED,
+            max_owed: MAX_OWED,
+            budget: usize::MAX,
             links_number: 0,
             interrupted: None,
             is_over: false,
@@ -132,7 +135,7 @@ impl Requests {
 
     /// True where as much is owed as may be.
     pub fn is_full(&self) -> bool {
-        self.slots.len() >= self.most_owed
+        self.slots.is_full(self.max_owed, self.budget)
     }
 
     /// True where requests that were read before wait for room.
@@ -181,11 +184,12 @@ impl Requests {
             self.links_number != current.links_number || self.routed.may_be_overtaken(batch.route);
         if is_other_way && !self.slots.is_empty() {
             // What is owed goes another way, and must not be overtaken: nothing more until it is there.
-            self.most_owed = 1;
+            self.max_owed = 1;
             return;
         }
         self.links_number = current.links_number;
-        self.most_owed = self.slots.may_owe(MAX_OWED);
+        self.max_owed = MAX_OWED;
+        self.budget = self.slots.budget();
         while !self.is_over && !self.is_full() {
             let step = self.swallow.min(buffer.len());
             buffer.advance(step);
@@ -248,10 +252,13 @@ impl Requests {
             Line::Version => self.answer(stats::version(batch.current, batch.route), false),
             Line::Noop => self.answer("MN", false),
             Line::Verbosity { noreply } => self.answer("OK", noreply),
-            Line::Stats(what) => self.answer(
-                stats::stats(&batch.view.state, batch.current, batch.route, what),
-                false,
-            ),
+            Line::Stats(what) => {
+                let answer = self.stats(batch, what);
+                self.answer(
+                    answer.unwrap_or_else(|| "SERVER_ERROR out of memory writing stats".to_owned()),
+                    false,
+                );
+            }
             Line::Quit => self.end(),
             Line::Bad {
                 answer,
@@ -370,8 +377,14 @@ impl Requests {
     fn send_meta(&mut self, batch: &Batch<'_>, request: &Request<'_>, meta: &Meta<'_>) {
         batch.view.shard().requests[request.command as usize].add(1);
         let mut plain = [0; MAX_KEY];
+        let flags = meta::single_spaced(meta.flags);
+        let meta = &Meta {
+            flags: &flags,
+            ..*meta
+        };
         let request = Request {
             key: meta.plain_key(&mut plain),
+            meta: Some(*meta),
             ..*request
         };
         let voice = voice(meta);
@@ -421,6 +434,15 @@ impl Requests {
                 .current
                 .send(node, &request, self.slots.slot(number), pool, self.session);
         }
+    }
+
+    /// What `stats <what>` is answered; `None` where there is no memory for it.
+    pub(super) fn stats(&mut self, batch: &Batch<'_>, what: &[u8]) -> Option<String> {
+        if !self.slots.has_room(stats::size(batch.current, what)) {
+            batch.view.shard().out_of_memory.add(1);
+            return None;
+        }
+        Some(stats::stats(&batch.view.state, batch.current, batch.route, what))
     }
 
     /// Answers without asking a node.

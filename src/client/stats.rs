@@ -60,6 +60,18 @@ pub fn stats(state: &State, current: &Current, route: &Route, what: &[u8]) -> St
     out.0 + "END"
 }
 
+/// About the bytes that the answer to `stats <what>` takes.
+pub fn size(current: &Current, what: &[u8]) -> usize {
+    /// Of the figures of one node.
+    const NODE: usize = 512;
+    /// Of everything else.
+    const GENERAL: usize = 4 << 10;
+    match what {
+        b"nodes" => current.snapshot.nodes.len() * NODE,
+        _ => GENERAL,
+    }
+}
+
 #[derive(Default)]
 struct Lines(String);
 

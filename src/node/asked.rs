@@ -5,6 +5,9 @@ use crate::protocol::binary_answer::Echo;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, OnError};
 
+/// What the allocator adds to a small allocation, in bytes; about so many.
+const ALLOCATION: usize = 16;
+
 /// What a session needs to know, when the reply is there, of what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
@@ -56,6 +59,22 @@ pub enum Voice {
         /// The key, where the operation gives it back; else empty.
         key: Box<[u8]>,
     },
+}
+
+impl Voice {
+    /// Bytes of memory that it keeps beside itself.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        let typed = match self {
+            Voice::Classic => return 0,
+            Voice::Meta(typed) => typed,
+            Voice::Binary { key, .. } => key,
+        };
+        match typed.len() {
+            0 => 0,
+            length => length + ALLOCATION,
+        }
+    }
 }
 
 impl From<Echo<'_>> for Voice {

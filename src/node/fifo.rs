@@ -23,6 +23,9 @@ use super::slots::Slot;
 use super::waiter::{Failing, Waiter};
 use crate::protocol::{Command, Failure, Request};
 
+/// Entries that an empty queue keeps room for.
+const KEEP: usize = 4096;
+
 /// The queue of one link.
 #[derive(Debug)]
 pub struct Fifo {
@@ -66,10 +69,12 @@ pub(super) struct Owed {
     /// It was abandoned, and is remembered as a write that the node missed.
     is_missed: bool,
     is_in_line: bool,
+    /// A meta read: what was typed of it stands behind its key.
+    is_meta: bool,
     /// A binary client asks, by a meta command.
     is_binary: bool,
-    /// Bytes of the plain key, and behind it of what was typed of a meta read: its key and its flags, which
-    /// come in a line of 2048 at most.
+    /// Bytes of the plain key, and behind it of what was typed of a meta read: its key, unless it is the plain one,
+    /// and its flags, which come in a line of 2048 at most.
     key: u16,
     typed_key: u16,
     typed_flags: u16,
@@ -158,13 +163,16 @@ impl Fifo {
         if let Command::MetaGet | Command::MetaDebug = request.command
             && let Some(meta) = &request.meta
         {
-            self.said.push(meta.key);
+            let is_plain = meta.key == request.key;
+            let typed_key = if is_plain { b"" } else { meta.key };
+            self.said.push(typed_key);
             self.said.push(meta.flags);
             debug_assert!(
                 meta.flags.len() <= usize::from(u16::MAX),
                 "longer lines are refused"
             );
-            owed.typed_key = meta.key.len() as u16;
+            owed.is_meta = true;
+            owed.typed_key = typed_key.len() as u16;
             owed.typed_flags = meta.flags.len() as u16;
             owed.is_binary = meta.is_binary;
         }
@@ -199,6 +207,7 @@ impl Fifo {
             is_retry: waiter.is_retry,
             is_missed: false,
             is_in_line: false,
+            is_meta: false,
             is_binary: false,
             key: key.len() as u16,
             typed_key: 0,
@@ -207,6 +216,16 @@ impl Fifo {
             deadline: waiter.deadline,
             begins,
         }
+    }
+
+    /// Bytes that are kept of what requests say.
+    pub fn words(&self) -> usize {
+        self.said.bytes().len()
+    }
+
+    /// Bytes of memory that the queue keeps.
+    pub fn held(&self) -> usize {
+        self.owed.capacity() * size_of::<Owed>() + self.said.held()
     }
 
     /// Requests that were written and not answered, abandoned ones too.
@@ -296,6 +315,9 @@ impl Fifo {
             self.late.push(Bytes::copy_from_slice(key));
         }
         self.said.pass(owed.said());
+        if self.owed.is_empty() && self.owed.capacity() > KEEP {
+            self.owed = VecDeque::new();
+        }
         Some(owed)
     }
 
@@ -349,18 +371,24 @@ impl Fifo {
         let fifo = std::mem::take(self);
         let mut said = fifo.said.take();
         let mut take = |length: u16| said.split_to(length.into());
-        let unanswered = |mut owed: Owed| Unanswered {
-            command: owed.command,
-            key: take(owed.key),
-            form: owed.form,
-            meta: Some(OwnedMeta {
-                key: take(owed.typed_key),
-                flags: take(owed.typed_flags),
+        let unanswered = |mut owed: Owed| {
+            let key = take(owed.key);
+            let (typed_key, flags) = (take(owed.typed_key), take(owed.typed_flags));
+            let is_plain = typed_key.is_empty();
+            let meta = owed.is_meta.then(|| OwnedMeta {
+                key: if is_plain { key.clone() } else { typed_key },
+                flags,
                 is_binary: owed.is_binary,
-            })
-            .filter(|meta| !meta.key.is_empty()),
-            waiter: owed.take_waiter(),
-            begins: owed.begins,
+            });
+            let waiter = owed.take_waiter();
+            Unanswered {
+                command: owed.command,
+                key,
+                form: owed.form,
+                meta,
+                waiter,
+                begins: owed.begins,
+            }
         };
         fifo.owed.into_iter().map(unanswered).collect()
     }

@@ -53,8 +53,11 @@ const PROGRESS: u64 = 4;
 const MAX_ABANDONED: usize = 1024;
 /// A link whose node has so many bytes still to take is busy.
 const MAX_UNSENT: usize = 64 << 20;
-/// What a request costs while it waits for its reply, beside its value; about so many bytes.
+/// What a request costs while it waits for its reply, beside its words and its value; about so many bytes.
 const REQUEST: usize = 128;
+/// Where memory is short, a link is busy once the words of its requests take more bytes than this: its node is slow.
+/// One that holds much only for large values still takes reads.
+const SMALL_QUEUE: usize = 64 << 10;
 /// The first wait after a connection that could not be made; it doubles up to the last.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
@@ -107,7 +110,7 @@ impl Link {
         let mut state = self.state.borrow_mut();
         if state.fifo.len() + state.parked.len() >= settings.max_in_flight
             || state.outgoing.len() + state.parked.bytes() >= MAX_UNSENT
-            || (!request.value.is_empty() && self.account.is_greedy())
+            || (self.account.is_greedy() && (!request.value.is_empty() || state.words() > SMALL_QUEUE))
         {
             return slot.refuse(request.into(), Failure::Busy, self.shard(), &self.node.missed);
         }
@@ -123,7 +126,9 @@ impl Link {
             is_retry: false,
         };
         self.shard().in_flight.add(1);
-        self.account.add(request.value.len());
+        // Words are kept twice: to know the reply by them, and on their way out.
+        self.account
+            .add(REQUEST + 2 * request.words() + request.value.len());
         match state.dialect {
             None => state.parked.push(What::Owned(Owned::new(request)), waiter),
             Some(dialect) => {
@@ -141,9 +146,8 @@ impl Link {
 
     /// Tells the account what the link holds; `unread` bytes came and were not taken yet.
     fn tally(&self, state: &Traffic, unread: usize) {
-        let requests = (state.parked.len() + state.fifo.len()) * REQUEST;
         self.account
-            .set(unread + state.outgoing.len() + state.parked.bytes() + requests);
+            .set(unread + state.outgoing.len() + state.parked.held() + state.fifo.held());
     }
 
     #[inline]

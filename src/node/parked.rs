@@ -11,12 +11,17 @@ use super::waiter::{Failing, Waiter};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::{Command, Failure, Meta, Request};
 
+/// Requests that an empty queue keeps room for.
+const KEEP: usize = 256;
+
 /// Requests that wait, oldest first.
 #[derive(Debug, Default)]
 pub struct Parked {
     waiting: VecDeque<Waiting>,
-    /// Of their values, and of those that were written.
+    /// Of all that they say.
     bytes: usize,
+    /// Of that, what is no value.
+    words: usize,
 }
 
 /// A request that waits, and who waits for its reply.
@@ -78,11 +83,12 @@ pub struct Written {
 }
 
 impl Owned {
-    /// Copies `request`; its value is shared where it can be.
+    /// Copies `request`: its words into one piece of memory; its value is shared where it can be.
     pub fn new(request: &Request<'_>) -> Owned {
+        let (key, meta) = words(request);
         Owned {
             command: request.command,
-            key: Bytes::copy_from_slice(request.key),
+            key,
             flags: request.flags,
             exptime: request.exptime,
             cas: request.cas,
@@ -91,11 +97,7 @@ impl Owned {
                 Some(block) => block.slice_ref(request.value),
                 None => Bytes::copy_from_slice(request.value),
             },
-            meta: request.meta.map(|meta| OwnedMeta {
-                key: Bytes::copy_from_slice(meta.key),
-                flags: Bytes::copy_from_slice(meta.flags),
-                is_binary: meta.is_binary,
-            }),
+            meta,
             is_one_of_many: request.is_one_of_many,
         }
     }
@@ -136,6 +138,28 @@ impl Owned {
     }
 }
 
+/// The key of `request`, and what was typed of a meta command, in one piece of memory. A typed key that is the plain
+/// one is not copied again.
+fn words(request: &Request<'_>) -> (Bytes, Option<OwnedMeta>) {
+    let Some(meta) = &request.meta else {
+        return (Bytes::copy_from_slice(request.key), None);
+    };
+    let typed_key = if meta.key == request.key { b"" } else { meta.key };
+    let mut all = Bytes::from([request.key, typed_key, meta.flags].concat());
+    let key = all.split_to(request.key.len());
+    let typed_key = all.split_to(typed_key.len());
+    let meta = OwnedMeta {
+        key: if typed_key.is_empty() {
+            key.clone()
+        } else {
+            typed_key
+        },
+        flags: all,
+        is_binary: meta.is_binary,
+    };
+    (key, Some(meta))
+}
+
 impl What {
     /// What is to be done.
     pub fn command(&self) -> Command {
@@ -161,11 +185,21 @@ impl What {
         }
     }
 
-    /// Bytes of its value, or of all of it where it was written.
+    /// Bytes of what it says that is no value.
+    fn words(&self) -> usize {
+        match self {
+            What::Owned(owned) => owned.request().words(),
+            What::Written(written) => written.key.len(),
+        }
+    }
+
+    /// Bytes of all that it says.
     fn bytes(&self) -> usize {
         match self {
-            What::Owned(owned) => owned.value.len(),
-            What::Written(written) => written.pieces.iter().map(Bytes::len).sum(),
+            What::Owned(owned) => owned.request().words() + owned.value.len(),
+            What::Written(written) => {
+                written.key.len() + written.pieces.iter().map(Bytes::len).sum::<usize>()
+            }
         }
     }
 }
@@ -174,6 +208,7 @@ impl Parked {
     /// Puts a request at the end.
     pub fn push(&mut self, what: What, waiter: Waiter) {
         self.bytes += what.bytes();
+        self.words += what.words();
         self.waiting.push_back(Waiting { what, waiter });
     }
 
@@ -188,9 +223,19 @@ impl Parked {
         self.waiting.len()
     }
 
-    /// Bytes of their values, and of those that were written.
+    /// Bytes of all that they say.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of what they say that is no value.
+    pub fn words(&self) -> usize {
+        self.words
+    }
+
+    /// Bytes of memory that they keep.
+    pub fn held(&self) -> usize {
+        self.waiting.capacity() * size_of::<Waiting>() + self.bytes
     }
 
     /// True where none waits.
@@ -207,6 +252,10 @@ impl Parked {
     pub fn take(&mut self) -> Option<Waiting> {
         let oldest = self.waiting.pop_front()?;
         self.bytes -= oldest.what.bytes();
+        self.words -= oldest.what.words();
+        if self.waiting.is_empty() && self.waiting.capacity() > KEEP {
+            self.waiting = VecDeque::new();
+        }
         Some(oldest)
     }
 

@@ -24,6 +24,11 @@ impl Said {
         self.all.extend_from_slice(bytes);
     }
 
+    /// Bytes of memory that the queue keeps.
+    pub(super) fn held(&self) -> usize {
+        self.all.capacity()
+    }
+
     /// Those that have not left.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {

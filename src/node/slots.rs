@@ -37,8 +37,11 @@ const MAX_HELD: usize = 64 << 20;
 pub const LEFT_OUT: Reply = Reply::Error(Bytes::from_static(b"SERVER_ERROR too much waits for this client"));
 /// Bytes of values that are reason enough for a write, though the multi-get they belong to is not complete.
 const TOGETHER: usize = 64 << 10;
-/// Slots that a session may have however short memory is.
-const LEAST_OWED: usize = 16;
+/// Bytes of slots and words that a session may have however short memory is.
+const MIN_OWED: usize = 32 << 10;
+/// Bytes of typed words and of Ringway's own answers after which a session takes no more requests until some have
+/// left: a whole `stats nodes` is many times as long as the line that asks for it.
+const MAX_WORDS: usize = 512 << 10;
 /// Slots that an empty queue keeps room for.
 const KEEP: usize = 256;
 
@@ -91,6 +94,8 @@ struct Queue {
     complete: usize,
     /// Bytes of the values that wait.
     held: usize,
+    /// Bytes of what requests typed, kept until their answers repeat it, and of answers that no node gave.
+    words: usize,
     /// Values that were left out and not told of yet.
     left_out: u64,
     wakeup: Wakeup,
@@ -150,6 +155,7 @@ impl Slots {
     pub fn push(self: &Rc<Slots>, asked: Asked, replies: u32) -> u32 {
         let mut queue = self.queue.borrow_mut();
         let number = queue.first.wrapping_add(queue.entries.len() as u32);
+        queue.words += asked.voice.bytes();
         queue.entries.push_back(Entry::new(asked, replies, Reply::Done));
         number
     }
@@ -163,6 +169,7 @@ impl Slots {
     /// A new slot at the end that is filled already.
     pub fn push_filled(&self, asked: Asked, reply: Reply) {
         let mut queue = self.queue.borrow_mut();
+        queue.words += asked.voice.bytes() + text_bytes(&reply);
         queue.entries.push_back(Entry::new(asked, 0, reply));
         queue.advance();
     }
@@ -193,6 +200,7 @@ impl Slots {
                 }
                 size => {
                     queue.held += size;
+                    queue.words += text_bytes(&reply);
                     self.account.add(size);
                     reply
                 }
@@ -216,6 +224,7 @@ impl Slots {
         queue.complete -= 1;
         queue.first = queue.first.wrapping_add(1);
         queue.held -= value_bytes(&entry.reply);
+        queue.words -= entry.voice.bytes() + text_bytes(&entry.reply);
         if queue.entries.is_empty() && queue.entries.capacity() > KEEP {
             queue.entries = VecDeque::new();
         }
@@ -237,10 +246,21 @@ impl Slots {
         self.len() == 0
     }
 
-    /// Slots that the session may fill its queue up to, of `most`: fewer where memory is short.
+    /// Bytes that the session may hold in all, as long as others hold what they do.
     #[inline]
-    pub fn may_owe(&self, most: usize) -> usize {
-        (self.account.most() / size_of::<Entry>()).clamp(most.min(LEAST_OWED), most)
+    pub fn budget(&self) -> usize {
+        self.account.most()
+    }
+
+    /// Whether the session must wait before it takes more requests: its queue has `max` slots, or takes `budget`
+    /// bytes where that is more than every session may have, or holds words that are many bytes.
+    #[inline]
+    pub fn is_full(&self, max: usize, budget: usize) -> bool {
+        let queue = self.queue.borrow();
+        let length = queue.entries.len();
+        length >= max
+            || length * size_of::<Entry>() + queue.words >= budget.max(MIN_OWED)
+            || queue.words >= MAX_WORDS
     }
 
     /// True where the session may hold so many bytes more; with 0, where it holds no more than it may.
@@ -254,7 +274,7 @@ impl Slots {
     pub fn tally(&self, others: usize) {
         let queue = self.queue.borrow();
         let entries = queue.entries.capacity() * size_of::<Entry>();
-        self.account.set(entries + queue.held + others);
+        self.account.set(entries + queue.held + queue.words + others);
     }
 
     /// Gives back the memory of an empty queue.
@@ -297,6 +317,15 @@ impl Slots {
 #[inline]
 pub fn may_be_left_out(command: Command, size: usize) -> bool {
     size > 0 && command != Command::MetaArithmetic
+}
+
+/// Bytes of a text that Ringway answers itself; 0 for every other reply.
+#[inline]
+fn text_bytes(reply: &Reply) -> usize {
+    match reply {
+        Reply::Text(text) => text.len(),
+        _ => 0,
+    }
 }
 
 /// Bytes of the value in `reply`; 0 where it holds none.

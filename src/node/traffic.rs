@@ -112,6 +112,11 @@ impl Traffic {
         };
     }
 
+    /// Bytes of the words, without values, of requests that wait for the link to open or for their replies.
+    pub(super) fn words(&self) -> usize {
+        self.parked.words() + self.fifo.words()
+    }
+
     /// The connection is gone: what it owes is parked or fails. Returns the keys of writes that may still be carried
     /// out.
     pub(super) fn break_up(&mut self, end: End, dialect: Dialect, at: Failing<'_>) -> Vec<Bytes> {

@@ -6,6 +6,8 @@
 //! Keys travel as they are, but for those with a zero byte: older nodes take that for the end of the line, so such
 //! a key travels in base64.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -227,6 +229,25 @@ impl Names {
 /// The flags of a meta command, none of them empty.
 pub fn flags(text: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     text.split(|&byte| byte == b' ').filter(|flag| !flag.is_empty())
+}
+
+/// The flags with one space between them. Only what is longer than clients type is copied: what is kept of a request
+/// until its reply comes is to have no runs of spaces.
+pub fn single_spaced(text: &[u8]) -> Cow<'_, [u8]> {
+    /// The longest flags that are left as they are, in bytes.
+    const USUAL: usize = 96;
+    if text.len() <= USUAL {
+        return Cow::Borrowed(text);
+    }
+    let mut single = Vec::with_capacity(text.len());
+    for flag in flags(text) {
+        if !single.is_empty() {
+            single.push(b' ');
+        }
+        single.extend_from_slice(flag);
+    }
+    single.shrink_to_fit();
+    Cow::Owned(single)
 }
 
 /// The flag that begins with `name`, with its token.

@@ -201,6 +201,13 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Bytes of the words that must be kept until the reply is there: the key, and what was typed of a meta command.
+    #[inline]
+    pub fn words(&self) -> usize {
+        let typed = self.meta.map_or(0, |meta| meta.key.len() + meta.flags.len());
+        self.key.len() + typed
+    }
+
     /// The flags of a meta command, as they were typed; of any other there are none.
     #[inline]
     pub fn typed_flags(&self) -> &'a [u8] {

@@ -44,6 +44,7 @@ mod refused_values;
 mod rejoin;
 mod reload;
 mod replicate;
+mod resident;
 mod resources;
 mod retries;
 mod ring;
