@@ -15,7 +15,8 @@
 //! said so; from then on `from` has nothing, and nobody puts anything there. A copy holds a place in `to` by a token
 //! before it reads `from` (see [`super::token`]): a change that comes between takes the place away, and the copy is
 //! not stored. So what `from` has is never older than what `to` has, and may be read where `to` fails. The price is
-//! that a change waits for two replies, one after the other, and fails where `from` does not answer.
+//! that a change waits for two replies, one after the other, and fails where `from` does not answer; what `to` has is
+//! deleted then, for it is older than what was asked.
 //!
 //! Nodes that know classic text only cannot hold a place: nothing is copied, reads are answered from `from` all the
 //! same, and what would need a copy first finds nothing.
@@ -122,11 +123,20 @@ pub async fn go_on(
     without_cas(second)
 }
 
-/// What comes of `request`, before which something is to be done in `from`.
+/// What comes of `request`, before which something is to be done in `from`. A change that failed, perhaps before `to`
+/// was asked, leaves nothing there that is older.
 pub async fn run(fill: &LazyFill, request: &Request<'_>, call: &Call, counters: &Shard) -> Reply {
     let key = Key::of(request);
+    let reply = begin(fill, request, &key, call, counters).await;
+    if is_failure(&reply) && Operation::of(request) != Operation::Get {
+        key.delete(&fill.to, call).await;
+    }
+    reply
+}
+
+async fn begin(fill: &LazyFill, request: &Request<'_>, key: &Key, call: &Call, counters: &Shard) -> Reply {
     match Operation::of(request) {
-        Operation::Get => match fill.bring(&key, call, counters).await {
+        Operation::Get => match fill.bring(key, call, counters).await {
             Err(reply) => reply,
             Ok(there) => {
                 if let There::Nowhere(token) = there {
@@ -140,7 +150,7 @@ pub async fn run(fill: &LazyFill, request: &Request<'_>, call: &Call, counters: 
             _ => call.send(&fill.to, request).await,
         },
         Operation::Delete if is_plain(request) => delete(fill, request, call).await,
-        _ => change(fill, request, &key, call, counters).await,
+        _ => change(fill, request, key, call, counters).await,
     }
 }
 
@@ -495,7 +505,11 @@ mod tests {
             });
             let reply = fake.ask(&ask(Command::Append, "k")).await;
             assert_eq!(reply, Reply::Failed(Failure::Busy));
-            assert_eq!(fake.seen().len(), 3 * super::TRIES);
+            assert_eq!(
+                fake.seen().len(),
+                3 * super::TRIES + 1,
+                "and what is old is deleted"
+            );
         });
     }
 
