@@ -319,7 +319,11 @@ impl World {
                 "n{counter} is {number} after {counted} were added to 1000"
             );
         } else {
-            assert!(answer.starts_with("SERVER_ERROR"), "{answer}");
+            // A failed incr may cost the counter.
+            assert!(
+                answer.starts_with("SERVER_ERROR") || answer == "NOT_FOUND",
+                "{answer}"
+            );
         }
     }
 }

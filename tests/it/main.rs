@@ -29,6 +29,7 @@ mod long_lived;
 mod memory;
 mod meta;
 mod metrics;
+mod missed_history;
 mod missed_writes;
 mod node_lines;
 mod old_node;
