@@ -51,11 +51,14 @@ impl CannotRun {
 /// # Errors
 /// [`CannotRun`] before the first client is let in.
 pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), CannotRun> {
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(CannotRun::because("cannot make an event loop"))?
-        .block_on(serve(config, file))
+        .map_err(CannotRun::because("cannot make an event loop"))?;
+    let result = runtime.block_on(serve(config, file));
+    // A lookup or a file that hangs on a thread of its own is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 async fn serve(config: Config, file: Option<PathBuf>) -> Result<(), CannotRun> {

@@ -32,8 +32,9 @@ mod units;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -65,6 +66,25 @@ pub fn load(path: &Path) -> Result<Config, Error> {
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
     parse_bytes(&bytes, &path.display().to_string())
+}
+
+/// The bytes of the regular file at `path`, at most one more than a configuration may have. Does not wait for a writer
+/// of a pipe, nor reads a device that has no end.
+///
+/// # Errors
+/// As the system gives them; `InvalidInput` if it is a file of another kind.
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(tree::LONGEST as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads `text`; mistakes name `source` as its file.
@@ -109,7 +129,11 @@ fn read_as_others_do(text: &str, mistakes: &mut error::Mistakes) {
     }
 }
 
-fn parse_bytes(bytes: &[u8], source: &str) -> Result<Config, Error> {
+/// Reads a file's `bytes`; mistakes name `source` as the file.
+///
+/// # Errors
+/// [`Error::Mistakes`] where it cannot be run.
+pub fn parse_bytes(bytes: &[u8], source: &str) -> Result<Config, Error> {
     let good = match std::str::from_utf8(bytes) {
         Ok(text) => return parse(text, source),
         Err(error) => String::from_utf8_lossy(&bytes[..error.valid_up_to()]),

@@ -8,9 +8,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::discovery::{LOOKUP, resolve_new};
@@ -20,6 +21,8 @@ use crate::net::listen::try_listen;
 use crate::snapshot::Snapshot;
 use crate::state::{Reloads, State};
 
+/// How long the file system may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// So many changes of one reload have a line of their own in the log.
 const MOST_LOGGED: usize = 50;
 
@@ -45,9 +48,11 @@ impl Reloader {
     /// A reloader of `path`, which `state` was begun from; `None` for the built-in quickstart.
     pub fn new(path: Option<PathBuf>, state: Arc<State>) -> Reloader {
         // The file may have changed since the process read it: then nothing of it was seen yet.
-        let seen = path
-            .as_deref()
-            .and_then(|path| std::fs::read(path).ok().filter(|_| is_running(path, &state)));
+        let seen = path.as_deref().and_then(|path| {
+            config::read_regular(path)
+                .ok()
+                .filter(|bytes| is_running(bytes, &state))
+        });
         Reloader {
             path,
             state,
@@ -71,8 +76,9 @@ impl Reloader {
             return Err(reason.to_owned());
         };
         let mut seen = self.seen.lock().await;
-        *seen = std::fs::read(path).ok();
-        self.take(path).await
+        let read = read(path).await;
+        *seen = read.as_ref().ok().cloned();
+        self.take(path, read).await
     }
 
     /// Reloads where the file's bytes are not those that were read last. Answers whether they were
@@ -82,13 +88,13 @@ impl Reloader {
             return Ok(false);
         };
         let mut seen = self.seen.lock().await;
-        let bytes = std::fs::read(path)?;
+        let bytes = read(path).await?;
         if seen.as_ref() == Some(&bytes) {
             return Ok(false);
         }
-        *seen = Some(bytes);
+        *seen = Some(bytes.clone());
         // The outcome is logged and kept; nobody waits for it here.
-        let _ = self.take(path).await;
+        let _ = self.take(path, Ok(bytes)).await;
         Ok(true)
     }
 
@@ -103,15 +109,25 @@ impl Reloader {
         self.record(|reloads| reloads.mistakes.clear());
     }
 
-    async fn take(&self, path: &Path) -> Result<Taken, String> {
-        let current = self.state.snapshot.load_full();
-        let (next, needs_restart) = match config::load(path) {
-            Ok(next) => without_restart(next, &current.config),
-            Err(error) => return Err(self.refuse(path, error.to_string())),
+    async fn take(&self, path: &Path, read: io::Result<Vec<u8>>) -> Result<Taken, String> {
+        let source = path.display().to_string();
+        let parsed = match read {
+            Ok(bytes) => {
+                aside(move || config::parse_bytes(&bytes, &source).map_err(|error| error.to_string())).await
+            }
+            Err(error) => Err(format!("{source}: {error}")),
         };
-        if let Err(mistakes) = try_new_listeners(&next, &current) {
+        let current = self.state.snapshot.load_full();
+        let (next, needs_restart) = match parsed {
+            Ok(next) => without_restart(next, &current.config),
+            Err(mistakes) => return Err(self.refuse(path, mistakes)),
+        };
+        let (tried, running) = (next.clone(), current.clone());
+        if let Err(mistakes) = aside(move || try_new_listeners(&tried, &running)).await {
             return Err(self.refuse(path, mistakes));
         }
+        // Rehash may have published another snapshot of the same configuration meanwhile.
+        let current = self.state.snapshot.load_full();
         let changed = next != current.config;
         let hash = next.hash();
         if changed {
@@ -177,9 +193,27 @@ async fn tell_difference(state: Arc<State>, old: Arc<Snapshot>, next: Config) {
     }
 }
 
-fn is_running(path: &Path, state: &State) -> bool {
+/// Does `work`, which may wait for the disk or take long, on a thread of its own; for [`PATIENCE`] at most.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    match timeout(PATIENCE, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(panic.to_string()),
+        Err(_) => Err(format!("not done within {PATIENCE:?}")),
+    }
+}
+
+/// The file's bytes. A pipe, a device or a folder is refused, and a file system that hangs is given up.
+async fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let path = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || config::read_regular(&path));
+    timeout(PATIENCE, reading).await??
+}
+
+fn is_running(bytes: &[u8], state: &State) -> bool {
     let current = state.snapshot.load();
-    config::load(path).is_ok_and(|config| restart_kept(config, &current.config) == current.config)
+    config::parse_bytes(bytes, "").is_ok_and(|config| restart_kept(config, &current.config) == current.config)
 }
 
 /// `next`, but for what only a restart changes: that stays as it is in `current`, and the log says so.

@@ -411,3 +411,35 @@ fn a_file_that_is_gone_shows_until_it_is_back() {
     fs::write(&path, text).expect("written");
     wait_for("its return to show", || ringway.get("/readyz").1 == "ready\n");
 }
+
+#[test]
+fn a_pipe_a_device_or_a_folder_in_the_place_of_the_file_is_refused_and_holds_nothing_up() {
+    let node = Memcached::start();
+    let mut ringway = Ringway::start(&pool(&[node.address()], &[]));
+    let path = ringway.path("ringway.yaml");
+    let put = |kind: &str| {
+        let script = match kind {
+            "pipe" => "rm -rf \"$0\" && mkfifo \"$0.new\" && mv \"$0.new\" \"$0\"",
+            "device" => "rm -rf \"$0\" && ln -s /dev/zero \"$0\"",
+            _ => "rm -rf \"$0\" && mkdir \"$0\"",
+        };
+        let status = std::process::Command::new("sh")
+            .args(["-c", script])
+            .arg(&path)
+            .status();
+        assert!(status.expect("sh runs").success());
+    };
+    for kind in ["pipe", "device", "folder"] {
+        put(kind);
+        let (status, told) = ringway.post("/reload");
+        assert_eq!(status, 422, "{kind}: {told}");
+        assert!(told.contains("no regular file"), "{kind}: {told}");
+        ringway.signal("HUP");
+        assert_eq!(ringway.get("/livez").0, 200, "{kind}");
+        ringway.client().set(kind, "v");
+    }
+    put("pipe");
+    assert!(ringway.resident() < 256 << 20);
+    ringway.signal("TERM");
+    assert!(ringway.wait().success(), "it drains and ends");
+}
