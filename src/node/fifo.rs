@@ -39,6 +39,8 @@ pub struct Fifo {
     pub(super) abandoned: usize,
     /// Keys of abandoned writes whose late replies came.
     late: Vec<Bytes>,
+    /// A reply told of a stale item.
+    pub(super) has_seen_stale: bool,
     /// Bytes of a reply that are to be passed over.
     pub(super) skip: usize,
     /// Larger values are passed over too, for now.
@@ -52,6 +54,8 @@ pub struct Fifo {
 pub enum Place {
     /// A reply of its own.
     Own,
+    /// A reply of its own that does not bring the key back.
+    Keyless,
     /// A key, the first of a line that reads keys.
     NewLine,
     /// One more key of the line before.
@@ -126,6 +130,8 @@ pub struct Unanswered {
     pub key: Bytes,
     /// What its reply must look like.
     pub form: Form,
+    /// Its reply ends with `END`.
+    pub is_in_line: bool,
     /// What was typed, of a meta read.
     pub meta: Option<OwnedMeta>,
     /// `None`: abandoned.
@@ -142,6 +148,7 @@ impl Default for Fifo {
             lines: VecDeque::new(),
             abandoned: 0,
             late: Vec::new(),
+            has_seen_stale: false,
             skip: 0,
             room: usize::MAX,
             needs: 0,
@@ -160,6 +167,7 @@ impl Fifo {
     pub fn push(&mut self, request: &Request<'_>, place: Place, waiter: Waiter, begins: u64) {
         let mut owed = self.owe(request.command, request.key, Form::of(request), waiter, begins);
         owed.is_in_line = self.place(place);
+        owed.form.hides_key |= place == Place::Keyless;
         if let Command::MetaGet | Command::MetaDebug = request.command
             && let Some(meta) = &request.meta
         {
@@ -180,7 +188,12 @@ impl Fifo {
     }
 
     /// Notes that the bytes of `written` were put from the byte at `begins` on.
-    pub fn push_written(&mut self, written: &Written, place: Place, waiter: Waiter, begins: u64) {
+    pub fn push_written(&mut self, written: &Written, waiter: Waiter, begins: u64) {
+        let place = if written.is_in_line {
+            Place::NewLine
+        } else {
+            Place::Own
+        };
         let mut owed = self.owe(written.command, &written.key, written.form, waiter, begins);
         owed.is_in_line = self.place(place);
         self.owed.push_back(owed);
@@ -190,7 +203,7 @@ impl Fifo {
     #[inline]
     fn place(&mut self, place: Place) -> bool {
         match (place, self.lines.back_mut()) {
-            (Place::Own, _) => return false,
+            (Place::Own | Place::Keyless, _) => return false,
             (Place::SameLine, Some(keys)) => *keys += 1,
             _ => self.lines.push_back(1),
         }
@@ -385,6 +398,7 @@ impl Fifo {
                 command: owed.command,
                 key,
                 form: owed.form,
+                is_in_line: owed.is_in_line,
                 meta,
                 waiter,
                 begins: owed.begins,

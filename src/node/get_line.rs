@@ -3,6 +3,7 @@
 //!
 //! A single get is said in meta where the node knows it. memcached as Debian ships it (1.6.18) sends each classic answer with a call
 //! of its own and many meta answers with one: lines of a key or two would cost it, and Ringway, more than they save.
+//! A node with stale items (see `traffic.rs`) gets such lines all the same, since mg would take their tokens.
 //! For nodes that know no meta every get stands in such a line, since there a line of several is the only batch.
 
 use crate::net::outgoing::Outgoing;

@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ use crate::config;
 use crate::metrics::NodeShard;
 use crate::net::{buffers, chance, nap};
 use crate::protocol::dialect::Dialect;
+use crate::protocol::operation::may_leave_stale;
 use crate::protocol::{Failure, Request};
 
 /// A link closes when nothing came for so many times `request_timeout` while something was owed, or nothing
@@ -129,6 +131,7 @@ impl Link {
         // Words are kept twice: to know the reply by them, and on their way out.
         self.account
             .add(REQUEST + 2 * request.words() + request.value.len());
+        state.spares_tokens = self.spares_tokens(request);
         match state.dialect {
             None => state.parked.push(What::Owned(Owned::new(request)), waiter),
             Some(dialect) => {
@@ -142,6 +145,18 @@ impl Link {
             }
         }
         state.wakeup.wake();
+    }
+
+    /// Whether the node may have stale items, once it was asked `request`.
+    #[inline]
+    fn spares_tokens(&self, request: &Request<'_>) -> bool {
+        let Kind::Remote(remote) = &self.node.kind else {
+            return false;
+        };
+        if may_leave_stale(request) {
+            remote.has_stale.store(true, Relaxed);
+        }
+        remote.has_stale.load(Relaxed)
     }
 
     /// Tells the account what the link holds; `unread` bytes came and were not taken yet.
@@ -426,6 +441,11 @@ impl Link {
                     state.learn_reply_size();
                     for key in state.fifo.take_late() {
                         self.node.missed.settle(&key, false);
+                    }
+                    if std::mem::take(&mut state.fifo.has_seen_stale)
+                        && let Kind::Remote(remote) = &self.node.kind
+                    {
+                        remote.has_stale.store(true, Relaxed);
                     }
                     let fifo = &state.fifo;
                     if fifo.is_empty() || received == Ok(true) {

@@ -78,6 +78,8 @@ pub struct Written {
     pub key: Bytes,
     /// What its reply must look like.
     pub form: Form,
+    /// It is the only key of a line that reads keys.
+    pub is_in_line: bool,
     /// All its bytes, in order.
     pub pieces: Vec<Bytes>,
 }

@@ -139,6 +139,7 @@ impl Fifo {
         dialect: Dialect,
         arrival: Arrival<'_>,
     ) -> Result<bool, Desync> {
+        self.has_seen_stale |= frame.is_stale;
         let owed = self.front().ok_or(Desync)?;
         check(owed, self.front_key(), buffer, &frame, dialect)?;
         let reply = match failure {

@@ -81,6 +81,7 @@ pub fn sort(broken: Broken, parked: &mut Parked, at: Failing<'_>) -> Vec<Bytes> 
                 command: request.command,
                 key: request.key,
                 form: request.form,
+                is_in_line: request.is_in_line,
                 pieces,
             }),
         };

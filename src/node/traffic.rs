@@ -17,6 +17,7 @@ use crate::net::buffers;
 use crate::net::outgoing::Outgoing;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::downgrade::downgrade;
+use crate::protocol::operation::plain_read;
 use crate::protocol::{Command, Failure, Part, Request};
 
 /// The traffic of one link.
@@ -30,6 +31,8 @@ pub(super) struct Traffic {
     pub(super) fifo: Fifo,
     pub(super) outgoing: Outgoing,
     get_line: GetLine,
+    /// The node has stale items: classic and binary reads must not take their tokens.
+    pub(super) spares_tokens: bool,
     /// About the size of the largest replies of late that did not come in one piece, in bytes.
     reply_size: usize,
     /// When the last reply came, or the link opened.
@@ -163,7 +166,12 @@ impl Traffic {
         if !dialect.can_say_key(request) {
             return Err(waiter);
         }
-        if GetLine::takes(dialect, request) {
+        if self.spares_tokens
+            && dialect == Dialect::Meta
+            && let Some(plain) = plain_read(request)
+        {
+            self.write_plain_read(&plain, waiter);
+        } else if GetLine::takes(dialect, request) {
             self.write_get(request, waiter);
         } else {
             self.close_line();
@@ -186,6 +194,20 @@ impl Traffic {
         self.get_line.put(request, &mut self.outgoing);
     }
 
+    /// Writes a read or touch in classic text, whatever the link speaks.
+    fn write_plain_read(&mut self, request: &Request<'_>, waiter: Waiter) {
+        if matches!(request.command, Command::Get | Command::Gets) {
+            return self.write_get(request, waiter);
+        }
+        self.close_line();
+        let place = match request.command {
+            Command::Touch => Place::Keyless,
+            command => place(Dialect::Classic, command),
+        };
+        self.fifo.push(request, place, waiter, self.outgoing.end());
+        write_request(&mut self.outgoing, Dialect::Classic, request);
+    }
+
     /// Ends the line to which further keys could be put: what waits may be written then.
     #[inline]
     pub(super) fn close_line(&mut self) {
@@ -206,9 +228,7 @@ impl Traffic {
             return Err(waiter);
         }
         self.close_line();
-        let place = place(dialect, written.command);
-        self.fifo
-            .push_written(written, place, waiter, self.outgoing.end());
+        self.fifo.push_written(written, waiter, self.outgoing.end());
         for piece in &written.pieces {
             self.outgoing.share(piece);
         }

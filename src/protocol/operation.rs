@@ -1,6 +1,7 @@
 //! What a request does to its key, whatever protocol asks for it: the words in which routes speak of requests.
 
-use super::meta::flag;
+use super::downgrade::downgrade;
+use super::meta::{flag, is_bare};
 use super::{Command, Request, binary};
 
 /// What a request does to its key.
@@ -147,6 +148,25 @@ impl Operation {
     pub fn is_read(self) -> bool {
         self.group() == Some(Group::Reads)
     }
+}
+
+/// Whether `request` may leave a stale item behind: one that is marked as such, whose next meta reader wins a token.
+pub fn may_leave_stale(request: &Request<'_>) -> bool {
+    matches!(request.command, Command::MetaDelete | Command::MetaSet)
+        && flag(request.typed_flags(), b'I').is_some()
+}
+
+/// The read or touch that memcached carries out without a look at stale items and their tokens: classic and binary
+/// ones. mg takes the token of a stale item, so this is said in classic text to a node that has such items; `None`: it
+/// is another command, or classic text cannot say it.
+pub fn plain_read<'a>(request: &Request<'a>) -> Option<Request<'a>> {
+    use Command::{Gat, Gats, Get, Gets, MetaGet, Touch};
+    let plain = match (request.command, &request.meta) {
+        (Get | Gets | Gat | Gats | Touch, None) => *request,
+        (MetaGet, Some(meta)) if meta.is_binary => downgrade(request)?,
+        _ => return None,
+    };
+    is_bare(plain.key).then_some(plain)
 }
 
 /// Whether memcached removes the item when it has no room for the value that `request` brings: for set, and for ms

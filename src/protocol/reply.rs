@@ -38,6 +38,8 @@ pub struct Frame {
     pub key: Range<usize>,
     /// The key stands there in base64, as memcached shows one that was stored so.
     pub is_base64: bool,
+    /// The item is stale, as its `X` says.
+    pub is_stale: bool,
     /// The opaque it brings back, with its `O`; empty where it brings none.
     pub opaque: Range<usize>,
     /// The client's flags of a value.
@@ -81,6 +83,7 @@ impl Frame {
             status,
             key: 0..0,
             is_base64: false,
+            is_stale: false,
             opaque: 0..0,
             flags: 0,
             cas: 0,
@@ -214,6 +217,7 @@ fn read_flags(frame: &mut Frame, line: &[u8], from: usize) -> Option<()> {
             Some(b'k') => frame.key = at + 1..end,
             Some(b'O') => frame.opaque = at..end,
             Some(b'b') => frame.is_base64 = true,
+            Some(b'X') => frame.is_stale = true,
             Some(b'f') => frame.flags = parse_u64(&line[at + 1..end])?.try_into().ok()?,
             Some(b'c') => frame.cas = parse_u64(&line[at + 1..end])?,
             _ => {}

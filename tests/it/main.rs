@@ -54,6 +54,7 @@ mod scale;
 mod shadow;
 mod shutdown;
 mod simulation;
+mod stale_items;
 mod support;
 mod system_calls;
 mod unix_listeners;

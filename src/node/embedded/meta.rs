@@ -28,6 +28,8 @@ pub(super) struct Ask<'a> {
     pub(super) value: &'a [u8],
     pub(super) flags: MetaFlags,
     text: &'a [u8],
+    /// A binary client reads: it knows no tokens, and takes none.
+    is_binary: bool,
 }
 
 impl<'a> Ask<'a> {
@@ -60,6 +62,7 @@ impl Embedded {
                 value: request.value,
                 flags: self.on_own_clock(flags),
                 text: meta.flags,
+                is_binary: meta.is_binary,
             };
             match request.command {
                 Command::MetaGet => self.meta_get(&ask, now),
@@ -176,7 +179,7 @@ fn read(item: &mut Stored, is_new: bool, ask: &Ask<'_>, now: u64) -> Result<Line
         line.mark(b'X');
         wins |= !was_sent;
     }
-    if wins {
+    if wins && !ask.is_binary {
         line.mark(b'W');
         item.marks.set(Marks::TOKEN_SENT);
     }
