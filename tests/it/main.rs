@@ -3,6 +3,7 @@
 mod bad_lines;
 mod binary;
 mod binary_keys;
+mod blocking;
 mod capable;
 mod classic_text;
 mod clocks;
