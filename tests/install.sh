@@ -18,7 +18,7 @@ install_python_clients() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3 python3-venv
     step "Python clients in $venv"
     python3 -m venv --clear "$venv"
-    if ! pip_install --only-binary pylibmc,emcache; then
+    if ! pip_install --only-binary libmc,pylibmc,emcache; then
         # No wheel for this Python: they are compiled.
         apt_install gcc g++ libc6-dev python3-dev libmemcached-dev zlib1g-dev
         pip_install
