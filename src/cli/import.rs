@@ -20,19 +20,24 @@ pub enum From {
     Mcrouter,
 }
 
-/// Imports `file`, or stdin where that is `-`, and writes the result to `output` or stdout.
+/// The largest file that is imported.
+const MAX_SIZE: u64 = 4 << 20;
+
+/// Imports `file`, or stdin where that is `-`, and writes the result to `output` or stdout. Nothing is written if
+/// no pool was read, and `output` never holds half a file.
 ///
 /// # Errors
 /// A file cannot be read or written, or there is something that cannot be said: a line for each.
 pub fn run(file: &Path, output: Option<&Path>, from: Option<From>) -> anyhow::Result<()> {
-    let mut text = String::new();
-    let source = if file == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text).context("stdin")?;
-        "stdin".to_owned()
+    let (source, text) = if file == Path::new("-") {
+        (
+            "stdin".to_owned(),
+            read(std::io::stdin().lock()).context("stdin")?,
+        )
     } else {
         let source = file.display().to_string();
-        text = fs::read_to_string(file).with_context(|| source.clone())?;
-        source
+        let text = fs::File::open(file).map_err(Into::into).and_then(read);
+        (source.clone(), text.context(source)?)
     };
     let format = match from {
         Some(From::Nutcracker) => Format::Nutcracker,
@@ -41,13 +46,55 @@ pub fn run(file: &Path, output: Option<&Path>, from: Option<From>) -> anyhow::Re
         None => guess(&text),
     };
     let imported = import(&text, &source, format);
-    match output {
-        Some(path) => fs::write(path, imported.text).with_context(|| path.display().to_string())?,
-        None => std::io::stdout().lock().write_all(imported.text.as_bytes())?,
+    match (imported.text, output) {
+        (None, _) => {}
+        (Some(text), Some(path)) if path != Path::new("-") => {
+            replace(path, &text).with_context(|| path.display().to_string())?;
+            println!("wrote {}", path.display());
+        }
+        (Some(text), _) => std::io::stdout().lock().write_all(text.as_bytes())?,
     }
     if !imported.lost.is_empty() {
         let lines: Vec<String> = imported.lost.iter().map(ToString::to_string).collect();
         bail!("{}", lines.join("\n"));
     }
     Ok(())
+}
+
+fn read(from: impl Read) -> anyhow::Result<String> {
+    let mut text = String::new();
+    from.take(MAX_SIZE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_SIZE {
+        bail!("larger than 4 MiB");
+    }
+    Ok(text)
+}
+
+/// Writes `text` beside `path` and renames it, so that a reader finds the old file or the whole new one. What is
+/// no regular file, such as /dev/stdout, is written to.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    // A link stays a link: what it points at is replaced.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let old = fs::metadata(&path).ok();
+    if old.as_ref().is_some_and(|old| !old.is_file()) {
+        return fs::write(&path, text);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    let written =
+        write_new(&beside, text, old.map(|old| old.permissions())).and_then(|()| fs::rename(&beside, &path));
+    if written.is_err() {
+        // Best effort: the error that is told is the one before.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn write_new(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> std::io::Result<()> {
+    let mut file = fs::File::create_new(path)?;
+    if let Some(permissions) = permissions {
+        file.set_permissions(permissions)?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }

@@ -45,8 +45,8 @@ pub fn guess(text: &str) -> Format {
 /// What became of a configuration.
 #[derive(Debug)]
 pub struct Imported {
-    /// A file for Ringway.
-    pub text: String,
+    /// A file for Ringway; `None` if no pool was read.
+    pub text: Option<String>,
     /// What of the other's file it does not say, at the places of that file and in their order.
     pub lost: Vec<Mistake>,
 }
@@ -65,34 +65,68 @@ struct Draft {
 pub fn import(text: &str, source: &str, format: Format) -> Imported {
     let mut lost = Mistakes::new(source);
     let draft = match format {
+        _ if text.trim().is_empty() => {
+            lose(&mut lost, (1, 1), "", "the file is empty");
+            None
+        }
         Format::Nutcracker => tree::parse(text, &mut lost)
-            .map(|tree| nutcracker::read(&tree, &mut lost))
-            .unwrap_or_default(),
+            .filter(|tree| is_foreign(tree, &mut lost))
+            .map(|tree| nutcracker::read(&tree, &mut lost)),
         Format::Mcrouter => json::parse(text, &mut lost)
+            .filter(|tree| is_foreign(tree, &mut lost))
             .map(|tree| macros::expand(tree, &mut lost))
-            .map(|tree| mcrouter::read(&tree, &mut lost))
-            .unwrap_or_default(),
-        Format::Libmemcached => libmemcached::read(text, &mut lost),
+            .map(|tree| mcrouter::read(&tree, &mut lost)),
+        Format::Libmemcached => Some(libmemcached::read(text, &mut lost)),
     };
-    let has_pools = !draft.pools.is_empty();
+    let text = draft
+        .filter(|draft| !draft.pools.is_empty())
+        .map(|draft| write(draft, source, &mut lost));
+    let mut lost = lost.into_list();
+    if text.is_none() && lost.is_empty() {
+        let mut none = Mistakes::new(source);
+        lose(&mut none, (1, 1), "", "there are no pools");
+        lost = none.into_list();
+    }
+    Imported { text, lost }
+}
+
+/// The file that `draft` makes. Notes what Ringway would refuse of it.
+fn write(draft: Draft, source: &str, lost: &mut Mistakes) -> String {
     let comments: String = draft
         .comments
         .iter()
-        .map(|line| format!("# {}\n", line.escape_debug()))
+        .map(|line| format!("# {}\n", in_one_line(line)))
         .collect();
     let lines = yaml::write(&draft.into_value());
-    let mut written: String = lines.iter().map(|(line, _)| format!("{line}\n")).collect();
-    if has_pools {
-        check(&written, &lines, &mut lost);
+    let written: String = lines.iter().map(|(line, _)| format!("{line}\n")).collect();
+    check(&written, &lines, lost);
+    format!("# Imported from {}.\n{comments}{written}", in_one_line(source))
+}
+
+/// `text` with its control characters escaped.
+fn in_one_line(text: &str) -> String {
+    let mut line = String::new();
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
     }
-    written.insert_str(
-        0,
-        &format!("# Imported from {}.\n{comments}", source.escape_debug()),
-    );
-    Imported {
-        text: written,
-        lost: lost.into_list(),
+    line
+}
+
+/// Returns false, and says so, if `tree` is a configuration of Ringway's.
+fn is_foreign(tree: &tree::Tree, lost: &mut Mistakes) -> bool {
+    let pools = macros::get(tree, "pools").map(|pools| &pools.value);
+    let is_own = matches!(pools, Some(tree::Value::Map(entries)) if entries.iter().any(|(_, pool)| {
+        ["nodes", "discover"].iter().any(|key| macros::get(pool, key).is_some())
+    }));
+    if is_own {
+        let why = "this is a configuration of Ringway's already: there is nothing to import";
+        lose(lost, (1, 1), "", why);
     }
+    !is_own
 }
 
 impl Draft {

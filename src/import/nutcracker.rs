@@ -24,7 +24,7 @@ pub fn read(tree: &Tree, lost: &mut Mistakes) -> Draft {
             pool: Value::map(Vec::new(), place(pool)),
             nodes: Vec::new(),
             listener: Value::map(Vec::new(), place(pool)),
-            means_nothing: false,
+            notes: Vec::new(),
             lost,
         };
         reader.read(pool);
@@ -39,8 +39,8 @@ struct Reader<'a> {
     pool: Value,
     nodes: Vec<Value>,
     listener: Value,
-    /// Limits of failures are set that nutcracker does not look at.
-    means_nothing: bool,
+    /// What changes nothing for clients, but should be known: a sentence each.
+    notes: Vec<String>,
     lost: &'a mut Mistakes,
 }
 
@@ -91,16 +91,14 @@ impl<'a> Reader<'a> {
                         "Ringway speaks memcached, not Redis",
                     );
                 }
-                "preconnect" | "tcpkeepalive" if scalar(value) == Some("false") => {}
-                "preconnect" => self.lose(
-                    value,
+                "preconnect" | "tcpkeepalive" | "reuseport" if scalar(value) == Some("false") => {}
+                "preconnect" => self.note(
                     "preconnect",
-                    "Ringway probes every node from the start, but links are made when they are needed",
+                    "Ringway probes every node from the start, and opens links when they are needed",
                 ),
-                "tcpkeepalive" => {
-                    self.lose(value, "tcpkeepalive", "Ringway finds dead connections by probes")
-                }
-                "backlog" => self.lose(value, "backlog", "Ringway asks for as much as the system gives"),
+                "tcpkeepalive" => self.note("tcpkeepalive", "Ringway always keeps its connections alive"),
+                "backlog" => self.note("backlog", "Ringway asks for as much as the system gives"),
+                "reuseport" => self.note("reuseport", "a new Ringway waits until the old one has stopped"),
                 unknown => self.lose(key, unknown, "nutcracker has no such setting"),
             }
         }
@@ -121,12 +119,8 @@ impl<'a> Reader<'a> {
                 self.name
             ));
         }
-        if self.means_nothing {
-            draft.comments.push(format!(
-                "{}: nutcracker looks at server_retry_timeout and server_failure_limit only with auto_eject_hosts.",
-                self.name
-            ));
-        }
+        let path = |note| format!("{}{note}", self.name);
+        draft.comments.extend(self.notes.iter().map(path));
         self.pool.push("nodes", Value::list(self.nodes, place(pool)));
         draft.pools.push((self.name, self.pool));
     }
@@ -140,6 +134,11 @@ impl<'a> Reader<'a> {
         lose(self.lost, place(tree), &path, why);
     }
 
+    /// Notes that the setting `key` changes nothing for clients, and why.
+    fn note(&mut self, key: &str, why: &str) {
+        self.notes.push(format!(".{key}: left out, {why}."));
+    }
+
     /// Takes a setting over under the name `key`, in the words that `turn` makes.
     fn take(&mut self, key: &str, value: &Tree, turn: impl Fn(&str) -> Option<String>) {
         match scalar(value).and_then(turn) {
@@ -151,15 +150,10 @@ impl<'a> Reader<'a> {
     /// `host:port`, or the path of a socket with its permissions.
     fn listen(&mut self, value: &Tree) {
         let text = scalar(value).unwrap_or_default();
+        let mut access = None;
         let bind = if text.starts_with('/') {
             let (path, mode) = text.rsplit_once(' ').unwrap_or((text, ""));
-            if !mode.is_empty() {
-                self.lose(
-                    value,
-                    "listen",
-                    format!("the permissions {mode} of the socket: set the umask"),
-                );
-            }
+            access = Some(mode.trim()).filter(|mode| !mode.is_empty());
             format!("unix:{path}")
         } else {
             let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
@@ -170,6 +164,9 @@ impl<'a> Reader<'a> {
         };
         self.listener.origin = Some(place(value));
         self.listener.push("bind", Value::text(bind, place(value)));
+        if let Some(mode) = access {
+            self.listener.push("mode", Value::text(mode, place(value)));
+        }
     }
 
     fn servers(&mut self, value: &Tree) {
@@ -247,7 +244,13 @@ impl<'a> Reader<'a> {
                 self.pool.push("health", Value::map(health, origin));
             }
             None | Some((_, "false")) => {
-                self.means_nothing = settings.failures.or(settings.retry).is_some();
+                if settings.failures.or(settings.retry).is_some() {
+                    self.notes.push(
+                        ": nutcracker looks at server_retry_timeout and server_failure_limit only with \
+                         auto_eject_hosts."
+                            .to_owned(),
+                    );
+                }
             }
             Some((tree, _)) => self.lose(tree, "auto_eject_hosts", "neither true nor false"),
         }

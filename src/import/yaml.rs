@@ -78,6 +78,24 @@ impl Value {
     }
 }
 
+/// Whether both say the same, whatever they were made from.
+pub fn is_same(one: &Value, other: &Value) -> bool {
+    match (&one.shape, &other.shape) {
+        (Shape::Text(one), Shape::Text(other)) => one == other,
+        (Shape::List(one), Shape::List(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+        }
+        (Shape::Map(one), Shape::Map(other)) => {
+            let pairs = one.iter().zip(other);
+            one.len() == other.len()
+                && pairs
+                    .into_iter()
+                    .all(|(one, other)| one.0 == other.0 && is_same(&one.1, &other.1))
+        }
+        _ => false,
+    }
+}
+
 /// A line of the result, and what it was made from.
 pub type Line = (String, Option<Origin>);
 
@@ -138,7 +156,10 @@ fn flow(value: &Value) -> String {
 /// Plain where everybody reads it as the same text, or else in the quotes of JSON, which YAML shares.
 fn quoted(text: &str) -> String {
     let first = |c: char| c.is_ascii_alphanumeric() || c == '/';
+    // Some read 0660 as a number in base 8.
+    let is_octal = text.len() > 1 && text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_plain = text.starts_with(first)
+        && !is_octal
         && !text.ends_with(':')
         && text
             .chars()

@@ -22,6 +22,7 @@ mod floors;
 mod get_lines;
 mod guards;
 mod import;
+mod import_kinds;
 mod late_replies;
 mod layers;
 mod lazy_fill;

@@ -1,6 +1,9 @@
 //! The macros that mcrouter has itself: those that make lists of servers and numbers out of others.
 
-use super::super::macros::{Context, Expander, Worked, get, like, scalar, text};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::super::macros::{Context, Expander, Worked, get, like, scalar, text, weight};
 use crate::config::tree::{Tree, Value};
 
 /// The names of the parameters of the macro `name`; `None` where mcrouter has none of that name, or it cannot be
@@ -42,6 +45,11 @@ impl Expander<'_> {
         let Value::Map(entries) = self.value(vars, context).value else {
             return Err("vars is no object".to_owned());
         };
+        let held: usize = context.values().map(|value| weight(value, self.left)).sum();
+        self.spend(held);
+        if self.left == 0 {
+            return Err("the macros make too much".to_owned());
+        }
         let mut inner = context.clone();
         inner.extend(
             entries
@@ -68,6 +76,12 @@ impl Expander<'_> {
             return Ok(self.value(chosen, context));
         }
         let given: Vec<Tree> = given.iter().map(|value| self.value(value, context)).collect();
+        // What comes out is made of what goes in, but for a range, which is short.
+        let taken: usize = given.iter().map(|value| weight(value, self.left)).sum();
+        self.spend(taken);
+        if self.left == 0 {
+            return Err("the macros make too much".to_owned());
+        }
         let value = work_out(name, &given).map_err(|why| format!("the macro {name}: {why}"))?;
         Ok(like(tree, value))
     }
@@ -120,7 +134,7 @@ fn work_out(name: &str, given: &[Tree]) -> Result<Value, String> {
         }
         "range" => {
             let (from, to) = (integer(first)?, integer(&given[1])?);
-            if to.saturating_sub(from) > 100_000 {
+            if to.saturating_sub(from) > 10_000 {
                 return Err("the range is too long".to_owned());
             }
             Value::List((from..=to).map(|number| like(first, whole(number))).collect())
@@ -157,16 +171,20 @@ fn merge(parts: &[Tree]) -> Result<Value, String> {
             Ok(Value::List(lists.concat()))
         }
         Value::Map(_) => {
-            let mut merged = first.clone();
-            for (key, value) in parts[1..]
-                .iter()
-                .map(entries)
-                .collect::<Result<Vec<_>, _>>()?
-                .concat()
-            {
-                merged.value = set(&merged, &key, &value)?;
+            let mut merged: Vec<(Tree, Tree)> = Vec::new();
+            let mut places: HashMap<&str, usize> = HashMap::new();
+            for part in parts {
+                for (key, value) in entries(part)? {
+                    match places.entry(text(key).unwrap_or_default()) {
+                        Entry::Occupied(place) => merged[*place.get()].1 = value.clone(),
+                        Entry::Vacant(place) => {
+                            place.insert(merged.len());
+                            merged.push((key.clone(), value.clone()));
+                        }
+                    }
+                }
             }
-            Ok(merged.value)
+            Ok(Value::Map(merged))
         }
         Value::Scalar { .. } => {
             let texts = parts

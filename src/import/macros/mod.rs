@@ -6,6 +6,7 @@
 mod built_in;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::lose;
 use crate::config::error::Mistakes;
@@ -14,8 +15,8 @@ use crate::config::tree::{Tree, Value};
 /// Macros within one another, as mcrouter bounds them.
 const DEEPEST: usize = 250;
 
-/// Values that macros may make, all together.
-const MOST: usize = 1_000_000;
+/// What all values that macros make may weigh together, in bytes: about what they take in memory.
+const MAX_WEIGHT: usize = 64 << 20;
 
 /// Values by the names of parameters.
 type Context = HashMap<String, Tree>;
@@ -35,10 +36,13 @@ struct Parameter {
 }
 
 struct Expander<'a> {
-    macros: HashMap<String, Macro>,
-    constants: HashMap<String, Tree>,
+    macros: HashMap<String, Rc<Macro>>,
+    constants: HashMap<String, Rc<Tree>>,
     depth: usize,
-    made: usize,
+    /// What may still be made.
+    left: usize,
+    /// Whether it was told that too much comes out.
+    is_told: bool,
     lost: &'a mut Mistakes,
 }
 
@@ -51,7 +55,8 @@ pub fn expand(config: Tree, lost: &mut Mistakes) -> Tree {
         macros: HashMap::new(),
         constants: HashMap::new(),
         depth: 0,
-        made: 0,
+        left: MAX_WEIGHT,
+        is_told: false,
         lost,
     };
     let Value::Map(mut entries) = config.value else {
@@ -80,10 +85,11 @@ impl Expander<'_> {
                         (Some("macroDef"), Some(result)) => {
                             let parameters = get(definition, "params").map(parameters).unwrap_or_default();
                             let result = result.clone();
-                            self.macros.insert(name.to_owned(), Macro { parameters, result });
+                            let defined = Rc::new(Macro { parameters, result });
+                            self.macros.insert(name.to_owned(), defined);
                         }
                         (Some("constDef"), Some(result)) => {
-                            self.constants.insert(name.to_owned(), result.clone());
+                            self.constants.insert(name.to_owned(), Rc::new(result.clone()));
                         }
                         _ => self.lose(definition, "no macroDef or constDef with a result"),
                     }
@@ -99,11 +105,16 @@ impl Expander<'_> {
 
     /// `tree` with all macros in it worked out.
     fn value(&mut self, tree: &Tree, context: &Context) -> Tree {
-        self.made += 1;
-        if self.depth == DEEPEST || self.made > MOST {
-            self.lose(tree, "macros go on and on: is there a circle?");
+        if self.depth == DEEPEST || self.left == 0 {
+            if !self.is_told {
+                self.lose(tree, "macros go on and on: is there a circle?");
+            }
+            self.is_told = true;
+            // Nothing more is worked out, or each of the values within one another would go on for itself.
+            self.left = 0;
             return null(tree);
         }
+        self.spend(own_weight(tree));
         self.depth += 1;
         let worked = match &tree.value {
             Value::Scalar { text, plain: false } => self.string(text, tree, context),
@@ -119,6 +130,20 @@ impl Expander<'_> {
             self.lose(tree, why);
             null(tree)
         })
+    }
+
+    /// Takes `weight` from what may still be made.
+    fn spend(&mut self, weight: usize) {
+        self.left = self.left.saturating_sub(weight);
+    }
+
+    /// A copy of `tree`, if there is room for it.
+    fn copy(&mut self, tree: &Tree) -> Worked {
+        self.spend(weight(tree, self.left));
+        if self.left == 0 {
+            return Err("the macros make too much".to_owned());
+        }
+        Ok(tree.clone())
     }
 
     fn object(&mut self, tree: &Tree, entries: &[(Tree, Tree)], context: &Context) -> Worked {
@@ -160,7 +185,7 @@ impl Expander<'_> {
                     inner.insert(parameter.name.clone(), value);
                 }
                 (None, Some(default)) => {
-                    inner.insert(parameter.name.clone(), default.clone());
+                    inner.insert(parameter.name.clone(), self.copy(default)?);
                 }
                 (None, None) if parameter.is_optional => {}
                 (None, None) => return Err(format!("the macro {name} needs {}", parameter.name)),
@@ -225,7 +250,7 @@ impl Expander<'_> {
             let end = unescape_until(rest, &mut name, '%').ok_or("an odd number of percent signs")?;
             rest = &rest[end + 1..];
             let value = match context.get(&name) {
-                Some(value) => value.clone(),
+                Some(value) => self.copy(value)?,
                 None => {
                     let constant = self.constants.get(&name).cloned();
                     let why = || format!("no parameter has the name {name}: a running mcrouter may know it");
@@ -239,6 +264,7 @@ impl Expander<'_> {
             let Value::Scalar { text, plain: false } = &value.value else {
                 return Err(format!("the parameter {name} is no string, and stands in one"));
             };
+            self.spend(text.len());
             replaced.push_str(text);
         }
     }
@@ -298,6 +324,30 @@ fn unescape_until(text: &str, to: &mut String, end: char) -> Option<usize> {
         }
     }
     None
+}
+
+/// About what a value takes in memory without those in it.
+fn own_weight(tree: &Tree) -> usize {
+    let text = match &tree.value {
+        Value::Scalar { text, .. } => text.len(),
+        _ => 0,
+    };
+    size_of::<Tree>() + text
+}
+
+/// About what `tree` takes in memory; not looked at further once that is more than `most`.
+fn weight(tree: &Tree, most: usize) -> usize {
+    let (mut sum, mut left) = (0, vec![tree]);
+    while let Some(tree) = left.pop() {
+        sum += own_weight(tree);
+        match &tree.value {
+            _ if sum > most => return sum,
+            Value::List(items) => left.extend(items),
+            Value::Map(entries) => left.extend(entries.iter().flat_map(|(key, value)| [key, value])),
+            Value::Scalar { .. } => {}
+        }
+    }
+    sum
 }
 
 fn like(tree: &Tree, value: Value) -> Tree {

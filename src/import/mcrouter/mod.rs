@@ -5,8 +5,13 @@
 //!                   pools: servers and how PoolRoute and HashRoute spread keys ─▶ pools
 //! ```
 
+mod choosers;
+mod failover;
+mod limits;
 mod pools;
+mod prefixes;
 mod routes;
+mod shared;
 
 use std::collections::HashMap;
 
@@ -16,6 +21,9 @@ use super::{Draft, lose};
 use crate::config::error::Mistakes;
 use crate::config::tree::{self, Tree};
 
+/// Servers that become pools of their own, each time that a handle asks for all servers of a pool.
+const MAX_SERVERS: usize = 100_000;
+
 /// What was read so far.
 struct Reader<'a> {
     /// mcrouter's pools by name.
@@ -24,8 +32,18 @@ struct Reader<'a> {
     named: HashMap<&'a str, &'a Tree>,
     /// The names of those that are being read, so that a circle ends.
     open: Vec<&'a str>,
+    /// What became of each handle that has a name, by the name and whether reads come to it.
+    known: HashMap<(&'a str, bool), Option<Value>>,
+    /// Route handles within one another at this moment.
+    depth: usize,
+    /// Servers that may still become pools of their own.
+    servers_left: usize,
     /// Ringway's pools.
     made: Vec<(String, Value)>,
+    /// Ringway's routes that have a name of mcrouter's.
+    routes: Vec<(String, Value)>,
+    /// What changes nothing for clients, but should be known.
+    notes: Vec<String>,
     lost: &'a mut Mistakes,
 }
 
@@ -35,7 +53,12 @@ pub fn read(config: &Tree, lost: &mut Mistakes) -> Draft {
         pools: HashMap::new(),
         named: HashMap::new(),
         open: Vec::new(),
+        known: HashMap::new(),
+        depth: 0,
+        servers_left: MAX_SERVERS,
         made: Vec::new(),
+        routes: Vec::new(),
+        notes: Vec::new(),
         lost,
     };
     reader.collect_names(config, 0);
@@ -79,10 +102,13 @@ pub fn read(config: &Tree, lost: &mut Mistakes) -> Draft {
     {
         "default-route".clone_into(name);
     }
+    routes.extend(reader.routes);
+    let mut comments = reader.notes;
+    comments.extend(unused);
     Draft {
         pools: reader.made,
         routes,
-        comments: unused,
+        comments,
         ..Draft::default()
     }
 }
@@ -90,6 +116,14 @@ pub fn read(config: &Tree, lost: &mut Mistakes) -> Draft {
 impl<'a> Reader<'a> {
     fn lose(&mut self, tree: &Tree, path: &str, why: impl Into<String>) {
         lose(self.lost, place(tree), path, why);
+    }
+
+    /// Notes what changes nothing for clients: a comment in the result.
+    fn note(&mut self, tree: &Tree, what: &str) {
+        let note = format!("Line {}: {what}.", tree.line);
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     /// Notes every route handle that has a name: it may be named instead of being written again.
@@ -116,55 +150,6 @@ impl<'a> Reader<'a> {
             }
             tree::Value::Scalar { .. } => {}
         }
-    }
-
-    /// `routes`: prefixes such as `/region/cluster/` with a route each, or a list of routes with their aliases.
-    fn by_routing_prefix(&mut self, tree: &'a Tree, routes: &mut Vec<(String, Value)>) {
-        let mut prefixes = Value::map(Vec::new(), place(tree));
-        let mut first = None;
-        let listed: Vec<(Vec<&Tree>, &'a Tree)> = match &tree.value {
-            tree::Value::Map(entries) => entries
-                .iter()
-                .map(|(alias, route)| (vec![alias], route))
-                .collect(),
-            tree::Value::List(items) => items
-                .iter()
-                .filter_map(|item| {
-                    let aliases = get(item, "aliases").map(|aliases| items_of(aliases).iter().collect());
-                    Some((aliases.unwrap_or_default(), get(item, "route")?))
-                })
-                .collect(),
-            tree::Value::Scalar { .. } => Vec::new(),
-        };
-        let count = listed.len();
-        for (aliases, handle) in listed {
-            let Some(route) = self.route(handle, true) else {
-                continue;
-            };
-            let Some(name) = aliases.first().and_then(|alias| text(alias)) else {
-                self.lose(handle, "routes", "a route without aliases");
-                continue;
-            };
-            let name = format!("route-{}", name.trim_matches('/').replace('/', "-"));
-            for alias in aliases {
-                prefixes.push(text(alias).unwrap_or_default(), Value::text(&name, place(alias)));
-            }
-            first.get_or_insert_with(|| name.clone());
-            routes.push((name, route));
-        }
-        let Some(first) = first else {
-            return self.lose(tree, "routes", "there is no route");
-        };
-        if count > 1 {
-            let why =
-                format!("mcrouter's --route-prefix says where keys without a prefix go: {first} was taken");
-            self.lose(tree, "routes", why);
-        }
-        let chooser = vec![
-            ("routing_prefix", prefixes),
-            ("else", Value::text(first, place(tree))),
-        ];
-        routes.insert(0, ("default".to_owned(), Value::map(chooser, place(tree))));
     }
 }
 

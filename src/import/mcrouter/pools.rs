@@ -1,7 +1,7 @@
 //! Pools of mcrouter, and the hash functions that spread keys over them.
 
 use super::super::macros::{get, text};
-use super::super::yaml::{Shape, Value};
+use super::super::yaml::{Shape, Value, is_same};
 use super::{Reader, items_of, map, place};
 use crate::config::tree::Tree;
 
@@ -67,8 +67,8 @@ impl<'a> Reader<'a> {
     }
 
     /// A pool for each server of mcrouter's `pool`, for route handles that send to all of them.
-    pub fn each_server(&mut self, name: &str, pool: &'a Tree) -> Vec<Value> {
-        let Some((name, layers)) = self.layers(Some(name), pool) else {
+    pub fn each_server(&mut self, name: Option<&str>, pool: &'a Tree) -> Vec<Value> {
+        let Some((name, layers)) = self.layers(name, pool) else {
             return Vec::new();
         };
         let servers = layers
@@ -76,6 +76,15 @@ impl<'a> Reader<'a> {
             .find_map(|layer| get(layer, "servers"))
             .map(items_of)
             .unwrap_or_default();
+        if self.servers_left < servers.len() {
+            self.lose(
+                pool,
+                &name,
+                "handles ask for the servers of pools too often: too much would come out",
+            );
+            return Vec::new();
+        }
+        self.servers_left -= servers.len();
         let mut names = Vec::new();
         for (index, server) in servers.iter().enumerate() {
             let Some(node) = self.server(server, &name) else {
@@ -88,6 +97,55 @@ impl<'a> Reader<'a> {
             names.push(Value::text(kept, place(pool)));
         }
         names
+    }
+
+    /// A pool of the servers of pools that have one each and are alike otherwise, over which `tree` spreads keys.
+    pub fn pool_of_servers(&mut self, routes: &[Value], tree: &'a Tree) -> Option<String> {
+        let mut nodes = Vec::new();
+        let mut settings: Option<Vec<(String, Value)>> = None;
+        for route in routes {
+            let Shape::Text(name) = &route.shape else {
+                return None;
+            };
+            let (_, made) = self.made.iter().find(|(known, _)| known == name)?;
+            let Shape::Map(entries) = &made.shape else {
+                return None;
+            };
+            let mut rest = Vec::new();
+            for (key, value) in entries {
+                match (key.as_str(), &value.shape) {
+                    ("distribution", _) => {}
+                    ("nodes", Shape::List(items)) if items.len() == 1 => nodes.extend(items.iter().cloned()),
+                    ("nodes", _) => return None,
+                    _ => rest.push((key.clone(), value.clone())),
+                }
+            }
+            let is_alike = settings.as_ref().is_none_or(|known| {
+                known.len() == rest.len()
+                    && known
+                        .iter()
+                        .zip(&rest)
+                        .all(|(one, other)| one.0 == other.0 && is_same(&one.1, &other.1))
+            });
+            if !is_alike {
+                return None;
+            }
+            settings = Some(rest);
+        }
+        // Names and weights of rendezvous and weighted pools would say nothing here.
+        let nodes_are_plain = nodes.iter().all(|node| matches!(node.shape, Shape::Text(_)));
+        if nodes.is_empty() || !nodes_are_plain {
+            return None;
+        }
+        let name = get(tree, "name").and_then(text).unwrap_or("hash").to_owned();
+        let spread = Spread::default().with(tree);
+        let distribution = self.distribution(&spread, false, &mut nodes, tree, &name);
+        let mut made = Value::map(vec![("distribution", distribution)], place(tree));
+        for (key, value) in settings.unwrap_or_default() {
+            made.push(&key, value);
+        }
+        made.push("nodes", Value::list(nodes, place(tree)));
+        Some(self.keep(&name, made))
     }
 
     /// True where the servers of mcrouter's pool `name` have pools of their own.
@@ -105,6 +163,7 @@ impl<'a> Reader<'a> {
             match self.made.iter().find(|(known, _)| *known == name) {
                 Some((_, known)) if !is_same(known, &made) => {}
                 Some(_) => return name,
+                None if self.routes.iter().any(|(known, _)| *known == name) => {}
                 None => {
                     self.made.push((name.clone(), made));
                     return name;
@@ -191,7 +250,8 @@ impl<'a> Reader<'a> {
             let said = text(value).unwrap_or_default();
             match (key, said) {
                 (
-                    "servers" | "inherit" | "name" | "weights" | "tags" | "hostnames" | "failure_domains",
+                    "servers" | "inherit" | "name" | "type" | "weights" | "tags" | "hostnames"
+                    | "failure_domains",
                     _,
                 ) => {}
                 ("server_timeout", _) => {
@@ -251,7 +311,17 @@ impl<'a> Reader<'a> {
             }
             other => {
                 let tree = spread.function.unwrap_or(pool);
-                self.lose(tree, &path, format!("the hash function {other} cannot be said"));
+                let why = match other {
+                    "ConstShard" => {
+                        "ConstShard reads the server's number from the key, which Ringway cannot: keys are spread \
+                         as Ch3 does, and go to other servers"
+                            .to_owned()
+                    }
+                    other => format!(
+                        "the hash function {other} cannot be said: keys are spread as Ch3 does, and go to other servers"
+                    ),
+                };
+                self.lose(tree, &path, why);
                 "mcrouter"
             }
         };
@@ -336,22 +406,4 @@ fn extend(node: &mut Value, key: &str, setting: String) {
         *node = Value::map(vec![("address", Value::text(address, node.origin))], node.origin);
     }
     node.push(key, Value::text(setting, node.origin));
-}
-
-/// True where both say the same, wherever they were made from.
-fn is_same(one: &Value, other: &Value) -> bool {
-    match (&one.shape, &other.shape) {
-        (Shape::Text(one), Shape::Text(other)) => one == other,
-        (Shape::List(one), Shape::List(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
-        }
-        (Shape::Map(one), Shape::Map(other)) => {
-            let pairs = one.iter().zip(other);
-            one.len() == other.len()
-                && pairs
-                    .into_iter()
-                    .all(|(one, other)| one.0 == other.0 && is_same(&one.1, &other.1))
-        }
-        _ => false,
-    }
 }

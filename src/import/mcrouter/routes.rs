@@ -1,30 +1,9 @@
 //! mcrouter's route handles as Ringway's policies.
 
 use super::super::macros::{get, text};
-use super::super::yaml::{Shape, Value};
+use super::super::yaml::Value;
 use super::{Reader, items_of, map, place};
 use crate::config::tree::{self, Tree};
-
-/// mcrouter's operations and Ringway's words for them. `None`: no client of memcached's protocols asks for it.
-const OPERATIONS: [(&str, Option<&str>); 17] = [
-    ("get", Some("get")),
-    ("gets", Some("get")),
-    ("gat", Some("gat")),
-    ("gats", Some("gat")),
-    ("set", Some("set")),
-    ("add", Some("add")),
-    ("replace", Some("replace")),
-    ("append", Some("append")),
-    ("prepend", Some("prepend")),
-    ("cas", Some("cas")),
-    ("incr", Some("incr")),
-    ("decr", Some("decr")),
-    ("delete", Some("delete")),
-    ("touch", Some("touch")),
-    ("lease-get", None),
-    ("lease-set", None),
-    ("metaget", None),
-];
 
 /// Settings that a route handle may have, and that are read elsewhere or change nothing.
 const KNOWN: [&str; 2] = ["type", "name"];
@@ -33,6 +12,20 @@ impl<'a> Reader<'a> {
     /// The route that the handle `tree` means; `None` where it cannot be said, which was noted. `reads`: whether
     /// reads come here.
     pub fn route(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
+        let name = get(tree, "name").and_then(text);
+        let named = name.and_then(|name| self.named.get(name).map(|handle| (name, *handle)));
+        match named {
+            Some((name, handle)) if std::ptr::eq(handle, tree) => self.named(name, tree, tree, reads),
+            _ => self.route_of(tree, reads),
+        }
+    }
+
+    /// The same for a handle that is read for the first time.
+    pub fn route_of(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
+        self.deeper(tree, |reader| reader.written(tree, reads))
+    }
+
+    fn written(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
         match &tree.value {
             tree::Value::Scalar { text, plain: false } => self.short(text, tree, reads),
             tree::Value::Map(_) => {
@@ -59,14 +52,7 @@ impl<'a> Reader<'a> {
             .get_key_value(typed)
             .map(|(name, handle)| (*name, *handle))
         {
-            if self.open.contains(&name) {
-                self.lose(tree, "route", "the route handles go in a circle");
-                return None;
-            }
-            self.open.push(name);
-            let route = self.route(handle, reads);
-            self.open.pop();
-            return route;
+            return self.named(name, handle, tree, reads);
         }
         let (kind, argument) = typed.split_once('|').unwrap_or((typed, ""));
         match (short_name(kind), argument) {
@@ -83,6 +69,7 @@ impl<'a> Reader<'a> {
             ("Null" | "DevNull", _) => Some(policy("miss", Vec::new(), tree)),
             ("Blackhole", _) => Some(policy("blackhole", Vec::new(), tree)),
             ("Error", message) => Some(error(message, tree)),
+            ("Logging", "") => Some(policy("miss", Vec::new(), tree)),
             (kind, argument) if !argument.is_empty() => {
                 let children = self.children_of(argument, tree, reads);
                 self.over(kind, children, tree, reads)
@@ -102,49 +89,62 @@ impl<'a> Reader<'a> {
         {
             Some((name, pool)) => {
                 let (name, pool) = (*name, *pool);
-                self.each_server(name, pool)
+                self.each_server(Some(name), pool)
             }
-            None => self.short(argument, tree, reads).into_iter().collect(),
+            None => self
+                .deeper(tree, |reader| reader.short(argument, tree, reads))
+                .into_iter()
+                .collect(),
         }
     }
 
     fn handle(&mut self, kind: &'a str, tree: &'a Tree, reads: bool) -> Option<Value> {
         match short_name(kind) {
+            "Pool" if get(tree, "servers").is_some() => {
+                let name = self.pool(None, tree, None)?;
+                Some(Value::text(name, place(tree)))
+            }
             "Pool" => {
-                self.check(tree, &["pool", "hash"], &[("asynclog", "false")]);
+                self.check(
+                    tree,
+                    &[
+                        "pool",
+                        "hash",
+                        "rates",
+                        "max_outstanding",
+                        "slow_warmup",
+                        "shadows",
+                    ],
+                    &[("asynclog", "false")],
+                );
                 let Some(pool) = get(tree, "pool") else {
                     self.lose(tree, "route", "a PoolRoute has a pool");
                     return None;
                 };
-                let name = self.pool(None, pool, get(tree, "hash"))?;
-                Some(Value::text(name, place(tree)))
+                let spread = get(tree, "hash");
+                if spread.is_some_and(is_latest) {
+                    let servers = self.each_server(None, pool);
+                    return self.in_turn("Latest", servers, spread, tree);
+                }
+                let name = self.pool(None, pool, spread)?;
+                Some(self.limits(tree, Value::text(name, place(tree))))
+            }
+            "RateLimit" | "OutstandingLimit" => {
+                self.check(tree, &["target", "rates", "max_outstanding"], &[]);
+                let target = get(tree, "target").and_then(|target| self.route(target, reads))?;
+                Some(self.limits(tree, target))
+            }
+            "Logging" | "HostId" => {
+                self.note(tree, &format!("{kind} was left out: what is under it is led to"));
+                let target =
+                    get(tree, "target").or(get(tree, "children").and_then(|list| items_of(list).first()));
+                target.and_then(|target| self.route(target, reads))
             }
             "Hash" => self.hash(tree, reads),
             "PrefixSelector" => self.prefix(tree, reads),
             "OperationSelector" | "PrefixPolicy" => self.by_command(tree, reads),
-            "Failover" => {
-                self.check(tree, &["children", "failover_exptime"], &[]);
-                let children = self.children(tree, reads);
-                let exptime = get(tree, "failover_exptime");
-                self.failover(children, exptime, false, tree)
-            }
-            "FailoverWithExptime" => {
-                self.check(tree, &["normal", "failover", "failover_exptime"], &[]);
-                let normal = get(tree, "normal").and_then(|normal| self.route(normal, reads));
-                let others = get(tree, "failover")
-                    .map(|others| self.many(others, reads))
-                    .unwrap_or_default();
-                let children = normal.into_iter().chain(others).collect();
-                let exptime = get(tree, "failover_exptime");
-                match exptime {
-                    Some(exptime) => self.failover(children, Some(exptime), false, tree),
-                    None => self.failover_expiring(children, Some("60s".to_owned()), false, tree),
-                }
-            }
-            "MissFailover" => {
-                self.check(tree, &["children"], &[]);
-                let children = self.children(tree, reads);
-                self.failover(children, None, true, tree)
+            "Failover" | "FailoverWithExptime" | "MissFailover" | "Latest" | "Random" => {
+                self.failover_handle(short_name(kind), tree, reads)
             }
             "AllSync" | "AllFastest" | "AllAsync" | "AllInitial" | "AllMajority" => {
                 self.check(tree, &["children"], &[]);
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
 
     /// Notes each setting of a handle that is in neither list: `known`, or `same`, with the value that changes
     /// nothing.
-    fn check(&mut self, tree: &Tree, known: &[&str], same: &[(&str, &str)]) {
+    pub fn check(&mut self, tree: &Tree, known: &[&str], same: &[(&str, &str)]) {
         for (key, value) in map(tree) {
             let name = text(key).unwrap_or_default();
             let is_same = same
@@ -205,107 +205,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A HashRoute over the servers of a pool is a pool. Over other routes it cannot be said.
-    fn hash(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
-        self.check(tree, &["children", "hash_func", "salt", "weights", "tags"], &[]);
-        let children = get(tree, "children")?;
-        let pool = match &children.value {
-            tree::Value::Scalar { text, .. } => text.strip_prefix("Pool|"),
-            _ if get(children, "type").and_then(text) == Some("Pool") => get(children, "name").and_then(text),
-            _ => None,
-        };
-        if let Some((name, pool)) = pool.and_then(|name| self.pools.get_key_value(name)) {
-            let (name, pool) = (*name, *pool);
-            let made = self.pool(Some(name), pool, Some(tree))?;
-            return Some(Value::text(made, place(tree)));
-        }
-        let mut routes = self.children(tree, reads);
-        if routes.len() == 1 {
-            return routes.pop();
-        }
-        self.lose(
-            tree,
-            "route",
-            "a HashRoute over other routes than the servers of a pool cannot be said",
-        );
-        None
-    }
-
-    fn prefix(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
-        self.check(tree, &["policies", "wildcard"], &[]);
-        let policies = get(tree, "policies");
-        let mut prefixes = Value::map(Vec::new(), policies.map(place));
-        for (prefix, handle) in policies.map(map).unwrap_or_default() {
-            if let Some(route) = self.route(handle, reads) {
-                prefixes.push(text(prefix).unwrap_or_default(), route);
-            }
-        }
-        let otherwise = match get(tree, "wildcard") {
-            Some(wildcard) => self.route(wildcard, reads)?,
-            None => error("no prefix matches", tree),
-        };
-        if matches!(&prefixes.shape, Shape::Map(entries) if entries.is_empty()) {
-            return Some(otherwise);
-        }
-        Some(Value::map(
-            vec![("prefix", prefixes), ("else", otherwise)],
-            place(tree),
-        ))
-    }
-
-    fn by_command(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
-        self.check(tree, &["default_policy", "operation_policies"], &[]);
-        let policies = get(tree, "operation_policies").map(map).unwrap_or_default();
-        let has = |operation: &str| policies.iter().any(|(key, _)| text(key) == Some(operation));
-        let reads_default = reads && !(has("get") && has("gets"));
-        let otherwise = get(tree, "default_policy").map(|handle| self.route(handle, reads_default));
-        let mut commands: Vec<(&str, Value)> = Vec::new();
-        for (key, handle) in policies {
-            let operation = text(key).unwrap_or_default();
-            let is_read = matches!(
-                operation,
-                "get" | "gets" | "gat" | "gats" | "lease-get" | "metaget"
-            );
-            let Some(route) = self.route(handle, is_read && reads) else {
-                continue;
-            };
-            match OPERATIONS.iter().find(|(name, _)| *name == operation) {
-                None => self.lose(
-                    key,
-                    "operation_policies",
-                    format!("{operation} cannot be led apart"),
-                ),
-                Some((_, None)) => self.lose(
-                    key,
-                    "operation_policies",
-                    format!("no client of Ringway's asks for {operation}"),
-                ),
-                Some((_, Some(word))) => match commands.iter().find(|(known, _)| known == word) {
-                    Some((_, known)) if known.shape == route.shape => {}
-                    Some(_) => self.lose(
-                        key,
-                        "operation_policies",
-                        format!("{operation} goes where {word} goes"),
-                    ),
-                    None => commands.push((word, route)),
-                },
-            }
-        }
-        let otherwise = match otherwise {
-            Some(otherwise) => otherwise?,
-            None => error("no policy for the operation", tree),
-        };
-        if commands.is_empty() {
-            return Some(otherwise);
-        }
-        let commands = Value::map(commands, get(tree, "operation_policies").map(place));
-        Some(Value::map(
-            vec![("by_command", commands), ("else", otherwise)],
-            place(tree),
-        ))
-    }
-
-    fn children(&mut self, tree: &'a Tree, reads: bool) -> Vec<Value> {
+    pub fn children(&mut self, tree: &'a Tree, reads: bool) -> Vec<Value> {
         match get(tree, "children") {
             Some(children) => self.many(children, reads),
             None => {
@@ -316,9 +216,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of handles; the servers of a pool are one each.
-    fn many(&mut self, tree: &'a Tree, reads: bool) -> Vec<Value> {
+    pub fn many(&mut self, tree: &'a Tree, reads: bool) -> Vec<Value> {
         let mut routes = Vec::new();
         for item in items_of(tree) {
+            if get(item, "type").and_then(text) == Some("Pool") && get(item, "servers").is_some() {
+                routes.extend(self.each_server(None, item));
+                continue;
+            }
             let pool = match &item.value {
                 tree::Value::Scalar { text, .. } => text.strip_prefix("Pool|"),
                 _ if get(item, "type").and_then(text) == Some("Pool") => get(item, "name").and_then(text),
@@ -328,45 +232,11 @@ impl<'a> Reader<'a> {
                 .and_then(|name| self.pools.get_key_value(name))
                 .map(|(name, pool)| (*name, *pool))
             {
-                Some((name, pool)) => routes.extend(self.each_server(name, pool)),
+                Some((name, pool)) => routes.extend(self.each_server(Some(name), pool)),
                 None => routes.extend(self.route(item, reads)),
             }
         }
         routes
-    }
-
-    fn failover(
-        &mut self,
-        children: Vec<Value>,
-        exptime: Option<&Tree>,
-        on_miss: bool,
-        tree: &Tree,
-    ) -> Option<Value> {
-        let expiry = exptime
-            .and_then(text)
-            .filter(|seconds| *seconds != "0")
-            .map(|seconds| format!("{seconds}s"));
-        self.failover_expiring(children, expiry, on_miss, tree)
-    }
-
-    fn failover_expiring(
-        &mut self,
-        mut children: Vec<Value>,
-        expiry: Option<String>,
-        on_miss: bool,
-        tree: &Tree,
-    ) -> Option<Value> {
-        if children.len() < 2 {
-            return children.pop();
-        }
-        let mut options = vec![("to", Value::list(children, place(tree)))];
-        if let Some(expiry) = expiry {
-            options.push(("expiry", Value::text(expiry, place(tree))));
-        }
-        if on_miss {
-            options.push(("on_miss", Value::text("true", place(tree))));
-        }
-        Some(policy("failover", options, tree))
     }
 
     /// One of the handles that send to all.
@@ -389,8 +259,13 @@ impl<'a> Reader<'a> {
                 "first",
                 "reads of an AllAsyncRoute are never answered with a value; those of Ringway are",
             ),
-            "Failover" => return self.failover(children, None, false, tree),
-            "MissFailover" => return self.failover(children, None, true, tree),
+            "Failover" | "MissFailover" | "Latest" | "Random" => {
+                return self.in_turn(kind, children, None, tree);
+            }
+            "Logging" if children.len() < 2 => {
+                self.note(tree, "LoggingRoute was left out: what is under it is led to");
+                return children.pop();
+            }
             "Hash" if children.len() < 2 => return children.pop(),
             other => {
                 self.lose(tree, "route", format!("the route handle {other} cannot be said"));
@@ -437,11 +312,17 @@ fn short_name(kind: &str) -> &str {
     kind.strip_suffix("Route").unwrap_or(kind)
 }
 
-fn policy(name: &str, options: Vec<(&str, Value)>, tree: &Tree) -> Value {
+/// Whether a hash function is none, but an order of its own on each host.
+pub fn is_latest(spread: &Tree) -> bool {
+    let function = get(spread, "hash_func").unwrap_or(spread);
+    text(function) == Some("Latest")
+}
+
+pub fn policy(name: &str, options: Vec<(&str, Value)>, tree: &Tree) -> Value {
     Value::map(vec![(name, Value::map(options, place(tree)))], place(tree))
 }
 
-fn error(message: &str, tree: &Tree) -> Value {
+pub fn error(message: &str, tree: &Tree) -> Value {
     let words = match message {
         "" => Value::map(Vec::new(), place(tree)),
         message => Value::text(message, place(tree)),

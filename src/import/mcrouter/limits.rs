@@ -1,0 +1,90 @@
+//! Rates and limits of requests that await their reply.
+
+use super::super::macros::{get, text};
+use super::super::yaml::Value;
+use super::routes::policy;
+use super::{Reader, map, place};
+use crate::config::tree::Tree;
+
+/// mcrouter's names for a rate and its burst, with the requests that it counts.
+const RATES: [(&str, &str, &str); 3] = [
+    ("gets_rate", "gets_burst", "reads"),
+    ("sets_rate", "sets_burst", "writes"),
+    ("deletes_rate", "deletes_burst", "deletes"),
+];
+
+impl<'a> Reader<'a> {
+    /// `target` with the limits that the handle `tree` has.
+    pub fn limits(&mut self, tree: &'a Tree, target: Value) -> Value {
+        for (key, why) in [
+            ("shadows", "nothing is copied: write a `shadow` route by hand"),
+            (
+                "slow_warmup",
+                "a node that comes back gets all its requests at once",
+            ),
+        ] {
+            if let Some(setting) = get(tree, key) {
+                self.lose(setting, key, why);
+            }
+        }
+        let target = match get(tree, "rates") {
+            Some(rates) => self.rates(rates, target),
+            None => target,
+        };
+        let Some(outstanding) = get(tree, "max_outstanding") else {
+            return target;
+        };
+        self.lose(
+            outstanding,
+            "max_outstanding",
+            "in mcrouter further requests wait; here they are answered as those of a busy node",
+        );
+        let most = Value::text(text(outstanding).unwrap_or_default(), place(outstanding));
+        policy("limit", vec![("to", target), ("in_flight", most)], tree)
+    }
+
+    fn rates(&mut self, rates: &'a Tree, target: Value) -> Value {
+        let mut commands = Vec::new();
+        for (key, value) in map(rates) {
+            let key = text(key).unwrap_or_default();
+            if !RATES.iter().any(|(rate, burst, _)| key == *rate || key == *burst) {
+                self.lose(value, key, "no such rate is known");
+            }
+        }
+        for (rate, burst, word) in RATES {
+            let Some(typed) = get(rates, rate) else {
+                continue;
+            };
+            let Some(number) = whole(typed) else {
+                self.lose(typed, rate, "no rate: these requests are not limited");
+                continue;
+            };
+            let mut options = vec![
+                ("to", target.clone()),
+                ("rate", Value::text(number.to_string(), place(typed))),
+            ];
+            let burst = get(rates, burst);
+            let most = burst.and_then(whole).unwrap_or(number);
+            options.push((
+                "burst",
+                Value::text(most.to_string(), burst.map_or(place(typed), place)),
+            ));
+            commands.push((word, policy("limit", options, typed)));
+        }
+        if commands.is_empty() {
+            return target;
+        }
+        self.note(
+            rates,
+            "mcrouter counts rates for each of its threads, Ringway for the whole process",
+        );
+        let commands = Value::map(commands, place(rates));
+        Value::map(vec![("by_command", commands), ("else", target)], place(rates))
+    }
+}
+
+/// A positive number, rounded up.
+fn whole(tree: &Tree) -> Option<u64> {
+    let number: f64 = text(tree)?.parse().ok()?;
+    (number > 0.0 && number <= 1e8).then(|| number.ceil() as u64)
+}

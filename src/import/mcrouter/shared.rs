@@ -1,0 +1,81 @@
+//! Route handles that have a name: each is read once, and becomes a route of that name. So a file whose handles name
+//! each other many times does not grow.
+
+use super::super::yaml::{Shape, Value, is_same};
+use super::Reader;
+use crate::config::tree::Tree;
+
+/// Route handles within one another, names followed.
+const MAX_DEPTH: usize = 400;
+
+impl<'a> Reader<'a> {
+    /// Reads with `read` what stands one level deeper at `tree`, unless that is too deep.
+    pub fn deeper<T>(&mut self, tree: &Tree, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        if self.depth == MAX_DEPTH {
+            self.lose(tree, "route", "the route handles are nested too deep");
+            return None;
+        }
+        self.depth += 1;
+        let found = read(self);
+        self.depth -= 1;
+        found
+    }
+
+    /// The route of the handle called `name`, which is `handle`, as something at `tree` asks for it.
+    pub fn named(&mut self, name: &'a str, handle: &'a Tree, tree: &Tree, reads: bool) -> Option<Value> {
+        if let Some(known) = self.known.get(&(name, reads)) {
+            return known.clone();
+        }
+        if self.open.contains(&name) {
+            self.lose(tree, "route", "the route handles go in a circle");
+            return None;
+        }
+        self.open.push(name);
+        let route = self.route_of(handle, reads);
+        self.open.pop();
+        let route = route.map(|route| self.share(name, route));
+        self.known.insert((name, reads), route.clone());
+        route
+    }
+
+    /// Makes `route` one that has a name, if it is more than a name itself.
+    fn share(&mut self, name: &str, route: Value) -> Value {
+        if matches!(route.shape, Shape::Text(_)) {
+            return route;
+        }
+        let origin = route.origin;
+        let same = |(known, other): &&(String, Value)| known.starts_with(name) && is_same(other, &route);
+        if let Some((known, _)) = self.routes.iter().find(same) {
+            return Value::text(known, origin);
+        }
+        let wanted: String = name
+            .chars()
+            .map(|c| {
+                if c.is_whitespace() || c.is_control() {
+                    '-'
+                } else {
+                    c
+                }
+            })
+            .take(100)
+            .collect();
+        let names =
+            std::iter::once(wanted.clone()).chain((2..).map(|number| format!("{wanted}-route-{number}")));
+        for name in names {
+            if !self.is_taken(&name) {
+                self.routes.push((name.clone(), route));
+                return Value::text(name, origin);
+            }
+        }
+        unreachable!("there is always another number")
+    }
+
+    /// Whether a pool or a route has the name, or may get it.
+    fn is_taken(&self, name: &str) -> bool {
+        matches!(name, "default" | "default-route" | "")
+            || name.starts_with("route-")
+            || self.pools.contains_key(name)
+            || self.made.iter().any(|(made, _)| made == name)
+            || self.routes.iter().any(|(known, _)| known == name)
+    }
+}
