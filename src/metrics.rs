@@ -96,6 +96,8 @@ pub struct NodeShard {
     pub durations: [Histogram; Class::ALL.len()],
     /// Failures, by [`Failure`] discriminant.
     pub failures: [Counter; Failure::ALL.len()],
+    /// cas that found another value than the one that it was to replace.
+    pub cas_badval: Counter,
     /// Error lines that the node itself answered.
     pub error_replies: Counter,
     /// Bytes written to the node.
@@ -128,6 +130,7 @@ impl NodeShard {
             _ if stores || command == Command::FlushAll => {}
             Reply::NotFound => counters.misses.add(1),
             Reply::Meta(reply) if reply.is_miss() => counters.misses.add(1),
+            Reply::Exists if command == Command::Cas => self.cas_badval.add(1),
             _ => counters.hits.add(1),
         }
     }

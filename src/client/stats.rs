@@ -135,6 +135,8 @@ fn general(state: &State, current: &Current, route: &Route, out: &mut Lines) {
     out.put("decr_hits", hits(&[Command::Decr]));
     out.put("cas_misses", misses(&[Command::Cas]));
     out.put("cas_hits", hits(&[Command::Cas]));
+    let badval = |node: &Arc<Node>| node.sum(|shard| &shard.cas_badval);
+    out.put("cas_badval", nodes.iter().map(badval).sum::<u64>());
     out.put("touch_hits", hits(&touches));
     out.put("touch_misses", misses(&touches));
     out.put("bytes_read", clients(|shard| &shard.bytes_read));

@@ -215,6 +215,8 @@ fn version_is_that_of_the_nodes_and_stats_speak_memcacheds_names() {
     assert_eq!(client.ask("version\r\n"), version);
     assert_eq!(client.get("k7").as_deref(), Some(&b"v"[..]));
     assert_eq!(client.get("none"), None);
+    assert_eq!(client.ask("cas k7 0 0 1 999999\r\nx\r\n"), "EXISTS");
+    assert_eq!(client.ask("cas none 0 0 1 1\r\nx\r\n"), "NOT_FOUND");
 
     client.send("stats\r\n");
     let stats = client.read_to("END");
@@ -224,7 +226,10 @@ fn version_is_that_of_the_nodes_and_stats_speak_memcacheds_names() {
         line.unwrap_or_else(|| panic!("no {name} in {stats}"))[start.len()..].to_owned()
     };
     for (name, value) in [
-        ("cmd_set", "100"),
+        ("cmd_set", "102"),
+        ("cas_hits", "0"),
+        ("cas_misses", "1"),
+        ("cas_badval", "1"),
         ("cmd_get", "2"),
         ("get_hits", "1"),
         ("get_misses", "1"),
