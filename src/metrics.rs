@@ -6,7 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::histogram::Histogram;
-use crate::protocol::{Command, Failure, Reply};
+use crate::protocol::operation::{Group, Operation};
+use crate::protocol::{Failure, Reply};
 
 /// A number that one thread writes and all may read.
 #[derive(Debug, Default)]
@@ -38,15 +39,15 @@ impl Counter {
     }
 }
 
-/// Commands grouped for the duration histograms, so that the series stay few.
+/// Operations grouped for the duration histograms, so that the series stay few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Class {
-    /// get, gets, gat, gats, mg, me.
+    /// get, gat.
     Read,
-    /// set, add, replace, append, prepend, cas, incr, decr, touch, ms, ma.
+    /// set, add, replace, append, prepend, cas, incr, decr, touch.
     Write,
-    /// delete, flush_all, md.
+    /// delete, flush_all.
     Delete,
 }
 
@@ -54,13 +55,13 @@ impl Class {
     /// Every class, in the order of their discriminants.
     pub const ALL: [Class; 3] = [Class::Read, Class::Write, Class::Delete];
 
-    /// The class of a command.
-    pub fn of(command: Command) -> Class {
-        match command {
-            Command::Get | Command::Gets | Command::Gat | Command::Gats => Class::Read,
-            Command::MetaGet | Command::MetaDebug => Class::Read,
-            Command::Delete | Command::FlushAll | Command::MetaDelete => Class::Delete,
-            _ => Class::Write,
+    /// The class of an operation.
+    #[inline]
+    pub fn of(operation: Operation) -> Class {
+        match operation.group() {
+            Some(Group::Reads) => Class::Read,
+            Some(Group::Deletes) | None => Class::Delete,
+            Some(Group::Writes | Group::Arithmetic | Group::Touches) => Class::Write,
         }
     }
 
@@ -74,9 +75,39 @@ impl Class {
     }
 }
 
-/// What one worker counts for one command on one node.
+/// The protocol of a client's request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ClientProtocol {
+    /// Classic text.
+    Classic,
+    /// Meta text.
+    Meta,
+    /// The binary protocol.
+    Binary,
+}
+
+impl ClientProtocol {
+    /// Every protocol, in the order of their discriminants.
+    pub const ALL: [ClientProtocol; 3] = [
+        ClientProtocol::Classic,
+        ClientProtocol::Meta,
+        ClientProtocol::Binary,
+    ];
+
+    /// The protocol's name in the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            ClientProtocol::Classic => "classic",
+            ClientProtocol::Meta => "meta",
+            ClientProtocol::Binary => "binary",
+        }
+    }
+}
+
+/// What one worker counts for one operation on one node.
 #[derive(Debug, Default)]
-pub struct CommandCounters {
+pub struct OperationCounters {
     /// Requests answered or failed.
     pub requests: Counter,
     /// Of those, the ones that found their key (reads, incr, decr, delete, touch, cas).
@@ -90,9 +121,10 @@ pub struct CommandCounters {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct NodeShard {
-    /// By [`Command`] discriminant.
-    pub commands: [CommandCounters; Command::ALL.len()],
-    /// Seconds from request to reply, by [`Class`] discriminant.
+    /// By [`Operation`] discriminant: what requests do, whatever their protocol.
+    pub operations: [OperationCounters; Operation::COUNT],
+    /// Seconds from request to reply, by [`Class`] discriminant. Only of requests that were sent, and that the
+    /// node answered or let time out.
     pub durations: [Histogram; Class::ALL.len()],
     /// Failures, by [`Failure`] discriminant.
     pub failures: [Counter; Failure::ALL.len()],
@@ -117,22 +149,33 @@ pub struct NodeShard {
 }
 
 impl NodeShard {
-    /// Counts one request and what came of it, `micros` microseconds after it was read.
+    /// Counts one request that was sent and what came of it, `micros` microseconds after it was read.
     #[inline]
-    pub fn count(&self, command: Command, reply: &Reply, micros: u64) {
-        let counters = &self.commands[command as usize];
-        counters.requests.add(1);
-        self.durations[Class::of(command) as usize].record(micros);
-        let stores = command.is_store() && command != Command::Cas;
+    pub fn count(&self, operation: Operation, reply: &Reply, micros: u64) {
+        let counters = &self.operations[operation as usize];
         match reply {
+            // The node said nothing: how soon its connection broke tells nothing of how fast it is.
+            Reply::Failed(failure @ (Failure::Closed | Failure::Desync)) => {
+                return self.count_unsent(operation, *failure);
+            }
             Reply::Failed(failure) => self.failures[*failure as usize].add(1),
             Reply::Error(_) => self.error_replies.add(1),
-            _ if stores || command == Command::FlushAll => {}
+            _ if !operation.finds_key() => {}
             Reply::NotFound => counters.misses.add(1),
             Reply::Meta(reply) if reply.is_miss() => counters.misses.add(1),
             Reply::Exists if command == Command::Cas => self.cas_badval.add(1),
             _ => counters.hits.add(1),
         }
+        counters.requests.add(1);
+        self.durations[Class::of(operation) as usize].record(micros);
+    }
+
+    /// Counts one request that failed before it was sent: without a duration, so that a node that is not asked
+    /// does not look like the fastest.
+    #[cold]
+    pub fn count_unsent(&self, operation: Operation, failure: Failure) {
+        self.operations[operation as usize].requests.add(1);
+        self.failures[failure as usize].add(1);
     }
 }
 
@@ -148,8 +191,9 @@ pub struct WorkerShard {
     pub bytes_read: Counter,
     /// Bytes written to clients.
     pub bytes_written: Counter,
-    /// Requests of clients, by [`Command`] discriminant; a multi-get counts once for each key.
-    pub requests: [Counter; Command::ALL.len()],
+    /// Requests of clients, by [`ClientProtocol`] and [`Operation`] discriminants; a multi-get counts once for
+    /// each key.
+    pub requests: [[Counter; Operation::COUNT]; ClientProtocol::ALL.len()],
     /// Requests that were refused before any node was asked: bad lines, keys and values.
     pub bad_requests: Counter,
     /// Sessions that ended because their client speaks HTTP.
@@ -168,9 +212,37 @@ pub struct WorkerShard {
     pub naps: Counter,
 }
 
+impl WorkerShard {
+    /// Counts one request of a client.
+    #[inline]
+    pub fn count(&self, protocol: ClientProtocol, operation: Operation) {
+        self.requests[protocol as usize][operation as usize].add(1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_was_sent_and_answered_or_timed_out_has_a_duration() {
+        let shard = NodeShard::default();
+        let observed = |shard: &NodeShard| shard.durations[0].counts().iter().sum::<u64>();
+        shard.count(Operation::Get, &Reply::NotFound, 5);
+        shard.count(Operation::Get, &Reply::Failed(Failure::Timeout), 500_000);
+        assert_eq!(observed(&shard), 2);
+        for failure in [Failure::Closed, Failure::Desync] {
+            shard.count(Operation::Get, &Reply::Failed(failure), 5);
+        }
+        for failure in Failure::ALL {
+            shard.count_unsent(Operation::Get, failure);
+        }
+        assert_eq!(observed(&shard), 2);
+        let counters = &shard.operations[Operation::Get as usize];
+        let requests = 4 + Failure::ALL.len() as u64;
+        assert_eq!((counters.requests.get(), counters.misses.get()), (requests, 1));
+        assert_eq!(shard.failures[Failure::Timeout as usize].get(), 2);
+    }
 
     #[test]
     fn no_two_workers_write_to_the_same_cache_line() {

@@ -4,10 +4,12 @@ use bytes::Bytes;
 
 use super::requests::{Batch, Requests, Taken, asked, own};
 use super::stats;
+use crate::metrics::ClientProtocol;
 use crate::net::outgoing::LARGE;
 use crate::node::asked::{Asked, Audience, Voice};
 use crate::protocol::binary::{Ask, HEAD, Head, Operation};
 use crate::protocol::binary_answer::{Echo, Status, write_own};
+use crate::protocol::operation;
 use crate::protocol::{Command, Failure, MAX_KEY, OnError, Reply, Request};
 
 impl Requests {
@@ -68,7 +70,8 @@ impl Requests {
         };
         let request = Request { block, ..request };
 
-        batch.view.shard().requests[command as usize].add(1);
+        let counted = operation::Operation::of(&request);
+        batch.view.shard().count(ClientProtocol::Binary, counted);
         let voice = Echo::of(&head, request.key).into();
         let Some((pool, node)) = batch.route.pick(request.key) else {
             return self

@@ -12,10 +12,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::routed::Routed;
 use super::stats;
 use crate::config::Bind;
+use crate::metrics::ClientProtocol;
 use crate::net::buffers;
 use crate::node::asked::{Asked, Audience, Voice};
 use crate::node::slots::Slots;
 use crate::protocol::binary;
+use crate::protocol::operation::Operation;
 use crate::protocol::text::{self, Keys, Line};
 use crate::protocol::{Command, MAX_KEY, Meta, OnError, Reply, Request, meta};
 use crate::route::{Pool, Route};
@@ -362,7 +364,8 @@ impl Requests {
         if let Some(meta) = &request.meta {
             return self.send_meta(batch, request, meta);
         }
-        batch.view.shard().requests[request.command as usize].add(1);
+        let operation = Operation::of(request);
+        batch.view.shard().count(ClientProtocol::Classic, operation);
         let Some((pool, node)) = batch.route.pick(request.key) else {
             return self
                 .routed
@@ -375,7 +378,8 @@ impl Requests {
     }
 
     fn send_meta(&mut self, batch: &Batch<'_>, request: &Request<'_>, meta: &Meta<'_>) {
-        batch.view.shard().requests[request.command as usize].add(1);
+        let operation = Operation::of(request);
+        batch.view.shard().count(ClientProtocol::Meta, operation);
         let mut plain = [0; MAX_KEY];
         let flags = meta::single_spaced(meta.flags);
         let meta = &Meta {
@@ -420,7 +424,11 @@ impl Requests {
             exptime: delay,
             ..Request::new(Command::FlushAll, b"")
         };
-        batch.view.shard().requests[Command::FlushAll as usize].add(1);
+        let protocol = match asked.voice {
+            Voice::Binary { .. } => ClientProtocol::Binary,
+            Voice::Classic | Voice::Meta(_) => ClientProtocol::Classic,
+        };
+        batch.view.shard().count(protocol, Operation::FlushAll);
         let asked = Asked {
             on_error: batch.route.on_error(),
             ..asked

@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::metrics::{Counter, NodeShard, WorkerShard};
+use crate::metrics::{Counter, OperationCounters, WorkerShard};
 use crate::node::{Kind, Node};
+use crate::protocol::Failure;
 use crate::protocol::dialect::parse_version;
-use crate::protocol::{Command, Failure};
+use crate::protocol::operation::Operation;
 use crate::route::Route;
 use crate::state::State;
 use crate::view::Current;
@@ -89,25 +90,19 @@ fn general(state: &State, current: &Current, route: &Route, out: &mut Lines) {
             .iter()
             .fold(0u64, |sum, shard| sum.wrapping_add(counter(shard).get()))
     };
-    let asked = |commands: &[Command]| -> u64 {
+    let asked = |operations: &[Operation]| -> u64 {
         let requests = |shard: &WorkerShard| {
-            commands
-                .iter()
-                .map(|&c| shard.requests[c as usize].get())
-                .sum::<u64>()
+            let protocols = shard.requests.iter();
+            let counters = protocols.flat_map(|requests| operations.iter().map(|&it| &requests[it as usize]));
+            counters.map(Counter::get).sum::<u64>()
         };
         state.workers.iter().map(|shard| requests(shard)).sum()
     };
-    let hits = |commands: &[Command]| sum(nodes, commands, |shard, command| &shard.commands[command].hits);
-    let misses =
-        |commands: &[Command]| sum(nodes, commands, |shard, command| &shard.commands[command].misses);
-    let (gets, gats) = ([Command::Get, Command::Gets], [Command::Gat, Command::Gats]);
-    let reads = [&gets[..], &gats, &[Command::MetaGet]].concat();
-    let stores: Vec<Command> = Command::ALL
-        .into_iter()
-        .filter(|command| command.is_store())
-        .collect();
-    let touches = [Command::Touch, Command::Gat, Command::Gats];
+    let hits = |operations: &[Operation]| sum(nodes, operations, |counters| &counters.hits);
+    let misses = |operations: &[Operation]| sum(nodes, operations, |counters| &counters.misses);
+    let reads = [Operation::Get, Operation::Gat];
+    let stores: Vec<Operation> = Operation::all().filter(|it| it.is_store()).collect();
+    let touches = [Operation::Touch, Operation::Gat];
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
@@ -123,18 +118,18 @@ fn general(state: &State, current: &Current, route: &Route, out: &mut Lines) {
     out.put("total_connections", clients(|shard| &shard.sessions_total));
     out.put("cmd_get", asked(&reads));
     out.put("cmd_set", asked(&stores));
-    out.put("cmd_flush", asked(&[Command::FlushAll]));
+    out.put("cmd_flush", asked(&[Operation::FlushAll]));
     out.put("cmd_touch", asked(&touches));
     out.put("get_hits", hits(&reads));
     out.put("get_misses", misses(&reads));
-    out.put("delete_misses", misses(&[Command::Delete]));
-    out.put("delete_hits", hits(&[Command::Delete]));
-    out.put("incr_misses", misses(&[Command::Incr]));
-    out.put("incr_hits", hits(&[Command::Incr]));
-    out.put("decr_misses", misses(&[Command::Decr]));
-    out.put("decr_hits", hits(&[Command::Decr]));
-    out.put("cas_misses", misses(&[Command::Cas]));
-    out.put("cas_hits", hits(&[Command::Cas]));
+    out.put("delete_misses", misses(&[Operation::Delete]));
+    out.put("delete_hits", hits(&[Operation::Delete]));
+    out.put("incr_misses", misses(&[Operation::Incr]));
+    out.put("incr_hits", hits(&[Operation::Incr]));
+    out.put("decr_misses", misses(&[Operation::Decr]));
+    out.put("decr_hits", hits(&[Operation::Decr]));
+    out.put("cas_misses", misses(&[Operation::Cas]));
+    out.put("cas_hits", hits(&[Operation::Cas]));
     let badval = |node: &Arc<Node>| node.sum(|shard| &shard.cas_badval);
     out.put("cas_badval", nodes.iter().map(badval).sum::<u64>());
     out.put("touch_hits", hits(&touches));
@@ -150,11 +145,11 @@ fn general(state: &State, current: &Current, route: &Route, out: &mut Lines) {
     );
 }
 
-fn sum(nodes: &[Arc<Node>], commands: &[Command], counter: fn(&NodeShard, usize) -> &Counter) -> u64 {
+fn sum(nodes: &[Arc<Node>], operations: &[Operation], counter: fn(&OperationCounters) -> &Counter) -> u64 {
     let of_node = |node: &Node| {
-        commands
+        operations
             .iter()
-            .map(|&c| node.sum(|shard| counter(shard, c as usize)))
+            .map(|&it| node.sum(|shard| counter(&shard.operations[it as usize])))
             .sum::<u64>()
     };
     nodes.iter().map(|node| of_node(node)).sum()
@@ -162,9 +157,9 @@ fn sum(nodes: &[Arc<Node>], commands: &[Command], counter: fn(&NodeShard, usize)
 
 fn describe(node: &Node, out: &mut Lines) {
     let name = |figure: &str| format!("{}:{}:{figure}", node.pool, node.label);
-    let by_command = |counter: fn(&NodeShard, usize) -> &Counter| -> u64 {
-        (0..Command::ALL.len())
-            .map(|command| node.sum(|shard| counter(shard, command)))
+    let all = |counter: fn(&OperationCounters) -> &Counter| -> u64 {
+        Operation::all()
+            .map(|it| node.sum(|shard| counter(&shard.operations[it as usize])))
             .sum()
     };
     let failures: u64 = (0..Failure::ALL.len())
@@ -173,18 +168,9 @@ fn describe(node: &Node, out: &mut Lines) {
     out.put(name("address"), &node.address);
     out.put(name("state"), node.state().name());
     out.put(name("version"), version_of(node).unwrap_or_default());
-    out.put(
-        name("requests"),
-        by_command(|shard, command| &shard.commands[command].requests),
-    );
-    out.put(
-        name("hits"),
-        by_command(|shard, command| &shard.commands[command].hits),
-    );
-    out.put(
-        name("misses"),
-        by_command(|shard, command| &shard.commands[command].misses),
-    );
+    out.put(name("requests"), all(|counters| &counters.requests));
+    out.put(name("hits"), all(|counters| &counters.hits));
+    out.put(name("misses"), all(|counters| &counters.misses));
     out.put(name("errors"), failures + node.sum(|shard| &shard.error_replies));
     out.put(name("in_flight"), node.sum(|shard| &shard.in_flight));
     out.put(name("links"), node.sum(|shard| &shard.links));

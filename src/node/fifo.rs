@@ -21,6 +21,7 @@ use super::parked::{OwnedMeta, Written};
 use super::said::Said;
 use super::slots::Slot;
 use super::waiter::{Failing, Waiter};
+use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Failure, Request};
 
 /// Entries that an empty queue keeps room for.
@@ -68,6 +69,7 @@ pub(super) struct Owed {
     /// `None`: abandoned.
     pub(super) slot: Option<Slot>,
     pub(super) command: Command,
+    pub(super) operation: Operation,
     pub(super) form: Form,
     pub(super) is_retry: bool,
     /// It was abandoned, and is remembered as a write that the node missed.
@@ -97,6 +99,7 @@ impl Owed {
     fn take_waiter(&mut self) -> Option<Waiter> {
         Some(Waiter {
             slot: self.slot.take()?,
+            operation: self.operation,
             started: self.started,
             deadline: self.deadline,
             is_retry: self.is_retry,
@@ -216,6 +219,7 @@ impl Fifo {
         Owed {
             slot: Some(waiter.slot),
             command,
+            operation: waiter.operation,
             form,
             is_retry: waiter.is_retry,
             is_missed: false,

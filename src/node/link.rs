@@ -45,7 +45,7 @@ use crate::config;
 use crate::metrics::NodeShard;
 use crate::net::{buffers, chance, nap};
 use crate::protocol::dialect::Dialect;
-use crate::protocol::operation::may_leave_stale;
+use crate::protocol::operation::{Operation, may_leave_stale};
 use crate::protocol::{Failure, Request};
 
 /// A link closes when nothing came for so many times `request_timeout` while something was owed, or nothing
@@ -123,6 +123,7 @@ impl Link {
         let deadline = now + settings.request_timeout.as_micros() as u64;
         let waiter = Waiter {
             slot,
+            operation: Operation::of(request),
             started: now,
             deadline,
             is_retry: false,

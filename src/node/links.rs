@@ -10,6 +10,7 @@ use super::slots::Slot;
 use super::{Kind, Node};
 use crate::config::{self, Protocol};
 use crate::metrics::NodeShard;
+use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Request};
 
 /// One worker's way to one node.
@@ -70,7 +71,7 @@ impl Links {
     pub fn send(&self, request: &Request<'_>, slot: Slot, settings: &config::Pool, session: usize) {
         if let Kind::Embedded(cache) = &self.node.kind {
             let reply = cache.execute(request);
-            self.shard().count(request.command, &reply, 0);
+            self.shard().count(Operation::of(request), &reply, 0);
             return slot.fill(reply);
         }
         let slot = if self.node.missed.is_any() {

@@ -164,7 +164,7 @@ impl Fifo {
             self.abandoned -= 1;
             return false;
         };
-        shard.count(owed.command, &reply, now.saturating_sub(owed.started));
+        shard.count(owed.operation, &reply, now.saturating_sub(owed.started));
         slot.fill(reply);
         true
     }

@@ -154,6 +154,7 @@ mod tests {
     use crate::node::asked::{Asked, Audience, Voice};
     use crate::node::missed::Missed;
     use crate::node::slots::Slots;
+    use crate::protocol::operation::Operation;
     use crate::protocol::{Meta, OnError, Reply, Request};
 
     /// A connection that is about to break, and who waits for its replies.
@@ -184,6 +185,7 @@ mod tests {
             };
             let waiter = Waiter {
                 slot: self.slots.slot(self.slots.push(asked, 1)),
+                operation: Operation::of(request),
                 started: 0,
                 deadline: 10,
                 is_retry: self.are_retries,
@@ -230,9 +232,7 @@ mod tests {
                     What::Written(written) => said = written.pieces.concat(),
                 }
                 again.push(String::from_utf8(said).expect("text"));
-                waiting
-                    .waiter
-                    .answer(Command::Get, Reply::NotFound, 1, &self.shard);
+                waiting.waiter.answer(Reply::NotFound, 1, &self.shard);
             }
             assert_eq!(parked.bytes(), 0);
             let replies: Vec<Reply> = std::iter::from_fn(|| self.slots.take())

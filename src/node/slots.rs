@@ -26,6 +26,7 @@ use super::missed::write::Write;
 use super::pending::{Pending, Watch};
 use super::wakeup::Wakeup;
 use crate::metrics::NodeShard;
+use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Failure, OnError, Reply};
 
 /// Bytes of values that may wait in a queue; those that come on top are left out, and
@@ -70,7 +71,7 @@ impl Slot {
     /// Fails `write`, which may be a read too, at once, before anything was sent to the node that `shard` counts.
     #[cold]
     pub fn refuse(self, write: Write<'_>, failure: Failure, shard: &NodeShard, missed: &Missed) {
-        shard.count(write.command, &Reply::Failed(failure), 0);
+        shard.count_unsent(Operation::of_command(write.command, write.flags), failure);
         missed.fail(self, write, failure, false);
     }
 }

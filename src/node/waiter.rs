@@ -4,13 +4,16 @@ use super::missed::Missed;
 use super::missed::write::Write;
 use super::slots::Slot;
 use crate::metrics::NodeShard;
-use crate::protocol::{Command, Failure, Reply};
+use crate::protocol::operation::Operation;
+use crate::protocol::{Failure, Reply};
 
 /// Who waits for one reply. Times are in microseconds of the worker's clock.
 #[derive(Debug)]
 pub struct Waiter {
     /// Where the reply goes.
     pub slot: Slot,
+    /// What the request does, to be counted.
+    pub operation: Operation,
     /// When the request was read.
     pub started: u64,
     /// When the reply is due.
@@ -31,10 +34,11 @@ pub struct Failing<'a> {
 }
 
 impl Waiter {
-    /// Counts the request and fills its slot. That it is in flight no more is for the caller to count.
+    /// Counts the request, which was sent, and fills its slot. That it is in flight no more is for the caller to
+    /// count.
     #[inline]
-    pub fn answer(self, command: Command, reply: Reply, now: u64, shard: &NodeShard) {
-        shard.count(command, &reply, now.saturating_sub(self.started));
+    pub fn answer(self, reply: Reply, now: u64, shard: &NodeShard) {
+        shard.count(self.operation, &reply, now.saturating_sub(self.started));
         self.slot.fill(reply);
     }
 
@@ -42,8 +46,12 @@ impl Waiter {
     /// `is_sent`: a byte of it was written. True where it may still arrive.
     #[cold]
     pub fn fail(self, write: Write<'_>, failure: Failure, is_sent: bool, at: Failing<'_>) -> bool {
-        let micros = at.now.saturating_sub(self.started);
-        at.shard.count(write.command, &Reply::Failed(failure), micros);
+        if is_sent || self.is_retry {
+            let micros = at.now.saturating_sub(self.started);
+            at.shard.count(self.operation, &Reply::Failed(failure), micros);
+        } else {
+            at.shard.count_unsent(self.operation, failure);
+        }
         at.missed.fail(self.slot, write, failure, is_sent)
     }
 }

@@ -6,6 +6,7 @@ use super::{Command, Request, binary};
 
 /// What a request does to its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum Operation {
     /// get, gets, me, and mg that sets no expiry.
     Get,
@@ -68,7 +69,31 @@ impl Operation {
         ("flush_all", Operation::FlushAll),
     ];
 
+    /// How many there are.
+    pub const COUNT: usize = Operation::WORDS.len();
+
+    /// Every operation, in the order of their discriminants.
+    pub fn all() -> impl Iterator<Item = Operation> + Clone {
+        Operation::WORDS.iter().map(|(_, operation)| *operation)
+    }
+
+    /// Its word in configurations and metrics.
+    pub fn name(self) -> &'static str {
+        Operation::WORDS[self as usize].0
+    }
+
+    /// True for those that store a value: set, add, replace, append, prepend, cas.
+    pub fn is_store(self) -> bool {
+        self.group() == Some(Group::Writes)
+    }
+
+    /// True for those that find their key or do not.
+    pub fn finds_key(self) -> bool {
+        !(self.is_store() || self == Operation::FlushAll) || self == Operation::Cas
+    }
+
     /// What `request` does.
+    #[inline]
     pub fn of(request: &Request<'_>) -> Operation {
         Operation::of_command(request.command, request.typed_flags())
     }
@@ -194,6 +219,13 @@ impl Group {
 mod tests {
     use super::super::Meta;
     use super::*;
+
+    #[test]
+    fn the_words_stand_in_the_order_of_the_operations() {
+        for (index, operation) in Operation::all().enumerate() {
+            assert_eq!(operation as usize, index, "{}", operation.name());
+        }
+    }
 
     #[test]
     fn a_meta_command_does_what_its_flags_say() {

@@ -11,6 +11,7 @@ mod command_line;
 mod config;
 mod control_keys;
 mod corpus;
+mod counting;
 mod deploy;
 mod diff;
 mod differential;

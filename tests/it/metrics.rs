@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use ringway::config;
 use ringway::control::exposition::{Exposition, METRICS};
-use ringway::metrics::Class;
-use ringway::protocol::{Command, Failure};
+use ringway::metrics::{Class, ClientProtocol};
+use ringway::protocol::Failure;
+use ringway::protocol::operation::Operation;
 use ringway::snapshot::Snapshot;
 use ringway::state::{Phase, State};
 
@@ -29,12 +30,12 @@ fn sample() -> Arc<State> {
     let snapshot = state.snapshot.load_full();
     for (worker, shard) in state.workers.iter().enumerate() {
         shard.bytes_read.add(100);
-        shard.requests[Command::Get as usize].add(10);
+        (0..10).for_each(|_| shard.count(ClientProtocol::Classic, Operation::Get));
         let node = snapshot.nodes[1].shard(worker);
-        node.commands[Command::Get as usize].requests.add(10);
-        node.commands[Command::Get as usize].hits.add(7);
-        node.commands[Command::Get as usize].misses.add(3);
-        node.commands[Command::Touch as usize].requests.add(1);
+        node.operations[Operation::Get as usize].requests.add(10);
+        node.operations[Operation::Get as usize].hits.add(7);
+        node.operations[Operation::Get as usize].misses.add(3);
+        node.operations[Operation::Touch as usize].requests.add(1);
         for micros in [10, 20, 1_000_000, u64::from(u32::MAX)] {
             node.durations[Class::Read as usize].record(micros);
         }
@@ -143,7 +144,10 @@ fn counters_are_summed_over_all_workers() {
     let text = scrape();
     let cases = [
         ("ringway_client_bytes_read_total", 200.0),
-        (r#"ringway_client_requests_total{command="get"}"#, 20.0),
+        (
+            r#"ringway_client_requests_total{protocol="classic",command="get"}"#,
+            20.0,
+        ),
         (
             r#"ringway_requests_total{pool="main",node="b",command="get"}"#,
             20.0,

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::metrics::{CommandCounters, Counter};
+use crate::metrics::{Counter, OperationCounters};
 use crate::node::{self, Node, embedded};
-use crate::protocol::{Command, Failure};
+use crate::protocol::Failure;
+use crate::protocol::operation::Operation;
 use crate::state::State;
 
 /// One node as `/nodes` shows it. Numbers are summed over all workers and count from the node's first
@@ -96,9 +97,9 @@ fn show(node: &Node, weight: u32, in_ring: bool) -> Shown {
         links: node.sum(|shard| &shard.links),
         connects: node.sum(|shard| &shard.connects),
         in_flight: node.sum(|shard| &shard.in_flight),
-        requests: over_commands(node, |counters| &counters.requests),
-        hits: over_commands(node, |counters| &counters.hits),
-        misses: over_commands(node, |counters| &counters.misses),
+        requests: over_operations(node, |counters| &counters.requests),
+        hits: over_operations(node, |counters| &counters.hits),
+        misses: over_operations(node, |counters| &counters.misses),
         errors: Failure::ALL
             .iter()
             .map(|&failure| node.sum(|shard| &shard.failures[failure as usize]))
@@ -110,10 +111,9 @@ fn show(node: &Node, weight: u32, in_ring: bool) -> Shown {
     }
 }
 
-fn over_commands(node: &Node, counter: impl Fn(&CommandCounters) -> &Counter) -> u64 {
-    Command::ALL
-        .iter()
-        .map(|&command| node.sum(|shard| counter(&shard.commands[command as usize])))
+fn over_operations(node: &Node, counter: impl Fn(&OperationCounters) -> &Counter) -> u64 {
+    Operation::all()
+        .map(|operation| node.sum(|shard| counter(&shard.operations[operation as usize])))
         .sum()
 }
 

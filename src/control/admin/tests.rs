@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::control::{self, testing};
-use crate::protocol::{Command, Failure};
+use crate::protocol::Failure;
+use crate::protocol::operation::Operation;
 use crate::state::Phase;
 
 const YAML: &str = "pools: {main: {nodes: ['127.0.0.1:1', {address: '127.0.0.1:2', name: b, weight: 3}, \
@@ -152,9 +153,9 @@ async fn nodes_show_their_health_and_their_counters() {
     let bench = bench();
     let nodes = bench.state.snapshot.load().nodes.clone();
     let shard = nodes[1].shard(0);
-    shard.commands[Command::Get as usize].requests.add(5);
-    shard.commands[Command::Get as usize].hits.add(3);
-    shard.commands[Command::Delete as usize].misses.add(2);
+    shard.operations[Operation::Get as usize].requests.add(5);
+    shard.operations[Operation::Get as usize].hits.add(3);
+    shard.operations[Operation::Delete as usize].misses.add(2);
     shard.failures[Failure::Timeout as usize].add(4);
     shard.links.add(1);
     (0..10).for_each(|_| nodes[1].failed("test"));

@@ -3,8 +3,8 @@
 //! Nothing is counted here: at each scrape the shards of all workers are read and summed. What is shown
 //! stands in one table, [`METRICS`]; the figures of the process itself (`process_*`) come on top.
 //!
-//! A command's series appear for every node as soon as any node saw the command, so that rates begin at
-//! zero everywhere without fifteen series for each node; get, set and delete are there from the start.
+//! An operation's series appear for every node as soon as any node saw it, so that rates begin at
+//! zero everywhere without thirteen series for each node; get, set and delete are there from the start.
 
 mod samples;
 mod table;
@@ -15,9 +15,9 @@ use prometheus::TextEncoder;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 
-use crate::metrics::{Class, CommandCounters};
+use crate::metrics::{Class, OperationCounters};
 use crate::node::Node;
-use crate::protocol::Command;
+use crate::protocol::operation::Operation;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 pub use samples::Samples;
@@ -95,23 +95,22 @@ impl Exposition {
 struct View<'a> {
     state: &'a State,
     snapshot: &'a Snapshot,
-    /// The commands whose series are shown.
-    commands: Vec<Command>,
+    /// The operations whose series are shown.
+    operations: Vec<Operation>,
 }
 
 impl<'a> View<'a> {
     fn new(state: &'a State, snapshot: &'a Snapshot) -> View<'a> {
-        let commands = Command::ALL
-            .into_iter()
-            .filter(|&command| {
-                let always = matches!(command, Command::Get | Command::Set | Command::Delete);
-                always || snapshot.nodes.iter().any(|node| requests(node, command) > 0)
+        let operations = Operation::all()
+            .filter(|&operation| {
+                let always = matches!(operation, Operation::Get | Operation::Set | Operation::Delete);
+                always || snapshot.nodes.iter().any(|node| requests(node, operation) > 0)
             })
             .collect();
         View {
             state,
             snapshot,
-            commands,
+            operations,
         }
     }
 
@@ -119,21 +118,25 @@ impl<'a> View<'a> {
         self.snapshot.nodes.iter().map(|node| &**node)
     }
 
-    /// The classes of the shown commands.
+    /// The classes of the shown operations.
     fn classes(&self) -> impl Iterator<Item = Class> {
-        let shown = |class: &Class| self.commands.iter().any(|&command| Class::of(command) == *class);
+        let shown = |class: &Class| {
+            self.operations
+                .iter()
+                .any(|&operation| Class::of(operation) == *class)
+        };
         Class::ALL.into_iter().filter(shown)
     }
 }
 
-/// One counter of one command on one node, over all workers.
-fn of_command(node: &Node, command: Command, counter: impl Fn(&CommandCounters) -> u64) -> u64 {
+/// One counter of one operation on one node, over all workers.
+fn of_operation(node: &Node, operation: Operation, counter: impl Fn(&OperationCounters) -> u64) -> u64 {
     let shards = node.shards().iter();
     shards.fold(0, |sum, shard| {
-        sum.wrapping_add(counter(&shard.commands[command as usize]))
+        sum.wrapping_add(counter(&shard.operations[operation as usize]))
     })
 }
 
-fn requests(node: &Node, command: Command) -> u64 {
-    of_command(node, command, |counters| counters.requests.get())
+fn requests(node: &Node, operation: Operation) -> u64 {
+    of_operation(node, operation, |counters| counters.requests.get())
 }

@@ -6,12 +6,13 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Kind, Metric, Samples, View, of_command};
+use super::{Kind, Metric, Samples, View, of_operation};
 use crate::health;
-use crate::metrics::{CommandCounters, Counter, NodeShard, WorkerShard};
+use crate::metrics::{ClientProtocol, Counter, NodeShard, OperationCounters, WorkerShard};
 use crate::node::embedded::Embedded;
 use crate::node::{self, Node};
-use crate::protocol::{Command, Failure};
+use crate::protocol::Failure;
+use crate::protocol::operation::Operation;
 use crate::route::counters::Event;
 use crate::snapshot::ListenerCounters;
 use crate::state::Phase;
@@ -125,13 +126,22 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "ringway_client_requests_total",
-        help: "Requests of clients; a get of several keys counts once for each key.",
+        help: "Requests of clients by protocol and by what they do; a get of several keys counts once for each key.",
         kind: Kind::Counter,
-        labels: &["command"],
+        labels: &["protocol", "command"],
         read: |view, samples| {
-            for command in Command::ALL {
-                let sum = workers(view, |shard| &shard.requests[command as usize]);
-                samples.put(&[command.name()], sum);
+            for protocol in ClientProtocol::ALL {
+                for operation in Operation::all() {
+                    let requests =
+                        |shard: &WorkerShard| shard.requests[protocol as usize][operation as usize].get();
+                    let sum = view
+                        .state
+                        .workers
+                        .iter()
+                        .map(|shard| requests(shard))
+                        .sum::<u64>();
+                    samples.put(&[protocol.name(), operation.name()], sum as f64);
+                }
             }
         },
     },
@@ -240,7 +250,7 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "ringway_requests_total",
-        help: "Requests to a node that were answered or failed.",
+        help: "Requests to a node that were answered or failed, by what they do: mg counts as get, gat or touch, ms as set, add, replace, append, prepend or cas, md as delete, ma as incr or decr, gets as get, gats as gat.",
         kind: Kind::Counter,
         labels: COMMAND,
         read: |view, samples| commands(view, samples, |_| true, |counters| &counters.requests),
@@ -250,18 +260,18 @@ pub const METRICS: &[Metric] = &[
         help: "Requests that found their key.",
         kind: Kind::Counter,
         labels: COMMAND,
-        read: |view, samples| commands(view, samples, finds_keys, |counters| &counters.hits),
+        read: |view, samples| commands(view, samples, Operation::finds_key, |counters| &counters.hits),
     },
     Metric {
         name: "ringway_misses_total",
         help: "Requests that did not find their key.",
         kind: Kind::Counter,
         labels: COMMAND,
-        read: |view, samples| commands(view, samples, finds_keys, |counters| &counters.misses),
+        read: |view, samples| commands(view, samples, Operation::finds_key, |counters| &counters.misses),
     },
     Metric {
         name: "ringway_request_duration_seconds",
-        help: "From the moment a request was read to the node's reply, by class of command.",
+        help: "From the moment a request was read to the node's reply, or to its timeout, by class of command; only of requests that were sent.",
         kind: Kind::Histogram,
         labels: &["pool", "node", "class"],
         read: |view, samples| {
@@ -474,12 +484,6 @@ fn flag(claim: bool) -> f64 {
     f64::from(u8::from(claim))
 }
 
-/// True for the commands that count hits and misses.
-fn finds_keys(command: Command) -> bool {
-    use Command::{Cas, Decr, Delete, Incr, Touch};
-    command.is_read() || matches!(command, Incr | Decr | Delete | Touch | Cas)
-}
-
 fn listeners(view: &View<'_>, samples: &mut Samples, number: impl Fn(&ListenerCounters) -> u64) {
     for listener in &view.snapshot.listeners {
         let bind = listener.settings.bind.to_string();
@@ -513,13 +517,13 @@ fn embedded(view: &View<'_>, samples: &mut Samples, number: impl Fn(&Embedded) -
 fn commands(
     view: &View<'_>,
     samples: &mut Samples,
-    counts: impl Fn(Command) -> bool,
-    counter: impl Fn(&CommandCounters) -> &Counter,
+    counts: impl Fn(Operation) -> bool,
+    counter: impl Fn(&OperationCounters) -> &Counter,
 ) {
     for node in view.nodes() {
-        for &command in view.commands.iter().filter(|&&command| counts(command)) {
-            let sum = of_command(node, command, |counters| counter(counters).get());
-            samples.put(&[&node.pool, &node.label, command.name()], sum as f64);
+        for &operation in view.operations.iter().filter(|&&operation| counts(operation)) {
+            let sum = of_operation(node, operation, |counters| counter(counters).get());
+            samples.put(&[&node.pool, &node.label, operation.name()], sum as f64);
         }
     }
 }

@@ -15,6 +15,7 @@ use ringway::node::slots::{Slot, Slots};
 use ringway::node::waiter::{Failing, Waiter};
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::downgrade::downgrade;
+use ringway::protocol::operation::Operation;
 use ringway::protocol::{Command, Failure, OnError, Reply, Request};
 
 use super::{answers, client};
@@ -161,6 +162,7 @@ fn owe(
     }
     let waiter = Waiter {
         slot,
+        operation: Operation::of(request),
         started: 0,
         deadline: DUE,
         is_retry: false,
