@@ -29,6 +29,12 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often it is looked whether something is over.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How to go on where the quickstart cannot bind one of its two addresses.
+const OTHER_PORTS: &str = "\n\
+    The quickstart needs 127.0.0.1:11211 and 127.0.0.1:9155. Stop the program that has the port (memcached?), or\n\
+    choose other ports in a file: copy config/minimal.yaml, set listeners[].bind and admin.bind, and start\n\
+    ringway --config FILE";
+
 /// An address that cannot be bound, or a resource that the system does not give: exit code 3.
 #[derive(Debug)]
 pub struct CannotRun(String);
@@ -45,28 +51,44 @@ impl CannotRun {
     }
 }
 
-/// Runs `config`, which was read from `file`, or is the quickstart. Returns after a signal, when all
+/// Where a configuration came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file, which is watched.
+    File(PathBuf),
+    /// Stdin: it cannot be read again.
+    Stdin,
+    /// It is built in.
+    Quickstart,
+}
+
+/// Runs `config`, which came from `source`. Returns after a signal, when all
 /// sessions are drained or the time for it is over.
 ///
 /// # Errors
 /// [`CannotRun`] before the first client is let in.
-pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), CannotRun> {
+pub fn run(config: Config, source: Source) -> Result<(), CannotRun> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(CannotRun::because("cannot make an event loop"))?;
-    let result = runtime.block_on(serve(config, file));
+    let result = runtime.block_on(serve(config, source));
     // A lookup or a file that hangs on a thread of its own is not waited for.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(config: Config, file: Option<PathBuf>) -> Result<(), CannotRun> {
-    let is_quickstart = file.is_none();
+async fn serve(config: Config, source: Source) -> Result<(), CannotRun> {
+    let is_quickstart = source == Source::Quickstart;
+    let way_out = if is_quickstart { OTHER_PORTS } else { "" };
+    let file = match source {
+        Source::File(path) => Some(path),
+        Source::Stdin | Source::Quickstart => None,
+    };
     let address = config.admin.bind;
     let admin = admin::bind(address).map_err(|error| {
         CannotRun(format!(
-            "cannot listen on {address}, which is `admin.bind`: {error}"
+            "cannot listen on {address}, which is `admin.bind`: {error}{way_out}"
         ))
     })?;
     let state = Arc::new(State::new(Snapshot::build(config, None)));
@@ -80,7 +102,8 @@ async fn serve(config: Config, file: Option<PathBuf>) -> Result<(), CannotRun> {
     control::start(&state, file, admin).map_err(CannotRun::because("cannot start the admin listener"))?;
     meet_nodes(&state).await;
     let mut listeners = Listeners::new(state.clone(), workers);
-    listeners.follow().await.map_err(CannotRun)?;
+    let listening = listeners.follow().await;
+    listening.map_err(|reason| CannotRun(format!("{reason}{way_out}")))?;
     state.phase.send_replace(Phase::Serving);
     info!(version = env!("CARGO_PKG_VERSION"), workers = state.workers.len(), admin = %address, "ready");
     if is_quickstart {

@@ -4,8 +4,10 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ringway::app;
+use clap::error::ErrorKind;
+use ringway::app::{self, Source};
 use ringway::cli::{self, Cli, LogFormat};
+use ringway::config;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -17,7 +19,15 @@ const BAD_USAGE: u8 = 2;
 const CANNOT_RUN: u8 = 3;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        if error.kind() == ErrorKind::InvalidSubcommand
+            && let Some(meant) = cli::meant_by(&arguments)
+        {
+            eprintln!("{meant}");
+        }
+        error.exit()
+    });
     if let Some(command) = &cli.command {
         return cli::run(command);
     }
@@ -47,7 +57,12 @@ fn main() -> ExitCode {
             return ExitCode::from(BAD_CONFIG);
         }
     };
-    match app::run(config, cli.config) {
+    let source = match cli.config {
+        Some(path) if config::is_stdin(&path) => Source::Stdin,
+        Some(path) => Source::File(path),
+        None => Source::Quickstart,
+    };
+    match app::run(config, source) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ringway: {error}");

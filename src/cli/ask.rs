@@ -1,30 +1,155 @@
 //! Asks a running Ringway over HTTP.
 
+use std::fmt;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 /// How long an answer that waits for nobody may take.
 pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The port of an admin address that names none.
+const PORT: u16 = 9155;
+
+/// The longest answer that is read, in bytes: enough for the nodes of a large cluster.
+const MAX_ANSWER: u64 = 64 << 20;
+
+/// Where a running Ringway is asked: a host, by name or address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// An IPv6 address without its brackets.
+    host: String,
+    port: u16,
+}
+
+impl fmt::Display for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Reads `host:port`, `host`, `:port` (on this machine), or a URL such as `http://host:port/`.
+///
+/// # Errors
+/// It is none of these.
+pub fn admin(text: &str) -> Result<Admin, String> {
+    let bad = || "write host:port, :port or http://host:port".to_owned();
+    let rest = match text.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+        Some((scheme, _)) => return Err(format!("{scheme} is not supported: {}", bad())),
+        None => text,
+    };
+    let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or_else(bad)?;
+            let port = match port {
+                "" => None,
+                port => Some(port.strip_prefix(':').ok_or_else(bad)?),
+            };
+            (host, port)
+        }
+        None => match authority.split_once(':') {
+            Some((_, port)) if port.contains(':') => {
+                return Err(format!(
+                    "an IPv6 address stands in brackets: [{authority}]:{PORT}"
+                ));
+            }
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let port = match port {
+        Some(port) => port.parse().map_err(|_| bad())?,
+        None if host.is_empty() => return Err(bad()),
+        None => PORT,
+    };
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    Ok(Admin {
+        host: host.to_owned(),
+        port,
+    })
+}
 
 /// The status and the body of the answer to `GET path`.
 ///
 /// # Errors
 /// Nobody answers at `admin` within `patience`.
-pub fn get(admin: SocketAddr, path: &str, patience: Duration) -> anyhow::Result<(String, String)> {
-    let mut stream =
-        TcpStream::connect_timeout(&admin, patience).with_context(|| format!("cannot reach {admin}"))?;
-    stream.set_read_timeout(Some(patience))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut answer = Vec::new();
-    stream.take(64 << 10).read_to_end(&mut answer)?;
+pub fn get(admin: &Admin, path: &str, patience: Duration) -> anyhow::Result<(String, String)> {
+    let exchange = |address: SocketAddr| -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        // By its address, which a Ringway is always asked by; its name may not be in `admin.hosts`.
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = Vec::new();
+        stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
+        Ok(answer)
+    };
+    let mut addresses = (admin.host.as_str(), admin.port)
+        .to_socket_addrs()
+        .with_context(|| format!("cannot resolve {}", admin.host))?
+        .peekable();
+    let mut answer = None;
+    while let Some(address) = addresses.next() {
+        match exchange(address) {
+            Ok(found) => {
+                answer = Some(found);
+                break;
+            }
+            Err(_) if addresses.peek().is_some() => {}
+            // Its kind is left out: a broken pipe here is not that of our own output.
+            Err(error) => return Err(anyhow!("cannot reach {admin}: {error}")),
+        }
+    }
+    let answer = answer.with_context(|| format!("{} has no address", admin.host))?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).unwrap_or_default();
     Ok((status.to_owned(), body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admin_address_is_read_in_each_form() {
+        let cases = [
+            ("127.0.0.1:9155", "127.0.0.1:9155"),
+            ("localhost:9200", "localhost:9200"),
+            ("ringway.example.com", "ringway.example.com:9155"),
+            (":9200", "127.0.0.1:9200"),
+            ("http://localhost:9200/", "localhost:9200"),
+            ("http://localhost", "localhost:9155"),
+            ("HTTP://10.0.0.1:1/readyz?x", "10.0.0.1:1"),
+            ("[::1]:9200", "[::1]:9200"),
+            ("http://[::1]", "[::1]:9155"),
+        ];
+        for (typed, expected) in cases {
+            assert_eq!(admin(typed).expect(typed).to_string(), expected);
+        }
+        for bad in [
+            "",
+            ":",
+            "a:b",
+            "a:70000",
+            "https://a",
+            "::1",
+            "[::1",
+            "[::1]9",
+            "http://",
+        ] {
+            assert!(admin(bad).is_err(), "{bad}");
+        }
+    }
 }

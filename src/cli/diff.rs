@@ -1,7 +1,7 @@
 //! `ringway diff`: what another configuration changes, and how many keys it moves.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -26,6 +26,10 @@ pub struct Options<'a> {
 /// A file is bad or unreadable, or more keys of a pool move than are allowed to.
 pub fn run(old: &Path, new: &Path, options: &Options<'_>) -> anyhow::Result<()> {
     let load = |path| config::load(path).map_err(anyhow::Error::msg);
+    let from_stdin = [Some(old), Some(new), options.keys].into_iter().flatten();
+    if from_stdin.filter(|path| config::is_stdin(path)).count() > 1 {
+        bail!("stdin can be read once: name a file for all but one");
+    }
     let keys = options.keys.map(keys).transpose()?;
     let difference = Difference::between(&load(old)?, &load(new)?, keys.as_deref());
     let mut out = std::io::stdout().lock();
@@ -55,7 +59,12 @@ pub fn run(old: &Path, new: &Path, options: &Options<'_>) -> anyhow::Result<()> 
 }
 
 fn keys(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
-    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    let mut bytes = Vec::new();
+    if config::is_stdin(path) {
+        std::io::stdin().read_to_end(&mut bytes).context("stdin")?;
+    } else {
+        bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    }
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
     Ok(lines
         .filter(|line| !line.is_empty())

@@ -1,13 +1,12 @@
 //! `ringway explain`: where keys go, and why.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::ask;
+use super::ask::{self, Admin};
 use crate::config;
 use crate::control::discovery::{LOOKUP, resolve_new};
 use crate::control::live;
@@ -37,7 +36,9 @@ pub fn say_where(file: &Path, listener: Option<&str>, form: Form, keys: &[String
     for key in keys {
         let route = (listener.settings.route.label(), &listener.route);
         let found = explain(route.0, route.1, &snapshot.nodes, key.as_bytes());
-        explained.push(found.map_err(|error| anyhow!("{}: {error}", key.escape_debug()))?);
+        let mut found = found.map_err(|error| anyhow!("{}: {error}", key.escape_debug()))?;
+        found.forget_health();
+        explained.push(found);
     }
     if form.live {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -75,12 +76,7 @@ fn find<'a>(snapshot: &'a Snapshot, listener: Option<&str>) -> anyhow::Result<&'
 ///
 /// # Errors
 /// It does not answer, or refuses a key.
-pub fn ask_where(
-    admin: SocketAddr,
-    listener: Option<&str>,
-    form: Form,
-    keys: &[String],
-) -> anyhow::Result<()> {
+pub fn ask_where(admin: &Admin, listener: Option<&str>, form: Form, keys: &[String]) -> anyhow::Result<()> {
     for key in keys {
         let mut path = format!("/explain?key={}", escaped(key));
         if let Some(listener) = listener {

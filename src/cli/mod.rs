@@ -4,15 +4,17 @@ mod ask;
 mod diff;
 mod explain;
 mod import;
+mod nodes;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config};
+use ask::Admin;
 
 /// A routing sidecar for memcached.
 ///
@@ -21,7 +23,7 @@ use crate::config::{self, Config};
 #[derive(Debug, Parser)]
 #[command(name = "ringway", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// The configuration to run.
+    /// The configuration to run; - for stdin.
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to log: error, warn, info, debug or trace, or a filter such as ringway=debug.
@@ -49,17 +51,17 @@ pub enum LogFormat {
 pub enum Command {
     /// Prove a configuration without running it; every mistake is told at its line.
     Check {
-        /// The configuration.
+        /// The configuration; - for stdin.
         file: PathBuf,
     },
     /// Say where keys go: a line for each, with key, route, pool and node.
     Explain {
-        /// The configuration.
+        /// The configuration; - for stdin.
         #[arg(short, long, value_name = "FILE", required_unless_present = "admin")]
         config: Option<PathBuf>,
         /// Ask a running Ringway at its admin address instead: it knows which nodes are down or drained.
-        #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
-        admin: Option<SocketAddr>,
+        #[arg(long, value_name = "ADDRESS", conflicts_with = "config", value_parser = ask::admin)]
+        admin: Option<Admin>,
         /// The listener whose route they take, as it is bound; the first if left out.
         #[arg(short, long, value_name = "BIND")]
         listener: Option<String>,
@@ -78,11 +80,11 @@ pub enum Command {
     },
     /// Say what another configuration changes, how many keys it moves, and from which node to which.
     Diff {
-        /// The configuration as it is.
+        /// The configuration as it is; - for stdin.
         old: PathBuf,
-        /// The configuration as it would be.
+        /// The configuration as it would be; - for stdin.
         new: PathBuf,
-        /// A file with keys, a line each: how many of these move.
+        /// A file with keys, a line each: how many of these move; - for stdin.
         #[arg(long, value_name = "FILE")]
         keys: Option<PathBuf>,
         /// Exit with 1 where more of a pool's keys move than this share, such as 30%: of those in --keys, or else
@@ -108,9 +110,18 @@ pub enum Command {
     },
     /// Ask a running Ringway whether it is ready; made for a container's health check.
     Health {
-        /// Its admin address.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155")]
-        admin: SocketAddr,
+        /// Its admin address: host:port, :port or http://host:port.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
+        admin: Admin,
+    },
+    /// Show the nodes of a running Ringway: how each is, since when, and what went wrong last.
+    Nodes {
+        /// Its admin address: host:port, :port or http://host:port.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
+        admin: Admin,
+        /// Print JSON: what GET /nodes answers.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -141,7 +152,7 @@ pub fn run(command: &Command) -> ExitCode {
                 json: *json,
             };
             match (config, admin) {
-                (_, Some(admin)) => explain::ask_where(*admin, listener.as_deref(), form, keys),
+                (_, Some(admin)) => explain::ask_where(admin, listener.as_deref(), form, keys),
                 (Some(config), None) => explain::say_where(config, listener.as_deref(), form, keys),
                 (None, None) => unreachable!("clap asks for one of both"),
             }
@@ -161,10 +172,13 @@ pub fn run(command: &Command) -> ExitCode {
             diff::run(old, new, &options)
         }
         Command::Import { file, output, from } => import::run(file, output.as_deref(), *from),
-        Command::Health { admin } => ask_health(*admin),
+        Command::Health { admin } => ask_health(admin),
+        Command::Nodes { admin, json } => nodes::run(admin, *json),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has read enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::from(1)
@@ -172,7 +186,20 @@ pub fn run(command: &Command) -> ExitCode {
     }
 }
 
-fn ask_health(admin: SocketAddr) -> anyhow::Result<()> {
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// What was meant by a command line that names a file where a command is expected; `None` if it names none.
+pub fn meant_by(arguments: &[String]) -> Option<String> {
+    let file = arguments.iter().find(|argument| !argument.starts_with('-'))?;
+    let is_file = Path::new(file).is_file() || file.ends_with(".yaml") || file.ends_with(".yml");
+    let shown = file.escape_debug();
+    is_file.then(|| format!("to run it: ringway --config {shown}; to check it: ringway check {shown}"))
+}
+
+fn ask_health(admin: &Admin) -> anyhow::Result<()> {
     match ask::get(admin, "/readyz", ask::PATIENCE)? {
         (status, _) if status == "200" => Ok(()),
         (_, body) => bail!("{admin} is not ready: {}", body.trim()),

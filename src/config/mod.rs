@@ -51,7 +51,12 @@ pub use route::{
 };
 pub use show::show;
 
-/// Reads the file at `path`.
+/// Whether `path` stands for stdin: `-`.
+pub fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Reads the file at `path`, or stdin if that is `-`.
 ///
 /// # Errors
 /// [`Error::Unreadable`] where the system gives no text, [`Error::Mistakes`] where it cannot be run.
@@ -63,6 +68,11 @@ pub fn load(path: &Path) -> Result<Config, Error> {
     let mut bytes = Vec::new();
     // One byte more than is allowed is enough to refuse the file.
     let most = tree::LONGEST as u64 + 1;
+    if is_stdin(path) {
+        let stdin = std::io::stdin().lock();
+        stdin.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
+        return parse_bytes(&bytes, "stdin");
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
     parse_bytes(&bytes, &path.display().to_string())

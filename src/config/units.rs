@@ -152,9 +152,9 @@ fn shown(text: &str) -> String {
 }
 
 fn meant_duration(text: &str) -> String {
-    let (number, unit) = split(text);
+    let (number, fraction, unit) = split_fraction(text);
     let unit = match unit.trim().to_ascii_lowercase().as_str() {
-        "" if !number.is_empty() => {
+        "" if !number.is_empty() && fraction.is_empty() => {
             return format!("give it a unit: {}ms or {}s", shown(number), shown(number));
         }
         "ms" | "msec" | "msecs" | "millis" | "milliseconds" => "ms",
@@ -166,11 +166,39 @@ fn meant_duration(text: &str) -> String {
     if unit.is_empty() || number.is_empty() {
         return "write a whole number and a unit, such as 250ms, 1s, 2m or 1h".to_owned();
     }
-    format!("did you mean {}{unit}?", shown(number))
+    let factor = DURATIONS.iter().find(|(name, _)| *name == unit);
+    let factor = factor.map_or(1, |(_, factor)| *factor);
+    match with_fraction(number, fraction, factor) {
+        _ if fraction.is_empty() => format!("did you mean {}{unit}?", shown(number)),
+        Some(0) | None => "the shortest is 1ms".to_owned(),
+        Some(millis) => {
+            let meant = show_duration(Duration::from_millis(millis));
+            format!("did you mean {meant}? Numbers are whole")
+        }
+    }
+}
+
+/// `number.fraction` times `factor`, rounded down; `None` if that is more than can be said.
+fn with_fraction(number: &str, fraction: &str, factor: u64) -> Option<u64> {
+    let places = fraction.len().min(9);
+    let fraction: u64 = fraction.get(..places)?.parse().unwrap_or(0);
+    let part = u128::from(fraction) * u128::from(factor) / 10u128.pow(places as u32);
+    whole(number)?
+        .checked_mul(factor)?
+        .checked_add(u64::try_from(part).ok()?)
+}
+
+/// The number, what stands behind its point, and the unit: `1`, `5` and `s` of `1.5s`.
+fn split_fraction(text: &str) -> (&str, &str, &str) {
+    let (number, rest) = split(text);
+    match rest.strip_prefix('.').map(split) {
+        Some((fraction, unit)) if !fraction.is_empty() => (number, fraction, unit),
+        _ => (number, "", rest),
+    }
 }
 
 fn meant_size(text: &str) -> String {
-    let (number, unit) = split(text);
+    let (number, fraction, unit) = split_fraction(text);
     let unit = match unit.trim().to_ascii_lowercase().as_str() {
         "b" | "byte" | "bytes" => "B",
         "k" | "ki" | "kb" | "kib" => "KiB",
@@ -182,7 +210,14 @@ fn meant_size(text: &str) -> String {
     if unit.is_empty() || number.is_empty() {
         return "write a whole number of bytes, or one with a unit, such as 512KiB, 64MiB or 1GiB".to_owned();
     }
-    format!("did you mean {}{unit}?", shown(number))
+    let factor = SIZES.iter().find(|(name, _)| *name == unit);
+    let factor = factor.map_or(1, |(_, factor)| *factor);
+    match with_fraction(number, fraction, factor) {
+        Some(bytes) if !fraction.is_empty() => {
+            format!("did you mean {}? Numbers are whole", show_size(bytes))
+        }
+        _ => format!("did you mean {}{unit}?", shown(number)),
+    }
 }
 
 #[cfg(test)]
@@ -215,8 +250,21 @@ mod tests {
             ("5sec", "did you mean 5s?"),
             ("5 s", "did you mean 5s?"),
             ("5MS", "did you mean 5ms?"),
+            ("0.5s", "did you mean 500ms? Numbers are whole"),
+            ("1.5s", "did you mean 1500ms? Numbers are whole"),
+            ("1.5h", "did you mean 90m? Numbers are whole"),
+            ("2.0 s", "did you mean 2s? Numbers are whole"),
+            ("0.1 ms", "the shortest is 1ms"),
             (
-                "1.5s",
+                "1.5",
+                "write a whole number and a unit, such as 250ms, 1s, 2m or 1h",
+            ),
+            (
+                "1.s",
+                "write a whole number and a unit, such as 250ms, 1s, 2m or 1h",
+            ),
+            (
+                ".5s",
                 "write a whole number and a unit, such as 250ms, 1s, 2m or 1h",
             ),
             (
@@ -271,6 +319,8 @@ mod tests {
             ("64mb", "did you mean 64MiB?"),
             ("64 MiB", "did you mean 64MiB?"),
             ("1Gi", "did you mean 1GiB?"),
+            ("1.5GiB", "did you mean 1536MiB? Numbers are whole"),
+            ("0.5 mb", "did you mean 512KiB? Numbers are whole"),
             ("64", "it goes from 1MiB to 1GiB"),
             ("2GiB", "it goes from 1MiB to 1GiB"),
             ("99999999999999999999TiB", "it goes from 1MiB to 1GiB"),

@@ -71,7 +71,7 @@ impl Reloader {
     /// A line for each mistake, where nothing was taken.
     pub async fn reload(&self) -> Result<Taken, String> {
         let Some(path) = self.path() else {
-            let reason = "nothing to reload: started without --config, with the built-in quickstart";
+            let reason = "nothing to reload: the configuration came from no file, but from stdin or the built-in quickstart";
             warn!(reason, "reload refused");
             return Err(reason.to_owned());
         };

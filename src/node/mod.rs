@@ -34,8 +34,8 @@ use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
@@ -67,10 +67,20 @@ pub struct Node {
     pub missed: Missed,
     /// What the times of its health are counted from.
     born: Instant,
-    health: Mutex<Health>,
+    health: Mutex<Watched>,
     state: AtomicU8,
     is_failing: AtomicBool,
     ejections: AtomicU64,
+}
+
+/// The health of a node, with what operators ask of it.
+#[derive(Debug)]
+struct Watched {
+    machine: Health,
+    /// When its state changed last.
+    since: SystemTime,
+    /// Why a request, a connection or a probe failed last.
+    last_error: Option<String>,
 }
 
 /// The two kinds of node.
@@ -163,7 +173,11 @@ impl Node {
             membership: Membership::default(),
             missed: Missed::new(budget.clone()),
             born: Instant::now(),
-            health: Mutex::new(Health::new(health.limits())),
+            health: Mutex::new(Watched {
+                machine: Health::new(health.limits()),
+                since: SystemTime::now(),
+                last_error: None,
+            }),
             state: AtomicU8::new(State::Up as u8),
             is_failing: AtomicBool::new(false),
             ejections: AtomicU64::new(0),
@@ -209,6 +223,7 @@ impl Node {
 
     /// A connection or a request failed, for `reason`.
     pub fn failed(&self, reason: &str) {
+        self.note_error(reason);
         self.observe(reason, |health| health.failed(self.born.elapsed()));
     }
 
@@ -222,7 +237,30 @@ impl Node {
 
     /// A probe failed, for `reason`.
     pub fn probe_failed(&self, reason: &str) {
+        self.note_error(reason);
         self.observe(reason, |health| health.probe_failed(self.born.elapsed()));
+    }
+
+    /// When its state changed last, or when it came into the configuration.
+    pub fn since(&self) -> SystemTime {
+        self.watched().since
+    }
+
+    /// Why a request, a connection or a probe failed last; `None` if none failed yet. It stays when the node is up
+    /// again.
+    pub fn last_error(&self) -> Option<String> {
+        self.watched().last_error.clone()
+    }
+
+    fn note_error(&self, reason: &str) {
+        let mut watched = self.watched();
+        if watched.last_error.as_deref() != Some(reason) {
+            watched.last_error = Some(reason.to_owned());
+        }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.health.lock().expect("no holder panics")
     }
 
     /// A probe was answered.
@@ -250,22 +288,25 @@ impl Node {
 
     /// How long to wait for the next probe, before jitter.
     pub fn until_probe(&self) -> Duration {
-        self.health.lock().expect("no holder panics").until_probe()
+        self.watched().machine.until_probe()
     }
 
     /// Takes new limits after a reload.
     pub fn configure(&self, health: &config::Health) {
-        let mut machine = self.health.lock().expect("no holder panics");
-        machine.configure(health.limits());
+        self.watched().machine.configure(health.limits());
     }
 
     fn observe(&self, reason: &str, event: impl FnOnce(&mut Health)) {
-        let mut health = self.health.lock().expect("no holder panics");
+        let mut watched = self.watched();
+        let health = &mut watched.machine;
         let before = health.state();
-        event(&mut health);
+        event(health);
         let after = health.state();
         self.state.store(after as u8, Relaxed);
         self.is_failing.store(health.is_failing(), Relaxed);
+        if before != after {
+            watched.since = SystemTime::now();
+        }
         if before.takes_requests() && !after.takes_requests() {
             self.ejections.fetch_add(1, Relaxed);
             warn!(

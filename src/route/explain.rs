@@ -45,6 +45,17 @@ pub struct InsteadOf {
     pub state: String,
 }
 
+impl Explanation {
+    /// Says of the node's health that it is not known: a configuration that does not run has asked no node.
+    pub fn forget_health(&mut self) {
+        for step in &mut self.steps {
+            if let Step::Node { state, .. } = step {
+                steps::UNKNOWN.clone_into(state);
+            }
+        }
+    }
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Explanation {

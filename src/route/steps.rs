@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::Pool;
 use crate::node::Node;
 
+/// The state of a node that nobody asked.
+pub const UNKNOWN: &str = "unknown";
+
 /// One step of a decision. Shown as a line, without its indentation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
@@ -62,7 +65,7 @@ pub enum Step {
         address: String,
         /// Its weight.
         weight: u32,
-        /// How its health is seen.
+        /// How its health is seen; `unknown` where nobody watches it, as outside of a running Ringway.
         state: String,
     },
     /// What the node said when it was asked.
@@ -107,7 +110,11 @@ impl fmt::Display for Step {
                 if name != address {
                     write!(f, " at {address}")?;
                 }
-                write!(f, ": weight {weight}, {state}")
+                write!(f, ": weight {weight}")?;
+                match state.as_str() {
+                    UNKNOWN => Ok(()),
+                    state => write!(f, ", {state}"),
+                }
             }
             Step::Live { holds, reason, .. } => match (holds, reason) {
                 (Some(true), _) => write!(f, "live: it answers, and has the key"),

@@ -99,7 +99,7 @@ fn explain_tells_each_step_and_asks_the_node_if_it_is_to() {
         format!("  of the key counts {tag}"),
         "  hash md5: ".to_owned(),
         "  point ".to_owned(),
-        format!("  node {}: weight 1, up", node.address()),
+        format!("  node {}: weight 1", node.address()),
     ];
     assert_eq!(lines.len(), starts.len(), "{steps}");
     for (line, start) in lines.iter().zip(starts) {

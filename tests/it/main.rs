@@ -36,6 +36,7 @@ mod missed_history;
 mod missed_writes;
 mod node_lines;
 mod old_node;
+mod operators;
 mod ordering;
 mod outages;
 mod outlier;

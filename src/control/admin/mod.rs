@@ -24,6 +24,7 @@ mod nodes;
 mod places;
 mod progress;
 pub mod query;
+mod timestamp;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use super::timestamp::rfc3339;
 use crate::metrics::{Counter, OperationCounters};
 use crate::node::{self, Node, embedded};
 use crate::protocol::Failure;
@@ -20,6 +21,10 @@ pub struct Shown {
     address: String,
     weight: u32,
     state: &'static str,
+    /// When the state changed last, in UTC.
+    since: String,
+    /// Why a request, a connection or a probe failed last; null if none failed yet.
+    last_error: Option<String>,
     /// False where the node takes no keys: it is drained, or left and was not admitted again.
     in_ring: bool,
     drained: bool,
@@ -85,6 +90,8 @@ fn show(node: &Node, weight: u32, in_ring: bool) -> Shown {
         address: node.address.to_string(),
         weight,
         state: node.state().name(),
+        since: rfc3339(node.since()),
+        last_error: node.last_error(),
         in_ring,
         drained: node.membership.is_drained(),
         rejoins: node.membership.rejoins(),

@@ -1,0 +1,52 @@
+//! A moment as people and programs write it: `2026-11-28T21:48:18Z`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const DAY: u64 = 24 * 3600;
+/// Days of 400 years, after which the calendar repeats.
+const ERA: u64 = 146_097;
+/// Days from 1 March of the year 0 to 1 January 1970.
+const TO_1970: u64 = 719_468;
+
+/// `moment` in UTC, in whole seconds; what lies before 1970 is shown as its beginning.
+pub fn rfc3339(moment: SystemTime) -> String {
+    let seconds = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (year, month, day) = date(seconds / DAY);
+    let [hour, minute, second] = [seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of the date that is so many days after 1 January 1970. Years are counted from March, so that
+/// the day that leap years add is the last.
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + TO_1970;
+    let (era, day) = (days / ERA, days % ERA);
+    let year = (day - day / 1460 + day / 36_524 - day / (ERA - 1)) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn moments_are_written_in_utc() {
+        let cases = [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_078_099_200, "2004-03-01T00:00:00Z"),
+            (1_795_902_498, "2026-11-28T21:48:18Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ];
+        for (seconds, expected) in cases {
+            assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+        }
+    }
+}
