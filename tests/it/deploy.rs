@@ -56,6 +56,56 @@ fn the_pods_configuration_loads_and_is_mounted_where_it_is_read() {
 }
 
 #[test]
+fn the_pod_runs_the_configuration_that_is_shown_for_kubernetes() {
+    let documents = documents("kubernetes/pod.yaml");
+    let map = documents.iter().find(|document| document["kind"] == "ConfigMap");
+    let config = map.and_then(|map| map["data"]["ringway.yaml"].as_str());
+    let parse = |text: &str| ringway::config::parse(text, "ringway.yaml").expect("it loads");
+    let shown = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/kubernetes.yaml"));
+    assert_eq!(
+        parse(config.expect("a configuration")),
+        parse(&shown.expect("readable"))
+    );
+}
+
+#[test]
+fn the_network_policy_names_every_port_but_opens_the_admin_port_to_prometheus_only() {
+    let documents = documents("kubernetes/pod.yaml");
+    let policy = documents
+        .iter()
+        .find(|document| document["kind"] == "NetworkPolicy");
+    let rules = policy.expect("a policy")["spec"]["ingress"]
+        .as_sequence()
+        .cloned();
+    let allows = |port: u64, prometheus: bool| {
+        rules.iter().flatten().any(|rule| {
+            let ports = rule["ports"].as_sequence().into_iter().flatten();
+            let mut tcp = ports.filter(|range| range["protocol"] == "TCP");
+            let is_within = |range: &Value| {
+                let first = range["port"].as_u64().expect("a port");
+                (first..=range["endPort"].as_u64().unwrap_or(first)).contains(&port)
+            };
+            (prometheus || rule.get("from").is_none()) && tcp.any(is_within)
+        })
+    };
+    for port in [1, 80, 8080, 9154, 9156, 65535] {
+        assert!(allows(port, false), "{port}");
+    }
+    assert!(allows(9155, true) && !allows(9155, false));
+}
+
+/// Cargo reads the whole manifest before it builds the dependencies, so each target must be there.
+#[test]
+fn the_image_builds_its_dependencies_first_with_a_stub_of_each_target() {
+    let manifest = include_str!("../../Cargo.toml");
+    let dockerfile = read("Dockerfile");
+    let paths = manifest.lines().filter_map(|line| line.strip_prefix("path = \""));
+    for path in paths.map(|path| path.trim_end_matches('"')) {
+        assert!(dockerfile.contains(path), "the Dockerfile has no stub of {path}");
+    }
+}
+
+#[test]
 fn every_yaml_file_is_well_formed() {
     let files = files();
     let yaml = files
