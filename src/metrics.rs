@@ -163,7 +163,10 @@ impl NodeShard {
             _ if !operation.finds_key() => {}
             Reply::NotFound => counters.misses.add(1),
             Reply::Meta(reply) if reply.is_miss() => counters.misses.add(1),
-            Reply::Exists if command == Command::Cas => self.cas_badval.add(1),
+            Reply::Exists if operation == Operation::Cas => self.cas_badval.add(1),
+            Reply::Meta(reply) if operation == Operation::Cas && reply.line().starts_with(b"EX") => {
+                self.cas_badval.add(1);
+            }
             _ => counters.hits.add(1),
         }
         counters.requests.add(1);
