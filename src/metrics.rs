@@ -199,6 +199,10 @@ pub struct WorkerShard {
     pub requests: [[Counter; Operation::COUNT]; ClientProtocol::ALL.len()],
     /// Requests that were refused before any node was asked: bad lines, keys and values.
     pub bad_requests: Counter,
+    /// Lines that were longer than any command.
+    pub long_lines: Counter,
+    /// Values of clients that were larger than `max_value_size`.
+    pub large_values: Counter,
     /// Sessions that ended because their client speaks HTTP.
     pub http_closed: Counter,
     /// Values that were left out because their client read too slowly, or because of `memory_limit`.

@@ -34,6 +34,7 @@ impl Requests {
         };
         if is_store && self.is_too_large(batch, &head, operation, begin) {
             batch.view.shard().bad_requests.add(1);
+            batch.view.shard().large_values.add(1);
             return self.refuse_value_of(batch, &head, operation, begin, Status::TooLarge, b"");
         }
         let length = HEAD + head.body;

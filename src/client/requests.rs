@@ -277,6 +277,7 @@ impl Requests {
             }
             Line::TooLong => {
                 batch.view.shard().bad_requests.add(1);
+                batch.view.shard().long_lines.add(1);
                 self.end();
             }
         }

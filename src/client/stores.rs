@@ -24,6 +24,7 @@ impl Requests {
     ) -> Taken {
         if size > batch.route.max_value_size(&request) {
             batch.view.shard().bad_requests.add(1);
+            batch.view.shard().large_values.add(1);
             self.swallow = size + 2;
             self.refuse_value(batch, &request, TOO_LARGE, noreply);
             return Taken::Bytes(line_length);

@@ -20,6 +20,7 @@ pub mod discovery;
 pub mod exposition;
 mod follow;
 mod jitter;
+pub mod limits;
 pub mod live;
 mod outliers;
 mod probe_client;
@@ -57,6 +58,7 @@ pub fn start(state: &Arc<State>, path: Option<PathBuf>, admin: TcpListener) -> i
     tokio::spawn(replay::run(state.clone()));
     tokio::spawn(rehash::run(state.clone()));
     tokio::spawn(outliers::run(state.clone()));
+    tokio::spawn(limits::run(state.clone()));
     if let Some(path) = reloader.path() {
         tokio::spawn(watch::run(path.to_owned(), reloader));
     }

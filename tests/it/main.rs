@@ -34,6 +34,7 @@ mod meta;
 mod metrics;
 mod missed_history;
 mod missed_writes;
+mod no_silent_limit;
 mod node_lines;
 mod old_node;
 mod operators;

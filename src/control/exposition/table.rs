@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Kind, Metric, Samples, View, of_operation};
+use crate::control::limits::LIMITS;
 use crate::health;
 use crate::metrics::{ClientProtocol, Counter, NodeShard, OperationCounters, WorkerShard};
 use crate::node::embedded::Embedded;
@@ -179,6 +180,17 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         labels: &[],
         read: |view, samples| samples.put(&[], workers(view, |shard| &shard.idle_closed)),
+    },
+    Metric {
+        name: "ringway_limits_total",
+        help: "Times that a limit was reached, by its name; docs/limits.md says what each is.",
+        kind: Kind::Counter,
+        labels: &["limit"],
+        read: |view, samples| {
+            for limit in LIMITS {
+                samples.put(&[limit.name], limit.sum(view.state, view.snapshot) as f64);
+            }
+        },
     },
     Metric {
         name: "ringway_values_left_out_total",

@@ -1,0 +1,113 @@
+//! No limit is silent: what each answers, that it is counted, and that it is logged, once.
+
+use crate::support::memcached::Memcached;
+use crate::support::ringway::{Ringway, http, pool, wait_for};
+use crate::support::scripted::{Act, Scripted};
+
+/// Waits until the limit was reached `times` times and the log says so at `place`; one line for all that came.
+fn is_told(ringway: &Ringway, limit: &str, times: u64, place: &str) {
+    let label = format!("limit=\"{limit}\"");
+    assert_eq!(
+        ringway.metric("ringway_limits_total", &[&label]),
+        times as f64,
+        "{limit}"
+    );
+    let lines = || -> Vec<String> {
+        let log = ringway.log();
+        let reached = log.lines().filter(|line| line.contains("limit reached"));
+        reached
+            .filter(|line| line.contains(&label))
+            .map(str::to_owned)
+            .collect()
+    };
+    wait_for("a line in the log", || !lines().is_empty());
+    let lines = lines();
+    assert!(lines[0].contains(&format!("most_at=\"{place}\"")), "{lines:?}");
+}
+
+#[test]
+fn clients_past_max_connections() {
+    let yaml = "listeners:\n  - {bind: '127.0.0.1:PORT', max_connections: 1}\n".to_owned();
+    let node = Memcached::start();
+    let ringway = Ringway::start(&(yaml + &pool(&[node.address()], &[])));
+    let mut first = ringway.client();
+    first.set("k", "v");
+    for _ in 0..3 {
+        assert_eq!(ringway.client().rest(), b"ERROR Too many open connections\r\n");
+    }
+    is_told(&ringway, "connections", 3, &format!("127.0.0.1:{}", ringway.port));
+    assert_eq!(first.get("k").as_deref(), Some(&b"v"[..]), "who is there stays");
+}
+
+#[test]
+fn lines_and_values_that_are_too_long() {
+    let node = Memcached::start();
+    let ringway = Ringway::start(&pool(&[node.address()], &["max_value_size: 1KiB"]));
+    let mut client = ringway.client();
+    let large = format!("set k 0 0 2000\r\n{}\r\n", "x".repeat(2000));
+    for _ in 0..2 {
+        client.expects(&large, "SERVER_ERROR object too large for cache\r\n");
+    }
+    is_told(&ringway, "value_size", 2, "clients");
+    client.send("x".repeat(3000));
+    let _what_was_owed = client.rest();
+    is_told(&ringway, "line_length", 1, "clients");
+}
+
+#[test]
+fn a_value_on_a_node_that_is_larger_than_the_pool_takes() {
+    let node = Memcached::start_with(&["-I", "8m"]);
+    node.client().set("k", "x".repeat(3 << 20));
+    let ringway = Ringway::start(&pool(&[node.address()], &[]));
+    let mut client = ringway.client();
+    for ask in ["get k\r\n", "mg k v\r\n"] {
+        assert!(["END", "EN"].contains(&&client.ask(ask)[..]), "a miss");
+    }
+    is_told(&ringway, "value_on_node", 2, &format!("main/{}", node.address()));
+    client.expects("get absent\r\n", "END\r\n");
+}
+
+#[test]
+fn requests_past_max_in_flight() {
+    let node = Scripted::start("1.6.18", |seen| vec![Act::Await("gate"), seen.hits("v")]);
+    let settings = ["request_timeout: 15s", "max_in_flight: 1"];
+    let ringway = Ringway::start(&pool(&[node.address()], &settings));
+    let mut first = ringway.client();
+    first.send("get k\r\n");
+    node.wait_seen(1);
+    let mut late = ringway.client();
+    assert_eq!(late.ask("get k\r\n"), "END", "a read misses");
+    assert_eq!(late.ask("set k 0 0 1\r\nx\r\n"), "NOT_STORED");
+    is_told(&ringway, "in_flight", 2, &format!("main/{}", node.address()));
+    node.open("gate");
+    first.expect("VALUE k 0 1\r\nv\r\nEND\r\n");
+}
+
+#[test]
+fn requests_past_the_rate_of_a_route() {
+    let node = Memcached::start();
+    let route = "routes:\n  default: {limit: {to: main, rate: 1, burst: 1}}\n";
+    let ringway = Ringway::start(&(pool(&[node.address()], &[]) + route));
+    let mut client = ringway.client();
+    for _ in 0..20 {
+        assert_eq!(client.ask("touch k 0\r\n"), "NOT_FOUND");
+    }
+    let limited = ringway.metric("ringway_route_events_total", &["event=\"limited\""]);
+    assert!(limited > 0.0, "{}", ringway.log());
+    is_told(&ringway, "rate", limited as u64, "default/limit");
+}
+
+#[test]
+fn http_connections_that_do_not_read() {
+    let ringway = Ringway::start("pools: {main: {nodes: ['127.0.0.1:1']}}\n");
+    let idle: Vec<_> = (0..80)
+        .map(|_| std::net::TcpStream::connect(("127.0.0.1", ringway.admin)).expect("it listens"))
+        .collect();
+    wait_for("the oldest to make way", || {
+        ringway.metric("ringway_limits_total", &["limit=\"admin\""]) > 0.0
+    });
+    wait_for("a line in the log", || ringway.log().contains("limit=\"admin\""));
+    let (status, _) = http(ringway.admin, "GET", "/livez").expect("an answer");
+    assert_eq!(status, 200);
+    drop(idle);
+}
