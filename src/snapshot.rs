@@ -163,7 +163,13 @@ fn keep_or_make(
             kept.configure(&settings.health);
             kept.clone()
         }
-        None => Arc::new(Node::new(pool, node, &settings.health, workers, missed)),
+        None => {
+            let mut made = Node::new(pool, node, &settings.health, workers, missed);
+            if let Some(replaced) = kept.filter(|replaced| replaced.is_remote() && made.is_remote()) {
+                made.missed = replaced.missed.clone();
+            }
+            Arc::new(made)
+        }
     }
 }
 

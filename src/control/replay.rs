@@ -24,6 +24,7 @@ use super::jitter::jittered;
 use super::probe_client::Connection;
 use crate::config::{Protocol, Rejoin};
 use crate::health;
+use crate::node::missed::{Due, Missed};
 use crate::node::{Node, Remote};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::meta::is_bare;
@@ -149,17 +150,14 @@ async fn clear(
     calm_since: Option<Instant>,
     settings: Settings,
 ) -> io::Result<bool> {
-    let batch = node.missed.take(calm_since, BATCH);
-    if !batch.is_empty() {
+    let batch = Batch::take(node, calm_since);
+    if !batch.due.is_empty() {
         let mut commands = Vec::new();
-        let keys = batch.iter().map(|due| &due.key);
+        let keys = batch.due.iter().map(|due| &due.key);
         let count = keys.filter(|key| put_delete(key, dialect, &mut commands)).count();
-        let answered = connection.delete(&commands, count, settings.answer).await;
-        match &answered {
-            Ok(()) => node.missed.deleted(&batch),
-            Err(_) => node.missed.not_deleted(&batch),
-        }
-        return answered.map(|()| true);
+        connection.delete(&commands, count, settings.answer).await?;
+        batch.deleted();
+        return Ok(true);
     }
     let flush = node.missed.flush_due(calm_since);
     let Some(flush) = flush.filter(|flush| flush.is_asked || settings.rejoin != Rejoin::Manual) else {
@@ -173,6 +171,35 @@ async fn clear(
         "node flushed in place of the writes that it missed"
     );
     Ok(true)
+}
+
+/// Keys whose deletes are on their way. Where it is dropped before they are answered they stay remembered, also if the
+/// node's task ends: what a node missed may be taken over by another.
+struct Batch<'a> {
+    missed: &'a Missed,
+    due: Vec<Due>,
+}
+
+impl<'a> Batch<'a> {
+    fn take(node: &'a Node, calm_since: Option<Instant>) -> Batch<'a> {
+        let missed = &*node.missed;
+        Batch {
+            missed,
+            due: missed.take(calm_since, BATCH),
+        }
+    }
+
+    fn deleted(mut self) {
+        self.missed.deleted(&std::mem::take(&mut self.due));
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if !self.due.is_empty() {
+            self.missed.not_deleted(&self.due);
+        }
+    }
 }
 
 /// The connection to one node, while it missed anything.

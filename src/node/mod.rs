@@ -63,8 +63,8 @@ pub struct Node {
     shards: Box<[NodeShard]>,
     /// Whether it may stand in its ring.
     pub membership: Membership,
-    /// Writes that failed there.
-    pub missed: Missed,
+    /// Writes that failed there. A node that takes its place at another address takes it over.
+    pub missed: Arc<Missed>,
     /// What the times of its health are counted from.
     born: Instant,
     health: Mutex<Watched>,
@@ -171,7 +171,7 @@ impl Node {
             kind,
             shards: (0..workers).map(|_| NodeShard::default()).collect(),
             membership: Membership::default(),
-            missed: Missed::new(budget.clone()),
+            missed: Arc::new(Missed::new(pool, &settings.label(), budget.clone())),
             born: Instant::now(),
             health: Mutex::new(Watched {
                 machine: Health::new(health.limits()),
@@ -187,6 +187,11 @@ impl Node {
     /// True where `settings` in the pool named `pool` means this very node, so that a reload keeps it.
     pub fn is(&self, pool: &str, settings: &config::Node) -> bool {
         self.pool == pool && self.address == settings.address && self.label == settings.label()
+    }
+
+    /// True if it is a memcached, and not a cache in this process.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.kind, Kind::Remote(_))
     }
 
     /// The counters of the worker with this index.

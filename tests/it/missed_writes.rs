@@ -259,6 +259,11 @@ fn a_node_that_missed_more_than_is_remembered_is_flushed() {
     keys.iter()
         .for_each(|key| assert_eq!(node.client().get(key), None));
     assert_eq!(ringway.metric("ringway_missed_writes_overflows_total", &[]), 1.0);
+    assert!(
+        ringway
+            .log()
+            .contains("node missed more writes than are remembered")
+    );
 }
 
 #[test]
@@ -307,4 +312,28 @@ fn a_node_that_was_restarted_needs_no_deletes() {
     let node = Memcached::start_on(port).expect("its port is still free");
     wait_until_clean(&ringway);
     assert_eq!((replayed(&ringway), node.client().get("k")), (0.0, None));
+}
+
+#[test]
+fn a_node_that_gets_another_address_in_the_file_keeps_what_it_missed() {
+    let node = Memcached::start();
+    let named = |address: &str| {
+        format!(
+            "pools:\n  main:\n    nodes: [{{name: a, address: \"{address}\"}}]\n    {TIMEOUT}\n    {TOLD}\n    {QUICK}\n"
+        )
+    };
+    let ringway = Ringway::start(&named(&node.address()));
+    let mut client = ringway.client();
+    client.set("k", "old");
+    node.signal("STOP");
+    wait_until_down(&ringway, &mut client);
+    fails(&mut client, "delete k\r\n");
+    let other = node.address().replace("127.0.0.1", "localhost");
+    let (status, body) = ringway.reload(&named(&other));
+    assert_eq!(status, 200, "{body}");
+    assert!(missed(&ringway) > 0.0);
+    node.signal("CONT");
+    wait_until_clean(&ringway);
+    assert_eq!(node.client().get("k"), None);
+    assert_eq!(client.get("k"), None);
 }

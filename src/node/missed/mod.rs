@@ -50,16 +50,21 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::warn;
 
 pub use keys::{Due, Flush};
 use keys::{Kept, Keys};
 use write::Write;
 
 use super::slots::Slot;
+use crate::log_limit::LogLimit;
 use crate::protocol::{Command, Failure, Reply, Request};
 
 /// So long a node must have answered at once before what a broken link left there counts as carried out.
 pub const SETTLE: Duration = Duration::from_secs(2);
+
+/// At most one line of the log in so long says that a node missed too much.
+const OVERFLOW_LOG: Duration = Duration::from_secs(10);
 
 /// What all nodes of a process may remember.
 #[derive(Debug)]
@@ -111,6 +116,8 @@ impl Budget {
 /// What one node missed. Shared by all workers, and touched only where something failed.
 #[derive(Debug)]
 pub struct Missed {
+    pool: String,
+    node: String,
     is_any: AtomicBool,
     keys: Mutex<Keys>,
     budget: Arc<Budget>,
@@ -118,18 +125,25 @@ pub struct Missed {
     pub wake: Notify,
     replayed: AtomicU64,
     overflows: AtomicU64,
+    /// What the time of the log limit is counted from.
+    born: Instant,
+    overflow_log: LogLimit,
 }
 
 impl Missed {
-    /// Nothing, within `budget`.
-    pub fn new(budget: Arc<Budget>) -> Missed {
+    /// Nothing, within `budget`. The log calls the node `node` of `pool`.
+    pub fn new(pool: &str, node: &str, budget: Arc<Budget>) -> Missed {
         Missed {
+            pool: pool.to_owned(),
+            node: node.to_owned(),
             is_any: AtomicBool::new(false),
             keys: Mutex::default(),
             budget,
             wake: Notify::new(),
             replayed: AtomicU64::new(0),
             overflows: AtomicU64::new(0),
+            born: Instant::now(),
+            overflow_log: LogLimit::new(OVERFLOW_LOG),
         }
     }
 
@@ -170,9 +184,21 @@ impl Missed {
         self.is_any.store(true, Release);
         drop(keys);
         if kept == Kept::Overflow {
-            self.overflows.fetch_add(1, Relaxed);
+            self.note_overflow();
         }
         self.wake.notify_one();
+    }
+
+    fn note_overflow(&self) {
+        self.overflows.fetch_add(1, Relaxed);
+        if let Some(held_back) = self.overflow_log.allow(self.born.elapsed()) {
+            warn!(
+                pool = self.pool,
+                node = self.node,
+                held_back,
+                "node missed more writes than are remembered: all of its keys are misses until it is flushed or admitted"
+            );
+        }
     }
 
     /// A write of `key` that was on its way is so no more: its late reply came, or its link `is_broken`.
@@ -264,7 +290,7 @@ impl Missed {
 
 impl Default for Missed {
     fn default() -> Missed {
-        Missed::new(Arc::default())
+        Missed::new("", "", Arc::default())
     }
 }
 
