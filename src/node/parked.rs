@@ -217,6 +217,7 @@ impl Parked {
     /// Puts all of `later` at the end.
     pub fn append(&mut self, mut later: Parked) {
         self.bytes += later.bytes;
+        self.words += later.words;
         self.waiting.append(&mut later.waiting);
     }
 
