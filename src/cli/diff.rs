@@ -25,7 +25,7 @@ pub struct Options<'a> {
 /// # Errors
 /// A file is bad or unreadable, or more keys of a pool move than are allowed to.
 pub fn run(old: &Path, new: &Path, options: &Options<'_>) -> anyhow::Result<()> {
-    let load = |path| config::load(path).map_err(anyhow::Error::msg);
+    let load = |path| config::load_from_any(path).map_err(anyhow::Error::msg);
     let from_stdin = [Some(old), Some(new), options.keys].into_iter().flatten();
     if from_stdin.filter(|path| config::is_stdin(path)).count() > 1 {
         bail!("stdin can be read once: name a file for all but one");

@@ -30,7 +30,7 @@ pub struct Form {
 /// # Errors
 /// The file is bad, there is no such listener, or a key is none.
 pub fn say_where(file: &Path, listener: Option<&str>, form: Form, keys: &[String]) -> anyhow::Result<()> {
-    let snapshot = Snapshot::build(config::load(file).map_err(anyhow::Error::msg)?, None);
+    let snapshot = Snapshot::build(config::load_from_any(file).map_err(anyhow::Error::msg)?, None);
     let listener = find(&snapshot, listener)?;
     let mut explained = Vec::new();
     for key in keys {

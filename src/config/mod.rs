@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -56,25 +56,33 @@ pub fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Reads the file at `path`, or stdin if that is `-`.
+/// Reads the regular file at `path`, or stdin if that is `-`.
 ///
 /// # Errors
 /// [`Error::Unreadable`] where the system gives no text, [`Error::Mistakes`] where it cannot be run.
 pub fn load(path: &Path) -> Result<Config, Error> {
+    load_by(path, read_regular)
+}
+
+/// Reads the file at `path`, which may also be a pipe, as in `ringway diff <(git show HEAD:ringway.yaml) ringway.yaml`;
+/// then it waits for whoever writes it.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from_any(path: &Path) -> Result<Config, Error> {
+    load_by(path, |path| read_bounded(std::fs::File::open(path)?))
+}
+
+fn load_by(path: &Path, read: impl FnOnce(&Path) -> io::Result<Vec<u8>>) -> Result<Config, Error> {
     let unreadable = |source| Error::Unreadable {
         path: path.to_owned(),
         source,
     };
-    let mut bytes = Vec::new();
-    // One byte more than is allowed is enough to refuse the file.
-    let most = tree::LONGEST as u64 + 1;
     if is_stdin(path) {
-        let stdin = std::io::stdin().lock();
-        stdin.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
+        let bytes = read_bounded(io::stdin().lock()).map_err(unreadable)?;
         return parse_bytes(&bytes, "stdin");
     }
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
+    let bytes = read(path).map_err(unreadable)?;
     parse_bytes(&bytes, &path.display().to_string())
 }
 
@@ -84,16 +92,30 @@ pub fn load(path: &Path) -> Result<Config, Error> {
 /// # Errors
 /// As the system gives them; `InvalidInput` if it is a file of another kind.
 pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
-    let mut options = std::fs::OpenOptions::new();
-    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is no regular file",
-        ));
+    // Another file may take its place before it is opened: then this neither waits nor reads without end.
+    let kind = std::fs::metadata(path)?.file_type();
+    if !kind.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, not_regular(kind)));
     }
+    let mut options = std::fs::OpenOptions::new();
+    read_bounded(options.read(true).custom_flags(libc::O_NONBLOCK).open(path)?)
+}
+
+/// What `kind` is instead of a regular file, and the way out.
+fn not_regular(kind: std::fs::FileType) -> String {
+    let (name, hint) = match () {
+        () if kind.is_dir() => ("a folder", "name the file in it"),
+        () if kind.is_fifo() => ("a pipe", "write - to read stdin"),
+        () if kind.is_socket() => ("a socket", "name the file of the configuration"),
+        () => ("a device", "write - to read stdin"),
+    };
+    format!("{name}, not a regular file; {hint}")
+}
+
+/// The bytes that `from` gives, until there is one more than a configuration may have: that is enough to refuse it.
+fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(tree::LONGEST as u64 + 1).read_to_end(&mut bytes)?;
+    from.take(tree::LONGEST as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

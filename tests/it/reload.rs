@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 
 use crate::support::memcached::Memcached;
+use crate::support::program;
 use crate::support::ringway::{Client, Ringway, free_port, http, pool, wait_for};
 use crate::support::scripted::{Act, Scripted};
 
@@ -204,7 +205,7 @@ fn a_config_map_that_is_swapped_is_taken() {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let mounted = Mounted {
-        child: command.spawn().expect("the program starts"),
+        child: program::start(&mut command),
         admin,
     };
     let runs_with = |timeout: &str| {
@@ -423,17 +424,14 @@ fn a_pipe_a_device_or_a_folder_in_the_place_of_the_file_is_refused_and_holds_not
             "device" => "rm -rf \"$0\" && ln -s /dev/zero \"$0\"",
             _ => "rm -rf \"$0\" && mkdir \"$0\"",
         };
-        let status = std::process::Command::new("sh")
-            .args(["-c", script])
-            .arg(&path)
-            .status();
-        assert!(status.expect("sh runs").success());
+        let put = program::output(Command::new("sh").args(["-c", script]).arg(&path));
+        assert!(put.status.success());
     };
     for kind in ["pipe", "device", "folder"] {
         put(kind);
         let (status, told) = ringway.post("/reload");
         assert_eq!(status, 422, "{kind}: {told}");
-        assert!(told.contains("no regular file"), "{kind}: {told}");
+        assert!(told.contains("not a regular file"), "{kind}: {told}");
         ringway.signal("HUP");
         assert_eq!(ringway.get("/livez").0, 200, "{kind}");
         ringway.client().set(kind, "v");
