@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::config::{Access, Bind};
+use crate::log_limit::LogLimit;
 use crate::net::listen::{Listening, listen};
 use crate::net::socket_file::SocketFile;
 use crate::snapshot::ListenerCounters;
@@ -23,6 +24,8 @@ use crate::state::{Phase, State};
 
 /// How long to wait after the process ran out of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often a listener that cannot accept says so.
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// A client that was accepted, on its way to a worker.
 #[derive(Debug)]
@@ -157,6 +160,7 @@ impl Listeners {
             workers: self.workers.clone(),
             next: self.next.clone(),
             bind: Arc::new(bind.clone()),
+            failures: LogLimit::new(LOG_EVERY),
         };
         let open = Open {
             task: tokio::spawn(acceptor.run(socket)),
@@ -207,6 +211,7 @@ struct Acceptor {
     workers: Vec<UnboundedSender<Accepted>>,
     next: Arc<AtomicUsize>,
     bind: Arc<Bind>,
+    failures: LogLimit,
 }
 
 impl Acceptor {
@@ -223,7 +228,9 @@ impl Acceptor {
                     if let Some((_, listener)) = self.state.snapshot.load().listener(&self.bind) {
                         listener.counters.accept_errors.fetch_add(1, Relaxed);
                     }
-                    warn!(bind = %self.bind, %error, "cannot accept; pausing");
+                    if let Some(held_back) = self.failures.allow(self.state.started.elapsed()) {
+                        warn!(bind = %self.bind, %error, held_back, "cannot accept; pausing");
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
             }

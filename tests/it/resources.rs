@@ -79,6 +79,12 @@ fn without_a_free_file_descriptor_accepting_pauses_and_is_counted_and_those_who_
         failed <= tries,
         "it pauses between two tries: {failed} of at most {tries}"
     );
+    let told = ringway.log().matches("cannot accept").count() as f64;
+    let most = 2.0 + full.elapsed().as_secs_f64() / 10.0;
+    assert!(
+        told <= most,
+        "the log says it every ten seconds: {told} times of at most {most}"
+    );
     assert_eq!(
         ringway.metric("ringway_ejections_total", &[]),
         0.0,
