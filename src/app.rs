@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::client::listener::Listeners;
 use crate::config::Config;
+use crate::control::signals::{Orders, Signals};
 use crate::control::{self, admin, discovery, shutdown};
 use crate::health;
 use crate::node::{Kind, Node};
@@ -62,23 +63,26 @@ pub enum Source {
     Quickstart,
 }
 
-/// Runs `config`, which came from `source`. Returns after a signal, when all
-/// sessions are drained or the time for it is over.
+/// Runs `config`, which came from `source`. Returns after one of `signals`, when all sessions are drained or the time
+/// for it is over.
 ///
 /// # Errors
 /// [`CannotRun`] before the first client is let in.
-pub fn run(config: Config, source: Source) -> Result<(), CannotRun> {
+pub fn run(config: Config, source: Source, signals: Signals) -> Result<(), CannotRun> {
+    let orders = signals
+        .start()
+        .map_err(CannotRun::because("cannot wait for signals"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(CannotRun::because("cannot make an event loop"))?;
-    let result = runtime.block_on(serve(config, source));
+    let result = runtime.block_on(serve(config, source, orders));
     // A lookup or a file that hangs on a thread of its own is not waited for.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(config: Config, source: Source) -> Result<(), CannotRun> {
+async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), CannotRun> {
     let is_quickstart = source == Source::Quickstart;
     let way_out = if is_quickstart { OTHER_PORTS } else { "" };
     let file = match source {
@@ -92,14 +96,14 @@ async fn serve(config: Config, source: Source) -> Result<(), CannotRun> {
         ))
     })?;
     let state = Arc::new(State::new(Snapshot::build(config, None)));
-    let leaving = shutdown::wait(state.clone()).map_err(CannotRun::because("cannot wait for signals"))?;
     discovery::resolve_new(&state.snapshot.load_full(), RESOLVE).await;
 
     let workers = (0..state.workers.len())
         .map(|index| worker::start(state.clone(), index))
         .collect::<Result<Vec<_>, _>>()
         .map_err(CannotRun::because("cannot start a worker"))?;
-    control::start(&state, file, admin).map_err(CannotRun::because("cannot start the admin listener"))?;
+    control::start(&state, file, admin, orders.reload)
+        .map_err(CannotRun::because("cannot start the admin listener"))?;
     meet_nodes(&state).await;
     let mut listeners = Listeners::new(state.clone(), workers);
     let listening = listeners.follow().await;
@@ -112,7 +116,7 @@ async fn serve(config: Config, source: Source) -> Result<(), CannotRun> {
 
     let mut changed = state.changed.subscribe();
     tokio::select! {
-        () = leaving => {}
+        () = shutdown::wait(state.clone(), orders.stop) => {}
         () = follow(&mut listeners, &mut changed) => {}
     }
     listeners.close().await;

@@ -12,7 +12,7 @@
 //! floor 6  running    main · cli · app      the program; app is the only file that knows every part
 //!                     worker                one thread, its event loop, its sessions and links
 //! floor 5  near side  client/               listener · session · requests · replies · stats
-//!          control    control/              reload · watch · discovery · prober · admin · shutdown
+//!          control    control/              signals · reload · watch · discovery · prober · admin · shutdown
 //! floor 4  compiled   snapshot              routes → pools → rings → nodes
 //!                     state · view          what all threads share; what one worker sees of it
 //!                     carry                 how a worker carries what policies send

@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use ringway::app::{self, Source};
 use ringway::cli::{self, Cli, LogFormat};
 use ringway::config;
+use ringway::control::signals::Signals;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -19,6 +20,8 @@ const BAD_USAGE: u8 = 2;
 const CANNOT_RUN: u8 = 3;
 
 fn main() -> ExitCode {
+    // Before anything else: a signal that only asks for something must find its handler.
+    let signals = Signals::catch();
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         if error.kind() == ErrorKind::InvalidSubcommand
@@ -62,7 +65,14 @@ fn main() -> ExitCode {
         Some(path) => Source::File(path),
         None => Source::Quickstart,
     };
-    match app::run(config, source) {
+    let signals = match signals {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("ringway: cannot catch signals: {error}");
+            return ExitCode::from(CANNOT_RUN);
+        }
+    };
+    match app::run(config, source, signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ringway: {error}");

@@ -10,8 +10,8 @@
 //!           replay ─▶ deletes what nodes missed
 //! ```
 //!
-//! All of it runs on one thread with a current-thread runtime of its own: a task here is in nobody's
-//! way. What it does without an `await` in it happens at once for the others, and so the two that
+//! All of it but `signals` runs on one thread with a current-thread runtime of its own: a task here is in nobody's
+//! way, and waits for no file or name there. What it does without an `await` in it happens at once for the others, and so the two that
 //! publish snapshots, reload and rehash, need no lock between them. It never touches a session or a
 //! link; it meets the workers in the snapshot, the nodes and the counters only.
 
@@ -41,17 +41,24 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::state::State;
 use reload::Reloader;
 
 /// Spawns every task of this floor on the current runtime, but for [`shutdown::wait`].
 ///
 /// `path` is the configuration file; `None` for the built-in quickstart. `admin` comes from
-/// [`admin::bind`]. Fails where the listener or SIGHUP cannot be handed to the runtime.
-pub fn start(state: &Arc<State>, path: Option<PathBuf>, admin: TcpListener) -> io::Result<()> {
+/// [`admin::bind`], `hangups` from [`signals::Signals`]. Fails where the listener cannot be handed to the runtime.
+pub fn start(
+    state: &Arc<State>,
+    path: Option<PathBuf>,
+    admin: TcpListener,
+    hangups: Arc<Notify>,
+) -> io::Result<()> {
     let reloader = Arc::new(Reloader::new(path, state.clone()));
     let server = admin::Server::new(admin, state.clone(), reloader.clone())?;
-    signals::reload_on_hangup(reloader.clone())?;
+    signals::reload_on_hangup(hangups, reloader.clone());
     tokio::spawn(server.run());
     tokio::spawn(discovery::run(state.clone()));
     tokio::spawn(prober::run(state.clone()));

@@ -2,43 +2,31 @@
 //!
 //! ```text
 //!  Serving ──SIGTERM, SIGINT──▶ Leaving ──shutdown.delay──▶ Draining ──▶ (the composition root waits)
-//!                                   └────────── a second signal ends the process at once
+//!                                   └────────── a second signal ends the process at once (`signals`)
 //! ```
 //!
 //! In `Leaving` everything is served as before and only `/readyz` says no: load balancers and the other
 //! containers of a pod go first. Waiting for what is owed, at most `shutdown.drain`, is left to the
 //! caller.
 
-use std::future::Future;
-use std::io;
-use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::state::{Phase, State};
 
-/// The future ends when the process was told to stop and [`Phase::Draining`] began. The signals are
-/// caught from this call on, not only when the future runs; it must be called inside a runtime.
-pub fn wait(state: Arc<State>) -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut ends = Ends::catch()?;
-    Ok(async move {
-        let signal = ends.next().await;
-        let delay = state.snapshot.load().config.shutdown.delay;
-        info!(signal, delay = ?delay, "told to stop");
-        tokio::spawn(async move {
-            let signal = ends.next().await;
-            warn!(
-                signal,
-                "told to stop a second time: ending at once, what is owed is cut"
-            );
-            process::exit(0);
-        });
-        leave(&state, delay).await;
-    })
+/// Ends when a signal, whose name comes by `stop`, told the process to stop and [`Phase::Draining`] began.
+pub async fn wait(state: Arc<State>, stop: oneshot::Receiver<&'static str>) {
+    let Ok(signal) = stop.await else {
+        // The thread that takes signals lives as long as the process.
+        return std::future::pending().await;
+    };
+    let delay = state.snapshot.load().config.shutdown.delay;
+    info!(signal, delay = ?delay, "told to stop");
+    leave(&state, delay).await;
 }
 
 /// Leaves for `delay`, then begins to drain.
@@ -49,29 +37,6 @@ async fn leave(state: &State, delay: Duration) {
     }
     state.phase.send_replace(Phase::Draining);
     info!("draining");
-}
-
-/// The signals that end the process.
-struct Ends {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Ends {
-    fn catch() -> io::Result<Ends> {
-        Ok(Ends {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,24 +1,144 @@
-//! SIGHUP asks for a reload. The signals that end the process stand in `shutdown`.
+//! Takes signals, on a thread of its own: whatever else waits, a second SIGTERM or SIGINT ends the process at once.
+//!
+//! ```text
+//!  main ──▶ catch ─────────────────▶ start ──▶ thread `signals`
+//!           SIGHUP, SIGUSR1, SIGUSR2           SIGHUP ────────────────────▶ reload, on the control thread
+//!           no longer end the process          SIGTERM, SIGINT ── first ──▶ shutdown, on the control thread
+//!                                                              ── second ─▶ the process ends
+//! ```
+//!
+//! A SIGHUP that comes before the file is read is a reload once the process serves. SIGUSR1 and SIGUSR2, which recipes
+//! of logrotate send to other programs, do nothing: the log goes to stderr, and there is nothing to open again. Until
+//! [`Signals::start`] the signals that end a process end this one, for nothing is owed to anybody yet.
 
 use std::io;
-use std::sync::Arc;
+use std::process;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, oneshot};
+use tracing::{info, warn};
 
 use super::reload::Reloader;
 
-/// Spawns a task that reloads at each SIGHUP. From this call on SIGHUP no longer ends the process.
-pub fn reload_on_hangup(reloader: Arc<Reloader>) -> io::Result<()> {
-    let mut hangups = signal(SignalKind::hangup())?;
+/// How long the last log line may take: whoever reads the log may read no more.
+const LAST_LINE: Duration = Duration::from_millis(100);
+
+/// The signals that are caught before anything else is done.
+#[derive(Debug)]
+pub struct Signals {
+    /// Of the thread alone, so that no other task holds it up.
+    runtime: Runtime,
+    hangup: Signal,
+}
+
+/// What signals ask of the process.
+#[derive(Debug)]
+pub struct Orders {
+    /// The name of the first signal that asked it to stop.
+    pub stop: oneshot::Receiver<&'static str>,
+    /// A SIGHUP asks for a reload; several before it begins are one.
+    pub reload: Arc<Notify>,
+}
+
+impl Signals {
+    /// Catches SIGHUP, SIGUSR1 and SIGUSR2; from this call on they do not end the process.
+    ///
+    /// # Errors
+    /// The system gives no handler or no event loop.
+    pub fn catch() -> io::Result<Signals> {
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let entered = runtime.enter();
+        let hangup = signal(SignalKind::hangup())?;
+        // A handler outlives the stream that is dropped here.
+        drop(signal(SignalKind::user_defined1())?);
+        drop(signal(SignalKind::user_defined2())?);
+        drop(entered);
+        Ok(Signals { runtime, hangup })
+    }
+
+    /// Catches SIGTERM and SIGINT too, and starts the thread.
+    ///
+    /// # Errors
+    /// The system gives no handler or no thread.
+    pub fn start(self) -> io::Result<Orders> {
+        let Signals { runtime, mut hangup } = self;
+        let mut ends = {
+            let _entered = runtime.enter();
+            Ends {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            }
+        };
+        let (told, stop) = oneshot::channel();
+        let reload = Arc::new(Notify::new());
+        let hung_up = reload.clone();
+        let take = async move {
+            let mut told = Some(told);
+            loop {
+                tokio::select! {
+                    _ = hangup.recv() => hung_up.notify_one(),
+                    signal = ends.next() => match told.take() {
+                        // Fails where the process ends already.
+                        Some(told) => drop(told.send(signal)),
+                        None => end_at_once(signal),
+                    },
+                }
+            }
+        };
+        // It logs nothing but its last line: a log that nobody reads would hold it up.
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || runtime.block_on(take))?;
+        Ok(Orders { stop, reload })
+    }
+}
+
+/// The signals that end the process.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Ends the process, and says so if the log takes it.
+fn end_at_once(signal: &'static str) -> ! {
+    let (told, is_told) = mpsc::channel();
+    let tell = move || {
+        warn!(
+            signal,
+            "told to stop a second time: ending at once, what is owed is cut"
+        );
+        let _nobody_waits = told.send(());
+    };
+    if thread::Builder::new().spawn(tell).is_ok() {
+        let _in_time = is_told.recv_timeout(LAST_LINE);
+    }
+    process::exit(0);
+}
+
+/// Spawns a task that reloads whenever `asked` is notified.
+pub fn reload_on_hangup(asked: Arc<Notify>, reloader: Arc<Reloader>) {
     tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
+        loop {
+            asked.notified().await;
             info!(signal = "SIGHUP", "reload asked for");
             // The outcome is logged and kept by the reloader; a signal has nobody to tell.
             let _ = reloader.reload().await;
         }
     });
-    Ok(())
 }
 
 #[cfg(test)]
@@ -27,13 +147,14 @@ mod tests {
     use crate::control::testing::{self, eventually};
 
     #[tokio::test]
-    async fn sighup_reloads() {
+    async fn a_hangup_that_came_early_reloads_once_it_can() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ringway.yaml");
         let state = testing::state("pools: {main: {nodes: ['127.0.0.1:1']}}");
         std::fs::write(&path, "pools: {main: {nodes: ['127.0.0.1:2']}}").unwrap();
-        reload_on_hangup(Arc::new(Reloader::new(Some(path), state.clone()))).unwrap();
-        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP).unwrap();
+        let asked = Arc::new(Notify::new());
+        asked.notify_one();
+        reload_on_hangup(asked, Arc::new(Reloader::new(Some(path), state.clone())));
         eventually("the file is taken", || {
             state.snapshot.load().nodes[0].label == "127.0.0.1:2"
         })

@@ -40,7 +40,16 @@ async fn run_with(path: PathBuf, reloader: Arc<Reloader>, look: Duration) {
     let mut readable = true;
     loop {
         // The watch is set before the look, or a change between the two would be missed.
-        folders.follow(&path);
+        let looked = path.clone();
+        let follow = move || {
+            folders.follow(&looked);
+            folders
+        };
+        // A file system that hangs holds up this watch, and nothing else.
+        match tokio::task::spawn_blocking(follow).await {
+            Ok(followed) => folders = followed,
+            Err(error) => return warn!(%error, "the configuration file is no longer watched"),
+        }
         readable = match (reloader.reload_if_touched().await, readable) {
             (Err(error), true) => {
                 reloader.note_unreadable(&error);

@@ -58,6 +58,7 @@ mod routes;
 mod scale;
 mod shadow;
 mod shutdown;
+mod signals;
 mod simulation;
 mod stale_items;
 mod support;

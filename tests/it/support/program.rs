@@ -28,6 +28,7 @@ pub fn signal(child: &Child, name: &str) {
     let signal = match name {
         "HUP" => Signal::HUP,
         "INT" => Signal::INT,
+        "KILL" => Signal::KILL,
         "TERM" => Signal::TERM,
         "STOP" => Signal::STOP,
         "CONT" => Signal::CONT,
