@@ -122,12 +122,12 @@ fn too_many_colons(text: &str) -> Flaw {
     };
     if text.parse::<Ipv6Addr>().is_ok() {
         return none(text).hint(format!(
-            "an IPv6 address stands in brackets: did you mean [{text}]:{MEMCACHED}?"
+            "an IPv6 address stands in brackets: did you mean \"[{text}]:{MEMCACHED}\"?"
         ));
     }
     if let Some(meant) = text.rsplit_once(':').and_then(bracketed) {
         return none(text).hint(format!(
-            "an IPv6 address stands in brackets: did you mean {meant}?"
+            "an IPv6 address stands in brackets: did you mean \"{meant}\"?"
         ));
     }
     let (address, name) = text
@@ -196,12 +196,12 @@ fn unix(path: &str) -> Result<PathBuf, Flaw> {
 }
 
 fn no_port(text: &str) -> Flaw {
-    let host = if text.parse::<Ipv6Addr>().is_ok() {
-        format!("[{text}]")
-    } else {
-        text.to_owned()
+    let meant = match text.parse::<Ipv6Addr>() {
+        Ok(_) => format!("\"[{text}]:{MEMCACHED}\""),
+        Err(_) if text.starts_with('[') => format!("\"{text:.80}:{MEMCACHED}\""),
+        Err(_) => format!("{text:.80}:{MEMCACHED}"),
     };
-    Flaw::new(format!("{} has no port", quote(text))).hint(format!("did you mean {host:.80}:{MEMCACHED}?"))
+    Flaw::new(format!("{} has no port", quote(text))).hint(format!("did you mean {meant}?"))
 }
 
 fn none(text: &str) -> Flaw {
@@ -238,7 +238,7 @@ mod tests {
                 "\"10.0.0.1\" has no port, did you mean 10.0.0.1:11211?",
             ),
             ("cache:", "\"cache\" has no port, did you mean cache:11211?"),
-            ("[::1]", "\"[::1]\" has no port, did you mean [::1]:11211?"),
+            ("[::1]", "\"[::1]\" has no port, did you mean \"[::1]:11211\"?"),
             ("11211", "\"11211\" is no address, did you mean 127.0.0.1:11211?"),
             (":11211", "\":11211\" is no address, the host is missing"),
             ("a:0", "port 0 is out of range, ports go from 1 to 65535"),
@@ -247,11 +247,11 @@ mod tests {
             ("a:b", "\"a:b\" is no address, \"b\" is no port"),
             (
                 "::1:11211",
-                "\"::1:11211\" is no address, an IPv6 address stands in brackets: did you mean [::1]:11211?",
+                "\"::1:11211\" is no address, an IPv6 address stands in brackets: did you mean \"[::1]:11211\"?",
             ),
             (
                 "fe80::1",
-                "\"fe80::1\" is no address, an IPv6 address stands in brackets: did you mean [fe80::1]:11211?",
+                "\"fe80::1\" is no address, an IPv6 address stands in brackets: did you mean \"[fe80::1]:11211\"?",
             ),
             (
                 "[::g]:1",

@@ -98,8 +98,12 @@ fn takes(keys: &mut Keys<'_, '_>, key: &'static str, is_part: bool, chosen: &Dis
 fn preset(text: &str) -> Result<Distribution, Flaw> {
     let found = Distribution::preset(text);
     found.ok_or_else(|| match Distribution::kind(text) {
+        Some(_) if text == "modula" => Flaw::new(format!("{} is a kind, and no preset", quote(text)))
+            .hint("write twemproxy-modula for twemproxy's, or {kind: modula}"),
         Some(_) => Flaw::new(format!("{} is a kind, and no preset", quote(text)))
             .hint(format!("write {{kind: {text}}}")),
+        None if text == "random" => Flaw::new("no preset has the name \"random\"")
+            .hint("Ringway sends a key to the same node always: leave it out"),
         None => unknown("preset", text, Distribution::PRESETS),
     })
 }

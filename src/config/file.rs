@@ -14,7 +14,7 @@ use super::pool::{self, number, set};
 use super::route::{self, Read};
 use super::units::{count, duration, size};
 use super::{Access, Admin, Batching, Bind, MissedWrites, Pool, Shutdown, access, address};
-use super::{hosts, nodes};
+use super::{foreign, hosts, nodes};
 
 const MOST_WORKERS: u64 = 1024;
 
@@ -106,6 +106,7 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
         "pools",
         Flaw::new("there are no pools").hint("add `pools:` with a pool and its nodes"),
     );
+    keys.translate(foreign::FILE);
     let misspelt = keys.finish();
     if !has[0] && !misspelt.contains(&"listeners") {
         listeners = Some(vec![default_listener(Place {
@@ -234,6 +235,7 @@ fn listener(item: &Typed<'_>, mistakes: &mut Mistakes) -> Listener {
         access: default.access,
     };
     listener.access = access::read(&mut keys, listener.bind.as_ref().map(|bind| &bind.value));
+    keys.translate(foreign::LISTENER);
     let misspelt = keys.finish();
     listener.bind = listener.bind.filter(|_| !misspelt.contains(&"bind"));
     listener.route = listener.route.filter(|_| !misspelt.contains(&"route"));

@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 
 use super::error::{At, Flaw, Mistakes, Place, quote};
-use super::suggest;
+use super::foreign::{self, Foreign};
 use super::tree::{Tree, Value};
+use super::{brackets, suggest};
 
 /// A value on its path.
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ impl<'a> Typed<'a> {
 
     /// True for a list.
     pub fn is_list(&self) -> bool {
-        matches!(self.tree.value, Value::List(_))
+        self.tree.is_list()
     }
 
     /// True for nothing at all, and for a mapping without entries.
@@ -115,7 +116,8 @@ impl<'a> Typed<'a> {
         let entries = self.mapping(mistakes);
         Keys {
             place: self.place(),
-            is_mapping: entries.is_some(),
+            is_complete: entries.is_some() && self.is_readable(),
+            foreign: &[],
             entries: entries.unwrap_or_default(),
             known: Vec::new(),
             required: Vec::new(),
@@ -124,7 +126,27 @@ impl<'a> Typed<'a> {
         }
     }
 
+    /// Whether all keys of a mapping are text, and all that it merges mappings; otherwise nobody can say which keys
+    /// are missing.
+    fn is_readable(&self) -> bool {
+        let Value::Map(pairs) = &self.tree.value else {
+            return true;
+        };
+        let merges = |value: &Tree| match &value.value {
+            Value::List(items) => items.iter().all(Tree::is_map),
+            Value::Map(_) => true,
+            Value::Scalar { .. } => false,
+        };
+        pairs.iter().all(|(key, value)| match &key.value {
+            Value::Scalar { text, plain } => !(*plain && text == "<<") || merges(value),
+            _ => false,
+        })
+    }
+
     fn expected(&self, what: &str) -> Flaw {
+        if let Some(flaw) = brackets::list(self.tree, None) {
+            return flaw;
+        }
         if self.tree.is_null() {
             return Flaw::new("there is no value").hint("write one or leave it out");
         }
@@ -161,10 +183,12 @@ struct Entry<'a> {
 #[derive(Debug)]
 pub struct Keys<'a, 'm> {
     place: Place,
-    is_mapping: bool,
+    /// Whether it is known which keys there are.
+    is_complete: bool,
+    foreign: &'static [Foreign],
     entries: Vec<Entry<'a>>,
     known: Vec<&'static str>,
-    required: Vec<(&'static str, Flaw)>,
+    required: Vec<(Vec<&'static str>, Flaw)>,
     rejected: Vec<&'static str>,
     mistakes: &'m mut Mistakes,
 }
@@ -218,7 +242,12 @@ impl<'a> Keys<'a, '_> {
 
     /// Where the key is missing, and is no slip in another one, `flaw` is a mistake.
     pub fn require(&mut self, key: &'static str, flaw: Flaw) {
-        self.required.push((key, flaw));
+        self.require_one_of(&[key], flaw);
+    }
+
+    /// The same where one of `keys` is enough.
+    pub fn require_one_of(&mut self, keys: &[&'static str], flaw: Flaw) {
+        self.required.push((keys.to_vec(), flaw));
     }
 
     /// Where the key is there, `flaw` is a mistake.
@@ -239,6 +268,11 @@ impl<'a> Keys<'a, '_> {
         self.mistakes.add(place, flaw);
     }
 
+    /// Tells keys of other programs in the words of `table`.
+    pub fn translate(&mut self, table: &'static [Foreign]) {
+        self.foreign = table;
+    }
+
     /// Notes the keys that nobody asked for and those that are missing. Returns the known keys that were
     /// meant by unknown ones: they are not missing, but misspelt.
     pub fn finish(self) -> Vec<&'static str> {
@@ -247,14 +281,25 @@ impl<'a> Keys<'a, '_> {
         let mut meant = Vec::new();
         for entry in self.entries.iter().filter(unknown) {
             let known = self.known.iter().copied();
-            meant.extend(suggest::nearest(entry.key, known.clone()));
-            let hint = suggest::hint(entry.key, "known here", known);
+            let hint = match foreign::find(self.foreign, entry.key) {
+                Some(foreign) => {
+                    meant.extend(foreign.meant);
+                    foreign.hint.to_owned()
+                }
+                None => {
+                    meant.extend(suggest::nearest(entry.key, known.clone()));
+                    suggest::hint(entry.key, "known here", known)
+                }
+            };
             self.mistakes
                 .add(&entry.place, Flaw::new("unknown key").hint(hint));
         }
-        for (key, flaw) in self.required {
-            let present = self.entries.iter().any(|entry| entry.key == key) || meant.contains(&key);
-            if self.is_mapping && !present {
+        for (keys, flaw) in self.required {
+            let is_there = |key: &&'static str| {
+                self.entries.iter().any(|entry| entry.key == *key) || meant.contains(key)
+            };
+            let present = keys.iter().any(is_there);
+            if self.is_complete && !present {
                 self.mistakes.add(&self.place, flaw);
             }
         }
@@ -269,7 +314,9 @@ fn flatten<'a>(pairs: &'a [(Tree, Tree)], path: &str, mistakes: &mut Mistakes) -
     let mut lines: HashMap<&str, usize> = HashMap::new();
     for (key, value) in pairs {
         let Value::Scalar { text, plain } = &key.value else {
-            let flaw = Flaw::new("a key is expected here, not a list or a mapping");
+            let unquoted = brackets::list(key, Some(value));
+            let flaw =
+                unquoted.unwrap_or_else(|| Flaw::new("a key is expected here, not a list or a mapping"));
             mistakes.add(&place(key, path.to_owned()), flaw);
             continue;
         };

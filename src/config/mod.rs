@@ -13,11 +13,13 @@
 
 mod access;
 mod address;
+mod brackets;
 mod choices;
 mod defaults;
 mod distribution;
 pub mod error;
 mod file;
+mod foreign;
 pub mod hosts;
 mod keys;
 mod nodes;
@@ -126,6 +128,11 @@ fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
 pub fn parse(text: &str, source: &str) -> Result<Config, Error> {
     let mut mistakes = error::Mistakes::new(source);
     let tree = tree::parse(text, &mut mistakes);
+    if let Some(flaw) = foreign::whole(text, tree.as_ref(), source) {
+        let mut mistakes = error::Mistakes::new(source);
+        mistakes.add(&error::Place::default(), flaw);
+        return mistakes.conclude(None);
+    }
     let config = match tree.filter(|tree| !tree.is_null()) {
         Some(tree) => {
             let file = file::read(&keys::Typed::root(&tree), &mut mistakes);

@@ -6,7 +6,7 @@ use super::address;
 use super::error::{At, Flaw, Mistakes, Place, quote};
 use super::keys::Typed;
 use super::units::{count, size};
-use super::{Address, Node, overlap};
+use super::{Address, Node, foreign, overlap};
 
 /// An item may take half of a small cache: below 4 MiB, values of 1 MiB no longer fit.
 const SMALLEST_EMBEDDED: u64 = 1 << 20;
@@ -78,12 +78,13 @@ fn node(item: &Typed<'_>, mistakes: &mut Mistakes) -> Option<TypedNode> {
         (false, true) if !keys.has("name") => {
             keys.mistake(Flaw::new("an embedded node needs a name").hint("the ring hashes it: add `name:`"));
         }
-        (false, false) => keys.require(
-            "address",
+        (false, false) => keys.require_one_of(
+            &["address", "embedded"],
             Flaw::new("the node has no address").hint("add `address: host:port`, or `embedded: 64MiB`"),
         ),
         _ => {}
     }
+    keys.translate(foreign::NODE);
     keys.finish();
     let address = match (address, embedded) {
         (Some(address), None) => address,

@@ -2,6 +2,7 @@
 
 use super::choices::{self, choose};
 use super::error::{Flaw, Mistakes, quote};
+use super::foreign;
 use super::keys::{Keys, Typed};
 use super::nodes;
 use super::units::{count, percent, size, timeout};
@@ -65,6 +66,7 @@ pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
         number(&mut keys, "max_in_flight", 1..=MOST_IN_FLIGHT),
     );
     set(&mut pool.health, keys.get("health", health));
+    keys.translate(foreign::POOL);
     keys.require(
         "nodes",
         Flaw::new("the pool has no nodes").hint("give it at least one: `nodes: [host:port]`"),

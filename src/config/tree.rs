@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
+use super::brackets;
 use super::error::{Flaw, Mistakes, Place};
 
 /// The longest text that is read, in bytes.
@@ -56,6 +57,16 @@ impl Tree {
             }
             _ => false,
         }
+    }
+
+    /// Whether this is a list.
+    pub fn is_list(&self) -> bool {
+        matches!(self.value, Value::List(_))
+    }
+
+    /// Whether this is a mapping.
+    pub fn is_map(&self) -> bool {
+        matches!(self.value, Value::Map(_))
     }
 
     fn len(&self) -> usize {
@@ -244,6 +255,11 @@ fn syntax(text: &str, error: &ScanError) -> Fault {
     if line > lines {
         line = lines;
         column = text.lines().last().unwrap_or_default().chars().count() + 1;
+    }
+    let typed = text.lines().nth(line - 1).unwrap_or_default();
+    if let Some((column, flaw)) = brackets::before(typed, column) {
+        let path = String::new();
+        return (Place { line, column, path }, flaw);
     }
     let flaw = Flaw::new(format!("no YAML: {}", error.info()));
     let indent = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');

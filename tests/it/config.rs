@@ -250,7 +250,7 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         (nodes("[]"), "3:12: pools.main.nodes: the pool has no nodes, give it at least one"),
         (nodes("a:1"), "3:12: pools.main.nodes: a list is expected here, not text, begin each of its lines with \"- \""),
         (nodes("[\"a:0\"]"), "3:13: pools.main.nodes[0]: port 0 is out of range, ports go from 1 to 65535"),
-        (nodes("[\"::1:11211\"]"), "3:13: pools.main.nodes[0]: \"::1:11211\" is no address, an IPv6 address stands in brackets: did you mean [::1]:11211?"),
+        (nodes("[\"::1:11211\"]"), "3:13: pools.main.nodes[0]: \"::1:11211\" is no address, an IPv6 address stands in brackets: did you mean \"[::1]:11211\"?"),
         (nodes("[{address: a:1, weight: 0}]"), "3:36: pools.main.nodes[0].weight: 0 is out of range, it goes from 1 to 1000000"),
         (nodes("[{address: a:1, wieght: 2}]"), "3:28: pools.main.nodes[0].wieght: unknown key, did you mean \"weight\"?"),
         (nodes("[{name: x}]"), "3:13: pools.main.nodes[0]: the node has no address, add `address: host:port`, or `embedded: 64MiB`"),

@@ -9,6 +9,7 @@ mod classic_text;
 mod clocks;
 mod command_line;
 mod config;
+mod config_hints;
 mod control_keys;
 mod corpus;
 mod counting;
