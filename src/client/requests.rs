@@ -6,12 +6,15 @@
 //! write. It may be interrupted in the middle where it asks for more than may be owed at once.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use tracing::warn;
 
 use super::routed::Routed;
 use super::stats;
 use crate::config::Bind;
+use crate::log_limit::LogLimit;
 use crate::metrics::ClientProtocol;
 use crate::net::buffers;
 use crate::node::asked::{Asked, Audience, Voice};
@@ -29,6 +32,9 @@ const MAX_OWED: usize = 1024;
 /// A multi-get of so many keys is likely to have several for one node.
 const MANY: usize = 8;
 
+/// Clients that speak HTTP are logged so often at most.
+static HTTP_CLOSED: LogLimit = LogLimit::new(Duration::from_secs(10));
+
 /// The asking side of one session.
 #[derive(Debug)]
 pub struct Requests {
@@ -45,6 +51,8 @@ pub struct Requests {
     pub(super) reserved: usize,
     /// A line was refused whose end is still to come.
     skips_line: bool,
+    /// At the front of the buffer is so much of a line that memcached would not wait for its end.
+    has_long_part: bool,
     /// Replies that may be owed now.
     max_owed: usize,
     /// Bytes that the session may hold.
@@ -106,6 +114,7 @@ pub(super) struct Batch<'a> {
     pub(super) view: &'a View,
     pub(super) current: &'a Current,
     pub(super) route: &'a Route,
+    pub(super) bind: &'a Bind,
 }
 
 impl Requests {
@@ -120,6 +129,7 @@ impl Requests {
             swallow: 0,
             reserved: 0,
             skips_line: false,
+            has_long_part: false,
             max_owed: MAX_OWED,
             budget: usize::MAX,
             links_number: 0,
@@ -165,6 +175,13 @@ impl Requests {
         self.is_over
     }
 
+    /// The client pauses: ends the session if that is in the middle of a line that is too long to be waited for.
+    pub fn pause(&mut self, view: &View) {
+        if self.has_long_part {
+            self.close_long_line(view);
+        }
+    }
+
     /// No more requests come.
     pub fn end(&mut self) {
         self.is_over = true;
@@ -180,8 +197,10 @@ impl Requests {
             view,
             current: &current,
             route,
+            bind,
         };
         self.is_partial = false;
+        self.has_long_part = false;
         let is_other_way =
             self.links_number != current.links_number || self.routed.may_be_overtaken(batch.route);
         if is_other_way && !self.slots.is_empty() {
@@ -234,7 +253,7 @@ impl Requests {
             return self.read_many(batch, read.command, read.exptime, Keys::of(line), line);
         }
         let Some((line, length)) = text::read_line(buffer) else {
-            return self.wait_for_line(batch, buffer.len());
+            return self.wait_for_line(batch, buffer);
         };
         match line {
             Line::Read {
@@ -271,15 +290,8 @@ impl Requests {
                 self.swallow = swallow;
                 self.answer(answer, noreply);
             }
-            Line::Http => {
-                batch.view.shard().http_closed.add(1);
-                self.end();
-            }
-            Line::TooLong => {
-                batch.view.shard().bad_requests.add(1);
-                batch.view.shard().long_lines.add(1);
-                self.end();
-            }
+            Line::Http => self.close_http(batch),
+            Line::TooLong => self.close_long_line(batch.view),
         }
         Taken::Bytes(length)
     }
@@ -340,14 +352,33 @@ impl Requests {
         Taken::Bytes(line.len())
     }
 
-    /// Waits for the end of the line of which `length` bytes are there. A line that reads many keys may be
+    #[cold]
+    fn close_http(&mut self, batch: &Batch<'_>) {
+        batch.view.shard().http_closed.add(1);
+        if let Some(held_back) = HTTP_CLOSED.allow(batch.view.state.started.elapsed()) {
+            warn!(bind = %batch.bind, held_back, "client closed: it speaks HTTP");
+        }
+        self.end();
+    }
+
+    #[cold]
+    fn close_long_line(&mut self, view: &View) {
+        view.shard().bad_requests.add(1);
+        view.shard().long_lines.add(1);
+        self.end();
+    }
+
+    /// Waits for the end of the line of which a `part` is there. A line that reads many keys may be
     /// long; where memory is short it is refused in memcached's words, and passed over.
     #[inline]
-    fn wait_for_line(&mut self, batch: &Batch<'_>, length: usize) -> Taken {
+    fn wait_for_line(&mut self, batch: &Batch<'_>, part: &[u8]) -> Taken {
+        let length = part.len();
+        self.has_long_part = text::is_long_part(part);
         if length <= buffers::SMALL || self.slots.has_room(length) {
             return Taken::Partial;
         }
         batch.view.shard().out_of_memory.add(1);
+        self.has_long_part = false;
         self.skips_line = true;
         self.answer("SERVER_ERROR out of memory reading request", false);
         Taken::Bytes(length)

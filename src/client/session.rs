@@ -128,6 +128,10 @@ impl Session {
             if self.poll_read(cx).is_ready() {
                 continue;
             }
+            self.requests.pause(&self.view);
+            if self.requests.is_over() {
+                continue;
+            }
             let is_quiet = owes_nothing && self.rest.is_empty() && !self.requests.is_swallowing();
             if is_quiet && (self.poll_ending(cx).is_ready() || self.poll_idle(cx).is_ready()) {
                 return Poll::Ready(());

@@ -78,7 +78,7 @@ pub const LIMITS: &[Limit] = &[
     },
     Limit {
         name: "line_length",
-        setting: "2048 bytes, 1 MiB for a line that reads keys",
+        setting: "16 KiB, 2048 bytes without its end, 1 MiB for a line that reads keys",
         read: |state, _, tell| workers(state, |shard| &shard.long_lines, tell),
     },
     Limit {

@@ -80,7 +80,7 @@ pub(super) struct Owed {
     /// A binary client asks, by a meta command.
     is_binary: bool,
     /// Bytes of the plain key, and behind it of what was typed of a meta read: its key, unless it is the plain one,
-    /// and its flags, which come in a line of 2048 at most.
+    /// and its flags, which come in a line of 16 KiB at most.
     key: u16,
     typed_key: u16,
     typed_flags: u16,

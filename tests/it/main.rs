@@ -29,6 +29,7 @@ mod late_replies;
 mod layers;
 mod lazy_fill;
 mod limits;
+mod long_lines;
 mod long_lived;
 mod memory;
 mod meta;

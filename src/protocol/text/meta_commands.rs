@@ -12,6 +12,9 @@ const TOO_MANY: &str = "CLIENT_ERROR options flags too long";
 const TOO_MANY_MG: &str = "CLIENT_ERROR options flags are too long";
 /// memcached takes fewer tokens in a line of meta.
 const MAX_TOKENS: usize = 20;
+/// Bytes of flags with one space between them. A node would close the link if a part of more than 2048 bytes of the
+/// line came first; no flag that it takes needs so much.
+const MAX_FLAGS: usize = 1600;
 
 /// mg, md, ma, me: a key and flags.
 pub fn single(command: Command, mut rest: &[u8]) -> Line<'_> {
@@ -69,6 +72,9 @@ fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Reques
         } else {
             TOO_MANY
         });
+    }
+    if rest.len() > MAX_FLAGS && flags(rest).map(|flag| flag.len() + 1).sum::<usize>() > MAX_FLAGS {
+        return Err(BAD_FORMAT);
     }
     // The answer to me always has the key, and such a key may bring line ends into it.
     if command == Command::MetaDebug && (is_hidden_key(&meta) || has_nul(key)) {

@@ -5,6 +5,9 @@
 //!
 //! Where a line is wrong, it is answered with the words of memcached 1.6.18. Two rules are those of 1.6.45: a key
 //! may have a zero byte, which ends the line in 1.6.18, and the data block behind a bad key is swallowed.
+//!
+//! A line of 16 KiB is read however it is cut. memcached closes the connection if more than 2048 bytes are there and
+//! the line's end is not: [`is_long_part`] tells the session, which does so once the client pauses.
 
 mod commands;
 mod meta_commands;
@@ -14,10 +17,15 @@ use memchr::memchr;
 use super::scan::find_space;
 use super::{Command, Request};
 
-/// memcached closes a connection whose line is longer than this, unless it reads keys.
-const MAX_LINE: usize = 2048;
+/// memcached closes a connection whose line is longer than this with its end, unless it reads keys
+/// (`READ_BUFFER_SIZE`).
+const MAX_LINE: usize = 16 << 10;
+/// Of a line whose end has not come memcached waits for no more than this, unless it reads keys.
+const MAX_PART: usize = 2048;
 /// A line that reads keys may be longer, but not without bound.
 const MAX_READ_LINE: usize = 1 << 20;
+/// Spaces before a long line that reads keys.
+const MAX_INDENT: usize = 100;
 
 /// One command line, without its line end.
 #[derive(Debug)]
@@ -136,7 +144,7 @@ pub fn data_block(buf: &[u8], length: usize) -> DataBlock<'_> {
 #[inline]
 pub fn read_line(buf: &[u8]) -> Option<(Line<'_>, usize)> {
     let end = memchr(b'\n', buf);
-    let length = end.unwrap_or(buf.len());
+    let length = end.map_or(buf.len(), |end| end + 1);
     // Of a whole line too, or its meaning would depend on the pieces in which it came.
     if length > MAX_LINE && (length > MAX_READ_LINE || !reads_keys(buf)) {
         return Some((Line::TooLong, buf.len()));
@@ -146,10 +154,20 @@ pub fn read_line(buf: &[u8]) -> Option<(Line<'_>, usize)> {
     Some((commands::parse(line), end + 1))
 }
 
+/// Whether memcached would wait no longer for the end of the line at the front of `part`, which has none yet.
+pub fn is_long_part(part: &[u8]) -> bool {
+    part.len() > MAX_PART && !reads_keys(part)
+}
+
 fn reads_keys(buf: &[u8]) -> bool {
+    let indent = buf
+        .iter()
+        .take(MAX_INDENT)
+        .take_while(|&&byte| byte == b' ')
+        .count();
     [&b"get "[..], b"gets ", b"gat ", b"gats "]
         .iter()
-        .any(|start| buf.starts_with(start))
+        .any(|start| buf[indent..].starts_with(start))
 }
 
 /// Takes the next token and the spaces before it; empty where there is none.

@@ -16,8 +16,8 @@ use ringway::view::View;
 
 use super::answers::{flush, whole};
 
-/// Whether a longer line is one depends on whether it came at once.
-const MAX_LINE: usize = 2048;
+/// A longer line ends the session.
+const MAX_LINE: usize = 16 << 10;
 
 /// Whatever else a client announces, no more than these many bytes are held for it.
 const MAX_VALUE: usize = 16 << 10;
