@@ -123,14 +123,14 @@ impl Requests {
         let Some(text) = self.stats(batch, what) else {
             return self.answer_own(head, Status::OutOfMemory, b"");
         };
-        if text == "ERROR" {
+        if text.starts_with("ERROR") || text.starts_with("CLIENT_ERROR") {
             return self.answer_own(head, Status::NotFound, b"");
         }
         let figures = text
             .lines()
             .filter_map(|line| line.strip_prefix("STAT ")?.split_once(' '));
         let mut packets = Vec::new();
-        for (name, value) in figures.chain([("", "")]) {
+        for (name, value) in figures.chain(stats::lines_in_binary(what)).chain([("", "")]) {
             let echo = Echo::with_key(head, name.as_bytes());
             write_own(echo, Status::Success, value.as_bytes(), &mut |bytes| {
                 packets.extend_from_slice(bytes)

@@ -63,6 +63,7 @@ mod shutdown;
 mod signals;
 mod simulation;
 mod stale_items;
+mod stats;
 mod support;
 mod system_calls;
 mod unix_listeners;

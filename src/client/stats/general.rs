@@ -1,0 +1,189 @@
+//! `stats`: memcached's general figures, in its order, as far as they are true of Ringway.
+//!
+//! Requests and connections are counted where clients come in, hits and misses where nodes answer, items in embedded
+//! nodes. Figures of memory that Ringway does not manage as memcached does are 0, since monitoring asks for their names.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{Lines, version};
+use crate::metrics::{ClientProtocol, Counter, WorkerShard};
+use crate::node::{Kind, Node};
+use crate::protocol::operation::Operation;
+use crate::route::Route;
+use crate::snapshot::{ListenerCounters, Snapshot};
+use crate::state::State;
+use crate::view::Current;
+
+/// Figures of memcached's memory that are 0 here: nothing is evicted, expired, moved or crawled as they count it.
+const OF_MEMORY: [&str; 12] = [
+    "reclaimed",
+    "expired_unfetched",
+    "evicted_unfetched",
+    "evicted_active",
+    "crawler_reclaimed",
+    "crawler_items_checked",
+    "lrutail_reflocked",
+    "moves_to_cold",
+    "moves_to_warm",
+    "moves_within_lru",
+    "direct_reclaims",
+    "lru_bumps_dropped",
+];
+
+/// What all nodes counted, summed in one walk over them.
+#[derive(Default)]
+struct Totals {
+    hits: [u64; Operation::COUNT],
+    misses: [u64; Operation::COUNT],
+    cas_badval: u64,
+    /// The figures of embedded nodes.
+    items: u64,
+    stores: u64,
+    bytes: u64,
+    capacity: u64,
+    evictions: u64,
+    up: usize,
+}
+
+impl Totals {
+    fn of(snapshot: &Snapshot) -> Totals {
+        let mut totals = Totals::default();
+        snapshot.nodes.iter().for_each(|node| totals.add(node));
+        totals
+    }
+
+    fn add(&mut self, node: &Node) {
+        for shard in node.shards() {
+            for (operation, counters) in shard.operations.iter().enumerate() {
+                self.hits[operation] += counters.hits.get();
+                self.misses[operation] += counters.misses.get();
+            }
+            self.cas_badval += shard.cas_badval.get();
+        }
+        self.up += usize::from(node.state().takes_requests());
+        if let Kind::Embedded(embedded) = &node.kind {
+            self.items += embedded.items();
+            self.bytes += embedded.bytes();
+            self.capacity += embedded.capacity();
+            self.evictions += embedded.evictions();
+            let stores = Operation::all().filter(|it| it.is_store());
+            self.stores += stores
+                .map(|it| node.sum(|shard| &shard.operations[it as usize].requests))
+                .sum::<u64>();
+        }
+    }
+
+    /// Shows the figures of `operation` under memcached's `name` for it, hits first or misses first as memcached does.
+    fn put(&self, name: &str, figures: [&str; 2], operations: &[Operation], out: &mut Lines) {
+        for figure in figures {
+            let counted = if figure == "hits" {
+                &self.hits
+            } else {
+                &self.misses
+            };
+            let sum: u64 = operations.iter().map(|&it| counted[it as usize]).sum();
+            out.put(format_args!("{name}_{figure}"), sum);
+        }
+    }
+}
+
+/// What all workers counted.
+struct Workers<'a>(&'a State);
+
+impl Workers<'_> {
+    fn sum(&self, counter: impl Fn(&WorkerShard) -> &Counter) -> u64 {
+        let shards = self.0.workers.iter();
+        shards.fold(0, |sum, shard| sum.wrapping_add(counter(shard).get()))
+    }
+
+    /// Requests of clients with this operation in any protocol.
+    fn asked(&self, operation: Operation) -> u64 {
+        let protocols = ClientProtocol::ALL.into_iter();
+        protocols.map(|protocol| self.asked_in(protocol, operation)).sum()
+    }
+
+    fn asked_in(&self, protocol: ClientProtocol, operation: Operation) -> u64 {
+        self.sum(|shard| &shard.requests[protocol as usize][operation as usize])
+    }
+}
+
+/// Writes the figures to `out`.
+pub fn put(state: &State, current: &Current, route: &Route, out: &mut Lines) {
+    let snapshot = &current.snapshot;
+    let workers = Workers(state);
+    let totals = Totals::of(snapshot);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    out.put("pid", std::process::id());
+    out.put("uptime", state.started.elapsed().as_secs());
+    out.put("time", since_epoch.as_secs());
+    out.put("version", version(current, route).trim_start_matches("VERSION "));
+    out.put("ringway_version", env!("CARGO_PKG_VERSION"));
+    out.put("pointer_size", usize::BITS);
+    connections(snapshot, &workers, out);
+    commands(&workers, &totals, out);
+    out.put("store_too_large", 0);
+    out.put("store_no_memory", workers.sum(|shard| &shard.out_of_memory));
+    out.put("auth_cmds", 0);
+    out.put("auth_errors", 0);
+    out.put("bytes_read", workers.sum(|shard| &shard.bytes_read));
+    out.put("bytes_written", workers.sum(|shard| &shard.bytes_written));
+    out.put("limit_maxbytes", totals.capacity);
+    out.put("accepting_conns", 1);
+    out.put(
+        "listen_disabled_num",
+        of_listeners(snapshot, |it| &it.accept_errors),
+    );
+    out.put("threads", state.workers.len());
+    out.put("conn_yields", 0);
+    out.put("hash_power_level", 0);
+    out.put("hash_bytes", 0);
+    out.put("hash_is_expanding", 0);
+    out.put("slabs_moved", 0);
+    out.put("lru_crawler_running", 0);
+    out.put("lru_crawler_starts", 0);
+    out.put("malloc_fails", 0);
+    out.put("bytes", totals.bytes);
+    out.put("curr_items", totals.items);
+    out.put("total_items", totals.stores);
+    out.put("evictions", totals.evictions);
+    OF_MEMORY.iter().for_each(|name| out.put(name, 0));
+    out.put("pools", snapshot.pools.len());
+    out.put("nodes", snapshot.nodes.len());
+    out.put("nodes_up", totals.up);
+}
+
+fn connections(snapshot: &Snapshot, workers: &Workers<'_>, out: &mut Lines) {
+    let open = workers.sum(|shard| &shard.sessions);
+    out.put("max_connections", super::settings::max_connections(snapshot));
+    out.put("curr_connections", open);
+    out.put("total_connections", workers.sum(|shard| &shard.sessions_total));
+    out.put("rejected_connections", of_listeners(snapshot, |it| &it.refused));
+    out.put("connection_structures", open);
+}
+
+fn of_listeners(snapshot: &Snapshot, counter: impl Fn(&ListenerCounters) -> &AtomicU64) -> u64 {
+    let listeners = snapshot.listeners.iter();
+    listeners
+        .map(|listener| counter(&listener.counters).load(Relaxed))
+        .sum()
+}
+
+/// As memcached counts them, gat is a touch and no get.
+fn commands(workers: &Workers<'_>, totals: &Totals, out: &mut Lines) {
+    use Operation::{Cas, Decr, Delete, FlushAll, Gat, Get, Incr, Touch};
+    let stores = Operation::all().filter(|it| it.is_store());
+    let meta = Operation::all().map(|it| workers.asked_in(ClientProtocol::Meta, it));
+    out.put("cmd_get", workers.asked(Get));
+    out.put("cmd_set", stores.map(|it| workers.asked(it)).sum::<u64>());
+    out.put("cmd_flush", workers.asked(FlushAll));
+    out.put("cmd_touch", workers.asked(Touch) + workers.asked(Gat));
+    out.put("cmd_meta", meta.sum::<u64>());
+    totals.put("get", ["hits", "misses"], &[Get], out);
+    totals.put("delete", ["misses", "hits"], &[Delete], out);
+    totals.put("incr", ["misses", "hits"], &[Incr], out);
+    totals.put("decr", ["misses", "hits"], &[Decr], out);
+    totals.put("cas", ["misses", "hits"], &[Cas], out);
+    out.put("cas_badval", totals.cas_badval);
+    totals.put("touch", ["hits", "misses"], &[Touch, Gat], out);
+}

@@ -1,0 +1,153 @@
+//! What Ringway tells of itself in memcached's words: `version` and `stats`. docs/stats.md says what each figure means here.
+
+mod general;
+mod settings;
+
+use std::fmt::Write;
+
+use crate::metrics::{Counter, OperationCounters};
+use crate::node::{Kind, Node};
+use crate::protocol::Failure;
+use crate::protocol::dialect::parse_version;
+use crate::protocol::operation::Operation;
+use crate::route::Route;
+use crate::state::State;
+use crate::view::Current;
+
+/// The version whose commands an embedded node carries out.
+pub const EMBEDDED_VERSION: &str = "1.6.18";
+/// What is answered while no node has told its version: old enough that nobody relies on more.
+const UNKNOWN_VERSION: &str = "1.4.0";
+
+/// The answer to `version`: the lowest among the live nodes of all pools of the route, since clients read from it what they
+/// may use.
+pub fn version(current: &Current, route: &Route) -> String {
+    let nodes = &current.snapshot.nodes;
+    let pools = route.pools().iter();
+    let live = pools
+        .flat_map(|pool| &pool.nodes)
+        .map(|&index| &nodes[index])
+        .filter(|node| node.state().takes_requests());
+    let versions = live.filter_map(|node| version_of(node));
+    let lowest = versions.min_by_key(|version| parse_version(version));
+    format!("VERSION {}", lowest.as_deref().unwrap_or(UNKNOWN_VERSION))
+}
+
+fn version_of(node: &Node) -> Option<String> {
+    match &node.kind {
+        Kind::Embedded(_) => Some(EMBEDDED_VERSION.to_owned()),
+        Kind::Remote(remote) => {
+            let version = remote.version.load();
+            parse_version(&version).map(|_| version.to_string())
+        }
+    }
+}
+
+/// The answer to `stats <what>`, without the last line end: Ringway's own figures under memcached's names for nothing,
+/// `settings` and `conns`, those of each node for `nodes`. The sections about memory are those of a memcached that
+/// holds nothing: Ringway does not divide items into slabs. What is no section is an error.
+pub fn stats(state: &State, current: &Current, route: &Route, what: &[u8]) -> String {
+    let mut out = Lines::default();
+    let (section, arguments) = split(what);
+    match section {
+        b"" => general::put(state, current, route, &mut out),
+        b"settings" => settings::put(current, route, &mut out),
+        b"conns" => settings::put_listeners(state, current, &mut out),
+        b"nodes" => current
+            .snapshot
+            .nodes
+            .iter()
+            .for_each(|node| describe(node, &mut out)),
+        b"slabs" => {
+            out.put("active_slabs", 0);
+            out.put("total_malloced", 0);
+        }
+        b"sizes" => out.put("sizes_status", "disabled"),
+        b"items" | b"extstore" => {}
+        b"detail" => return detail(arguments).to_owned(),
+        b"cachedump" => return cachedump(arguments).to_owned(),
+        b"reset" => return "RESET".to_owned(),
+        _ => return "ERROR".to_owned(),
+    }
+    out.0 + "END"
+}
+
+/// What binary clients are told in a figure of its own, where text has lines that are none: the name, and the lines.
+pub fn lines_in_binary(what: &[u8]) -> Option<(&'static str, &'static str)> {
+    let (section, arguments) = split(what);
+    let is_dump = section == b"detail" && split(arguments).0 == b"dump";
+    is_dump.then_some(("detailed", "END\r\n"))
+}
+
+/// About the bytes that the answer to `stats <what>` takes.
+pub fn size(current: &Current, what: &[u8]) -> usize {
+    /// Of the figures of one node, or of one listener.
+    const EACH: usize = 512;
+    /// Of everything else.
+    const GENERAL: usize = 4 << 10;
+    match split(what).0 {
+        b"nodes" => current.snapshot.nodes.len() * EACH,
+        b"conns" => current.snapshot.listeners.len() * EACH,
+        _ => GENERAL,
+    }
+}
+
+/// The first word of `text`, and what stands behind it.
+fn split(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
+    (&text[..end], text[end..].trim_ascii_start())
+}
+
+/// Nothing is counted by the prefixes of keys: `on` is heard and changes nothing, and a dump has no lines.
+fn detail(arguments: &[u8]) -> &'static str {
+    match split(arguments).0 {
+        b"on" | b"off" => "OK",
+        b"dump" => "END",
+        _ => "CLIENT_ERROR usage: stats detail on|off|dump",
+    }
+}
+
+/// The keys of one slab class, of which there are none.
+fn cachedump(arguments: &[u8]) -> &'static str {
+    /// memcached's slab classes are below.
+    const CLASSES: u32 = 64;
+    let number = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<u32>().ok();
+    let (class, rest) = split(arguments);
+    let (limit, _) = split(rest);
+    match (number(class), number(limit)) {
+        _ if limit.is_empty() => "CLIENT_ERROR bad command line",
+        (Some(class), Some(_)) if class < CLASSES => "END",
+        (Some(_), Some(_)) => "CLIENT_ERROR Illegal slab id",
+        _ => "CLIENT_ERROR bad command line format",
+    }
+}
+
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn put(&mut self, name: impl std::fmt::Display, value: impl std::fmt::Display) {
+        write!(self.0, "STAT {name} {value}\r\n").expect("a string takes all");
+    }
+}
+
+fn describe(node: &Node, out: &mut Lines) {
+    let name = |figure: &str| format!("{}:{}:{figure}", node.pool, node.label);
+    let all = |counter: fn(&OperationCounters) -> &Counter| -> u64 {
+        Operation::all()
+            .map(|it| node.sum(|shard| counter(&shard.operations[it as usize])))
+            .sum()
+    };
+    let failures: u64 = (0..Failure::ALL.len())
+        .map(|failure| node.sum(|shard| &shard.failures[failure]))
+        .sum();
+    out.put(name("address"), &node.address);
+    out.put(name("state"), node.state().name());
+    out.put(name("version"), version_of(node).unwrap_or_default());
+    out.put(name("requests"), all(|counters| &counters.requests));
+    out.put(name("hits"), all(|counters| &counters.hits));
+    out.put(name("misses"), all(|counters| &counters.misses));
+    out.put(name("errors"), failures + node.sum(|shard| &shard.error_replies));
+    out.put(name("in_flight"), node.sum(|shard| &shard.in_flight));
+    out.put(name("links"), node.sum(|shard| &shard.links));
+}
