@@ -54,7 +54,10 @@ fn main() -> ExitCode {
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
     let config = match cli::load(cli.config.as_ref()) {
-        Ok(config) => config,
+        Ok(checked) => {
+            config::log_warnings(&checked.warnings);
+            checked.config
+        }
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(BAD_CONFIG);

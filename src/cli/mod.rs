@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::{self, Config};
+use crate::config::{self, Checked};
 use ask::Admin;
 
 /// A routing sidecar for memcached.
@@ -49,7 +49,7 @@ pub enum LogFormat {
 /// What can be done instead of running.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Prove a configuration without running it; every mistake is told at its line.
+    /// Prove a configuration without running it; every mistake and warning is told at its line.
     Check {
         /// The configuration; - for stdin.
         file: PathBuf,
@@ -129,14 +129,27 @@ pub enum Command {
 ///
 /// # Errors
 /// Every mistake in the file, a line each.
-pub fn load(file: Option<&PathBuf>) -> Result<Config, config::Error> {
-    file.map_or_else(|| Ok(config::quickstart()), |file| config::load(file))
+pub fn load(file: Option<&PathBuf>) -> Result<Checked, config::Error> {
+    let quickstart = || Checked {
+        config: config::quickstart(),
+        warnings: Vec::new(),
+    };
+    file.map_or_else(|| Ok(quickstart()), |file| config::check(file))
+}
+
+/// Proves the configuration in `file`; tells its warnings.
+fn check(file: &Path) -> anyhow::Result<()> {
+    let checked = config::check(file).map_err(anyhow::Error::msg)?;
+    for warning in &checked.warnings {
+        eprintln!("{warning}");
+    }
+    Ok(())
 }
 
 /// Carries out `command`.
 pub fn run(command: &Command) -> ExitCode {
     let result = match command {
-        Command::Check { file } => config::load(file).map(|_| ()).map_err(anyhow::Error::msg),
+        Command::Check { file } => check(file),
         Command::Explain {
             config,
             admin,

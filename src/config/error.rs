@@ -64,7 +64,13 @@ pub struct Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        self.show(f, "")
+    }
+}
+
+impl Mistake {
+    fn show(&self, f: &mut fmt::Formatter<'_>, kind: &str) -> fmt::Result {
+        write!(f, "{}:{}:{}: {kind}", self.file, self.line, self.column)?;
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
@@ -73,6 +79,17 @@ impl fmt::Display for Mistake {
             Some(hint) => write!(f, ", {hint}"),
             None => Ok(()),
         }
+    }
+}
+
+/// Something that runs, but hardly as it was meant. Shown as `FILE:LINE:COLUMN: warning: path.to.key: reason, hint`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning(pub Mistake);
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Warning(mistake) = self;
+        mistake.show(f, "warning: ")
     }
 }
 
@@ -126,6 +143,7 @@ pub struct At<T> {
 pub struct Mistakes {
     file: String,
     list: Vec<Mistake>,
+    warnings: Vec<Mistake>,
 }
 
 impl Mistakes {
@@ -134,6 +152,7 @@ impl Mistakes {
         Mistakes {
             file: file.to_owned(),
             list: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -144,14 +163,31 @@ impl Mistakes {
 
     /// Notes a flaw at its place.
     pub fn add(&mut self, place: &Place, flaw: Flaw) {
-        self.list.push(Mistake {
+        let mistake = self.placed(place, flaw);
+        self.list.push(mistake);
+    }
+
+    /// Notes what is no mistake, but hardly meant.
+    pub fn warn(&mut self, place: &Place, flaw: Flaw) {
+        let warning = self.placed(place, flaw);
+        self.warnings.push(warning);
+    }
+
+    fn placed(&self, place: &Place, flaw: Flaw) -> Mistake {
+        Mistake {
             file: self.file.clone(),
             line: place.line.max(1),
             column: place.column.max(1),
             path: place.path.clone(),
             reason: one_line(&flaw.reason),
             hint: flaw.hint.as_deref().map(one_line),
-        });
+        }
+    }
+
+    /// Takes the warnings, in the order of the file.
+    pub fn take_warnings(&mut self) -> Vec<Warning> {
+        let warnings = in_order(std::mem::take(&mut self.warnings));
+        warnings.into_iter().map(Warning).collect()
     }
 
     /// `value` where nothing was wrong, or else every mistake, in order.
@@ -163,15 +199,19 @@ impl Mistakes {
         }
     }
 
-    /// Every mistake, in the order of the file. Text that an anchor repeats is told once: at the place where
-    /// it was typed.
-    pub fn into_list(mut self) -> Vec<Mistake> {
-        self.list.sort_by_key(|mistake| (mistake.line, mistake.column));
-        self.list.dedup_by(|next, before| {
-            (next.line, next.column, &next.reason) == (before.line, before.column, &before.reason)
-        });
-        self.list
+    /// Every mistake, in the order of the file.
+    pub fn into_list(self) -> Vec<Mistake> {
+        in_order(self.list)
     }
+}
+
+/// `list` in the order of the file. Text that an anchor repeats is told once: at the place where it was typed.
+fn in_order(mut list: Vec<Mistake>) -> Vec<Mistake> {
+    list.sort_by_key(|mistake| (mistake.line, mistake.column));
+    list.dedup_by(|next, before| {
+        (next.line, next.column, &next.reason) == (before.line, before.column, &before.reason)
+    });
+    list
 }
 
 /// `text` without control characters, which a hint that repeats what was typed may have in it.

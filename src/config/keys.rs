@@ -268,6 +268,11 @@ impl<'a> Keys<'a, '_> {
         self.mistakes.add(place, flaw);
     }
 
+    /// Warns of something at `place`, which lies in the mapping.
+    pub fn warn_at(&mut self, place: &Place, flaw: Flaw) {
+        self.mistakes.warn(place, flaw);
+    }
+
     /// Tells keys of other programs in the words of `table`.
     pub fn translate(&mut self, table: &'static [Foreign]) {
         self.foreign = table;

@@ -31,6 +31,7 @@ mod show;
 mod suggest;
 pub mod tree;
 mod units;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,7 +47,7 @@ use crate::ring::Distribution;
 
 pub use access::{Access, Group};
 pub use defaults::quickstart;
-pub use error::{Error, Mistake};
+pub use error::{Error, Mistake, Warning};
 pub use route::{
     By, ByCommand, ByListener, Copied, Delay, Deny, Expiry, Failover, Key, Layers, LazyFill, Limit, Policy,
     Prefix, Reads, Replicate, Route, Shadow, StandIn, Which, Writes,
@@ -58,12 +59,29 @@ pub fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
+/// A configuration, and what of it is hardly meant.
+#[derive(Debug)]
+pub struct Checked {
+    /// It can be run.
+    pub config: Config,
+    /// In the order of the file.
+    pub warnings: Vec<Warning>,
+}
+
 /// Reads the regular file at `path`, or stdin if that is `-`.
 ///
 /// # Errors
 /// [`Error::Unreadable`] where the system gives no text, [`Error::Mistakes`] where it cannot be run.
 pub fn load(path: &Path) -> Result<Config, Error> {
-    load_by(path, read_regular)
+    check(path).map(|checked| checked.config)
+}
+
+/// The same, with its warnings.
+///
+/// # Errors
+/// As [`load`].
+pub fn check(path: &Path) -> Result<Checked, Error> {
+    check_by(path, read_regular)
 }
 
 /// Reads the file at `path`, which may also be a pipe, as in `ringway diff <(git show HEAD:ringway.yaml) ringway.yaml`;
@@ -72,20 +90,21 @@ pub fn load(path: &Path) -> Result<Config, Error> {
 /// # Errors
 /// As [`load`].
 pub fn load_from_any(path: &Path) -> Result<Config, Error> {
-    load_by(path, |path| read_bounded(std::fs::File::open(path)?))
+    let read = |path: &Path| read_bounded(std::fs::File::open(path)?);
+    check_by(path, read).map(|checked| checked.config)
 }
 
-fn load_by(path: &Path, read: impl FnOnce(&Path) -> io::Result<Vec<u8>>) -> Result<Config, Error> {
+fn check_by(path: &Path, read: impl FnOnce(&Path) -> io::Result<Vec<u8>>) -> Result<Checked, Error> {
     let unreadable = |source| Error::Unreadable {
         path: path.to_owned(),
         source,
     };
     if is_stdin(path) {
         let bytes = read_bounded(io::stdin().lock()).map_err(unreadable)?;
-        return parse_bytes(&bytes, "stdin");
+        return check_bytes(&bytes, "stdin");
     }
     let bytes = read(path).map_err(unreadable)?;
-    parse_bytes(&bytes, &path.display().to_string())
+    check_bytes(&bytes, &path.display().to_string())
 }
 
 /// The bytes of the regular file at `path`, at most one more than a configuration may have. Does not wait for a writer
@@ -126,6 +145,10 @@ fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Mistakes`] where it cannot be run.
 pub fn parse(text: &str, source: &str) -> Result<Config, Error> {
+    check_text(text, source).map(|checked| checked.config)
+}
+
+fn check_text(text: &str, source: &str) -> Result<Checked, Error> {
     let mut mistakes = error::Mistakes::new(source);
     let tree = tree::parse(text, &mut mistakes);
     if let Some(flaw) = foreign::whole(text, tree.as_ref(), source) {
@@ -148,7 +171,16 @@ pub fn parse(text: &str, source: &str) -> Result<Config, Error> {
     if mistakes.is_empty() {
         read_as_others_do(text, &mut mistakes);
     }
-    mistakes.conclude(config)
+    let warnings = mistakes.take_warnings();
+    let config = mistakes.conclude(config)?;
+    Ok(Checked { config, warnings })
+}
+
+/// Logs each of `warnings`.
+pub fn log_warnings(warnings: &[Warning]) {
+    for warning in warnings {
+        tracing::warn!(%warning, "configuration warning");
+    }
 }
 
 /// Two readers must find the same file good: ours, which knows places, and serde's, which everyone else
@@ -173,8 +205,16 @@ fn read_as_others_do(text: &str, mistakes: &mut error::Mistakes) {
 /// # Errors
 /// [`Error::Mistakes`] where it cannot be run.
 pub fn parse_bytes(bytes: &[u8], source: &str) -> Result<Config, Error> {
+    check_bytes(bytes, source).map(|checked| checked.config)
+}
+
+/// The same, with its warnings.
+///
+/// # Errors
+/// Those of [`parse_bytes`].
+pub fn check_bytes(bytes: &[u8], source: &str) -> Result<Checked, Error> {
     let good = match std::str::from_utf8(bytes) {
-        Ok(text) => return parse(text, source),
+        Ok(text) => return check_text(text, source),
         Err(error) => String::from_utf8_lossy(&bytes[..error.valid_up_to()]),
     };
     let last = good.rsplit('\n').next().unwrap_or_default();

@@ -1,12 +1,12 @@
 //! What was typed of one pool: its nodes, how keys are spread over them, and its settings.
 
 use super::choices::{self, choose};
-use super::error::{Flaw, Mistakes, quote};
+use super::error::{At, Flaw, Mistakes, quote};
 use super::foreign;
 use super::keys::{Keys, Typed};
 use super::nodes;
 use super::units::{count, percent, size, timeout};
-use super::{Health, Pool, distribution};
+use super::{Health, OnReadError, Pool, distribution, warnings};
 
 /// A gibibyte: what memcached's `-I` allows at most.
 const LARGEST_VALUE: u64 = 1 << 30;
@@ -38,10 +38,12 @@ pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
     );
     set(&mut pool.connect_timeout, keys.value("connect_timeout", timeout));
     set(&mut pool.request_timeout, keys.value("request_timeout", timeout));
-    set(
-        &mut pool.on_read_error,
-        keys.value("on_read_error", choose(choices::ON_READ_ERROR)),
-    );
+    if let Some(At { value, place }) = keys.at("on_read_error", choose(choices::ON_READ_ERROR)) {
+        pool.on_read_error = value;
+        if value == OnReadError::Error {
+            keys.warn_at(&place, warnings::read_errors());
+        }
+    }
     set(
         &mut pool.on_write_error,
         keys.value("on_write_error", choose(choices::ON_WRITE_ERROR)),

@@ -10,7 +10,7 @@ use super::file::{File, Listener};
 use super::route::Read;
 use super::route::graph::Graph;
 use super::units::show_size;
-use super::{Admin, Bind, Config, Pool, Protocol, Route, defaults, overlap, suggest};
+use super::{Admin, Bind, Config, Pool, Protocol, Route, defaults, overlap, suggest, warnings};
 
 /// Values of the largest size that the buffers of one worker have room for at least: one arrives, is held
 /// and is written, and that takes no more than three quarters.
@@ -239,7 +239,14 @@ impl<'a> Names<'a> {
         graph.check(&inline, mistakes);
         for read in file.reads() {
             self.check_meta(read, &graph, mistakes);
+            for budget in &read.budgets {
+                let pool = |name: &str| self.pools.get(name).map(|(_, pool)| *pool);
+                warnings::small_budget(budget, &graph, pool, mistakes);
+            }
         }
+        let pools = file.pools.iter().flatten();
+        let pools = pools.map(|(name, _)| (name.value.as_str(), &name.place));
+        warnings::unreached(pools, file.reads(), chosen, &graph, mistakes);
         for (listener, route) in file.listeners.iter().zip(chosen) {
             if let Some(route) = route {
                 self.check_loop(listener, &graph.ends(route), mistakes);

@@ -113,13 +113,17 @@ impl Reloader {
         let source = path.display().to_string();
         let parsed = match read {
             Ok(bytes) => {
-                aside(move || config::parse_bytes(&bytes, &source).map_err(|error| error.to_string())).await
+                aside(move || config::check_bytes(&bytes, &source).map_err(|error| error.to_string())).await
             }
             Err(error) => Err(format!("{source}: {error}")),
         };
         let current = self.state.snapshot.load_full();
+        let warnings;
         let (next, needs_restart) = match parsed {
-            Ok(next) => without_restart(next, &current.config),
+            Ok(checked) => {
+                warnings = checked.warnings;
+                without_restart(checked.config, &current.config)
+            }
             Err(mistakes) => return Err(self.refuse(path, mistakes)),
         };
         let (tried, running) = (next.clone(), current.clone());
@@ -143,6 +147,7 @@ impl Reloader {
             reloads.mistakes.clear();
         });
         info!(path = %path.display(), hash, changed, "configuration taken");
+        config::log_warnings(&warnings);
         Ok(Taken {
             changed,
             needs_restart,

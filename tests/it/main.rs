@@ -10,6 +10,7 @@ mod clocks;
 mod command_line;
 mod config;
 mod config_hints;
+mod config_warnings;
 mod control_keys;
 mod corpus;
 mod counting;

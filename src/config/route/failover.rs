@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::choices::choose;
-use super::super::error::{Flaw, Mistakes};
+use super::super::error::{At, Flaw, Mistakes};
 use super::super::keys::{Keys, Typed};
 use super::super::units::{percent, show_duration, timeout};
+use super::super::warnings::Budget;
 use super::{FLAG, Policy, Reader, Route};
 
 /// One after the other, until one answers.
@@ -34,12 +35,23 @@ pub fn read(reader: &mut Reader<'_>, value: &Typed<'_>, mistakes: &mut Mistakes)
         arithmetic: false,
         budget: 100,
     };
+    let mut budget = None;
     failover.to = reader.list(value, mistakes, |keys| {
         failover.on_miss = keys.value("on_miss", choose(FLAG)).unwrap_or(false);
         failover.expiry = keys.value("expiry", timeout);
         failover.arithmetic = keys.value("arithmetic", choose(FLAG)).unwrap_or(false);
-        failover.budget = keys.value("budget", percent).unwrap_or(100);
+        budget = keys.at("budget", percent);
     })?;
+    if let Some(At {
+        value: percent,
+        place,
+    }) = budget
+    {
+        failover.budget = percent;
+        let first = failover.to[0].clone();
+        let value = Budget { first, percent };
+        reader.budgets.push(At { value, place });
+    }
     Some(Policy::Failover(failover))
 }
 

@@ -29,6 +29,7 @@ pub use traffic::{Deny, Expiry, Key, Limit};
 
 use super::error::{At, Flaw, Mistakes, Place};
 use super::keys::Typed;
+use super::warnings::Budget;
 use super::{Config, nodes, suggest};
 
 /// Where requests go.
@@ -88,6 +89,8 @@ pub struct Read {
     pub zones: Vec<Place>,
     /// Routes in it whose pools must speak meta.
     pub meta: Vec<At<Route>>,
+    /// Budgets of the failovers in it.
+    pub budgets: Vec<At<Budget>>,
 }
 
 /// What reading a route hands down, to note what is found on the way.
@@ -95,15 +98,17 @@ pub struct Reader<'n> {
     names: &'n mut Vec<At<String>>,
     zones: &'n mut Vec<Place>,
     meta: &'n mut Vec<At<Route>>,
+    budgets: &'n mut Vec<At<Budget>>,
 }
 
 /// Reads a route; `None` where it holds a mistake.
 pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Read> {
-    let (mut names, mut zones, mut meta) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut names, mut zones, mut meta, mut budgets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut reader = Reader {
         names: &mut names,
         zones: &mut zones,
         meta: &mut meta,
+        budgets: &mut budgets,
     };
     let route = reader.route(value, mistakes)?;
     Some(Read {
@@ -111,6 +116,7 @@ pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Read> {
         names,
         zones,
         meta,
+        budgets,
     })
 }
 

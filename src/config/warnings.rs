@@ -1,0 +1,76 @@
+//! What runs, but hardly as it was meant: noted with its place, and no mistake.
+//!
+//! Each is told by `ringway check`, and logged at the start and at each reload that takes the file.
+
+use std::collections::HashSet;
+
+use super::error::{At, Flaw, Mistakes, Place, quote};
+use super::route::graph::Graph;
+use super::route::{Read, Route};
+use super::{OnNodeDown, Pool};
+
+/// A budget that was typed: of what goes on from `first`.
+#[derive(Debug)]
+pub struct Budget {
+    /// The route that is asked first.
+    pub first: Route,
+    /// Percent of the requests that may go on.
+    pub percent: u32,
+}
+
+/// Warns of each pool that neither a route nor a listener leads to.
+pub fn unreached<'a>(
+    pools: impl Iterator<Item = (&'a str, &'a Place)>,
+    reads: impl Iterator<Item = &'a Read>,
+    chosen: &[Option<Route>],
+    graph: &Graph<'_>,
+    mistakes: &mut Mistakes,
+) {
+    let routes = reads.map(|read| &read.route).chain(chosen.iter().flatten());
+    let reached: HashSet<&str> = routes.flat_map(|route| graph.ends(route)).collect();
+    for (name, place) in pools.filter(|(name, _)| !reached.contains(name)) {
+        let flaw = Flaw::new(format!("no route leads to the pool {}", quote(name)));
+        mistakes.warn(
+            place,
+            flaw.hint("name it in a route or at a listener, or take it out"),
+        );
+    }
+}
+
+/// Warns of a failover whose budget is less than the keys of one node of the pools that are asked first.
+pub fn small_budget<'a>(
+    At { value, place }: &At<Budget>,
+    graph: &Graph<'_>,
+    pool: impl Fn(&str) -> Option<&'a Pool>,
+    mistakes: &mut Mistakes,
+) {
+    for name in graph.ends(&value.first) {
+        let Some(share) = pool(name).and_then(largest_share) else {
+            continue;
+        };
+        if value.percent < share {
+            let flaw = Flaw::new(format!(
+                "{}% is less than the share of one node of {}, which is {share}%",
+                value.percent,
+                quote(name)
+            ));
+            let hint = format!("write {share}% or more, or not all keys of a dead node are covered");
+            mistakes.warn(place, flaw.hint(hint));
+            return;
+        }
+    }
+}
+
+/// The keys of the heaviest node, in percent of all, rounded up; `None` if the other nodes take them when it is down.
+fn largest_share(pool: &Pool) -> Option<u32> {
+    let weights = || pool.nodes.iter().map(|node| u64::from(node.weight));
+    let (heaviest, sum) = (weights().max()?, weights().sum::<u64>());
+    let share = (heaviest * 100).div_ceil(sum);
+    (pool.on_node_down == OnNodeDown::Fail).then(|| u32::try_from(share).expect("at most a hundred"))
+}
+
+/// What harms clients in `on_read_error: error`.
+pub fn read_errors() -> Flaw {
+    Flaw::new("some client libraries hang or mix up replies at a multi-get that ends in an error")
+        .hint("write miss, or see in docs/clients.md what your library does")
+}

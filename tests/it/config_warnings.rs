@@ -1,0 +1,94 @@
+//! What runs, but hardly as it was meant: told by `ringway check`, and no mistake.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// The exit code of `ringway check` and its stderr.
+fn check(text: &str) -> (Option<i32>, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ringway"))
+        .args(["check", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(text.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.stdout.is_empty());
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).expect("text"),
+    )
+}
+
+const THREE: &str = "pools: {main: {nodes: [a:1, b:1, c:1]}, gutter: {nodes: [d:1]}}\n";
+
+#[test]
+fn a_pool_that_no_route_leads_to_is_a_warning() {
+    let (code, told) = check(&format!("{THREE}listeners: [{{route: main}}]\n"));
+    let expected = "stdin:1:41: warning: pools.gutter: no route leads to the pool \"gutter\", \
+                    name it in a route or at a listener, or take it out\n";
+    assert_eq!((code, told.as_str()), (Some(0), expected));
+    let good = [
+        "listeners: [{route: {failover: [main, gutter]}}]\n",
+        "listeners: [{route: main}, {bind: 127.0.0.1:1, route: gutter}]\n",
+        "routes: {default: {shadow: {of: main, to: gutter}}}\n",
+        "routes: {default: safe, safe: {failover: [main, gutter]}}\n",
+    ];
+    for route in good {
+        assert_eq!(
+            check(&format!("{THREE}{route}")),
+            (Some(0), String::new()),
+            "{route}"
+        );
+    }
+}
+
+#[test]
+fn a_budget_below_the_share_of_one_node_is_a_warning() {
+    let pools = |rest: &str| {
+        format!("pools:\n  main: {{nodes: [a:1, b:1, c:1]{rest}}}\n  gutter: {{nodes: [d:1]}}\n")
+    };
+    let budget = |percent: u32| {
+        format!("routes:\n  default:\n    failover:\n      to: [main, gutter]\n      budget: {percent}%\n")
+    };
+    let expected = "stdin:8:15: warning: routes.default.failover.budget: 10% is less than the share of one node of \
+                    \"main\", which is 34%, write 34% or more, or not all keys of a dead node are covered\n";
+    assert_eq!(check(&(pools("") + &budget(10))), (Some(0), expected.to_owned()));
+    assert_eq!(check(&(pools("") + &budget(33))).1.lines().count(), 1);
+    assert_eq!(check(&(pools("") + &budget(34))), (Some(0), String::new()));
+    // The other nodes take the keys.
+    let rehash = pools(", on_node_down: rehash") + &budget(10);
+    assert_eq!(check(&rehash), (Some(0), String::new()));
+    // The heaviest node counts, and what the first leads to, however it is named.
+    let heavy = "pools: {main: {nodes: [{address: a:1, weight: 3}, b:1]}, gutter: {nodes: [d:1]}}\n\
+                 routes: {first: main, default: {failover: {to: [{read_only: first}, gutter], budget: 60%}}}\n";
+    let (code, told) = check(heavy);
+    assert!(code == Some(0) && told.contains("which is 75%"), "{told}");
+}
+
+#[test]
+fn read_errors_that_hang_client_libraries_are_a_warning() {
+    let text = "pools: {main: {nodes: [a:1], on_read_error: error}}\n";
+    let (code, told) = check(text);
+    assert!(
+        code == Some(0)
+            && told.starts_with("stdin:1:45: warning: pools.main.on_read_error: some client libraries"),
+        "{told}"
+    );
+    assert_eq!(
+        check("pools: {main: {nodes: [a:1], on_read_error: miss}}\n"),
+        (Some(0), String::new())
+    );
+}
+
+#[test]
+fn where_there_are_mistakes_no_warning_is_told() {
+    let (code, told) = check(&format!("{THREE}workers: 0\nlisteners: [{{route: main}}]\n"));
+    assert!(
+        code == Some(1) && told.lines().count() == 1 && told.contains("workers"),
+        "{told}"
+    );
+}
