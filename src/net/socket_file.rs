@@ -48,6 +48,7 @@ impl SocketFile {
     /// As the kernel gives them; `AddrInUse` if somebody listens there or starts to, `AlreadyExists` if the path is
     /// a file of another kind.
     pub fn listen(path: &Path, access: &Access, backlog: i32) -> io::Result<(UnixListener, SocketFile)> {
+        check_folder(path)?;
         let _lock = Lock::take(path)?;
         remove_stale(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -111,6 +112,25 @@ impl SocketFile {
 
     fn is_ours(&self) -> bool {
         fs::symlink_metadata(&self.path).is_ok_and(|found| id(&found) == self.id)
+    }
+}
+
+/// Names the folder of `path` if it is not there; what else is wrong with it the kernel says.
+fn check_folder(path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let shown = folder.display();
+    match fs::metadata(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let reason = format!("the folder {shown} does not exist: create it first");
+            Err(io::Error::new(ErrorKind::NotFound, reason))
+        }
+        Ok(found) if !found.is_dir() => {
+            let reason = format!("{shown} is no folder");
+            Err(io::Error::new(ErrorKind::NotADirectory, reason))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -353,5 +373,19 @@ mod tests {
         assert_eq!(bench.mode(), 0o600);
         file.permit(&Access::default()).expect("ours");
         assert_eq!(bench.mode(), file.made.0);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let bench = Bench::new();
+        let missing = bench.folder.path().join("a/b");
+        let listen = |folder: &Path| SocketFile::listen(&folder.join("s"), &Access::default(), 8);
+        let error = listen(&missing).expect_err("no folder");
+        let expected = format!("the folder {} does not exist: create it first", missing.display());
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::NotFound, expected));
+        let file = bench.folder.path().join("file");
+        fs::write(&file, "").expect("written");
+        let error = listen(&file).expect_err("a file");
+        assert_eq!(error.to_string(), format!("{} is no folder", file.display()));
     }
 }
