@@ -22,6 +22,8 @@ pub struct Connection {
     stream: BufReader<Stream>,
     /// Where it leads; `None` for a unix socket.
     peer: Option<SocketAddr>,
+    /// Whether the size of an item was asked over it.
+    pub asked_size: bool,
 }
 
 impl Connection {
@@ -33,6 +35,7 @@ impl Connection {
         let stream = dial(address, resolved, limit).await?;
         Ok(Connection {
             peer: stream.peer(),
+            asked_size: false,
             stream: BufReader::with_capacity(MAX_LINE as usize, stream),
         })
     }
@@ -55,26 +58,42 @@ impl Connection {
     /// # Errors
     /// As [`Connection::version`].
     pub async fn uptime(&mut self, limit: Duration) -> io::Result<u64> {
+        let uptime = self.stat("stats", "uptime", limit).await?;
+        uptime.ok_or_else(|| unexpected("stats", "no uptime"))
+    }
+
+    /// Asks how many bytes an item may have there (`memcached -I`); `None` if the node does not say.
+    ///
+    /// # Errors
+    /// As [`Connection::version`].
+    pub async fn item_size_max(&mut self, limit: Duration) -> io::Result<Option<u64>> {
+        self.stat("stats settings", "item_size_max", limit).await
+    }
+
+    /// Asks `question`, one of the `stats`, for the figure `name`; `None` if it is not in the answer.
+    async fn stat(&mut self, question: &str, name: &str, limit: Duration) -> io::Result<Option<u64>> {
         let exchange = async {
-            self.stream.write_all(b"stats\r\n").await?;
-            let mut uptime = None;
+            self.stream
+                .write_all(format!("{question}\r\n").as_bytes())
+                .await?;
+            let mut found = None;
             for _ in 0..MAX_LINES {
                 let line = self.line().await?;
                 if line == "END" {
-                    return uptime.ok_or_else(|| unexpected("stats", "no uptime"));
+                    return Ok(found);
                 }
-                let Some(figure) = line.strip_prefix("STAT ") else {
-                    return Err(unexpected("stats", &line));
+                let Some(stat) = line.strip_prefix("STAT ") else {
+                    return Err(unexpected(question, &line));
                 };
-                if let Some(seconds) = figure.strip_prefix("uptime ") {
-                    uptime = seconds.parse().ok();
+                if let Some((_, figure)) = stat.split_once(' ').filter(|(stat, _)| *stat == name) {
+                    found = figure.parse().ok();
                 }
             }
-            Err(unexpected("stats", "no end"))
+            Err(unexpected(question, "no end"))
         };
         timeout(limit, exchange)
             .await
-            .map_err(|_| late("no answer to stats", limit))?
+            .map_err(|_| late(&format!("no answer to {question}"), limit))?
     }
 
     /// Asks whether the node has `key`. Nothing else may be asked after it.

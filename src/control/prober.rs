@@ -3,14 +3,17 @@
 //!
 //! A probe goes over a connection of its own, kept from one probe to the next. A node that closes it
 //! between probes (memcached's `-o idle_timeout`, a restart) did not fail, nor did one whose connection a
-//! firewall forgot, so that nothing comes back: only a fresh connection tells. What follows from a failure is decided by the node's health.
+//! firewall forgot, so that nothing comes back: only a fresh connection tells. What follows from a failure is decided by
+//! the node's health. Over each fresh connection it asks once how large an item may be there: values that the node takes
+//! and the pool does not are misses, and somebody has to hear of that.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tracing::info;
+use tracing::{debug, info, warn};
 
 use super::discovery::{LOOKUP, resolve_once};
 use super::follow::{follow, remote};
@@ -39,6 +42,7 @@ async fn keep_probing(state: Arc<State>, node: Arc<Node>) {
     // At the very start the name may not be known yet: that is no failure of the node.
     resolve_once(&node, LOOKUP).await;
     let (mut kept, mut complaint) = (None, Complaint::default());
+    let mut sizes = Sizes::default();
     loop {
         // Read each time: a reload may have changed the settings.
         let Some(settings) = settings(&state, &node) else {
@@ -60,6 +64,7 @@ async fn keep_probing(state: Arc<State>, node: Arc<Node>) {
             }
             complaint.note(&node, result);
         }
+        sizes.ask(&node, remote, settings, &mut kept).await;
         sleep(jittered(node.until_probe())).await;
     }
 }
@@ -83,6 +88,7 @@ struct Settings {
     connect: Duration,
     answer: Duration,
     rejoin: Rejoin,
+    max_value_size: u64,
 }
 
 fn settings(state: &State, node: &Node) -> Option<Settings> {
@@ -92,6 +98,7 @@ fn settings(state: &State, node: &Node) -> Option<Settings> {
         connect: pool.connect_timeout,
         answer: pool.health.probe_timeout,
         rejoin: pool.rejoin,
+        max_value_size: pool.max_value_size as u64,
     })
 }
 
@@ -104,6 +111,45 @@ fn note_version(node: &Node, remote: &Remote, version: String) {
             "node gave its version"
         );
         remote.version.store(Arc::new(version));
+    }
+}
+
+/// What is asked of the size of a node's items.
+#[derive(Debug, Default)]
+struct Sizes {
+    /// The node did not bear the question: it is spared from now on.
+    is_refused: bool,
+    /// What the log said last: what the node allows and what the pool does.
+    told: Option<(u64, u64)>,
+}
+
+impl Sizes {
+    /// Asks the node over a connection that is new. Says so if it allows larger values than its pool.
+    async fn ask(&mut self, node: &Node, remote: &Remote, settings: Settings, kept: &mut Option<Connection>) {
+        if let Some(connection) = kept.as_mut().filter(|kept| !kept.asked_size && !self.is_refused) {
+            connection.asked_size = true;
+            match connection.item_size_max(settings.answer).await {
+                Ok(size) => remote.item_size_max.store(size.unwrap_or_default(), Relaxed),
+                Err(error) => {
+                    debug!(pool = node.pool, node = node.label, %error, "node does not tell its item_size_max");
+                    self.is_refused = true;
+                    // What it may still answer belongs to no later question.
+                    *kept = None;
+                }
+            }
+        }
+        let sizes = (remote.item_size_max.load(Relaxed), settings.max_value_size);
+        if sizes.0 > sizes.1 && self.told != Some(sizes) {
+            self.told = Some(sizes);
+            let (item_size_max, max_value_size) = sizes;
+            warn!(
+                pool = node.pool,
+                node = node.label,
+                item_size_max,
+                max_value_size,
+                "node allows larger values than its pool: those are misses; raise `max_value_size`, or lower -I there"
+            );
+        }
     }
 }
 

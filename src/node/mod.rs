@@ -103,6 +103,8 @@ pub struct Remote {
     leads: Mutex<BTreeMap<SocketAddr, u64>>,
     /// The version it gave last, such as `1.6.18`; empty until it is known.
     pub version: ArcSwap<String>,
+    /// How many bytes an item may have there (`memcached -I`); 0 until it is known.
+    pub item_size_max: AtomicU64,
     /// It may have stale items: one was left through this process, or a reply told of one.
     pub has_stale: AtomicBool,
 }

@@ -111,3 +111,29 @@ fn http_connections_that_do_not_read() {
     assert_eq!(status, 200);
     drop(idle);
 }
+
+#[test]
+fn a_node_that_allows_larger_values_than_its_pool_is_told_of_before_one_is_missed() {
+    let large = Memcached::start_with(&["-I", "8m"]);
+    let usual = Memcached::start();
+    let ringway = Ringway::start(&pool(&[large.address(), usual.address()], &[]));
+    let shown = |size: &str| {
+        ringway
+            .get("/nodes")
+            .1
+            .contains(&format!("\"item_size_max\":{size}"))
+    };
+    wait_for("both sizes", || shown("8388608") && shown("1048576"));
+    let log = ringway.log();
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("allows larger values"))
+        .collect();
+    assert_eq!(told.len(), 1, "{log}");
+    assert!(told[0].contains(&large.address()), "{}", told[0]);
+    assert!(
+        told[0].contains("item_size_max=8388608 max_value_size=1048576"),
+        "{}",
+        told[0]
+    );
+}

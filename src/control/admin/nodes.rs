@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
 
@@ -57,6 +58,9 @@ enum Kind {
     Memcached {
         /// Not known yet: null.
         version: Option<String>,
+        /// How many bytes an item may have there; null until it is known. More than `max_value_size` of the pool: larger
+        /// values are misses.
+        item_size_max: Option<u64>,
         /// What its name stands for now.
         resolved: Vec<SocketAddr>,
         /// Where links lead, and how many.
@@ -128,6 +132,7 @@ fn kind(kind: &node::Kind) -> Kind {
     match kind {
         node::Kind::Remote(remote) => Kind::Memcached {
             version: Some(remote.version.load().to_string()).filter(|version| !version.is_empty()),
+            item_size_max: Some(remote.item_size_max.load(Relaxed)).filter(|size| *size > 0),
             resolved: remote.resolved.load().to_vec(),
             connected: remote.leads(),
         },

@@ -41,6 +41,14 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, manner: Manner) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     while stream.read_line(&mut line).await.is_ok_and(|n| n > 0) {
+        if line == "stats settings\r\n" {
+            line.clear();
+            stream
+                .write_all(b"STAT maxconns 1024\r\nSTAT item_size_max 8388608\r\nEND\r\n")
+                .await
+                .unwrap();
+            continue;
+        }
         assert_eq!(line, "version\r\n");
         line.clear();
         match manner {
@@ -82,6 +90,8 @@ async fn a_node_that_answers_is_up_and_known_by_its_version_over_one_kept_connec
     let seen = serve(listener, Manner::Answers(b"VERSION 1.6.18\r\n"));
     let (_state, node) = probing(&address.to_string());
     eventually("the version is known", || version(&node) == "1.6.18").await;
+    let allows = || remote(&node).unwrap().item_size_max.load(SeqCst);
+    eventually("the size of an item is known", || allows() == 8 << 20).await;
     (0..5).for_each(|_| node.failed("test"));
     assert_eq!(node.state(), health::State::Down);
     eventually("probes bring the node back", || node.state() == health::State::Up).await;

@@ -1,7 +1,8 @@
 //! A node that does what a test says: answers each request as a script decides, late, wrongly, or never.
 //!
 //! Each connection has a thread that reads whole requests (a line, and the data block where it announces
-//! one) and does what the script's [`Act`]s say. What it saw can be looked at. A connection that asks for `stats` is one
+//! one) and does what the script's [`Act`]s say. What it saw can be looked at. `stats settings`, which a
+//! probe asks, is answered with nothing, and not seen. A connection that asks for `stats` is one
 //! over which Ringway clears the node: it is served as an empty memcached would, and nothing of it is seen.
 
 use std::collections::HashMap;
@@ -208,6 +209,12 @@ impl Shared {
                 is_clearing |= seen.line == "stats";
                 if is_clearing && seen.line != "version" {
                     match writer.write_all(as_if_empty(&seen)) {
+                        Ok(()) => continue,
+                        Err(_) => return,
+                    }
+                }
+                if seen.line == "stats settings" {
+                    match writer.write_all(b"END\r\n") {
                         Ok(()) => continue,
                         Err(_) => return,
                     }
