@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::client::listener::Listeners;
 use crate::config::Config;
+use crate::control::recovery::{self, CannotRecover};
 use crate::control::signals::{Orders, Signals};
 use crate::control::{self, admin, discovery, shutdown};
 use crate::health;
@@ -95,7 +96,7 @@ async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), Can
             "cannot listen on {address}, which is `admin.bind`: {error}{way_out}"
         ))
     })?;
-    let state = Arc::new(State::new(Snapshot::build(config, None)));
+    let state = begin(config)?;
     discovery::resolve_new(&state.snapshot.load_full(), RESOLVE).await;
 
     let workers = (0..state.workers.len())
@@ -122,6 +123,21 @@ async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), Can
     listeners.close().await;
     drain(&state).await;
     Ok(())
+}
+
+/// What all threads share, with what an earlier process remembered of its nodes.
+fn begin(config: Config) -> Result<Arc<State>, CannotRun> {
+    let cannot = |reason: CannotRecover| CannotRun(reason.to_string());
+    let first = Snapshot::build(config, None);
+    let directory = recovery::recover(&first).map_err(cannot)?;
+    let Some(directory) = directory else {
+        return Ok(Arc::new(State::new(first)));
+    };
+    // Nodes that stay out of their rings until they are admitted are known only now.
+    let next = Snapshot::build(first.config.clone(), Some(&first));
+    let state = Arc::new(State::new(next));
+    recovery::keep(&state, directory).map_err(cannot)?;
+    Ok(state)
 }
 
 /// Waits until each node has told its version or failed to, so that the first clients read a version that

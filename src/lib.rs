@@ -19,6 +19,7 @@
 //!                     diff/                 what another configuration changes, and which keys it moves
 //! floor 3  decisions  route/                where a request goes (one file a policy), and why (explain)
 //! floor 2  far side   node/                 node · links · link · fifo · retry · slots · embedded
+//!                     journal/              what nodes missed, on disk
 //!                     net/                  stream · dial · outgoing · buffers · clock · nap
 //! floor 1  operator   config/               what was typed, what was proved, every mistake at its line
 //!                     import/               from the configurations of other proxies and clients
@@ -61,6 +62,7 @@ pub mod diff;
 pub mod health;
 pub mod histogram;
 pub mod import;
+pub mod journal;
 pub mod log_limit;
 pub mod metrics;
 pub mod net;

@@ -92,7 +92,7 @@ impl State {
     /// Makes `next` the running snapshot and tells everyone. Nodes that are not in its rings have left them.
     pub fn publish(&self, next: Snapshot) {
         let now = tokio::time::Instant::now();
-        next.outsiders().for_each(|node| node.membership.leave(now));
+        next.outsiders().for_each(|node| node.leave(now));
         self.snapshot.store(Arc::new(next));
         self.tell();
     }

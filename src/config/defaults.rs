@@ -29,7 +29,10 @@ impl Listener {
 
 impl Default for MissedWrites {
     fn default() -> MissedWrites {
-        MissedWrites { max: 1_000_000 }
+        MissedWrites {
+            max: 1_000_000,
+            dir: None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why there is no configuration.
 #[derive(Debug)]
@@ -154,6 +154,13 @@ impl Mistakes {
             list: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// The folder that the file lies in, from which its relative paths lead.
+    pub fn folder(&self) -> PathBuf {
+        Path::new(&self.file)
+            .parent()
+            .map_or_else(PathBuf::new, Path::to_owned)
     }
 
     /// True where nothing was wrong so far.

@@ -8,6 +8,7 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use super::choices::{self, choose};
+use super::directory;
 use super::error::{At, Flaw, Mistakes, Place, quote};
 use super::keys::{Keys, Typed};
 use super::pool::{self, number, set};
@@ -134,8 +135,10 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
 
 fn missed_writes(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<MissedWrites> {
     let mut missed = MissedWrites::default();
+    let folder = mistakes.folder();
     let mut keys = value.keys(mistakes);
     set(&mut missed.max, number(&mut keys, "max", 1..=MOST_MISSED));
+    missed.dir = keys.value("dir", |text| directory::writable(text, &folder));
     keys.finish();
     Some(missed)
 }

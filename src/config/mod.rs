@@ -16,6 +16,7 @@ mod address;
 mod brackets;
 mod choices;
 mod defaults;
+mod directory;
 mod distribution;
 pub mod error;
 mod file;
@@ -273,6 +274,8 @@ impl Config {
 pub struct MissedWrites {
     /// Keys of each node; where more were missed the node is flushed.
     pub max: usize,
+    /// The directory that it is kept in, too; `None`: it ends with the process.
+    pub dir: Option<PathBuf>,
 }
 
 /// Where clients connect.

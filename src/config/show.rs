@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::choices::{self, word};
 use super::units::{show_duration, show_size};
-use super::{Address, Config, Listener, Node, Pool, access, distribution};
+use super::{Address, Config, Listener, MissedWrites, Node, Pool, access, distribution};
 
 impl Config {
     /// 16 hexadecimal digits that are the same for configurations that mean the same.
@@ -31,7 +31,7 @@ pub fn show(config: &Config) -> Value {
         "workers": config.workers,
         "batching": word(choices::BATCHING, &config.batching),
         "memory_limit": show_size(config.memory_limit),
-        "missed_writes": { "max": config.missed_writes.max },
+        "missed_writes": missed_writes(&config.missed_writes),
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
         "admin": { "bind": config.admin.bind.to_string(), "hosts": config.admin.hosts },
         "shutdown": {
@@ -43,6 +43,14 @@ pub fn show(config: &Config) -> Value {
     });
     if let Some(zone) = &config.zone {
         shown["zone"] = json!(zone);
+    }
+    shown
+}
+
+fn missed_writes(missed: &MissedWrites) -> Value {
+    let mut shown = json!({ "max": missed.max });
+    if let Some(dir) = &missed.dir {
+        shown["dir"] = json!(dir.display().to_string());
     }
     shown
 }
@@ -119,6 +127,7 @@ mod tests {
 workers: 3
 batching: never
 memory_limit: 100MB
+missed_writes: {max: 7, dir: /tmp}
 listeners:
   - {bind: "[::1]:11311", route: main, max_connections: 7, idle_timeout: 90s}
   - {bind: "unix:/run/ringway.sock", route: away, mode: "0660", group: root}

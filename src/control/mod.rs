@@ -7,7 +7,7 @@
 //!           discovery ─▶ addresses   │ without the nodes that are down
 //!           prober ────▶ health ──▶ rehash
 //!             └──▶ rejoin ───▲
-//!           replay ─▶ deletes what nodes missed
+//!           replay ─▶ deletes what nodes missed;  recovery: what an earlier process left
 //! ```
 //!
 //! All of it but `signals` runs on one thread with a current-thread runtime of its own: a task here is in nobody's
@@ -25,6 +25,7 @@ pub mod live;
 mod outliers;
 mod probe_client;
 pub mod prober;
+pub mod recovery;
 pub mod rehash;
 mod rejoin;
 pub mod reload;

@@ -62,7 +62,7 @@ pub fn rejoin_embedded(node: &Node, how: Rejoin) {
 
 /// Lets `node` into its ring, whatever it holds.
 pub fn admit(node: &Node) {
-    node.membership.admit();
+    node.admit();
     info!(pool = node.pool, node = node.label, "node admitted to the ring");
 }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::discovery::{LOOKUP, resolve_new};
-use crate::config::{self, Admin, Config};
+use crate::config::{self, Admin, Config, MissedWrites};
 use crate::diff::{Difference, Shown, percent};
 use crate::net::listen::try_listen;
 use crate::snapshot::Snapshot;
@@ -51,7 +51,7 @@ impl Reloader {
         let seen = path.as_deref().and_then(|path| {
             config::read_regular(path)
                 .ok()
-                .filter(|bytes| is_running(bytes, &state))
+                .filter(|bytes| is_running(bytes, path, &state))
         });
         Reloader {
             path,
@@ -216,9 +216,10 @@ async fn read(path: &Path) -> io::Result<Vec<u8>> {
     timeout(PATIENCE, reading).await??
 }
 
-fn is_running(bytes: &[u8], state: &State) -> bool {
+fn is_running(bytes: &[u8], path: &Path, state: &State) -> bool {
     let current = state.snapshot.load();
-    config::parse_bytes(bytes, "").is_ok_and(|config| restart_kept(config, &current.config) == current.config)
+    config::parse_bytes(bytes, &path.display().to_string())
+        .is_ok_and(|config| restart_kept(config, &current.config) == current.config)
 }
 
 /// `next`, but for what only a restart changes: that stays as it is in `current`, and the log says so.
@@ -232,6 +233,11 @@ fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>
     if next.admin.bind != current.admin.bind {
         warn!(running = %current.admin.bind, wanted = %next.admin.bind, "`admin.bind` needs a restart");
         needs_restart.push("admin.bind");
+    }
+    if next.missed_writes.dir != current.missed_writes.dir {
+        let [running, wanted] = [current, &next].map(|config| format!("{:?}", config.missed_writes.dir));
+        warn!(running, wanted, "`missed_writes.dir` needs a restart");
+        needs_restart.push("missed_writes.dir");
     }
     (restart_kept(next, current), needs_restart)
 }
@@ -262,6 +268,10 @@ fn restart_kept(next: Config, current: &Config) -> Config {
         admin: Admin {
             bind: current.admin.bind,
             ..next.admin
+        },
+        missed_writes: MissedWrites {
+            dir: current.missed_writes.dir.clone(),
+            ..next.missed_writes
         },
         ..next
     }

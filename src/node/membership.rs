@@ -34,16 +34,19 @@ impl Membership {
         *self.left_at.lock().expect("no holder panics")
     }
 
-    /// The ring is without it. A node that left before left then.
-    pub fn leave(&self, now: Instant) {
-        self.left_at.lock().expect("no holder panics").get_or_insert(now);
+    /// The ring is without it. A node that left before left then, and false is returned.
+    pub fn leave(&self, now: Instant) -> bool {
+        let mut left_at = self.left_at.lock().expect("no holder panics");
+        let leaves = left_at.is_none();
+        left_at.get_or_insert(now);
+        leaves
     }
 
-    /// It may stand in the ring again.
-    pub fn admit(&self) {
-        if self.left_at.lock().expect("no holder panics").take().is_some() {
-            self.rejoins.fetch_add(1, Relaxed);
-        }
+    /// It may stand in the ring again. False if it did before.
+    pub fn admit(&self) -> bool {
+        let was_out = self.left_at.lock().expect("no holder panics").take().is_some();
+        self.rejoins.fetch_add(u64::from(was_out), Relaxed);
+        was_out
     }
 
     /// True where nothing but its health can keep it out of the ring.

@@ -191,6 +191,20 @@ impl Node {
         self.pool == pool && self.address == settings.address && self.label == settings.label()
     }
 
+    /// The ring is without it.
+    pub fn leave(&self, now: Instant) {
+        if self.membership.leave(now) && self.is_remote() {
+            self.missed.note_membership(true);
+        }
+    }
+
+    /// It may stand in the ring again.
+    pub fn admit(&self) {
+        if self.membership.admit() && self.is_remote() {
+            self.missed.note_membership(false);
+        }
+    }
+
     /// True if it is a memcached, and not a cache in this process.
     pub fn is_remote(&self) -> bool {
         matches!(self.kind, Kind::Remote(_))

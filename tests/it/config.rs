@@ -132,7 +132,7 @@ fn the_full_file_has_every_key_there_is() {
     };
     let places = [
         ("\nworkers: 1", "\n\"@\": 0\nworkers: 1", 10),
-        ("missed_writes:\n", "missed_writes:\n  \"@\": 0\n", 1),
+        ("missed_writes:\n", "missed_writes:\n  \"@\": 0\n", 2),
         ("  - bind: 127", "  - \"@\": 0\n    bind: 127", 4),
         ("admin:\n", "admin:\n  \"@\": 0\n", 2),
         ("shutdown:\n", "shutdown:\n  \"@\": 0\n", 2),

@@ -25,7 +25,7 @@ const FLOORS: [(&[&str], Neighbours); 7] = [
         Neighbours::Free,
     ),
     (&["config", "import"], Neighbours::NoCircle),
-    (&["node", "net"], Neighbours::NoCircle),
+    (&["node", "net", "journal"], Neighbours::NoCircle),
     (&["route"], Neighbours::NoCircle),
     (
         &["snapshot", "state", "view", "carry", "diff"],

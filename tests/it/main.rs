@@ -36,6 +36,7 @@ mod memory;
 mod meta;
 mod metrics;
 mod missed_history;
+mod missed_on_disk;
 mod missed_writes;
 mod no_silent_limit;
 mod node_lines;

@@ -259,11 +259,9 @@ fn a_node_that_missed_more_than_is_remembered_is_flushed() {
     keys.iter()
         .for_each(|key| assert_eq!(node.client().get(key), None));
     assert_eq!(ringway.metric("ringway_missed_writes_overflows_total", &[]), 1.0);
-    assert!(
-        ringway
-            .log()
-            .contains("node missed more writes than are remembered")
-    );
+    wait_for("the log to say so", || {
+        ringway.log().contains("limit reached limit=\"missed_writes\"")
+    });
 }
 
 #[test]

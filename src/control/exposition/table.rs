@@ -417,6 +417,20 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| nodes(view, samples, |node| node.missed.overflows() as f64),
     },
     Metric {
+        name: "ringway_missed_writes_disk_errors_total",
+        help: "Times that missed_writes.dir could not be written or was too slow, so that missed writes are in memory only.",
+        kind: Kind::Counter,
+        labels: &[],
+        read: |view, samples| {
+            let errors = view
+                .snapshot
+                .missed
+                .journal()
+                .map_or(0, |journal| journal.errors());
+            samples.put(&[], errors as f64);
+        },
+    },
+    Metric {
         name: "ringway_pool_fails_open",
         help: "1 while more nodes are down than max_down allows, and requests to them are tried.",
         kind: Kind::Gauge,

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Budget, SETTLE};
+use crate::journal::record::Change;
 
 /// What a key costs beside its bytes; about so many.
 const ENTRY: usize = 192;
@@ -35,8 +36,12 @@ pub struct Flush {
 /// What became of a key that was to be remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// It is.
-    Yes,
+    /// It was remembered before, or all keys count as missing.
+    Already,
+    /// It is from now on.
+    New,
+    /// All keys count as missing from now on, since all were to be removed.
+    Asked,
     /// There was no room: all keys count as missing from now on.
     Overflow,
 }
@@ -105,13 +110,14 @@ impl Keys {
         self.on_their_way += u64::from(is_sent);
         if let Some(all) = &mut self.all {
             all.failure = self.failures;
-            return Kept::Yes;
+            return Kept::Already;
         }
         if key.is_empty() {
             self.miss_all(true, budget);
-            return Kept::Yes;
+            return Kept::Asked;
         }
-        if !self.keys.contains_key(key) {
+        let is_new = !self.keys.contains_key(key);
+        if is_new {
             if !budget.take(self.keys.len(), cost(key)) {
                 self.miss_all(false, budget);
                 return Kept::Overflow;
@@ -129,7 +135,7 @@ impl Keys {
         entry.failure = self.failures;
         entry.on_their_way += u32::from(is_sent);
         self.place(key);
-        Kept::Yes
+        if is_new { Kept::New } else { Kept::Already }
     }
 
     fn miss_all(&mut self, is_asked: bool, budget: &Budget) {
@@ -223,18 +229,25 @@ impl Keys {
         }
     }
 
-    /// The node has answered the delete of `due`.
-    pub fn deleted(&mut self, due: &Due, budget: &Budget) {
+    /// The node has answered the delete of `due`. True if it is forgotten now.
+    pub fn deleted(&mut self, due: &Due, budget: &Budget) -> bool {
         let Some(entry) = self.keys.get_mut(&due.key) else {
-            return;
+            return false;
         };
         if entry.failure != due.failure {
             entry.is_placed = false;
-            return self.place(&due.key);
+            self.place(&due.key);
+            return false;
         }
-        self.keys.remove(&due.key);
-        self.bytes -= cost(&due.key);
-        budget.give_back(cost(&due.key));
+        self.forget(&due.key, budget);
+        true
+    }
+
+    fn forget(&mut self, key: &[u8], budget: &Budget) {
+        if self.keys.remove(key).is_some() {
+            self.bytes -= cost(key);
+            budget.give_back(cost(key));
+        }
         if self.keys.is_empty() {
             self.forget_all(budget);
         }
@@ -254,24 +267,59 @@ impl Keys {
         self.all.filter(|_| self.on_their_way == 0 && is_settled)
     }
 
-    /// The node has answered the flush_all of `flush`.
-    pub fn flushed(&mut self, flush: Flush) {
-        if self.all.is_some_and(|all| all.failure == flush.failure) {
-            self.all = None;
-        }
+    /// The node has answered the flush_all of `flush`. True if nothing is remembered now.
+    pub fn flushed(&mut self, flush: Flush) -> bool {
+        self.all.take_if(|all| all.failure == flush.failure).is_some()
     }
 
-    /// The node began to run at this time, and had nothing then.
-    pub fn restarted(&mut self, at: Instant, budget: &Budget) {
-        if self.on_their_way == 0 && self.last_failure.is_some_and(|failure| failure < at) {
-            self.all = None;
-            self.forget_all(budget);
+    /// The node began to run at this time, and had nothing then. True if something was remembered, and is no more.
+    pub fn restarted(&mut self, at: Instant, budget: &Budget) -> bool {
+        let has_nothing = self.on_their_way == 0 && self.last_failure.is_some_and(|failure| failure < at);
+        let was_any = has_nothing && !self.is_empty();
+        if has_nothing {
+            self.clear(budget);
         }
+        was_any
     }
 
-    /// What was missed and not remembered is accepted as it is.
-    pub fn accept(&mut self) {
+    fn clear(&mut self, budget: &Budget) {
         self.all = None;
+        self.forget_all(budget);
+    }
+
+    /// What was missed and not remembered is accepted as it is. True if there was any.
+    pub fn accept(&mut self) -> bool {
+        self.all.take().is_some()
+    }
+
+    /// Takes what the journal of an earlier process said. What that sent may still be carried out.
+    pub fn recover(&mut self, change: Change<'_>, now: Instant, budget: &Budget) {
+        match change {
+            Change::Missed(key) => self.recover_failure(key, now, budget),
+            Change::FlushMissed => self.recover_failure(b"", now, budget),
+            Change::Overflowed => {
+                self.recover_failure(b"", now, budget);
+                self.miss_all(false, budget);
+            }
+            Change::Deleted(key) => self.forget(key, budget),
+            Change::Cleared => self.clear(budget),
+            Change::Left | Change::Admitted => {}
+        }
+    }
+
+    fn recover_failure(&mut self, key: &[u8], now: Instant, budget: &Budget) {
+        self.remember(key, true, now, budget);
+        self.settle(key, true, now);
+    }
+
+    /// That all keys count as missing, where they do.
+    pub fn all(&self) -> Option<Flush> {
+        self.all
+    }
+
+    /// Every key that is remembered by itself.
+    pub fn to_vec(&self) -> Vec<Bytes> {
+        self.keys.keys().cloned().collect()
     }
 }
 
@@ -348,9 +396,9 @@ mod tests {
         assert_eq!(keys, [b"b", b"a", b"c"]);
         assert!(bench.take().is_empty(), "each delete is sent once");
         assert!(bench.keys.has(b"a"), "until it is answered");
-        taken
-            .iter()
-            .for_each(|due| bench.keys.deleted(due, &bench.budget));
+        for due in &taken {
+            assert!(bench.keys.deleted(due, &bench.budget));
+        }
         assert!(bench.keys.is_empty() && bench.keys.bytes() == 0);
         assert_eq!(bench.budget.bytes().load(std::sync::atomic::Ordering::Relaxed), 0);
     }
@@ -415,12 +463,12 @@ mod tests {
     fn where_more_is_missed_than_may_be_remembered_all_keys_count_as_missing_until_the_flush() {
         let mut bench = Bench::new();
         bench.budget.configure(2, usize::MAX);
-        assert_eq!(bench.fails("a", true), Kept::Yes);
-        assert_eq!(bench.fails("b", false), Kept::Yes);
-        assert_eq!(bench.fails("a", false), Kept::Yes);
+        assert_eq!(bench.fails("a", true), Kept::New);
+        assert_eq!(bench.fails("b", false), Kept::New);
+        assert_eq!(bench.fails("a", false), Kept::Already);
         assert_eq!(bench.fails("c", false), Kept::Overflow);
         assert!(bench.keys.has(b"whatever") && bench.keys.keys() == 0 && bench.keys.bytes() == 0);
-        assert_eq!(bench.fails("d", false), Kept::Yes, "it overflows once");
+        assert_eq!(bench.fails("d", false), Kept::Already, "it overflows once");
         let due = |bench: &Bench| bench.keys.flush_due(bench.now, bench.calm_since);
         assert_eq!(due(&bench), None, "a is still on its way");
         bench.settles("a", false);
@@ -442,11 +490,11 @@ mod tests {
         bench.fails("a", false);
         bench.fails("b", false);
         let kept = |keys: &mut Keys, key: &[u8]| keys.remember(key, false, bench.now, &bench.budget);
-        assert_eq!(kept(&mut other, b"a"), Kept::Yes);
+        assert_eq!(kept(&mut other, b"a"), Kept::New);
         assert_eq!(kept(&mut other, b"b"), Kept::Overflow);
         assert_eq!(
             kept(&mut bench.keys, b"c"),
-            Kept::Yes,
+            Kept::New,
             "the other gave its bytes back"
         );
     }

@@ -37,6 +37,11 @@
 //! answers probes for two seconds, while one of its own threads does not run at all, is beyond it; so is a relay
 //! between that keeps bytes for longer.
 //!
+//! With `missed_writes.dir` each change is written to the [`journal`](crate::journal) under the same lock, and the client
+//! reads that its write failed when that is on disk. What an earlier process left counts as sent over links that broke
+//! when this one began, and as failed then: whether a node was restarted before is not asked, since the clocks of two
+//! processes may differ by a step.
+//!
 //! Where more keys were missed than may be remembered ([`Budget`]), or a flush_all failed, the node counts as down for
 //! *all* keys, and it is flushed as a key is deleted: when nothing is on its way and all has settled.
 
@@ -45,26 +50,23 @@ pub mod pass;
 pub mod write;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tracing::warn;
 
 pub use keys::{Due, Flush};
 use keys::{Kept, Keys};
 use write::Write;
 
 use super::slots::Slot;
-use crate::log_limit::LogLimit;
+use crate::journal::record::{Change, Record};
+use crate::journal::{Commit, Journal};
 use crate::protocol::{Command, Failure, Reply, Request};
 
 /// So long a node must have answered at once before what a broken link left there counts as carried out.
 pub const SETTLE: Duration = Duration::from_secs(2);
-
-/// At most one line of the log in so long says that a node missed too much.
-const OVERFLOW_LOG: Duration = Duration::from_secs(10);
 
 /// What all nodes of a process may remember.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ pub struct Budget {
     /// Bytes of all keys of all nodes.
     max_bytes: AtomicUsize,
     bytes: Arc<AtomicUsize>,
+    /// Where it is written too; nowhere without `missed_writes.dir`.
+    journal: OnceLock<Arc<Journal>>,
 }
 
 impl Default for Budget {
@@ -82,6 +86,7 @@ impl Default for Budget {
             max: AtomicUsize::new(usize::MAX),
             max_bytes: AtomicUsize::new(usize::MAX),
             bytes: Arc::default(),
+            journal: OnceLock::new(),
         }
     }
 }
@@ -91,6 +96,16 @@ impl Budget {
     pub fn configure(&self, max: usize, max_bytes: usize) {
         self.max.store(max, Relaxed);
         self.max_bytes.store(max_bytes, Relaxed);
+    }
+
+    /// From now on all that is remembered and forgotten is written to `journal` too. The first call counts.
+    pub fn write_to(&self, journal: Arc<Journal>) {
+        let _kept_if_there_is_one = self.journal.set(journal);
+    }
+
+    /// Where it is written too.
+    pub fn journal(&self) -> Option<&Arc<Journal>> {
+        self.journal.get()
     }
 
     /// The bytes that are taken now.
@@ -125,13 +140,11 @@ pub struct Missed {
     pub wake: Notify,
     replayed: AtomicU64,
     overflows: AtomicU64,
-    /// What the time of the log limit is counted from.
-    born: Instant,
-    overflow_log: LogLimit,
 }
 
 impl Missed {
-    /// Nothing, within `budget`. The log calls the node `node` of `pool`.
+    /// Nothing, within `budget`. It is that of the node `node` of `pool`, and is written to the
+    /// budget's journal under these names.
     pub fn new(pool: &str, node: &str, budget: Arc<Budget>) -> Missed {
         Missed {
             pool: pool.to_owned(),
@@ -142,8 +155,6 @@ impl Missed {
             wake: Notify::new(),
             replayed: AtomicU64::new(0),
             overflows: AtomicU64::new(0),
-            born: Instant::now(),
-            overflow_log: LogLimit::new(OVERFLOW_LOG),
         }
     }
 
@@ -165,40 +176,88 @@ impl Missed {
         self.lock().clearable(key)
     }
 
-    /// Fills the slot of a request that failed, after what it missed is remembered. `is_sent`: a byte of it was
+    /// Fills the slot of a request that failed, after what it missed is remembered, and is on disk where that is kept. `is_sent`: a byte of it was
     /// written, so it may still arrive. True where it was, and must be [settled](Missed::settle).
     #[cold]
     pub fn fail(&self, slot: Slot, write: Write<'_>, failure: Failure, is_sent: bool) -> bool {
         let is_asked = !matches!(failure, Failure::Unsupported | Failure::Missed);
         let is_missed = is_asked && write.changes();
-        if is_missed {
-            self.remember(write.key, is_sent);
+        let commit = if is_missed {
+            self.remember(write.key, is_sent)
+        } else {
+            None
+        };
+        match commit {
+            Some(commit) => drop(tokio::task::spawn_local(async move {
+                commit.done().await;
+                slot.fill(Reply::Failed(failure));
+            })),
+            None => slot.fill(Reply::Failed(failure)),
         }
-        slot.fill(Reply::Failed(failure));
         is_missed && is_sent
     }
 
-    fn remember(&self, key: &[u8], is_sent: bool) {
+    /// Returns what is to be waited for before the client may know.
+    fn remember(&self, key: &[u8], is_sent: bool) -> Option<Commit> {
         let mut keys = self.lock();
         let kept = keys.remember(key, is_sent, Instant::now(), &self.budget);
         self.is_any.store(true, Release);
-        drop(keys);
-        if kept == Kept::Overflow {
-            self.note_overflow();
+        match kept {
+            Kept::Already => {}
+            Kept::New => self.write(Change::Missed(key)),
+            Kept::Asked => self.write(Change::FlushMissed),
+            Kept::Overflow => {
+                self.overflows.fetch_add(1, Relaxed);
+                self.write(Change::Overflowed);
+            }
         }
+        drop(keys);
         self.wake.notify_one();
+        // What it adds nothing to may be on its way to the disk too.
+        self.budget.journal()?.commit()
     }
 
-    fn note_overflow(&self) {
-        self.overflows.fetch_add(1, Relaxed);
-        if let Some(held_back) = self.overflow_log.allow(self.born.elapsed()) {
-            warn!(
-                pool = self.pool,
-                node = self.node,
-                held_back,
-                "node missed more writes than are remembered: all of its keys are misses until it is flushed or admitted"
-            );
+    /// Writes a change to the journal, in the hands of who holds what changed.
+    fn write(&self, change: Change<'_>) {
+        if let Some(journal) = self.budget.journal() {
+            journal.append(&self.record(change));
         }
+    }
+
+    fn record<'a>(&'a self, change: Change<'a>) -> Record<'a> {
+        Record {
+            pool: &self.pool,
+            node: &self.node,
+            change,
+        }
+    }
+
+    /// The node has left its ring, or stands in it again: a process after this one must know.
+    pub fn note_membership(&self, has_left: bool) {
+        self.write(if has_left { Change::Left } else { Change::Admitted });
+    }
+
+    /// Takes what the journal of an earlier process said.
+    pub fn recover(&self, change: Change<'_>) {
+        let mut keys = self.lock();
+        keys.recover(change, Instant::now(), &self.budget);
+        self.note(&keys);
+    }
+
+    /// Gives `each` all that is remembered, as records from which [`Missed::recover`] makes it again.
+    ///
+    /// # Errors
+    /// As `each` gives them.
+    pub fn tell<E>(&self, mut each: impl FnMut(Record<'_>) -> Result<(), E>) -> Result<(), E> {
+        let keys = self.lock();
+        let (all, all_keys) = (keys.all(), keys.to_vec());
+        drop(keys);
+        if let Some(flush) = all {
+            each(self.record(overflow_or_flush(flush.is_asked)))?;
+        }
+        all_keys
+            .iter()
+            .try_for_each(|key| each(self.record(Change::Missed(key))))
     }
 
     /// A write of `key` that was on its way is so no more: its late reply came, or its link `is_broken`.
@@ -223,7 +282,11 @@ impl Missed {
     /// These are deleted, or replaced.
     pub fn clear(&self, batch: &[Due]) {
         let mut keys = self.lock();
-        batch.iter().for_each(|due| keys.deleted(due, &self.budget));
+        for due in batch {
+            if keys.deleted(due, &self.budget) {
+                self.write(Change::Deleted(&due.key));
+            }
+        }
         self.note(&keys);
     }
 
@@ -241,21 +304,27 @@ impl Missed {
     /// The node has answered the flush_all of this.
     pub fn flushed(&self, flush: Flush) {
         let mut keys = self.lock();
-        keys.flushed(flush);
+        if keys.flushed(flush) {
+            self.write(Change::Cleared);
+        }
         self.note(&keys);
     }
 
     /// The node was started at this time, empty, or later.
     pub fn restarted(&self, at: Instant) {
         let mut keys = self.lock();
-        keys.restarted(at, &self.budget);
+        if keys.restarted(at, &self.budget) {
+            self.write(Change::Cleared);
+        }
         self.note(&keys);
     }
 
     /// An operator takes the node as it is though it missed more than was remembered.
     pub fn accept(&self) {
         let mut keys = self.lock();
-        keys.accept();
+        if keys.accept() {
+            self.write(Change::Cleared);
+        }
         self.note(&keys);
     }
 
@@ -285,6 +354,14 @@ impl Missed {
 
     fn lock(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().expect("no holder panics")
+    }
+}
+
+/// How the journal says that all keys count as missing.
+fn overflow_or_flush(is_asked: bool) -> Change<'static> {
+    match is_asked {
+        true => Change::FlushMissed,
+        false => Change::Overflowed,
     }
 }
 

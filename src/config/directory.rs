@@ -1,0 +1,67 @@
+//! A directory that Ringway writes to.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::error::{Flaw, quote};
+
+/// The directory that `text` names, relative to `folder`. Files can be made in it: one is, and removed.
+///
+/// A disk that is full is no mistake of the configuration, and what needs the directory says what it does then.
+pub fn writable(text: &str, folder: &Path) -> Result<PathBuf, Flaw> {
+    if text.is_empty() {
+        return Err(Flaw::new("the path is empty").hint("name a directory, such as /var/lib/ringway"));
+    }
+    let path = folder.join(text);
+    let shown = quote(&path.display().to_string());
+    let hint = "make it, for the user that runs Ringway: it must be there when the process starts";
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Err(Flaw::new(format!("{shown} is no directory")).hint("name a directory")),
+        Err(error) => return Err(Flaw::new(format!("{shown} is no directory: {error}")).hint(hint)),
+    }
+    match try_write(&path) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            let flaw = Flaw::new(format!("no file can be made in {shown}: {error}"));
+            Err(flaw.hint("let the user that runs Ringway write there"))
+        }
+        _ => Ok(path),
+    }
+}
+
+fn try_write(directory: &Path) -> io::Result<()> {
+    let probe = directory.join(format!(".ringway-{}", std::process::id()));
+    fs::File::create(&probe)?;
+    fs::remove_file(probe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_found_from_the_folder_of_the_file_and_must_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("kept")).unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let kept = folder.path().join("kept");
+        assert_eq!(writable("kept", folder.path()).unwrap(), kept);
+        assert_eq!(writable(kept.to_str().unwrap(), Path::new("/")).unwrap(), kept);
+        assert_eq!(fs::read_dir(kept).unwrap().count(), 0, "nothing is left there");
+        for (wrong, reason) in [
+            ("away", "is no directory: No such file"),
+            ("file", "is no directory"),
+            ("", "empty"),
+        ] {
+            let flaw = writable(wrong, folder.path()).unwrap_err();
+            assert!(flaw.reason.contains(reason), "{}", flaw.reason);
+            assert!(flaw.hint.is_some());
+        }
+    }
+}
