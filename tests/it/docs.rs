@@ -8,12 +8,16 @@ mod markdown;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use self::markdown::{Page, page, pages, root};
 use crate::deploy::{is_metric, metrics_in};
 use crate::support::program;
+use crate::support::ringway::{Ringway, http};
+
+/// A Ringway that needs no memcached.
+const EMBEDDED: &str =
+    "pools: {main: {nodes: [{name: cache-a, embedded: 1MiB}, {name: cache-b, embedded: 1MiB}]}}";
 
 #[test]
 fn every_yaml_block_is_a_configuration_that_loads() {
@@ -84,10 +88,10 @@ fn what_is_said_to_become_of_a_nutcracker_file_becomes_of_it() {
 }
 
 #[test]
-fn every_flag_of_the_readmes_command_line_is_in_the_help() {
+fn every_flag_of_the_page_on_the_command_line_is_in_the_help() {
     let help: Vec<String> = helps().into_values().flatten().collect();
-    let readme = page("README.md");
-    let flags = readme
+    let operations = page("docs/operations.md");
+    let flags = operations
         .section("Command line")
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
         .filter(|word| word.starts_with("--") && word.len() > 2 && !word.ends_with('-'));
@@ -95,7 +99,7 @@ fn every_flag_of_the_readmes_command_line_is_in_the_help() {
     for flag in flags {
         assert!(
             help.iter().any(|known| known == flag),
-            "the README names {flag}, the help does not"
+            "docs/operations.md names {flag}, the help does not"
         );
         count += 1;
     }
@@ -124,31 +128,24 @@ fn every_command_of_ringway_that_is_shown_is_one() {
     assert!(count >= 4, "the documents show commands");
 }
 
+/// Asks a running Ringway, with the method that is shown.
 #[test]
 fn every_path_that_is_asked_for_is_served() {
-    let source = text_under(&root("src/control"));
-    let mut asked: Vec<(String, String)> = Vec::new();
+    let ringway = Ringway::start(EMBEDDED);
+    let mut asked: Vec<(String, AdminRequest)> = Vec::new();
     for page in pages() {
         for (line, command) in page.commands() {
             let place = format!("{}:{line}", page.path);
-            asked.extend(admin_paths(&command).map(|path| (place.clone(), path.to_owned())));
+            asked.extend(admin_requests(&command).map(|request| (place.clone(), request)));
         }
     }
-    let readme = page("README.md");
-    let listed = readme.section("HTTP").split(['`', ' ', '?']);
-    for path in listed.filter(|word| word.starts_with('/') && word.len() > 1) {
-        asked.push(("README.md, section HTTP".to_owned(), path.to_owned()));
-    }
-    assert!(asked.len() >= 12, "the documents name the paths: {asked:?}");
-    for (place, path) in asked {
-        // What is done to a node or a pool is served behind its name.
-        let action = path
-            .split_once("/NAME/")
-            .map_or(path.as_str(), |(_, action)| action);
-        assert!(
-            source.contains(&format!("\"{action}\"")),
-            "{place}: {path} is not served: src/control does not name it"
-        );
+    assert!(asked.len() >= 20, "the documents name the paths");
+    for (place, AdminRequest { method, path }) in asked {
+        let target = path.replace("NAME", "cache-a");
+        let (status, _) = http(ringway.admin, method.unwrap_or("GET"), &target)
+            .unwrap_or_else(|| panic!("{place}: no answer for {path}"));
+        let is_served = status != 404 && (method.is_none() || status != 405);
+        assert!(is_served, "{place}: {path} is not served: {status}");
     }
 }
 
@@ -265,23 +262,38 @@ fn known_command<'a>(helps: &BTreeMap<String, Vec<String>>, words: &[&'a str]) -
     Ok(())
 }
 
-/// The paths of the admin listener that a command or a code span asks for: `GET /nodes`, `/nodes`, or a URL
-/// with its port.
-fn admin_paths(command: &str) -> impl Iterator<Item = &str> {
-    let asks = command.starts_with("GET /") || command.starts_with("POST /");
+/// What a command or a code span asks the admin listener for.
+struct AdminRequest {
+    /// Unless the span is a path alone.
+    method: Option<&'static str>,
+    path: String,
+}
+
+/// `GET /nodes`, `POST /nodes/NAME/drain`, `/nodes` alone, or a URL with the admin listener's port behind `curl`.
+fn admin_requests(command: &str) -> impl Iterator<Item = AdminRequest> {
+    let spoken = ["GET", "POST"]
+        .into_iter()
+        .find(|method| command.starts_with(&format!("{method} /")));
+    let by_curl = if command.contains("-X POST") {
+        "POST"
+    } else {
+        "GET"
+    };
     let is_one_segment =
         command.len() > 1 && command.starts_with('/') && command[1..].chars().all(|c| c.is_ascii_lowercase());
     let direct = command
         .split_whitespace()
-        .filter(move |word| (asks || is_one_segment) && word.starts_with('/'));
+        .filter(move |word| (spoken.is_some() || is_one_segment) && word.starts_with('/'))
+        .map(move |path| (spoken, path));
     let in_urls = command
         .split(":9155")
         .skip(1)
-        .filter(|rest| rest.starts_with('/'));
-    direct
-        .chain(in_urls)
-        .filter_map(|path| path.split(['?', '\'', '"', ' ', '`']).next())
-        .filter(|path| path.len() > 1)
+        .filter(|rest| rest.starts_with('/'))
+        .map(move |path| (Some(by_curl), path));
+    direct.chain(in_urls).filter_map(|(method, path)| {
+        let path = path.split(['?', '\'', '"', ' ', '`']).next()?.to_owned();
+        (path.len() > 1).then_some(AdminRequest { method, path })
+    })
 }
 
 /// Whether the file that a link of this page names exists, and the heading in it; else what is missing.
@@ -320,17 +332,4 @@ fn beside(page: &Page, file: &str) -> std::path::PathBuf {
         .parent()
         .expect("a file lies in a folder")
         .join(file)
-}
-
-fn text_under(folder: &Path) -> String {
-    let mut text = String::new();
-    for entry in fs::read_dir(folder).expect("src/control is readable") {
-        let path = entry.expect("src/control is readable").path();
-        text += &if path.is_dir() {
-            text_under(&path)
-        } else {
-            fs::read_to_string(&path).expect("a source file is readable")
-        };
-    }
-    text
 }
