@@ -4,26 +4,28 @@
 //! consistent-hash ring that can be exchanged while it runs, carries all clients over few connections, and
 //! shows its health over HTTP.
 //!
-//! # The house
+//! # Architecture
 //!
-//! A file imports from lower floors and from its own folder only; `tests/it/floors.rs` holds that.
+//! A file imports from lower floors and from its own folder only; `tests/it/floors.rs` enforces it.
 //!
 //! ```text
-//! floor 6  running    main · cli · app      the program; app is the only file that knows every part
-//!                     worker                one thread, its event loop, its sessions and links
-//! floor 5  near side  client/               listener · session · requests · replies · stats
+//! floor 9  program    main · cli · app      app starts every part; app/worker_thread runs one worker's event loop
+//! floor 8  clients    client/               listener · session · requests · replies · stats
 //!          control    control/              signals · reload · watch · discovery · prober · admin · shutdown
-//! floor 4  compiled   snapshot              routes → pools → rings → nodes
-//!                     state · view          what all threads share; what one worker sees of it
-//!                     carry                 how a worker carries what policies send
+//! floor 7  compiled   snapshot              routes → pools → rings → nodes
+//!                     state                 what all threads share
 //!                     diff/                 what another configuration changes, and which keys it moves
-//! floor 3  decisions  route/                where a request goes (one file a policy), and why (explain)
-//! floor 2  far side   node/                 node · links · link · fifo · retry · slots · embedded
+//!                     worker/               what one worker sees of the snapshot, and how it forwards requests
+//! floor 6  decisions  route/                where a request goes: policy/ (one file each), toolkit/, explain/
+//! floor 5  links      link/                 one connection to one node: in-flight queue, retry, batching
+//! floor 4  replies    reply/                the session's reply queue, and who else may wait for a reply
+//! floor 3  nodes      node/                 identity, health, membership, missed writes, the embedded cache
+//! floor 2  machine    runtime/              what a worker owns: clock · buffers · memory · adaptive batching
+//!                     net/                  stream · dial · listen · outgoing · unix sockets
 //!                     journal/              what nodes missed, on disk
-//!                     net/                  stream · dial · outgoing · buffers · clock · nap
-//! floor 1  operator   config/               what was typed, what was proved, every mistake at its line
+//! floor 1  operator   config/               what was typed, what was validated, every mistake at its line
 //!                     import/               from the configurations of other proxies and clients
-//! floor 0  pure       protocol/ · ring/ · health · metrics · histogram · log_limit
+//! floor 0  pure       protocol/{classic,meta,binary} · ring/ · health · metrics · histogram · log_limit
 //! ```
 //!
 //! # How a request travels
@@ -53,7 +55,6 @@
 //! - No `unsafe`.
 
 pub mod app;
-pub mod carry;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -63,14 +64,16 @@ pub mod health;
 pub mod histogram;
 pub mod import;
 pub mod journal;
+pub mod link;
 pub mod log_limit;
 pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod protocol;
+pub mod reply;
 pub mod ring;
 pub mod route;
+pub mod runtime;
 pub mod snapshot;
 pub mod state;
-pub mod view;
 pub mod worker;

@@ -9,9 +9,9 @@ use anyhow::{Context, anyhow, bail};
 use super::ask::{self, Admin};
 use crate::config;
 use crate::control::discovery::{LOOKUP, resolve_new};
-use crate::control::live;
+use crate::control::live_lookup;
+use crate::route::explain::tree;
 use crate::route::explain::{Explanation, explain};
-use crate::route::tree;
 use crate::snapshot::{Listener, Snapshot};
 
 /// How it is told.
@@ -49,7 +49,9 @@ pub fn say_where(file: &Path, listener: Option<&str>, form: Form, keys: &[String
             for (key, found) in keys.iter().zip(&mut explained) {
                 if let Some((pool, key)) = tree::first(&listener.route, key.as_bytes()) {
                     let node = &snapshot.nodes[pool.pick(&key)];
-                    found.steps.push(live::ask(node, &pool.settings, &key).await);
+                    found
+                        .steps
+                        .push(live_lookup::ask(node, &pool.settings, &key).await);
                 }
             }
         });

@@ -6,11 +6,11 @@ use super::requests::{Batch, Requests, Taken, asked, own};
 use super::stats;
 use crate::metrics::ClientProtocol;
 use crate::net::outgoing::LARGE;
-use crate::node::asked::{Asked, Audience, Voice};
+use crate::protocol::binary::answer::{Echo, Status, write_own};
 use crate::protocol::binary::{Ask, HEAD, Head, Operation};
-use crate::protocol::binary_answer::{Echo, Status, write_own};
 use crate::protocol::operation;
 use crate::protocol::{Command, Failure, MAX_KEY, OnError, Reply, Request};
+use crate::reply::origin::{Asked, Audience, Voice};
 
 impl Requests {
     /// Takes one packet from the front of `buffer`.

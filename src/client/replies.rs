@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use crate::net::outgoing::Outgoing;
-use crate::node::asked::{Asked, Audience, Voice, split_meta};
-use crate::protocol::binary_answer::Echo;
-use crate::protocol::{Command, Item, Reply, answer, binary_answer, failed, meta_answer};
+use crate::protocol::binary::answer::Echo;
+use crate::protocol::{Command, Item, Reply, binary, classic, failed, meta};
+use crate::reply::origin::{Asked, Audience, Voice, split_meta};
 
 /// Writes the replies of one session, in the order in which they leave its queue.
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl Replies {
             Reply::Value(item) => write_value(asked.command, item, out),
             Reply::NotFound => {}
             reply => {
-                let line = answer::line(asked.command, reply, &mut itoa::Buffer::new()).to_vec();
+                let line = classic::answer::line(asked.command, reply, &mut itoa::Buffer::new()).to_vec();
                 self.failure.get_or_insert(line.into());
             }
         }
@@ -69,7 +69,7 @@ impl Replies {
 fn write_meta(asked: &Asked, typed: &[u8], reply: &Reply, out: &mut Outgoing) {
     let (key, flags) = split_meta(typed);
     let put = &mut |bytes: &[u8]| out.put(bytes);
-    if let Some(data) = meta_answer::write(asked.command, key, flags, reply, put) {
+    if let Some(data) = meta::answer::write(asked.command, key, flags, reply, put) {
         out.share_part(data);
         out.put(b"\r\n");
     }
@@ -81,7 +81,7 @@ fn write_binary(echo: Echo<'_>, reply: &Reply, out: &mut Outgoing) {
         return out.put(packet);
     }
     let put = &mut |bytes: &[u8]| out.put(bytes);
-    if let Some(data) = binary_answer::write(echo, reply, put) {
+    if let Some(data) = binary::answer::write(echo, reply, put) {
         out.share_part(data);
     }
 }
@@ -116,13 +116,13 @@ fn write_value(command: Command, item: &Item, out: &mut Outgoing) {
     if let Some(lines) = item.lines() {
         return out.share(lines);
     }
-    answer::value_line(command, item, &mut |bytes| out.put(bytes));
+    classic::answer::value_line(command, item, &mut |bytes| out.put(bytes));
     out.share_part(item.part());
     out.put(b"\r\n");
 }
 
 fn write_line(command: Command, reply: &Reply, out: &mut Outgoing) {
-    out.put(answer::line(command, reply, &mut itoa::Buffer::new()));
+    out.put(classic::answer::line(command, reply, &mut itoa::Buffer::new()));
     out.put(b"\r\n");
 }
 

@@ -16,15 +16,15 @@ use super::stats;
 use crate::config::Bind;
 use crate::log_limit::LogLimit;
 use crate::metrics::ClientProtocol;
-use crate::net::buffers;
-use crate::node::asked::{Asked, Audience, Voice};
-use crate::node::slots::Slots;
 use crate::protocol::binary;
 use crate::protocol::operation::Operation;
 use crate::protocol::text::{self, Keys, Line};
 use crate::protocol::{Command, MAX_KEY, Meta, OnError, Reply, Request, meta};
+use crate::reply::origin::{Asked, Audience, Voice};
+use crate::reply::queue::Slots;
 use crate::route::{Pool, Route};
-use crate::view::{Current, View};
+use crate::runtime::buffers;
+use crate::worker::context::{Current, View};
 
 /// Replies that a session may owe before it takes no more requests; fewer where memory is short.
 const MAX_OWED: usize = 1024;

@@ -8,15 +8,15 @@ use std::rc::Rc;
 
 use super::order::{Claim, Order};
 use super::requests::Batch;
-use crate::carry::{AtWork, Carry};
-use crate::node::asked::Asked;
-use crate::node::parked::Owned;
-use crate::node::pending::pending;
-use crate::node::slots::Slots;
+use crate::link::queued::Owned;
 use crate::protocol::{Reply, Request};
-use crate::route::work::begin;
+use crate::reply::oneshot::pending;
+use crate::reply::origin::Asked;
+use crate::reply::queue::Slots;
+use crate::route::call::begin;
 use crate::route::{Call, Carrier, Route, Step};
-use crate::view::View;
+use crate::worker::context::View;
+use crate::worker::forwarder::{AtWork, Carry};
 
 /// What a session needs for its policies.
 #[derive(Debug)]

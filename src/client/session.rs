@@ -22,10 +22,10 @@ use super::requests::Requests;
 use crate::config::Bind;
 use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
-use crate::net::{buffers, clock, nap};
-use crate::node::memory::Account;
-use crate::node::slots::{LEFT_OUT, Slots, may_be_left_out, value_bytes};
-use crate::view::View;
+use crate::reply::queue::{LEFT_OUT, Slots, may_be_left_out, value_bytes};
+use crate::runtime::memory::Account;
+use crate::runtime::{buffers, clock, coalesce};
+use crate::worker::context::View;
 
 /// Bytes that may wait to be written before it stops reading.
 const MAX_WAITING: usize = 256 << 10;
@@ -196,7 +196,7 @@ impl Session {
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => self.requests.end(),
             Poll::Ready(Ok(n)) => {
                 view.shard().bytes_read.add(n as u64);
-                nap::read_requests();
+                coalesce::read_requests();
                 if let Some(idle) = &mut self.idle {
                     idle.last = view.local.clock.now();
                 }

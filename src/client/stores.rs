@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use super::requests::{Batch, Protocol, Requests, Taken, audience, own, voice};
 use crate::net::outgoing::LARGE;
-use crate::node::asked::Voice;
 use crate::protocol::text::{self, DataBlock, Line};
-use crate::protocol::{MAX_KEY, Reply, Request, meta_flags};
+use crate::protocol::{MAX_KEY, Reply, Request, meta};
+use crate::reply::origin::Voice;
 
 const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
 const OUT_OF_MEMORY: &str = "SERVER_ERROR out of memory storing object";
@@ -52,7 +52,7 @@ impl Requests {
         let mut room = [0; MAX_KEY];
         let (request, voice) = match &request.meta {
             None => (*request, Voice::Classic),
-            Some(meta) => match meta_flags::check_set(meta, &mut room) {
+            Some(meta) => match meta::flags::check_set(meta, &mut room) {
                 Err(mistake) => return self.answer(mistake, noreply),
                 Ok(key) => (Request { key, ..*request }, voice(meta)),
             },

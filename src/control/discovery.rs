@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::follow::{follow, remote};
 use super::jitter::jittered;
 use crate::config::Address;
+use crate::control::per_node_tasks::{follow, remote};
 use crate::node::{Node, Remote};
 use crate::snapshot::Snapshot;
 use crate::state::State;

@@ -18,11 +18,11 @@
 pub mod admin;
 pub mod discovery;
 pub mod exposition;
-mod follow;
 mod jitter;
 pub mod limits;
-pub mod live;
+pub mod live_lookup;
 mod outliers;
+pub mod per_node_tasks;
 mod probe_client;
 pub mod prober;
 pub mod recovery;

@@ -16,12 +16,12 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::discovery::{LOOKUP, resolve_once};
-use super::follow::{follow, remote};
 use super::jitter::jittered;
 use super::probe_client::Connection;
 use super::rejoin::{Complaint, rejoin};
 use super::replay;
 use crate::config::{Address, Rejoin};
+use crate::control::per_node_tasks::{follow, remote};
 use crate::node::{Node, Remote};
 use crate::state::State;
 

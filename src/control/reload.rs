@@ -280,7 +280,7 @@ fn restart_kept(next: Config, current: &Config) -> Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::follow::remote;
+    use crate::control::per_node_tasks::remote;
     use crate::control::testing;
 
     const ONE: &str = "pools: {main: {nodes: ['127.0.0.1:1']}}";

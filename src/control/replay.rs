@@ -19,10 +19,10 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use super::follow::{follow, remote};
 use super::jitter::jittered;
 use super::probe_client::Connection;
 use crate::config::{Protocol, Rejoin};
+use crate::control::per_node_tasks::{follow, remote};
 use crate::health;
 use crate::node::missed::{Due, Missed};
 use crate::node::{Node, Remote};

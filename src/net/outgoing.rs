@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 
-use super::buffers;
 use crate::protocol::Part;
+use crate::runtime::buffers;
 
 /// A piece of at least this many bytes is worth a slot in a vectored write; below it a copy is cheaper.
 pub const LARGE: usize = 8 << 10;

@@ -3,30 +3,10 @@
 //! A [`Node`] is what all workers share of one memcached: its identity, its health, its counters. It
 //! lives as long as the configuration names it, across reloads.
 
-pub mod asked;
 pub mod embedded;
-pub mod fifo;
-mod form;
-mod get_line;
-pub mod link;
-pub mod links;
-pub mod local;
 pub mod membership;
-pub mod memory;
 pub mod missed;
-mod opening;
-pub mod parked;
-pub mod pending;
-pub mod receive;
-mod refusal;
-pub mod retry;
-mod said;
-pub mod slots;
-mod traffic;
-mod trust;
 pub mod version;
-pub mod waiter;
-mod wakeup;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

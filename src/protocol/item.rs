@@ -161,8 +161,8 @@ impl Eq for Item {}
 
 #[cfg(test)]
 mod tests {
-    use super::super::reply::{self, Read};
     use super::*;
+    use crate::protocol::reply::{self, Read};
 
     fn of_lines(lines: &'static [u8]) -> Item {
         let Read::Whole(frame) = reply::read(lines, usize::MAX) else {

@@ -10,18 +10,12 @@
 //! - [`operation`] says what a request does, whatever protocol asks for it.
 //! - [`failed`] says what a client reads where a node failed.
 
-pub mod answer;
 pub mod binary;
-pub mod binary_answer;
 pub mod classic;
 pub mod dialect;
-pub mod downgrade;
 pub mod failed;
 mod item;
 pub mod meta;
-pub mod meta_answer;
-pub mod meta_flags;
-mod meta_reply;
 pub mod numbers;
 pub mod operation;
 pub mod reply;
@@ -31,9 +25,9 @@ pub mod version;
 
 use bytes::Bytes;
 
+pub use crate::protocol::meta::reply::MetaReply;
 pub use failed::OnError;
 pub use item::{Item, Part};
-pub use meta_reply::MetaReply;
 
 /// The longest key that memcached takes, in bytes (`KEY_MAX_LENGTH` in memcached.h).
 pub const MAX_KEY: usize = 250;

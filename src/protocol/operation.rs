@@ -1,8 +1,8 @@
 //! What a request does to its key, whatever protocol asks for it: the words in which routes speak of requests.
 
-use super::downgrade::downgrade;
 use super::meta::{flag, is_bare};
 use super::{Command, Request, binary};
+use crate::protocol::classic::downgrade::downgrade;
 
 /// What a request does to its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::counters::Counters;
-use super::{
-    Policy, Pool, Route, What, delay, expiry, failover, gate, key, layers, lazy_fill, limit, prefix,
-    replicate, shadow,
-};
+use super::{Policy, Pool, Route, What};
 use crate::config::{self, Bind};
 use crate::protocol::OnError;
 use crate::protocol::operation::Operation;
+use crate::route::policy::{
+    delay, deny, expiry, failover, key, layers, lazy_fill, limit, prefix, replicate, shadow,
+};
 
 /// What is counted, by route and policy.
 pub type AllCounters = BTreeMap<(String, &'static str), Arc<Counters>>;
@@ -126,9 +126,9 @@ impl Compiler<'_> {
                 What::Expiry(expiry::Expiry::new(typed), self.route(&typed.to, name, place)?)
             }
             Typed::Key(typed) => What::Key(key::Key::new(typed), self.route(&typed.to, name, place)?),
-            Typed::ReadOnly(to) => What::Gate(gate::Gate::ReadOnly, self.route(to, name, place)?),
+            Typed::ReadOnly(to) => What::Gate(deny::Gate::ReadOnly, self.route(to, name, place)?),
             Typed::Deny(typed) => What::Gate(
-                gate::Gate::Deny(typed.commands.clone()),
+                deny::Gate::Deny(typed.commands.clone()),
                 self.route(&typed.to, name, place)?,
             ),
             Typed::StandIn(stand_in) => What::StandIn(stand_in.clone()),
@@ -145,8 +145,8 @@ impl Compiler<'_> {
             }
         }
         let denies = match &what {
-            What::Gate(gate::Gate::ReadOnly, _) => true,
-            What::Gate(gate::Gate::Deny(commands), _) => commands.contains(&Operation::FlushAll),
+            What::Gate(deny::Gate::ReadOnly, _) => true,
+            What::Gate(deny::Gate::Deny(commands), _) => commands.contains(&Operation::FlushAll),
             _ => false,
         };
         Route::Policy(Arc::new(Policy {

@@ -14,44 +14,22 @@
 //! No policy knows which protocol the client speaks, nor that there is a network: pools are reached through a
 //! [`Carrier`], of which there are two, the worker's and the fake of the tests.
 
-mod budget;
+pub mod call;
 pub mod compile;
-mod conditional;
 pub mod counters;
-mod delay;
-mod expiry;
 pub mod explain;
-mod failover;
-mod first;
-mod gate;
-mod key;
-mod layers;
-mod lazy_fill;
-mod limit;
-mod patience;
+pub mod fast_path;
+pub mod policy;
 mod pool;
-mod prefix;
-mod quorum;
-mod race;
-mod replicate;
-mod reply;
-mod rewrite;
-mod shadow;
-mod stand_in;
-pub mod steps;
-mod token;
-pub mod tree;
-pub mod work;
+pub mod toolkit;
 
-#[cfg(test)]
-mod races;
 #[cfg(test)]
 mod testing;
 
 use std::sync::Arc;
 
+pub use crate::route::call::{Call, Carrier};
 pub use pool::Pool;
-pub use work::{Call, Carrier};
 
 use crate::config::{self, Which};
 use crate::protocol::operation::Operation;
@@ -90,31 +68,31 @@ pub struct Policy {
 #[derive(Debug)]
 pub enum What {
     /// Chooses by the beginning of the key.
-    Prefix(prefix::Prefix),
+    Prefix(crate::route::policy::prefix::Prefix),
     /// Chooses by what is asked: a single operation before its group.
     ByCommand(Vec<(Which, Route)>, Route),
     /// Writes other expiries.
-    Expiry(expiry::Expiry, Route),
+    Expiry(crate::route::policy::expiry::Expiry, Route),
     /// Lets some operations through.
-    Gate(gate::Gate, Route),
+    Gate(crate::route::policy::deny::Gate, Route),
     /// Lets so much through.
-    Limit(limit::Limit, Route),
+    Limit(crate::route::policy::limit::Limit, Route),
     /// Asks nobody.
     StandIn(config::StandIn),
     /// Asks one after the other.
-    Failover(failover::Failover),
+    Failover(crate::route::policy::failover::Failover),
     /// Keeps the same values in several.
-    Replicate(replicate::Replicate),
+    Replicate(crate::route::policy::replicate::Replicate),
     /// Fills one from another as keys are asked for.
-    LazyFill(lazy_fill::LazyFill),
+    LazyFill(crate::route::policy::lazy_fill::LazyFill),
     /// Keeps copies near.
-    Layers(layers::Layers),
+    Layers(crate::route::policy::layers::Layers),
     /// Copies requests.
-    Shadow(shadow::Shadow),
+    Shadow(crate::route::policy::shadow::Shadow),
     /// Writes another key.
-    Key(key::Key, Route),
+    Key(crate::route::policy::key::Key, Route),
     /// Waits first.
-    Delay(delay::Delay, Route),
+    Delay(crate::route::policy::delay::Delay, Route),
 }
 
 /// Where a request was led.
@@ -171,10 +149,12 @@ impl Route {
                     let changed = expiry.rewrite(request, &mut room);
                     return to.lead(&changed, carrier, then);
                 }
-                What::StandIn(stand_in) => match stand_in::answer(stand_in, request) {
-                    Some(reply) => return then(Step::Answer(reply), request),
-                    None => return then(Step::Policy(policy), request),
-                },
+                What::StandIn(stand_in) => {
+                    match crate::route::policy::static_reply::answer(stand_in, request) {
+                        Some(reply) => return then(Step::Answer(reply), request),
+                        None => return then(Step::Policy(policy), request),
+                    }
+                }
                 What::Shadow(shadow) if !shadow.copies(request) => &shadow.of,
                 What::Shadow(_)
                 | What::Failover(_)

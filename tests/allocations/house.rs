@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use ringway::client::session::Session;
 use ringway::config;
-use ringway::net::clock;
 use ringway::net::stream::Stream;
 use ringway::node::Kind;
+use ringway::runtime::clock;
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
-use ringway::view::View;
+use ringway::worker::context::View;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::Notify;
 use tokio::time::timeout;

@@ -13,7 +13,7 @@ use crate::protocol::operation::Operation;
 use crate::route::Route;
 use crate::snapshot::{ListenerCounters, Snapshot};
 use crate::state::State;
-use crate::view::Current;
+use crate::worker::context::Current;
 
 /// Figures of memcached's memory that are 0 here: nothing is evicted, expired, moved or crawled as they count it.
 const OF_MEMORY: [&str; 12] = [

@@ -12,7 +12,7 @@ use crate::protocol::dialect::parse_version;
 use crate::protocol::operation::Operation;
 use crate::route::Route;
 use crate::state::State;
-use crate::view::Current;
+use crate::worker::context::Current;
 
 /// The version whose commands an embedded node carries out.
 pub const EMBEDDED_VERSION: &str = "1.6.18";

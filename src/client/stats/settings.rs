@@ -7,7 +7,7 @@ use crate::node::Kind;
 use crate::route::Route;
 use crate::snapshot::Snapshot;
 use crate::state::State;
-use crate::view::Current;
+use crate::worker::context::Current;
 
 use super::Lines;
 

@@ -4,10 +4,10 @@ use hyper::StatusCode;
 
 use super::answer::{Answer, json, text};
 use super::query::field;
-use crate::control::live;
+use crate::control::live_lookup;
 use crate::route::Route;
 use crate::route::explain::explain;
-use crate::route::tree;
+use crate::route::explain::tree;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
@@ -26,7 +26,7 @@ pub async fn answer(state: &State, query: &str) -> Answer {
                 let node = &snapshot.nodes[pool.pick(&key)];
                 explanation
                     .steps
-                    .push(live::ask(node, &pool.settings, &key).await);
+                    .push(live_lookup::ask(node, &pool.settings, &key).await);
             }
             json(StatusCode::OK, &explanation)
         }

@@ -16,7 +16,7 @@ use super::meta_line::{Line, shown_key};
 use super::shard::Shard;
 use super::stored::{Marks, Stored};
 use super::{Embedded, refused};
-use crate::protocol::meta_flags::MetaFlags;
+use crate::protocol::meta::flags::MetaFlags;
 use crate::protocol::{Command, Failure, Reply, Request, meta};
 
 const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";

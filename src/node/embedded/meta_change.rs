@@ -10,7 +10,7 @@ use super::stored::{Marks, Stored};
 use super::write::{Write, Written, counted};
 use super::{NON_NUMERIC, TOO_LARGE};
 use crate::protocol::Command;
-use crate::protocol::meta_flags::BAD_SET_MODE;
+use crate::protocol::meta::flags::BAD_SET_MODE;
 
 const BAD_COUNT_MODE: &str = "CLIENT_ERROR invalid mode for ma M token";
 const NO_MEMORY: &str = "SERVER_ERROR Out of memory allocating new item";

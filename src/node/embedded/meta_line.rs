@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::meta::Ask;
-use crate::protocol::meta_flags::{MAX_OPAQUE, OPAQUE_TOO_LONG};
+use crate::protocol::meta::flags::{MAX_OPAQUE, OPAQUE_TOO_LONG};
 use crate::protocol::{MetaReply, Reply};
 
 /// A line as far as it is written, without its line end.

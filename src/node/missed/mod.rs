@@ -3,7 +3,7 @@
 //! A write that fails leaves the old value where it is, or arrives after all, long after its client was told that it
 //! failed, and takes the place of a newer one. So its key is remembered for that node, by all workers together, until
 //! it was deleted there *after* every copy of the write that may still be on its way. Until then, for that key, the node
-//! counts as down (see [`pass`]): a read is a miss, or goes on to where a `failover` leads, and a write fails.
+//! counts as down (see `link::missed`): a read is a miss, or goes on to where a `failover` leads, and a write fails.
 //!
 //! ```text
 //!                 refused, not one byte sent ───────────────────────┐
@@ -46,7 +46,6 @@
 //! *all* keys, and it is flushed as a key is deleted: when nothing is on its way and all has settled.
 
 mod keys;
-pub mod pass;
 pub mod write;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
@@ -56,14 +55,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub use keys::{Due, Flush};
-use keys::{Kept, Keys};
-use write::Write;
-
-use super::slots::Slot;
 use crate::journal::record::{Change, Record};
 use crate::journal::{Commit, Journal};
-use crate::protocol::{Command, Failure, Reply, Request};
+use crate::protocol::{Command, Request};
+pub use keys::{Due, Flush};
+use keys::{Kept, Keys};
 
 /// So long a node must have answered at once before what a broken link left there counts as carried out.
 pub const SETTLE: Duration = Duration::from_secs(2);
@@ -176,29 +172,10 @@ impl Missed {
         self.lock().clearable(key)
     }
 
-    /// Fills the slot of a request that failed, after what it missed is remembered, and is on disk where that is kept. `is_sent`: a byte of it was
-    /// written, so it may still arrive. True where it was, and must be [settled](Missed::settle).
+    /// Remembers that a write of `key` failed. `is_sent`: a byte of it was written, so it may still arrive, and must be
+    /// [settled](Missed::settle). Returns the commit that the client must not be answered before, if there is one.
     #[cold]
-    pub fn fail(&self, slot: Slot, write: Write<'_>, failure: Failure, is_sent: bool) -> bool {
-        let is_asked = !matches!(failure, Failure::Unsupported | Failure::Missed);
-        let is_missed = is_asked && write.changes();
-        let commit = if is_missed {
-            self.remember(write.key, is_sent)
-        } else {
-            None
-        };
-        match commit {
-            Some(commit) => drop(tokio::task::spawn_local(async move {
-                commit.done().await;
-                slot.fill(Reply::Failed(failure));
-            })),
-            None => slot.fill(Reply::Failed(failure)),
-        }
-        is_missed && is_sent
-    }
-
-    /// Returns what is to be waited for before the client may know.
-    fn remember(&self, key: &[u8], is_sent: bool) -> Option<Commit> {
+    pub fn remember(&self, key: &[u8], is_sent: bool) -> Option<Commit> {
         let mut keys = self.lock();
         let kept = keys.remember(key, is_sent, Instant::now(), &self.budget);
         self.is_any.store(true, Release);

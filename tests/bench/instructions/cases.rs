@@ -7,11 +7,11 @@ use bytes::Bytes;
 use ringway::client::replies::Replies;
 use ringway::config;
 use ringway::net::outgoing::Outgoing;
-use ringway::node::asked::{Asked, Audience, Voice};
 use ringway::protocol::binary::{Ask, HEAD, Head, Room};
 use ringway::protocol::reply;
 use ringway::protocol::text::{self, DataBlock, Line};
 use ringway::protocol::{Command, Item, OnError, Reply};
+use ringway::reply::origin::{Asked, Audience, Voice};
 use ringway::snapshot::Snapshot;
 
 use super::count::measure;

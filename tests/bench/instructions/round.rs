@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use ringway::client::session::Session;
 use ringway::config;
-use ringway::net::clock;
 use ringway::net::stream::Stream;
 use ringway::net::unix::UnixSocket;
+use ringway::runtime::clock;
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
-use ringway::view::View;
+use ringway::worker::context::View;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::task::yield_now;
 

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use ringway::client::session::Session;
 use ringway::config::{self, Config};
-use ringway::net::clock;
 use ringway::net::stream::Stream;
 use ringway::net::unix::UnixSocket;
+use ringway::runtime::clock;
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
-use ringway::view::View;
+use ringway::worker::context::View;
 use tokio::runtime::{Builder, LocalOptions};
 
 /// Reloads that are measured.

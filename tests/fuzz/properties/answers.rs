@@ -5,11 +5,11 @@ use std::task::{Context, Poll, Waker};
 
 use ringway::client::replies::Replies;
 use ringway::net::outgoing::Outgoing;
-use ringway::node::asked::{Asked, Audience, Voice};
 use ringway::protocol::binary::{HEAD, Operation, RESPONSE};
 use ringway::protocol::meta::flags;
 use ringway::protocol::reply::{self, Read, Status};
 use ringway::protocol::{Command, Reply, numbers};
+use ringway::reply::origin::{Asked, Audience, Voice};
 
 /// A longer line holds more than any node says, such as a key that was put back.
 const MAX_LINE: usize = 2048;

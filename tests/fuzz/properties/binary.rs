@@ -1,8 +1,8 @@
 //! What a client packs: headers, and what of them is asked of a node in meta.
 
 use ringway::protocol::binary::{Ask, HEAD, Head, Operation, Room};
+use ringway::protocol::meta::flags::MetaFlags;
 use ringway::protocol::meta::{decode_key, flag, is_unsayable};
-use ringway::protocol::meta_flags::MetaFlags;
 use ringway::protocol::{Command, MAX_KEY};
 
 use super::said;

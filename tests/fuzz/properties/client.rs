@@ -1,11 +1,11 @@
 //! The requests of a client that go to one node: what a session makes of the bytes, for the targets that
 //! need requests and not sessions.
 
-use ringway::node::asked::{Asked, Audience, Voice};
+use ringway::protocol::binary::answer::Echo;
 use ringway::protocol::binary::{Ask, HEAD, Head, REQUEST, Room};
-use ringway::protocol::binary_answer::Echo;
 use ringway::protocol::text::{DataBlock, Line, data_block, read_line};
 use ringway::protocol::{Command, MAX_KEY, OnError, Request};
+use ringway::reply::origin::{Asked, Audience, Voice};
 
 /// Calls `each` with every whole request at the front of `bytes`, up to the first that is none.
 pub fn requests(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) {

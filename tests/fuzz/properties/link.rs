@@ -6,17 +6,17 @@
 use std::rc::Rc;
 
 use bytes::BytesMut;
+use ringway::link::in_flight::{Fifo, Place};
+use ringway::link::pending_reply::{Failing, Waiter};
+use ringway::link::receive::{Arrival, Desync};
 use ringway::metrics::NodeShard;
-use ringway::node::asked::Asked;
-use ringway::node::fifo::{Fifo, Place};
 use ringway::node::missed::Missed;
-use ringway::node::receive::{Arrival, Desync};
-use ringway::node::slots::{Slot, Slots};
-use ringway::node::waiter::{Failing, Waiter};
+use ringway::protocol::classic::downgrade::downgrade;
 use ringway::protocol::dialect::Dialect;
-use ringway::protocol::downgrade::downgrade;
 use ringway::protocol::operation::Operation;
 use ringway::protocol::{Command, Failure, OnError, Reply, Request};
+use ringway::reply::origin::Asked;
+use ringway::reply::queue::{Slot, Slots};
 
 use super::{answers, client};
 

@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ringway::protocol::meta::flags::MetaFlags;
 use ringway::protocol::meta::{decode_key, flag, flags};
-use ringway::protocol::meta_flags::MetaFlags;
 use ringway::protocol::numbers::{parse_i32, parse_u32, parse_u64};
 use ringway::protocol::{Command, MAX_KEY, Meta, Request};
 

@@ -1,9 +1,9 @@
 //! A request as it is said to nodes: one line, in which a node reads the same request.
 
+use ringway::protocol::classic::downgrade::downgrade;
 use ringway::protocol::dialect::Dialect;
-use ringway::protocol::downgrade::downgrade;
+use ringway::protocol::meta::flags::MetaFlags;
 use ringway::protocol::meta::{flag, flags, is_unsayable};
-use ringway::protocol::meta_flags::MetaFlags;
 use ringway::protocol::text::{Line, read_line};
 use ringway::protocol::{Command, MAX_KEY, Request};
 

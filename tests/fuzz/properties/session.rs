@@ -9,10 +9,10 @@ use ringway::client::replies::Replies;
 use ringway::client::requests::Requests;
 use ringway::config::{self, Config};
 use ringway::net::outgoing::Outgoing;
-use ringway::node::slots::Slots;
+use ringway::reply::queue::Slots;
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
-use ringway::view::View;
+use ringway::worker::context::View;
 
 use super::answers::{flush, whole};
 

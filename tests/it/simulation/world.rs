@@ -12,10 +12,10 @@ use ringway::control::{prober, rehash, replay};
 use ringway::health;
 use ringway::net::stream::Stream;
 use ringway::net::unix::UnixSocket;
-use ringway::net::{chance, clock};
+use ringway::runtime::{clock, rng};
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
-use ringway::view::View;
+use ringway::worker::context::View;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::{Instant, sleep};
@@ -38,7 +38,7 @@ pub fn run(seed: u64) -> String {
         .on_thread_unpark(clock::turn)
         .build_local(LocalOptions::default())
         .expect("an event loop");
-    chance::seed(seed);
+    rng::seed(seed);
     runtime.block_on(live(seed))
 }
 

@@ -1,0 +1,224 @@
+//! The composition root: the only file that knows every part. It starts them in order, and ends them.
+
+pub mod worker_thread;
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use crate::client::listener::Listeners;
+use crate::config::Config;
+use crate::control::recovery::{self, CannotRecover};
+use crate::control::signals::{Orders, Signals};
+use crate::control::{self, admin, discovery, shutdown};
+use crate::health;
+use crate::node::{Kind, Node};
+use crate::snapshot::Snapshot;
+use crate::state::{Phase, State};
+
+/// How long the names of nodes may take to be resolved before clients are let in.
+const RESOLVE: Duration = Duration::from_secs(2);
+/// How long nodes may take to tell their version before clients are let in.
+const MEET: Duration = Duration::from_millis(250);
+/// How soon a listener that could not be opened is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often it is looked whether something is over.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How to go on where the quickstart cannot bind one of its two addresses.
+const OTHER_PORTS: &str = "\n\
+    The quickstart needs 127.0.0.1:11211 and 127.0.0.1:9155. Stop the program that has the port (memcached?), or\n\
+    choose other ports in a file: copy config/minimal.yaml, set listeners[].bind and admin.bind, and start\n\
+    ringway --config FILE";
+
+/// An address that cannot be bound, or a resource that the system does not give: exit code 3.
+#[derive(Debug)]
+pub struct CannotRun(String);
+
+impl fmt::Display for CannotRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl CannotRun {
+    fn because(what: &str) -> impl FnOnce(std::io::Error) -> CannotRun {
+        move |error| CannotRun(format!("{what}: {error}"))
+    }
+}
+
+/// Where a configuration came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file, which is watched.
+    File(PathBuf),
+    /// Stdin: it cannot be read again.
+    Stdin,
+    /// It is built in.
+    Quickstart,
+}
+
+/// Runs `config`, which came from `source`. Returns after one of `signals`, when all sessions are drained or the time
+/// for it is over.
+///
+/// # Errors
+/// [`CannotRun`] before the first client is let in.
+pub fn run(config: Config, source: Source, signals: Signals) -> Result<(), CannotRun> {
+    let orders = signals
+        .start()
+        .map_err(CannotRun::because("cannot wait for signals"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CannotRun::because("cannot make an event loop"))?;
+    let result = runtime.block_on(serve(config, source, orders));
+    // A lookup or a file that hangs on a thread of its own is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), CannotRun> {
+    let is_quickstart = source == Source::Quickstart;
+    let way_out = if is_quickstart { OTHER_PORTS } else { "" };
+    let file = match source {
+        Source::File(path) => Some(path),
+        Source::Stdin | Source::Quickstart => None,
+    };
+    let address = config.admin.bind;
+    let admin = admin::bind(address).map_err(|error| {
+        CannotRun(format!(
+            "cannot listen on {address}, which is `admin.bind`: {error}{way_out}"
+        ))
+    })?;
+    let state = begin(config)?;
+    discovery::resolve_new(&state.snapshot.load_full(), RESOLVE).await;
+
+    let workers = (0..state.workers.len())
+        .map(|index| worker_thread::start(state.clone(), index))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(CannotRun::because("cannot start a worker"))?;
+    control::start(&state, file, admin, orders.reload)
+        .map_err(CannotRun::because("cannot start the admin listener"))?;
+    meet_nodes(&state).await;
+    let mut listeners = Listeners::new(state.clone(), workers);
+    let listening = listeners.follow().await;
+    listening.map_err(|reason| CannotRun(format!("{reason}{way_out}")))?;
+    state.phase.send_replace(Phase::Serving);
+    info!(version = env!("CARGO_PKG_VERSION"), workers = state.workers.len(), admin = %address, "ready");
+    if is_quickstart {
+        greet(&state);
+    }
+
+    let mut changed = state.changed.subscribe();
+    tokio::select! {
+        () = shutdown::wait(state.clone(), orders.stop) => {}
+        () = follow(&mut listeners, &mut changed) => {}
+    }
+    listeners.close().await;
+    drain(&state).await;
+    Ok(())
+}
+
+/// What all threads share, with what an earlier process remembered of its nodes.
+fn begin(config: Config) -> Result<Arc<State>, CannotRun> {
+    let cannot = |reason: CannotRecover| CannotRun(reason.to_string());
+    let first = Snapshot::build(config, None);
+    let directory = recovery::recover(&first).map_err(cannot)?;
+    let Some(directory) = directory else {
+        return Ok(Arc::new(State::new(first)));
+    };
+    // Nodes that stay out of their rings until they are admitted are known only now.
+    let next = Snapshot::build(first.config.clone(), Some(&first));
+    let state = Arc::new(State::new(next));
+    recovery::keep(&state, directory).map_err(cannot)?;
+    Ok(state)
+}
+
+/// Waits until each node has told its version or failed to, so that the first clients read a version that
+/// is true; but not long, for a node may be silent.
+async fn meet_nodes(state: &State) {
+    let is_met = |node: &Arc<Node>| match &node.kind {
+        Kind::Embedded(_) => true,
+        Kind::Remote(remote) => !remote.version.load().is_empty() || node.state() != health::State::Up,
+    };
+    let until = Instant::now() + MEET;
+    while !state.snapshot.load().nodes.iter().all(is_met) && Instant::now() < until {
+        sleep(LOOK).await;
+    }
+}
+
+/// Opens and closes listeners after each reload, for ever. One whose address was taken by somebody else
+/// since the reload looked is tried again.
+async fn follow(listeners: &mut Listeners, changed: &mut watch::Receiver<u64>) {
+    let mut is_complete = true;
+    loop {
+        tokio::select! {
+            told = changed.changed() => if told.is_err() { return },
+            () = sleep(RETRY), if !is_complete => {}
+        }
+        is_complete = listeners.follow().await.is_ok();
+    }
+}
+
+async fn drain(state: &State) {
+    let limit = state.snapshot.load().config.shutdown.drain;
+    let until = Instant::now() + limit;
+    while sessions(state) + at_work(state) > 0 && Instant::now() < until {
+        sleep(LOOK).await;
+    }
+    let cut: u64 = state
+        .snapshot
+        .load()
+        .nodes
+        .iter()
+        .map(|node| node.sum(|shard| &shard.in_flight))
+        .sum();
+    match sessions(state) + at_work(state) {
+        0 => info!("drained"),
+        _ => warn!(
+            sessions = sessions(state),
+            requests = cut,
+            "drain ran out of time"
+        ),
+    }
+}
+
+/// Requests that policies are at work on, some of whose clients may be gone: a write is carried to its end.
+fn at_work(state: &State) -> u64 {
+    state.workers.iter().map(|shard| shard.at_work.get()).sum()
+}
+
+/// Sessions that are open, and clients that were accepted and no worker has taken over yet.
+fn sessions(state: &State) -> u64 {
+    let served: u64 = state.workers.iter().map(|shard| shard.sessions.get()).sum();
+    let snapshot = state.snapshot.load();
+    let accepted = snapshot
+        .listeners
+        .iter()
+        .map(|listener| listener.counters.open.load(Relaxed) as u64);
+    served.max(accepted.sum())
+}
+
+fn greet(state: &State) {
+    let snapshot = state.snapshot.load();
+    let config = &snapshot.config;
+    let clients = &config.listeners[0].bind;
+    let admin = config.admin.bind;
+    let text = format!(
+        "Ringway quickstart: {} embedded nodes behind one ring.\n\
+         \x20 point a memcached client at   {clients}\n\
+         \x20 health and metrics            http://{admin}/readyz  http://{admin}/metrics\n\
+         \x20 nodes, and where a key goes   http://{admin}/nodes   http://{admin}/explain?key=foo\n\
+         \x20 your own nodes                ringway --config FILE  (start from config/minimal.yaml)\n",
+        snapshot.nodes.len(),
+    );
+    // Whoever closed our output wants no greeting.
+    let _unheard = std::io::stdout().write_all(text.as_bytes());
+}

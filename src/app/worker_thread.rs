@@ -1,0 +1,135 @@
+//! A worker: one thread that carries the traffic of its sessions from the first byte to the last.
+//!
+//! It has an event loop, sessions, links and counters of its own, and shares with others only the snapshot,
+//! the nodes and the counters, which it reads without waiting.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::client::listener::{Accepted, Client};
+use crate::client::session::Session;
+use crate::metrics::WorkerShard;
+use crate::net::stream::Stream;
+use crate::net::unix::UnixSocket;
+use crate::runtime::{clock, coalesce};
+use crate::state::{Phase, State};
+use crate::worker::context::View;
+
+/// Tasks that run before the loop looks for new events: a burst of sessions is worked off before the links
+/// write, so that each writes once.
+const EVENT_INTERVAL: u32 = 256;
+
+/// Starts the worker with this index. Clients sent to the returned end are served by it.
+///
+/// # Errors
+/// The thread or its event loop could not be made.
+pub fn start(state: Arc<State>, index: usize) -> std::io::Result<UnboundedSender<Accepted>> {
+    let (sender, receiver) = unbounded_channel();
+    let shard = state.workers[index].clone();
+    thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || match event_loop(shard) {
+            Ok(runtime) => runtime.block_on(run(state, index, receiver)),
+            Err(error) => tracing::error!(%error, worker = index, "cannot start the worker's event loop"),
+        })?;
+    Ok(sender)
+}
+
+/// The event loop of this thread. It counts its naps in `shard`.
+fn event_loop(shard: Arc<WorkerShard>) -> std::io::Result<LocalRuntime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .on_thread_unpark(|| {
+            clock::turn();
+            coalesce::wake();
+        })
+        .on_thread_park(move || shard.naps.add(u64::from(coalesce::park())))
+        .build_local(LocalOptions::default())
+}
+
+async fn run(state: Arc<State>, index: usize, mut accepted: UnboundedReceiver<Accepted>) {
+    let view = Rc::new(View::new(state.clone(), index));
+    let (mut changed, mut phase) = (state.changed.subscribe(), state.phase.subscribe());
+    loop {
+        tokio::select! {
+            client = accepted.recv() => match client {
+                Some(client) => serve(&view, client),
+                None => return,
+            },
+            Ok(()) = changed.changed() => {
+                view.current();
+                view.wake_sessions();
+                view.wake_links();
+            }
+            Ok(()) = phase.changed() => {
+                if *phase.borrow_and_update() >= Phase::Draining {
+                    view.is_draining.set(true);
+                    view.wake_sessions();
+                }
+            }
+        }
+    }
+}
+
+fn serve(view: &Rc<View>, accepted: Accepted) {
+    let stream = match accepted.socket {
+        Client::Tcp(socket) => TcpStream::from_std(socket).map(Stream::Tcp),
+        Client::Unix(socket) => UnixSocket::new(socket).map(Stream::Unix),
+    };
+    match stream {
+        Ok(stream) => {
+            let session = Session::new(stream, accepted.bind, view.clone(), accepted.idle_timeout);
+            let place = accepted.place;
+            tokio::task::spawn_local(async move {
+                session.run().await;
+                drop(place);
+            });
+        }
+        Err(error) => tracing::warn!(%error, bind = %accepted.bind, "cannot serve a client"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Naps in turns that are busy and bring many reads each, where a worker naps if it ever does.
+    fn naps(may_nap: bool) -> u64 {
+        let shard = Arc::new(WorkerShard::default());
+        let runtime = event_loop(shard.clone()).unwrap();
+        coalesce::allow(may_nap);
+        runtime.block_on(async {
+            let (mut near, mut far) = tokio::net::UnixStream::pair().unwrap();
+            for _ in 0..20_000 {
+                (0..20).for_each(|_| coalesce::read_requests());
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_micros(20) {}
+                // The reader waits before there is anything to read, so the loop has to look for events.
+                let (mut byte, written) = ([0], near.write_all(b"x"));
+                let (read, written) = tokio::join!(far.read_exact(&mut byte), written);
+                written.unwrap();
+                read.unwrap();
+                if shard.naps.get() > 0 {
+                    break;
+                }
+            }
+        });
+        shard.naps.get()
+    }
+
+    #[test]
+    fn a_busy_worker_naps_to_gather_events_and_counts_it() {
+        assert_eq!(naps(true), 1);
+        assert_eq!(naps(false), 0);
+    }
+}

@@ -1,0 +1,50 @@
+//! How a link opens: the node is dialled, asked for its version, and so the link learns what to speak.
+
+use std::sync::Arc;
+
+use crate::config;
+use crate::config::Protocol;
+use crate::net::dial::dial;
+use crate::net::stream::Stream;
+use crate::node::{Kind, Node, version};
+use crate::protocol::dialect::Dialect;
+
+/// A connection to a node.
+pub struct Opened {
+    /// The connection.
+    pub stream: Stream,
+    /// What to speak on it.
+    pub dialect: Dialect,
+    /// Of the node, before its address was read.
+    pub moves: u64,
+}
+
+/// Connects to `node` and chooses what to speak. The node's version is noted where it was asked.
+///
+/// # Errors
+/// What went wrong, for the log.
+pub async fn open(node: &Node, settings: &config::Pool) -> Result<Opened, String> {
+    let Kind::Remote(remote) = &node.kind else {
+        return Err("an embedded node has no links".to_owned());
+    };
+    let moves = remote.moves();
+    let resolved = remote.resolved.load_full();
+    let dialled = dial(&node.address, &resolved, settings.connect_timeout).await;
+    let mut stream = dialled.map_err(|error| format!("connection failed: {error}"))?;
+    let opened = |stream, dialect| Opened {
+        stream,
+        dialect,
+        moves,
+    };
+    match settings.protocol {
+        Protocol::Meta => return Ok(opened(stream, Dialect::Meta)),
+        Protocol::Classic => return Ok(opened(stream, Dialect::Classic)),
+        Protocol::Auto => {}
+    }
+    let version = version::ask(&mut stream, settings.request_timeout)
+        .await
+        .map_err(|error| error.to_string())?;
+    let dialect = Dialect::of_version(&version);
+    remote.version.store(Arc::new(version));
+    Ok(opened(stream, dialect))
+}

@@ -1,0 +1,542 @@
+//! A link: one connection from one worker to one node, shared by all the worker's sessions.
+//!
+//! ```text
+//!   session A ─ send ─┐                         ┌─▶ poll_flush ─▶ node
+//!   session B ─ send ─┼─▶ outgoing bytes ───────┘   once a turn, after all sessions of the turn
+//!   session C ─ send ─┘   fifo: A B C
+//!                         └──────◀ receive ◀─ read ◀─ node
+//!                            slots of A, B, C
+//! ```
+//!
+//! A link is opened by the first request that wants it. While it opens, requests are parked; it asks the
+//! node for its version, and so learns what to speak. When it breaks, what it owes and may safely be sent
+//! again is parked and opens it at once; the rest fails, and the next request opens it again, not before a
+//! jittered backoff where the node could not be reached. It closes by itself only where it is out of step,
+//! makes no progress at all, gives only late replies, or owes too many abandoned ones. It is opened anew if it was
+//! idle and does not answer, or if the node's name leads elsewhere: requests are parked meanwhile (`trust`).
+
+pub mod byte_queue;
+pub mod connect;
+pub mod expected;
+pub mod in_flight;
+pub mod missed;
+pub mod multi_get;
+pub mod pending_reply;
+pub mod queued;
+pub mod receive;
+pub mod retry;
+pub mod set;
+pub mod state;
+pub mod trust;
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::time::{Sleep, sleep_until};
+use tokio_util::io::poll_read_buf;
+use tracing::debug;
+
+use crate::config;
+use crate::link::connect::Opened;
+use crate::link::missed::replaces;
+use crate::link::pending_reply::{Failing, Waiter};
+use crate::link::queued::{Owned, Waiting, What};
+use crate::link::receive::Arrival;
+use crate::link::state::{End, Traffic};
+use crate::link::trust::Trust;
+use crate::metrics::NodeShard;
+use crate::node::{Kind, Node, Remote};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::operation::{Operation, may_leave_stale};
+use crate::protocol::{Failure, Request};
+use crate::reply::queue::Slot;
+use crate::runtime::local::Local;
+use crate::runtime::memory::Account;
+use crate::runtime::{buffers, coalesce, rng};
+
+/// A link closes when nothing came for so many times `request_timeout` while something was owed, or nothing
+/// in time: where a reply is lost, each that comes may be taken for that of the request before.
+const PROGRESS: u64 = 4;
+/// A link closes when it owes so many replies that nobody waits for.
+const MAX_ABANDONED: usize = 1024;
+/// A link whose node has so many bytes still to take is busy.
+const MAX_UNSENT: usize = 64 << 20;
+/// What a request costs while it waits for its reply, beside its words and its value; about so many bytes.
+const REQUEST: usize = 128;
+/// Where memory is short, a link is busy once the words of its requests take more bytes than this: its node is slow.
+/// One that holds much only for large values still takes reads.
+const SMALL_QUEUE: usize = 64 << 10;
+/// The first wait after a connection that could not be made; it doubles up to the last.
+const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+const LAST_BACKOFF: Duration = Duration::from_secs(2);
+
+/// One connection from one worker to one node.
+#[derive(Debug)]
+pub struct Link {
+    node: Arc<Node>,
+    local: Rc<Local>,
+    settings: RefCell<Rc<config::Pool>>,
+    state: RefCell<Traffic>,
+    is_ending: Cell<bool>,
+    /// What waits for the node, and what arrives from it.
+    account: Account,
+}
+
+impl Link {
+    /// A link that is not open. [`Link::run`] must be spawned to make it work.
+    pub fn new(node: Arc<Node>, local: Rc<Local>, settings: Rc<config::Pool>) -> Link {
+        Link {
+            node,
+            account: Account::new(&local.memory),
+            local,
+            settings: RefCell::new(settings),
+            state: RefCell::default(),
+            is_ending: Cell::new(false),
+        }
+    }
+
+    /// Takes the pool's settings after a reload.
+    pub fn configure(&self, settings: Rc<config::Pool>) {
+        *self.settings.borrow_mut() = settings;
+    }
+
+    /// Lets the link look whether its address still holds.
+    pub fn wake(&self) {
+        self.state.borrow_mut().wakeup.wake();
+    }
+
+    /// Lets the link close as soon as it owes nothing.
+    pub fn end(&self) {
+        self.is_ending.set(true);
+        self.state.borrow_mut().wakeup.wake();
+    }
+
+    /// Sends `request`; its reply, or why there is none, lands in `slot`. Never waits.
+    #[inline]
+    pub fn send(&self, request: &Request<'_>, slot: Slot, settings: &config::Pool) {
+        let now = self.local.clock.now();
+        let mut state = self.state.borrow_mut();
+        if state.fifo.len() + state.parked.len() >= settings.max_in_flight
+            || state.outgoing.len() + state.parked.bytes() >= MAX_UNSENT
+            || (self.account.is_greedy() && (!request.value.is_empty() || state.words() > SMALL_QUEUE))
+        {
+            return slot.refuse(request.into(), Failure::Busy, self.shard(), &self.node.missed);
+        }
+        if state.dialect.is_none() && now < state.retry_at {
+            return slot.refuse(request.into(), Failure::Connect, self.shard(), &self.node.missed);
+        }
+        state.doubt_if_idle(now);
+        let deadline = now + settings.request_timeout.as_micros() as u64;
+        let waiter = Waiter {
+            slot,
+            operation: Operation::of(request),
+            started: now,
+            deadline,
+            is_retry: false,
+        };
+        self.shard().in_flight.add(1);
+        // Words are kept twice: to know the reply by them, and on their way out.
+        self.account
+            .add(REQUEST + 2 * request.words() + request.value.len());
+        state.spares_tokens = self.spares_tokens(request);
+        match state.dialect {
+            None => state.parked.push(What::Owned(Owned::new(request)), waiter),
+            Some(dialect) => {
+                if let Err(waiter) = state.write(dialect, request, waiter) {
+                    self.shard().in_flight.sub(1);
+                    let (shard, missed) = (self.shard(), &self.node.missed);
+                    return waiter
+                        .slot
+                        .refuse(request.into(), Failure::Unsupported, shard, missed);
+                }
+            }
+        }
+        state.wakeup.wake();
+    }
+
+    /// Whether the node may have stale items, once it was asked `request`.
+    #[inline]
+    fn spares_tokens(&self, request: &Request<'_>) -> bool {
+        let Kind::Remote(remote) = &self.node.kind else {
+            return false;
+        };
+        if may_leave_stale(request) {
+            remote.has_stale.store(true, Relaxed);
+        }
+        remote.has_stale.load(Relaxed)
+    }
+
+    /// Tells the account what the link holds; `unread` bytes came and were not taken yet.
+    fn tally(&self, state: &Traffic, unread: usize) {
+        self.account
+            .set(unread + state.outgoing.len() + state.parked.held() + state.fifo.held());
+    }
+
+    #[inline]
+    fn shard(&self) -> &NodeShard {
+        self.node.shard(self.local.worker)
+    }
+
+    fn failing(&self, now: u64) -> Failing<'_> {
+        Failing {
+            now,
+            shard: self.shard(),
+            missed: &self.node.missed,
+        }
+    }
+
+    fn settings(&self) -> Rc<config::Pool> {
+        self.settings.borrow().clone()
+    }
+
+    /// Opens the connection when it is wanted, carries requests, and begins anew when it breaks. Returns
+    /// after [`Link::end`], once nothing is owed.
+    pub async fn run(self: Rc<Link>) {
+        while poll_fn(|cx| self.poll_wanted(cx)).await {
+            match self.open().await {
+                Ok(opened) => self.carry(opened).await,
+                Err(reason) => self.fail_to_open(&reason),
+            }
+        }
+    }
+
+    /// True as soon as a request is parked; false where the link ends and none is.
+    fn poll_wanted(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut state = self.state.borrow_mut();
+        state.wakeup.register(cx);
+        match (state.parked.is_empty(), self.is_ending.get()) {
+            (false, _) => Poll::Ready(true),
+            (true, true) => Poll::Ready(false),
+            (true, false) => Poll::Pending,
+        }
+    }
+
+    /// Dials the node and learns what to speak, while parked requests that are due fail.
+    async fn open(&self) -> Result<Opened, String> {
+        let settings = self.settings();
+        let mut opened = std::pin::pin!(connect::open(&self.node, &settings));
+        loop {
+            // What comes while nothing is parked is due after a whole timeout at the earliest.
+            let patience = settings.request_timeout.as_micros() as u64;
+            let due = self.state.borrow().parked.next_deadline();
+            let due = due.unwrap_or_else(|| self.local.clock.now() + patience);
+            let due = self.local.clock.instant(due);
+            tokio::select! {
+                // Without a draw, so that a simulation can be run again.
+                biased;
+                opened = &mut opened => return opened,
+                () = sleep_until(due) => {
+                    let now = self.local.clock.now();
+                    let mut state = self.state.borrow_mut();
+                    state.parked.expire(now, Failure::Timeout, self.failing(now));
+                    self.tally(&state, 0);
+                }
+            }
+        }
+    }
+
+    fn fail_to_open(&self, reason: &str) {
+        debug!(
+            pool = self.node.pool,
+            node = self.node.label,
+            reason,
+            "link not opened"
+        );
+        self.node.failed(reason);
+        let now = self.local.clock.now();
+        let mut state = self.state.borrow_mut();
+        state.parked.expire(u64::MAX, Failure::Connect, self.failing(now));
+        self.tally(&state, 0);
+        state.backoff = (state.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
+        // Between half and the whole of it, so that workers and sidecars do not dial in step.
+        let half = state.backoff.as_micros() as u64 / 2;
+        state.retry_at = now + half + rng::below(half + 1);
+    }
+
+    /// Carries requests until the connection breaks or the link ends.
+    async fn carry(&self, mut opened: Opened) {
+        let dialect = opened.dialect;
+        let peer = opened.stream.peer();
+        self.shard().links.add(1);
+        self.shard().connects.add(1);
+        self.count_peer(peer, Remote::enter);
+        self.begin(dialect);
+        let mut rest = BytesMut::new();
+        let mut timer = std::pin::pin!(sleep_until(tokio::time::Instant::now()));
+        let end = poll_fn(|cx| {
+            let end = self.poll_carry(&mut opened, &mut rest, timer.as_mut(), cx);
+            self.tally(&self.state.borrow(), buffers::held(&rest));
+            end
+        })
+        .await;
+        self.shard().links.sub(1);
+        self.count_peer(peer, Remote::leave);
+        let mut state = self.state.borrow_mut();
+        let is_out_of_step = matches!(end, End::Desync);
+        if is_out_of_step && state.fifo.is_empty() {
+            // No request fails for a reply too many, but it is to be seen.
+            self.shard().failures[Failure::Desync as usize].add(1);
+        }
+        let is_no_failure = matches!(end, End::Forgotten | End::Moved);
+        if is_no_failure {
+            let (pool, node) = (&self.node.pool, &self.node.label);
+            debug!(pool, node, reason = end.reason(), "link opened anew");
+            self.shard().renewals.add(1);
+            opened.stream.forget_unsent();
+        } else if is_out_of_step || !state.fifo.is_empty() {
+            debug!(
+                pool = self.node.pool,
+                node = self.node.label,
+                reason = end.reason(),
+                "link broken"
+            );
+            self.node.failed(end.reason());
+            // What was written and failed must not arrive long after. Where the network was cut and heals, TCP
+            // would go on with an old `set`, and a value would come back that was replaced elsewhere meanwhile.
+            opened.stream.forget_unsent();
+        }
+        let lost = state.break_up(end, dialect, self.failing(self.local.clock.now()));
+        lost.iter().for_each(|key| self.node.missed.settle(key, true));
+        self.tally(&state, 0);
+    }
+
+    fn begin(&self, dialect: Dialect) {
+        let now = self.local.clock.now();
+        let mut state = self.state.borrow_mut();
+        state.open(dialect, now);
+        self.write_parked(&mut state, dialect, now);
+    }
+
+    fn count_peer(&self, peer: Option<SocketAddr>, count: impl Fn(&Remote, SocketAddr)) {
+        if let (Kind::Remote(remote), Some(peer)) = (&self.node.kind, peer) {
+            count(remote, peer);
+        }
+    }
+
+    fn write_parked(&self, state: &mut Traffic, dialect: Dialect, now: u64) {
+        // Nobody waits for these any more, so they are not to be carried out.
+        state.parked.expire(now, Failure::Timeout, self.failing(now));
+        while let Some(Waiting { what, waiter }) = state.parked.take() {
+            if self.is_barred(&what) {
+                self.shard().in_flight.sub(1);
+                waiter.fail(what.write(), Failure::Missed, false, self.failing(now));
+                continue;
+            }
+            let is_retry = waiter.is_retry;
+            let (sent, failure) = match &what {
+                What::Owned(owned) => (
+                    state.write(dialect, &owned.request(), waiter),
+                    Failure::Unsupported,
+                ),
+                What::Written(written) => (state.write_again(dialect, written, waiter), Failure::Closed),
+            };
+            match sent {
+                Ok(()) => self.shard().retries.add(u64::from(is_retry)),
+                Err(waiter) => {
+                    self.shard().in_flight.sub(1);
+                    waiter.fail(what.write(), failure, false, self.failing(now));
+                }
+            }
+        }
+    }
+
+    /// True where a request waited that depends on what is there, and its key was missed meanwhile: what was written
+    /// before it may arrive after it.
+    fn is_barred(&self, what: &What) -> bool {
+        let missed = &self.node.missed;
+        match what {
+            What::Owned(owned) if missed.is_any() => {
+                let request = owned.request();
+                !replaces(&request) && missed.bars(&request)
+            }
+            _ => false,
+        }
+    }
+
+    fn poll_carry(
+        &self,
+        opened: &mut Opened,
+        rest: &mut BytesMut,
+        timer: Pin<&mut Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Poll<End> {
+        let mut state = self.state.borrow_mut();
+        state.wakeup.register(cx);
+        if self.has_moved(opened) {
+            state.leave();
+        }
+        if state.has_left() {
+            return Poll::Ready(End::Moved);
+        }
+        if let Poll::Ready(end) = self.poll_read(&mut state, opened, rest, cx) {
+            return Poll::Ready(end);
+        }
+        state.ask_if_doubted(|| self.local.clock.now() + trust::patience(&self.settings.borrow()));
+        state.close_line();
+        let mut written = 0;
+        let flushed = state.outgoing.poll_flush(&mut opened.stream, cx, &mut written);
+        self.shard().bytes_written.add(written);
+        if let Poll::Ready(Err(_)) = flushed {
+            return Poll::Ready(End::Closed);
+        }
+        if self.is_ending.get()
+            && state.fifo.is_empty()
+            && state.parked.is_empty()
+            && state.outgoing.is_empty()
+        {
+            return Poll::Ready(End::Closed);
+        }
+        self.poll_deadlines(&mut state, timer, cx)
+    }
+
+    /// True if the node's name leads elsewhere since the connection was opened.
+    #[inline]
+    fn has_moved(&self, opened: &mut Opened) -> bool {
+        let Kind::Remote(remote) = &self.node.kind else {
+            return false;
+        };
+        let moves = remote.moves();
+        if moves == opened.moves {
+            return false;
+        }
+        opened.moves = moves;
+        opened.stream.peer().is_some_and(|peer| remote.left(peer))
+    }
+
+    fn poll_read(
+        &self,
+        state: &mut Traffic,
+        opened: &mut Opened,
+        rest: &mut BytesMut,
+        cx: &mut Context<'_>,
+    ) -> Poll<End> {
+        let mut buffer = self.local.buffers.take(rest, 0);
+        let mut largest = buffer.capacity();
+        let max_value = self.settings.borrow().max_value_size;
+        // A value that is whole in a buffer takes no more of it; its session may have room or not.
+        state.fifo.set_room(self.account.most().max(buffers::SIZE));
+        let end = loop {
+            self.local
+                .buffers
+                .make_room(&mut buffer, state.reply_room(), largest);
+            largest = largest.max(buffer.capacity());
+            match poll_read_buf(Pin::new(&mut opened.stream), cx, &mut buffer) {
+                Poll::Pending => break Poll::Pending,
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => break Poll::Ready(End::Closed),
+                Poll::Ready(Ok(n)) => {
+                    self.shard().bytes_read.add(n as u64);
+                    let now = self.local.clock.now();
+                    coalesce::read_replies(state.fifo.oldest().map(|started| now.saturating_sub(started)));
+                    state.progress = now;
+                    if let Trust::Asked(_) = state.trust {
+                        match trust::take_answer(&mut buffer) {
+                            None => continue,
+                            Some(false) => break Poll::Ready(End::Desync),
+                            Some(true) => {
+                                state.trust(opened.dialect);
+                                self.write_parked(state, opened.dialect, now);
+                                continue;
+                            }
+                        }
+                    }
+                    let arrival = Arrival {
+                        now,
+                        shard: self.shard(),
+                    };
+                    let fifo = &mut state.fifo;
+                    let received = fifo.receive(&mut buffer, opened.dialect, max_value, arrival);
+                    state.learn_reply_size();
+                    for key in state.fifo.take_late() {
+                        self.node.missed.settle(&key, false);
+                    }
+                    if std::mem::take(&mut state.fifo.has_seen_stale)
+                        && let Kind::Remote(remote) = &self.node.kind
+                    {
+                        remote.has_stale.store(true, Relaxed);
+                    }
+                    let fifo = &state.fifo;
+                    if fifo.is_empty() || received == Ok(true) {
+                        state.late_since = None;
+                    }
+                    match received {
+                        Ok(true) => self.node.answered(),
+                        // An answer that nobody waits for any more is no sign of health.
+                        Ok(false) => {}
+                        Err(_) => break Poll::Ready(End::Desync),
+                    }
+                }
+            }
+        };
+        *rest = self.local.buffers.give(buffer, largest);
+        end
+    }
+
+    /// Ends the link that was asked and gave no answer in time.
+    fn poll_answer(
+        &self,
+        state: &mut Traffic,
+        until: u64,
+        mut timer: Pin<&mut Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Poll<End> {
+        while !state.is_timed || timer.is_elapsed() {
+            if self.local.clock.now() >= until {
+                return Poll::Ready(End::Forgotten);
+            }
+            timer.as_mut().reset(self.local.clock.instant(until));
+            state.is_timed = timer.as_mut().poll(cx).is_pending();
+        }
+        Poll::Pending
+    }
+
+    /// Abandons what is due. The timer is armed once and left alone until it fires, however many requests
+    /// come and go meanwhile: what came later is due later.
+    fn poll_deadlines(
+        &self,
+        state: &mut Traffic,
+        mut timer: Pin<&mut Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Poll<End> {
+        if let Trust::Asked(until) = state.trust {
+            return self.poll_answer(state, until, timer, cx);
+        }
+        while !state.fifo.is_empty() || state.trust == Trust::Leaving {
+            if state.has_left() {
+                return Poll::Ready(End::Moved);
+            }
+            if state.is_timed && !timer.is_elapsed() {
+                return Poll::Pending;
+            }
+            let now = self.local.clock.now();
+            if state.fifo.expire(self.failing(now)) > 0 {
+                self.node.failed("timeout");
+                state.late_since.get_or_insert(now);
+            }
+            let timeout = self.settings.borrow().request_timeout.as_micros() as u64;
+            let hopeless_at = state.fifo.oldest().unwrap_or(now).max(state.progress) + PROGRESS * timeout;
+            let is_always_late = state
+                .late_since
+                .is_some_and(|since| now >= since + PROGRESS * timeout);
+            if now >= hopeless_at || is_always_late || state.fifo.abandoned() >= MAX_ABANDONED {
+                return Poll::Ready(End::Silent);
+            }
+            // Where all is abandoned, what comes next is due after a whole timeout at the earliest.
+            let next = state
+                .fifo
+                .next_deadline()
+                .unwrap_or(hopeless_at.min(now + timeout));
+            let next = next.max(now + 1000);
+            timer.as_mut().reset(self.local.clock.instant(next));
+            state.is_timed = timer.as_mut().poll(cx).is_pending();
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,270 @@
+//! What arrives on a link: each reply goes to the oldest request, once it is sure that it is its own.
+//!
+//! Most requests have a reply each. A get line (see `get_line.rs`) asks for several keys at once: the node gives a value for each key
+//! that it has, in the order in which they were asked, and then `END`.
+//!
+//! ```text
+//!   get a b c      ◀─ VALUE a …   is a's
+//!                  ◀─ VALUE c …   is c's, and b is a miss
+//!                  ◀─ END         all that are left are misses
+//! ```
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::link::in_flight::{Fifo, Owed};
+use crate::metrics::NodeShard;
+use crate::protocol::dialect::Dialect;
+use crate::protocol::meta::Names;
+use crate::protocol::numbers::parse_u64;
+use crate::protocol::reply;
+use crate::protocol::reply::{Frame, Read, Status};
+use crate::protocol::{Command, Failure, Item, MetaReply, Reply};
+
+/// The link is out of step: what came is no reply, or a reply to another request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Desync;
+
+/// When something arrives, in microseconds of the worker's clock, and where it is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// The time.
+    pub now: u64,
+    /// The node's counters.
+    pub shard: &'a NodeShard,
+}
+
+impl Fifo {
+    /// Takes every whole reply from the front of `buffer` and fills its slot. Values of more than
+    /// `max_value` bytes are passed over and fail. True where a reply came before its request was abandoned.
+    ///
+    /// # Errors
+    /// [`Desync`]: the link must be closed. Slots filled before that are right.
+    pub fn receive(
+        &mut self,
+        buffer: &mut BytesMut,
+        dialect: Dialect,
+        max_value: usize,
+        arrival: Arrival<'_>,
+    ) -> Result<bool, Desync> {
+        let mut is_answered = false;
+        self.needs = 0;
+        loop {
+            if self.skip > 0 {
+                let step = self.skip.min(buffer.len());
+                buffer.advance(step);
+                self.skip -= step;
+            }
+            if buffer.is_empty() {
+                return Ok(is_answered);
+            }
+            let (frame, failure) = match reply::read(buffer, max_value.min(self.room)) {
+                Read::Partial(_) if self.is_empty() => return Err(Desync),
+                Read::Partial(least) => {
+                    self.needs = least;
+                    return Ok(is_answered);
+                }
+                Read::Garbage => return Err(Desync),
+                Read::TooLarge(frame) if self.room < max_value => (frame, Some(Failure::Busy)),
+                Read::TooLarge(frame) => (frame, Some(Failure::TooLarge)),
+                Read::Whole(frame) => (frame, None),
+            };
+            is_answered |= if self.is_in_line() {
+                self.receive_in_line(buffer, frame, failure, arrival)?
+            } else {
+                self.receive_single(buffer, frame, failure, dialect, arrival)?
+            };
+        }
+    }
+
+    #[inline]
+    fn receive_in_line(
+        &mut self,
+        buffer: &mut BytesMut,
+        frame: Frame,
+        failure: Option<Failure>,
+        arrival: Arrival<'_>,
+    ) -> Result<bool, Desync> {
+        match frame.status {
+            Status::Value if buffer.starts_with(b"VALUE") => {
+                let passed = self.find_in_line(&buffer[frame.key.clone()]).ok_or(Desync)?;
+                for _ in 0..passed {
+                    self.settle_in_line(Reply::NotFound, arrival);
+                }
+                let reply = match failure {
+                    Some(failure) => self.pass_over(frame, failure),
+                    None => {
+                        let lines = buffer.split_to(frame.length).freeze();
+                        Reply::Value(Item::of_lines(lines, &frame))
+                    }
+                };
+                Ok(self.settle_in_line(reply, arrival))
+            }
+            Status::Miss if buffer.starts_with(b"END") => {
+                buffer.advance(frame.length);
+                Ok(self.end_line(&Reply::NotFound, arrival))
+            }
+            Status::Error => {
+                let line = error_line(&buffer[frame.data]);
+                buffer.advance(frame.length);
+                Ok(self.end_line(&Reply::Error(line), arrival))
+            }
+            _ => Err(Desync),
+        }
+    }
+
+    /// Answers all that are left of the line.
+    fn end_line(&mut self, reply: &Reply, arrival: Arrival<'_>) -> bool {
+        let mut is_answered = false;
+        while self.left_in_line() > 0 {
+            is_answered |= self.settle_in_line(reply.clone(), arrival);
+        }
+        self.lines.pop_front();
+        is_answered
+    }
+
+    fn settle_in_line(&mut self, reply: Reply, arrival: Arrival<'_>) -> bool {
+        if let Some(left) = self.lines.front_mut() {
+            *left -= 1;
+        }
+        self.pop().is_some_and(|owed| self.settle(owed, reply, arrival))
+    }
+
+    #[inline]
+    fn receive_single(
+        &mut self,
+        buffer: &mut BytesMut,
+        frame: Frame,
+        failure: Option<Failure>,
+        dialect: Dialect,
+        arrival: Arrival<'_>,
+    ) -> Result<bool, Desync> {
+        self.has_seen_stale |= frame.is_stale;
+        let owed = self.front().ok_or(Desync)?;
+        check(owed, self.front_key(), buffer, &frame, dialect)?;
+        let reply = match failure {
+            Some(failure) => self.pass_over(frame, failure),
+            None => take(owed.command, owed.is_retry, buffer, frame)?,
+        };
+        let owed = self.pop().ok_or(Desync)?;
+        Ok(self.settle(owed, reply, arrival))
+    }
+
+    fn pass_over(&mut self, frame: Frame, failure: Failure) -> Reply {
+        self.skip = frame.length;
+        Reply::Failed(failure)
+    }
+
+    /// True where the reply came in time.
+    #[inline]
+    fn settle(&mut self, owed: Owed, reply: Reply, arrival: Arrival<'_>) -> bool {
+        let Arrival { now, shard } = arrival;
+        shard.in_flight.sub(1);
+        let Some(slot) = owed.slot else {
+            self.abandoned -= 1;
+            return false;
+        };
+        shard.count(owed.operation, &reply, now.saturating_sub(owed.started));
+        slot.fill(reply);
+        true
+    }
+}
+
+/// Makes sure that `frame`, which stands in `buffer`, answers the request that is `owed` its reply.
+#[inline]
+fn check(owed: &Owed, wanted: &[u8], buffer: &[u8], frame: &Frame, dialect: Dialect) -> Result<(), Desync> {
+    let plain_key = plain_key(buffer, frame)?;
+    let is_key_right = match plain_key.as_deref().unwrap_or(&buffer[frame.key.clone()]) {
+        b"" if owed.form.hides_key || !must_bring_key(owed.command, frame.status, dialect) => true,
+        key if key == wanted => true,
+        key => frame.status == Status::Debug && is_in_base64(key, wanted),
+    };
+    let is_form_right = !owed.command.is_meta() || frame.status == Status::Error || reply::is_meta(buffer);
+    let is_own = is_key_right && owed.form.fits(frame, buffer);
+    if !frame.answers(owed.command) || !is_own || !is_form_right {
+        return Err(Desync);
+    }
+    Ok(())
+}
+
+/// Takes what `frame` says to `command` from `buffer`.
+#[inline]
+fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -> Result<Reply, Desync> {
+    let reply = match frame.status {
+        Status::Error => Reply::Error(error_line(&buffer[frame.data])),
+        _ if command.is_meta() => {
+            let reply = MetaReply::of_frame(buffer.split_to(frame.length).freeze(), &frame);
+            let is_doubtful = is_retry && command == Command::MetaGet;
+            return Ok(if is_doubtful {
+                believed(reply)
+            } else {
+                Reply::Meta(reply)
+            });
+        }
+        Status::Value if command.is_read() => {
+            let plain_key = plain_key(buffer, &frame)?;
+            let item = Item::of_frame(buffer.split_to(frame.length).freeze(), &frame);
+            return Ok(Reply::Value(match plain_key {
+                Some(key) => item.with_key(key.into()),
+                None => item,
+            }));
+        }
+        // decr leaves spaces where the number became shorter.
+        Status::Value => Reply::Number(parse_u64(buffer[frame.data].trim_ascii_end()).ok_or(Desync)?),
+        Status::Number(number) => Reply::Number(number),
+        Status::Done => Reply::Done,
+        Status::NotStored => Reply::NotStored,
+        Status::Exists => Reply::Exists,
+        Status::Miss | Status::NotFound => Reply::NotFound,
+        Status::Version | Status::Debug => return Err(Desync),
+    };
+    buffer.advance(frame.length);
+    Ok(reply)
+}
+
+/// A node's error line as a client may read it. A control character in it could be the end of a line for a client, and
+/// what stands behind it another reply.
+fn error_line(line: &[u8]) -> Bytes {
+    let shown = line
+        .iter()
+        .map(|&byte| if byte.is_ascii_control() { b'?' } else { byte });
+    shown.collect()
+}
+
+/// The reply to an mg that was sent twice, unless it says that another client fills the item anew (`Z`): that
+/// may mean the first try, whose reply nobody read, and then everybody would wait for nobody.
+#[cold]
+fn believed(reply: MetaReply) -> Reply {
+    if Names::of(reply.line()).has(b'Z') {
+        return Reply::Failed(Failure::Closed);
+    }
+    Reply::Meta(reply)
+}
+
+/// True where the reply to `command` brings back its key, if it is the reply to it.
+fn must_bring_key(command: Command, status: Status, dialect: Dialect) -> bool {
+    match status {
+        Status::Error => false,
+        Status::Value => true,
+        // me has no way to ask for the key of a miss.
+        Status::Miss if command == Command::MetaDebug => false,
+        _ => dialect == Dialect::Meta && command != Command::FlushAll,
+    }
+}
+
+/// The key in `frame`, where it stands there in base64: one that was stored so is shown so to everyone.
+fn plain_key(buffer: &[u8], frame: &Frame) -> Result<Option<Vec<u8>>, Desync> {
+    if !frame.is_base64 {
+        return Ok(None);
+    }
+    STANDARD
+        .decode(&buffer[frame.key.clone()])
+        .map(Some)
+        .map_err(|_| Desync)
+}
+
+/// me shows a key that was stored in base64 so, too, but does not say that it does.
+fn is_in_base64(key: &[u8], wanted: &[u8]) -> bool {
+    STANDARD.decode(key).is_ok_and(|key| key == wanted)
+}

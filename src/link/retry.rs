@@ -1,0 +1,382 @@
+//! What becomes of the requests of a connection that broke: some are sent once more, the others fail.
+//!
+//! - A request of which not one byte was written is sent once more, whatever it is. Its bytes still wait on
+//!   this side, and they go as they are.
+//! - A read that was written is sent once more where a second answer is as good as the first: get, gets, me,
+//!   and mg whose flags neither change the item nor ask how it was used before. But not where a change of the
+//!   same key was written behind it, or the read would see what its session asked for later.
+//! - Whatever else was written fails: the node may have carried it out.
+//! - A request that was sent once more before fails.
+//!
+//! What is sent once more is parked in the order in which it was owed, so it goes before what comes later.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use crate::link::in_flight::{Fifo, Unanswered};
+use crate::link::pending_reply::{Failing, Waiter};
+use crate::link::queued::{Owned, Parked, What, Written};
+use crate::net::outgoing::Outgoing;
+use crate::node::missed::write::Write;
+use crate::protocol::dialect::Dialect;
+use crate::protocol::{Command, Failure, meta};
+
+/// Flags of mg that change nothing, and whose answer does not tell of the reads before.
+const PLAIN: &[u8] = b"bcfkqstuvOPL";
+
+/// What a connection leaves when it breaks.
+#[derive(Debug)]
+pub struct Broken {
+    /// What was owed.
+    pub fifo: Fifo,
+    /// What was not written.
+    pub outgoing: Outgoing,
+    /// What it spoke.
+    pub dialect: Dialect,
+    /// Why those fail that are not sent once more.
+    pub failure: Failure,
+}
+
+/// Parks in `parked` what may be sent once more, and lets the rest fail. Returns the keys of writes that the node may
+/// still carry out, those that were abandoned before too.
+pub fn sort(broken: Broken, parked: &mut Parked, at: Failing<'_>) -> Vec<Bytes> {
+    let Broken {
+        mut fifo,
+        mut outgoing,
+        dialect,
+        failure,
+    } = broken;
+    let written = outgoing.start();
+    let unanswered = fifo.take_all();
+    let changes = Changes::of(&unanswered, written);
+    let mut on_their_way = Vec::new();
+    let mut unanswered = unanswered.into_iter().enumerate().peekable();
+    while let Some((index, mut request)) = unanswered.next() {
+        let end = unanswered.peek().map_or(outgoing.end(), |(_, next)| next.begins);
+        let pieces = outgoing.take_until(end);
+        let Some(waiter) = request.waiter.take() else {
+            at.shard.in_flight.sub(1);
+            if request.write().changes() {
+                on_their_way.push(request.key);
+            }
+            continue;
+        };
+        let is_begun = request.begins < written;
+        let may_go = match request.is_repeatable() {
+            true => !is_begun || !changes.come_after(index, &request.key),
+            false => !is_begun,
+        };
+        if waiter.is_retry || !may_go {
+            at.shard.in_flight.sub(1);
+            if waiter.fail(request.write(), failure, is_begun, at) {
+                on_their_way.push(request.key);
+            }
+            continue;
+        }
+        let what = match request.is_repeatable() {
+            true => What::Owned(Owned::read(request.command, request.key, request.meta)),
+            false => What::Written(Written {
+                dialect,
+                command: request.command,
+                key: request.key,
+                form: request.form,
+                is_in_line: request.is_in_line,
+                pieces,
+            }),
+        };
+        let waiter = Waiter {
+            is_retry: true,
+            ..waiter
+        };
+        parked.push(what, waiter);
+    }
+    on_their_way
+}
+
+impl Unanswered {
+    fn write(&self) -> Write<'_> {
+        Write {
+            command: self.command,
+            key: &self.key,
+            flags: self.meta.as_ref().map_or(b"", |meta| &meta.flags),
+        }
+    }
+
+    /// True where to ask twice is as good as to ask once.
+    fn is_repeatable(&self) -> bool {
+        match self.command {
+            Command::Get | Command::Gets => true,
+            Command::MetaDebug => self.meta.is_some(),
+            Command::MetaGet => self
+                .meta
+                .as_ref()
+                .is_some_and(|typed| meta::flags(&typed.flags).all(|flag| PLAIN.contains(&flag[0]))),
+            _ => false,
+        }
+    }
+}
+
+/// The last places in the queue where something was written that may change an item.
+#[derive(Debug, Default)]
+struct Changes {
+    by_key: HashMap<Bytes, usize>,
+    of_all: Option<usize>,
+}
+
+impl Changes {
+    fn of(unanswered: &[Unanswered], written: u64) -> Changes {
+        let mut changes = Changes::default();
+        for (index, request) in unanswered.iter().enumerate() {
+            if request.begins >= written || request.is_repeatable() {
+                continue;
+            }
+            match request.command {
+                Command::FlushAll => changes.of_all = Some(index),
+                _ => drop(changes.by_key.insert(request.key.clone(), index)),
+            }
+        }
+        changes
+    }
+
+    fn come_after(&self, index: usize, key: &[u8]) -> bool {
+        self.of_all.max(self.by_key.get(key).copied()) > Some(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::link::state::Traffic;
+    use crate::metrics::NodeShard;
+    use crate::node::missed::Missed;
+    use crate::protocol::operation::Operation;
+    use crate::protocol::{Meta, OnError, Reply, Request};
+    use crate::reply::origin::{Asked, Audience, Voice};
+    use crate::reply::queue::Slots;
+
+    /// A connection that is about to break, and who waits for its replies.
+    #[derive(Default)]
+    struct Connection {
+        traffic: Traffic,
+        slots: Rc<Slots>,
+        shard: NodeShard,
+        missed: Missed,
+        are_retries: bool,
+    }
+
+    impl Connection {
+        fn failing(&self) -> Failing<'_> {
+            Failing {
+                now: 10,
+                shard: &self.shard,
+                missed: &self.missed,
+            }
+        }
+
+        fn ask(&mut self, request: &Request<'_>) {
+            let asked = Asked {
+                command: request.command,
+                audience: Audience::Client,
+                on_error: OnError::SHOW,
+                voice: Voice::Classic,
+            };
+            let waiter = Waiter {
+                slot: self.slots.slot(self.slots.push(asked, 1)),
+                operation: Operation::of(request),
+                started: 0,
+                deadline: 10,
+                is_retry: self.are_retries,
+            };
+            self.shard.in_flight.add(1);
+            let sent = self.traffic.write(Dialect::Meta, request, waiter);
+            assert!(sent.is_ok());
+        }
+
+        fn ask_plainly(&mut self, asked: &[(Command, &str)]) {
+            for (command, key) in asked {
+                self.ask(&Request::new(*command, key.as_bytes()));
+            }
+        }
+
+        /// Breaks where so many bytes were written. Returns what is sent once more: the bytes, or for what is
+        /// written anew the words; and how many failed.
+        fn break_at(mut self, written: u64) -> (Vec<String>, usize) {
+            let count = self.slots.len();
+            self.traffic.close_line();
+            self.traffic.outgoing.take_until(written);
+            let broken = Broken {
+                fifo: std::mem::take(&mut self.traffic.fifo),
+                outgoing: std::mem::take(&mut self.traffic.outgoing),
+                dialect: Dialect::Meta,
+                failure: Failure::Closed,
+            };
+            let mut parked = Parked::default();
+            for key in sort(broken, &mut parked, self.failing()) {
+                self.missed.settle(&key, false);
+            }
+            let deletable = self.missed.take(None, usize::MAX).len();
+            assert_eq!(deletable, self.missed.keys(), "nothing is on its way");
+            assert_eq!(self.shard.in_flight.get(), parked.len() as u64);
+            let mut again = Vec::new();
+            while let Some(waiting) = parked.take() {
+                assert!(waiting.waiter.is_retry && waiting.waiter.deadline == 10);
+                let mut said = Vec::new();
+                match waiting.what {
+                    What::Owned(owned) => {
+                        Dialect::Meta
+                            .write_line(&owned.request(), &mut |bytes| said.extend_from_slice(bytes));
+                    }
+                    What::Written(written) => said = written.pieces.concat(),
+                }
+                again.push(String::from_utf8(said).expect("text"));
+                waiting.waiter.answer(Reply::NotFound, 1, &self.shard);
+            }
+            assert_eq!(parked.bytes(), 0);
+            let replies: Vec<Reply> = std::iter::from_fn(|| self.slots.take())
+                .map(|(_, reply)| reply)
+                .collect();
+            assert_eq!(replies.len(), count, "each is answered once");
+            let failed = replies
+                .iter()
+                .filter(|&reply| *reply == Reply::Failed(Failure::Closed));
+            (again, failed.count())
+        }
+    }
+
+    const ALL: u64 = u64::MAX;
+
+    #[test]
+    fn of_what_was_written_only_plain_reads_are_sent_once_more() {
+        for command in Command::ALL.into_iter().filter(|command| !command.is_meta()) {
+            let mut connection = Connection::default();
+            connection.ask_plainly(&[(command, "k")]);
+            let is_read = matches!(command, Command::Get | Command::Gets);
+            let (again, failed) = connection.break_at(ALL);
+            assert_eq!(
+                (again.len(), failed),
+                (is_read.into(), (!is_read).into()),
+                "{command:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_meta_read_is_sent_once_more_as_it_was_typed_where_its_flags_change_nothing() {
+        let table = [
+            (Command::MetaGet, "v k f c s t u O1 q", true),
+            (Command::MetaGet, "", true),
+            (Command::MetaGet, "v T30", false),
+            (Command::MetaGet, "v N30", false),
+            (Command::MetaGet, "v R30", false),
+            (Command::MetaGet, "v E7", false),
+            (Command::MetaGet, "v h", false),
+            (Command::MetaGet, "l", false),
+            (Command::MetaGet, "v ?", false),
+            (Command::MetaDebug, "", true),
+            (Command::MetaDelete, "", false),
+            (Command::MetaArithmetic, "", false),
+            (Command::MetaSet, "", false),
+        ];
+        for (command, flags, may) in table {
+            let request = Request {
+                meta: Some(Meta {
+                    key: b"typed",
+                    flags: flags.as_bytes(),
+                    is_binary: false,
+                }),
+                ..Request::new(command, b"plain")
+            };
+            let mut said = Vec::new();
+            Dialect::Meta.write_line(&request, &mut |bytes| said.extend_from_slice(bytes));
+            let mut connection = Connection::default();
+            connection.ask(&Request::new(Command::Set, b"before"));
+            connection.ask(&request);
+            let wanted = if may {
+                vec![String::from_utf8(said).expect("text")]
+            } else {
+                vec![]
+            };
+            assert_eq!(connection.break_at(ALL).0, wanted, "{command:?} {flags}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_begun_is_sent_as_it_is_and_in_order() {
+        let asked = [
+            (Command::Incr, "a"),
+            (Command::Delete, "b"),
+            (Command::Get, "b"),
+            (Command::Incr, "b"),
+        ];
+        let lines = [
+            "ma a k v D0\r\n",
+            "md b k\r\n",
+            "mg b k f v\r\n",
+            "ma b k v D0\r\n",
+        ];
+        let length: usize = lines.iter().map(|line| line.len()).sum();
+        for written in 0..=length {
+            let mut connection = Connection::default();
+            connection.ask_plainly(&asked);
+            let mut begins = 0;
+            let mut wanted = Vec::new();
+            for line in lines {
+                // The read may go again unless the node may have counted up its key by now.
+                let is_read_in_time = line.starts_with("mg") && written <= length - lines[3].len();
+                if begins >= written || is_read_in_time {
+                    wanted.push(line.to_owned());
+                }
+                begins += line.len();
+            }
+            let (again, failed) = connection.break_at(written as u64);
+            assert_eq!(again, wanted, "{written} bytes written");
+            assert_eq!(failed, 4 - wanted.len());
+        }
+    }
+
+    #[test]
+    fn a_read_is_not_sent_behind_a_change_that_its_session_asked_for_later() {
+        let table: [(&[(Command, &str)], usize); 5] = [
+            (&[(Command::Get, "k"), (Command::Set, "k")], 0),
+            (&[(Command::Get, "k"), (Command::Set, "other")], 1),
+            (&[(Command::Set, "k"), (Command::Get, "k")], 1),
+            (
+                &[(Command::Get, "k"), (Command::Get, "l"), (Command::FlushAll, "")],
+                0,
+            ),
+            (
+                &[(Command::Get, "k"), (Command::Touch, "k"), (Command::Get, "k")],
+                1,
+            ),
+        ];
+        for (asked, again) in table {
+            let mut connection = Connection::default();
+            connection.ask_plainly(asked);
+            assert_eq!(connection.break_at(ALL).0.len(), again, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_a_third_time() {
+        let mut connection = Connection {
+            are_retries: true,
+            ..Connection::default()
+        };
+        connection.ask_plainly(&[(Command::Get, "k"), (Command::Delete, "k")]);
+        assert_eq!(connection.break_at(0), (vec![], 2));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_sent_once_more() {
+        let mut connection = Connection::default();
+        connection.ask_plainly(&[(Command::Get, "k"), (Command::Delete, "k")]);
+        let mut fifo = std::mem::take(&mut connection.traffic.fifo);
+        fifo.expire(connection.failing());
+        connection.traffic.fifo = fifo;
+        connection.ask_plainly(&[(Command::Delete, "l")]);
+        assert_eq!(connection.break_at(0), (vec!["md l k\r\n".to_owned()], 0));
+    }
+}

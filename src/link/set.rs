@@ -1,0 +1,116 @@
+//! What one worker holds of one node: its links, or the way into the embedded cache.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::config;
+use crate::config::Protocol;
+use crate::link::Link;
+use crate::link::missed::pass;
+use crate::metrics::NodeShard;
+use crate::node::{Kind, Node};
+use crate::protocol::operation::Operation;
+use crate::protocol::{Failure, Request};
+use crate::reply::queue::Slot;
+use crate::runtime::local::Local;
+
+/// One worker's way to one node.
+#[derive(Debug)]
+pub struct Links {
+    /// The node.
+    pub node: Arc<Node>,
+    /// `pool.connections` of them; none for an embedded node.
+    links: Vec<Rc<Link>>,
+    protocol: Protocol,
+    local: Rc<Local>,
+}
+
+impl Links {
+    /// Links to `node`, each with its task on the current thread's `LocalRuntime`.
+    pub fn new(node: &Arc<Node>, local: &Rc<Local>, settings: &Rc<config::Pool>) -> Links {
+        let mut links = Links {
+            node: node.clone(),
+            links: Vec::new(),
+            protocol: settings.protocol,
+            local: local.clone(),
+        };
+        links.configure(settings);
+        links
+    }
+
+    /// Takes the pool's settings after a reload: more or fewer links, or others that speak another
+    /// protocol. Those that are let go finish what they owe. True where a session may have another link now.
+    pub fn configure(&mut self, settings: &Rc<config::Pool>) -> bool {
+        if let Kind::Embedded(cache) = &self.node.kind {
+            cache.limit_values(settings.max_value_size);
+            return false;
+        }
+        let is_other = self.protocol != settings.protocol || self.links.len() != settings.connections;
+        let wanted = if self.protocol == settings.protocol {
+            settings.connections
+        } else {
+            0
+        };
+        self.protocol = settings.protocol;
+        for surplus in self.links.drain(wanted.min(self.links.len())..) {
+            surplus.end();
+        }
+        for link in &self.links {
+            link.configure(settings.clone());
+        }
+        while self.links.len() < settings.connections {
+            let link = Rc::new(Link::new(self.node.clone(), self.local.clone(), settings.clone()));
+            tokio::task::spawn_local(link.clone().run());
+            self.links.push(link);
+        }
+        is_other
+    }
+
+    /// Sends `request`; its reply, or why there is none, lands in `slot`. Requests with the same `session`
+    /// take the same link, so they are carried out in the order in which they were sent.
+    #[inline]
+    pub fn send(&self, request: &Request<'_>, slot: Slot, settings: &config::Pool, session: usize) {
+        if let Kind::Embedded(cache) = &self.node.kind {
+            let reply = cache.execute(request);
+            self.shard().count(Operation::of(request), &reply, 0);
+            return slot.fill(reply);
+        }
+        let slot = if self.node.missed.is_any() {
+            match pass(&self.node, request, slot) {
+                Ok(slot) => slot,
+                Err(slot) => {
+                    return slot.refuse(request.into(), Failure::Missed, self.shard(), &self.node.missed);
+                }
+            }
+        } else {
+            slot
+        };
+        let link = match &self.links[..] {
+            [only] => only,
+            links => &links[session % links.len()],
+        };
+        link.send(request, slot, settings);
+    }
+
+    /// Lets the links look whether their addresses still hold.
+    pub fn wake(&self) {
+        self.links.iter().for_each(|link| link.wake());
+    }
+
+    /// Fails `request` at once, for its node is down.
+    pub fn refuse(&self, request: &Request<'_>, slot: Slot) {
+        slot.refuse(request.into(), Failure::Down, self.shard(), &self.node.missed);
+    }
+
+    fn shard(&self) -> &NodeShard {
+        self.node.shard(self.local.worker)
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        for link in &self.links {
+            link.end();
+        }
+    }
+}

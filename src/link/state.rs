@@ -1,0 +1,297 @@
+//! What one link carries: requests that wait for it to open, bytes that wait to be written, replies that are owed.
+//! The link says when; how a request becomes bytes and an entry in the queue, and what becomes of all that when the
+//! connection breaks, stands here.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::link::in_flight::{Fifo, Place};
+use crate::link::multi_get::GetLine;
+use crate::link::pending_reply::{Failing, Waiter};
+use crate::link::queued::{Parked, Written};
+use crate::link::retry;
+use crate::link::retry::Broken;
+use crate::link::trust;
+use crate::link::trust::Trust;
+use crate::net::outgoing::Outgoing;
+use crate::protocol::classic::downgrade::downgrade;
+use crate::protocol::dialect::Dialect;
+use crate::protocol::operation::plain_read;
+use crate::protocol::{Command, Failure, Part, Request};
+use crate::reply::wakeup::Wakeup;
+use crate::runtime::buffers;
+
+/// The traffic of one link.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    /// `None`: not open, or not to be written to now; requests are parked.
+    pub(super) dialect: Option<Dialect>,
+    /// Why an open link is not to be written to.
+    pub(super) trust: Trust,
+    pub(super) parked: Parked,
+    pub(super) fifo: Fifo,
+    pub(super) outgoing: Outgoing,
+    get_line: GetLine,
+    /// The node has stale items: classic and binary reads must not take their tokens.
+    pub(super) spares_tokens: bool,
+    /// About the size of the largest replies of late that did not come in one piece, in bytes.
+    reply_size: usize,
+    /// When the last reply came, or the link opened.
+    pub(super) progress: u64,
+    /// When a request timed out, where none was answered in time since then and something was always owed.
+    pub(super) late_since: Option<u64>,
+    /// Before that, the node is not dialled again.
+    pub(super) retry_at: u64,
+    pub(super) backoff: Duration,
+    pub(super) wakeup: Wakeup,
+    /// The timer will wake the link.
+    pub(super) is_timed: bool,
+}
+
+impl Traffic {
+    pub(super) fn open(&mut self, dialect: Dialect, now: u64) {
+        self.dialect = Some(dialect);
+        self.trust = Trust::Full;
+        self.progress = now;
+        self.late_since = None;
+        self.retry_at = 0;
+        self.backoff = Duration::ZERO;
+    }
+
+    /// A request is to be sent at `now`: doubts the connection if it was idle for long.
+    #[inline]
+    pub(super) fn doubt_if_idle(&mut self, now: u64) {
+        let is_silent = now.saturating_sub(self.progress) > trust::IDLE;
+        if is_silent && self.dialect.is_some() && self.fifo.is_empty() {
+            self.dialect = None;
+            self.trust = Trust::Doubted;
+        }
+    }
+
+    /// Asks the connection, if it is doubted, whether it carries anything; it may answer until `until`.
+    #[inline]
+    pub(super) fn ask_if_doubted(&mut self, until: impl FnOnce() -> u64) {
+        if self.trust == Trust::Doubted {
+            self.outgoing.put(trust::QUESTION);
+            self.trust = Trust::Asked(until());
+            self.is_timed = false;
+        }
+    }
+
+    /// The connection answered: it may be written to.
+    pub(super) fn trust(&mut self, dialect: Dialect) {
+        self.dialect = Some(dialect);
+        self.trust = Trust::Full;
+        self.is_timed = false;
+    }
+
+    /// Nothing more goes to the connection, which ends once nobody waits for anything on it.
+    pub(super) fn leave(&mut self) {
+        self.dialect = None;
+        self.trust = Trust::Leaving;
+    }
+
+    /// True if it leaves, and nobody waits for anything on it.
+    #[inline]
+    pub(super) fn has_left(&self) -> bool {
+        self.trust == Trust::Leaving && self.fifo.abandoned() == self.fifo.len()
+    }
+
+    /// Bytes to have room for when a reply is read: what is known of the one that has begun, or else what a large one
+    /// takes where they were large of late, so that its beginning need not be copied.
+    #[inline]
+    pub(super) fn reply_room(&self) -> usize {
+        match self.fifo.needs() {
+            0 if self.reply_size > buffers::SIZE => buffers::LARGEST_SPARE,
+            needs => needs,
+        }
+    }
+
+    /// Replies were read: notes how large they are.
+    #[inline]
+    pub(super) fn learn_reply_size(&mut self) {
+        self.reply_size = match self.fifo.needs() {
+            0 => self.reply_size - self.reply_size.div_ceil(16),
+            needs => needs.max(self.reply_size),
+        };
+    }
+
+    /// Bytes of the words, without values, of requests that wait for the link to open or for their replies.
+    pub(super) fn words(&self) -> usize {
+        self.parked.words() + self.fifo.words()
+    }
+
+    /// The connection is gone: what it owes is parked or fails. Returns the keys of writes that may still be carried
+    /// out.
+    pub(super) fn break_up(&mut self, end: End, dialect: Dialect, at: Failing<'_>) -> Vec<Bytes> {
+        self.dialect = None;
+        self.trust = Trust::Full;
+        self.is_timed = false;
+        self.get_line = GetLine::default();
+        let outgoing = std::mem::take(&mut self.outgoing);
+        // A node that is silent on one connection is not asked on another: all that is owed waited long enough. For
+        // what is owed to one that was left nobody waits.
+        if let End::Silent | End::Moved = end {
+            return self.fifo.fail_all(end.failure(), at);
+        }
+        let broken = Broken {
+            fifo: std::mem::take(&mut self.fifo),
+            outgoing,
+            dialect,
+            failure: end.failure(),
+        };
+        // What was parked while the connection was not to be written to came later than what it owes.
+        let later = std::mem::take(&mut self.parked);
+        let lost = retry::sort(broken, &mut self.parked, at);
+        self.parked.append(later);
+        lost
+    }
+
+    /// Writes `request` and notes that its reply is owed.
+    ///
+    /// # Errors
+    /// The waiter, where `dialect` cannot say the request.
+    #[inline]
+    pub(super) fn write(
+        &mut self,
+        dialect: Dialect,
+        request: &Request<'_>,
+        waiter: Waiter,
+    ) -> Result<(), Waiter> {
+        if dialect == Dialect::Classic && request.command.is_meta() {
+            return match downgrade(request) {
+                Some(classic) => self.write(dialect, &classic, waiter),
+                None => Err(waiter),
+            };
+        }
+        if !dialect.can_say_key(request) {
+            return Err(waiter);
+        }
+        if self.spares_tokens
+            && dialect == Dialect::Meta
+            && let Some(plain) = plain_read(request)
+        {
+            self.write_plain_read(&plain, waiter);
+        } else if GetLine::takes(dialect, request) {
+            self.write_get(request, waiter);
+        } else {
+            self.close_line();
+            let place = place(dialect, request.command);
+            self.fifo.push(request, place, waiter, self.outgoing.end());
+            write_request(&mut self.outgoing, dialect, request);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn write_get(&mut self, request: &Request<'_>, waiter: Waiter) {
+        let place = if self.get_line.has_room(request) {
+            Place::SameLine
+        } else {
+            self.close_line();
+            Place::NewLine
+        };
+        self.fifo.push(request, place, waiter, self.outgoing.end());
+        self.get_line.put(request, &mut self.outgoing);
+    }
+
+    /// Writes a read or touch in classic text, whatever the link speaks.
+    fn write_plain_read(&mut self, request: &Request<'_>, waiter: Waiter) {
+        if matches!(request.command, Command::Get | Command::Gets) {
+            return self.write_get(request, waiter);
+        }
+        self.close_line();
+        let place = match request.command {
+            Command::Touch => Place::Keyless,
+            command => place(Dialect::Classic, command),
+        };
+        self.fifo.push(request, place, waiter, self.outgoing.end());
+        write_request(&mut self.outgoing, Dialect::Classic, request);
+    }
+
+    /// Ends the line to which further keys could be put: what waits may be written then.
+    #[inline]
+    pub(super) fn close_line(&mut self) {
+        self.get_line.close(&mut self.outgoing);
+    }
+
+    /// Writes the bytes that a broken connection left, and notes that their reply is owed.
+    ///
+    /// # Errors
+    /// The waiter, where the bytes are in another dialect.
+    pub(super) fn write_again(
+        &mut self,
+        dialect: Dialect,
+        written: &Written,
+        waiter: Waiter,
+    ) -> Result<(), Waiter> {
+        if dialect != written.dialect {
+            return Err(waiter);
+        }
+        self.close_line();
+        self.fifo.push_written(written, waiter, self.outgoing.end());
+        for piece in &written.pieces {
+            self.outgoing.share(piece);
+        }
+        Ok(())
+    }
+}
+
+/// Where a request has its reply that stands in a line of its own.
+#[inline]
+fn place(dialect: Dialect, command: Command) -> Place {
+    match dialect {
+        // In classic text `END` follows the value that gat brings.
+        Dialect::Classic if command.is_read() => Place::NewLine,
+        _ => Place::Own,
+    }
+}
+
+#[inline]
+fn write_request(outgoing: &mut Outgoing, dialect: Dialect, request: &Request<'_>) {
+    dialect.write_line(request, &mut |bytes| outgoing.put(bytes));
+    if !request.command.is_store() {
+        return;
+    }
+    match request.block {
+        Some(block) => outgoing.share_part(Part {
+            bytes: request.value,
+            of: block,
+        }),
+        None => outgoing.put(request.value),
+    }
+    outgoing.put(b"\r\n");
+}
+
+/// Why a link no longer carries.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    Closed,
+    Desync,
+    Silent,
+    /// It was idle, and did not answer when it was asked.
+    Forgotten,
+    /// Its address is gone from the answer of the node's name.
+    Moved,
+}
+
+impl End {
+    pub(super) fn failure(self) -> Failure {
+        match self {
+            End::Closed | End::Forgotten | End::Moved => Failure::Closed,
+            End::Desync => Failure::Desync,
+            End::Silent => Failure::Timeout,
+        }
+    }
+
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            End::Closed => "connection closed",
+            End::Desync => "answered out of step",
+            End::Silent => "no progress",
+            End::Forgotten => "no answer after a silence",
+            End::Moved => "the node's name leads elsewhere",
+        }
+    }
+}

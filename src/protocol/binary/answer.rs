@@ -1,0 +1,284 @@
+//! What a client reads in the binary protocol: a node's reply as a packet.
+
+use crate::protocol::binary::{Head, Operation, RESPONSE};
+use crate::protocol::numbers::{parse_u32, parse_u64};
+use crate::protocol::{Failure, MetaReply, Part, Reply};
+
+/// The status of a response, with memcached's own words for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Status {
+    /// It is done.
+    Success = 0x00,
+    /// The key is not there.
+    NotFound = 0x01,
+    /// The key is there, or somebody changed it.
+    Exists = 0x02,
+    /// The value is larger than may be.
+    TooLarge = 0x03,
+    /// The packet's lengths make no sense.
+    Invalid = 0x04,
+    /// A condition did not hold.
+    NotStored = 0x05,
+    /// The value is no number.
+    NonNumeric = 0x06,
+    /// There is no such operation, or the node's protocol cannot say it.
+    Unknown = 0x81,
+    /// The node has no memory left.
+    OutOfMemory = 0x82,
+    /// The node could not answer.
+    Temporary = 0x86,
+}
+
+impl Status {
+    fn words(self) -> &'static str {
+        match self {
+            Status::Success => "",
+            Status::NotFound => "Not found",
+            Status::Exists => "Data exists for key.",
+            Status::TooLarge => "Too large.",
+            Status::Invalid => "Invalid arguments",
+            Status::NotStored => "Not stored.",
+            Status::NonNumeric => "Non-numeric server-side value for incr or decr",
+            Status::Unknown => "Unknown command",
+            Status::OutOfMemory => "Out of memory",
+            Status::Temporary => "Temporary failure",
+        }
+    }
+}
+
+/// What of a request its response repeats, or depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Echo<'a> {
+    /// The operation code.
+    pub opcode: u8,
+    /// The opaque number.
+    pub opaque: u32,
+    /// The request compares a cas id.
+    pub compares: bool,
+    /// The key, where the operation gives it back; else empty.
+    pub key: &'a [u8],
+}
+
+impl<'a> Echo<'a> {
+    /// What the response to the request of `head` for `key` repeats.
+    pub fn of(head: &Head, key: &'a [u8]) -> Echo<'a> {
+        let gives_key = Operation::of(head.opcode).is_some_and(|(_, _, gives_key)| gives_key);
+        Echo::with_key(head, if gives_key { key } else { b"" })
+    }
+
+    /// Repeats `key`, whatever the operation.
+    pub fn with_key(head: &Head, key: &'a [u8]) -> Echo<'a> {
+        Echo {
+            opcode: head.opcode,
+            opaque: head.opaque,
+            compares: head.cas != 0,
+            key,
+        }
+    }
+}
+
+/// A response whose value, if any, is still to be written.
+struct Response<'a> {
+    status: Status,
+    cas: u64,
+    flags: Option<u32>,
+    key: &'a [u8],
+    body: &'a [u8],
+}
+
+/// Writes the response to `reply` up to its value, and returns the value that follows; nothing where the
+/// operation is quiet about it.
+pub fn write<'a>(echo: Echo<'_>, reply: &'a Reply, put: &mut impl FnMut(&[u8])) -> Option<Part<'a>> {
+    let (operation, is_quiet, _) = Operation::of(echo.opcode)?;
+    let is_read = matches!(
+        operation,
+        Operation::Get | Operation::GetAndTouch | Operation::Touch
+    );
+    let outcome = Outcome::of(operation, reply);
+    let hidden = if is_read {
+        Status::NotFound
+    } else {
+        Status::Success
+    };
+    if is_quiet && outcome.status == hidden {
+        return None;
+    }
+    let is_hit = outcome.status == Status::Success;
+    let number = outcome.number.map(u64::to_be_bytes);
+    let body = match &number {
+        Some(number) => &number[..],
+        None if is_hit => b"",
+        // A miss that gives back its key has no room for words.
+        None if outcome.status == Status::NotFound && !echo.key.is_empty() => b"",
+        None => outcome.words.unwrap_or(outcome.status.words().as_bytes()),
+    };
+    let gives_key = is_hit || outcome.status == Status::NotFound;
+    let response = Response {
+        status: outcome.status,
+        cas: outcome.cas,
+        flags: (is_hit && is_read).then_some(outcome.flags),
+        key: if gives_key { echo.key } else { b"" },
+        body,
+    };
+    let value = outcome.value.filter(|_| is_hit && operation != Operation::Touch);
+    write_head(echo, &response, value.map_or(0, |value| value.bytes.len()), put);
+    value
+}
+
+/// Writes a whole response of Ringway's own: a status and a body, or where that is empty the status's own words.
+pub fn write_own(echo: Echo<'_>, status: Status, body: &[u8], put: &mut impl FnMut(&[u8])) {
+    let body = if body.is_empty() {
+        status.words().as_bytes()
+    } else {
+        body
+    };
+    write_head(
+        echo,
+        &Response {
+            status,
+            cas: 0,
+            flags: None,
+            key: echo.key,
+            body,
+        },
+        0,
+        put,
+    );
+}
+
+fn write_head(echo: Echo<'_>, response: &Response<'_>, value: usize, put: &mut impl FnMut(&[u8])) {
+    let extras = if response.flags.is_some() { 4 } else { 0 };
+    let body = extras + response.key.len() + response.body.len() + value;
+    put(&[RESPONSE, echo.opcode]);
+    put(&(response.key.len() as u16).to_be_bytes());
+    put(&[extras as u8, 0]);
+    put(&(response.status as u16).to_be_bytes());
+    put(&(body as u32).to_be_bytes());
+    put(&echo.opaque.to_be_bytes());
+    put(&response.cas.to_be_bytes());
+    if let Some(flags) = response.flags {
+        put(&flags.to_be_bytes());
+    }
+    put(response.key);
+    put(response.body);
+}
+
+/// A reply, in the terms of this protocol.
+struct Outcome<'a> {
+    status: Status,
+    words: Option<&'a [u8]>,
+    cas: u64,
+    flags: u32,
+    number: Option<u64>,
+    value: Option<Part<'a>>,
+}
+
+impl<'a> Outcome<'a> {
+    fn new(status: Status) -> Outcome<'a> {
+        Outcome {
+            status,
+            words: None,
+            cas: 0,
+            flags: 0,
+            number: None,
+            value: None,
+        }
+    }
+
+    fn of(operation: Operation, reply: &'a Reply) -> Outcome<'a> {
+        match reply {
+            Reply::Meta(reply) => {
+                let outcome = Outcome::of_meta(operation, reply);
+                let is_count = matches!(operation, Operation::Increment | Operation::Decrement);
+                let number = reply.data().filter(|_| is_count).and_then(parse_u64);
+                Outcome {
+                    number,
+                    value: reply.part().filter(|_| !is_count),
+                    ..outcome
+                }
+            }
+            Reply::Value(item) => Outcome {
+                cas: item.cas,
+                flags: item.flags,
+                value: Some(item.part()),
+                ..Outcome::new(Status::Success)
+            },
+            Reply::Number(number) => Outcome {
+                number: Some(*number),
+                ..Outcome::new(Status::Success)
+            },
+            Reply::Done | Reply::Text(_) => Outcome::new(Status::Success),
+            Reply::NotStored => Outcome::new(not_stored(operation)),
+            Reply::Exists => Outcome::new(Status::Exists),
+            Reply::NotFound => Outcome::new(Status::NotFound),
+            Reply::Failed(failure) => Outcome::of_failure(*failure),
+            Reply::Error(line) | Reply::Refused(line) => Outcome::of_line(line),
+        }
+    }
+
+    /// The line of a meta reply.
+    fn of_meta(operation: Operation, reply: &MetaReply) -> Outcome<'a> {
+        let status = match reply.line().get(..2) {
+            Some(b"VA" | b"HD") => Status::Success,
+            Some(b"EN" | b"NF") => Status::NotFound,
+            Some(b"EX") => Status::Exists,
+            _ => not_stored(operation),
+        };
+        let has_cas = status == Status::Success && operation != Operation::Delete;
+        Outcome {
+            cas: reply
+                .token(b'c')
+                .filter(|_| has_cas)
+                .and_then(parse_u64)
+                .unwrap_or(0),
+            flags: reply.token(b'f').and_then(parse_u32).unwrap_or(0),
+            ..Outcome::new(status)
+        }
+    }
+
+    fn of_failure(failure: Failure) -> Outcome<'a> {
+        let status = match failure {
+            Failure::Unsupported => Status::Unknown,
+            Failure::TooLarge => Status::TooLarge,
+            _ => Status::Temporary,
+        };
+        Outcome {
+            words: words_of(failure.line().as_bytes()),
+            ..Outcome::new(status)
+        }
+    }
+
+    /// An error line: a node's, or a route's.
+    fn of_line(line: &'a [u8]) -> Outcome<'a> {
+        let says = |words: &[u8]| line.windows(words.len()).any(|window| window == words);
+        Outcome::new(match line {
+            _ if says(b"non-numeric") => Status::NonNumeric,
+            _ if says(b"too large") => Status::TooLarge,
+            _ if says(b"out of memory") => Status::OutOfMemory,
+            // As a route refuses a request. libmemcached would shut out the server for `Invalid arguments`.
+            _ if line.starts_with(b"CLIENT_ERROR") => {
+                return Outcome {
+                    words: words_of(line),
+                    ..Outcome::new(Status::NotStored)
+                };
+            }
+            _ => Status::Temporary,
+        })
+    }
+}
+
+/// What a condition that did not hold is called here.
+fn not_stored(operation: Operation) -> Status {
+    match operation {
+        Operation::Add => Status::Exists,
+        Operation::Replace => Status::NotFound,
+        _ => Status::NotStored,
+    }
+}
+
+/// What stands behind the first word of an error line.
+fn words_of(line: &[u8]) -> Option<&[u8]> {
+    let space = line.iter().position(|&byte| byte == b' ')?;
+    Some(&line[space + 1..])
+}

@@ -1,0 +1,264 @@
+//! What each command's line must hold, token by token, and what memcached answers where it does not.
+
+use crate::protocol::meta::commands::{set, single};
+use crate::protocol::numbers::{parse_i32, parse_u32, parse_u64};
+use crate::protocol::text::{Keys, Line, next_token};
+use crate::protocol::{Command, MAX_KEY, Request};
+
+pub(in crate::protocol) const ERROR: &str = "ERROR";
+pub(in crate::protocol) const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
+const BAD_DELTA: &str = "CLIENT_ERROR invalid numeric delta argument";
+const BAD_EXPTIME: &str = "CLIENT_ERROR invalid exptime argument";
+const BAD_DELETE: &str = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]";
+
+/// memcached takes no larger data block, whatever its item size (`INT_MAX - 2`).
+pub(in crate::protocol) const MAX_LENGTH: i32 = i32::MAX - 2;
+
+/// Reads a line without its line end.
+#[inline]
+pub fn parse(line: &[u8]) -> Line<'_> {
+    let mut rest = line;
+    match next_token(&mut rest) {
+        b"get" => read(Command::Get, 0, rest),
+        b"gets" => read(Command::Gets, 0, rest),
+        b"gat" => read_and_touch(Command::Gat, rest),
+        b"gats" => read_and_touch(Command::Gats, rest),
+        b"set" => store(Command::Set, rest),
+        b"add" => store(Command::Add, rest),
+        b"replace" => store(Command::Replace, rest),
+        b"append" => store(Command::Append, rest),
+        b"prepend" => store(Command::Prepend, rest),
+        b"cas" => store(Command::Cas, rest),
+        b"incr" => arithmetic(Command::Incr, rest),
+        b"decr" => arithmetic(Command::Decr, rest),
+        b"delete" => delete(rest),
+        b"touch" => touch(rest),
+        b"mg" => single(Command::MetaGet, rest),
+        b"ms" => set(rest),
+        b"md" => single(Command::MetaDelete, rest),
+        b"ma" => single(Command::MetaArithmetic, rest),
+        b"mn" => Line::Noop,
+        b"me" => single(Command::MetaDebug, rest),
+        b"flush_all" => flush_all(rest),
+        b"version" => Line::Version,
+        b"verbosity" => verbosity(rest),
+        b"stats" => Line::Stats(rest.trim_ascii()),
+        b"quit" => Line::Quit,
+        word if is_http(word, rest) => Line::Http,
+        _ => bad(ERROR),
+    }
+}
+
+/// Words of HTTP that are no command of memcached's in whatever case.
+const HTTP_METHODS: [&[u8]; 7] = [
+    b"POST", b"PUT", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT",
+];
+
+/// True for the first line of an HTTP request, which begins with `word`. memcached knows it by its version; here the
+/// methods do too, for what follows might be commands that somebody put into a form or a header.
+fn is_http(word: &[u8], mut rest: &[u8]) -> bool {
+    let first = next_token(&mut rest);
+    let mut last = if first.is_empty() { word } else { first };
+    loop {
+        match next_token(&mut rest) {
+            b"" => break,
+            token => last = token,
+        }
+    }
+    let is_path = matches!(first.first(), Some(b'/' | b'*')) || first.starts_with(b"http");
+    last.starts_with(b"HTTP/")
+        || HTTP_METHODS.contains(&word)
+        || matches!(word, b"GET" | b"DELETE") && is_path
+}
+
+/// A mistake with no data block behind it; nobody reads of it where the client wants no answer.
+fn refuse<'a>(answer: &'static str, noreply: bool) -> Line<'a> {
+    Line::Bad {
+        answer,
+        swallow: 0,
+        noreply,
+    }
+}
+
+pub(in crate::protocol) fn bad<'a>(answer: &'static str) -> Line<'a> {
+    refuse(answer, false)
+}
+
+pub(in crate::protocol) fn is_good_key(key: &[u8]) -> bool {
+    key.len() <= MAX_KEY
+}
+
+fn read(command: Command, exptime: i64, rest: &[u8]) -> Line<'_> {
+    let keys = Keys(rest);
+    let mut count = 0;
+    for key in keys {
+        if !is_good_key(key) {
+            return bad(BAD_FORMAT);
+        }
+        count += 1;
+    }
+    match command {
+        Command::Get | Command::Gets if count == 0 => bad(ERROR),
+        _ => Line::Read {
+            command,
+            exptime,
+            keys,
+        },
+    }
+}
+
+fn read_and_touch(command: Command, mut rest: &[u8]) -> Line<'_> {
+    match next_token(&mut rest) {
+        b"" => bad(ERROR),
+        token => match parse_i32(token) {
+            Some(exptime) => read(command, exptime.into(), rest),
+            None => bad(BAD_EXPTIME),
+        },
+    }
+}
+
+/// The tokens behind a command's name, `N` at most, and whether the last one is `noreply`.
+/// `None` where there are more than `N` or fewer than `least`.
+fn arguments<const N: usize>(mut rest: &[u8], least: usize) -> Option<([&[u8]; N], usize, bool)> {
+    let mut tokens = [&b""[..]; N];
+    let mut count = 0;
+    loop {
+        match next_token(&mut rest) {
+            b"" => break,
+            _ if count == N => return None,
+            token => tokens[count] = token,
+        }
+        count += 1;
+    }
+    let noreply = count > 0 && tokens[count - 1] == b"noreply";
+    (count >= least).then_some((tokens, count, noreply))
+}
+
+fn store(command: Command, rest: &[u8]) -> Line<'_> {
+    // key flags exptime length, for cas its id, and perhaps noreply: one token more is no command.
+    let wanted = if command == Command::Cas { 5 } else { 4 };
+    let Some((tokens, count, noreply)) = arguments::<6>(rest, wanted) else {
+        return bad(ERROR);
+    };
+    if count > wanted + 1 {
+        return bad(ERROR);
+    }
+    let [key, flags, exptime, length, cas, _] = tokens;
+    let length = parse_i32(length)
+        .filter(|length| (0..=MAX_LENGTH).contains(length))
+        .map(|n| n as usize);
+    if !is_good_key(key) {
+        // A length that is none leaves nothing to swallow.
+        let swallow = length.map_or(0, |length| length + 2);
+        return Line::Bad {
+            answer: BAD_FORMAT,
+            swallow,
+            noreply,
+        };
+    }
+    let cas = if command == Command::Cas {
+        parse_u64(cas)
+    } else {
+        Some(0)
+    };
+    match (parse_u32(flags), parse_i32(exptime), length, cas) {
+        (Some(flags), Some(exptime), Some(length), Some(cas)) => {
+            let request = Request {
+                flags,
+                exptime: exptime.into(),
+                cas,
+                ..Request::new(command, key)
+            };
+            Line::Store {
+                request,
+                length,
+                noreply,
+            }
+        }
+        _ => refuse(BAD_FORMAT, noreply),
+    }
+}
+
+fn arithmetic(command: Command, rest: &[u8]) -> Line<'_> {
+    let Some(([key, delta, _], _, noreply)) = arguments::<3>(rest, 2) else {
+        return bad(ERROR);
+    };
+    if !is_good_key(key) {
+        return refuse(BAD_FORMAT, noreply);
+    }
+    match parse_u64(delta) {
+        Some(delta) => Line::Single {
+            request: Request {
+                delta,
+                ..Request::new(command, key)
+            },
+            noreply,
+        },
+        None => refuse(BAD_DELTA, noreply),
+    }
+}
+
+fn touch(rest: &[u8]) -> Line<'_> {
+    let Some(([key, exptime, _], _, noreply)) = arguments::<3>(rest, 2) else {
+        return bad(ERROR);
+    };
+    if !is_good_key(key) {
+        return refuse(BAD_FORMAT, noreply);
+    }
+    match parse_i32(exptime) {
+        Some(exptime) => {
+            let request = Request {
+                exptime: exptime.into(),
+                ..Request::new(Command::Touch, key)
+            };
+            Line::Single { request, noreply }
+        }
+        None => refuse(BAD_EXPTIME, noreply),
+    }
+}
+
+fn delete(rest: &[u8]) -> Line<'_> {
+    let Some(([key, hold, _], count, noreply)) = arguments::<3>(rest, 1) else {
+        return bad(ERROR);
+    };
+    // Clients of old send `delete k 0`; any other hold time is refused.
+    let is_valid = match count {
+        1 => true,
+        2 => hold == b"0" || noreply,
+        _ => hold == b"0" && noreply,
+    };
+    match (is_valid, is_good_key(key)) {
+        (false, _) => refuse(BAD_DELETE, noreply),
+        (_, false) => refuse(BAD_FORMAT, noreply),
+        _ => Line::Single {
+            request: Request::new(Command::Delete, key),
+            noreply: noreply && count > 1,
+        },
+    }
+}
+
+fn flush_all(rest: &[u8]) -> Line<'_> {
+    let Some(([delay, _], count, noreply)) = arguments::<2>(rest, 0) else {
+        return bad(ERROR);
+    };
+    if count == usize::from(noreply) {
+        return Line::FlushAll { delay: 0, noreply };
+    }
+    match parse_i32(delay) {
+        Some(delay) => Line::FlushAll {
+            delay: delay.into(),
+            noreply,
+        },
+        None => refuse(BAD_EXPTIME, noreply),
+    }
+}
+
+fn verbosity(rest: &[u8]) -> Line<'_> {
+    let Some(([level, _], _, noreply)) = arguments::<2>(rest, 1) else {
+        return bad(ERROR);
+    };
+    if level == b"noreply" || parse_u32(level).is_some() {
+        return Line::Verbosity { noreply };
+    }
+    refuse(BAD_FORMAT, noreply)
+}

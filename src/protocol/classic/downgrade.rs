@@ -1,0 +1,108 @@
+//! A meta command in classic text, for nodes that know no other, where classic text can say it.
+
+use crate::protocol::meta::{flag, flags, is_bare};
+use crate::protocol::numbers::{parse_i32, parse_u32, parse_u64};
+use crate::protocol::{Command, Meta, Request};
+
+/// The classic request that does what the meta command `request` asks; `None` where none does.
+///
+/// mg reads (`v f k c s O`) or touches (`T`), ms stores in its five modes (`F T C M`), md removes, ma counts
+/// (`D M`). A key in base64 is said plainly, but not where it has bytes that text cannot carry or is no base64.
+/// Everything about leases, stale items, time to live, and cas ids of writes has no classic form.
+pub fn downgrade<'a>(request: &Request<'a>) -> Option<Request<'a>> {
+    let Meta {
+        key,
+        flags: typed,
+        is_binary,
+    } = request.meta?;
+    let is_no_base64 = flag(typed, b'b').is_some() && key == request.key;
+    if is_no_base64 || !is_bare(request.key) {
+        return None;
+    }
+    // A binary client takes a reply without a cas id.
+    let spare: &[u8] = if is_binary { b"c" } else { b"" };
+    let classic = Request {
+        meta: None,
+        ..*request
+    };
+    match request.command {
+        Command::MetaGet => read(classic, typed),
+        Command::MetaSet => store(classic, typed, spare),
+        Command::MetaDelete => says_only(typed, b"").then_some(Request {
+            command: Command::Delete,
+            ..classic
+        }),
+        Command::MetaArithmetic => count(classic, typed, spare),
+        _ => None,
+    }
+}
+
+/// True where the flags are among `known`, or among those that ask nothing of a node: `k O q b`.
+fn says_only(typed: &[u8], known: &[u8]) -> bool {
+    flags(typed).all(|flag| known.contains(&flag[0]) || b"kOqb".contains(&flag[0]))
+}
+
+fn read<'a>(request: Request<'a>, typed: &[u8]) -> Option<Request<'a>> {
+    if !says_only(typed, b"vfcsT") {
+        return None;
+    }
+    let wants_cas = flag(typed, b'c').is_some();
+    let wants_item = wants_cas || [b'v', b'f', b's'].iter().any(|&name| flag(typed, name).is_some());
+    let Some(expiry) = flag(typed, b'T') else {
+        let command = if wants_cas { Command::Gets } else { Command::Get };
+        return Some(Request { command, ..request });
+    };
+    let exptime = parse_i32(&expiry[1..])?.into();
+    let command = match (wants_item, wants_cas) {
+        (false, _) => Command::Touch,
+        (true, false) => Command::Gat,
+        (true, true) => Command::Gats,
+    };
+    Some(Request {
+        command,
+        exptime,
+        ..request
+    })
+}
+
+fn store<'a>(request: Request<'a>, typed: &[u8], spare: &[u8]) -> Option<Request<'a>> {
+    if !says_only(typed, &[b"FTCM", spare].concat()) {
+        return None;
+    }
+    let cas = flag(typed, b'C');
+    let command = match (flag(typed, b'M').map(|mode| &mode[1..]), cas) {
+        (None | Some(b"S" | b"R"), Some(_)) => Command::Cas,
+        (None | Some(b"S"), None) => Command::Set,
+        (Some(b"E"), None) => Command::Add,
+        (Some(b"R"), None) => Command::Replace,
+        (Some(b"A"), None) => Command::Append,
+        (Some(b"P"), None) => Command::Prepend,
+        _ => return None,
+    };
+    Some(Request {
+        command,
+        flags: flag(typed, b'F').map_or(Some(0), |flag| parse_u32(&flag[1..]))?,
+        exptime: flag(typed, b'T')
+            .map_or(Some(0), |flag| parse_i32(&flag[1..]))?
+            .into(),
+        cas: cas.map_or(Some(0), |flag| parse_u64(&flag[1..]))?,
+        ..request
+    })
+}
+
+fn count<'a>(request: Request<'a>, typed: &[u8], spare: &[u8]) -> Option<Request<'a>> {
+    if !says_only(typed, &[b"vDM", spare].concat()) {
+        return None;
+    }
+    let command = match flag(typed, b'M').map(|mode| &mode[1..]) {
+        None | Some(b"I" | b"i" | b"+") => Command::Incr,
+        Some(b"D" | b"d" | b"-") => Command::Decr,
+        _ => return None,
+    };
+    let delta = flag(typed, b'D').map_or(Some(1), |flag| parse_u64(&flag[1..]))?;
+    Some(Request {
+        command,
+        delta,
+        ..request
+    })
+}

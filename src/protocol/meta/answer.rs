@@ -1,0 +1,214 @@
+//! What a client reads to a meta command: the node's own line, or one made of its flags.
+//!
+//! A node that knows meta answers in meta already: only what Ringway asked for itself, the key, is taken out
+//! again. Where a node failed, or speaks classic text, the line is made here. Then quiet mode hides what
+//! memcached would hide: the miss of mg, the success of the others.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use crate::protocol::meta::{KEY_PLACE, Names, flag, flags, is_unsayable};
+use crate::protocol::scan::has_nul;
+use crate::protocol::{Command, Item, MAX_KEY, Meta, MetaReply, Part, Reply};
+
+/// Writes the answer to a meta command that was typed with `key` and `typed` flags, up to its value; nothing
+/// where quiet mode hides it. Returns the value that follows, with a line end behind it.
+pub fn write<'a>(
+    command: Command,
+    key: &[u8],
+    typed: &[u8],
+    reply: &'a Reply,
+    put: &mut impl FnMut(&[u8]),
+) -> Option<Part<'a>> {
+    let is_read = matches!(command, Command::MetaGet | Command::MetaDebug);
+    let status: &[u8] = match reply {
+        Reply::Meta(reply) => return pass_on(command, key, typed, reply, put),
+        Reply::Value(item) => return write_value(key, typed, item, put),
+        Reply::Number(number) => {
+            write_number(key, typed, *number, put);
+            return None;
+        }
+        Reply::Done => b"HD",
+        Reply::NotStored => b"NS",
+        Reply::Exists => b"EX",
+        Reply::NotFound if is_read => b"EN",
+        Reply::NotFound => b"NF",
+        Reply::Error(line) | Reply::Refused(line) | Reply::Text(line) => line,
+        Reply::Failed(failure) => failure.line().as_bytes(),
+    };
+    if is_hidden(command, typed, status, None) {
+        return None;
+    }
+    put(status);
+    // Neither an error nor me gives flags back.
+    if status.len() == 2 && command != Command::MetaDebug {
+        write_flags(key, typed, None, put);
+    }
+    put(b"\r\n");
+    None
+}
+
+/// True where the `q` flag hides the answer. `data` is its value.
+fn is_hidden(command: Command, typed: &[u8], status: &[u8], data: Option<&[u8]>) -> bool {
+    if flag(typed, b'q').is_none() {
+        return false;
+    }
+    match command {
+        Command::MetaGet => status == b"EN",
+        // memcached shows the number where ma created it, which is known by its initial value.
+        Command::MetaArithmetic if status == b"VA" => {
+            let is_created = flag(typed, b'N').is_some() && initial(typed) == data.unwrap_or_default();
+            !is_created
+        }
+        Command::MetaSet | Command::MetaDelete | Command::MetaArithmetic => status == b"HD",
+        _ => false,
+    }
+}
+
+fn initial(typed: &[u8]) -> &[u8] {
+    flag(typed, b'J').map_or(b"0", |flag| &flag[1..])
+}
+
+fn pass_on<'a>(
+    command: Command,
+    key: &[u8],
+    typed: &[u8],
+    reply: &'a MetaReply,
+    put: &mut impl FnMut(&[u8]),
+) -> Option<Part<'a>> {
+    let names = Names::of(typed);
+    let status = &reply.line()[..reply.line().len().min(2)];
+    if names.has(b'q') && is_hidden(command, typed, status, reply.data()) {
+        return None;
+    }
+    let meta = Meta {
+        key,
+        flags: typed,
+        is_binary: false,
+    };
+    if command == Command::MetaDebug {
+        put(reply.line());
+    } else if names.has(b'b') && is_unsayable(meta.plain_key(&mut [0; MAX_KEY])) {
+        put_with_key(key, typed, reply, put);
+    } else if names.has(b'k') && !has_nul(key) {
+        put(reply.line());
+    } else {
+        put(&reply.line()[..reply.key().start]);
+        // A key that travelled in base64, unknown to the client.
+        if names.has(b'k') && !reply.key().is_empty() {
+            put(b" k");
+            put(key);
+        }
+        put(without_base64_flag(&reply.line()[reply.key().end..]));
+    }
+    put(b"\r\n");
+    reply.part()
+}
+
+/// Puts the key as it was typed in its place: a link does not ask for such a key, an embedded node brings it.
+fn put_with_key(key: &[u8], typed: &[u8], reply: &MetaReply, put: &mut impl FnMut(&[u8])) {
+    let line = reply.line();
+    if flag(typed, b'k').is_none() {
+        return put(line);
+    }
+    let place = memmem::find(line, KEY_PLACE).filter(|_| flag(typed, b'O').is_none());
+    let (before, after) = match place {
+        _ if !reply.key().is_empty() => {
+            let Range { start, end } = reply.key();
+            (&line[..start], without_base64_flag(&line[end..]))
+        }
+        Some(at) => (&line[..at], &line[at + KEY_PLACE.len()..]),
+        None => line.split_at(behind_flags_before_key(typed, line)),
+    };
+    put(before);
+    put(b" k");
+    put(key);
+    put(b" b");
+    put(after);
+}
+
+/// Where in `line` the key belongs: flags come back in the order in which they were typed.
+fn behind_flags_before_key(typed: &[u8], line: &[u8]) -> usize {
+    let before: Vec<u8> = flags(typed)
+        .map(|flag| flag[0])
+        .take_while(|&name| name != b'k')
+        .collect();
+    let words = if line.starts_with(b"VA") { 2 } else { 1 };
+    let tokens = line.split(|&byte| byte == b' ').enumerate();
+    let is_before =
+        |index: usize, token: &[u8]| index < words || token.first().is_some_and(|name| before.contains(name));
+    let lengths = tokens
+        .take_while(|&(index, token)| is_before(index, token))
+        .map(|(_, token)| token.len() + 1);
+    lengths.sum::<usize>() - 1
+}
+
+/// A key that was stored in base64 is followed by a flag that says so.
+fn without_base64_flag(behind_key: &[u8]) -> &[u8] {
+    match behind_key {
+        [b' ', b'b'] => b"",
+        [b' ', b'b', rest @ ..] if rest[0] == b' ' => rest,
+        _ => behind_key,
+    }
+}
+
+fn write_value<'a>(
+    key: &[u8],
+    typed: &[u8],
+    item: &'a Item,
+    put: &mut impl FnMut(&[u8]),
+) -> Option<Part<'a>> {
+    let has_value = flag(typed, b'v').is_some();
+    if has_value {
+        put(b"VA ");
+        put(itoa::Buffer::new().format(item.size()).as_bytes());
+    } else {
+        put(b"HD");
+    }
+    write_flags(key, typed, Some(item), put);
+    put(b"\r\n");
+    has_value.then(|| item.part())
+}
+
+fn write_number(key: &[u8], typed: &[u8], number: u64, put: &mut impl FnMut(&[u8])) {
+    let mut buffer = itoa::Buffer::new();
+    let number = buffer.format(number).as_bytes();
+    let has_value = flag(typed, b'v').is_some();
+    let status: &[u8] = if has_value { b"VA" } else { b"HD" };
+    if is_hidden(Command::MetaArithmetic, typed, status, Some(number)) {
+        return;
+    }
+    put(status);
+    if has_value {
+        put(b" ");
+        put(itoa::Buffer::new().format(number.len()).as_bytes());
+    }
+    write_flags(key, typed, None, put);
+    put(b"\r\n");
+    if has_value {
+        put(number);
+        put(b"\r\n");
+    }
+}
+
+/// The flags that come back, in the order in which they were asked.
+fn write_flags(key: &[u8], typed: &[u8], item: Option<&Item>, put: &mut impl FnMut(&[u8])) {
+    let mut number = itoa::Buffer::new();
+    let mut field = |name: &[u8], value: &[u8]| {
+        put(b" ");
+        put(name);
+        put(value);
+    };
+    for flag in flags(typed) {
+        match (flag[0], item) {
+            (b'O', _) => field(b"", flag),
+            (b'k', _) => field(b"k", key),
+            (b'b', _) => field(b"b", b""),
+            (b'f', Some(item)) => field(b"f", number.format(item.flags).as_bytes()),
+            (b'c', Some(item)) => field(b"c", number.format(item.cas).as_bytes()),
+            (b's', Some(item)) => field(b"s", number.format(item.size()).as_bytes()),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The lines of meta commands. Their flags are the node's to judge; here stands only what it takes to route a
+//! request and to stay in step.
+
+use crate::protocol::classic::commands::{BAD_FORMAT, ERROR, MAX_LENGTH, bad, is_good_key};
+use crate::protocol::meta::{flag, flags, is_unsayable};
+use crate::protocol::numbers::parse_i32;
+use crate::protocol::scan::has_nul;
+use crate::protocol::text::{Line, next_token};
+use crate::protocol::{Command, MAX_KEY, Meta, Request};
+
+const TOO_MANY: &str = "CLIENT_ERROR options flags too long";
+const TOO_MANY_MG: &str = "CLIENT_ERROR options flags are too long";
+/// memcached takes fewer tokens in a line of meta.
+const MAX_TOKENS: usize = 20;
+/// Bytes of flags with one space between them. A node would close the link if a part of more than 2048 bytes of the
+/// line came first; no flag that it takes needs so much.
+const MAX_FLAGS: usize = 1600;
+
+/// mg, md, ma, me: a key and flags.
+pub fn single(command: Command, mut rest: &[u8]) -> Line<'_> {
+    let key = next_token(&mut rest);
+    if key.is_empty() && command != Command::MetaDebug {
+        return bad(ERROR);
+    }
+    match request(command, key, rest) {
+        Ok(request) => Line::Single {
+            request,
+            noreply: false,
+        },
+        Err(answer) => bad(answer),
+    }
+}
+
+/// ms: a key, the length of the data block, and flags.
+pub fn set(mut rest: &[u8]) -> Line<'_> {
+    let key = next_token(&mut rest);
+    if key.is_empty() {
+        return bad(ERROR);
+    }
+    let length = parse_i32(next_token(&mut rest)).filter(|length| (0..=MAX_LENGTH).contains(length));
+    let Some(length) = length.map(|length| length as usize) else {
+        return bad(BAD_FORMAT);
+    };
+    match request(Command::MetaSet, key, rest) {
+        Ok(request) => Line::Store {
+            request,
+            length,
+            noreply: false,
+        },
+        Err(answer) => Line::Bad {
+            answer,
+            // memcached takes no data block behind too many flags: a node would read it as commands.
+            swallow: if answer == TOO_MANY { 0 } else { length + 2 },
+            noreply: false,
+        },
+    }
+}
+
+/// The request, or what memcached answers where its key is no key.
+fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Request<'a>, &'static str> {
+    if key.is_empty() || !is_good_key(key) {
+        return Err(BAD_FORMAT);
+    }
+    let meta = Meta {
+        key,
+        flags: rest.strip_prefix(b" ").unwrap_or(rest),
+        is_binary: false,
+    };
+    if has_too_many(command, &meta) {
+        return Err(if command == Command::MetaGet {
+            TOO_MANY_MG
+        } else {
+            TOO_MANY
+        });
+    }
+    if rest.len() > MAX_FLAGS && flags(rest).map(|flag| flag.len() + 1).sum::<usize>() > MAX_FLAGS {
+        return Err(BAD_FORMAT);
+    }
+    // The answer to me always has the key, and such a key may bring line ends into it.
+    if command == Command::MetaDebug && (is_hidden_key(&meta) || has_nul(key)) {
+        return Err(BAD_FORMAT);
+    }
+    if has_nul(key) && flag(meta.flags, b'b').is_some() {
+        return Err(BAD_FORMAT);
+    }
+    Ok(Request {
+        meta: Some(meta),
+        ..Request::new(command, key)
+    })
+}
+
+/// True where the line has more tokens than memcached takes, with the flags that are added on the way. me has no
+/// such bound.
+fn has_too_many(command: Command, meta: &Meta<'_>) -> bool {
+    let before = if command == Command::MetaSet { 3 } else { 2 };
+    let tokens = before + flags(meta.flags).count();
+    // Two at most are added.
+    let is_near = tokens + 2 >= MAX_TOKENS;
+    command != Command::MetaDebug && is_near && tokens + added(meta) >= MAX_TOKENS
+}
+
+/// How many flags [`write_line`](crate::protocol::meta::write_line) adds: a `k`, and a `b`.
+fn added(meta: &Meta<'_>) -> usize {
+    let asks_for_key = flag(meta.flags, b'k').is_none() && !is_hidden_key(meta);
+    usize::from(asks_for_key) + usize::from(has_nul(meta.key))
+}
+
+/// True where the key is in base64 and is not asked for.
+fn is_hidden_key(meta: &Meta<'_>) -> bool {
+    flag(meta.flags, b'b').is_some() && is_unsayable(meta.plain_key(&mut [0; MAX_KEY]))
+}

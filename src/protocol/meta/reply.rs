@@ -1,0 +1,126 @@
+//! A node's reply to a meta command, in the bytes that came; as [`Item`](crate::protocol::Item), many wait in queues.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::protocol::item::{LINE_END, Part};
+use crate::protocol::meta;
+use crate::protocol::reply::{Frame, Status};
+
+/// A line, and the value behind it where the line begins with `VA`.
+#[derive(Debug, Clone)]
+pub struct MetaReply {
+    /// The line; where a node sent a value, that too, and both line ends.
+    block: Bytes,
+    /// Bytes of the line.
+    line: u32,
+    /// In the line, the space and the token that bring the key back.
+    key_start: u32,
+    key_end: u32,
+    /// The value stands in the block, behind the line.
+    is_followed: bool,
+    /// The value, where it does not stand in the block.
+    data_apart: Option<Box<Bytes>>,
+}
+
+impl MetaReply {
+    /// A reply of this `line`, without line ends, and this value. `key` is where in the line the space and the token
+    /// stand that bring the key back; empty where none does.
+    pub fn new(line: impl Into<Bytes>, key: Range<usize>, data: Option<Bytes>) -> MetaReply {
+        let block = line.into();
+        MetaReply {
+            line: block.len() as u32,
+            key_start: key.start as u32,
+            key_end: key.end as u32,
+            is_followed: false,
+            data_apart: data.map(Box::new),
+            block,
+        }
+    }
+
+    /// What `frame` tells of, with all the bytes it came in.
+    #[inline]
+    pub fn of_frame(block: Bytes, frame: &Frame) -> MetaReply {
+        let has_value = frame.status == Status::Value;
+        let line_end = if has_value { frame.data.start } else { frame.length } - LINE_END;
+        let key = match frame.status {
+            Status::Debug => 0..0,
+            _ if frame.key.is_empty() => 0..0,
+            _ => frame.key.start - 2..frame.key.end,
+        };
+        MetaReply {
+            block,
+            line: line_end as u32,
+            key_start: key.start as u32,
+            key_end: key.end as u32,
+            is_followed: has_value,
+            data_apart: None,
+        }
+    }
+
+    /// The same reply with another line.
+    pub fn with_line(self, line: impl Into<Bytes>, key: Range<usize>) -> MetaReply {
+        let data = self.shared_data();
+        MetaReply::new(line, key, data)
+    }
+
+    /// The line, without its line end.
+    #[inline]
+    pub fn line(&self) -> &[u8] {
+        &self.block[..self.line as usize]
+    }
+
+    /// In the line, the space and the token that bring the key back; empty where none does.
+    #[inline]
+    pub fn key(&self) -> Range<usize> {
+        self.key_start as usize..self.key_end as usize
+    }
+
+    /// The value, without its line end, and what its bytes may be shared with. `None` where the line does not begin
+    /// with `VA`.
+    #[inline]
+    pub fn part(&self) -> Option<Part<'_>> {
+        if let Some(data) = &self.data_apart {
+            return Some(Part {
+                bytes: data,
+                of: data,
+            });
+        }
+        let part = |of| Part {
+            bytes: &self.block[self.line as usize + LINE_END..self.block.len() - LINE_END],
+            of,
+        };
+        self.is_followed.then(|| part(&self.block))
+    }
+
+    /// The value, without its line end.
+    #[inline]
+    pub fn data(&self) -> Option<&[u8]> {
+        self.part().map(|part| part.bytes)
+    }
+
+    /// The value, without its line end; it shares the bytes.
+    pub fn shared_data(&self) -> Option<Bytes> {
+        self.part().map(|part| part.of.slice_ref(part.bytes))
+    }
+
+    /// True where the line says that the key is not there.
+    pub fn is_miss(&self) -> bool {
+        self.line().starts_with(b"EN") || self.line().starts_with(b"NF")
+    }
+
+    /// What stands behind the flag called `name` in the line.
+    pub fn token(&self, name: u8) -> Option<&[u8]> {
+        meta::flag(self.line().get(2..)?, name).map(|flag| &flag[1..])
+    }
+}
+
+/// Equal are replies that say the same, whatever they came in.
+impl PartialEq for MetaReply {
+    fn eq(&self, other: &MetaReply) -> bool {
+        self.line() == other.line() && self.key() == other.key() && self.data() == other.data()
+    }
+}
+
+impl Eq for MetaReply {}

@@ -1,0 +1,179 @@
+//! What a client types in memcached's classic text protocol (doc/protocol.txt, proto_text.c).
+//!
+//! [`read_line`] takes one command line from the front of a buffer. A storage command's data block is
+//! left to the caller, who knows how large a value may be; [`data_block`] then takes it.
+//!
+//! Where a line is wrong, it is answered with the words of memcached 1.6.18. Two rules are those of 1.6.45: a key
+//! may have a zero byte, which ends the line in 1.6.18, and the data block behind a bad key is swallowed.
+//!
+//! A line of 16 KiB is read however it is cut. memcached closes the connection if more than 2048 bytes are there and
+//! the line's end is not: [`is_long_part`] tells the session, which does so once the client pauses.
+
+use memchr::memchr;
+
+use super::scan::find_space;
+use super::{Command, Request};
+
+/// memcached closes a connection whose line is longer than this with its end, unless it reads keys
+/// (`READ_BUFFER_SIZE`).
+const MAX_LINE: usize = 16 << 10;
+/// Of a line whose end has not come memcached waits for no more than this, unless it reads keys.
+const MAX_PART: usize = 2048;
+/// A line that reads keys may be longer, but not without bound.
+const MAX_READ_LINE: usize = 1 << 20;
+/// Spaces before a long line that reads keys.
+const MAX_INDENT: usize = 100;
+
+/// One command line, without its line end.
+#[derive(Debug)]
+pub enum Line<'a> {
+    /// get, gets, gat, gats. Every key is good; gat and gats may have none.
+    Read {
+        /// Which of the four.
+        command: Command,
+        /// Of gat and gats, in memcached's sense; else 0.
+        exptime: i64,
+        /// The keys in the order in which they were asked.
+        keys: Keys<'a>,
+    },
+    /// A storage command, or ms; its data block of `length` bytes and a line end follow.
+    Store {
+        /// All but the value.
+        request: Request<'a>,
+        /// Of the value, in bytes.
+        length: usize,
+        /// The client wants no answer.
+        noreply: bool,
+    },
+    /// incr, decr, delete, touch; mg, md, ma, me.
+    Single {
+        /// Whole.
+        request: Request<'a>,
+        /// The client wants no answer.
+        noreply: bool,
+    },
+    /// flush_all.
+    FlushAll {
+        /// Seconds, 0 or less: at once.
+        delay: i64,
+        /// The client wants no answer.
+        noreply: bool,
+    },
+    /// mn: answered when everything before it is.
+    Noop,
+    /// version.
+    Version,
+    /// verbosity; it changes nothing here.
+    Verbosity {
+        /// The client wants no answer.
+        noreply: bool,
+    },
+    /// stats, with what stands behind it.
+    Stats(&'a [u8]),
+    /// quit.
+    Quit,
+    /// No command, or one with mistakes.
+    Bad {
+        /// The line to answer, without its line end.
+        answer: &'static str,
+        /// Bytes of a data block to swallow.
+        swallow: usize,
+        /// The client wants no answer.
+        noreply: bool,
+    },
+    /// The first line of an HTTP request: memcached closes the connection.
+    Http,
+    /// The line is longer than any command: memcached closes the connection.
+    TooLong,
+}
+
+/// The keys of a reading command.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys<'a>(pub(super) &'a [u8]);
+
+impl<'a> Keys<'a> {
+    /// The keys in what is left of a line that was read before, with its line end.
+    pub fn of(line: &'a [u8]) -> Keys<'a> {
+        Keys(
+            line.strip_suffix(b"\n")
+                .map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line)),
+        )
+    }
+
+    /// Bytes of the line, without its end, that are not read yet.
+    pub fn left(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let token = next_token(&mut self.0);
+        (!token.is_empty()).then_some(token)
+    }
+}
+
+/// What stands at the place of a data block.
+#[derive(Debug, PartialEq, Eq)]
+pub enum DataBlock<'a> {
+    /// Not all of it is there yet.
+    Partial,
+    /// The value; it and its line end take `length + 2` bytes.
+    Value(&'a [u8]),
+    /// `length + 2` bytes that do not end in a line end: `CLIENT_ERROR bad data chunk`.
+    Bad,
+}
+
+/// Takes the data block of `length` bytes from the front of `buf`.
+pub fn data_block(buf: &[u8], length: usize) -> DataBlock<'_> {
+    match buf.get(length..length + 2) {
+        None => DataBlock::Partial,
+        Some(b"\r\n") => DataBlock::Value(&buf[..length]),
+        Some(_) => DataBlock::Bad,
+    }
+}
+
+/// Takes one line from the front of `buf`: the line and how many bytes it took, with its line end.
+/// `None`: the line's end is not there yet.
+#[inline]
+pub fn read_line(buf: &[u8]) -> Option<(Line<'_>, usize)> {
+    let end = memchr(b'\n', buf);
+    let length = end.map_or(buf.len(), |end| end + 1);
+    // Of a whole line too, or its meaning would depend on the pieces in which it came.
+    if length > MAX_LINE && (length > MAX_READ_LINE || !reads_keys(buf)) {
+        return Some((Line::TooLong, buf.len()));
+    }
+    let end = end?;
+    let line = buf[..end].strip_suffix(b"\r").unwrap_or(&buf[..end]);
+    Some((crate::protocol::classic::commands::parse(line), end + 1))
+}
+
+/// Whether memcached would wait no longer for the end of the line at the front of `part`, which has none yet.
+pub fn is_long_part(part: &[u8]) -> bool {
+    part.len() > MAX_PART && !reads_keys(part)
+}
+
+fn reads_keys(buf: &[u8]) -> bool {
+    let indent = buf
+        .iter()
+        .take(MAX_INDENT)
+        .take_while(|&&byte| byte == b' ')
+        .count();
+    [&b"get "[..], b"gets ", b"gat ", b"gats "]
+        .iter()
+        .any(|start| buf[indent..].starts_with(start))
+}
+
+/// Takes the next token and the spaces before it; empty where there is none.
+#[inline]
+pub(super) fn next_token<'a>(line: &mut &'a [u8]) -> &'a [u8] {
+    while let [b' ', rest @ ..] = line {
+        *line = rest;
+    }
+    let (token, rest) = line.split_at(find_space(line));
+    *line = rest;
+    token
+}

@@ -1,0 +1,499 @@
+//! A session's queue of replies that are owed: whatever order nodes answer in, the client reads them in
+//! the order in which it asked.
+//!
+//! ```text
+//!   session pushes ─▶ [ get a: value ][ set b: … ][ get c: miss ][ incr d: … ] ─▶ session takes the front
+//!                       slot 17         slot 18     slot 19        slot 20         while it is filled
+//!                                          ▲                          ▲
+//!                        link of node 1 ───┘       link of node 2 ────┘  fill by number
+//! ```
+//!
+//! Slots are counted from the session's first; a link keeps a [`Slot`] and fills it when the reply comes.
+//! The session is woken once, when its front slots are filled so far that they make a whole answer. A
+//! session that went away leaves its queue closed, and what is filled later is dropped.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::Context;
+
+use bytes::Bytes;
+
+use crate::metrics::NodeShard;
+use crate::node::missed::Missed;
+use crate::node::missed::write::Write;
+use crate::protocol::operation::Operation;
+use crate::protocol::{Command, Failure, OnError, Reply};
+use crate::reply::oneshot::{Pending, Watch};
+use crate::reply::origin::{Asked, Audience, Voice};
+use crate::reply::wakeup::Wakeup;
+use crate::runtime::memory::Account;
+
+/// Bytes of values that may wait in a queue; those that come on top are left out, and
+/// their requests fail, but for the one whose turn it is. That one is left out too where the session's
+/// [`Account`] has no room for it.
+const MAX_HELD: usize = 64 << 20;
+/// What stands in the place of a value that was left out. It reads as a node's own error, so that each protocol
+/// says it in its own way: a miss, or an error where the pool asks for that.
+pub const LEFT_OUT: Reply = Reply::Error(Bytes::from_static(b"SERVER_ERROR too much waits for this client"));
+/// Bytes of values that are reason enough for a write, though the multi-get they belong to is not complete.
+const TOGETHER: usize = 64 << 10;
+/// Bytes of slots and words that a session may have however short memory is.
+const MIN_OWED: usize = 32 << 10;
+/// Bytes of typed words and of Ringway's own answers after which a session takes no more requests until some have
+/// left: a whole `stats nodes` is many times as long as the line that asks for it.
+const MAX_WORDS: usize = 512 << 10;
+/// Slots that an empty queue keeps room for.
+const KEEP: usize = 256;
+
+/// The place where one reply must land.
+#[derive(Debug)]
+pub enum Slot {
+    /// In a session's queue.
+    Queue(Rc<Slots>, u32),
+    /// With a policy, which makes of it what its own slot gets.
+    Pending(Rc<Pending>),
+    /// With a policy that looks at it first. Boxed twice, so that the slots of plain requests stay small.
+    Watched(Box<Box<dyn Watch>>),
+}
+
+impl Slot {
+    /// Puts the reply in its place. A slot that awaits several replies keeps the first that is an error.
+    #[inline]
+    pub fn fill(self, reply: Reply) {
+        match self {
+            Slot::Queue(slots, number) => slots.fill(number, reply),
+            Slot::Pending(pending) => pending.fill(reply),
+            Slot::Watched(watch) => (*watch).fill(reply),
+        }
+    }
+
+    /// Fails `write`, which may be a read too, at once, before anything was sent to the node that `shard` counts.
+    #[cold]
+    pub fn refuse(self, write: Write<'_>, failure: Failure, shard: &NodeShard, missed: &Missed) {
+        shard.count_unsent(Operation::of_command(write.command, write.flags), failure);
+        self.fail(write, failure, false, missed);
+    }
+
+    /// Fails a request, after what its node missed is remembered, and on disk if that is kept there. `is_sent`: a byte of
+    /// it was written, so it may still arrive. Returns true if it may, and must be [settled](Missed::settle).
+    #[cold]
+    pub fn fail(self, write: Write<'_>, failure: Failure, is_sent: bool, missed: &Missed) -> bool {
+        let is_asked = !matches!(failure, Failure::Unsupported | Failure::Missed);
+        let is_missed = is_asked && write.changes();
+        let commit = if is_missed {
+            missed.remember(write.key, is_sent)
+        } else {
+            None
+        };
+        match commit {
+            Some(commit) => drop(tokio::task::spawn_local(async move {
+                commit.done().await;
+                self.fill(Reply::Failed(failure));
+            })),
+            None => self.fill(Reply::Failed(failure)),
+        }
+        is_missed && is_sent
+    }
+}
+
+/// The queue of one session.
+#[derive(Debug, Default)]
+pub struct Slots {
+    queue: RefCell<Queue>,
+    /// Of the session: what waits here, and what the session says it holds besides.
+    account: Account,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    entries: VecDeque<Entry>,
+    /// The number of the front entry.
+    first: u32,
+    /// Entries at the front that are filled.
+    filled: usize,
+    /// Of those, the ones that may leave.
+    complete: usize,
+    /// Bytes of the values that wait.
+    held: usize,
+    /// Bytes of what requests typed, kept until their answers repeat it, and of answers that no node gave.
+    words: usize,
+    /// Values that were left out and not told of yet.
+    left_out: u64,
+    wakeup: Wakeup,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    reply: Reply,
+    awaited: u32,
+    /// The parts of [`Asked`], which take less room so.
+    command: Command,
+    audience: Audience,
+    on_error: OnError,
+    voice: Voice,
+}
+
+// One waits for each key of a multi-get, and each is looked for in memory when its reply comes.
+const _: () = assert!(size_of::<Entry>() <= 96);
+
+impl Entry {
+    #[inline]
+    fn new(asked: Asked, awaited: u32, reply: Reply) -> Entry {
+        Entry {
+            reply,
+            awaited,
+            command: asked.command,
+            audience: asked.audience,
+            on_error: asked.on_error,
+            voice: asked.voice,
+        }
+    }
+
+    #[inline]
+    fn into_parts(self) -> (Asked, Reply) {
+        let asked = Asked {
+            command: self.command,
+            audience: self.audience,
+            on_error: self.on_error,
+            voice: self.voice,
+        };
+        (asked, self.reply)
+    }
+}
+
+impl Slots {
+    /// An empty queue of a session with this `account`.
+    pub fn new(account: Account) -> Slots {
+        Slots {
+            queue: RefCell::default(),
+            account,
+        }
+    }
+
+    /// A new slot at the end that awaits `replies` replies; with none it is filled with [`Reply::Done`].
+    #[inline]
+    pub fn push(self: &Rc<Slots>, asked: Asked, replies: u32) -> u32 {
+        let mut queue = self.queue.borrow_mut();
+        let number = queue.first.wrapping_add(queue.entries.len() as u32);
+        queue.words += asked.voice.bytes();
+        queue.entries.push_back(Entry::new(asked, replies, Reply::Done));
+        number
+    }
+
+    /// The handle that fills slot `number`.
+    #[inline]
+    pub fn slot(self: &Rc<Slots>, number: u32) -> Slot {
+        Slot::Queue(self.clone(), number)
+    }
+
+    /// A new slot at the end that is filled already.
+    pub fn push_filled(&self, asked: Asked, reply: Reply) {
+        let mut queue = self.queue.borrow_mut();
+        queue.words += asked.voice.bytes() + text_bytes(&reply);
+        queue.entries.push_back(Entry::new(asked, 0, reply));
+        queue.advance();
+    }
+
+    #[inline]
+    fn fill(&self, number: u32, reply: Reply) {
+        let queue = &mut *self.queue.borrow_mut();
+        let index = number.wrapping_sub(queue.first);
+        if queue.is_closed {
+            return;
+        }
+        let Some(entry) = queue.entries.get_mut(index as usize) else {
+            debug_assert!(false, "slot {number} was taken before it was filled");
+            return;
+        };
+        debug_assert!(entry.awaited > 0, "slot {number} is filled twice");
+        entry.awaited -= 1;
+        if !matches!(
+            entry.reply,
+            Reply::Error(_) | Reply::Refused(_) | Reply::Failed(_)
+        ) {
+            entry.reply = match value_bytes(&reply) {
+                size if may_be_left_out(entry.command, size)
+                    && (index > 0 && queue.held >= MAX_HELD || !self.account.has_room(size)) =>
+                {
+                    queue.left_out += 1;
+                    LEFT_OUT
+                }
+                size => {
+                    queue.held += size;
+                    queue.words += text_bytes(&reply);
+                    self.account.add(size);
+                    reply
+                }
+            };
+        }
+        if entry.awaited == 0 && index as usize == queue.filled && queue.advance() {
+            queue.wakeup.wake();
+        }
+    }
+
+    /// Takes the front reply, where it is there. The values of a multi-get leave together, unless they are
+    /// many bytes: nodes answer one after the other, and a write for each costs more than the client gains.
+    #[inline]
+    pub fn take(&self) -> Option<(Asked, Reply)> {
+        let mut queue = self.queue.borrow_mut();
+        if queue.complete == 0 {
+            return None;
+        }
+        let entry = queue.entries.pop_front()?;
+        queue.filled -= 1;
+        queue.complete -= 1;
+        queue.first = queue.first.wrapping_add(1);
+        queue.held -= value_bytes(&entry.reply);
+        queue.words -= entry.voice.bytes() + text_bytes(&entry.reply);
+        if queue.entries.is_empty() && queue.entries.capacity() > KEEP {
+            queue.entries = VecDeque::new();
+        }
+        Some(entry.into_parts())
+    }
+
+    /// Values that were left out since the last call.
+    pub fn take_left_out(&self) -> u64 {
+        std::mem::take(&mut self.queue.borrow_mut().left_out)
+    }
+
+    /// Slots in the queue.
+    pub fn len(&self) -> usize {
+        self.queue.borrow().entries.len()
+    }
+
+    /// True where nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that the session may hold in all, as long as others hold what they do.
+    #[inline]
+    pub fn budget(&self) -> usize {
+        self.account.most()
+    }
+
+    /// Whether the session must wait before it takes more requests: its queue has `max` slots, or takes `budget`
+    /// bytes where that is more than every session may have, or holds words that are many bytes.
+    #[inline]
+    pub fn is_full(&self, max: usize, budget: usize) -> bool {
+        let queue = self.queue.borrow();
+        let length = queue.entries.len();
+        length >= max
+            || length * size_of::<Entry>() + queue.words >= budget.max(MIN_OWED)
+            || queue.words >= MAX_WORDS
+    }
+
+    /// True where the session may hold so many bytes more; with 0, where it holds no more than it may.
+    #[inline]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.account.has_room(bytes)
+    }
+
+    /// Tells the session's account what waits here, and that the session holds `others` bytes besides.
+    #[inline]
+    pub fn tally(&self, others: usize) {
+        let queue = self.queue.borrow();
+        let entries = queue.entries.capacity() * size_of::<Entry>();
+        self.account.set(entries + queue.held + queue.words + others);
+    }
+
+    /// Gives back the memory of an empty queue.
+    pub fn trim(&self) {
+        let entries = &mut self.queue.borrow_mut().entries;
+        if entries.is_empty() {
+            *entries = VecDeque::new();
+        }
+    }
+
+    /// Wakes the session, whatever it waits for.
+    pub fn wake(&self) {
+        self.queue.borrow_mut().wakeup.wake();
+    }
+
+    /// The session's turn begins: until its end it looks for itself what was filled, and is not woken.
+    #[inline]
+    pub fn hold(&self) {
+        self.queue.borrow_mut().wakeup.hold();
+    }
+
+    /// The session's turn is over: notes whom to wake from now on.
+    #[inline]
+    pub fn register(&self, cx: &Context<'_>) {
+        self.queue.borrow_mut().wakeup.register(cx);
+    }
+
+    /// The session goes away: replies that come later are dropped.
+    pub fn close(&self) {
+        *self.queue.borrow_mut() = Queue {
+            is_closed: true,
+            ..Queue::default()
+        };
+        self.account.set(0);
+    }
+}
+
+/// True where a value of so many bytes, which answers `command`, may be left out for want of room. The number that
+/// ma made of one takes hardly any, and without it the client could not tell that it was made.
+#[inline]
+pub fn may_be_left_out(command: Command, size: usize) -> bool {
+    size > 0 && command != Command::MetaArithmetic
+}
+
+/// Bytes of a text that Ringway answers itself; 0 for every other reply.
+#[inline]
+fn text_bytes(reply: &Reply) -> usize {
+    match reply {
+        Reply::Text(text) => text.len(),
+        _ => 0,
+    }
+}
+
+/// Bytes of the value in `reply`; 0 where it holds none.
+#[inline]
+pub fn value_bytes(reply: &Reply) -> usize {
+    match reply {
+        Reply::Value(item) => item.size(),
+        Reply::Meta(reply) => reply.data().map_or(0, <[u8]>::len),
+        _ => 0,
+    }
+}
+
+impl Queue {
+    /// Counts what is filled at the front. True where more may leave than before.
+    #[inline]
+    fn advance(&mut self) -> bool {
+        let before = self.complete;
+        while let Some(entry) = self.entries.get(self.filled)
+            && entry.awaited == 0
+        {
+            self.filled += 1;
+            if entry.audience != Audience::Part {
+                self.complete = self.filled;
+            }
+        }
+        // The end of a multi-get may not be asked yet: it goes on when there is room again.
+        if self.filled == self.entries.len() || self.held >= TOGETHER {
+            self.complete = self.filled;
+        }
+        self.complete > before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Failure, Item, MetaReply};
+    use crate::runtime::memory::Memory;
+
+    fn asked(command: Command) -> Asked {
+        Asked {
+            command,
+            audience: Audience::Client,
+            on_error: OnError::HIDE,
+            voice: Voice::Classic,
+        }
+    }
+
+    #[test]
+    fn replies_leave_in_the_order_of_the_questions() {
+        let slots = Rc::new(Slots::default());
+        let numbers: Vec<u32> = (0..3).map(|_| slots.push(asked(Command::Get), 1)).collect();
+        slots.slot(numbers[2]).fill(Reply::Number(2));
+        slots.slot(numbers[1]).fill(Reply::Number(1));
+        assert_eq!(slots.take(), None, "the front is still awaited");
+        slots.slot(numbers[0]).fill(Reply::Number(0));
+        let replies: Vec<Reply> = std::iter::from_fn(|| slots.take())
+            .map(|(_, reply)| reply)
+            .collect();
+        assert_eq!(replies, [Reply::Number(0), Reply::Number(1), Reply::Number(2)]);
+    }
+
+    #[test]
+    fn the_parts_of_a_multi_get_leave_together() {
+        let slots = Rc::new(Slots::default());
+        let part = Asked {
+            audience: Audience::Part,
+            ..asked(Command::Get)
+        };
+        let numbers: Vec<u32> = (0..2).map(|_| slots.push(part.clone(), 1)).collect();
+        let end = Asked {
+            audience: Audience::End,
+            ..asked(Command::Get)
+        };
+        slots.push_filled(end, Reply::Done);
+        slots.slot(numbers[0]).fill(Reply::NotFound);
+        assert_eq!(slots.take(), None, "its end is not there");
+        slots.slot(numbers[1]).fill(Reply::NotFound);
+        assert_eq!(std::iter::from_fn(|| slots.take()).count(), 3);
+    }
+
+    #[test]
+    fn a_slot_for_several_replies_waits_for_all_and_tells_of_the_first_failure() {
+        let slots = Rc::new(Slots::default());
+        let number = slots.push(asked(Command::FlushAll), 3);
+        slots.slot(number).fill(Reply::Done);
+        slots.slot(number).fill(Reply::Failed(Failure::Timeout));
+        assert_eq!(slots.take(), None);
+        slots.slot(number).fill(Reply::Done);
+        assert_eq!(
+            slots.take().map(|(_, reply)| reply),
+            Some(Reply::Failed(Failure::Timeout))
+        );
+    }
+
+    fn value(size: usize) -> Reply {
+        Reply::Value(Item::new("k".into(), 0, 0, vec![b'v'; size].into()))
+    }
+
+    #[test]
+    fn a_value_that_memory_has_no_room_for_is_left_out_though_its_turn_has_come() {
+        let memory = Rc::new(Memory::default());
+        memory.set_limit(1 << 20);
+        let slots = Rc::new(Slots::new(Account::new(&memory)));
+        let numbers: Vec<u32> = (0..3).map(|_| slots.push(asked(Command::Get), 1)).collect();
+        let sizes = [800_000, 700_000, 10];
+        for (number, size) in numbers.into_iter().zip(sizes) {
+            slots.slot(number).fill(value(size));
+        }
+        let replies: Vec<Reply> = std::iter::from_fn(|| slots.take()).map(|taken| taken.1).collect();
+        assert_eq!(replies, [LEFT_OUT, value(700_000), value(10)]);
+        assert_eq!(slots.take_left_out(), 1);
+    }
+
+    #[test]
+    fn the_number_that_was_made_of_one_is_told_however_short_memory_is() {
+        let memory = Rc::new(Memory::default());
+        memory.set_limit(1);
+        let slots = Rc::new(Slots::new(Account::new(&memory)));
+        let number = Reply::Meta(MetaReply::new("VA 2", 0..0, Some("42".into())));
+        let counted = slots.slot(slots.push(asked(Command::MetaArithmetic), 1));
+        let read = slots.slot(slots.push(asked(Command::MetaGet), 1));
+        counted.fill(number.clone());
+        read.fill(number.clone());
+        let replies: Vec<Reply> = std::iter::from_fn(|| slots.take()).map(|taken| taken.1).collect();
+        assert_eq!(replies, [number, LEFT_OUT]);
+    }
+
+    #[test]
+    fn a_closed_queue_gives_its_memory_back_though_replies_are_still_to_come() {
+        let memory = Rc::new(Memory::default());
+        let slots = Rc::new(Slots::new(Account::new(&memory)));
+        let _awaited = slots.slot(slots.push(asked(Command::Get), 1));
+        slots.slot(slots.push(asked(Command::Get), 1)).fill(value(5000));
+        slots.tally(300);
+        assert!(memory.total() >= 5300, "{}", memory.total());
+        slots.close();
+        assert_eq!(memory.total(), 0);
+    }
+
+    #[test]
+    fn a_closed_queue_drops_what_comes_late() {
+        let slots = Rc::new(Slots::default());
+        let late = slots.push(asked(Command::Get), 1);
+        slots.close();
+        slots.slot(late).fill(Reply::NotFound);
+        assert!(slots.is_empty());
+    }
+}

@@ -1,0 +1,28 @@
+//! An answer that is given in a node's place, once the node has done what memcached does beside it.
+//!
+//! memcached removes the item when it has no room for the value of a `set`. Ringway refuses such a value itself, and
+//! has the item removed; the client reads the refusal when that is done, or has failed, whatever the node says to it.
+
+use crate::protocol::Reply;
+use crate::reply::oneshot::Watch;
+use crate::reply::queue::Slot;
+
+/// An answer that waits for another reply.
+#[derive(Debug)]
+struct Refusal {
+    slot: Slot,
+    answer: Reply,
+}
+
+impl Slot {
+    /// A slot that takes any reply and fills this one with `answer` then.
+    pub fn answering(self, answer: Reply) -> Slot {
+        Slot::Watched(Box::new(Box::new(Refusal { slot: self, answer })))
+    }
+}
+
+impl Watch for Refusal {
+    fn fill(self: Box<Self>, _reply: Reply) {
+        self.slot.fill(self.answer);
+    }
+}

@@ -1,0 +1,210 @@
+//! Says where a key goes, and why it goes there: for `ringway explain` and `/explain`.
+
+pub mod steps;
+pub mod tree;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Pool, Route};
+use crate::node::Node;
+use crate::protocol::MAX_KEY;
+use crate::protocol::meta::is_bare;
+use crate::route::explain::steps::Step;
+use crate::route::explain::tree::Branch;
+
+/// Where one key goes. Shown as a line: key, route, pool, node, parted by spaces; then, where another node would
+/// have it if all took keys, `instead of` that one. Under policies these are those of the first pool, and lines with
+/// the tree of all follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The key; bytes that are not UTF-8 are replaced.
+    pub key: String,
+    /// The name of the route or pool that was asked.
+    pub route: String,
+    /// The pool's name.
+    pub pool: String,
+    /// The node's name, or else its address.
+    pub node: String,
+    /// The node's address.
+    pub address: String,
+    /// The node that would have the key if all took keys; `None` where it has it.
+    pub instead_of: Option<InsteadOf>,
+    /// The decision step by step; under policies, that of the first pool.
+    pub steps: Vec<Step>,
+    /// All that the key may come to, where policies decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<Branch>,
+}
+
+/// A node whose keys others have now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InsteadOf {
+    /// Its name, or else its address.
+    pub node: String,
+    /// `drained`, or how its health is seen.
+    pub state: String,
+}
+
+impl Explanation {
+    /// Says of the node's health that it is not known: a configuration that does not run has asked no node.
+    pub fn forget_health(&mut self) {
+        for step in &mut self.steps {
+            if let Step::Node { state, .. } = step {
+                steps::UNKNOWN.clone_into(state);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explanation {
+            key,
+            route,
+            pool,
+            node,
+            address: _,
+            instead_of,
+            steps: _,
+            tree,
+        } = self;
+        write!(f, "{key} {route} {pool} {node}")?;
+        if let Some(InsteadOf { node, state }) = instead_of {
+            write!(f, " instead of {node}, {state}")?;
+        }
+        match tree {
+            Some(tree) => write!(f, "{tree}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why no memcached takes a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadKey {
+    /// It has no bytes.
+    Empty,
+    /// It has more than [`MAX_KEY`] bytes.
+    TooLong,
+    /// It has a space, a line feed or a zero byte in it.
+    Control,
+}
+
+impl fmt::Display for BadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadKey::Empty => write!(f, "the key is empty"),
+            BadKey::TooLong => write!(f, "the key is longer than {MAX_KEY} bytes"),
+            BadKey::Control => write!(f, "the key has a space, a line feed or a zero byte in it"),
+        }
+    }
+}
+
+/// Where `key` goes under `route`, which is called `name` and picks among `nodes`, those of its snapshot.
+pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Result<Explanation, BadKey> {
+    check(key)?;
+    let mut steps = vec![Step::Route {
+        name: name.to_owned(),
+    }];
+    let tree = Branch::of(route, nodes, key);
+    // A route that leads to no pool at all, such as `miss`.
+    let nowhere = || "-".to_owned();
+    let first = tree.first();
+    let instead_of = first.and_then(|place| place.instead_of.clone());
+    if let Some((pool, key)) = tree::first(route, key) {
+        steps.extend(steps::of_pool(pool, pool.pick(&key), nodes, &key));
+        if let Some(InsteadOf { node, state }) = instead_of.clone() {
+            steps.insert(steps.len() - 1, Step::Home { node, state });
+        }
+    }
+    Ok(Explanation {
+        key: String::from_utf8_lossy(key).into_owned(),
+        route: name.to_owned(),
+        pool: first.map_or_else(nowhere, |place| place.pool.clone()),
+        node: first.map_or_else(nowhere, |place| place.node.clone()),
+        address: first.map_or_else(nowhere, |place| place.address.clone()),
+        instead_of,
+        steps,
+        tree: matches!(route, Route::Policy(_)).then_some(tree),
+    })
+}
+
+/// The node of `pool` that would have `key` if all took keys, where that is not the one with this index.
+pub fn instead_of(pool: &Pool, index: usize, nodes: &[Arc<Node>], key: &[u8]) -> Option<InsteadOf> {
+    if pool.targets.len() == pool.nodes.len() {
+        return None;
+    }
+    let home = pool.home(key);
+    let node = &nodes[home];
+    (home != index).then(|| InsteadOf {
+        node: node.label.clone(),
+        state: if node.membership.is_drained() {
+            "drained".to_owned()
+        } else {
+            node.state().name().to_owned()
+        },
+    })
+}
+
+fn check(key: &[u8]) -> Result<(), BadKey> {
+    match key {
+        [] => Err(BadKey::Empty),
+        _ if key.len() > MAX_KEY => Err(BadKey::TooLong),
+        _ if !is_bare(key) => Err(BadKey::Control),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_no_memcached_takes_are_refused() {
+        let long = [b'k'; MAX_KEY + 1];
+        let cases: &[(&[u8], Result<(), BadKey>)] = &[
+            (b"k", Ok(())),
+            (&long[1..], Ok(())),
+            ("schlüssel".as_bytes(), Ok(())),
+            (b"\xff\xfe", Ok(())),
+            (b"", Err(BadKey::Empty)),
+            (&long, Err(BadKey::TooLong)),
+            (b"a b", Err(BadKey::Control)),
+            (b"a\r\n", Err(BadKey::Control)),
+            (b"\0", Err(BadKey::Control)),
+            (b"a\tb\x7f\r", Ok(())),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(check(key), *expected, "{}", key.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_explanation_reads_as_a_line() {
+        let explanation = Explanation {
+            key: "k".into(),
+            route: "default".into(),
+            pool: "main".into(),
+            node: "cache-b".into(),
+            address: "10.0.0.2:11211".into(),
+            instead_of: None,
+            steps: Vec::new(),
+            tree: None,
+        };
+        assert_eq!(explanation.to_string(), "k default main cache-b");
+        let moved = Explanation {
+            instead_of: Some(InsteadOf {
+                node: "cache-a".into(),
+                state: "drained".into(),
+            }),
+            ..explanation
+        };
+        assert_eq!(
+            moved.to_string(),
+            "k default main cache-b instead of cache-a, drained"
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! The way of one key through a pool, step by step: what of it is hashed, its number, the point, the node.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::node::Node;
+use crate::route::Pool;
+
+/// The state of a node that nobody asked.
+pub const UNKNOWN: &str = "unknown";
+
+/// One step of a decision. Shown as a line, without its indentation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// The route or pool that was asked.
+    Route {
+        /// Its name.
+        name: String,
+    },
+    /// The pool that it leads to.
+    Pool {
+        /// Its name.
+        name: String,
+        /// How it spreads keys: a preset's name.
+        distribution: String,
+        /// How many nodes it has.
+        nodes: usize,
+        /// How many of them take keys now.
+        in_ring: usize,
+    },
+    /// Only a part of the key counts.
+    Part {
+        /// That part; bytes that are not UTF-8 are replaced.
+        counted: String,
+    },
+    /// The number that the key is placed by.
+    Hash {
+        /// Its function.
+        function: String,
+        /// The number.
+        value: u64,
+    },
+    /// The point of the ring that the number belongs to.
+    Point {
+        /// Where it is on the circle of 32 bits.
+        value: u32,
+    },
+    /// One node takes all keys: nothing is hashed.
+    Only,
+    /// The node that would have the key if all took keys.
+    Home {
+        /// Its name, or else its address.
+        node: String,
+        /// Why it has not: `drained`, or how its health is seen.
+        state: String,
+    },
+    /// The node.
+    Node {
+        /// Its name, or else its address.
+        name: String,
+        /// Its address.
+        address: String,
+        /// Its weight.
+        weight: u32,
+        /// How its health is seen; `unknown` where nobody watches it, as outside of a running Ringway.
+        state: String,
+    },
+    /// What the node said when it was asked.
+    Live {
+        /// True where it answered.
+        answers: bool,
+        /// True where it has the key; not known where it did not answer.
+        holds: Option<bool>,
+        /// Why it did not answer.
+        reason: Option<String>,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Route { name } => write!(f, "route {name}"),
+            Step::Pool {
+                name,
+                distribution,
+                nodes,
+                in_ring,
+            } => {
+                write!(f, "pool {name}: {distribution}, {nodes} nodes")?;
+                match nodes - in_ring {
+                    0 => Ok(()),
+                    out => write!(f, ", {out} of them out"),
+                }
+            }
+            Step::Part { counted } => write!(f, "of the key counts {counted}"),
+            Step::Hash { function, value } => write!(f, "hash {function}: {value} ({value:#010x})"),
+            Step::Point { value } => write!(f, "point {value} ({value:#010x}), which it belongs to"),
+            Step::Only => write!(f, "one node takes all keys, nothing is hashed"),
+            Step::Home { node, state } => write!(f, "home {node}: {state}, others take its keys"),
+            Step::Node {
+                name,
+                address,
+                weight,
+                state,
+            } => {
+                write!(f, "node {name}")?;
+                if name != address {
+                    write!(f, " at {address}")?;
+                }
+                write!(f, ": weight {weight}")?;
+                match state.as_str() {
+                    UNKNOWN => Ok(()),
+                    state => write!(f, ", {state}"),
+                }
+            }
+            Step::Live { holds, reason, .. } => match (holds, reason) {
+                (Some(true), _) => write!(f, "live: it answers, and has the key"),
+                (Some(false), _) => write!(f, "live: it answers, and does not have the key"),
+                (None, reason) => write!(f, "live: no answer: {}", reason.as_deref().unwrap_or("unknown")),
+            },
+        }
+    }
+}
+
+/// The way of `key` through `pool` to the node with the index `chosen`, `nodes` being those of its snapshot.
+pub fn of_pool(pool: &Pool, chosen: usize, nodes: &[Arc<Node>], key: &[u8]) -> Vec<Step> {
+    let mut steps = vec![Step::Pool {
+        name: pool.name.clone(),
+        distribution: pool.settings.distribution.name().to_owned(),
+        nodes: pool.nodes.len(),
+        in_ring: pool.targets.len(),
+    }];
+    let counted = pool.ring.counted(key);
+    if counted != key {
+        steps.push(Step::Part {
+            counted: String::from_utf8_lossy(counted).into_owned(),
+        });
+    }
+    if pool.ring.is_hashed() {
+        steps.push(Step::Hash {
+            function: pool.ring.hash_name().to_owned(),
+            value: pool.ring.hash(key),
+        });
+    } else {
+        steps.push(Step::Only);
+    }
+    steps.extend(pool.ring.point(key).map(|value| Step::Point { value }));
+    let node = &nodes[chosen];
+    let settings = &pool.settings.nodes[chosen - pool.nodes[0]];
+    steps.push(Step::Node {
+        name: node.label.clone(),
+        address: node.address.to_string(),
+        weight: settings.weight,
+        state: node.state().name().to_owned(),
+    });
+    steps
+}

@@ -1,0 +1,117 @@
+//! `expiry`: what is written lives at least and at most so long, and not all of it ends at the same moment.
+//!
+//! | command | what happens |
+//! |---|---|
+//! | set, add, replace, cas, touch, gat, ms | the expiry is brought between `min` and `max`, then up to `jitter` is taken off by chance, but not below `min` |
+//! | mg, ma with `T` or `N` | the same |
+//! | an expiry that is over already | stays as it is |
+//! | get, append, prepend, incr, decr, delete | goes on as it is |
+
+use std::time::Duration;
+
+use crate::config;
+use crate::protocol::Request;
+use crate::route::toolkit::rewrite::{Ttl, as_ttl, unix_time, with_expiry};
+use crate::runtime::rng;
+
+/// The bounds, in seconds.
+#[derive(Debug)]
+pub struct Expiry {
+    min: i64,
+    max: Option<i64>,
+    /// Percent.
+    jitter: u32,
+}
+
+impl Expiry {
+    /// As it is configured.
+    pub fn new(typed: &config::Expiry) -> Expiry {
+        Expiry {
+            min: typed.min.map_or(0, seconds),
+            max: typed.max.map(seconds),
+            jitter: typed.jitter,
+        }
+    }
+
+    /// `request` with its expiry within the bounds; `room` takes what it says.
+    pub fn rewrite<'a>(&self, request: &Request<'a>, room: &'a mut Vec<u8>) -> Request<'a> {
+        let share = rng::share();
+        with_expiry(request, room, |exptime| self.turn(exptime, unix_time(), share))
+    }
+
+    fn turn(&self, exptime: i64, now: i64, share: f64) -> i64 {
+        let seconds = match (as_ttl(exptime, now), self.max) {
+            (Ttl::Gone, _) | (Ttl::Forever, None) => return exptime,
+            (Ttl::Forever, Some(max)) => max,
+            (Ttl::Seconds(seconds), max) => seconds.max(self.min).min(max.unwrap_or(i64::MAX)),
+        };
+        let off = (seconds as f64 * f64::from(self.jitter) / 100.0 * share) as i64;
+        Ttl::Seconds((seconds - off).max(self.min).max(1)).typed(now)
+    }
+}
+
+/// Whole seconds, rounded up: 0 would mean for ever.
+pub fn seconds(duration: Duration) -> i64 {
+    duration.as_millis().div_ceil(1000) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Command, Reply};
+    use crate::route::testing::{Fake, ask, expiring, meta, run};
+
+    #[test]
+    fn what_is_written_lives_within_the_bounds() {
+        let cases = [
+            (expiring(Command::Set, "k", 0), "a set k 3600"),
+            (expiring(Command::Set, "k", 5), "a set k 60"),
+            (expiring(Command::Set, "k", 100), "a set k 100"),
+            (expiring(Command::Set, "k", 90_000), "a set k 3600"),
+            (expiring(Command::Set, "k", 4_000_000_000), "a set k 3600"),
+            (expiring(Command::Set, "k", 1_000_000_000), "a set k 1000000000"),
+            (expiring(Command::Set, "k", -1), "a set k -1"),
+            (expiring(Command::Touch, "k", 0), "a touch k 3600"),
+            (expiring(Command::Gats, "k", 1), "a gats k 60"),
+            (ask(Command::Append, "k"), "a append k"),
+            (ask(Command::Incr, "k"), "a incr k"),
+            (meta(Command::MetaSet, "k", "S3"), "a ms k S3 T3600"),
+            (meta(Command::MetaSet, "k", "ME T7"), "a ms k ME T60"),
+            (meta(Command::MetaArithmetic, "k", "N0 J1"), "a ma k N3600 J1"),
+            (meta(Command::MetaGet, "k", "v T9"), "a mg k v T60"),
+            (meta(Command::MetaGet, "k", "v"), "a mg k v"),
+        ];
+        run(async move {
+            let fake = Fake::new("{expiry: {to: a, min: 1m, max: 1h}}", |_, _| Some(Reply::Done));
+            for (request, expected) in cases {
+                fake.ask(&request).await;
+                assert_eq!(fake.seen(), [expected]);
+            }
+        });
+    }
+
+    #[test]
+    fn jitter_takes_off_a_share_but_never_goes_below_the_bound() {
+        let typed = |jitter, min| config::Expiry {
+            to: config::Route::Name("a".into()),
+            min: Some(Duration::from_secs(min)),
+            max: None,
+            jitter,
+        };
+        let now = 1_700_000_000;
+        for (jitter, min, share, expected) in [
+            (10, 1, 0.0, 1000),
+            (10, 1, 0.5, 950),
+            (10, 1, 1.0, 900),
+            (100, 1, 1.0, 1),
+            (50, 800, 1.0, 800),
+        ] {
+            let expiry = Expiry::new(&typed(jitter, min));
+            assert_eq!(expiry.turn(1000, now, share), expected, "{jitter}% {share}");
+        }
+        let expiry = Expiry::new(&typed(10, 1));
+        assert_eq!(expiry.turn(0, now, 1.0), 0, "what lives for ever lives for ever");
+        let forty_days = 40 * 24 * 3600;
+        assert_eq!(expiry.turn(now + forty_days, now, 0.0), now + forty_days);
+    }
+}

@@ -1,0 +1,357 @@
+//! `failover`: the first pool is asked; where it fails, the next, and so on.
+//!
+//! | command | what happens |
+//! |---|---|
+//! | get, gets, mg, me | the next is asked on a failure, and with `on_miss` on a miss |
+//! | gat, touch | the same; what the next sets lives at most `expiry` |
+//! | set, ms | the next is asked on a failure; what is stored there lives at most `expiry` |
+//! | add, replace, append, prepend, ms in these modes | the next only where not one byte was sent: it may have been carried out |
+//! | incr, decr, ma | the first only; with `arithmetic` the next, where not one byte was sent |
+//! | cas, ms with `C` | the first only: cas ids of two pools have nothing to do with each other |
+//! | delete, md | all at once, since each may hold the key; an error of one is the answer, or `DELETED` where one had it. A cas id is compared by the first only |
+//! | flush_all, version, stats | all pools |
+//!
+//! A failure is no answer, of whatever reason, or `SERVER_ERROR`. Where all fail the first failure is the answer.
+//! What comes from any but the first has a cas id that never matches. `budget` bounds how many requests go on, in
+//! percent of all, so that a pool that fails does not double the load of the others; past it the failure is the
+//! answer. Some hundred may go on at once after a quiet time.
+
+use crate::config;
+use crate::protocol::operation::Operation;
+use crate::protocol::{Reply, Request};
+use crate::reply::oneshot::Answer;
+use crate::route::counters::{Event, Shard};
+use crate::route::policy::expiry::seconds;
+use crate::route::toolkit::budget::Budget;
+use crate::route::toolkit::reply::{is_error, is_failure, is_miss, is_untouched, without_cas};
+use crate::route::toolkit::rewrite::{Ttl, as_ttl, unix_time, with_expiry, without_flags};
+use crate::route::{Call, Route};
+
+/// Routes in their order, and when the next is asked.
+#[derive(Debug)]
+pub struct Failover {
+    /// At least two.
+    pub to: Vec<Route>,
+    on_miss: bool,
+    /// Seconds.
+    expiry: Option<i64>,
+    arithmetic: bool,
+    budget: Budget,
+}
+
+impl Failover {
+    /// As it is configured.
+    pub fn new(typed: &config::Failover, to: Vec<Route>) -> Failover {
+        Failover {
+            to,
+            on_miss: typed.on_miss,
+            expiry: typed.expiry.map(seconds),
+            arithmetic: typed.arithmetic,
+            budget: Budget(typed.budget),
+        }
+    }
+
+    /// True where the next is to be asked after this reply.
+    pub fn goes_on(&self, request: &Request<'_>, reply: &Reply) -> bool {
+        use Operation::*;
+        let may = is_failure(reply) || self.on_miss && is_miss(reply);
+        may && match Operation::of(request) {
+            Get | Gat | Touch => true,
+            Set => is_failure(reply),
+            Add | Replace | Append | Prepend => is_untouched(reply),
+            Incr | Decr => self.arithmetic && is_untouched(reply),
+            Cas | Delete | FlushAll => false,
+        }
+    }
+
+    /// The route that `request` is sent to as it is, the others only where its reply is not the last word; `None`:
+    /// all are asked at once.
+    pub fn first(&self, request: &Request<'_>, counters: &Shard) -> Option<&Route> {
+        if Operation::of(request) == Operation::Delete {
+            return None;
+        }
+        self.budget.earn(counters);
+        Some(&self.to[0])
+    }
+
+    /// What the later ones are asked: nothing there lives longer than `expiry`.
+    fn capped<'a>(&self, request: &Request<'a>, room: &'a mut Vec<u8>) -> Request<'a> {
+        let Some(most) = self.expiry else {
+            return *request;
+        };
+        let now = unix_time();
+        with_expiry(request, room, |exptime| match as_ttl(exptime, now) {
+            Ttl::Gone => exptime,
+            Ttl::Seconds(seconds) if seconds <= most => exptime,
+            _ => Ttl::Seconds(most).typed(now),
+        })
+    }
+}
+
+/// What comes of `request` once the first gave its reply.
+pub async fn go_on(
+    failover: &Failover,
+    request: &Request<'_>,
+    first: Reply,
+    call: &Call,
+    counters: &Shard,
+) -> Reply {
+    let mut answer = first;
+    let mut may_go_on = failover.goes_on(request, &answer);
+    for to in &failover.to[1..] {
+        if !may_go_on {
+            break;
+        }
+        if !failover.budget.spend(counters) {
+            counters.count(Event::OverBudget);
+            break;
+        }
+        counters.count(Event::Failover);
+        let mut room = Vec::new();
+        let next = call.send(to, &failover.capped(request, &mut room)).await;
+        may_go_on = failover.goes_on(request, &next);
+        if !is_failure(&next) {
+            answer = without_cas(next);
+        }
+    }
+    answer
+}
+
+/// Deletes in all that may hold the key.
+pub async fn delete(failover: &Failover, request: &Request<'_>, call: &Call) -> Reply {
+    let mut room = Vec::new();
+    let plain = without_flags(request, &mut room, b"C");
+    let first = call.send(&failover.to[0], request);
+    let others: Vec<Answer> = failover.to[1..].iter().map(|to| call.send(to, &plain)).collect();
+    let mut answer = first.await;
+    for other in others {
+        let other = other.await;
+        if !is_error(&answer) && (is_error(&other) || is_miss(&answer)) {
+            answer = other;
+        }
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::protocol::{Command, Failure, Reply, Request};
+    use crate::route::counters::Event;
+    use crate::route::testing::{Fake, ask, expiring, line, meta, run, value};
+
+    const ALL: [Command; 20] = Command::ALL;
+
+    fn fails(pool: &'static str, failure: Failure) -> impl Fn(&str, &Request<'_>) -> Option<Reply> {
+        move |asked, _| {
+            Some(if asked == pool {
+                Reply::Failed(failure)
+            } else {
+                Reply::Done
+            })
+        }
+    }
+
+    #[test]
+    fn where_the_first_answers_nobody_else_is_asked_but_of_deletes() {
+        run(async {
+            let fake = Fake::new("{failover: [a, b, c]}", |_, _| Some(Reply::Done));
+            for command in ALL {
+                assert_eq!(fake.ask(&ask(command, "k")).await, Reply::Done);
+                let asked = fake.seen();
+                let pools: String = asked.iter().map(|line| &line[..1]).collect();
+                let is_delete = matches!(command, Command::Delete | Command::MetaDelete);
+                assert_eq!(pools, if is_delete { "abc" } else { "a" }, "{command:?}");
+            }
+            assert_eq!(fake.count(Event::Failover), 0);
+        });
+    }
+
+    #[test]
+    fn each_command_goes_on_only_where_that_is_safe() {
+        // What is asked of the pools when the first did not get one byte, and when it may have carried it out.
+        let cases = [
+            (Command::Get, "ab", "ab"),
+            (Command::Gets, "ab", "ab"),
+            (Command::Gat, "ab", "ab"),
+            (Command::Gats, "ab", "ab"),
+            (Command::Set, "ab", "ab"),
+            (Command::Touch, "ab", "ab"),
+            (Command::Add, "ab", "a"),
+            (Command::Replace, "ab", "a"),
+            (Command::Append, "ab", "a"),
+            (Command::Prepend, "ab", "a"),
+            (Command::Cas, "a", "a"),
+            (Command::Incr, "a", "a"),
+            (Command::Decr, "a", "a"),
+            (Command::Delete, "ab", "ab"),
+            (Command::MetaGet, "ab", "ab"),
+            (Command::MetaSet, "ab", "ab"),
+            (Command::MetaDelete, "ab", "ab"),
+            (Command::MetaArithmetic, "a", "a"),
+            (Command::MetaDebug, "ab", "ab"),
+        ];
+        run(async {
+            for (command, untouched, unknown) in cases {
+                for (failure, expected) in [(Failure::Connect, untouched), (Failure::Timeout, unknown)] {
+                    let fake = Fake::new("{failover: [a, b]}", fails("a", failure));
+                    let reply = fake.ask(&ask(command, "k")).await;
+                    let pools: String = fake.seen().iter().map(|line| &line[..1]).collect();
+                    assert_eq!(pools, expected, "{command:?} {failure:?}");
+                    let is_delete = matches!(command, Command::Delete | Command::MetaDelete);
+                    let is_done = expected == "ab" && !is_delete;
+                    let expected = if is_done {
+                        Reply::Done
+                    } else {
+                        Reply::Failed(failure)
+                    };
+                    assert_eq!(reply, expected, "{command:?} {failure:?}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn the_first_error_is_the_answer_when_all_fail() {
+        run(async {
+            let fake = Fake::new("{failover: [a, b, c]}", |pool, _| {
+                Some(match pool {
+                    "a" => Reply::Failed(Failure::Timeout),
+                    "b" => Reply::Error("SERVER_ERROR out of memory".into()),
+                    _ => Reply::Failed(Failure::Down),
+                })
+            });
+            let reply = fake.ask(&ask(Command::Get, "k")).await;
+            assert_eq!(reply, Reply::Failed(Failure::Timeout));
+            assert_eq!(fake.seen(), ["a get k", "b get k", "c get k"]);
+            assert_eq!(fake.count(Event::Failover), 2);
+        });
+    }
+
+    #[test]
+    fn a_miss_goes_on_only_where_that_is_asked() {
+        let script = |pool: &str, request: &Request<'_>| {
+            Some(match pool {
+                "a" => Reply::NotFound,
+                "b" => Reply::Failed(Failure::Timeout),
+                _ => value(request, "v", 5),
+            })
+        };
+        run(async move {
+            let fake = Fake::new("{failover: [a, b, c]}", script);
+            assert_eq!(fake.ask(&ask(Command::Get, "k")).await, Reply::NotFound);
+            let fake = Fake::new("{failover: {to: [a, b], on_miss: true}}", script);
+            assert_eq!(
+                fake.ask(&ask(Command::Get, "k")).await,
+                Reply::NotFound,
+                "a miss is more than a failure"
+            );
+            let fake = Fake::new("{failover: {to: [a, b, c], on_miss: true}}", script);
+            assert!(matches!(fake.ask(&ask(Command::Get, "k")).await, Reply::Value(_)));
+            assert_eq!(fake.seen().len(), 3);
+            assert_eq!(
+                fake.ask(&ask(Command::Delete, "k")).await,
+                Reply::Failed(Failure::Timeout)
+            );
+        });
+    }
+
+    #[test]
+    fn what_a_later_pool_stores_lives_no_longer_than_expiry() {
+        let month = 30 * 24 * 3600;
+        let cases = [
+            (expiring(Command::Set, "k", 0), "b set k 60"),
+            (expiring(Command::Set, "k", 30), "b set k 30"),
+            (expiring(Command::Set, "k", month), "b set k 60"),
+            (expiring(Command::Set, "k", 4_000_000_000), "b set k 60"),
+            (expiring(Command::Set, "k", -1), "b set k -1"),
+            (expiring(Command::Touch, "k", 0), "b touch k 60"),
+            (expiring(Command::Gat, "k", 100), "b gat k 60"),
+            (ask(Command::Append, "k"), "b append k"),
+            (ask(Command::Get, "k"), "b get k"),
+            (meta(Command::MetaSet, "k", "F1"), "b ms k F1 T60"),
+            (meta(Command::MetaSet, "k", "T0 F1"), "b ms k T60 F1"),
+            (meta(Command::MetaSet, "k", "MA"), "b ms k MA"),
+            (meta(Command::MetaGet, "k", "v N0"), "b mg k v N60"),
+            (meta(Command::MetaGet, "k", "v"), "b mg k v"),
+        ];
+        run(async move {
+            for (request, expected) in cases {
+                let fake = Fake::new(
+                    "{failover: {to: [a, b], expiry: 60s}}",
+                    fails("a", Failure::Connect),
+                );
+                fake.ask(&request).await;
+                let seen = fake.seen();
+                assert_eq!(seen[1], expected);
+                assert_eq!(seen[0][2..].split(' ').next(), seen[1][2..].split(' ').next());
+                assert!(
+                    !seen[0].contains("60"),
+                    "the first is asked as it was typed: {}",
+                    seen[0]
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn arithmetic_goes_on_only_where_that_is_asked_and_nothing_was_sent() {
+        run(async {
+            for (failure, expected) in [(Failure::Down, 2), (Failure::Timeout, 1)] {
+                let fake = Fake::new("{failover: {to: [a, b], arithmetic: true}}", fails("a", failure));
+                fake.ask(&ask(Command::Incr, "k")).await;
+                assert_eq!(fake.seen().len(), expected, "{failure:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_cas_id_of_a_later_pool_is_one_that_never_matches() {
+        run(async {
+            let fake = Fake::new("{failover: [a, b]}", |pool, request| {
+                Some(match pool {
+                    "a" => Reply::Failed(Failure::Timeout),
+                    _ if request.meta.is_some() => line("HD c7"),
+                    _ => value(request, "v", 7),
+                })
+            });
+            let Reply::Value(item) = fake.ask(&ask(Command::Gets, "k")).await else {
+                panic!("a value is there")
+            };
+            assert_eq!(item.cas, i64::MAX as u64);
+            let reply = fake.ask(&meta(Command::MetaGet, "k", "c")).await;
+            assert_eq!(reply, line("HD c9223372036854775807"));
+        });
+    }
+
+    #[test]
+    fn a_budget_bounds_how_many_go_on() {
+        run(async {
+            let fake = Fake::new(
+                "{failover: {to: [a, b], budget: 10%}}",
+                fails("a", Failure::Timeout),
+            );
+            for _ in 0..10_000 {
+                fake.ask(&ask(Command::Get, "k")).await;
+            }
+            let gone_on = fake.count(Event::Failover);
+            assert!((1000..=1200).contains(&gone_on), "{gone_on}");
+            assert_eq!(gone_on + fake.count(Event::OverBudget), 10_000);
+        });
+    }
+
+    #[test]
+    fn a_delete_reaches_all_and_says_deleted_where_one_had_the_key() {
+        run(async {
+            let fake = Fake::new("{failover: [a, b]}", |_, _| None);
+            let answer = fake.ask(&meta(Command::MetaDelete, "k", "C7 q"));
+            assert_eq!(
+                fake.seen(),
+                ["a md k C7 q", "b md k q"],
+                "at once, and b knows no cas id of a"
+            );
+            fake.answer("b", line("HD"));
+            fake.answer("a", line("NF"));
+            assert_eq!(answer.await, line("HD"));
+        });
+    }
+}

@@ -1,0 +1,110 @@
+//! `key`, and `strip: true` of `prefix`: nodes know the key by another name.
+//!
+//! | command | what happens |
+//! |---|---|
+//! | any with a key | `strip_prefix` is taken off where the key begins so, then `add_prefix` is put before it; the client reads the key that it typed |
+//! | a key of which nothing is left, or that becomes longer than 250 bytes | `CLIENT_ERROR`, nobody is asked |
+//! | flush_all | goes on: everything is flushed, with this prefix or without |
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::config;
+use crate::protocol::meta::Names;
+use crate::protocol::{MAX_KEY, Meta, Reply, Request};
+use crate::route::toolkit::reply::with_key;
+use crate::route::{Call, Route};
+
+/// What is changed in a key.
+#[derive(Debug)]
+pub struct Key {
+    strip: Box<[u8]>,
+    add: Box<[u8]>,
+}
+
+impl Key {
+    /// As it is configured.
+    pub fn new(typed: &config::Key) -> Key {
+        Key {
+            strip: typed.strip_prefix.as_bytes().into(),
+            add: typed.add_prefix.as_bytes().into(),
+        }
+    }
+
+    /// What becomes of `key`.
+    pub fn change(&self, key: &[u8]) -> Vec<u8> {
+        let rest = key.strip_prefix(&*self.strip).unwrap_or(key);
+        [&self.add, rest].concat()
+    }
+}
+
+/// Carries out `request`.
+pub async fn run(key: &Key, to: &Route, request: &Request<'_>, call: &Call) -> Reply {
+    let changed = key.change(request.key);
+    let encoded;
+    let typed = match &request.meta {
+        Some(meta) if Names::of(meta.flags).has(b'b') => {
+            encoded = STANDARD.encode(&changed);
+            encoded.as_bytes()
+        }
+        _ => &changed,
+    };
+    if changed.is_empty() || typed.len() > MAX_KEY {
+        return Reply::Refused("CLIENT_ERROR the route makes no key of this".into());
+    }
+    let sent = Request {
+        key: &changed,
+        meta: request.meta.map(|meta| Meta { key: typed, ..meta }),
+        ..*request
+    };
+    with_key(call.send(to, &sent).await, request)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::protocol::{Command, Reply, Request};
+    use crate::route::testing::{Fake, ask, meta, run, value};
+
+    #[test]
+    fn nodes_see_the_other_key_and_the_client_its_own() {
+        run(async {
+            let route = "{key: {to: a, strip_prefix: \"old:\", add_prefix: \"new:\"}}";
+            let fake = Fake::new(route, |_, request| Some(value(request, "v", 0)));
+            for (key, expected) in [
+                ("old:k", "a get new:k"),
+                ("k", "a get new:k"),
+                ("old:", "a get new:"),
+            ] {
+                let request = ask(Command::Get, key);
+                assert_eq!(fake.ask(&request).await, value(&request, "v", 0));
+                assert_eq!(fake.seen(), [expected]);
+            }
+            fake.ask(&meta(Command::MetaGet, "old:k", "v")).await;
+            assert_eq!(fake.seen(), ["a mg new:k v"]);
+            let base64 = Request {
+                key: b"old:k",
+                ..meta(Command::MetaGet, "b2xkOms=", "b v")
+            };
+            fake.ask(&base64).await;
+            assert_eq!(fake.seen(), ["a mg bmV3Oms= b v"]);
+        });
+    }
+
+    #[test]
+    fn what_is_no_key_any_more_is_refused() {
+        run(async {
+            let fake = Fake::new("{key: {to: a, strip_prefix: x}}", |_, _| None);
+            assert!(matches!(
+                fake.ask(&ask(Command::Get, "x")).await,
+                Reply::Refused(_)
+            ));
+            let fake = Fake::new("{key: {to: a, add_prefix: x}}", |_, _| None);
+            let longest = "k".repeat(250);
+            assert!(matches!(
+                fake.ask(&ask(Command::Get, &longest)).await,
+                Reply::Refused(_)
+            ));
+            assert!(fake.seen().is_empty());
+        });
+    }
+}

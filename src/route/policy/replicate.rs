@@ -1,0 +1,497 @@
+//! `replicate`: the same values in several pools, called replicas here.
+//!
+//! | command | what happens |
+//! |---|---|
+//! | get, mg | as `read` says; the next replica where one fails, and with `on_miss` on a miss |
+//! | gets, mg with `c`, `N`, `R` or `E`, me, every read of a binary client | the first replica: cas ids of two replicas have nothing to do with each other. The next where it fails, with a cas id that never matches |
+//! | gat, gats, mg with `T` | all at once; the first in the list that has the key answers |
+//! | set, ms, touch, append, prepend, incr, decr, ma | all at once; done as `write` says |
+//! | add, replace, cas, ms in these modes or with `C` | the first replica decides; where it stored, the others get the same as a set, done as `write` says |
+//! | delete, md | all at once; done as `write` says; `DELETED` where one that answered had it |
+//! | md with `C` | the first replica decides; where it deleted, the others delete |
+//! | flush_all, version, stats | all pools |
+//!
+//! `write` says when a write is done. `all`: when all did it; the error of one is the answer. `majority`: when more
+//! than half did it. `first`: when any did it. `async`: when the first in the list did it. Whoever is not waited
+//! for gets the write all the same, in the order of its session. Of what several say the first in the list counts.
+//!
+//! `read` says who is asked. `first`: the first in the list. `local`: the first of this process's zone. `fastest`:
+//! all at once, and the first hit is the answer. `hedged`: as `local`, and where that one takes longer than it does
+//! in 95 of 100 cases, a second one besides, within `budget`.
+//!
+//! A write that one replica missed leaves the old value there: after an error with `all`, without one with the other
+//! modes. Two writes to one key by two clients at the same moment may reach two replicas in two orders; they differ
+//! until the next write or the expiry.
+
+use tokio::time::timeout;
+
+use crate::config;
+use crate::config::{Reads, Writes};
+use crate::protocol::meta::flag;
+use crate::protocol::operation::Operation;
+use crate::protocol::{Command, Reply, Request};
+use crate::route::counters::{Event, Shard};
+use crate::route::toolkit::budget::Budget;
+use crate::route::toolkit::hedge_delay;
+use crate::route::toolkit::lease::takes_token;
+use crate::route::toolkit::quorum::{Write, of_replica};
+use crate::route::toolkit::race::Race;
+use crate::route::toolkit::reply::{is_done, is_failure, is_hit, is_miss, without_cas};
+use crate::route::toolkit::rewrite::unconditional;
+use crate::route::{Call, Pool, Route};
+
+/// The replicas, and how they are used.
+#[derive(Debug)]
+pub struct Replicate {
+    /// At least two.
+    pub to: Vec<Route>,
+    /// Indices into them, in the order in which reads ask.
+    order: Vec<usize>,
+    write: Writes,
+    read: Reads,
+    on_miss: bool,
+    budget: Budget,
+}
+
+impl Replicate {
+    /// As it is configured, for a process in `zone`.
+    pub fn new(typed: &config::Replicate, to: Vec<Route>, zone: Option<&str>) -> Replicate {
+        let is_here = |pool: &Pool| pool.settings.zone.as_deref() == zone;
+        let is_away = |&index: &usize| !to[index].pools().iter().all(|pool| is_here(pool));
+        let mut order: Vec<usize> = (0..to.len()).collect();
+        if zone.is_some() && matches!(typed.read, Reads::Local | Reads::Hedged) {
+            order.sort_by_key(is_away);
+        }
+        Replicate {
+            to,
+            order,
+            write: typed.write,
+            read: typed.read,
+            on_miss: typed.on_miss,
+            budget: Budget(typed.budget),
+        }
+    }
+
+    /// The replica that `request` is sent to as it is, another only where its reply is not the last word; `None`:
+    /// several are asked.
+    pub fn first(&self, request: &Request<'_>) -> Option<&Route> {
+        if is_pinned(request) {
+            return Some(&self.to[0]);
+        }
+        let asks_one =
+            Operation::of(request) == Operation::Get && matches!(self.read, Reads::First | Reads::Local);
+        asks_one.then(|| &self.to[self.order[0]])
+    }
+
+    /// True where the next replica is to be asked after this reply to a read.
+    pub fn goes_on(&self, reply: &Reply) -> bool {
+        is_failure(reply) || self.on_miss && is_miss(reply)
+    }
+
+    fn begin(&self, operation: Operation) -> Write {
+        Write::new(operation, self.to.len(), self.write)
+    }
+
+    /// Sends `request` to all.
+    fn ask_all(&self, request: &Request<'_>, call: &Call) -> Race {
+        let mut race = Race::default();
+        for (index, to) in self.to.iter().enumerate() {
+            race.add(index, call.send(to, request));
+        }
+        race
+    }
+}
+
+/// True where only the first replica's answer will do: what is read has a cas id, or is a token to write with.
+fn is_pinned(request: &Request<'_>) -> bool {
+    let asks_only = Operation::of(request) == Operation::Get;
+    request.command == Command::MetaDebug || takes_token(request) || asks_only && request.wants_cas()
+}
+
+/// What comes of `request`, for which several replicas are asked.
+pub async fn run(replicate: &Replicate, request: &Request<'_>, call: &Call, counters: &Shard) -> Reply {
+    match Operation::of(request) {
+        Operation::Get if replicate.read == Reads::Hedged => hedged(replicate, request, call, counters).await,
+        Operation::Get => fastest(replicate, request, call).await,
+        Operation::Gat => in_order(replicate, request, call).await,
+        Operation::Add | Operation::Replace | Operation::Cas => decided(replicate, request, call).await,
+        Operation::Delete if compares(request) => decided(replicate, request, call).await,
+        operation => {
+            let race = replicate.ask_all(request, call);
+            replicate.begin(operation).settle(race).await
+        }
+    }
+}
+
+/// What comes of a read whose first reply was not the last word.
+pub async fn go_on(
+    replicate: &Replicate,
+    request: &Request<'_>,
+    first: Reply,
+    call: &Call,
+    counters: &Shard,
+) -> Reply {
+    if is_pinned(request) {
+        let in_list = 1..replicate.to.len();
+        return next(replicate, request, in_list, first, call, counters).await;
+    }
+    let others = replicate.order[1..].iter().copied();
+    next(replicate, request, others, first, call, counters).await
+}
+
+/// Asks one after the other of those in `order`, as long as what was answered is not the last word.
+async fn next(
+    replicate: &Replicate,
+    request: &Request<'_>,
+    order: impl Iterator<Item = usize>,
+    mut answer: Reply,
+    call: &Call,
+    counters: &Shard,
+) -> Reply {
+    for index in order {
+        if !replicate.goes_on(&answer) {
+            break;
+        }
+        counters.count(Event::Failover);
+        let reply = call.send(&replicate.to[index], request).await;
+        answer = better(answer, without_cas(reply));
+    }
+    answer
+}
+
+/// Asks all; the first hit is the answer.
+async fn fastest(replicate: &Replicate, request: &Request<'_>, call: &Call) -> Reply {
+    let mut race = replicate.ask_all(request, call);
+    let mut best = None;
+    while let Some((_, reply)) = race.next().await {
+        if is_hit(&reply) {
+            return reply;
+        }
+        keep_better(&mut best, reply);
+    }
+    best.expect("there are replicas")
+}
+
+/// Asks the first, and a second one besides where it is slow. Only a hit of the second is preferred: it may lack
+/// what the first has.
+async fn hedged(replicate: &Replicate, request: &Request<'_>, call: &Call, counters: &Shard) -> Reply {
+    let order = &replicate.order;
+    let ask = |place: usize| call.send(&replicate.to[order[place]], request);
+    replicate.budget.earn(counters);
+    let mut race = Race::default();
+    race.add(0, ask(0));
+    let mut came = timeout(hedge_delay::now(counters), race.next())
+        .await
+        .ok()
+        .flatten();
+    hedge_delay::learn(counters, came.is_some());
+    let mut asked = 1;
+    if came.is_none() {
+        if replicate.budget.spend(counters) {
+            counters.count(Event::Hedged);
+            race.add(1, ask(1));
+            asked = 2;
+        } else {
+            counters.count(Event::OverBudget);
+        }
+        came = race.next().await;
+    }
+    let mut best: Option<Reply> = None;
+    while let Some((place, reply)) = came {
+        if is_hit(&reply) || place == 0 && !replicate.goes_on(&reply) {
+            return reply;
+        }
+        keep_better(&mut best, reply);
+        came = race.next().await;
+    }
+    let best = best.expect("the first answers");
+    let others = order[asked..].iter().copied();
+    next(replicate, request, others, best, call, counters).await
+}
+
+/// Asks all; the first in the list that has the key answers.
+async fn in_order(replicate: &Replicate, request: &Request<'_>, call: &Call) -> Reply {
+    let answers: Vec<_> = replicate.to.iter().map(|to| call.send(to, request)).collect();
+    let mut best: Option<Reply> = None;
+    for (index, answer) in answers.into_iter().enumerate() {
+        let reply = of_replica(index, answer.await);
+        if is_hit(&reply) {
+            return reply;
+        }
+        keep_better(&mut best, reply);
+    }
+    best.expect("there are replicas")
+}
+
+/// The first replica decides; where it did what was asked, the others get the same without the condition.
+async fn decided(replicate: &Replicate, request: &Request<'_>, call: &Call) -> Reply {
+    let first = call.send(&replicate.to[0], request).await;
+    if !is_done(&first) {
+        return first;
+    }
+    let mut room = Vec::new();
+    let copy = unconditional(request, &mut room);
+    let mut race = Race::default();
+    for (index, to) in replicate.to.iter().enumerate().skip(1) {
+        race.add(index, call.send(to, &copy));
+    }
+    let mut write = replicate.begin(Operation::of(request));
+    write.take(0, first);
+    write.settle(race).await
+}
+
+fn compares(request: &Request<'_>) -> bool {
+    flag(request.typed_flags(), b'C').is_some()
+}
+
+fn keep_better(best: &mut Option<Reply>, reply: Reply) {
+    *best = Some(match best.take() {
+        Some(best) => better(best, reply),
+        None => reply,
+    });
+}
+
+/// A value before a miss, a miss before a failure; of two alike the first.
+fn better(first: Reply, second: Reply) -> Reply {
+    let rank = |reply: &Reply| (is_failure(reply), is_miss(reply));
+    if rank(&second) < rank(&first) {
+        second
+    } else {
+        first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+
+    use crate::protocol::{Command, Failure, Reply, Request};
+    use crate::route::counters::Event;
+    use crate::route::testing::{Fake, ask, expiring, line, meta, run, value};
+
+    /// The pools that were asked.
+    fn asked(fake: &Fake) -> String {
+        fake.seen().iter().map(|line| &line[..1]).collect()
+    }
+
+    fn obey(_: &str, request: &Request<'_>) -> Option<Reply> {
+        Some(match request.command {
+            command if command.is_read() => value(request, "v", 7),
+            Command::MetaGet => line("HD c7"),
+            Command::MetaSet | Command::MetaDelete | Command::MetaArithmetic => line("HD c7"),
+            _ => Reply::Done,
+        })
+    }
+
+    #[test]
+    fn each_command_goes_to_those_who_must_hear_it() {
+        let cases = [
+            (ask(Command::Get, "k"), "a get k"),
+            (ask(Command::Gets, "k"), "a gets k"),
+            (expiring(Command::Gat, "k", 9), "a gat k 9,b gat k 9,c gat k 9"),
+            (expiring(Command::Set, "k", 9), "a set k 9,b set k 9,c set k 9"),
+            (
+                expiring(Command::Touch, "k", 9),
+                "a touch k 9,b touch k 9,c touch k 9",
+            ),
+            (ask(Command::Append, "k"), "a append k,b append k,c append k"),
+            (ask(Command::Incr, "k"), "a incr k,b incr k,c incr k"),
+            (ask(Command::Delete, "k"), "a delete k,b delete k,c delete k"),
+            (expiring(Command::Add, "k", 9), "a add k 9,b set k 9,c set k 9"),
+            (ask(Command::Replace, "k"), "a replace k,b set k,c set k"),
+            (expiring(Command::Cas, "k", 9), "a cas k 9,b set k 9,c set k 9"),
+            (meta(Command::MetaGet, "k", "v t"), "a mg k v t"),
+            (
+                meta(Command::MetaGet, "k", "v T9"),
+                "a mg k v T9,b mg k v T9,c mg k v T9",
+            ),
+            (meta(Command::MetaGet, "k", "T9"), "a mg k T9,b mg k T9,c mg k T9"),
+            (
+                meta(Command::MetaSet, "k", "ME T9"),
+                "a ms k ME T9,b ms k T9,c ms k T9",
+            ),
+            (meta(Command::MetaSet, "k", "C7 I"), "a ms k C7 I,b ms k,c ms k"),
+            (meta(Command::MetaSet, "k", "MA"), "a ms k MA,b ms k MA,c ms k MA"),
+            (
+                meta(Command::MetaDelete, "k", "C7 q"),
+                "a md k C7 q,b md k q,c md k q",
+            ),
+            (
+                meta(Command::MetaArithmetic, "k", "N9"),
+                "a ma k N9,b ma k N9,c ma k N9",
+            ),
+            (ask(Command::MetaDebug, "k"), "a me k"),
+        ];
+        run(async move {
+            let fake = Fake::new("{replicate: [a, b, c]}", obey);
+            for (request, expected) in cases {
+                fake.ask(&request).await;
+                assert_eq!(fake.seen().join(","), expected);
+            }
+        });
+    }
+
+    #[test]
+    fn what_the_first_replica_did_not_do_the_others_are_not_told() {
+        run(async {
+            let replies = [
+                Reply::NotStored,
+                Reply::Exists,
+                Reply::Failed(Failure::Timeout),
+                Reply::Error("SERVER_ERROR out of memory".into()),
+            ];
+            for reply in replies {
+                let answer = reply.clone();
+                let fake = Fake::new("{replicate: [a, b]}", move |_, _| Some(answer.clone()));
+                for command in [Command::Add, Command::Replace, Command::Cas] {
+                    assert_eq!(fake.ask(&ask(command, "k")).await, reply);
+                    assert_eq!(asked(&fake), "a", "{command:?} {reply:?}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_cas_id_is_the_first_replicas_or_matches_nothing() {
+        let first_fails = |pool: &str, request: &Request<'_>| match pool {
+            "a" => Some(Reply::Failed(Failure::Timeout)),
+            _ => obey(pool, request),
+        };
+        let never = i64::MAX as u64;
+        run(async move {
+            // Whoever may read from b is asked for a cas id and must still go to a, and to c only after it.
+            for read in ["first", "local", "fastest", "hedged"] {
+                let route = format!("{{replicate: {{to: [a, b], read: {read}}}}}");
+                let fake = Fake::new(&route, obey);
+                let reply = fake.ask(&ask(Command::Gets, "k")).await;
+                assert!(matches!(reply, Reply::Value(item) if item.cas == 7), "{read}");
+                for flags in ["v c", "v N30", "v R30"] {
+                    fake.ask(&meta(Command::MetaGet, "k", flags)).await;
+                }
+                assert_eq!(asked(&fake), "aaaa", "{read}");
+                let fake = Fake::new(&route, first_fails);
+                let reply = fake.ask(&ask(Command::Gets, "k")).await;
+                assert!(matches!(reply, Reply::Value(item) if item.cas == never), "{read}");
+                let reply = fake.ask(&ask(Command::Gats, "k")).await;
+                assert!(matches!(reply, Reply::Value(item) if item.cas == never), "{read}");
+            }
+            let fake = Fake::new("{replicate: {to: [a, b], write: first}}", first_fails);
+            let reply = fake.ask(&meta(Command::MetaSet, "k", "c")).await;
+            assert_eq!(reply, line("HD c9223372036854775807"));
+        });
+    }
+
+    #[test]
+    fn reads_go_on_where_a_replica_fails_and_on_a_miss_where_that_is_asked() {
+        let script = |pool: &str, request: &Request<'_>| {
+            Some(match pool {
+                "a" => Reply::Failed(Failure::Timeout),
+                "b" => Reply::NotFound,
+                _ => value(request, "v", 7),
+            })
+        };
+        run(async move {
+            let fake = Fake::new("{replicate: [a, b, c]}", script);
+            assert_eq!(fake.ask(&ask(Command::Get, "k")).await, Reply::NotFound);
+            assert_eq!((asked(&fake).as_str(), fake.count(Event::Failover)), ("ab", 1));
+            let fake = Fake::new("{replicate: {to: [a, b, c], on_miss: true}}", script);
+            assert!(matches!(fake.ask(&ask(Command::Get, "k")).await, Reply::Value(_)));
+            assert_eq!(asked(&fake), "abc");
+        });
+    }
+
+    #[test]
+    fn local_reads_ask_the_replica_of_the_own_zone_first() {
+        run(async {
+            let fake = Fake::new(
+                "{replicate: {to: [a, b, c], read: local}}",
+                |pool, request| match pool {
+                    "b" => Some(Reply::Failed(Failure::Down)),
+                    _ => obey(pool, request),
+                },
+            );
+            fake.ask(&ask(Command::Get, "k")).await;
+            assert_eq!(asked(&fake), "ba", "b is in the west, as the test is");
+            fake.ask(&ask(Command::Set, "k")).await;
+            assert_eq!(asked(&fake), "abc");
+        });
+    }
+
+    #[test]
+    fn the_fastest_hit_is_the_answer_and_a_miss_only_where_nobody_has_the_key() {
+        run(async {
+            let fake = Fake::new("{replicate: {to: [a, b, c], read: fastest}}", |_, _| None);
+            let get = ask(Command::Get, "k");
+            let answer = fake.ask(&get);
+            fake.answer("b", Reply::NotFound);
+            fake.answer("c", value(&get, "v", 0));
+            assert!(matches!(answer.await, Reply::Value(_)), "a need not answer");
+            fake.answer("a", Reply::NotFound);
+            let answer = fake.ask(&get);
+            fake.answer("a", Reply::Failed(Failure::Timeout));
+            fake.answer("c", Reply::NotFound);
+            fake.answer("b", Reply::Failed(Failure::Down));
+            assert_eq!(answer.await, Reply::NotFound, "a miss is more than a failure");
+        });
+    }
+
+    #[test]
+    fn a_hedged_read_asks_a_second_one_where_the_first_is_slow() {
+        run(async {
+            let fake = Fake::new("{replicate: {to: [a, b], read: hedged}}", |_, _| None);
+            let get = ask(Command::Get, "k");
+            let answer = fake.ask(&get);
+            sleep(Duration::from_millis(9)).await;
+            assert_eq!(asked(&fake), "b", "the zone's first");
+            sleep(Duration::from_millis(2)).await;
+            assert_eq!((asked(&fake).as_str(), fake.count(Event::Hedged)), ("a", 1));
+            fake.answer("a", value(&get, "v", 0));
+            assert!(matches!(answer.await, Reply::Value(_)), "b need not answer");
+        });
+    }
+
+    #[test]
+    fn of_a_hedged_read_the_second_replicas_miss_waits_for_the_first() {
+        run(async {
+            let fake = Fake::new("{replicate: {to: [a, b], read: hedged}}", |_, _| None);
+            let get = ask(Command::Get, "k");
+            for (last, expected) in [
+                (value(&get, "v", 0), true),
+                (Reply::Failed(Failure::Timeout), false),
+            ] {
+                let answer = fake.ask(&get);
+                sleep(Duration::from_millis(20)).await;
+                fake.answer("a", Reply::NotFound);
+                fake.answer("b", last);
+                let reply = answer.await;
+                assert_eq!(matches!(reply, Reply::Value(_)), expected, "{reply:?}");
+                assert_eq!(asked(&fake), "ba");
+            }
+        });
+    }
+
+    #[test]
+    fn a_budget_bounds_hedged_reads_and_a_failure_goes_on_all_the_same() {
+        run(async {
+            let fake = Fake::new(
+                "{replicate: {to: [a, b], read: hedged, budget: 5%}}",
+                |pool, request| match pool {
+                    "b" => None,
+                    _ => obey(pool, request),
+                },
+            );
+            let begun = Instant::now();
+            for _ in 0..1000 {
+                let answer = fake.ask(&ask(Command::Get, "k"));
+                sleep(Duration::from_secs(11)).await;
+                fake.answer("b", Reply::Failed(Failure::Timeout));
+                assert!(matches!(answer.await, Reply::Value(_)));
+            }
+            let hedged = fake.count(Event::Hedged);
+            assert!((100..=160).contains(&hedged), "{hedged} in {:?}", begun.elapsed());
+            assert_eq!(hedged + fake.count(Event::OverBudget), 1000);
+        });
+    }
+}

@@ -1,0 +1,371 @@
+//! `shadow`: copies of requests go to another pool, and what it answers nobody gets.
+//!
+//! | command | what is copied |
+//! |---|---|
+//! | get, gets, mg, me | as it is, beside the original |
+//! | gat, touch, set, append, prepend, incr, decr, delete, ms, ma, md | with `commands: all`: as it is, beside the original, without a cas id to compare |
+//! | add, replace, cas, ms in these modes or with `C` | with `commands: all`: as a set, after the original has stored |
+//! | mg with `N`, `R` or `E`, md with `C`, flush_all, version, stats | nothing |
+//!
+//! The original is sent first and answered as if there were no copy: it waits for none, and no error of one is its
+//! own. So that a pool which is slow or away holds no memory that originals need, a worker has at most [`MOST`] copies
+//! on their way, with at most [`MOST_BYTES`] of values; what would be more is dropped and counted. With `compare` the
+//! replies to a read are held against one another.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::config;
+use crate::config::{By, Copied};
+use crate::protocol::meta::Names;
+use crate::protocol::numbers::parse_u32;
+use crate::protocol::operation::Operation;
+use crate::protocol::{Reply, Request, fingerprint};
+use crate::reply::oneshot::Watch;
+use crate::reply::queue::Slot;
+use crate::route::counters::{Counters, Event};
+use crate::route::toolkit::lease::takes_token;
+use crate::route::toolkit::reply::{is_done, is_error, is_miss};
+use crate::route::toolkit::rewrite::{unconditional, without_flags};
+use crate::route::{Call, Policy, Route};
+use crate::runtime::rng;
+
+/// Copies on their way at once, for each worker.
+const MOST: u64 = 1024;
+/// Bytes of values in them.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// What answers, what gets copies, and of which requests.
+#[derive(Debug)]
+pub struct Shadow {
+    /// What answers.
+    pub of: Route,
+    /// What gets copies.
+    pub to: Route,
+    share: u32,
+    by: By,
+    commands: Copied,
+    compare: bool,
+}
+
+impl Shadow {
+    /// As it is configured.
+    pub fn new(typed: &config::Shadow, of: Route, to: Route) -> Shadow {
+        Shadow {
+            of,
+            to,
+            share: typed.share,
+            by: typed.by,
+            commands: typed.commands,
+            compare: typed.compare,
+        }
+    }
+
+    /// True where `request` is copied.
+    pub fn copies(&self, request: &Request<'_>) -> bool {
+        let drawn = match self.by {
+            By::Key => u64::from(fingerprint(request.key)) % 100,
+            By::Request => rng::below(100),
+        };
+        drawn < u64::from(self.share) && self.may_be_copied(request)
+    }
+
+    fn may_be_copied(&self, request: &Request<'_>) -> bool {
+        let names = Names::of(request.typed_flags());
+        match Operation::of(request) {
+            Operation::FlushAll => false,
+            _ if takes_token(request) => false,
+            Operation::Get => true,
+            Operation::Delete if names.has(b'C') => false,
+            _ => self.commands == Copied::All,
+        }
+    }
+}
+
+/// Carries out `request` and sends a copy.
+pub async fn run(policy: &Policy, shadow: &Shadow, request: &Request<'_>, call: &Call) -> Reply {
+    let operation = Operation::of(request);
+    let original = call.send(&shadow.of, request);
+    let mut room = Vec::new();
+    if matches!(operation, Operation::Add | Operation::Replace | Operation::Cas) {
+        let reply = original.await;
+        if is_done(&reply) {
+            send(policy, shadow, &unconditional(request, &mut room), None, call);
+        }
+        return reply;
+    }
+    let pair = (shadow.compare && operation == Operation::Get).then(Rc::default);
+    let copy = without_flags(request, &mut room, b"C");
+    send(policy, shadow, &copy, pair.clone(), call);
+    let reply = original.await;
+    if let Some(pair) = pair {
+        came(
+            &pair,
+            &policy.counters,
+            call.carrier.worker(),
+            Seen::Original(reply.clone()),
+        );
+    }
+    reply
+}
+
+/// Sends a copy, unless too many are on their way.
+fn send(policy: &Policy, shadow: &Shadow, copy: &Request<'_>, pair: Option<Rc<Pair>>, call: &Call) {
+    let counters = call.counters(policy);
+    let bytes = copy.value.len() as u64;
+    if counters.copies.get() >= MOST || counters.copied_bytes.get() + bytes > MOST_BYTES {
+        return counters.count(Event::Dropped);
+    }
+    counters.count(Event::Copied);
+    counters.copies.add(1);
+    counters.copied_bytes.add(bytes);
+    // Nobody waits for it, so it holds nobody up.
+    let own = Call {
+        carrier: call.carrier.clone(),
+        hold: None,
+    };
+    let on_its_way = OnItsWay {
+        counters: policy.counters.clone(),
+        worker: call.carrier.worker(),
+        bytes,
+        pair,
+    };
+    own.send_to(&shadow.to, copy, Slot::Watched(Box::new(Box::new(on_its_way))));
+}
+
+/// A copy whose reply is to come.
+#[derive(Debug)]
+struct OnItsWay {
+    counters: Arc<Counters>,
+    worker: usize,
+    bytes: u64,
+    pair: Option<Rc<Pair>>,
+}
+
+impl Watch for OnItsWay {
+    fn fill(self: Box<Self>, reply: Reply) {
+        let shard = self.counters.shard(self.worker);
+        shard.copies.sub(1);
+        shard.copied_bytes.sub(self.bytes);
+        if is_error(&reply) {
+            shard.count(Event::CopyFailed);
+        } else if let Some(pair) = &self.pair {
+            came(pair, &self.counters, self.worker, Seen::Copy(reply));
+        }
+    }
+}
+
+/// The reply of one of two that came first.
+type Pair = RefCell<Option<Seen>>;
+
+#[derive(Debug)]
+enum Seen {
+    Original(Reply),
+    Copy(Reply),
+}
+
+/// One reply came: where it is the second of the two they are compared.
+fn came(pair: &Pair, counters: &Counters, worker: usize, reply: Seen) {
+    let first = pair.borrow_mut().take();
+    let event = match (first, reply) {
+        (None, reply) => {
+            *pair.borrow_mut() = Some(reply);
+            return;
+        }
+        (Some(Seen::Original(original)), Seen::Copy(copy))
+        | (Some(Seen::Copy(copy)), Seen::Original(original)) => compare(&original, &copy),
+        _ => return,
+    };
+    if let Some(event) = event {
+        counters.shard(worker).count(event);
+    }
+}
+
+/// How a copy's reply, which is no error, is like that of the original; nothing where that one failed.
+fn compare(original: &Reply, copy: &Reply) -> Option<Event> {
+    if is_error(original) {
+        return None;
+    }
+    Some(match (is_miss(original), is_miss(copy)) {
+        (true, true) => Event::Same,
+        (false, true) => Event::OnlyOriginal,
+        (true, false) => Event::OnlyCopy,
+        (false, false) if value(original) == value(copy) => Event::Same,
+        (false, false) => Event::Differs,
+    })
+}
+
+/// The value in a reply and the client's flags, as far as it tells of them.
+fn value(reply: &Reply) -> (Option<&[u8]>, Option<u32>) {
+    match reply {
+        Reply::Value(item) => (Some(item.data()), Some(item.flags)),
+        Reply::Meta(meta) => (meta.data(), meta.token(b'f').and_then(parse_u32)),
+        _ => (None, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::protocol::{Command, Failure, Reply, Request};
+    use crate::route::counters::Event;
+    use crate::route::testing::{Fake, ask, expiring, line, meta, run, value};
+
+    fn obey(_: &str, request: &Request<'_>) -> Option<Reply> {
+        Some(match request.command {
+            command if command.is_read() => value(request, "v", 7),
+            command if command.is_meta() => line("HD"),
+            _ => Reply::Done,
+        })
+    }
+
+    #[test]
+    fn each_command_is_copied_as_the_table_says() {
+        let cases = [
+            (ask(Command::Get, "k"), "a get k,b get k", true),
+            (ask(Command::Gets, "k"), "a gets k,b gets k", true),
+            (meta(Command::MetaGet, "k", "v t"), "a mg k v t,b mg k v t", true),
+            (meta(Command::MetaGet, "k", "v N9"), "a mg k v N9", true),
+            (expiring(Command::Gat, "k", 9), "a gat k 9,b gat k 9", false),
+            (expiring(Command::Set, "k", 9), "a set k 9,b set k 9", false),
+            (expiring(Command::Add, "k", 9), "a add k 9,b set k 9", false),
+            (ask(Command::Cas, "k"), "a cas k,b set k", false),
+            (
+                meta(Command::MetaSet, "k", "ME T9"),
+                "a ms k ME T9,b ms k T9",
+                false,
+            ),
+            (ask(Command::Incr, "k"), "a incr k,b incr k", false),
+            (ask(Command::Delete, "k"), "a delete k,b delete k", false),
+            (meta(Command::MetaDelete, "k", "C7"), "a md k C7", false),
+            (
+                meta(Command::MetaArithmetic, "k", "C7 v"),
+                "a ma k C7 v,b ma k v",
+                false,
+            ),
+        ];
+        run(async move {
+            for (request, expected, is_read) in cases {
+                let fake = Fake::new("{shadow: {of: a, to: b}}", obey);
+                fake.ask(&request).await;
+                assert_eq!(fake.seen().join(","), expected);
+                let fake = Fake::new("{shadow: {of: a, to: b, commands: reads}}", obey);
+                fake.ask(&request).await;
+                assert_eq!(
+                    fake.seen().len() == 2,
+                    is_read && expected.contains("b "),
+                    "{expected}"
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn what_the_original_did_not_store_is_not_stored_in_the_copy() {
+        run(async {
+            let fake = Fake::new("{shadow: {of: a, to: b}}", |_, _| Some(Reply::NotStored));
+            fake.ask(&ask(Command::Add, "k")).await;
+            assert_eq!(fake.seen(), ["a add k"]);
+        });
+    }
+
+    #[test]
+    fn a_share_of_the_keys_is_copied_and_always_the_same() {
+        run(async {
+            let fake = Fake::new("{shadow: {of: a, to: b, share: 5%}}", obey);
+            let mut copied = Vec::new();
+            for round in 0..2 {
+                for key in 0..4000 {
+                    fake.ask(&ask(Command::Get, &format!("key:{key}"))).await;
+                    if fake.seen().len() == 2 && round == 0 {
+                        copied.push(key);
+                    }
+                }
+            }
+            let share = copied.len() as f64 / 4000.0;
+            assert!((0.03..0.07).contains(&share), "{share}");
+            assert_eq!(fake.count(Event::Copied), 2 * copied.len() as u64);
+            let fake = Fake::new("{shadow: {of: a, to: b, share: 20%, by: request}}", obey);
+            for _ in 0..2000 {
+                fake.ask(&ask(Command::Get, "k")).await;
+            }
+            assert!((250..550).contains(&fake.count(Event::Copied)));
+        });
+    }
+
+    #[test]
+    fn a_copy_neither_delays_nor_fails_the_original_and_too_many_are_dropped() {
+        run(async {
+            let fake = Fake::new("{shadow: {of: a, to: b}}", |pool, request| match pool {
+                "a" => obey(pool, request),
+                _ => None,
+            });
+            for _ in 0..super::MOST + 10 {
+                assert_eq!(fake.ask(&ask(Command::Delete, "k")).await, Reply::Done);
+            }
+            assert_eq!(fake.count(Event::Dropped), 10);
+            for _ in 0..super::MOST {
+                fake.answer("b", Reply::Failed(Failure::Timeout));
+            }
+            assert_eq!(fake.count(Event::CopyFailed), super::MOST);
+            let large = vec![0; 1 << 20];
+            let set = Request {
+                value: &large,
+                ..ask(Command::Set, "k")
+            };
+            for _ in 0..5 {
+                assert_eq!(fake.ask(&set).await, Reply::Done);
+            }
+            assert_eq!(fake.count(Event::Dropped), 11);
+        });
+    }
+
+    #[test]
+    fn replies_to_reads_are_compared_whichever_comes_first() {
+        let get = ask(Command::Get, "k");
+        let (v, w) = (value(&get, "v", 0), value(&get, "w", 0));
+        let miss = Reply::NotFound;
+        let broken = Reply::Failed(Failure::Timeout);
+        let cases = [
+            (v.clone(), v.clone(), Some(Event::Same)),
+            (v.clone(), w, Some(Event::Differs)),
+            (v.clone(), miss.clone(), Some(Event::OnlyOriginal)),
+            (miss.clone(), v.clone(), Some(Event::OnlyCopy)),
+            (miss.clone(), miss, Some(Event::Same)),
+            (v.clone(), broken.clone(), Some(Event::CopyFailed)),
+            (broken, v, None),
+        ];
+        run(async move {
+            for (original, copy, expected) in cases {
+                for order in [["a", "b"], ["b", "a"]] {
+                    let fake = Fake::new("{shadow: {of: a, to: b, compare: true}}", |_, _| None);
+                    let answer = fake.ask(&ask(Command::Get, "k"));
+                    for pool in order {
+                        fake.answer(
+                            pool,
+                            if pool == "a" {
+                                original.clone()
+                            } else {
+                                copy.clone()
+                            },
+                        );
+                        tokio::task::yield_now().await;
+                    }
+                    assert_eq!(answer.await, original);
+                    let events = [
+                        Event::Same,
+                        Event::Differs,
+                        Event::OnlyOriginal,
+                        Event::OnlyCopy,
+                        Event::CopyFailed,
+                    ];
+                    let counted: Vec<_> = events
+                        .into_iter()
+                        .filter(|&event| fake.count(event) == 1)
+                        .collect();
+                    assert_eq!(counted, Vec::from_iter(expected), "{order:?}");
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,200 @@
+//! Policies without a network: routes as a file has them, over pools that answer as a test says.
+
+#[cfg(test)]
+pub mod races;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::time::Instant;
+
+use super::compile::{AllCounters, Compiler};
+use super::counters::Event;
+use super::{Call, Carrier, Pool, Route};
+use crate::config;
+use crate::node::Node;
+use crate::protocol::{Command, Item, Meta, MetaReply, Reply, Request};
+use crate::reply::oneshot::Answer;
+use crate::reply::queue::Slot;
+
+/// What a pool answers; `None`: nothing, until [`Fake::answer`].
+type Script = dyn Fn(&str, &Request<'_>) -> Option<Reply>;
+
+/// A route over pools that follow a script.
+pub struct Fake {
+    pools: Rc<Pools>,
+    /// The route.
+    pub route: Route,
+    counters: AllCounters,
+}
+
+struct Pools {
+    script: Box<Script>,
+    seen: RefCell<Vec<String>>,
+    waiting: RefCell<Vec<(String, Slot)>>,
+}
+
+impl Fake {
+    /// The route that `yaml` says, over the pools `a`, `b` and `c`.
+    pub fn new(yaml: &str, script: impl Fn(&str, &Request<'_>) -> Option<Reply> + 'static) -> Fake {
+        let (route, counters) = compile(yaml);
+        Fake {
+            counters,
+            route,
+            pools: Rc::new(Pools {
+                script: Box::new(script),
+                seen: RefCell::default(),
+                waiting: RefCell::default(),
+            }),
+        }
+    }
+
+    /// Sends `request` along the route.
+    pub fn ask(&self, request: &Request<'_>) -> Answer {
+        let call = Call {
+            carrier: self.pools.clone(),
+            hold: None,
+        };
+        call.send(&self.route, request)
+    }
+
+    /// What the pools were asked since the last call: each the pool's name and the request.
+    pub fn seen(&self) -> Vec<String> {
+        self.pools.seen.take()
+    }
+
+    /// Answers what `pool` was asked first of what waits.
+    pub fn answer(&self, pool: &str, reply: Reply) {
+        let mut waiting = self.pools.waiting.borrow_mut();
+        let index = waiting.iter().position(|(name, _)| name == pool);
+        let (_, slot) = waiting.remove(index.expect("it was asked"));
+        drop(waiting);
+        slot.fill(reply);
+    }
+
+    /// How often `event` was counted.
+    pub fn count(&self, event: Event) -> u64 {
+        let counters = self.counters.values();
+        counters
+            .map(|counters| counters.sum(|shard| &shard.events[event as usize]))
+            .sum()
+    }
+}
+
+/// The route that `yaml` says, over the pools `a`, `b`, which is in the zone of the test, and `c`.
+pub fn compile(yaml: &str) -> (Route, AllCounters) {
+    let text = format!(
+        "zone: west\npools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1], zone: west}}, c: {{nodes: [c:1]}}}}\nroutes: {{default: {yaml}}}"
+    );
+    let config = config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}"));
+    let pools: BTreeMap<String, Arc<Pool>> = config
+        .pools
+        .iter()
+        .map(|(name, settings)| {
+            let node = Node::new(name, &settings.nodes[0], &settings.health, 1, &Arc::default());
+            (
+                name.clone(),
+                Arc::new(Pool::compile(name, settings, 0, &[Arc::new(node)])),
+            )
+        })
+        .collect();
+    let mut compiler = Compiler {
+        routes: &config.routes,
+        pools: &pools,
+        previous: None,
+        counters: AllCounters::new(),
+        zone: config.zone.as_deref(),
+        workers: 1,
+    };
+    let listener = &config.listeners[0];
+    let route = compiler.compile(&listener.route, &listener.bind).expect("good");
+    (route, compiler.counters)
+}
+
+impl fmt::Debug for Pools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pools")
+    }
+}
+
+impl Carrier for Pools {
+    fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: Slot) {
+        self.seen
+            .borrow_mut()
+            .push(format!("{} {}", pool.name, shown(request)));
+        match (self.script)(&pool.name, request) {
+            Some(reply) => slot.fill(reply),
+            None => self.waiting.borrow_mut().push((pool.name.clone(), slot)),
+        }
+    }
+
+    fn worker(&self) -> usize {
+        0
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// A request as one line: the command, the key, the expiry where there is one, the flags of a meta command.
+fn shown(request: &Request<'_>) -> String {
+    let key = request.meta.map_or(request.key, |meta| meta.key);
+    let mut line = format!("{} {}", request.command.name(), key.escape_ascii());
+    if request.exptime != 0 {
+        line += &format!(" {}", request.exptime);
+    }
+    if let Some(meta) = request.meta.filter(|meta| !meta.flags.is_empty()) {
+        line += &format!(" {}", meta.flags.escape_ascii());
+    }
+    line
+}
+
+/// Runs `test` on a worker's event loop, whose clock jumps to the next timer when nothing else is to be done.
+pub fn run(test: impl Future<Output = ()>) {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build_local(LocalOptions::default());
+    runtime.expect("an event loop").block_on(test);
+}
+
+/// A request for `key`.
+pub fn ask(command: Command, key: &str) -> Request<'_> {
+    Request::new(command, key.as_bytes())
+}
+
+/// A request for `key` that sets an expiry.
+pub fn expiring(command: Command, key: &str, exptime: i64) -> Request<'_> {
+    Request {
+        exptime,
+        ..ask(command, key)
+    }
+}
+
+/// A meta command on `key` with these `flags`.
+pub fn meta<'a>(command: Command, key: &'a str, flags: &'a str) -> Request<'a> {
+    Request {
+        meta: Some(Meta {
+            key: key.as_bytes(),
+            flags: flags.as_bytes(),
+            is_binary: false,
+        }),
+        ..ask(command, key)
+    }
+}
+
+/// A value that was read of `request`, with this cas id.
+pub fn value(request: &Request<'_>, data: &'static str, cas: u64) -> Reply {
+    Reply::Value(Item::new(request.key.to_vec().into(), 0, cas, data.into()))
+}
+
+/// The reply of a node that speaks meta, without a key.
+pub fn line(text: &'static str) -> Reply {
+    Reply::Meta(MetaReply::new(text, 0..0, None))
+}

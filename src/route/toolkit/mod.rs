@@ -1,0 +1,10 @@
+//! What several policies need: budgets, leases, quorums, rewritten requests.
+
+pub mod budget;
+pub mod compare_and_swap;
+pub mod hedge_delay;
+pub mod lease;
+pub mod quorum;
+pub mod race;
+pub mod reply;
+pub mod rewrite;

@@ -1,0 +1,38 @@
+//! Several replies that are awaited at once, and taken as they come.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use crate::protocol::Reply;
+use crate::reply::oneshot::Answer;
+
+/// Replies that are on their way, each under a number.
+#[derive(Debug, Default)]
+pub struct Race(Vec<(usize, Answer)>);
+
+impl Race {
+    /// Awaits `answer` too.
+    pub fn add(&mut self, number: usize, answer: Answer) {
+        self.0.push((number, answer));
+    }
+
+    /// The next reply that comes, with its number; of several that are there, the one that was added first. `None`
+    /// when all have come.
+    pub async fn next(&mut self) -> Option<(usize, Reply)> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let came = poll_fn(|cx| {
+            for (index, (number, answer)) in self.0.iter_mut().enumerate() {
+                if let Poll::Ready(reply) = Pin::new(answer).poll(cx) {
+                    return Poll::Ready((index, (*number, reply)));
+                }
+            }
+            Poll::Pending
+        });
+        let (index, came) = came.await;
+        self.0.remove(index);
+        Some(came)
+    }
+}

@@ -1,0 +1,101 @@
+//! How a worker carries the requests of policies: to the nodes of the running snapshot, over its own links.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::protocol::operation::drops_item_if_refused;
+use crate::protocol::{Command, Failure, Reply, Request};
+use crate::reply::queue::Slot;
+use crate::route::{Carrier, Pool};
+use crate::worker::context::View;
+
+/// Carries the requests of one session.
+#[derive(Debug)]
+pub struct Carry {
+    view: Rc<View>,
+    /// Decides among several links to a node.
+    session: usize,
+}
+
+/// One request that a policy is at work on: its bytes are counted, and the process does not end before it is done.
+#[derive(Debug)]
+pub struct AtWork {
+    view: Rc<View>,
+    bytes: usize,
+}
+
+impl Carry {
+    /// Carries the requests of the session with this number.
+    pub fn new(view: Rc<View>, session: usize) -> Carry {
+        Carry { view, session }
+    }
+
+    /// Counts `request` until what is returned is dropped.
+    pub fn count(&self, request: &Request<'_>) -> AtWork {
+        /// What a request costs beside its words and its value; about so many bytes.
+        const WORK: usize = 1024;
+        // A policy may keep a copy of its own beside that of the order it is carried out in.
+        let bytes = WORK + 2 * request.words() + request.value.len();
+        self.view.local.at_work.add(bytes);
+        self.view.shard().at_work.add(1);
+        AtWork {
+            view: self.view.clone(),
+            bytes,
+        }
+    }
+
+    /// Sends `request`, a flush_all, to every node of `pool`. `slot` is asked for a slot for each of them.
+    pub fn flush(&self, pool: &Pool, request: &Request<'_>, mut slot: impl FnMut() -> Slot) {
+        let current = self.view.running();
+        let Some(running) = current.snapshot.pools.get(&pool.name) else {
+            return pool.nodes.iter().for_each(|_| slot().fill(GONE));
+        };
+        for index in 0..pool.nodes.len() {
+            match running.nodes.get(index) {
+                Some(&node) => current.send(node, request, slot(), running, self.session),
+                None => slot().fill(GONE),
+            }
+        }
+    }
+}
+
+/// A reload took away what was to be asked.
+const GONE: Reply = Reply::Failed(Failure::Down);
+
+impl Carrier for Carry {
+    fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: Slot) {
+        // What was compiled when the request came may be old by now, and its indices with it.
+        let current = self.view.running();
+        match current.snapshot.pools.get(&pool.name) {
+            None => slot.fill(GONE),
+            Some(pool) if request.value.len() > pool.settings.max_value_size => {
+                let too_large = Reply::Failed(Failure::TooLarge);
+                if !drops_item_if_refused(request) {
+                    return slot.fill(too_large);
+                }
+                let delete = Request::new(Command::Delete, request.key);
+                let slot = slot.answering(too_large);
+                current.send(pool.pick(request.key), &delete, slot, pool, self.session);
+            }
+            Some(pool) => current.send(pool.pick(request.key), request, slot, pool, self.session),
+        }
+    }
+
+    fn worker(&self) -> usize {
+        self.view.local.worker
+    }
+
+    fn now(&self) -> Instant {
+        let clock = &self.view.local.clock;
+        clock.instant(clock.now())
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.view.local.at_work.sub(self.bytes);
+        self.view.shard().at_work.sub(1);
+    }
+}
