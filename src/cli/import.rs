@@ -28,7 +28,12 @@ const MAX_SIZE: u64 = 4 << 20;
 ///
 /// # Errors
 /// A file cannot be read or written, or there is something that cannot be said: a line for each.
-pub fn run(file: &Path, output: Option<&Path>, from: Option<From>) -> anyhow::Result<()> {
+pub fn run(
+    file: &Path,
+    output: Option<&Path>,
+    from: Option<From>,
+    route_prefix: Option<&str>,
+) -> anyhow::Result<()> {
     let (source, text) = if file == Path::new("-") {
         (
             "stdin".to_owned(),
@@ -45,7 +50,7 @@ pub fn run(file: &Path, output: Option<&Path>, from: Option<From>) -> anyhow::Re
         Some(From::Mcrouter) => Format::Mcrouter,
         None => guess(&text),
     };
-    let imported = import(&text, &source, format);
+    let imported = import(&text, &source, format, route_prefix);
     match (imported.text, output) {
         (None, _) => {}
         (Some(text), Some(path)) if path != Path::new("-") => {

@@ -107,6 +107,9 @@ pub enum Command {
         /// Whose configuration it is, where it does not tell by itself.
         #[arg(long, value_name = "FORMAT")]
         from: Option<import::From>,
+        /// What mcrouter is started with: where keys without a routing prefix go.
+        #[arg(long, value_name = "/REGION/CLUSTER/")]
+        route_prefix: Option<String>,
     },
     /// Ask a running Ringway whether it is ready; made for a container's health check.
     Health {
@@ -184,7 +187,12 @@ pub fn run(command: &Command) -> ExitCode {
             };
             diff::run(old, new, &options)
         }
-        Command::Import { file, output, from } => import::run(file, output.as_deref(), *from),
+        Command::Import {
+            file,
+            output,
+            from,
+            route_prefix,
+        } => import::run(file, output.as_deref(), *from, route_prefix.as_deref()),
         Command::Health { admin } => ask_health(admin),
         Command::Nodes { admin, json } => nodes::run(admin, *json),
     };

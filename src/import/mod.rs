@@ -61,8 +61,8 @@ struct Draft {
     comments: Vec<String>,
 }
 
-/// Imports `text`, which is the content of the file called `source`.
-pub fn import(text: &str, source: &str, format: Format) -> Imported {
+/// Imports `text`, which is the content of the file called `source`. `route_prefix`: what mcrouter is started with.
+pub fn import(text: &str, source: &str, format: Format, route_prefix: Option<&str>) -> Imported {
     let mut lost = Mistakes::new(source);
     let draft = match format {
         _ if text.trim().is_empty() => {
@@ -75,12 +75,19 @@ pub fn import(text: &str, source: &str, format: Format) -> Imported {
         Format::Mcrouter => json::parse(text, &mut lost)
             .filter(|tree| is_foreign(tree, &mut lost))
             .map(|tree| macros::expand(tree, &mut lost))
-            .map(|tree| mcrouter::read(&tree, &mut lost)),
+            .map(|tree| mcrouter::read(&tree, route_prefix, &mut lost)),
         Format::Libmemcached => Some(libmemcached::read(text, &mut lost)),
     };
+    let source_text = text;
     let text = draft
         .filter(|draft| !draft.pools.is_empty())
         .map(|draft| write(draft, source, &mut lost));
+    if text.is_none()
+        && let Some((line, column)) = template(source_text)
+    {
+        let why = "this is a template: import the file that is made from it";
+        lose(&mut lost, (line, column), "", why);
+    }
     let mut lost = lost.into_list();
     if text.is_none() && lost.is_empty() {
         let mut none = Mistakes::new(source);
@@ -114,6 +121,18 @@ fn in_one_line(text: &str) -> String {
         }
     }
     line
+}
+
+/// Where in `text` a value is to be filled in by a template engine.
+fn template(text: &str) -> Option<Origin> {
+    let at = ["{{", "{%", "<%"]
+        .iter()
+        .filter_map(|mark| text.find(mark))
+        .min()?;
+    let (before, _) = text.split_at(at);
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = before.matches('\n').count() + 1;
+    Some((line, before[line_start..].chars().count() + 1))
 }
 
 /// Returns false, and says so, if `tree` is a configuration of Ringway's.

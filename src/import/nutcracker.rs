@@ -1,6 +1,7 @@
 //! Reads twemproxy's `nutcracker.yml`, as `src/nc_conf.c` of twemproxy 0.5 does.
 
-use super::yaml::{Origin, Value};
+use super::macros::get as setting;
+use super::yaml::{Origin, Shape, Value};
 use super::{Draft, lose};
 use crate::config::error::{Mistakes, quote};
 use crate::config::tree::{self, Tree};
@@ -18,19 +19,59 @@ pub fn read(tree: &Tree, lost: &mut Mistakes) -> Draft {
         return draft;
     };
     for (name, pool) in entries {
-        let name = scalar(name).unwrap_or_default();
-        let mut reader = Reader {
-            name: name.to_owned(),
-            pool: Value::map(Vec::new(), place(pool)),
-            nodes: Vec::new(),
-            listener: Value::map(Vec::new(), place(pool)),
-            notes: Vec::new(),
-            lost,
-        };
-        reader.read(pool);
-        reader.finish(pool, &mut draft);
+        match (scalar(name).unwrap_or_default(), &pool.value) {
+            // Forks with several processes put the pools one level deeper, beside what all of them share.
+            ("pools", tree::Value::Map(pools)) if pools.iter().all(|(_, pool)| is_pool(pool)) => {
+                for (name, pool) in pools {
+                    read_pool(scalar(name).unwrap_or_default(), pool, &mut draft, lost);
+                }
+            }
+            ("global", _) if !is_pool(pool) => {
+                let why = "what a fork of nutcracker knows of its processes: Ringway has its own `workers`";
+                lose(lost, place(name), "global", why);
+            }
+            (name, _) => read_pool(name, pool, &mut draft, lost),
+        }
     }
     draft
+}
+
+/// Whether `tree` looks like a pool.
+fn is_pool(tree: &Tree) -> bool {
+    ["listen", "servers", "hash"]
+        .iter()
+        .any(|key| setting(tree, key).is_some())
+}
+
+/// Adds the pool called `name`, unless it cannot be one of Ringway's.
+fn read_pool(name: &str, pool: &Tree, draft: &mut Draft, lost: &mut Mistakes) {
+    let mut reader = Reader {
+        name: name.to_owned(),
+        pool: Value::map(Vec::new(), place(pool)),
+        nodes: Vec::new(),
+        listener: Value::map(Vec::new(), place(pool)),
+        notes: Vec::new(),
+        lost,
+    };
+    // With another protocol behind it, its nodes would answer nothing: less than a listener that is not there.
+    let redis = setting(pool, "redis").filter(|redis| scalar(redis) == Some("true"));
+    let other = setting(pool, "protocol").filter(|protocol| {
+        let name = scalar(protocol).unwrap_or_default();
+        !name.starts_with("memcache")
+    });
+    if let Some(redis) = redis {
+        let why = "Ringway speaks memcached, not Redis: the pool is left out";
+        return reader.lose(redis, "redis", why);
+    }
+    if let Some(protocol) = other {
+        return reader.lose(
+            protocol,
+            "protocol",
+            "Ringway speaks memcached only: the pool is left out",
+        );
+    }
+    reader.read(pool);
+    reader.finish(pool, draft);
 }
 
 /// What of a pool was read so far.
@@ -60,6 +101,7 @@ impl<'a> Reader<'a> {
             return self.lose(pool, "", "no pool: its settings are missing");
         };
         let mut settings = Settings::default();
+        let mut mode = None;
         for (key, value) in entries {
             match scalar(key).unwrap_or_default() {
                 "listen" => self.listen(value),
@@ -83,7 +125,10 @@ impl<'a> Reader<'a> {
                 "server_retry_timeout" => settings.retry = Some(value),
                 "server_failure_limit" => settings.failures = Some(value),
                 "redis" if scalar(value) == Some("false") => {}
-                "redis" => self.lose(value, "redis", "Ringway speaks memcached, not Redis"),
+                "redis" => self.lose(value, "redis", "neither true nor false"),
+                "protocol" => {}
+                // A fork's setting: it means something for unix sockets alone.
+                "mode" => mode = Some(value),
                 "redis_auth" | "redis_db" => {
                     self.lose(
                         value,
@@ -102,11 +147,23 @@ impl<'a> Reader<'a> {
                 unknown => self.lose(key, unknown, "nutcracker has no such setting"),
             }
         }
+        if let Some(mode) = mode
+            && self.listener.get_mut("mode").is_none()
+            && let Some(bind) = self.listener.get_mut("bind")
+            && matches!(&bind.shape, Shape::Text(bind) if bind.starts_with("unix:"))
+        {
+            let typed = scalar(mode).unwrap_or_default();
+            self.listener.push("mode", Value::text(typed, place(mode)));
+        }
         self.placement(&settings);
         self.health(&settings);
     }
 
     fn finish(mut self, pool: &Tree, draft: &mut Draft) {
+        if self.nodes.is_empty() {
+            let why = "the pool has no servers that can be read: it is left out";
+            return self.lose(pool, "servers", why);
+        }
         if self.listener.get_mut("bind").is_none() {
             self.lose(pool, "listen", "the pool does not say where it listens");
         } else {
@@ -172,6 +229,7 @@ impl<'a> Reader<'a> {
     fn servers(&mut self, value: &Tree) {
         let items = match &value.value {
             tree::Value::List(items) => items.as_slice(),
+            _ if value.is_null() => &[],
             _ => std::slice::from_ref(value),
         };
         for (index, item) in items.iter().enumerate() {

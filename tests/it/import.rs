@@ -485,16 +485,16 @@ fn what_mcrouter_says_and_ringway_cannot_is_told_with_its_place() {
 fn what_nutcracker_says_and_ringway_cannot_is_told_with_its_line() {
     let printed = import(
         "nutcracker.yml",
-        "a:\n  listen: /run/a.sock 0666\n  redis: true\n  preconnect: true\n  servers:\n  - 10.0.0.1:11211:1\n  - 10.0.0.2\nb:\n  listen: cache:1\n  distribution: random\n  typo: 1\n  servers:\n  - 10.0.0.1:11211:1\n  - 10.0.0.1:11211:2 other\n",
+        "a:\n  listen: /run/a.sock 0666\n  preconnect: true\n  servers:\n  - 10.0.0.1:11211:1\n  - 10.0.0.2\nb:\n  listen: cache:1\n  distribution: random\n  typo: 1\n  servers:\n  - 10.0.0.1:11211:1\n  - 10.0.0.1:11211:2 other\nc:\n  listen: 127.0.0.1:3\n  redis: true\n  servers:\n  - 10.0.0.3:6379:1\n",
     );
     assert_eq!(printed.code, Some(1));
     let starts = [
-        "nutcracker.yml:3:10: a.redis:",
-        "nutcracker.yml:7:5: a.servers[1]:",
-        "nutcracker.yml:9:11: listeners[1].bind: Ringway would refuse this:",
-        "nutcracker.yml:10:17: b.distribution:",
-        "nutcracker.yml:11:3: b.typo:",
-        "nutcracker.yml:14:5: pools.b.nodes[1].address: Ringway would refuse this:",
+        "nutcracker.yml:6:5: a.servers[1]:",
+        "nutcracker.yml:8:11: listeners[1].bind: Ringway would refuse this:",
+        "nutcracker.yml:9:17: b.distribution:",
+        "nutcracker.yml:10:3: b.typo:",
+        "nutcracker.yml:13:5: pools.b.nodes[1].address: Ringway would refuse this:",
+        "nutcracker.yml:16:10: c.redis: Ringway speaks memcached, not Redis: the pool is left out",
     ];
     assert_eq!(printed.lost.lines().count(), starts.len(), "{}", printed.lost);
     for (line, start) in printed.lost.lines().zip(starts) {

@@ -8,16 +8,16 @@ use std::process::{Command, Output, Stdio};
 
 use crate::import::{Printed, import};
 
-const POOL: &str =
+pub const POOL: &str =
     r#""pools": {"A": {"servers": ["10.0.0.1:1", "10.0.0.2:1"]}, "B": {"servers": ["10.0.1.1:1"]}}"#;
 
 /// Imports a file of mcrouter's with the two pools `A` and `B` and what `rest` says.
-fn mcrouter(rest: &str) -> Printed {
+pub fn mcrouter(rest: &str) -> Printed {
     import("m.json", &format!("{{{POOL},\n{rest}}}"))
 }
 
 /// The program with `arguments` in `dir`.
-fn ringway(dir: &Path, arguments: &[&str]) -> Output {
+pub fn ringway(dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ringway"))
         .current_dir(dir)
         .args(arguments)
@@ -27,7 +27,7 @@ fn ringway(dir: &Path, arguments: &[&str]) -> Output {
 }
 
 /// Asserts that `check` finds nothing wrong with what was imported.
-fn is_good(printed: &Printed) {
+pub fn is_good(printed: &Printed) {
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("ringway.yaml"), &printed.text).expect("written");
     let checked = ringway(dir.path(), &["check", "ringway.yaml"]);
@@ -147,7 +147,6 @@ fn what_a_route_handle_does_and_ringway_cannot_is_told_with_its_consequence() {
             format!(r#"{{"type": "FailoverRoute", "children": ["{pools}"], "failover_errors": ["remote_error"]}}"#),
             "not only after remote_error",
         ),
-        (r#"{"type": "PoolRoute", "pool": "A", "shadows": []}"#.to_owned(), "nothing is copied"),
     ] {
         let printed = mcrouter(&format!("\"route\": {handle}"));
         assert_eq!(printed.code, Some(1), "{handle}");
@@ -343,4 +342,72 @@ fn a_dash_is_stdin_and_stdout() {
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success());
     assert!(output.stdout.starts_with(b"# Imported from stdin.\n"));
+}
+
+#[test]
+fn a_pool_that_cannot_be_ringways_is_left_out_whole() {
+    let good = "mc:\n  listen: 127.0.0.1:1\n  timeout: 400\n  servers:\n   - 10.0.0.1:11211:1\n";
+    let rest = "  listen: 127.0.0.1:2\n  sentinels:\n   - 10.0.0.9:26379:1\n";
+    let servers = "  servers:\n   - 10.0.0.2:6379:1 one\n";
+    for (bad, said) in [
+        (format!("r:\n  redis: true\n{rest}{servers}"), "2:10: r.redis: "),
+        (
+            format!("r:\n  protocol: redis\n{rest}{servers}"),
+            "2:13: r.protocol: ",
+        ),
+        (
+            format!("r:\n  hash: md5\n{rest}  servers:\n"),
+            "r.servers: the pool has no servers",
+        ),
+    ] {
+        let alone = import("r.yml", &bad);
+        assert_eq!((alone.code, alone.text.as_str()), (Some(1), ""), "{bad}");
+        assert!(alone.lost.contains(said), "{bad}\n{}", alone.lost);
+        let both = import("both.yml", &format!("{bad}{good}"));
+        assert_eq!(both.code, Some(1), "{bad}");
+        assert!(both.lost.contains("left out"), "{}", both.lost);
+        assert!(!both.text.contains("127.0.0.1:2"), "{}", both.text);
+        is_good(&both);
+    }
+}
+
+#[test]
+fn what_forks_of_nutcracker_write_is_read_as_far_as_it_means_something() {
+    let text = "global:\n  worker_processes: 4\npools:\n  a:\n    listen: /run/a.sock\n    mode: 0660\n    timeout: 400\n    \
+                servers:\n     - 10.0.0.1:11211:1\n  b:\n    listen: 127.0.0.1:2\n    mode: 0755\n    protocol: memcached\n    \
+                timeout: 400\n    servers:\n     - 10.0.0.2:11211:1\n";
+    let printed = import("fork.yml", text);
+    assert_eq!(printed.lost.lines().count(), 1, "{}", printed.lost);
+    assert!(
+        printed.lost.starts_with("fork.yml:1:1: global: "),
+        "{}",
+        printed.lost
+    );
+    for line in [
+        "bind: unix:/run/a.sock, mode: \"0660\"",
+        "{bind: 127.0.0.1:2, route: b}",
+    ] {
+        assert!(printed.text.contains(line), "{line}\n{}", printed.text);
+    }
+    // Without their processes the file says nothing that is lost.
+    let pools = import("pools.yml", &text[text.find("pools:").expect("there")..]);
+    assert_eq!((pools.code, pools.lost.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_template_says_that_it_is_one() {
+    for (name, text, place) in [
+        (
+            "a.yml",
+            "a:\n  listen: {{ addr }}\n  servers:\n  {% for %}- x\n",
+            ":2:11: ",
+        ),
+        ("b.yml", "{{ name }}:\n  listen: 127.0.0.1:1\n", ":1:1: "),
+        ("c.json", "{\n <%= @pools %>\n}", ":2:2: "),
+    ] {
+        let printed = import(name, text);
+        assert_eq!((printed.code, printed.text.as_str()), (Some(1), ""), "{text}");
+        let line = format!("{name}{place}this is a template");
+        assert!(printed.lost.contains(&line), "{line}\n{}", printed.lost);
+    }
 }

@@ -25,6 +25,7 @@ mod floors;
 mod get_lines;
 mod guards;
 mod import;
+mod import_handles;
 mod import_kinds;
 mod late_replies;
 mod layers;

@@ -3,7 +3,7 @@
 use super::super::macros::{get, text};
 use super::super::yaml::{Shape, Value, is_same};
 use super::routes::{error, is_latest};
-use super::{Reader, map, place};
+use super::{Comes, Reader, map, place};
 use crate::config::tree::{self, Tree};
 
 /// mcrouter's operations and Ringway's words for them. `None`: no client of memcached's protocols asks for it.
@@ -30,7 +30,7 @@ const OPERATIONS: [(&str, Option<&str>); 17] = [
 impl<'a> Reader<'a> {
     /// A HashRoute over the servers of a pool is a pool, and so is one over pools of one server each. Over other
     /// routes it cannot be said.
-    pub fn hash(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
+    pub fn hash(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
         self.check(
             tree,
             &[
@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
             _ => None,
         };
         if is_latest(tree) {
-            let children = self.children(tree, reads);
+            let children = self.children(tree, comes);
             return self.in_turn("Latest", children, Some(tree), tree);
         }
         if let Some((name, pool)) = pool.and_then(|name| self.pools.get_key_value(name)) {
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
             let made = self.pool(Some(name), pool, Some(tree))?;
             return Some(Value::text(made, place(tree)));
         }
-        let mut routes = self.children(tree, reads);
+        let mut routes = self.children(tree, comes);
         if routes.len() == 1 {
             return routes.pop();
         }
@@ -74,17 +74,17 @@ impl<'a> Reader<'a> {
         Some(error("the HashRoute of mcrouter was not imported", tree))
     }
 
-    pub fn prefix(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
+    pub fn prefix(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
         self.check(tree, &["policies", "wildcard"], &[]);
         let policies = get(tree, "policies");
         let mut prefixes = Value::map(Vec::new(), policies.map(place));
         for (prefix, handle) in policies.map(map).unwrap_or_default() {
-            if let Some(route) = self.route(handle, reads) {
+            if let Some(route) = self.route(handle, comes) {
                 prefixes.push(text(prefix).unwrap_or_default(), route);
             }
         }
         let otherwise = match get(tree, "wildcard") {
-            Some(wildcard) => self.route(wildcard, reads)?,
+            Some(wildcard) => self.route(wildcard, comes)?,
             None => error("no prefix matches", tree),
         };
         if matches!(&prefixes.shape, Shape::Map(entries) if entries.is_empty()) {
@@ -96,12 +96,16 @@ impl<'a> Reader<'a> {
         ))
     }
 
-    pub fn by_command(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
+    pub fn by_command(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
         self.check(tree, &["default_policy", "operation_policies"], &[]);
         let policies = get(tree, "operation_policies").map(map).unwrap_or_default();
         let has = |operation: &str| policies.iter().any(|(key, _)| text(key) == Some(operation));
-        let reads_default = reads && !(has("get") && has("gets"));
-        let otherwise = get(tree, "default_policy").map(|handle| self.route(handle, reads_default));
+        // Ringway leads gets where get goes, so that no read but gat comes to the default.
+        let of_default = match comes {
+            Comes::All if has("get") || has("gets") => Comes::Rest,
+            comes => comes,
+        };
+        let otherwise = get(tree, "default_policy").map(|handle| self.route(handle, of_default));
         let mut commands: Vec<(&str, Value)> = Vec::new();
         for (key, handle) in policies {
             let operation = text(key).unwrap_or_default();
@@ -109,7 +113,12 @@ impl<'a> Reader<'a> {
                 operation,
                 "get" | "gets" | "gat" | "gats" | "lease-get" | "metaget"
             );
-            let route = self.route(handle, is_read && reads).unwrap_or_else(|| {
+            let comes = match comes {
+                Comes::All if is_read => Comes::Reads,
+                Comes::Reads if is_read => Comes::Reads,
+                _ => Comes::Rest,
+            };
+            let route = self.route(handle, comes).unwrap_or_else(|| {
                 let why = format!("{operation} has no route now: it answers SERVER_ERROR");
                 self.lose(key, "operation_policies", why);
                 error(&format!("the route of {operation} was not imported"), key)
@@ -135,6 +144,7 @@ impl<'a> Reader<'a> {
                 },
             }
         }
+        let has_default = matches!(otherwise, Some(Some(_)));
         let otherwise = match otherwise {
             Some(Some(otherwise)) => otherwise,
             Some(None) => {
@@ -151,11 +161,99 @@ impl<'a> Reader<'a> {
         if commands.is_empty() {
             return Some(otherwise);
         }
+        if has_default && has("get") != has("gets") {
+            self.pair(has("gets"), &mut commands, &otherwise, tree);
+        }
         let commands = Value::map(commands, get(tree, "operation_policies").map(place));
         Some(Value::map(
             vec![("by_command", commands), ("else", otherwise)],
             place(tree),
         ))
+    }
+
+    /// Of get and gets only one has a policy, and mcrouter leads the other one to the default, where cas goes too:
+    /// here both go where the policy says. So cas must go there as well, if a cas id is to match.
+    fn pair(&mut self, is_gets: bool, commands: &mut Vec<(&str, Value)>, otherwise: &Value, tree: &'a Tree) {
+        let of = |word: &str| {
+            commands
+                .iter()
+                .find(|(known, _)| *known == word)
+                .map(|(_, route)| route)
+        };
+        let Some(read) = of("get").filter(|read| !is_same(read, otherwise)) else {
+            return;
+        };
+        if is_gets {
+            let why = "get goes where gets goes, not to the default_policy";
+            return self.lose(tree, "operation_policies", why);
+        }
+        if self.is_one_home(read, of("cas").unwrap_or(otherwise)) {
+            return self.note(tree, "gets goes where get goes, not to the default_policy");
+        }
+        match of("set").filter(|set| of("cas").is_none() && self.is_one_home(read, set)).cloned() {
+            Some(set) => {
+                commands.push(("cas", set));
+                let what = "gets goes where get goes, and so cas where set goes, not to the default_policy";
+                self.note(tree, what);
+            }
+            None => self.lose(
+                tree,
+                "operation_policies",
+                "gets goes where get goes and cas elsewhere: a client that uses both finds no cas id that matches",
+            ),
+        }
+    }
+
+    /// Whether the cas ids of both routes come from the same nodes.
+    fn is_one_home(&self, one: &Value, other: &Value) -> bool {
+        let nodes = |route: &Value| {
+            let pool = self.home(route)?;
+            let (_, made) = self.made.iter().find(|(name, _)| *name == pool)?;
+            match &made.shape {
+                Shape::Map(entries) => entries
+                    .iter()
+                    .find(|(key, _)| key == "nodes")
+                    .map(|(_, nodes)| nodes.clone()),
+                _ => None,
+            }
+        };
+        let is_same_pool = self.home(one).is_some() && self.home(one) == self.home(other);
+        let is_same_node = || match (nodes(one), nodes(other)) {
+            (Some(one), Some(other)) => {
+                is_same(&one, &other) && matches!(&one.shape, Shape::List(nodes) if nodes.len() == 1)
+            }
+            _ => false,
+        };
+        is_same_pool || is_same_node()
+    }
+
+    /// The pool that a route takes cas ids from; `None` if there are several.
+    fn home(&self, route: &Value) -> Option<String> {
+        match &route.shape {
+            Shape::Text(name) => match self.routes.iter().find(|(known, _)| known == name) {
+                Some((_, route)) => self.home(route),
+                None => Some(name.clone()),
+            },
+            Shape::Map(entries) => match entries.as_slice() {
+                [(policy, options)]
+                    if matches!(
+                        policy.as_str(),
+                        "failover" | "replicate" | "expiry" | "limit" | "lazy_fill"
+                    ) =>
+                {
+                    let Shape::Map(options) = &options.shape else {
+                        return None;
+                    };
+                    let (_, to) = options.iter().find(|(key, _)| key == "to")?;
+                    match &to.shape {
+                        Shape::List(routes) => self.home(routes.first()?),
+                        _ => self.home(to),
+                    }
+                }
+                _ => None,
+            },
+            Shape::List(_) => None,
+        }
     }
 
     /// Says which operations have no route, as in mcrouter. That reads have none is hardly meant.

@@ -3,22 +3,18 @@
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
 use super::routes::policy;
-use super::{Reader, items_of, map, place};
+use super::{Comes, Reader, items_of, map, place};
 use crate::config::tree::{self, Tree};
 
 /// Settings of these handles that change nothing that Ringway has.
-const SAME: [(&str, &str); 3] = [
-    ("failover_tag", "false"),
-    ("failover_tag", "true"),
-    ("enable_lease_pairing", "false"),
-];
+const SAME: [(&str, &str); 2] = [("failover_tag", "false"), ("failover_tag", "true")];
 
 /// What mcrouter calls a node that cannot be reached.
 const UNREACHABLE: [&str; 3] = ["tko", "connect_error", "timeout"];
 
 impl<'a> Reader<'a> {
     /// A handle of the kind `kind` that was written as an object.
-    pub fn failover_handle(&mut self, kind: &str, tree: &'a Tree, reads: bool) -> Option<Value> {
+    pub fn failover_handle(&mut self, kind: &str, tree: &'a Tree, comes: Comes) -> Option<Value> {
         let known = [
             "children",
             "normal",
@@ -35,11 +31,11 @@ impl<'a> Reader<'a> {
         ];
         self.check(tree, &known, &SAME);
         let children = if kind == "FailoverWithExptime" {
-            let normal = get(tree, "normal").and_then(|normal| self.route(normal, reads));
-            let others = get(tree, "failover").map(|others| self.many(others, reads));
+            let normal = get(tree, "normal").and_then(|normal| self.route(normal, comes));
+            let others = get(tree, "failover").map(|others| self.many(others, comes));
             normal.into_iter().chain(others.unwrap_or_default()).collect()
         } else {
-            self.children(tree, reads)
+            self.children(tree, comes)
         };
         self.in_turn(kind, children, Some(tree), tree)
     }

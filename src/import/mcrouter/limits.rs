@@ -16,17 +16,14 @@ const RATES: [(&str, &str, &str); 3] = [
 impl<'a> Reader<'a> {
     /// `target` with the limits that the handle `tree` has.
     pub fn limits(&mut self, tree: &'a Tree, target: Value) -> Value {
-        for (key, why) in [
-            ("shadows", "nothing is copied: write a `shadow` route by hand"),
-            (
-                "slow_warmup",
-                "a node that comes back gets all its requests at once",
-            ),
-        ] {
-            if let Some(setting) = get(tree, key) {
-                self.lose(setting, key, why);
-            }
+        if let Some(setting) = get(tree, "slow_warmup") {
+            let why = "a node that comes back gets all its requests at once";
+            self.lose(setting, "slow_warmup", why);
         }
+        let target = match get(tree, "shadows") {
+            Some(shadows) => self.shadows(shadows, get(tree, "pool"), target),
+            None => target,
+        };
         let target = match get(tree, "rates") {
             Some(rates) => self.rates(rates, target),
             None => target,

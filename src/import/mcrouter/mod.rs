@@ -6,6 +6,7 @@
 //! ```
 
 mod choosers;
+mod copies;
 mod failover;
 mod limits;
 mod pools;
@@ -24,6 +25,24 @@ use crate::config::tree::{self, Tree};
 /// Servers that become pools of their own, each time that a handle asks for all servers of a pool.
 const MAX_SERVERS: usize = 100_000;
 
+/// Which requests come to a route handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Comes {
+    /// All of them.
+    All,
+    /// Reads alone.
+    Reads,
+    /// All but reads.
+    Rest,
+}
+
+impl Comes {
+    /// Whether reads are among them.
+    fn has_reads(self) -> bool {
+        self != Comes::Rest
+    }
+}
+
 /// What was read so far.
 struct Reader<'a> {
     /// mcrouter's pools by name.
@@ -32,8 +51,8 @@ struct Reader<'a> {
     named: HashMap<&'a str, &'a Tree>,
     /// The names of those that are being read, so that a circle ends.
     open: Vec<&'a str>,
-    /// What became of each handle that has a name, by the name and whether reads come to it.
-    known: HashMap<(&'a str, bool), Option<Value>>,
+    /// What became of each handle that has a name, by the name and what comes to it.
+    known: HashMap<(&'a str, Comes), Option<Value>>,
     /// Route handles within one another at this moment.
     depth: usize,
     /// Servers that may still become pools of their own.
@@ -47,8 +66,9 @@ struct Reader<'a> {
     lost: &'a mut Mistakes,
 }
 
-/// The pools and routes of `config`, whose macros are worked out.
-pub fn read(config: &Tree, lost: &mut Mistakes) -> Draft {
+/// The pools and routes of `config`, whose macros are worked out. Keys without a routing prefix have `route_prefix`, if
+/// it is known.
+pub fn read(config: &Tree, route_prefix: Option<&str>, lost: &mut Mistakes) -> Draft {
     let mut reader = Reader {
         pools: HashMap::new(),
         named: HashMap::new(),
@@ -76,10 +96,10 @@ pub fn read(config: &Tree, lost: &mut Mistakes) -> Draft {
     }
     let mut routes = Vec::new();
     match (get(config, "routes"), get(config, "route")) {
-        (Some(tree), _) => reader.by_routing_prefix(tree, &mut routes),
+        (Some(tree), _) => reader.by_routing_prefix(tree, route_prefix, &mut routes),
         (None, Some(tree)) => routes.extend(
             reader
-                .route(tree, true)
+                .route(tree, Comes::All)
                 .map(|route| ("default".to_owned(), route)),
         ),
         (None, None) => reader.lose(config, "route", "there is no route"),

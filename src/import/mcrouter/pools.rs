@@ -218,11 +218,16 @@ impl<'a> Reader<'a> {
             return Some(Value::text(socket, place(server)));
         }
         let (host, rest) = match typed.rsplit_once(']') {
-            Some((host, rest)) => (format!("{host}]"), rest.strip_prefix(':')?),
+            Some((host, rest)) => (format!("{host}]"), rest.strip_prefix(':').unwrap_or_default()),
             None => {
                 let (host, rest) = typed.split_once(':').unwrap_or((typed, ""));
                 (host.to_owned(), rest)
             }
+        };
+        // mcrouter takes a name between brackets, too.
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(name) if !name.contains(':') => name.to_owned(),
+            _ => host,
         };
         let mut parts = rest.split(':');
         let port = parts.next().unwrap_or_default();

@@ -1,19 +1,30 @@
 //! Routing prefixes: `/region/cluster/` before a key, and `*` in the place of either.
+//!
+//! mcrouter sends a request whose prefix has a `*` to every route that fits, the one for keys without a prefix first,
+//! and answers what that one does; the others are not waited for.
 
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
-use super::{Reader, items_of, place};
+use super::{Comes, Reader, items_of, place};
 use crate::config::tree::{self, Tree};
 
 /// The most prefixes for which those with a `*` are written out.
 const MAX_BROADCAST: usize = 200;
 
+/// The cluster that mcrouter leads to where it knows none of the name.
+const FALLBACK: &str = "fallback";
+
 impl<'a> Reader<'a> {
     /// `routes`: prefixes such as `/region/cluster/` with a route each, or a list of routes with their aliases.
-    pub fn by_routing_prefix(&mut self, tree: &'a Tree, routes: &mut Vec<(String, Value)>) {
+    /// `default`: the prefix of keys that have none, if it is known.
+    pub fn by_routing_prefix(
+        &mut self,
+        tree: &'a Tree,
+        default: Option<&str>,
+        routes: &mut Vec<(String, Value)>,
+    ) {
         let mut prefixes = Value::map(Vec::new(), place(tree));
-        let mut first = None;
-        let listed: Vec<(Vec<&Tree>, &'a Tree)> = match &tree.value {
+        let listed: Vec<(Vec<&'a Tree>, &'a Tree)> = match &tree.value {
             tree::Value::Map(entries) => entries
                 .iter()
                 .map(|(alias, route)| (vec![alias], route))
@@ -27,56 +38,101 @@ impl<'a> Reader<'a> {
                 .collect(),
             tree::Value::Scalar { .. } => Vec::new(),
         };
-        let mut all: Vec<(&str, String)> = Vec::new();
+        let mut all: Vec<(String, String)> = Vec::new();
         for (aliases, handle) in listed {
-            let Some(route) = self.route(handle, true) else {
+            let Some(route) = self.route(handle, Comes::All) else {
                 continue;
             };
-            let Some(name) = aliases.first().and_then(|alias| text(alias)) else {
+            let aliases: Vec<(String, &Tree)> = aliases
+                .into_iter()
+                .filter_map(|alias| Some((whole(text(alias)?), alias)))
+                .collect();
+            let Some((first, _)) = aliases.first() else {
                 self.lose(handle, "routes", "a route without aliases");
                 continue;
             };
-            let name = format!("route-{}", name.trim_matches('/').replace('/', "-"));
-            for alias in aliases {
-                let alias_text = text(alias).unwrap_or_default();
-                prefixes.push(alias_text, Value::text(&name, place(alias)));
-                all.push((alias_text, name.clone()));
+            let name = format!("route-{}", first.trim_matches('/').replace('/', "-"));
+            for (alias, tree) in aliases {
+                if parts(&alias).is_some_and(|(_, cluster)| cluster == FALLBACK) {
+                    let why = "mcrouter leads keys of this region with an unknown cluster here, too: Ringway does not";
+                    self.lose(tree, "routes", why);
+                }
+                prefixes.push(&alias, Value::text(&name, place(tree)));
+                all.push((alias, name.clone()));
             }
-            first.get_or_insert_with(|| name.clone());
             routes.push((name, route));
         }
-        let Some(first) = first else {
+        if all.is_empty() {
             return self.lose(tree, "routes", "there is no route");
-        };
-        if routes.len() > 1 {
-            let why =
-                format!("mcrouter's --route-prefix says where keys without a prefix go: {first} was taken");
-            self.lose(tree, "routes", why);
-            if all.len() <= MAX_BROADCAST {
-                broadcast(&all, tree, &mut prefixes);
-            } else {
-                self.lose(
-                    tree,
-                    "routes",
-                    "there are too many aliases for prefixes with a *: they are left out",
-                );
-            }
         }
+        self.put_default_first(default, &mut all, routes.len(), tree);
+        if all.len() <= MAX_BROADCAST {
+            broadcast(&all, tree, &mut prefixes);
+        } else {
+            self.lose(
+                tree,
+                "routes",
+                "there are too many aliases for prefixes with a *: they are left out",
+            );
+        }
+        let (_, otherwise) = &all[0];
+        self.note(
+            tree,
+            &format!(
+                "keys with a prefix that is not listed, also one such as /reg*/cluster/, answer SERVER_ERROR in \
+                 mcrouter; here they go to {otherwise} under their whole name"
+            ),
+        );
         let chooser = vec![
             ("routing_prefix", prefixes),
-            ("else", Value::text(first, place(tree))),
+            ("else", Value::text(otherwise, place(tree))),
         ];
         routes.insert(0, ("default".to_owned(), Value::map(chooser, place(tree))));
     }
+
+    /// Moves the prefix `default` of keys without one to the front of `all`.
+    fn put_default_first(
+        &mut self,
+        default: Option<&str>,
+        all: &mut [(String, String)],
+        routes: usize,
+        tree: &Tree,
+    ) {
+        let found = default.map(|default| all.iter().position(|(alias, _)| *alias == whole(default)));
+        match (found, default) {
+            (Some(Some(index)), _) => all[..=index].rotate_right(1),
+            (Some(None), Some(default)) => {
+                let why = format!(
+                    "no route has the prefix {default}: keys without one go to {}",
+                    all[0].1
+                );
+                self.lose(tree, "routes", why);
+            }
+            _ if routes > 1 => {
+                let why = format!(
+                    "mcrouter's --route-prefix says where keys without a prefix go: {} was taken, unless it is said \
+                     here too (--route-prefix {})",
+                    all[0].1, all[0].0
+                );
+                self.lose(tree, "routes", why);
+            }
+            _ => {}
+        }
+    }
 }
 
-/// Adds the prefixes with a `*` that clients may write: mcrouter sends such a request to every route that fits, and
-/// answers what the first one does.
-fn broadcast(all: &[(&str, String)], tree: &Tree, prefixes: &mut Value) {
-    let parts = |alias: &str| {
-        let (region, cluster) = alias.trim_matches('/').split_once('/')?;
-        Some((region.to_owned(), cluster.to_owned()))
-    };
+/// `alias` with the slashes at its ends that may be left out.
+fn whole(alias: &str) -> String {
+    format!("/{}/", alias.trim_matches('/'))
+}
+
+/// The region and the cluster of `alias`.
+fn parts(alias: &str) -> Option<(&str, &str)> {
+    alias.trim_matches('/').split_once('/')
+}
+
+/// Adds the prefixes with a `*` that clients may write.
+fn broadcast(all: &[(String, String)], tree: &Tree, prefixes: &mut Value) {
     let mut patterns = vec!["/*/*/".to_owned()];
     for (region, cluster) in all.iter().filter_map(|(alias, _)| parts(alias)) {
         patterns.extend([format!("/{region}/*/"), format!("/*/{cluster}/")]);

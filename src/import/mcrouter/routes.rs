@@ -2,40 +2,41 @@
 
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
-use super::{Reader, items_of, map, place};
+use super::{Comes, Reader, items_of, map, place};
 use crate::config::tree::{self, Tree};
 
-/// Settings that a route handle may have, and that are read elsewhere or change nothing.
-const KNOWN: [&str; 2] = ["type", "name"];
+/// Settings that a route handle may have, and that are read elsewhere or change nothing: no client of Ringway's takes a
+/// lease.
+const KNOWN: [&str; 3] = ["type", "name", "enable_lease_pairing"];
 
 impl<'a> Reader<'a> {
     /// The route that the handle `tree` means; `None` where it cannot be said, which was noted. `reads`: whether
     /// reads come here.
-    pub fn route(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
+    pub fn route(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
         let name = get(tree, "name").and_then(text);
         let named = name.and_then(|name| self.named.get(name).map(|handle| (name, *handle)));
         match named {
-            Some((name, handle)) if std::ptr::eq(handle, tree) => self.named(name, tree, tree, reads),
-            _ => self.route_of(tree, reads),
+            Some((name, handle)) if std::ptr::eq(handle, tree) => self.named(name, tree, tree, comes),
+            _ => self.route_of(tree, comes),
         }
     }
 
     /// The same for a handle that is read for the first time.
-    pub fn route_of(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
-        self.deeper(tree, |reader| reader.written(tree, reads))
+    pub fn route_of(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
+        self.deeper(tree, |reader| reader.written(tree, comes))
     }
 
-    fn written(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
+    fn written(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
         match &tree.value {
-            tree::Value::Scalar { text, plain: false } => self.short(text, tree, reads),
+            tree::Value::Scalar { text, plain: false } => self.short(text, tree, comes),
             tree::Value::Map(_) => {
                 let Some(kind) = get(tree, "type").and_then(text) else {
                     self.lose(tree, "route", "a route handle has a type");
                     return None;
                 };
-                self.handle(kind, tree, reads)
+                self.handle(kind, tree, comes)
             }
-            tree::Value::List(items) if items.len() == 1 => self.route(&items[0], reads),
+            tree::Value::List(items) if items.len() == 1 => self.route(&items[0], comes),
             // A macro that could not be worked out was noted where it stands.
             _ if tree.is_null() => None,
             _ => {
@@ -46,13 +47,13 @@ impl<'a> Reader<'a> {
     }
 
     /// `Type|argument`, a type alone, or the name of a handle.
-    fn short(&mut self, typed: &'a str, tree: &'a Tree, reads: bool) -> Option<Value> {
+    fn short(&mut self, typed: &'a str, tree: &'a Tree, comes: Comes) -> Option<Value> {
         if let Some((name, handle)) = self
             .named
             .get_key_value(typed)
             .map(|(name, handle)| (*name, *handle))
         {
-            return self.named(name, handle, tree, reads);
+            return self.named(name, handle, tree, comes);
         }
         let (kind, argument) = typed.split_once('|').unwrap_or((typed, ""));
         match (short_name(kind), argument) {
@@ -71,18 +72,29 @@ impl<'a> Reader<'a> {
             ("Error", message) => Some(error(message, tree)),
             ("Logging", "") => Some(policy("miss", Vec::new(), tree)),
             (kind, argument) if !argument.is_empty() => {
-                let children = self.children_of(argument, tree, reads);
-                self.over(kind, children, tree, reads)
+                let children = self.children_of(argument, tree, comes);
+                self.over(kind, children, tree, comes)
             }
             _ => {
-                self.lose(tree, "route", format!("no route handle has the name {typed}"));
+                let way_out = if self.pools.contains_key(typed) {
+                    format!(
+                        ": it is a pool, PoolRoute|{typed} leads to it and Pool|{typed} to each of its servers"
+                    )
+                } else {
+                    String::new()
+                };
+                self.lose(
+                    tree,
+                    "route",
+                    format!("no route handle has the name {typed}{way_out}"),
+                );
                 None
             }
         }
     }
 
     /// The routes under a handle that was written as `Type|argument`.
-    fn children_of(&mut self, argument: &'a str, tree: &'a Tree, reads: bool) -> Vec<Value> {
+    fn children_of(&mut self, argument: &'a str, tree: &'a Tree, comes: Comes) -> Vec<Value> {
         match argument
             .strip_prefix("Pool|")
             .and_then(|name| self.pools.get_key_value(name))
@@ -92,13 +104,13 @@ impl<'a> Reader<'a> {
                 self.each_server(Some(name), pool)
             }
             None => self
-                .deeper(tree, |reader| reader.short(argument, tree, reads))
+                .deeper(tree, |reader| reader.short(argument, tree, comes))
                 .into_iter()
                 .collect(),
         }
     }
 
-    fn handle(&mut self, kind: &'a str, tree: &'a Tree, reads: bool) -> Option<Value> {
+    fn handle(&mut self, kind: &'a str, tree: &'a Tree, comes: Comes) -> Option<Value> {
         match short_name(kind) {
             "Pool" if get(tree, "servers").is_some() => {
                 let name = self.pool(None, tree, None)?;
@@ -115,8 +127,14 @@ impl<'a> Reader<'a> {
                         "slow_warmup",
                         "shadows",
                     ],
-                    &[("asynclog", "false")],
+                    &[("asynclog", "false"), ("asynclog", "true")],
                 );
+                if get(tree, "asynclog").and_then(text) == Some("true") {
+                    self.note(
+                        tree,
+                        "asynclog was left out: a pool remembers the deletes that its nodes miss (missed_writes)",
+                    );
+                }
                 let Some(pool) = get(tree, "pool") else {
                     self.lose(tree, "route", "a PoolRoute has a pool");
                     return None;
@@ -131,36 +149,34 @@ impl<'a> Reader<'a> {
             }
             "RateLimit" | "OutstandingLimit" => {
                 self.check(tree, &["target", "rates", "max_outstanding"], &[]);
-                let target = get(tree, "target").and_then(|target| self.route(target, reads))?;
+                let target = get(tree, "target").and_then(|target| self.route(target, comes))?;
                 Some(self.limits(tree, target))
             }
-            "Logging" | "HostId" => {
-                self.note(tree, &format!("{kind} was left out: what is under it is led to"));
-                let target =
-                    get(tree, "target").or(get(tree, "children").and_then(|list| items_of(list).first()));
-                target.and_then(|target| self.route(target, reads))
+            "Logging" => {
+                self.note(tree, "LoggingRoute was left out: what is under it is led to");
+                get(tree, "target").and_then(|target| self.route(target, comes))
             }
-            "Hash" => self.hash(tree, reads),
-            "PrefixSelector" => self.prefix(tree, reads),
-            "OperationSelector" | "PrefixPolicy" => self.by_command(tree, reads),
+            "HostId" => {
+                self.check(tree, &["children", "salt"], &[]);
+                let children = self.children(tree, comes);
+                self.by_host(children, tree)
+            }
+            "Hash" => self.hash(tree, comes),
+            "PrefixSelector" => self.prefix(tree, comes),
+            "OperationSelector" | "PrefixPolicy" => self.by_command(tree, comes),
             "Failover" | "FailoverWithExptime" | "MissFailover" | "Latest" | "Random" => {
-                self.failover_handle(short_name(kind), tree, reads)
+                self.failover_handle(short_name(kind), tree, comes)
             }
             "AllSync" | "AllFastest" | "AllAsync" | "AllInitial" | "AllMajority" => {
                 self.check(tree, &["children"], &[]);
-                let children = self.children(tree, reads);
-                self.over(short_name(kind), children, tree, reads)
+                let children = self.children(tree, comes);
+                self.over(short_name(kind), children, tree, comes)
             }
-            "WarmUp" => {
-                self.check(tree, &["cold", "warm"], &[("enable_metaget", "true")]);
-                let cold = get(tree, "cold").and_then(|cold| self.route(cold, true))?;
-                let warm = get(tree, "warm").and_then(|warm| self.route(warm, true))?;
-                Some(policy("lazy_fill", vec![("to", cold), ("from", warm)], tree))
-            }
-            "ModifyExptime" => self.expiry(tree, reads),
+            "WarmUp" => self.warm_up(tree, comes),
+            "ModifyExptime" => self.modify_expiry(tree, comes),
             "ModifyKey" => {
                 self.check(tree, &["target", "ensure_key_prefix"], &[]);
-                let target = get(tree, "target").and_then(|target| self.route(target, reads))?;
+                let target = get(tree, "target").and_then(|target| self.route(target, comes))?;
                 match get(tree, "ensure_key_prefix") {
                     Some(prefix) => {
                         self.lose(
@@ -186,7 +202,7 @@ impl<'a> Reader<'a> {
                 get(tree, "target")
                     .or(get(tree, "normal"))
                     .or(get(tree, "default"))
-                    .and_then(|target| self.route(target, reads))
+                    .and_then(|target| self.route(target, comes))
             }
         }
     }
@@ -205,9 +221,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn children(&mut self, tree: &'a Tree, reads: bool) -> Vec<Value> {
+    pub fn children(&mut self, tree: &'a Tree, comes: Comes) -> Vec<Value> {
         match get(tree, "children") {
-            Some(children) => self.many(children, reads),
+            Some(children) => self.many(children, comes),
             None => {
                 self.lose(tree, "children", "the route handle has no children");
                 Vec::new()
@@ -216,7 +232,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of handles; the servers of a pool are one each.
-    pub fn many(&mut self, tree: &'a Tree, reads: bool) -> Vec<Value> {
+    pub fn many(&mut self, tree: &'a Tree, comes: Comes) -> Vec<Value> {
         let mut routes = Vec::new();
         for item in items_of(tree) {
             if get(item, "type").and_then(text) == Some("Pool") && get(item, "servers").is_some() {
@@ -233,14 +249,14 @@ impl<'a> Reader<'a> {
                 .map(|(name, pool)| (*name, *pool))
             {
                 Some((name, pool)) => routes.extend(self.each_server(Some(name), pool)),
-                None => routes.extend(self.route(item, reads)),
+                None => routes.extend(self.route(item, comes)),
             }
         }
         routes
     }
 
     /// One of the handles that send to all.
-    fn over(&mut self, kind: &str, mut children: Vec<Value>, tree: &'a Tree, reads: bool) -> Option<Value> {
+    fn over(&mut self, kind: &str, mut children: Vec<Value>, tree: &'a Tree, comes: Comes) -> Option<Value> {
         let (write, read, differs) = match kind {
             "AllSync" => (
                 "all",
@@ -262,6 +278,7 @@ impl<'a> Reader<'a> {
             "Failover" | "MissFailover" | "Latest" | "Random" => {
                 return self.in_turn(kind, children, None, tree);
             }
+            "HostId" => return self.by_host(children, tree),
             "Logging" if children.len() < 2 => {
                 self.note(tree, "LoggingRoute was left out: what is under it is led to");
                 return children.pop();
@@ -272,7 +289,7 @@ impl<'a> Reader<'a> {
                 return None;
             }
         };
-        if reads && !differs.is_empty() {
+        if comes.has_reads() && !differs.is_empty() {
             self.lose(tree, "route", differs);
         }
         if children.len() < 2 {
@@ -284,26 +301,6 @@ impl<'a> Reader<'a> {
             ("read", Value::text(read, place(tree))),
         ];
         Some(policy("replicate", options, tree))
-    }
-
-    fn expiry(&mut self, tree: &'a Tree, reads: bool) -> Option<Value> {
-        self.check(tree, &["target", "exptime", "action"], &[]);
-        let target = get(tree, "target").and_then(|target| self.route(target, reads))?;
-        let seconds = get(tree, "exptime")?;
-        let limit = match get(tree, "action").and_then(text) {
-            Some("min") => "max",
-            Some("max") => "min",
-            _ => {
-                self.lose(
-                    tree,
-                    "action",
-                    "an expiry that replaces the client's cannot be said: only a bound",
-                );
-                return Some(target);
-            }
-        };
-        let bound = Value::text(format!("{}s", text(seconds).unwrap_or_default()), place(seconds));
-        Some(policy("expiry", vec![("to", target), (limit, bound)], tree))
     }
 }
 

@@ -2,7 +2,7 @@
 //! each other many times does not grow.
 
 use super::super::yaml::{Shape, Value, is_same};
-use super::Reader;
+use super::{Comes, Reader};
 use crate::config::tree::Tree;
 
 /// Route handles within one another, names followed.
@@ -22,8 +22,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The route of the handle called `name`, which is `handle`, as something at `tree` asks for it.
-    pub fn named(&mut self, name: &'a str, handle: &'a Tree, tree: &Tree, reads: bool) -> Option<Value> {
-        if let Some(known) = self.known.get(&(name, reads)) {
+    pub fn named(&mut self, name: &'a str, handle: &'a Tree, tree: &Tree, comes: Comes) -> Option<Value> {
+        if let Some(known) = self.known.get(&(name, comes)) {
             return known.clone();
         }
         if self.open.contains(&name) {
@@ -31,10 +31,10 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.open.push(name);
-        let route = self.route_of(handle, reads);
+        let route = self.route_of(handle, comes);
         self.open.pop();
         let route = route.map(|route| self.share(name, route));
-        self.known.insert((name, reads), route.clone());
+        self.known.insert((name, comes), route.clone());
         route
     }
 
