@@ -138,7 +138,7 @@ impl Distribution {
             ),
             Part::Points => matches!(
                 self.rules.kind,
-                Ketama(_) | Consistent | LibmemcachedConsistent | Spymemcached | Dalli
+                Ketama(_) | Consistent | MemcachedProxyRing | LibmemcachedConsistent | Spymemcached | Dalli
             ),
             Part::Names => !matches!(self.rules.kind, Jump | PythonMemcached | Furc | WeightedFurc),
             Part::Seed => self.has(Part::Hash) && self.rules.hash == Hash::Xxh3,

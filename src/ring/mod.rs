@@ -232,10 +232,13 @@ fn placement(rules: &Rules, roll: &Roll, full_weight: Option<u32>) -> (Placement
     let Rules { hash, points, .. } = *rules;
     let full = full_weight.or(roll.weights.iter().copied().max()).unwrap_or(1);
     let ketama = |share, tie| Placement::Circle(ketama::circle(roll, points, share, tie));
-    let consistent = |tie| Placement::Circle(consistent::circle(roll, hash, points, tie));
+    let by_hash = |hash, tie| Placement::Circle(consistent::circle(roll, hash, points, tie));
+    let consistent = |tie| by_hash(hash, tie);
     let placement = match rules.kind {
         Kind::Ketama(share) => ketama(share, Tie::First),
         Kind::Consistent => consistent(Tie::First),
+        // proxy_ring_hash.c: `hash = mcp.dist_ring_hash.hash` changes the hash of keys and not that of points.
+        Kind::MemcachedProxyRing => by_hash(Hash::Xxh3, Tie::First),
         Kind::LibmemcachedConsistent if roll.is_unweighted() => consistent(Tie::First),
         Kind::LibmemcachedConsistent => {
             Placement::Circle(ketama::circle(roll, ketama::POINTS, Share::Weighed, Tie::First))

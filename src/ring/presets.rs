@@ -15,6 +15,8 @@ pub(super) enum Kind {
     Consistent,
     /// The same without weights; with weights libmemcached builds the weighted circle.
     LibmemcachedConsistent,
+    /// The default ring of memcached's proxy: a circle of XXH3 hashes, whatever hashes the keys.
+    MemcachedProxyRing,
     /// The circle of MD5 words, the last of two nodes with one point before the other. Where the hash is another than
     /// MD5 and every weight is 1 its points are hashes, too.
     Spymemcached,
@@ -170,7 +172,7 @@ pub(super) const PRESETS: [Rules; 23] = [
         Hash::Xxh3,
     )),
     of_proxy("memcached-proxy", Kind::Jump, Naming::Address),
-    of_proxy("memcached-proxy-ring", Kind::Consistent, Naming::Address),
+    of_proxy("memcached-proxy-ring", Kind::MemcachedProxyRing, Naming::Address),
     of_proxy(
         "memcached-proxy-ketama",
         Kind::Ketama(Share::Even),

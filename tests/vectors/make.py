@@ -168,8 +168,14 @@ class Listeners:
                 waiting += got
                 *lines, rest = waiting.split(b"\r\n")
                 waiting[:] = rest
-                answer = [b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (l.split()[1], len(address), address) for l in lines]
-                ready.fileobj.sendall(b"".join(answer))
+                ready.fileobj.sendall(b"".join(self.answer(line, address) for line in lines))
+
+    @staticmethod
+    def answer(line, address):
+        """The reply to one line: memcached's proxy asks for the version first."""
+        if line == b"version":
+            return b"VERSION 1.6.45\r\n"
+        return b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (line.split()[1], len(address), address)
 
 
 def twemproxy_cases():

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Asks every other client that can be had here where keys go, and `rules.py` for those that cannot.
 
-    python3 make_peers.py      writes peers.jsonl beside itself, from the keys in keys.json
+    python3 make_peers.py                    writes peers.jsonl beside itself, from the keys in keys.json
+    python3 make_peers.py --memcached-proxy  only the cases of memcached's proxy; the other lines stay
 
 Needs Linux, what `make.py` needs, and Debian's packages ruby-dalli, golang-github-bradfitz-gomemcache-dev,
-libspymemcached-java with a JDK, php-memcached; and from PyPI pymemcache, python-memcached and xxhash.
+libspymemcached-java with a JDK, php-memcached; and from PyPI pymemcache and python-memcached. MEMCACHED_PROXY
+names a memcached 1.6.45 that was built with `./configure --enable-proxy`.
 """
 import ctypes
 import functools
@@ -16,6 +18,8 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 import make
 import rules
@@ -205,7 +209,7 @@ def twemproxy(asked):
 
 
 def by_rules(asked):
-    """mcrouter and memcached's proxy."""
+    """mcrouter."""
     for weighs, presets in [
         (False, ["mcrouter", "mcrouter-crc32", "mcrouter-rendezvous"]),
         (True, ["mcrouter-weighted", "mcrouter-rendezvous-weighted"]),
@@ -222,20 +226,84 @@ def by_rules(asked):
             yield case("salt", preset, nodes, map(salted, asked), "rules.py", salt="pepper")
     names = [node(host(i), name=f"tag-{i}") for i in range(8)]
     yield case("names", "mcrouter-rendezvous", names, map(rules.mcrouter("mcrouter-rendezvous", names), asked), "rules.py")
-    for form in ["", "-ring", "-ketama", "-twemproxy", "-evcache"]:
-        preset = f"memcached-proxy{form}"
+
+
+# --- memcached's proxy
+
+PROXY_SOURCE = "memcached 1.6.45"
+# What its configuration says for each preset.
+PROXY_DISTRIBUTIONS = {"": "dist = mcp.dist_jump_hash", "-ring": "dist = mcp.dist_ring_hash",
+                       **{f"-{mode}": f'dist = mcp.dist_ring_hash, omode = "{mode}"'
+                          for mode in ["ketama", "twemproxy", "evcache"]}}
+PROXY_CONFIGURATION = """
+function mcp_config_pools()
+    return mcp.pool({%s}, {%s})
+end
+function mcp_config_routes(pool)
+    local route = mcp.funcgen_new()
+    local handle = route:new_handle(pool)
+    route:ready({n = "all", f = function(context)
+        return function(request) return context:enqueue_and_wait(request, handle) end
+    end})
+    mcp.attach(mcp.CMD_ANY_STORAGE, route)
+end
+"""
+
+
+def memcached_proxy(asked):
+    """memcached's own proxy, one process for each case, in front of listeners that answer with their address."""
+    listeners = make.Listeners()
+    cases = []
+    for form, distribution in PROXY_DISTRIBUTIONS.items():
         for title, nodes in clusters(False):
-            yield case(title, preset, nodes, map(rules.proxy(preset, nodes), asked), "rules.py")
-        nodes = [node(host(i)) for i in range(6)]
-        yield case("seed", preset, nodes, map(rules.proxy(preset, nodes, "salty"), asked), "rules.py", seed="salty")
+            cases.append((title, form, distribution, nodes, {}))
+        six = [node(host(i)) for i in range(6)]
+        cases.append(("seed", form, f'{distribution}, seed = "salty"', six, {"seed": "salty"}))
+        if form:
+            cases.append(("hash md5", form, f"{distribution}, hash = mcp.dist_ring_hash.hash", six, {"hash": "md5"}))
+    cases = [(title, form, options, [dict(n, host=n["host"].replace("10.0.", "127.77.")) for n in nodes], parts)
+             for title, form, options, nodes, parts in cases]
+    for *_, nodes, _ in cases:
+        for n in nodes:
+            listeners.add(n)
+    threading.Thread(target=listeners.serve, daemon=True).start()
+    for title, form, options, nodes, parts in cases:
+        picks = memcached_proxy_picks(nodes, options, asked)
+        yield case(title, f"memcached-proxy{form}", nodes, picks, PROXY_SOURCE, **parts)
+
+
+def memcached_proxy_picks(nodes, options, asked):
+    """The index among `nodes` where one running proxy takes each of the `asked` keys."""
+    backends = ", ".join(f'mcp.backend("b{i}", "{n["host"]}", {n["port"]})' for i, n in enumerate(nodes))
+    with tempfile.TemporaryDirectory() as folder:
+        configuration = pathlib.Path(folder, "proxy.lua")
+        configuration.write_text(PROXY_CONFIGURATION % (backends, options))
+        path = f"{folder}/proxy.sock"
+        command = [os.environ["MEMCACHED_PROXY"], "-u", "nobody", "-t", "1", "-s", path, "-a", "0777",
+                   "-o", f"proxy_config={configuration}"]
+        os.chmod(folder, 0o777)
+        process = subprocess.Popen(command)
+        try:
+            while not os.path.exists(path):
+                assert process.poll() is None, "the proxy does not start"
+                time.sleep(0.05)
+            return make.nutcracker_picks(path, nodes, asked)
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def main():
-    """Writes the file."""
+    """Writes the file, or the part of it that was asked for."""
     asked = [key.encode("latin-1") for key in json.loads((HERE / "keys.json").read_text())]
+    if sys.argv[1:] == ["--memcached-proxy"]:
+        lines = [json.loads(line) for line in (HERE / "peers.jsonl").read_text().splitlines()]
+        others = [line for line in lines if not line["preset"].startswith("memcached-proxy")]
+        make.write("peers.jsonl", others + list(memcached_proxy(asked)))
+        return
     with tempfile.TemporaryDirectory() as folder:
         asks = [python, dalli, functools.partial(gomemcache, folder=folder), functools.partial(spymemcached, folder=folder),
-                php, libmemcached, twemproxy, by_rules]
+                php, libmemcached, twemproxy, by_rules, memcached_proxy]
         make.write("peers.jsonl", [made for ask in asks for made in ask(asked)])
 
 

@@ -1,4 +1,4 @@
-"""The placement rules of mcrouter and of memcached's proxy, written a second time, for want of programs to ask.
+"""The placement rules of mcrouter, and of libmemcached on 512 nodes, written a second time, for want of programs to ask.
 
 An oracle for vectors: each function takes nodes and a key, and gives the node's index. They were written from the
 sources that their docs name, and agree with the values in mcrouter's own tests.
@@ -8,8 +8,6 @@ import hashlib
 import math
 import struct
 import zlib
-
-import xxhash
 
 MASK = (1 << 64) - 1
 SEED = 4193360111
@@ -167,18 +165,6 @@ def mcrouter(preset, nodes, salt="", full=None):
     return lambda key: place(routing_key(key) + salt.encode()) if len(nodes) > 1 else 0
 
 
-# --- memcached's proxy
-
-def jump(number, count):
-    """mcp_dist_jump_hash."""
-    bucket, following = -1, 0
-    while following < count:
-        bucket = following
-        number = (number * 2862933555777941757 + 1) & MASK
-        following = int((bucket + 1) * (float(1 << 31) / float((number >> 33) + 1)))
-    return bucket
-
-
 def words(text):
     """The four numbers of an MD5."""
     return struct.unpack("<IIII", hashlib.md5(text.encode()).digest())
@@ -187,30 +173,6 @@ def words(text):
 def circle(named):
     """(value, index) of all points, in order; `named` gives each node's values."""
     return sorted((value, index) for index, values in enumerate(named) for value in values)
-
-
-def proxy(preset, nodes, seed=""):
-    """The picker of one of the proxy's presets: proxy_xxhash.c, proxy_jump_hash.c and proxy_ring_hash.c."""
-    seeded = xxhash.xxh3_64_intdigest(seed.encode()) if seed else 0
-    hashed = lambda key: xxhash.xxh3_64_intdigest(key, seeded)
-    if preset == "memcached-proxy":
-        return lambda key: jump(hashed(key), len(nodes))
-    short = lambda n: n["host"] if n["port"] == 11211 else address(n)
-    if preset == "memcached-proxy-ring":
-        # As its author means it: the proxy itself forgets to go on from one point to the next.
-        values = [[xxhash.xxh3_64_intdigest(f"{address(n)}-{k}".encode()) & 0xffffffff for k in range(160)]
-                  for n in nodes]
-    else:
-        name = {"memcached-proxy-ketama": address, "memcached-proxy-twemproxy": short,
-                "memcached-proxy-evcache": lambda n: f"{n['host']}/{address(n)}"}[preset]
-        values = [[v for k in range(40) for v in words(f"{name(n)}-{k}")] for n in nodes]
-    points = circle(values)
-
-    def pick(key):
-        at = bisect.bisect_left(points, (hashed(key) & 0xffffffff, -1))
-        return points[at % len(points)][1]
-
-    return pick
 
 
 # --- libmemcached past the hundred nodes that Debian's build takes
