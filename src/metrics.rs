@@ -201,6 +201,8 @@ pub struct WorkerShard {
     pub bad_requests: Counter,
     /// Lines that were longer than any command.
     pub long_lines: Counter,
+    /// Keys of clients that were longer than memcached takes, or than the way to a node can carry.
+    pub long_keys: Counter,
     /// Values of clients that were larger than `max_value_size`.
     pub large_values: Counter,
     /// Sessions that ended because their client speaks HTTP.

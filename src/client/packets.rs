@@ -22,6 +22,10 @@ impl Requests {
             Ask::Operation(operation) => operation,
             Ask::Unknown => return self.refuse_packet(batch, &head, Status::Unknown),
             Ask::Torn => return self.break_off(batch, &head, Status::Unknown),
+            Ask::LongKey => {
+                batch.view.shard().long_keys.add(1);
+                return self.break_off(batch, &head, Status::Invalid);
+            }
             Ask::Misfit => return self.break_off(batch, &head, Status::Invalid),
         };
         let is_store = operation.command() == Some(Command::MetaSet);
@@ -183,6 +187,8 @@ impl Requests {
 
     /// Answers a request whose key no line to a node can carry: in base64 it would be too long.
     fn answer_unsayable(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) {
+        batch.view.shard().bad_requests.add(1);
+        batch.view.shard().long_keys.add(1);
         let key = &body[head.extras..][..head.key];
         let command = operation.command().unwrap_or(Command::MetaGet);
         let asked = Asked {

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use crate::net::outgoing::Outgoing;
 use crate::protocol::binary::answer::Echo;
-use crate::protocol::{Command, Item, Reply, binary, classic, failed, meta};
+use crate::protocol::failed::{self, ReadIn};
+use crate::protocol::{Command, Item, Reply, binary, classic, meta};
 use crate::reply::origin::{Asked, Audience, Voice, split_meta};
 
 /// Writes the replies of one session, in the order in which they leave its queue.
@@ -103,8 +104,12 @@ fn write_read(asked: &Asked, reply: &Reply, out: &mut Outgoing) {
 fn failed_as<'r>(asked: &Asked, reply: &'r Reply) -> &'r Reply {
     match asked.operation() {
         Some(operation) => {
-            let is_binary = matches!(asked.voice, Voice::Binary { .. });
-            failed::read_as(operation, asked.on_error, is_binary, reply)
+            let read_in = match asked.voice {
+                Voice::Classic => ReadIn::Classic,
+                Voice::Meta(_) => ReadIn::Meta,
+                Voice::Binary { .. } => ReadIn::Binary,
+            };
+            failed::read_as(operation, asked.on_error, read_in, reply)
         }
         None => reply,
     }

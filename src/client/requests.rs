@@ -285,8 +285,10 @@ impl Requests {
                 answer,
                 swallow,
                 noreply,
+                has_long_key,
             } => {
                 batch.view.shard().bad_requests.add(1);
+                batch.view.shard().long_keys.add(u64::from(has_long_key));
                 self.swallow = swallow;
                 self.answer(answer, noreply);
             }

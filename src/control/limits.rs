@@ -77,6 +77,11 @@ pub const LIMITS: &[Limit] = &[
         read: |_, snapshot, tell| failures(snapshot, Failure::Busy, tell),
     },
     Limit {
+        name: "key_length",
+        setting: "250 bytes; 187 for a key with a zero byte, or in binary with a space or a control character",
+        read: |state, _, tell| workers(state, |shard| &shard.long_keys, tell),
+    },
+    Limit {
         name: "line_length",
         setting: "16 KiB, 2048 bytes without its end, 1 MiB for a line that reads keys",
         read: |state, _, tell| workers(state, |shard| &shard.long_lines, tell),

@@ -18,12 +18,25 @@
 //! What a route says instead of a node ([`Reply::Refused`]) is the operator's word, and is never hidden.
 //!
 //! What a node says itself is passed on, but for its `SERVER_ERROR` to a read. So are the words for a value that is too
-//! large, which are memcached's own, and those for what the node's protocol cannot say: there no node failed. In binary
+//! large, which are memcached's own, and those for what the node's protocol cannot say: there no node failed. A key in
+//! classic text that it cannot say is never there, though: between the values of a multi-get a line of error is one
+//! that clients do not get over, and memcached 1.6.45, which can say every key, answers a miss. In binary
 //! both, and a node's `SERVER_ERROR` to a write, read as failures too: libmemcached shuts out a server for every status
 //! but 0x00 to 0x03 and 0x05, so that what one node says would cost the keys of all.
 
 use super::operation::Operation;
 use super::{Failure, Reply};
+
+/// The protocol in which a client reads the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadIn {
+    /// Classic text.
+    Classic,
+    /// Meta text.
+    Meta,
+    /// Binary.
+    Binary,
+}
 
 /// How failures of a pool read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +68,15 @@ impl OnError {
     }
 }
 
-/// What a client, which speaks binary or text, reads for `reply` to a request that does `operation`.
-pub fn read_as(operation: Operation, on_error: OnError, is_binary: bool, reply: &Reply) -> &Reply {
+/// What a client reads for `reply` to a request that does `operation`.
+pub fn read_as(operation: Operation, on_error: OnError, read_in: ReadIn, reply: &Reply) -> &Reply {
+    let is_binary = read_in == ReadIn::Binary;
     let is_read = operation.is_read();
     let is_failure = match reply {
+        // Of classic text a node's protocol cannot say some keys, and so has nothing under them.
+        Reply::Failed(Failure::Unsupported) if read_in == ReadIn::Classic && operation.finds_key() => {
+            return without_node(operation);
+        }
         Reply::Failed(Failure::Unsupported) => is_binary,
         Reply::Failed(Failure::TooLarge) => is_read,
         Reply::Failed(_) => true,
@@ -108,9 +126,9 @@ mod tests {
         use Failure::*;
         for (operation, expected) in table() {
             for failure in [Connect, Timeout, Closed, Down, Busy, Desync] {
-                for is_binary in [false, true] {
+                for read_in in [ReadIn::Classic, ReadIn::Meta, ReadIn::Binary] {
                     let failed = Reply::Failed(failure);
-                    let read = |on_error| read_as(operation, on_error, is_binary, &failed);
+                    let read = |on_error| read_as(operation, on_error, read_in, &failed);
                     assert_eq!(read(OnError::HIDE), &expected, "{operation:?} {failure:?}");
                     assert_eq!(read(OnError::SHOW), &failed, "{operation:?} {failure:?}");
                 }
@@ -130,7 +148,7 @@ mod tests {
                 let is_hidden = operation.is_read() == read_is_miss;
                 let expected = if is_hidden { &expected } else { &failed };
                 assert_eq!(
-                    read_as(operation, on_error, false, &failed),
+                    read_as(operation, on_error, ReadIn::Classic, &failed),
                     expected,
                     "{operation:?}"
                 );
@@ -147,10 +165,16 @@ mod tests {
         let wrong = Reply::Error("CLIENT_ERROR cannot increment or decrement non-numeric value".into());
         let refused = Reply::Refused("SERVER_ERROR out of order".into());
         for (operation, _) in table() {
-            for is_binary in [false, true] {
-                let passed = |reply: &Reply| read_as(operation, OnError::HIDE, is_binary, reply) == reply;
+            for read_in in [ReadIn::Classic, ReadIn::Meta, ReadIn::Binary] {
+                let passed = |reply: &Reply| read_as(operation, OnError::HIDE, read_in, reply) == reply;
                 let is_write = !operation.is_read();
-                assert_eq!(passed(&unsupported), !is_binary, "{operation:?}");
+                let is_binary = read_in == ReadIn::Binary;
+                let is_never_there = read_in == ReadIn::Classic && operation.finds_key();
+                assert_eq!(
+                    passed(&unsupported),
+                    !(is_binary || is_never_there),
+                    "{operation:?}"
+                );
                 assert_eq!(passed(&own), is_write && !is_binary, "{operation:?}");
                 assert_eq!(passed(&too_large), is_write, "{operation:?}");
                 assert_eq!(passed(&own_too_large), is_write, "{operation:?}");

@@ -1,8 +1,11 @@
 //! Decimal numbers, read as memcached reads them (`safe_strtoull` and its kin in memcached's util.c).
 //!
-//! All three skip leading white space, take one sign, want at least one digit, and end at the end of the
-//! text, at white space or at a zero byte; what follows is not looked at. So `+5`, `\t5` and `5\tx` are 5,
-//! and `5x`, `--5` and the empty text are no numbers. Splitting a line into words is left to the caller.
+//! All of them skip leading white space, take one sign, want at least one digit, and end at the end of the
+//! text or at white space; what follows is not looked at. So `+5`, `\t5` and `5\tx` are 5, and `5x`, `--5` and
+//! the empty text are no numbers. Splitting a line into words is left to the caller.
+//!
+//! A word with a zero byte behind its digits is no number, as in memcached 1.6.45; 1.6.18 ends the line there. In a
+//! stored value a zero byte ends the number in both: [`parse_stored`].
 
 /// An unsigned 64-bit number. A negative one wraps around, and is refused only where the result has the
 /// highest bit set: `-1` is none, `-18446744073709551615` is 1. A minus sign anywhere in the text, before a
@@ -16,6 +19,12 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
         number.magnitude
     };
     (value <= i64::MAX as u64 || !has_minus(text)).then_some(value)
+}
+
+/// An unsigned 64-bit number that is stored as a value, as incr and decr read it.
+pub fn parse_stored(value: &[u8]) -> Option<u64> {
+    let end = value.iter().position(|&byte| byte == 0);
+    parse_u64(&value[..end.unwrap_or(value.len())])
 }
 
 /// An unsigned 32-bit number: the lower half of what [`parse_u64`] reads, so `4294967297` is 1.
@@ -53,7 +62,7 @@ fn read(text: &[u8]) -> Option<Number> {
     for (at, &byte) in digits.iter().enumerate() {
         if byte.is_ascii_digit() {
             magnitude = magnitude.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
-        } else if at > 0 && (is_space(byte) || byte == 0) {
+        } else if at > 0 && is_space(byte) {
             break;
         } else {
             return None;
@@ -96,7 +105,8 @@ mod tests {
             ("5\x0c", Some(5), Some(5), Some(5)),
             ("3\tx", Some(3), Some(3), Some(3)),
             ("1\t-", Some(1), Some(1), Some(1)),
-            ("5\0x", Some(5), Some(5), Some(5)),
+            ("5\0x", None, None, None),
+            ("5\0", None, None, None),
             ("", None, None, None),
             ("   ", None, None, None),
             ("-", None, None, None),
@@ -137,6 +147,20 @@ mod tests {
             assert_eq!(parse_u64(text.as_bytes()), unsigned, "{text:?} as u64");
             assert_eq!(parse_u32(text.as_bytes()), short, "{text:?} as u32");
             assert_eq!(parse_i32(text.as_bytes()), signed, "{text:?} as i32");
+        }
+    }
+
+    // As memcached 1.6.18 and 1.6.45 read them.
+    #[test]
+    fn a_zero_byte_ends_a_stored_number() {
+        for (value, number) in [
+            ("5", Some(5)),
+            ("5\0x", Some(5)),
+            ("5 \0", Some(5)),
+            ("\x005", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_stored(value.as_bytes()), number, "{value:?}");
         }
     }
 }

@@ -3,8 +3,10 @@
 //! [`read_line`] takes one command line from the front of a buffer. A storage command's data block is
 //! left to the caller, who knows how large a value may be; [`data_block`] then takes it.
 //!
-//! Where a line is wrong, it is answered with the words of memcached 1.6.18. Two rules are those of 1.6.45: a key
-//! may have a zero byte, which ends the line in 1.6.18, and the data block behind a bad key is swallowed.
+//! Where a line is wrong, it is answered with the words of memcached 1.6.18. Three rules are those of 1.6.45: a key
+//! may have a zero byte, which ends the line in 1.6.18, a number may not, and the data block behind a bad key is
+//! swallowed. The flags of a meta command may have no zero byte at all, since a node of 1.6.18 would not see what
+//! stands behind it.
 //!
 //! A line of 16 KiB is read however it is cut. memcached closes the connection if more than 2048 bytes are there and
 //! the line's end is not: [`is_long_part`] tells the session, which does so once the client pauses.
@@ -80,6 +82,8 @@ pub enum Line<'a> {
         swallow: usize,
         /// The client wants no answer.
         noreply: bool,
+        /// The mistake is a key that is longer than [`MAX_KEY`](super::MAX_KEY).
+        has_long_key: bool,
     },
     /// The first line of an HTTP request: memcached closes the connection.
     Http,

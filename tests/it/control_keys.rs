@@ -168,7 +168,8 @@ fn what_cannot_be_said_of_a_zero_byte_is_refused_and_nothing_is_sent() {
     client.send(bytes("set K 0 0 1|v|get K|get a K|me K|mg K b|mn", &too_long));
     let refusal = "CLIENT_ERROR the node's protocol cannot say this";
     let format = "CLIENT_ERROR bad command line format";
-    for line in [refusal, refusal, refusal, format, format, "MN"] {
+    // Nothing can be stored under it, so it is not there.
+    for line in [refusal, "END", "END", format, format, "MN"] {
         assert_eq!(client.line(), line);
     }
     // It would end the line, and the data block would be read as commands.
@@ -176,11 +177,20 @@ fn what_cannot_be_said_of_a_zero_byte_is_refused_and_nothing_is_sent() {
     let ringway = Ringway::start(&pool(&[old.address()], &["request_timeout: 10s"]));
     let mut client = ringway.client();
     client.send("set a\0b 0 0 9\r\nflush_all\r\nget a\0b\r\nmg a\0b v\r\nget c\r\n");
-    for line in [refusal, refusal, refusal, "END"] {
+    for line in [refusal, "END", refusal, "END"] {
+        assert_eq!(client.line(), line);
+    }
+    client.send("get a\0b d\r\ngats 0 a\0b\r\ndelete a\0b\r\nincr a\0b 1\r\ntouch a\0b 0\r\n");
+    for line in ["END", "END", "NOT_FOUND", "NOT_FOUND", "NOT_FOUND"] {
+        assert_eq!(client.line(), line);
+    }
+    client.send("cas a\0b 0 0 1 1\r\nx\r\nadd a\0b 0 0 1\r\nx\r\nmn\r\n");
+    for line in ["NOT_FOUND", refusal, "MN"] {
         assert_eq!(client.line(), line);
     }
     let lines: Vec<String> = old.seen().into_iter().map(|seen| seen.line).collect();
-    assert_eq!(lines, ["get c"]);
+    assert_eq!(lines, ["get c", "get d"]);
+    assert_eq!(ringway.metric("ringway_errors_total", &["unsupported"]), 10.0);
 }
 
 #[test]

@@ -41,6 +41,7 @@ mod missed_on_disk;
 mod missed_writes;
 mod no_silent_limit;
 mod node_lines;
+mod numbers;
 mod old_node;
 mod operators;
 mod ordering;

@@ -1,5 +1,6 @@
 //! No limit is silent: what each answers, that it is counted, and that it is logged, once.
 
+use crate::binary::{packet, response};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, http, pool, wait_for};
 use crate::support::scripted::{Act, Scripted};
@@ -52,6 +53,39 @@ fn lines_and_values_that_are_too_long() {
     client.send("x".repeat(3000));
     let _what_was_owed = client.rest();
     is_told(&ringway, "line_length", 1, "clients");
+}
+
+#[test]
+fn keys_that_are_too_long() {
+    let node = Memcached::start();
+    let ringway = Ringway::start(&pool(&[node.address()], &[]));
+    let mut client = ringway.client();
+    let key = "k".repeat(251);
+    let refusal = "CLIENT_ERROR bad command line format\r\n";
+    for asked in [
+        format!("get {key}\r\n"),
+        format!("get a {key} b\r\n"),
+        format!("gat 0 {key}\r\n"),
+        format!("set {key} 0 0 1\r\nx\r\n"),
+        format!("ms {key} 1\r\nx\r\n"),
+        format!("mg {key} v\r\n"),
+        format!("md {key}\r\n"),
+        format!("ma {key}\r\n"),
+        format!("me {key}\r\n"),
+        format!("delete {key}\r\n"),
+        format!("incr {key} 1\r\n"),
+        format!("touch {key} 1\r\n"),
+    ] {
+        client.expects(asked, refusal);
+    }
+    client.expects("get k\r\n", "END\r\n");
+    let mut binary = ringway.client();
+    let spaced = " ".repeat(188);
+    binary.send([packet(0x00, b"", &spaced, b""), packet(0x00, b"", &key, b"")].concat());
+    assert_eq!(response(&mut binary), "00 1 :Not found");
+    assert_eq!(response(&mut binary), "00 4 :Invalid arguments");
+    assert_eq!(binary.rest(), b"");
+    is_told(&ringway, "key_length", 14, "clients");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::metrics::{Counter, OperationCounters};
 use crate::node::{Kind, Node};
 use crate::protocol::Failure;
 use crate::protocol::dialect::parse_version;
+use crate::protocol::numbers::parse_u32;
 use crate::protocol::operation::Operation;
 use crate::route::Route;
 use crate::state::State;
@@ -94,8 +95,10 @@ pub fn size(current: &Current, what: &[u8]) -> usize {
 
 /// The first word of `text`, and what stands behind it.
 fn split(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
-    (&text[..end], text[end..].trim_ascii_start())
+    let is_space = |&byte: &u8| byte == b' ';
+    let end = text.iter().position(is_space).unwrap_or(text.len());
+    let spaces = text[end..].iter().take_while(|byte| is_space(byte)).count();
+    (&text[..end], &text[end + spaces..])
 }
 
 /// Nothing is counted by the prefixes of keys: `on` is heard and changes nothing, and a dump has no lines.
@@ -111,10 +114,9 @@ fn detail(arguments: &[u8]) -> &'static str {
 fn cachedump(arguments: &[u8]) -> &'static str {
     /// memcached's slab classes are below.
     const CLASSES: u32 = 64;
-    let number = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<u32>().ok();
     let (class, rest) = split(arguments);
     let (limit, _) = split(rest);
-    match (number(class), number(limit)) {
+    match (parse_u32(class), parse_u32(limit)) {
         _ if limit.is_empty() => "CLIENT_ERROR bad command line",
         (Some(class), Some(_)) if class < CLASSES => "END",
         (Some(_), Some(_)) => "CLIENT_ERROR Illegal slab id",

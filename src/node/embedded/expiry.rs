@@ -75,12 +75,14 @@ impl Flush {
         } else {
             now
         };
-        let before_number = if is_due(moment, now) {
+        // One with a delay of 1 acted a second before its moment: on all that is stored so far, and no longer.
+        let acted_early = self.moment > now && is_due(self.moment, now);
+        let before_number = if acted_early || is_due(moment, now) {
             number
         } else {
             self.before_number
         };
-        let before = if is_due(self.moment, now) { self.moment } else { 0 };
+        let before = if self.moment <= now { self.moment } else { 0 };
         Flush {
             before_number,
             before: before.max(self.before),
@@ -166,6 +168,12 @@ mod tests {
         let now = Flush::NONE.then(100, NOW, 10).then(0, NOW, 11);
         assert!(now.took(NOW, 9, NOW));
         assert!(!now.took(NOW + 1, 12, NOW + 200));
+        // As in memcached, what is stored behind the later one stays.
+        let early = Flush::NONE.then(1, NOW, 10).then(0, NOW, 12);
+        assert!(early.took(NOW, 11, NOW));
+        assert!(!early.took(NOW, 13, NOW));
+        let early = Flush::NONE.then(1, NOW, 10).then(100, NOW, 12);
+        assert!(early.took(NOW, 11, NOW) && !early.took(NOW, 13, NOW));
         let later = Flush::NONE.then(100, NOW, 10).then(200, NOW, 11);
         assert!(!later.took(NOW, 9, NOW + 100));
         assert!(later.took(NOW, 9, NOW + 200));

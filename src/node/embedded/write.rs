@@ -5,7 +5,7 @@ use super::Embedded;
 use super::expiry::Deadline;
 use super::stored::{Marks, Stored};
 use crate::protocol::Command;
-use crate::protocol::numbers::parse_u64;
+use crate::protocol::numbers::parse_stored;
 
 /// What is to be stored, and where that is allowed.
 pub(super) struct Write<'a> {
@@ -130,7 +130,7 @@ impl Written {
 /// Flags and deadline stay, and the value never becomes shorter, for memcached writes the number over the
 /// old one and fills up with spaces. Only a longer number makes a new item, of which nothing else is known.
 pub(super) fn counted(old: &Stored, is_incr: bool, delta: u64) -> Option<(u64, Stored)> {
-    let number = parse_u64(old.data())?;
+    let number = parse_stored(old.data())?;
     let number = if is_incr {
         number.wrapping_add(delta)
     } else {

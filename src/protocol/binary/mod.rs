@@ -148,6 +148,8 @@ pub enum Ask {
     Torn,
     /// Lengths that do not fit the operation: memcached says `Invalid arguments` and closes.
     Misfit,
+    /// A key that is longer than [`MAX_KEY`]: memcached says `Invalid arguments` and closes.
+    LongKey,
 }
 
 impl Head {
@@ -175,7 +177,7 @@ impl Head {
             return Ask::Torn;
         }
         if key > MAX_KEY {
-            return Ask::Misfit;
+            return Ask::LongKey;
         }
         let Some((operation, ..)) = Operation::of(self.opcode) else {
             return Ask::Unknown;

@@ -42,11 +42,21 @@ pub fn parse(line: &[u8]) -> Line<'_> {
         b"flush_all" => flush_all(rest),
         b"version" => Line::Version,
         b"verbosity" => verbosity(rest),
-        b"stats" => Line::Stats(rest.trim_ascii()),
+        b"stats" => Line::Stats(trim_spaces(rest)),
         b"quit" => Line::Quit,
         word if is_http(word, rest) => Line::Http,
         _ => bad(ERROR),
     }
+}
+
+/// `text` without the spaces around it. Other white space is part of a word.
+fn trim_spaces(text: &[u8]) -> &[u8] {
+    let is_word = |&byte: &u8| byte != b' ';
+    let Some(start) = text.iter().position(is_word) else {
+        return b"";
+    };
+    let end = text.iter().rposition(is_word).expect("there is one at start");
+    &text[start..=end]
 }
 
 /// Words of HTTP that are no command of memcached's in whatever case.
@@ -77,6 +87,17 @@ fn refuse<'a>(answer: &'static str, noreply: bool) -> Line<'a> {
         answer,
         swallow: 0,
         noreply,
+        has_long_key: false,
+    }
+}
+
+/// The answer to a key that is longer than any, with `swallow` bytes of a data block behind the line.
+pub(crate) fn long_key<'a>(swallow: usize, noreply: bool) -> Line<'a> {
+    Line::Bad {
+        answer: BAD_FORMAT,
+        swallow,
+        noreply,
+        has_long_key: true,
     }
 }
 
@@ -93,7 +114,7 @@ fn read(command: Command, exptime: i64, rest: &[u8]) -> Line<'_> {
     let mut count = 0;
     for key in keys {
         if !is_good_key(key) {
-            return bad(BAD_FORMAT);
+            return long_key(0, false);
         }
         count += 1;
     }
@@ -149,12 +170,7 @@ fn store(command: Command, rest: &[u8]) -> Line<'_> {
         .map(|n| n as usize);
     if !is_good_key(key) {
         // A length that is none leaves nothing to swallow.
-        let swallow = length.map_or(0, |length| length + 2);
-        return Line::Bad {
-            answer: BAD_FORMAT,
-            swallow,
-            noreply,
-        };
+        return long_key(length.map_or(0, |length| length + 2), noreply);
     }
     let cas = if command == Command::Cas {
         parse_u64(cas)
@@ -184,7 +200,7 @@ fn arithmetic(command: Command, rest: &[u8]) -> Line<'_> {
         return bad(ERROR);
     };
     if !is_good_key(key) {
-        return refuse(BAD_FORMAT, noreply);
+        return long_key(0, noreply);
     }
     match parse_u64(delta) {
         Some(delta) => Line::Single {
@@ -203,7 +219,7 @@ fn touch(rest: &[u8]) -> Line<'_> {
         return bad(ERROR);
     };
     if !is_good_key(key) {
-        return refuse(BAD_FORMAT, noreply);
+        return long_key(0, noreply);
     }
     match parse_i32(exptime) {
         Some(exptime) => {
@@ -221,15 +237,17 @@ fn delete(rest: &[u8]) -> Line<'_> {
     let Some(([key, hold, _], count, noreply)) = arguments::<3>(rest, 1) else {
         return bad(ERROR);
     };
-    // Clients of old send `delete k 0`; any other hold time is refused.
+    // Clients of old send `delete k 0`; any other hold time is refused. A zero byte ends it.
+    let hold = hold.split(|&byte| byte == 0).next().unwrap_or_default();
+    let is_zero = matches!(hold, b"0" | b"");
     let is_valid = match count {
         1 => true,
-        2 => hold == b"0" || noreply,
-        _ => hold == b"0" && noreply,
+        2 => is_zero || noreply,
+        _ => is_zero && noreply,
     };
     match (is_valid, is_good_key(key)) {
         (false, _) => refuse(BAD_DELETE, noreply),
-        (_, false) => refuse(BAD_FORMAT, noreply),
+        (_, false) => long_key(0, noreply),
         _ => Line::Single {
             request: Request::new(Command::Delete, key),
             noreply: noreply && count > 1,

@@ -1,7 +1,7 @@
 //! The lines of meta commands. Their flags are the node's to judge; here stands only what it takes to route a
 //! request and to stay in step.
 
-use crate::protocol::classic::commands::{BAD_FORMAT, ERROR, MAX_LENGTH, bad, is_good_key};
+use crate::protocol::classic::commands::{BAD_FORMAT, ERROR, MAX_LENGTH, bad, is_good_key, long_key};
 use crate::protocol::meta::{flag, flags, is_unsayable};
 use crate::protocol::numbers::parse_i32;
 use crate::protocol::scan::has_nul;
@@ -22,6 +22,9 @@ pub fn single(command: Command, mut rest: &[u8]) -> Line<'_> {
     if key.is_empty() && command != Command::MetaDebug {
         return bad(ERROR);
     }
+    if !is_good_key(key) {
+        return long_key(0, false);
+    }
     match request(command, key, rest) {
         Ok(request) => Line::Single {
             request,
@@ -41,6 +44,9 @@ pub fn set(mut rest: &[u8]) -> Line<'_> {
     let Some(length) = length.map(|length| length as usize) else {
         return bad(BAD_FORMAT);
     };
+    if !is_good_key(key) {
+        return long_key(length + 2, false);
+    }
     match request(Command::MetaSet, key, rest) {
         Ok(request) => Line::Store {
             request,
@@ -52,13 +58,14 @@ pub fn set(mut rest: &[u8]) -> Line<'_> {
             // memcached takes no data block behind too many flags: a node would read it as commands.
             swallow: if answer == TOO_MANY { 0 } else { length + 2 },
             noreply: false,
+            has_long_key: false,
         },
     }
 }
 
 /// The request, or what memcached answers where its key is no key.
 fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Request<'a>, &'static str> {
-    if key.is_empty() || !is_good_key(key) {
+    if key.is_empty() {
         return Err(BAD_FORMAT);
     }
     let meta = Meta {
@@ -74,6 +81,10 @@ fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Reques
         });
     }
     if rest.len() > MAX_FLAGS && flags(rest).map(|flag| flag.len() + 1).sum::<usize>() > MAX_FLAGS {
+        return Err(BAD_FORMAT);
+    }
+    // It would end the line for a node, before what is asked there to know the reply by.
+    if has_nul(rest) {
         return Err(BAD_FORMAT);
     }
     // The answer to me always has the key, and such a key may bring line ends into it.
