@@ -2,18 +2,22 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use ringway::app::{self, Source};
 use ringway::cli::{self, Cli, LogFormat};
 use ringway::config;
+use ringway::control::log;
 use ringway::control::signals::Signals;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 /// The configuration is bad, missing or unreadable.
 const BAD_CONFIG: u8 = 1;
+/// How long the last lines of the log may take: nobody may read them.
+const LAST_LINES: Duration = Duration::from_secs(1);
 /// The command line is.
 const BAD_USAGE: u8 = 2;
 /// An address cannot be bound, or the system gives no thread.
@@ -41,17 +45,24 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(BAD_USAGE);
     };
-    let log = tracing_subscriber::fmt()
+    let lines = match log::start() {
+        Ok(lines) => lines,
+        Err(error) => {
+            eprintln!("ringway: cannot start the log: {error}");
+            return ExitCode::from(CANNOT_RUN);
+        }
+    };
+    let to_log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // A failed write would be told on stderr, which is what just failed: that panics.
         .log_internal_errors(false)
-        .with_writer(std::io::stderr);
+        .with_writer(move || lines);
     match cli.log_format {
-        LogFormat::Text => log
+        LogFormat::Text => to_log
             .with_ansi(std::io::stderr().is_terminal())
             .with_target(false)
             .init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Json => to_log.json().flatten_event(true).init(),
     }
     let config = match cli::load(cli.config.as_ref()) {
         Ok(checked) => {
@@ -75,13 +86,15 @@ fn main() -> ExitCode {
             return ExitCode::from(CANNOT_RUN);
         }
     };
-    match app::run(config, source, signals) {
+    let code = match app::run(config, source, signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ringway: {error}");
+            log::say(&format!("ringway: {error}"));
             ExitCode::from(CANNOT_RUN)
         }
-    }
+    };
+    log::finish(LAST_LINES);
+    code
 }
 
 /// The filter that `text` describes: levels, or `target=level`, with commas between them. A bare word that

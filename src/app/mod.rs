@@ -219,6 +219,6 @@ fn greet(state: &State) {
          \x20 your own nodes                ringway --config FILE  (start from config/minimal.yaml)\n",
         snapshot.nodes.len(),
     );
-    // Whoever closed our output wants no greeting.
-    let _unheard = std::io::stdout().write_all(text.as_bytes());
+    // Whoever closed our output wants no greeting, and who does not read it holds nothing up.
+    tokio::task::spawn_blocking(move || std::io::stdout().write_all(text.as_bytes()));
 }

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::config::{Access, Bind};
@@ -26,6 +27,8 @@ use crate::state::{Phase, State};
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a listener that cannot accept says so.
 const LOG_EVERY: Duration = Duration::from_secs(10);
+/// How long a socket's file may take to be removed: its file system may hang.
+const REMOVE: Duration = Duration::from_secs(1);
 
 /// A client that was accepted, on its way to a worker.
 #[derive(Debug)]
@@ -191,7 +194,8 @@ async fn close(bind: &Bind, open: Open) {
             file.remove();
             Ok(())
         };
-        if let Err(error) = aside(remove).await {
+        let removed = timeout(REMOVE, aside(remove)).await;
+        if let Err(error) = removed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             warn!(%bind, %error, "cannot remove the socket's file");
         }
     }

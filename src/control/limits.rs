@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, interval};
 use tracing::warn;
 
+use super::log;
 use crate::metrics::{Counter, WorkerShard};
 use crate::protocol::Failure;
 use crate::route::counters::Event;
@@ -85,6 +86,11 @@ pub const LIMITS: &[Limit] = &[
         name: "line_length",
         setting: "16 KiB, 2048 bytes without its end, 1 MiB for a line that reads keys",
         read: |state, _, tell| workers(state, |shard| &shard.long_lines, tell),
+    },
+    Limit {
+        name: "log",
+        setting: "1024 lines of the log that wait for whoever reads stderr",
+        read: |_, _, tell| tell("stderr", log::lost()),
     },
     Limit {
         name: "memory",

@@ -10,7 +10,7 @@
 //!           replay ─▶ deletes what nodes missed;  recovery: what an earlier process left
 //! ```
 //!
-//! All of it but `signals` runs on one thread with a current-thread runtime of its own: a task here is in nobody's
+//! All of it but `signals` and `log` runs on one thread with a current-thread runtime of its own: a task here is in nobody's
 //! way, and waits for no file or name there. What it does without an `await` in it happens at once for the others, and so the two that
 //! publish snapshots, reload and rehash, need no lock between them. It never touches a session or a
 //! link; it meets the workers in the snapshot, the nodes and the counters only.
@@ -21,6 +21,7 @@ pub mod exposition;
 mod jitter;
 pub mod limits;
 pub mod live_lookup;
+pub mod log;
 mod outliers;
 pub mod per_node_tasks;
 mod probe_client;

@@ -13,7 +13,7 @@
 
 use std::io;
 use std::process;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot};
 use tracing::{info, warn};
 
+use super::log;
 use super::reload::Reloader;
 
 /// How long the last log line may take: whoever reads the log may read no more.
@@ -89,7 +90,6 @@ impl Signals {
                 }
             }
         };
-        // It logs nothing but its last line: a log that nobody reads would hold it up.
         thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || runtime.block_on(take))?;
@@ -115,17 +115,11 @@ impl Ends {
 
 /// Ends the process, and says so if the log takes it.
 fn end_at_once(signal: &'static str) -> ! {
-    let (told, is_told) = mpsc::channel();
-    let tell = move || {
-        warn!(
-            signal,
-            "told to stop a second time: ending at once, what is owed is cut"
-        );
-        let _nobody_waits = told.send(());
-    };
-    if thread::Builder::new().spawn(tell).is_ok() {
-        let _in_time = is_told.recv_timeout(LAST_LINE);
-    }
+    warn!(
+        signal,
+        "told to stop a second time: ending at once, what is owed is cut"
+    );
+    log::finish(LAST_LINE);
     process::exit(0);
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What may block.
-const BLOCKING: [&str; 14] = [
+const BLOCKING: [&str; 18] = [
     "std::fs::",
     "use std::fs",
     "File::open",
@@ -18,18 +18,25 @@ const BLOCKING: [&str; 14] = [
     ".exists()",
     ".canonicalize()",
     "recv_timeout",
+    // A log or an output that nobody reads.
+    "io::stderr",
+    "io::stdout",
+    "eprint",
+    "println!",
     "std::os::unix::net::UnixStream::connect",
     "std::net::TcpStream::connect",
 ];
 
 /// Where it is allowed, and why.
-const ALLOWED: [(&str, &str); 4] = [
+const ALLOWED: [(&str, &str); 5] = [
     // Before the process serves, and on a thread of its own at a reload.
     ("control/reload.rs", "read_regular"),
     // The metadata of the folders that hold the configuration file, on a thread of its own.
     ("control/watch.rs", "std::fs::"),
-    // On the thread that takes signals, which ends the process.
-    ("control/signals.rs", "recv_timeout"),
+    // For the last lines of the log, when the process ends.
+    ("control/log.rs", "recv_timeout"),
+    // Its thread does nothing but write there.
+    ("control/log.rs", "io::stderr"),
     ("control/testing.rs", ""),
 ];
 

@@ -102,6 +102,7 @@ fn a_reload_says_in_the_log_and_in_config_how_many_keys_it_moved() {
         "{shown}"
     );
     assert_eq!(shown["changes"][0]["path"], "pools.main.nodes.127.0.0.1:4");
+    ringway.wait_logged("keys moved");
     let log = ringway.log();
     assert!(
         log.contains(r#"setting changed path="pools.main.nodes.127.0.0.1:4" new=""#),

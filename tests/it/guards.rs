@@ -54,6 +54,7 @@ fn http_is_closed_at_its_first_line_and_nothing_behind_it_is_carried_out() {
     assert_eq!(node.client().get("ssrf"), None);
     let closed = 2.0 * (as_memcached.len() + ours.len()) as f64;
     assert_eq!(ringway.metric("ringway_http_closed_total", &[]), closed);
+    ringway.wait_logged("it speaks HTTP");
     let log = ringway.log();
     let told = log.lines().filter(|line| line.contains("it speaks HTTP")).count();
     assert!(

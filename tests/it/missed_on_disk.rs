@@ -172,7 +172,7 @@ fn a_full_disk_costs_no_request_and_is_written_again_when_it_has_room() {
         assert_eq!(client.ask(format!("delete {key}\r\n")), "NOT_FOUND");
     }
     assert!(errors(&ringway) > 0.0);
-    assert!(ringway.log().contains("missed writes are kept in memory only"));
+    ringway.wait_logged("missed writes are kept in memory only");
     assert!(missed(&ringway) >= 800.0);
     node.signal("CONT");
     wait_for("all that was missed to be deleted", || is_clean(&ringway));

@@ -158,6 +158,7 @@ fn a_node_that_allows_larger_values_than_its_pool_is_told_of_before_one_is_misse
             .contains(&format!("\"item_size_max\":{size}"))
     };
     wait_for("both sizes", || shown("8388608") && shown("1048576"));
+    ringway.wait_logged("allows larger values");
     let log = ringway.log();
     let told: Vec<&str> = log
         .lines()

@@ -49,7 +49,7 @@ fn a_node_that_is_slow_for_long_is_suspect_and_keeps_its_keys() {
     assert_eq!(suspects(), 1.0, "no other node is");
     assert_eq!(ringway.metric("ringway_node_in_ring", &[&label]), 1.0);
     assert_eq!(ringway.metric("ringway_ejections_total", &[]), 0.0);
-    assert!(ringway.log().contains("node far slower than its peers"));
+    ringway.wait_logged("node far slower than its peers");
 
     delay.store(0, Relaxed);
     wait_for("it to be trusted again", || {

@@ -1,13 +1,14 @@
 //! Signals: which ask for something, which do nothing, and which end the process whatever it waits for.
 
 use std::fs;
-use std::io::{ErrorKind, PipeWriter, Write};
+use std::io::{ErrorKind, PipeWriter, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
 use rustix::io::ioctl_fionbio;
 
 use crate::support::program::{self, signal};
-use crate::support::ringway::{Ringway, pool, wait_for};
+use crate::support::ringway::{DEADLINE, Ringway, pool, wait_for};
 
 const EMBEDDED: &str = "pools: {main: {nodes: [{name: a, embedded: 1MiB}]}}\n";
 
@@ -157,6 +158,45 @@ fn two_signals_end_a_process_whose_threads_wait_for_a_log_that_nobody_reads() {
         status.is_some()
     });
     assert_eq!(status.and_then(|status| status.code()), Some(0));
+}
+
+/// Asks at the unix socket `path` for what was set there, until it is answered.
+fn set_and_get(path: &std::path::Path) {
+    let mut client = UnixStream::connect(path).expect("it listens");
+    client.set_read_timeout(Some(DEADLINE)).expect("a time");
+    client.write_all(b"set k 0 0 1\r\nv\r\nget k\r\n").expect("sent");
+    let mut answer = [0; 29];
+    client.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer[..], b"STORED\r\nVALUE k 0 1\r\nv\r\nEND\r\n");
+}
+
+#[test]
+fn a_process_whose_output_nobody_reads_serves_reloads_and_ends() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (file, first, second) = (
+        dir.path().join("ringway.yaml"),
+        dir.path().join("1"),
+        dir.path().join("2"),
+    );
+    fs::write(&file, listens_at(&first)).expect("written");
+    let ((_unread, log), (_unheard, out)) = (full_pipe(), full_pipe());
+    let child = program::start(
+        Command::new(env!("CARGO_BIN_EXE_ringway"))
+            .args(["--log", "debug", "--config"])
+            .arg(&file)
+            .stdout(out)
+            .stderr(log),
+    );
+    wait_for("the listener", || first.exists());
+    set_and_get(&first);
+    // Each is refused or taken, and logged.
+    for (text, socket) in [("no: [", &first), (&listens_at(&second), &second)] {
+        fs::write(&file, text).expect("written");
+        signal(&child, "HUP");
+        wait_for("the listener", || socket.exists());
+        set_and_get(socket);
+    }
+    ends_well(child);
 }
 
 #[test]

@@ -150,6 +150,11 @@ impl Ringway {
         self.child.try_wait().expect("a child").is_none()
     }
 
+    /// Waits until a line of its log contains `text`: lines are written by a thread of their own.
+    pub fn wait_logged(&self, text: &str) {
+        wait_for(text, || self.log().contains(text));
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("stderr")).unwrap_or_default()
