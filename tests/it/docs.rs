@@ -128,6 +128,76 @@ fn every_command_of_ringway_that_is_shown_is_one() {
     assert!(count >= 4, "the documents show commands");
 }
 
+/// Each line of a shell block that calls Ringway is run, among files of the names that the pages use. One that would
+/// run for ever is checked instead.
+#[test]
+fn every_command_of_ringway_in_a_shell_block_runs() {
+    let ringway = Ringway::start(EMBEDDED);
+    let mut count = 0;
+    for page in pages() {
+        for (line, command) in page.shell_lines() {
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let Some((&"ringway", arguments)) = words.split_first() else {
+                continue;
+            };
+            let folder = examples();
+            let output = program::output(
+                Command::new(env!("CARGO_BIN_EXE_ringway"))
+                    .current_dir(folder.path())
+                    .args(that_ends(arguments, ringway.admin)),
+            );
+            assert!(
+                output.status.success(),
+                "{}:{line}: `{command}`: {}",
+                page.path,
+                String::from_utf8_lossy(&output.stderr)
+            );
+            count += 1;
+        }
+    }
+    assert!(count >= 10, "the documents show commands: {count}");
+}
+
+/// The files that commands in the pages name.
+fn examples() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let write = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).expect("it is writable");
+    };
+    write("ringway.yaml", EMBEDDED);
+    write("new.yaml", EMBEDDED);
+    write("keys.txt", "user:1\nuser:2\n");
+    write(
+        "nutcracker.yml",
+        "main: {listen: 127.0.0.1:22121, distribution: ketama, servers: [\"10.0.0.1:11211:1\"]}\n",
+    );
+    write(
+        "mcrouter.json",
+        r#"{"pools": {"A": {"servers": ["10.0.0.1:11211"]}}, "route": "PoolRoute|A"}"#,
+    );
+    write(
+        "libmemcached.txt",
+        "--SERVER=10.0.0.1 --SERVER=10.0.0.2 --DISTRIBUTION=consistent\n",
+    );
+    folder
+}
+
+/// The arguments with which a command of the pages ends: what would run is checked, and what asks the usual admin
+/// listener asks the one on `admin`.
+fn that_ends(arguments: &[&str], admin: u16) -> Vec<String> {
+    let own = format!(":{admin}");
+    let mut owned: Vec<String> = arguments.iter().map(|word| word.replace(":9155", &own)).collect();
+    match arguments.first() {
+        None => return vec!["--version".to_owned()],
+        Some(&("--config" | "-c")) => return vec!["check".to_owned(), owned[1].clone()],
+        Some(&("nodes" | "health")) if !arguments.contains(&"--admin") => {
+            owned.extend(["--admin".to_owned(), own]);
+        }
+        Some(_) => {}
+    }
+    owned
+}
+
 /// Asks a running Ringway, with the method that is shown.
 #[test]
 fn every_path_that_is_asked_for_is_served() {
@@ -178,6 +248,35 @@ fn every_file_of_the_repository_that_is_named_is_there() {
             }
         }
     }
+}
+
+#[test]
+fn the_readme_has_at_most_220_lines() {
+    let lines = page("README.md").text.lines().count();
+    assert!(lines <= 220, "{lines} lines: what explains belongs into docs/");
+}
+
+#[test]
+fn the_table_of_floors_is_the_one_that_is_enforced() {
+    let architecture = page("docs/architecture.md");
+    let mut shown: Vec<Vec<&str>> = Vec::new();
+    for row in architecture.section("Floors").lines() {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        if cells.get(1).is_some_and(|cell| cell.parse::<usize>().is_ok()) {
+            let mut modules: Vec<&str> = cells[2].split('`').skip(1).step_by(2).collect();
+            modules.sort_unstable();
+            shown.push(modules);
+        }
+    }
+    shown.reverse();
+    let enforced: Vec<Vec<&str>> = crate::floors::modules()
+        .map(|modules| {
+            let mut modules = modules.to_vec();
+            modules.sort_unstable();
+            modules
+        })
+        .collect();
+    assert_eq!(shown, enforced);
 }
 
 #[test]

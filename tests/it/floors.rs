@@ -35,6 +35,11 @@ const FLOORS: [(&[&str], Neighbours); 10] = [
     (&["app", "cli", "main", "lib"], Neighbours::NoCircle),
 ];
 
+/// The modules of each floor, the lowest first.
+pub fn modules() -> impl Iterator<Item = &'static [&'static str]> {
+    FLOORS.iter().map(|(modules, _)| *modules)
+}
+
 /// What floor 0 does without: a runtime, a clock, a lock.
 const NOT_ON_FLOOR_0: [&str; 5] = ["tokio", "Instant::now", "SystemTime::now", "Mutex", "RwLock"];
 

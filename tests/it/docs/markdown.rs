@@ -117,13 +117,20 @@ impl Page {
             .into_iter()
             .map(|(line, span)| (line, span.to_owned()))
             .collect();
+        commands.extend(self.shell_lines());
+        commands
+    }
+
+    /// Each line of its shell blocks, without its comment.
+    pub fn shell_lines(&self) -> Vec<(usize, String)> {
+        let mut lines = Vec::new();
         for block in self.blocks().iter().filter(|block| block.info == "sh") {
             for (offset, text) in block.text.lines().enumerate() {
                 let command = text.split(" #").next().unwrap_or(text).trim();
-                commands.push((block.line + 1 + offset, command.to_owned()));
+                lines.push((block.line + 1 + offset, command.to_owned()));
             }
         }
-        commands
+        lines
     }
 
     /// The targets of its links, with the numbers of the lines.
