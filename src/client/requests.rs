@@ -412,9 +412,8 @@ impl Requests {
     }
 
     fn send_meta(&mut self, batch: &Batch<'_>, request: &Request<'_>, meta: &Meta<'_>) {
-        let operation = Operation::of(request);
-        batch.view.shard().count(ClientProtocol::Meta, operation);
         let mut plain = [0; MAX_KEY];
+        // First of all, so that a run of spaces is looked at no more than is needed.
         let flags = meta::single_spaced(meta.flags);
         let meta = &Meta {
             flags: &flags,
@@ -425,6 +424,8 @@ impl Requests {
             meta: Some(*meta),
             ..*request
         };
+        let operation = Operation::of(&request);
+        batch.view.shard().count(ClientProtocol::Meta, operation);
         let voice = voice(meta);
         let Some((pool, node)) = batch.route.pick(request.key) else {
             return self

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use crate::link::byte_queue::Said;
 use crate::link::expected::Form;
 use crate::link::pending_reply::{Failing, Waiter};
-use crate::link::queued::{OwnedMeta, Written};
+use crate::link::queued::{Typed, Words, Written};
 use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Failure, Request};
@@ -129,14 +129,12 @@ impl Owed {
 pub struct Unanswered {
     /// The command.
     pub command: Command,
-    /// The plain key.
-    pub key: Bytes,
+    /// The plain key, and what was typed of a meta read.
+    pub words: Words,
     /// What its reply must look like.
     pub form: Form,
     /// Its reply ends with `END`.
     pub is_in_line: bool,
-    /// What was typed, of a meta read.
-    pub meta: Option<OwnedMeta>,
     /// `None`: abandoned.
     pub waiter: Option<Waiter>,
     /// Where its first byte stands among all that went to the connection.
@@ -174,8 +172,7 @@ impl Fifo {
         if let Command::MetaGet | Command::MetaDebug = request.command
             && let Some(meta) = &request.meta
         {
-            let is_plain = meta.key == request.key;
-            let typed_key = if is_plain { b"" } else { meta.key };
+            let typed_key = meta.other_key(request.key);
             self.said.push(typed_key);
             self.said.push(meta.flags);
             debug_assert!(
@@ -387,23 +384,18 @@ impl Fifo {
     pub fn take_all(&mut self) -> Vec<Unanswered> {
         let fifo = std::mem::take(self);
         let mut said = fifo.said.take();
-        let mut take = |length: u16| said.split_to(length.into());
         let unanswered = |mut owed: Owed| {
-            let key = take(owed.key);
-            let (typed_key, flags) = (take(owed.typed_key), take(owed.typed_flags));
-            let is_plain = typed_key.is_empty();
-            let meta = owed.is_meta.then(|| OwnedMeta {
-                key: if is_plain { key.clone() } else { typed_key },
-                flags,
+            let typed = owed.is_meta.then_some(Typed {
+                key: owed.typed_key,
                 is_binary: owed.is_binary,
             });
+            let words = Words::new(said.split_to(owed.said()), owed.key, typed);
             let waiter = owed.take_waiter();
             Unanswered {
                 command: owed.command,
-                key,
+                words,
                 form: owed.form,
                 is_in_line: owed.is_in_line,
-                meta,
                 waiter,
                 begins: owed.begins,
             }

@@ -48,7 +48,7 @@ use crate::config;
 use crate::link::connect::Opened;
 use crate::link::missed::replaces;
 use crate::link::pending_reply::{Failing, Waiter};
-use crate::link::queued::{Owned, Waiting, What};
+use crate::link::queued::{Waiting, What};
 use crate::link::receive::Arrival;
 use crate::link::state::{End, Traffic};
 use crate::link::trust::Trust;
@@ -148,7 +148,7 @@ impl Link {
             .add(REQUEST + 2 * request.words() + request.value.len());
         state.spares_tokens = self.spares_tokens(request);
         match state.dialect {
-            None => state.parked.push(What::Owned(Owned::new(request)), waiter),
+            None => state.parked.push(What::of(request), waiter),
             Some(dialect) => {
                 if let Err(waiter) = state.write(dialect, request, waiter) {
                     self.shard().in_flight.sub(1);
@@ -303,7 +303,8 @@ impl Link {
             // would go on with an old `set`, and a value would come back that was replaced elsewhere meanwhile.
             opened.stream.forget_unsent();
         }
-        let lost = state.break_up(end, dialect, self.failing(self.local.clock.now()));
+        let failing = self.failing(self.local.clock.now());
+        let lost = state.break_up(end, dialect, self.account.most(), failing);
         lost.iter().for_each(|key| self.node.missed.settle(key, true));
         self.tally(&state, 0);
     }
@@ -331,12 +332,9 @@ impl Link {
                 continue;
             }
             let is_retry = waiter.is_retry;
-            let (sent, failure) = match &what {
-                What::Owned(owned) => (
-                    state.write(dialect, &owned.request(), waiter),
-                    Failure::Unsupported,
-                ),
-                What::Written(written) => (state.write_again(dialect, written, waiter), Failure::Closed),
+            let (sent, failure) = match what.request() {
+                Ok(request) => (state.write(dialect, &request, waiter), Failure::Unsupported),
+                Err(written) => (state.write_again(dialect, written, waiter), Failure::Closed),
             };
             match sent {
                 Ok(()) => self.shard().retries.add(u64::from(is_retry)),
@@ -352,13 +350,10 @@ impl Link {
     /// before it may arrive after it.
     fn is_barred(&self, what: &What) -> bool {
         let missed = &self.node.missed;
-        match what {
-            What::Owned(owned) if missed.is_any() => {
-                let request = owned.request();
-                !replaces(&request) && missed.bars(&request)
-            }
-            _ => false,
-        }
+        missed.is_any()
+            && what
+                .request()
+                .is_ok_and(|request| !replaces(&request) && missed.bars(&request))
     }
 
     fn poll_carry(

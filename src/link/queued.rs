@@ -2,6 +2,7 @@
 //! that a connection left unwritten when it broke.
 
 use std::collections::VecDeque;
+use std::ops::AddAssign;
 
 use bytes::Bytes;
 
@@ -18,10 +19,17 @@ const KEEP: usize = 256;
 #[derive(Debug, Default)]
 pub struct Parked {
     waiting: VecDeque<Waiting>,
-    /// Of all that they say.
-    bytes: usize,
-    /// Of that, what is no value.
+    /// Of all of them.
+    lengths: Lengths,
+}
+
+/// Bytes of what requests say.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lengths {
+    /// What is no value.
     words: usize,
+    /// Values, and of what was written for a node all that is to be written.
+    values: usize,
 }
 
 /// A request that waits, and who waits for its reply.
@@ -33,36 +41,54 @@ pub struct Waiting {
     pub waiter: Waiter,
 }
 
-/// The two forms of a request that waits.
+/// The forms of a request that waits. Most are reads, and take no more room than they need.
 #[derive(Debug)]
 pub enum What {
-    /// A copy, to be said in whatever dialect the node turns out to know.
-    Owned(Owned),
+    /// A copy of a read, to be said in whatever dialect the node turns out to know.
+    Read(Read),
+    /// A copy of any other request.
+    Owned(Box<Owned>),
     /// Bytes in one dialect, and no other will do.
-    Written(Written),
+    Written(Box<Written>),
+}
+
+// One waits for each request while a node is away.
+const _: () = assert!(size_of::<Waiting>() <= 96);
+
+/// A copy of a request that says no more than its words.
+#[derive(Debug)]
+pub struct Read {
+    command: Command,
+    words: Words,
+    is_one_of_many: bool,
 }
 
 /// A copy of a request.
 #[derive(Debug)]
 pub struct Owned {
-    command: Command,
-    key: Bytes,
+    read: Read,
     flags: u32,
     exptime: i64,
     cas: u64,
     delta: u64,
     value: Bytes,
-    meta: Option<OwnedMeta>,
-    is_one_of_many: bool,
 }
 
-/// What a meta command says, as it was typed.
+/// The plain key of a request, and what was typed of a meta command, in one piece of memory.
 #[derive(Debug, Clone)]
-pub struct OwnedMeta {
-    /// The key.
-    pub key: Bytes,
-    /// The flags.
-    pub flags: Bytes,
+pub struct Words {
+    /// The plain key, the typed key unless it is the plain one, and the flags.
+    all: Bytes,
+    key: u16,
+    /// Of a meta command.
+    typed: Option<Typed>,
+}
+
+/// What is to be known of a meta command beside its words.
+#[derive(Debug, Clone, Copy)]
+pub struct Typed {
+    /// Bytes of the typed key; 0: it is the plain one.
+    pub key: u16,
     /// A binary client asks.
     pub is_binary: bool,
 }
@@ -84,13 +110,85 @@ pub struct Written {
     pub pieces: Vec<Bytes>,
 }
 
+impl Words {
+    /// Those of which `all` has the plain key in its first `key` bytes, and behind it what was `typed`.
+    pub fn new(all: Bytes, key: u16, typed: Option<Typed>) -> Words {
+        Words { all, key, typed }
+    }
+
+    /// Copies those of `request`.
+    fn of(request: &Request<'_>) -> Words {
+        let key = request.key.len() as u16;
+        let Some(meta) = &request.meta else {
+            return Words::new(Bytes::copy_from_slice(request.key), key, None);
+        };
+        let other_key = meta.other_key(request.key);
+        let typed = Typed {
+            key: other_key.len() as u16,
+            is_binary: meta.is_binary,
+        };
+        let all = [request.key, other_key, meta.flags].concat();
+        Words::new(all.into(), key, Some(typed))
+    }
+
+    /// The plain key.
+    pub fn key(&self) -> &[u8] {
+        &self.all[..usize::from(self.key)]
+    }
+
+    /// The plain key, which shares the words' memory.
+    pub fn shared_key(&self) -> Bytes {
+        self.all.slice(..usize::from(self.key))
+    }
+
+    /// What was typed of a meta command.
+    pub fn meta(&self) -> Option<Meta<'_>> {
+        let typed = self.typed?;
+        let (other_key, flags) = self.all[usize::from(self.key)..].split_at(typed.key.into());
+        Some(Meta {
+            key: if other_key.is_empty() {
+                self.key()
+            } else {
+                other_key
+            },
+            flags,
+            is_binary: typed.is_binary,
+        })
+    }
+}
+
+impl Read {
+    /// A read that says no more than `words`.
+    pub fn new(command: Command, words: Words) -> Read {
+        Read {
+            command,
+            words,
+            is_one_of_many: false,
+        }
+    }
+
+    /// Copies of `request` what a read says.
+    fn of(request: &Request<'_>) -> Read {
+        Read {
+            is_one_of_many: request.is_one_of_many,
+            ..Read::new(request.command, Words::of(request))
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request {
+            meta: self.words.meta(),
+            is_one_of_many: self.is_one_of_many,
+            ..Request::new(self.command, self.words.key())
+        }
+    }
+}
+
 impl Owned {
     /// Copies `request`: its words into one piece of memory; its value is shared where it can be.
     pub fn new(request: &Request<'_>) -> Owned {
-        let (key, meta) = words(request);
         Owned {
-            command: request.command,
-            key,
+            read: Read::of(request),
             flags: request.flags,
             exptime: request.exptime,
             cas: request.cas,
@@ -99,83 +197,48 @@ impl Owned {
                 Some(block) => block.slice_ref(request.value),
                 None => Bytes::copy_from_slice(request.value),
             },
-            meta,
-            is_one_of_many: request.is_one_of_many,
-        }
-    }
-
-    /// A read of `key`, which says no more than what `meta` says.
-    pub fn read(command: Command, key: Bytes, meta: Option<OwnedMeta>) -> Owned {
-        Owned {
-            command,
-            key,
-            flags: 0,
-            exptime: 0,
-            cas: 0,
-            delta: 0,
-            value: Bytes::new(),
-            meta,
-            is_one_of_many: false,
         }
     }
 
     /// The request, as it was.
     pub fn request(&self) -> Request<'_> {
         Request {
-            command: self.command,
-            key: &self.key,
             flags: self.flags,
             exptime: self.exptime,
             cas: self.cas,
             delta: self.delta,
             value: &self.value,
-            meta: self.meta.as_ref().map(|meta| Meta {
-                key: &meta.key,
-                flags: &meta.flags,
-                is_binary: meta.is_binary,
-            }),
             block: Some(&self.value),
-            is_one_of_many: self.is_one_of_many,
+            ..self.read.request()
         }
     }
 }
 
-/// The key of `request`, and what was typed of a meta command, in one piece of memory. A typed key that is the plain
-/// one is not copied again.
-fn words(request: &Request<'_>) -> (Bytes, Option<OwnedMeta>) {
-    let Some(meta) = &request.meta else {
-        return (Bytes::copy_from_slice(request.key), None);
-    };
-    let typed_key = if meta.key == request.key { b"" } else { meta.key };
-    let mut all = Bytes::from([request.key, typed_key, meta.flags].concat());
-    let key = all.split_to(request.key.len());
-    let typed_key = all.split_to(typed_key.len());
-    let meta = OwnedMeta {
-        key: if typed_key.is_empty() {
-            key.clone()
-        } else {
-            typed_key
-        },
-        flags: all,
-        is_binary: meta.is_binary,
-    };
-    (key, Some(meta))
-}
-
 impl What {
-    /// What is to be done.
-    pub fn command(&self) -> Command {
+    /// A copy of `request`.
+    pub fn of(request: &Request<'_>) -> What {
+        match request.command {
+            Command::Get | Command::Gets | Command::MetaGet | Command::MetaDebug => {
+                What::Read(Read::of(request))
+            }
+            _ => What::Owned(Box::new(Owned::new(request))),
+        }
+    }
+
+    /// The request, unless only its bytes in one dialect are left.
+    pub fn request(&self) -> Result<Request<'_>, &Written> {
         match self {
-            What::Owned(owned) => owned.command,
-            What::Written(written) => written.command,
+            What::Read(read) => Ok(read.request()),
+            What::Owned(owned) => Ok(owned.request()),
+            What::Written(written) => Err(written),
         }
     }
 
     /// What of it may change an item. Of an mg only one is written again as it was that does more than read.
     pub fn write(&self) -> Write<'_> {
-        match self {
-            What::Owned(owned) => Write::from(&owned.request()),
-            What::Written(written) => Write {
+        match self.request() {
+            Ok(request) => Write::from(&request),
+            Err(written) => Write {
                 command: written.command,
                 key: &written.key,
                 flags: if written.command == Command::MetaGet {
@@ -187,37 +250,41 @@ impl What {
         }
     }
 
-    /// Bytes of what it says that is no value.
-    fn words(&self) -> usize {
+    fn lengths(&self) -> Lengths {
         match self {
-            What::Owned(owned) => owned.request().words(),
-            What::Written(written) => written.key.len(),
+            What::Read(read) => Lengths {
+                words: read.words.all.len(),
+                values: 0,
+            },
+            What::Owned(owned) => Lengths {
+                words: size_of::<Owned>() + owned.read.words.all.len(),
+                values: owned.value.len(),
+            },
+            What::Written(written) => Lengths {
+                words: size_of::<Written>() + written.key.len(),
+                values: written.pieces.iter().map(Bytes::len).sum(),
+            },
         }
     }
+}
 
-    /// Bytes of all that it says.
-    fn bytes(&self) -> usize {
-        match self {
-            What::Owned(owned) => owned.request().words() + owned.value.len(),
-            What::Written(written) => {
-                written.key.len() + written.pieces.iter().map(Bytes::len).sum::<usize>()
-            }
-        }
+impl AddAssign for Lengths {
+    fn add_assign(&mut self, other: Lengths) {
+        self.words += other.words;
+        self.values += other.values;
     }
 }
 
 impl Parked {
     /// Puts a request at the end.
     pub fn push(&mut self, what: What, waiter: Waiter) {
-        self.bytes += what.bytes();
-        self.words += what.words();
+        self.lengths += what.lengths();
         self.waiting.push_back(Waiting { what, waiter });
     }
 
     /// Puts all of `later` at the end.
     pub fn append(&mut self, mut later: Parked) {
-        self.bytes += later.bytes;
-        self.words += later.words;
+        self.lengths += later.lengths;
         self.waiting.append(&mut later.waiting);
     }
 
@@ -226,19 +293,19 @@ impl Parked {
         self.waiting.len()
     }
 
-    /// Bytes of all that they say.
+    /// Bytes of all that they say, and of memory that those which are no reads take.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.lengths.words + self.lengths.values
     }
 
     /// Bytes of what they say that is no value.
     pub fn words(&self) -> usize {
-        self.words
+        self.lengths.words
     }
 
     /// Bytes of memory that they keep.
     pub fn held(&self) -> usize {
-        self.waiting.capacity() * size_of::<Waiting>() + self.bytes
+        self.waiting.capacity() * size_of::<Waiting>() + self.bytes()
     }
 
     /// True where none waits.
@@ -254,8 +321,9 @@ impl Parked {
     /// Takes the oldest.
     pub fn take(&mut self) -> Option<Waiting> {
         let oldest = self.waiting.pop_front()?;
-        self.bytes -= oldest.what.bytes();
-        self.words -= oldest.what.words();
+        let lengths = oldest.what.lengths();
+        self.lengths.words -= lengths.words;
+        self.lengths.values -= lengths.values;
         if self.waiting.is_empty() && self.waiting.capacity() > KEEP {
             self.waiting = VecDeque::new();
         }

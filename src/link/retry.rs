@@ -7,6 +7,7 @@
 //!   same key was written behind it, or the read would see what its session asked for later.
 //! - Whatever else was written fails: the node may have carried it out.
 //! - A request that was sent once more before fails.
+//! - What there is no memory to keep fails.
 //!
 //! What is sent once more is parked in the order in which it was owed, so it goes before what comes later.
 
@@ -16,7 +17,7 @@ use bytes::Bytes;
 
 use crate::link::in_flight::{Fifo, Unanswered};
 use crate::link::pending_reply::{Failing, Waiter};
-use crate::link::queued::{Owned, Parked, What, Written};
+use crate::link::queued::{Parked, Read, What, Written};
 use crate::net::outgoing::Outgoing;
 use crate::node::missed::write::Write;
 use crate::protocol::dialect::Dialect;
@@ -38,9 +39,10 @@ pub struct Broken {
     pub failure: Failure,
 }
 
-/// Parks in `parked` what may be sent once more, and lets the rest fail. Returns the keys of writes that the node may
+/// Parks in `parked` what may be sent once more, as long as that takes `room` bytes at most, and lets the rest fail.
+/// Returns the keys of writes that the node may
 /// still carry out, those that were abandoned before too.
-pub fn sort(broken: Broken, parked: &mut Parked, at: Failing<'_>) -> Vec<Bytes> {
+pub fn sort(broken: Broken, parked: &mut Parked, room: usize, at: Failing<'_>) -> Vec<Bytes> {
     let Broken {
         mut fifo,
         mut outgoing,
@@ -58,32 +60,32 @@ pub fn sort(broken: Broken, parked: &mut Parked, at: Failing<'_>) -> Vec<Bytes> 
         let Some(waiter) = request.waiter.take() else {
             at.shard.in_flight.sub(1);
             if request.write().changes() {
-                on_their_way.push(request.key);
+                on_their_way.push(request.words.shared_key());
             }
             continue;
         };
         let is_begun = request.begins < written;
         let may_go = match request.is_repeatable() {
-            true => !is_begun || !changes.come_after(index, &request.key),
+            true => !is_begun || !changes.come_after(index, request.words.key()),
             false => !is_begun,
         };
-        if waiter.is_retry || !may_go {
+        if waiter.is_retry || !may_go || parked.held() >= room {
             at.shard.in_flight.sub(1);
             if waiter.fail(request.write(), failure, is_begun, at) {
-                on_their_way.push(request.key);
+                on_their_way.push(request.words.shared_key());
             }
             continue;
         }
         let what = match request.is_repeatable() {
-            true => What::Owned(Owned::read(request.command, request.key, request.meta)),
-            false => What::Written(Written {
+            true => What::Read(Read::new(request.command, request.words)),
+            false => What::Written(Box::new(Written {
                 dialect,
                 command: request.command,
-                key: request.key,
+                key: request.words.shared_key(),
                 form: request.form,
                 is_in_line: request.is_in_line,
                 pieces,
-            }),
+            })),
         };
         let waiter = Waiter {
             is_retry: true,
@@ -98,8 +100,8 @@ impl Unanswered {
     fn write(&self) -> Write<'_> {
         Write {
             command: self.command,
-            key: &self.key,
-            flags: self.meta.as_ref().map_or(b"", |meta| &meta.flags),
+            key: self.words.key(),
+            flags: self.words.meta().map_or(b"", |meta| meta.flags),
         }
     }
 
@@ -107,11 +109,11 @@ impl Unanswered {
     fn is_repeatable(&self) -> bool {
         match self.command {
             Command::Get | Command::Gets => true,
-            Command::MetaDebug => self.meta.is_some(),
+            Command::MetaDebug => self.words.meta().is_some(),
             Command::MetaGet => self
-                .meta
-                .as_ref()
-                .is_some_and(|typed| meta::flags(&typed.flags).all(|flag| PLAIN.contains(&flag[0]))),
+                .words
+                .meta()
+                .is_some_and(|typed| meta::flags(typed.flags).all(|flag| PLAIN.contains(&flag[0]))),
             _ => false,
         }
     }
@@ -133,7 +135,7 @@ impl Changes {
             }
             match request.command {
                 Command::FlushAll => changes.of_all = Some(index),
-                _ => drop(changes.by_key.insert(request.key.clone(), index)),
+                _ => drop(changes.by_key.insert(request.words.shared_key(), index)),
             }
         }
         changes
@@ -165,6 +167,8 @@ mod tests {
         shard: NodeShard,
         missed: Missed,
         are_retries: bool,
+        /// For what is parked; `None`: as much as it takes.
+        room: Option<usize>,
     }
 
     impl Connection {
@@ -214,7 +218,8 @@ mod tests {
                 failure: Failure::Closed,
             };
             let mut parked = Parked::default();
-            for key in sort(broken, &mut parked, self.failing()) {
+            let room = self.room.unwrap_or(usize::MAX);
+            for key in sort(broken, &mut parked, room, self.failing()) {
                 self.missed.settle(&key, false);
             }
             let deletable = self.missed.take(None, usize::MAX).len();
@@ -224,12 +229,11 @@ mod tests {
             while let Some(waiting) = parked.take() {
                 assert!(waiting.waiter.is_retry && waiting.waiter.deadline == 10);
                 let mut said = Vec::new();
-                match waiting.what {
-                    What::Owned(owned) => {
-                        Dialect::Meta
-                            .write_line(&owned.request(), &mut |bytes| said.extend_from_slice(bytes));
+                match waiting.what.request() {
+                    Ok(request) => {
+                        Dialect::Meta.write_line(&request, &mut |bytes| said.extend_from_slice(bytes));
                     }
-                    What::Written(written) => said = written.pieces.concat(),
+                    Err(written) => said = written.pieces.concat(),
                 }
                 again.push(String::from_utf8(said).expect("text"));
                 waiting.waiter.answer(Reply::NotFound, 1, &self.shard);
@@ -367,6 +371,19 @@ mod tests {
         };
         connection.ask_plainly(&[(Command::Get, "k"), (Command::Delete, "k")]);
         assert_eq!(connection.break_at(0), (vec![], 2));
+    }
+
+    #[test]
+    fn what_there_is_no_memory_to_keep_fails() {
+        let mut connection = Connection {
+            room: Some(10_000),
+            ..Connection::default()
+        };
+        let key = "k".repeat(250);
+        (0..100).for_each(|_| connection.ask_plainly(&[(Command::Get, &key)]));
+        let (again, failed) = connection.break_at(ALL);
+        assert!((10..40).contains(&again.len()), "{}", again.len());
+        assert_eq!(again.len() + failed, 100);
     }
 
     #[test]

@@ -122,9 +122,15 @@ impl Traffic {
         self.parked.words() + self.fifo.words()
     }
 
-    /// The connection is gone: what it owes is parked or fails. Returns the keys of writes that may still be carried
-    /// out.
-    pub(super) fn break_up(&mut self, end: End, dialect: Dialect, at: Failing<'_>) -> Vec<Bytes> {
+    /// The connection is gone: what it owes is parked, as long as that takes `room` bytes at most, or fails. Returns
+    /// the keys of writes that may still be carried out.
+    pub(super) fn break_up(
+        &mut self,
+        end: End,
+        dialect: Dialect,
+        room: usize,
+        at: Failing<'_>,
+    ) -> Vec<Bytes> {
         self.dialect = None;
         self.trust = Trust::Full;
         self.is_timed = false;
@@ -143,7 +149,7 @@ impl Traffic {
         };
         // What was parked while the connection was not to be written to came later than what it owes.
         let later = std::mem::take(&mut self.parked);
-        let lost = retry::sort(broken, &mut self.parked, at);
+        let lost = retry::sort(broken, &mut self.parked, room, at);
         self.parked.append(later);
         lost
     }

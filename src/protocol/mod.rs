@@ -228,6 +228,13 @@ pub struct Meta<'a> {
 }
 
 impl<'a> Meta<'a> {
+    /// The key as it was typed, if that is not `plain`; else nothing, so that what is kept of a request has one key
+    /// once.
+    #[inline]
+    pub fn other_key(&self, plain: &[u8]) -> &'a [u8] {
+        if self.key == plain { b"" } else { self.key }
+    }
+
     /// The plain key: `room` takes it where it was typed in base64. Where that is no base64 it stays as it was
     /// typed, for the node to refuse.
     pub fn plain_key<'b>(&self, room: &'b mut [u8; MAX_KEY]) -> &'b [u8]

@@ -21,6 +21,29 @@ pub fn find_space(text: &[u8]) -> usize {
     text.len() - rest.len() + in_rest.unwrap_or(rest.len())
 }
 
+/// What of `text` stands behind the spaces at its front. Mostly there is one, or none.
+#[inline]
+pub fn skip_spaces(text: &[u8]) -> &[u8] {
+    match text {
+        [b' ', b' ', ..] => skip_run(text),
+        [b' ', rest @ ..] => rest,
+        text => text,
+    }
+}
+
+#[cold]
+fn skip_run(mut text: &[u8]) -> &[u8] {
+    while let Some((first, rest)) = text.split_first_chunk::<8>()
+        && u64::from_le_bytes(*first) == SPACES
+    {
+        text = rest;
+    }
+    while let [b' ', rest @ ..] = text {
+        text = rest;
+    }
+    text
+}
+
 /// True where `text` has a zero byte in it.
 #[inline]
 pub fn has_nul(text: &[u8]) -> bool {
@@ -53,6 +76,20 @@ mod tests {
                 assert_eq!(find_space(&text), at, "{at} of {length}");
                 text[..at].fill(0xa0);
                 assert_eq!(find_space(&text), at, "{at} of {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn spaces_at_the_front_are_passed_over_and_no_others() {
+        for spaces in 0..40 {
+            for rest in ["", "x", "x ", "1234567 12345678"] {
+                let text = " ".repeat(spaces) + rest;
+                assert_eq!(
+                    skip_spaces(text.as_bytes()),
+                    rest.as_bytes(),
+                    "{spaces} before {rest:?}"
+                );
             }
         }
     }

@@ -13,7 +13,7 @@
 
 use memchr::memchr;
 
-use super::scan::find_space;
+use super::scan::{find_space, skip_spaces};
 use super::{Command, Request};
 
 /// memcached closes a connection whose line is longer than this with its end, unless it reads keys
@@ -174,10 +174,8 @@ fn reads_keys(buf: &[u8]) -> bool {
 /// Takes the next token and the spaces before it; empty where there is none.
 #[inline]
 pub(super) fn next_token<'a>(line: &mut &'a [u8]) -> &'a [u8] {
-    while let [b' ', rest @ ..] = line {
-        *line = rest;
-    }
-    let (token, rest) = line.split_at(find_space(line));
+    let text = skip_spaces(line);
+    let (token, rest) = text.split_at(find_space(text));
     *line = rest;
     token
 }

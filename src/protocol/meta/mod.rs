@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::scan::has_nul;
+use super::scan::{find_space, has_nul, skip_spaces};
 use super::{Command, MAX_KEY, Request, classic};
 
 /// The longest key that is within [`MAX_KEY`] in base64.
@@ -232,8 +232,25 @@ impl Names {
 }
 
 /// The flags of a meta command, none of them empty.
-pub fn flags(text: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
-    text.split(|&byte| byte == b' ').filter(|flag| !flag.is_empty())
+#[inline]
+pub fn flags(text: &[u8]) -> Flags<'_> {
+    Flags(text)
+}
+
+/// What [`flags`] returns. Runs of spaces are passed over eight bytes at a time.
+#[derive(Debug, Clone)]
+pub struct Flags<'a>(&'a [u8]);
+
+impl<'a> Iterator for Flags<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let text = skip_spaces(self.0);
+        let (flag, rest) = text.split_at(find_space(text));
+        self.0 = rest;
+        (!flag.is_empty()).then_some(flag)
+    }
 }
 
 /// The flags with one space between them. Only what is longer than clients type is copied: what is kept of a request
