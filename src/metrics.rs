@@ -163,10 +163,12 @@ impl NodeShard {
             _ if !operation.finds_key() => {}
             Reply::NotFound => counters.misses.add(1),
             Reply::Meta(reply) if reply.is_miss() => counters.misses.add(1),
-            Reply::Exists if operation == Operation::Cas => self.cas_badval.add(1),
-            Reply::Meta(reply) if operation == Operation::Cas && reply.line().starts_with(b"EX") => {
-                self.cas_badval.add(1);
-            }
+            // As memcached counts it: of ma neither a hit nor a miss.
+            reply if is_refused_cas(reply) => match operation {
+                Operation::Cas => self.cas_badval.add(1),
+                Operation::Delete => counters.misses.add(1),
+                _ => {}
+            },
             _ => counters.hits.add(1),
         }
         counters.requests.add(1);
@@ -179,6 +181,15 @@ impl NodeShard {
     pub fn count_unsent(&self, operation: Operation, failure: Failure) {
         self.operations[operation as usize].requests.add(1);
         self.failures[failure as usize].add(1);
+    }
+}
+
+/// Whether the item is there, with another cas id than the one that was asked for.
+fn is_refused_cas(reply: &Reply) -> bool {
+    match reply {
+        Reply::Exists => true,
+        Reply::Meta(reply) => reply.line().starts_with(b"EX"),
+        _ => false,
     }
 }
 

@@ -180,7 +180,8 @@ fn check_text(text: &str, source: &str) -> Result<Checked, Error> {
 /// Logs each of `warnings`.
 pub fn log_warnings(warnings: &[Warning]) {
     for warning in warnings {
-        tracing::warn!(%warning, "configuration warning");
+        let problem = warning.0.to_string();
+        tracing::warn!(problem, "configuration warning");
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Budget {
     pub percent: u32,
 }
 
-/// Warns of each pool that neither a route nor a listener leads to.
+/// Warns of each pool that no listener leads to. `chosen` are the listeners' routes, `reads` all that are written.
 pub fn unreached<'a>(
     pools: impl Iterator<Item = (&'a str, &'a Place)>,
     reads: impl Iterator<Item = &'a Read>,
@@ -26,14 +26,24 @@ pub fn unreached<'a>(
     graph: &Graph<'_>,
     mistakes: &mut Mistakes,
 ) {
-    let routes = reads.map(|read| &read.route).chain(chosen.iter().flatten());
-    let reached: HashSet<&str> = routes.flat_map(|route| graph.ends(route)).collect();
-    for (name, place) in pools.filter(|(name, _)| !reached.contains(name)) {
-        let flaw = Flaw::new(format!("no route leads to the pool {}", quote(name)));
-        mistakes.warn(
-            place,
-            flaw.hint("name it in a route or at a listener, or take it out"),
-        );
+    let used: HashSet<&str> = chosen
+        .iter()
+        .flatten()
+        .flat_map(|route| graph.ends(route))
+        .collect();
+    let named: HashSet<&str> = reads.flat_map(|read| graph.ends(&read.route)).collect();
+    for (name, place) in pools.filter(|(name, _)| !used.contains(name)) {
+        let (what, hint) = match named.contains(name) {
+            true => (
+                "only routes that no listener uses lead to the pool",
+                "name such a route at a listener, or take the pool out",
+            ),
+            false => (
+                "no route leads to the pool",
+                "name it in a route or at a listener, or take it out",
+            ),
+        };
+        mistakes.warn(place, Flaw::new(format!("{what} {}", quote(name))).hint(hint));
     }
 }
 

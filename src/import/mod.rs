@@ -97,6 +97,10 @@ pub fn import(text: &str, source: &str, format: Format, route_prefix: Option<&st
     Imported { text, lost }
 }
 
+/// What no other proxy has: a limit of values that the nodes' own may exceed.
+const ON_VALUES: &str =
+    "# Values above 1MiB: if nodes run with memcached's -I, set max_value_size of their pool as large.\n";
+
 /// The file that `draft` makes. Notes what Ringway would refuse of it.
 fn write(draft: Draft, source: &str, lost: &mut Mistakes) -> String {
     let comments: String = draft
@@ -107,7 +111,10 @@ fn write(draft: Draft, source: &str, lost: &mut Mistakes) -> String {
     let lines = yaml::write(&draft.into_value());
     let written: String = lines.iter().map(|(line, _)| format!("{line}\n")).collect();
     check(&written, &lines, lost);
-    format!("# Imported from {}.\n{comments}{written}", in_one_line(source))
+    format!(
+        "# Imported from {}.\n{comments}{ON_VALUES}{written}",
+        in_one_line(source)
+    )
 }
 
 /// `text` with its control characters escaped.

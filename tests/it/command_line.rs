@@ -100,6 +100,7 @@ fn explain_tells_each_step_and_asks_the_node_if_it_is_to() {
         "  hash md5: ".to_owned(),
         "  point ".to_owned(),
         format!("  node {}: weight 1", node.address()),
+        "  if it fails: read miss, write not_stored".to_owned(),
     ];
     assert_eq!(lines.len(), starts.len(), "{steps}");
     for (line, start) in lines.iter().zip(starts) {
@@ -124,8 +125,8 @@ fn explain_tells_each_step_and_asks_the_node_if_it_is_to() {
     );
     assert_eq!(
         (
-            json["steps"][6]["step"].as_str(),
-            json["steps"][6]["holds"].as_bool()
+            json["steps"][7]["step"].as_str(),
+            json["steps"][7]["holds"].as_bool()
         ),
         (Some("live"), Some(true))
     );

@@ -1,26 +1,13 @@
 //! What runs, but hardly as it was meant: told by `ringway check`, and no mistake.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use crate::support::program::fed;
+use crate::support::ringway::{Ringway, pool, wait_for};
 
 /// The exit code of `ringway check` and its stderr.
 fn check(text: &str) -> (Option<i32>, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ringway"))
-        .args(["check", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program runs");
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin.write_all(text.as_bytes()).expect("it reads");
-    drop(stdin);
-    let output = child.wait_with_output().expect("it ends");
-    assert!(output.stdout.is_empty());
-    (
-        output.status.code(),
-        String::from_utf8(output.stderr).expect("text"),
-    )
+    let (code, out, err) = fed(&["check", "-"], text);
+    assert!(out.is_empty(), "{out}");
+    (code, err)
 }
 
 const THREE: &str = "pools: {main: {nodes: [a:1, b:1, c:1]}, gutter: {nodes: [d:1]}}\n";
@@ -44,6 +31,46 @@ fn a_pool_that_no_route_leads_to_is_a_warning() {
             "{route}"
         );
     }
+}
+
+#[test]
+fn a_pool_that_only_unused_routes_lead_to_is_a_warning() {
+    let routes = "routes: {default: main, spare: {failover: [main, gutter]}}\n";
+    let (code, told) = check(&format!("{THREE}{routes}"));
+    let expected = "stdin:1:41: warning: pools.gutter: only routes that no listener uses lead to the pool \"gutter\", \
+                    name such a route at a listener, or take the pool out\n";
+    assert_eq!((code, told.as_str()), (Some(0), expected));
+    let used = "listeners: [{route: spare}]\n";
+    assert_eq!(check(&format!("{THREE}{routes}{used}")), (Some(0), String::new()));
+}
+
+#[test]
+fn the_log_has_each_warning_at_the_start_and_at_each_reload_that_takes_the_file() {
+    let told = |ringway: &Ringway| {
+        let log = ringway.log();
+        let lines = log.lines().filter(|line| line.contains("configuration warning"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let nodes = ["127.0.0.1:1".to_owned()];
+    let ringway = Ringway::start(&pool(&nodes, &["on_read_error: error"]));
+    let lines = told(&ringway);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains(" WARN ") && lines[0].contains("problem=\""),
+        "{}",
+        lines[0]
+    );
+    let problem = "ringway.yaml:9:20: pools.main.on_read_error: some client libraries";
+    assert!(lines[0].contains(problem), "{}", lines[0]);
+    let spare = "  spare: {nodes: ['127.0.0.1:2']}\nlisteners: [{bind: '127.0.0.1:PORT', route: main}]\n";
+    let (status, _) = ringway.reload(&(pool(&nodes, &[]) + spare));
+    assert_eq!(status, 200);
+    wait_for("the second warning", || told(&ringway).len() == 2);
+    assert!(told(&ringway)[1].contains("pools.spare: no route leads to the pool"));
+    // One that is refused warns of nothing.
+    let (status, _) = ringway.reload(&format!("workers: 0\n{}{spare}", pool(&nodes, &[])));
+    assert_ne!(status, 200);
+    assert_eq!(told(&ringway).len(), 2);
 }
 
 #[test]

@@ -372,6 +372,7 @@ fn an_imported_mcrouter_configuration_reads_as_its_route_handles() {
 }"#;
     let printed = import("mcrouter.json", text);
     let expected = r#"# Imported from mcrouter.json.
+# Values above 1MiB: if nodes run with memcached's -I, set max_value_size of their pool as large.
 pools:
   A:
     distribution: {preset: mcrouter-crc32, salt: s}

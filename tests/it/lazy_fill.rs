@@ -8,7 +8,7 @@ use crate::binary::packet;
 use crate::config::told;
 use crate::routes::{empty, event, lines, obliging, yaml};
 use crate::support::client::Client;
-use crate::support::history::History;
+use crate::support::history::{History, random};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, wait_for};
 
@@ -211,13 +211,7 @@ impl World {
     /// A random client: every answer is checked.
     fn run(&self, ringway: &Ringway, seed: u64) {
         let mut client = ringway.client();
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut below = |end: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % end
-        };
+        let mut below = random(seed);
         while !self.is_over.load(SeqCst) {
             let key = below(KEYS as u64) as usize;
             match below(16) {

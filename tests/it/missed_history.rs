@@ -6,7 +6,7 @@ use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use crate::support::client::Client;
-use crate::support::history::History;
+use crate::support::history::{History, random};
 use crate::support::memcached::Memcached;
 use crate::support::relay::{Fault, Relay};
 use crate::support::ringway::{Ringway, wait_at_most, wait_for};
@@ -32,13 +32,7 @@ impl World {
     /// A random client: every value that it reads is checked.
     fn run(&self, ringway: &Ringway, seed: u64) {
         let mut client = ringway.client();
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut below = |end: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % end
-        };
+        let mut below = random(seed);
         while !self.is_over.load(SeqCst) {
             let key = below(KEYS as u64) as usize;
             match below(14) {

@@ -1,8 +1,10 @@
 //! No limit is silent: what each answers, that it is counted, and that it is logged, once.
 
 use crate::binary::{packet, response};
+use crate::limits::wait_until_replies_stop;
+use crate::routes::{event, yaml};
 use crate::support::memcached::Memcached;
-use crate::support::ringway::{Ringway, http, pool, wait_for};
+use crate::support::ringway::{Client, Ringway, http, pool, wait_for};
 use crate::support::scripted::{Act, Scripted};
 
 /// Waits until the limit was reached `times` times and the log says so at `place`; one line for all that came.
@@ -129,6 +131,136 @@ fn requests_past_the_rate_of_a_route() {
     let limited = ringway.metric("ringway_route_events_total", &["event=\"limited\""]);
     assert!(limited > 0.0, "{}", ringway.log());
     is_told(&ringway, "rate", limited as u64, "default/limit");
+}
+
+#[test]
+fn requests_that_a_failovers_budget_does_not_cover() {
+    let gutter = Memcached::start();
+    gutter.client().set("k", "v");
+    let route = "{failover: {to: [a, b], budget: 1%}}";
+    let ringway = Ringway::start(&yaml(&["127.0.0.1:1".to_owned(), gutter.address()], route));
+    let mut client = ringway.client();
+    let misses = (0..300).filter(|_| client.get("k").is_none()).count();
+    assert!(misses > 100, "{misses}");
+    assert_eq!(event(&ringway, "over_budget"), misses as f64);
+    is_told(&ringway, "budget", misses as u64, "default/failover");
+}
+
+#[test]
+fn copies_for_a_canary_that_is_silent() {
+    let canary = Scripted::start("1.6.18", |_| vec![]);
+    let main = Memcached::start();
+    let nodes = ["127.0.0.1:1".to_owned(), main.address(), canary.address()];
+    let ringway = Ringway::start(&yaml(&nodes, "{shadow: {of: b, to: c}}"));
+    let mut client = ringway.client();
+    client.send("get k\r\n".repeat(1500) + "mn\r\n");
+    assert_eq!(
+        client.read_to("MN"),
+        "END\r\n".repeat(1500),
+        "the original is sent"
+    );
+    let dropped = event(&ringway, "dropped");
+    assert!(dropped >= 476.0, "{dropped}");
+    is_told(&ringway, "shadow", dropped as u64, "default/shadow");
+}
+
+#[test]
+fn more_writes_than_are_remembered_of_a_node() {
+    let node = Memcached::start();
+    let settings = ["request_timeout: 100ms", "health: {down_after: 1000000}"];
+    let yaml = "missed_writes: {max: 10}\n".to_owned() + &pool(&[node.address()], &settings);
+    let ringway = Ringway::start(&yaml);
+    let mut client = ringway.client();
+    client.set("k0", "v");
+    node.signal("STOP");
+    for number in 0..12 {
+        assert_eq!(client.ask(format!("delete k{number}\r\n")), "NOT_FOUND");
+    }
+    is_told(&ringway, "missed_writes", 1, &format!("main/{}", node.address()));
+    node.signal("CONT");
+    wait_for("the node to be flushed", || node.client().get("k0").is_none());
+}
+
+#[test]
+fn replies_that_a_client_does_not_read() {
+    let node = Memcached::start();
+    let yaml = "memory_limit: 32MiB\n".to_owned() + &pool(&[node.address()], &["request_timeout: 15s"]);
+    let ringway = Ringway::start(&yaml);
+    let mut client = ringway.client();
+    client.set("big", "v".repeat(900_000));
+    client.send("get big\r\n".repeat(100) + "mn\r\n");
+    wait_until_replies_stop(&ringway);
+    let left_out = ringway.metric("ringway_values_left_out_total", &[]);
+    is_told(&ringway, "unread", left_out as u64, "clients");
+    let (mut values, mut lines) = (0, 0);
+    loop {
+        match client.line().as_str() {
+            "MN" => break,
+            "END" => lines += 1,
+            line if line.starts_with("VALUE") => values += 1,
+            _ => {}
+        }
+    }
+    let misses = lines - values;
+    assert!(
+        misses as f64 >= left_out && left_out > 0.0,
+        "{misses} misses, {left_out}"
+    );
+}
+
+#[test]
+fn values_that_memory_is_short_of() {
+    let node = Memcached::start();
+    let yaml = "memory_limit: 32MiB\n".to_owned() + &pool(&[node.address()], &["request_timeout: 15s"]);
+    let ringway = Ringway::start(&yaml);
+    // Each begins a value, and is not heard of again.
+    let mut stalled: Vec<Client> = Vec::new();
+    let refused = || ringway.metric("ringway_out_of_memory_total", &[]);
+    wait_for("memory to be short", || {
+        let mut client = ringway.client();
+        client.expects("mn\r\nset k 0 0 900000\r\nvv", "MN\r\n");
+        stalled.push(client);
+        refused() > 0.0
+    });
+    is_told(&ringway, "memory", 1, "clients");
+    let last = stalled.last_mut().expect("it was refused");
+    last.expect("SERVER_ERROR out of memory storing object\r\n");
+    last.send("v".repeat(899_998) + "\r\n");
+    last.expects("get k\r\n", "END\r\n");
+}
+
+#[test]
+fn connections_without_a_free_descriptor() {
+    let node = Memcached::start();
+    let ringway = Ringway::start_by("ulimit -n 64; exec \"$@\"", &pool(&[node.address()], &[]));
+    let mut early = ringway.client();
+    early.set("k", "v");
+    let crowd: Vec<Client> = (0..100).map(|_| ringway.client()).collect();
+    wait_for("a line in the log", || {
+        ringway.log().contains("limit=\"descriptors\"")
+    });
+    assert_eq!(early.get("k").as_deref(), Some(&b"v"[..]), "who is there stays");
+    drop(crowd);
+    assert_eq!(ringway.client().get("k").as_deref(), Some(&b"v"[..]));
+    let counted = ringway.metric("ringway_limits_total", &["limit=\"descriptors\""]);
+    assert!(counted >= 1.0 && counted == ringway.metric("ringway_accept_errors_total", &[]));
+}
+
+/// Each row of the page has a test above that reaches it.
+#[test]
+fn every_limit_that_is_documented_is_reached_here() {
+    let page = include_str!("../../docs/limits.md");
+    let tests = include_str!("no_silent_limit.rs");
+    let names = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let names: Vec<&str> = names.map(|(name, _)| name).collect();
+    assert!(names.len() >= 14, "{names:?}");
+    for name in names {
+        let is_reached =
+            tests.contains(&format!("\"{name}\", ")) || tests.contains(&format!("limit=\\\"{name}\\\""));
+        assert!(is_reached, "{name}");
+    }
 }
 
 #[test]

@@ -2,42 +2,16 @@
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use crate::support::memcached::Memcached;
+use crate::support::program::{fed, ringway, said};
 use crate::support::ringway::{Ringway, free_port, pool, signal, wait_for};
 
 const ONE: &str = "pools: {main: {nodes: [a:1]}}\n";
 
-fn ringway(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
-    command.args(arguments);
-    command
-}
-
-/// Exit code, stdout and stderr.
-fn said(output: &Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
-
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     said(&ringway(arguments).output().expect("the program runs"))
-}
-
-/// The same with `input` on stdin.
-fn fed(arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
-    let mut child = ringway(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program runs");
-    let mut stdin = child.stdin.take().expect("piped");
-    // It may have ended without reading all.
-    let _ = stdin.write_all(input.as_bytes());
-    drop(stdin);
-    said(&child.wait_with_output().expect("it ends"))
 }
 
 #[test]

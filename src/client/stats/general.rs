@@ -122,7 +122,7 @@ pub fn put(state: &State, current: &Current, route: &Route, out: &mut Lines) {
     out.put("pointer_size", usize::BITS);
     connections(snapshot, &workers, out);
     commands(&workers, &totals, out);
-    out.put("store_too_large", 0);
+    out.put("store_too_large", workers.sum(|shard| &shard.large_values));
     out.put("store_no_memory", workers.sum(|shard| &shard.out_of_memory));
     out.put("auth_cmds", 0);
     out.put("auth_errors", 0);

@@ -117,7 +117,9 @@ pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Re
     if let Some((pool, key)) = tree::first(route, key) {
         steps.extend(steps::of_pool(pool, pool.pick(&key), nodes, &key));
         if let Some(InsteadOf { node, state }) = instead_of.clone() {
-            steps.insert(steps.len() - 1, Step::Home { node, state });
+            let chosen = steps.iter().position(|step| matches!(step, Step::Node { .. }));
+            let chosen = chosen.expect("a pool's way ends at a node");
+            steps.insert(chosen, Step::Home { node, state });
         }
     }
     Ok(Explanation {

@@ -68,6 +68,13 @@ pub enum Step {
         /// How its health is seen; `unknown` where nobody watches it, as outside of a running Ringway.
         state: String,
     },
+    /// What clients read if the node fails.
+    OnFailure {
+        /// Of a read: `miss` or `error`.
+        read: String,
+        /// Of a write: `not_stored` or `error`.
+        write: String,
+    },
     /// What the node said when it was asked.
     Live {
         /// True where it answered.
@@ -116,6 +123,7 @@ impl fmt::Display for Step {
                     state => write!(f, ", {state}"),
                 }
             }
+            Step::OnFailure { read, write } => write!(f, "if it fails: read {read}, write {write}"),
             Step::Live { holds, reason, .. } => match (holds, reason) {
                 (Some(true), _) => write!(f, "live: it answers, and has the key"),
                 (Some(false), _) => write!(f, "live: it answers, and does not have the key"),
@@ -155,6 +163,12 @@ pub fn of_pool(pool: &Pool, chosen: usize, nodes: &[Arc<Node>], key: &[u8]) -> V
         address: node.address.to_string(),
         weight: settings.weight,
         state: node.state().name().to_owned(),
+    });
+    let on_error = pool.settings.on_error();
+    let word = |hides, hidden: &str| if hides { hidden } else { "error" }.to_owned();
+    steps.push(Step::OnFailure {
+        read: word(on_error.read_is_miss, "miss"),
+        write: word(on_error.write_is_not_stored, "not_stored"),
     });
     steps
 }

@@ -82,3 +82,14 @@ impl History {
         }
     }
 }
+
+/// A source of random numbers, each below the end that is asked for; one seed gives the same ones each time.
+pub fn random(seed: u64) -> impl FnMut(u64) -> u64 {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move |end| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % end
+    }
+}

@@ -1,8 +1,9 @@
 //! Starts programs and sends them signals. A program that cannot be started is named in the failure.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -16,6 +17,34 @@ pub fn start(command: &mut Command) -> Child {
 pub fn output(command: &mut Command) -> Output {
     let output = command.output();
     output.unwrap_or_else(|error| panic!("{}", failure(command, &error)))
+}
+
+/// Our own program, with these arguments.
+pub fn ringway(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    command.args(arguments);
+    command
+}
+
+/// Its exit code, stdout and stderr.
+pub fn said(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Runs it to its end with these arguments, and with `input` on stdin.
+pub fn fed(arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
+    let mut command = ringway(arguments);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = start(&mut command);
+    let mut stdin = child.stdin.take().expect("piped");
+    // It may have ended without reading all.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    said(&child.wait_with_output().expect("it ends"))
 }
 
 fn failure(command: &Command, error: &std::io::Error) -> String {
