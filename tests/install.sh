@@ -11,6 +11,25 @@ export RINGWAY_PYTHON="$target/venv/bin/python"
 root=()
 policy=
 
+# rustup would fetch the toolchain that rust-toolchain.toml names, also if it is here under another name, such as stable.
+use_rust_that_is_here() {
+    have rustup || return 0
+    local wanted name
+    wanted=$(sed -n 's/^channel = "\(.*\)"$/\1/p' rust-toolchain.toml)
+    ! rustup toolchain list | grep -q "^$wanted-" || return 0
+    for name in $(rustup toolchain list | sed 's/ .*//'); do
+        if [ "$(rustc "+$name" --version | cut -d ' ' -f 2)" = "$wanted" ]; then
+            export RUSTUP_TOOLCHAIN=$name
+            return 0
+        fi
+    done
+}
+
+# The tool that holds dependencies to deny.toml, built from its source in the registry that the crates come from.
+install_cargo_deny() {
+    have cargo-deny || cargo install --quiet --locked --debug --version 0.20.2 cargo-deny
+}
+
 # Puts the Python clients of tests/requirements.txt into a virtual environment of their own.
 install_python_clients() {
     local venv="${RINGWAY_PYTHON%/bin/python}"
@@ -97,3 +116,5 @@ fail() {
     printf '%s: %s\n' "$0" "$*" >&2
     exit 1
 }
+
+use_rust_that_is_here

@@ -187,9 +187,19 @@ fn systemd_takes_the_unit_and_finds_it_hardened() {
 
 #[test]
 fn the_image_is_built_with_the_rust_that_the_crate_asks_for() {
-    let image = concat!("FROM rust:", env!("CARGO_PKG_RUST_VERSION"), "-");
+    let toolchain = include_str!("../../rust-toolchain.toml");
+    let version = toolchain
+        .lines()
+        .find_map(|line| line.strip_prefix("channel = "))
+        .expect("a channel")
+        .trim_matches('"');
     assert!(
-        read("Dockerfile").contains(image),
+        version.starts_with(concat!(env!("CARGO_PKG_RUST_VERSION"), ".")),
+        "{version} is not of the crate's rust-version"
+    );
+    let image = format!("ARG RUST_IMAGE=rust:{version}-");
+    assert!(
+        read("Dockerfile").contains(&image),
         "the Dockerfile has no {image}"
     );
 }

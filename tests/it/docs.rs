@@ -250,6 +250,50 @@ fn every_file_of_the_repository_that_is_named_is_there() {
     }
 }
 
+/// `module::name_of_a_test` in a page is a test of the suite: in `tests/it/module.rs`, or in `src`.
+#[test]
+fn every_test_that_is_named_exists() {
+    let tests: String = sources("tests/it").chain(sources("src")).collect();
+    let mut count = 0;
+    for page in pages() {
+        for (line, span) in page.spans() {
+            let Some((module, name)) = span.split_once("::") else {
+                continue;
+            };
+            let is_test = name.len() > 20
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || b"_0123456789".contains(&byte));
+            if !is_test {
+                continue;
+            }
+            let file = root(&format!("tests/it/{module}.rs"));
+            let source = fs::read_to_string(&file).unwrap_or_else(|_| tests.clone());
+            let is_there = source.contains(&format!("fn {name}("));
+            assert!(is_there, "{}:{line}: there is no test {span}", page.path);
+            count += 1;
+        }
+    }
+    assert!(count > 10, "SECURITY.md names tests");
+}
+
+/// The text of every file of Rust below the folder.
+fn sources(folder: &str) -> impl Iterator<Item = String> {
+    let mut folders = vec![root(folder)];
+    let mut texts = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                texts.push(fs::read_to_string(path).expect("text"));
+            }
+        }
+    }
+    texts.into_iter()
+}
+
 #[test]
 fn the_readme_has_at_most_220_lines() {
     let lines = page("README.md").text.lines().count();
