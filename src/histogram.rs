@@ -1,6 +1,6 @@
 //! A histogram of durations with fixed buckets, cheap enough to record each request.
 
-use crate::metrics::Counter;
+use crate::counter::Counter;
 
 /// Buckets double from 16 µs; the last one takes the rest (above 8.4 s).
 pub const BUCKETS: usize = 21;

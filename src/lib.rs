@@ -25,7 +25,7 @@
 //!                     journal/              what nodes missed, on disk
 //! floor 1  operator   config/               what was typed, what was validated, every mistake at its line
 //!                     import/               from the configurations of other proxies and clients
-//! floor 0  pure       protocol/{classic,meta,binary} · ring/ · health · metrics · histogram · log_limit
+//! floor 0  pure       protocol/{classic,meta,binary} · ring/ · health · metrics · counter · histogram · log_limit
 //! ```
 //!
 //! # How a request travels
@@ -59,6 +59,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod control;
+pub mod counter;
 pub mod diff;
 pub mod health;
 pub mod histogram;

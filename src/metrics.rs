@@ -3,41 +3,10 @@
 //! A shard has one writer, its worker, so counting is a load and a store, never a locked instruction.
 //! Anyone may read. How the numbers are named and shown stands in `control/exposition.rs`.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
+use crate::counter::Counter;
 use crate::histogram::Histogram;
 use crate::protocol::operation::{Group, Operation};
 use crate::protocol::{Failure, Reply};
-
-/// A number that one thread writes and all may read.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds `n`. Only the shard's own worker may call it.
-    #[inline]
-    pub fn add(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
-    }
-
-    /// Takes `n` away, for counters that count what there is now. Only the shard's own worker may call it.
-    #[inline]
-    pub fn sub(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
-    }
-
-    /// Puts `n` in its place. Only the shard's own worker may call it.
-    #[inline]
-    pub fn set(&self, n: u64) {
-        self.0.store(n, Relaxed);
-    }
-
-    /// The number as it stands.
-    #[inline]
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
 
 /// Operations grouped for the duration histograms, so that the series stay few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! The near side: listeners accept clients, a session reads one client's requests and writes its replies.
 
+mod batch;
 pub mod listener;
 mod order;
 mod packets;

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::requests::{Batch, Requests, Taken, asked, own};
+use super::batch::Batch;
+use super::requests::{Requests, Taken, asked, own};
 use super::stats;
 use crate::metrics::ClientProtocol;
 use crate::net::outgoing::LARGE;
@@ -11,6 +12,7 @@ use crate::protocol::binary::{Ask, HEAD, Head, Operation};
 use crate::protocol::operation;
 use crate::protocol::{Command, Failure, MAX_KEY, OnError, Reply, Request};
 use crate::reply::origin::{Asked, Audience, Voice};
+use crate::reply::slot::Slot;
 
 impl Requests {
     /// Takes one packet from the front of `buffer`.
@@ -88,9 +90,13 @@ impl Requests {
             ..asked(command, Audience::Client, pool)
         };
         let number = self.slots.push(asked, 1);
-        batch
-            .current
-            .send(node, &request, self.slots.slot(number), pool, self.session);
+        batch.current.send(
+            node,
+            &request,
+            Slot::queued(&self.slots, number),
+            pool,
+            self.session,
+        );
     }
 
     fn answer_packet(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) {

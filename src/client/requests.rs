@@ -11,20 +11,23 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tracing::warn;
 
+use super::batch::Batch;
 use super::routed::Routed;
 use super::stats;
 use crate::config::Bind;
 use crate::log_limit::LogLimit;
 use crate::metrics::ClientProtocol;
 use crate::protocol::binary;
+use crate::protocol::line::{Keys, Line};
 use crate::protocol::operation::Operation;
-use crate::protocol::text::{self, Keys, Line};
+use crate::protocol::text;
 use crate::protocol::{Command, MAX_KEY, Meta, OnError, Reply, Request, meta};
 use crate::reply::origin::{Asked, Audience, Voice};
 use crate::reply::queue::Slots;
+use crate::reply::slot::Slot;
 use crate::route::{Pool, Route};
 use crate::runtime::buffers;
-use crate::worker::context::{Current, View};
+use crate::worker::context::View;
 
 /// Replies that a session may owe before it takes no more requests; fewer where memory is short.
 const MAX_OWED: usize = 1024;
@@ -107,14 +110,6 @@ pub(super) enum Taken {
     Large(usize),
     /// It is not whole yet.
     Partial,
-}
-
-/// A batch of requests, and what decides where they go.
-pub(super) struct Batch<'a> {
-    pub(super) view: &'a View,
-    pub(super) current: &'a Current,
-    pub(super) route: &'a Route,
-    pub(super) bind: &'a Bind,
 }
 
 impl Requests {
@@ -406,9 +401,13 @@ impl Requests {
                 .send(batch, request, own(request.command, audience, Voice::Classic));
         };
         let number = self.slots.push(asked(request.command, audience, pool), 1);
-        batch
-            .current
-            .send(node, request, self.slots.slot(number), pool, self.session);
+        batch.current.send(
+            node,
+            request,
+            Slot::queued(&self.slots, number),
+            pool,
+            self.session,
+        );
     }
 
     fn send_meta(&mut self, batch: &Batch<'_>, request: &Request<'_>, meta: &Meta<'_>) {
@@ -437,9 +436,13 @@ impl Requests {
             ..asked(request.command, Audience::Client, pool)
         };
         let number = self.slots.push(asked, 1);
-        batch
-            .current
-            .send(node, &request, self.slots.slot(number), pool, self.session);
+        batch.current.send(
+            node,
+            &request,
+            Slot::queued(&self.slots, number),
+            pool,
+            self.session,
+        );
     }
 
     fn flush_all(&mut self, batch: &Batch<'_>, delay: i64, noreply: bool) {
@@ -473,9 +476,13 @@ impl Requests {
         };
         let number = self.slots.push(asked, pool.nodes.len() as u32);
         for &node in &pool.nodes {
-            batch
-                .current
-                .send(node, &request, self.slots.slot(number), pool, self.session);
+            batch.current.send(
+                node,
+                &request,
+                Slot::queued(&self.slots, number),
+                pool,
+                self.session,
+            );
         }
     }
 

@@ -6,13 +6,13 @@
 
 use std::rc::Rc;
 
+use super::batch::Batch;
 use super::order::{Claim, Order};
-use super::requests::Batch;
 use crate::link::queued::Owned;
 use crate::protocol::{Reply, Request};
-use crate::reply::oneshot::pending;
 use crate::reply::origin::Asked;
 use crate::reply::queue::Slots;
+use crate::reply::slot::{Slot, pending};
 use crate::route::call::begin;
 use crate::route::{Call, Carrier, Route, Step};
 use crate::worker::context::View;
@@ -79,14 +79,14 @@ impl Routed {
                 Step::Pool(pool) => {
                     if request.value.len() > pool.settings.max_value_size {
                         let number = self.slots.push(asked, 1);
-                        return self.carry.send(pool, request, self.slots.slot(number));
+                        return self.carry.send(pool, request, Slot::queued(&self.slots, number));
                     }
                     let asked = Asked {
                         on_error: pool.settings.on_error(),
                         ..asked
                     };
                     let number = self.slots.push(asked, 1);
-                    let (slot, node) = (self.slots.slot(number), pool.pick(request.key));
+                    let (slot, node) = (Slot::queued(&self.slots, number), pool.pick(request.key));
                     batch.current.send(node, request, slot, pool, self.session);
                 }
                 Step::Answer(reply) => {
@@ -103,7 +103,7 @@ impl Routed {
                     };
                     let number = self.slots.push(asked, 1);
                     let call = self.call(self.hold(request));
-                    begin(policy, request, self.slots.slot(number), &call);
+                    begin(policy, request, Slot::queued(&self.slots, number), &call);
                 }
             });
     }
@@ -115,7 +115,7 @@ impl Routed {
             ..asked
         };
         let number = self.slots.push(asked, 1);
-        let slot = self.slots.slot(number);
+        let slot = Slot::queued(&self.slots, number);
         let hold = self.hold(request);
         let call = self.call(hold.clone());
         let (route, owned) = (batch.route.clone(), Owned::new(request));
@@ -129,7 +129,7 @@ impl Routed {
     /// Answers `answer` to `request`, a storage command whose value is not taken, when its item is as memcached would
     /// have left it; see [`Call::refuse_value`].
     pub fn refuse_value(&self, batch: &Batch<'_>, request: &Request<'_>, answer: Reply, asked: Asked) {
-        let slot = self.slots.slot(self.slots.push(asked, 1));
+        let slot = Slot::queued(&self.slots, self.slots.push(asked, 1));
         let must_wait = self.order.must_wait(request);
         let hold = self.hold(request);
         let call = self.call(hold.clone());
@@ -166,7 +166,7 @@ impl Routed {
                     slot
                 });
                 for answer in answers {
-                    slots.slot(number).fill(answer.await);
+                    Slot::queued(&slots, number).fill(answer.await);
                 }
             }
         });

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 
-use super::requests::{Batch, Protocol, Requests, Taken, audience, own, voice};
+use super::batch::Batch;
+use super::requests::{Protocol, Requests, Taken, audience, own, voice};
 use crate::net::outgoing::LARGE;
-use crate::protocol::text::{self, DataBlock, Line};
+use crate::protocol::line::Line;
+use crate::protocol::text::{self, DataBlock};
 use crate::protocol::{MAX_KEY, Reply, Request, meta};
 use crate::reply::origin::Voice;
 

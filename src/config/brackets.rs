@@ -3,34 +3,11 @@
 use std::net::Ipv6Addr;
 
 use super::error::Flaw;
-use super::tree::{Tree, Value};
 
 /// What is wrong with the `host` between brackets and what stands behind them, such as `:11211`.
-fn unquoted(host: &str, behind: &str) -> Flaw {
+pub(super) fn unquoted(host: &str, behind: &str) -> Flaw {
     let port = if behind.is_empty() { ":11211" } else { behind };
     Flaw::new("an address in brackets is a list to YAML").hint(format!("quote it: \"[{host}]{port}\""))
-}
-
-/// The flaw of a list that is an IPv6 address in its brackets; `None` if `tree` is none. `port` is what was typed
-/// behind it.
-pub fn list(tree: &Tree, port: Option<&Tree>) -> Option<Flaw> {
-    let Value::List(items) = &tree.value else {
-        return None;
-    };
-    let [
-        Tree {
-            value: Value::Scalar { text, .. },
-            ..
-        },
-    ] = items.as_slice()
-    else {
-        return None;
-    };
-    let behind = match port.map(|port| &port.value) {
-        Some(Value::Scalar { text, .. }) => format!(":{text}"),
-        _ => String::new(),
-    };
-    is_ipv6(text).then(|| unquoted(text, &behind))
 }
 
 /// The address that ends just before character `column` of `line`, both as the parser names them where it stopped:
@@ -47,7 +24,7 @@ pub fn before(line: &str, column: usize) -> Option<(usize, Flaw)> {
     (length > 0 && is_ipv6(host)).then(|| (column, unquoted(host, &behind[..=length])))
 }
 
-fn is_ipv6(text: &str) -> bool {
+pub(super) fn is_ipv6(text: &str) -> bool {
     let address = text.split_once('%').map_or(text, |(address, _)| address);
     address.parse::<Ipv6Addr>().is_ok()
 }

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use super::error::{At, Flaw, Mistakes, Place, quote};
 use super::foreign::{self, Foreign};
+use super::suggest;
 use super::tree::{Tree, Value};
-use super::{brackets, suggest};
 
 /// A value on its path.
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ impl<'a> Typed<'a> {
     }
 
     fn expected(&self, what: &str) -> Flaw {
-        if let Some(flaw) = brackets::list(self.tree, None) {
+        if let Some(flaw) = self.tree.unquoted_address(None) {
             return flaw;
         }
         if self.tree.is_null() {
@@ -319,7 +319,7 @@ fn flatten<'a>(pairs: &'a [(Tree, Tree)], path: &str, mistakes: &mut Mistakes) -
     let mut lines: HashMap<&str, usize> = HashMap::new();
     for (key, value) in pairs {
         let Value::Scalar { text, plain } = &key.value else {
-            let unquoted = brackets::list(key, Some(value));
+            let unquoted = key.unquoted_address(Some(value));
             let flaw =
                 unquoted.unwrap_or_else(|| Flaw::new("a key is expected here, not a list or a mapping"));
             mistakes.add(&place(key, path.to_owned()), flaw);

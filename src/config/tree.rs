@@ -59,6 +59,28 @@ impl Tree {
         }
     }
 
+    /// What is wrong with a list that is an IPv6 address in its brackets, typed without quotes; `None` if this is
+    /// none. `port` is what was typed behind it.
+    pub fn unquoted_address(&self, port: Option<&Tree>) -> Option<Flaw> {
+        let Value::List(items) = &self.value else {
+            return None;
+        };
+        let [
+            Tree {
+                value: Value::Scalar { text, .. },
+                ..
+            },
+        ] = items.as_slice()
+        else {
+            return None;
+        };
+        let behind = match port.map(|port| &port.value) {
+            Some(Value::Scalar { text, .. }) => format!(":{text}"),
+            _ => String::new(),
+        };
+        brackets::is_ipv6(text).then(|| brackets::unquoted(text, &behind))
+    }
+
     /// Whether this is a list.
     pub fn is_list(&self) -> bool {
         matches!(self.value, Value::List(_))

@@ -5,18 +5,10 @@
 use std::collections::HashSet;
 
 use super::error::{At, Flaw, Mistakes, Place, quote};
+use super::route::failover::Budget;
 use super::route::graph::Graph;
 use super::route::{Read, Route};
 use super::{OnNodeDown, Pool};
-
-/// A budget that was typed: of what goes on from `first`.
-#[derive(Debug)]
-pub struct Budget {
-    /// The route that is asked first.
-    pub first: Route,
-    /// Percent of the requests that may go on.
-    pub percent: u32,
-}
 
 /// Warns of each pool that no listener leads to. `chosen` are the listeners' routes, `reads` all that are written.
 pub fn unreached<'a>(

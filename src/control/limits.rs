@@ -13,7 +13,8 @@ use tokio::time::{Instant, interval};
 use tracing::warn;
 
 use super::log;
-use crate::metrics::{Counter, WorkerShard};
+use crate::counter::Counter;
+use crate::metrics::WorkerShard;
 use crate::protocol::Failure;
 use crate::route::counters::Event;
 use crate::snapshot::Snapshot;

@@ -22,7 +22,7 @@ use crate::link::queued::{Typed, Words, Written};
 use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Failure, Request};
-use crate::reply::queue::Slot;
+use crate::reply::slot::Slot;
 
 /// Entries that an empty queue keeps room for.
 const KEEP: usize = 4096;

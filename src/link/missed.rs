@@ -16,8 +16,7 @@ use crate::node::Node;
 use crate::node::missed::Due;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
-use crate::reply::oneshot::Watch;
-use crate::reply::queue::Slot;
+use crate::reply::slot::{Slot, Watch};
 
 /// The slot in which the reply to `request` is to land, where it is sent to `node`, which missed something.
 ///

@@ -57,7 +57,7 @@ use crate::node::{Kind, Node, Remote};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::operation::{Operation, may_leave_stale};
 use crate::protocol::{Failure, Request};
-use crate::reply::queue::Slot;
+use crate::reply::slot::Slot;
 use crate::runtime::local::Local;
 use crate::runtime::memory::Account;
 use crate::runtime::{buffers, coalesce, rng};

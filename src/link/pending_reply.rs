@@ -5,7 +5,7 @@ use crate::node::missed::Missed;
 use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply};
-use crate::reply::queue::Slot;
+use crate::reply::slot::Slot;
 
 /// Who waits for one reply. Times are in microseconds of the worker's clock.
 #[derive(Debug)]

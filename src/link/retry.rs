@@ -158,6 +158,7 @@ mod tests {
     use crate::protocol::{Meta, OnError, Reply, Request};
     use crate::reply::origin::{Asked, Audience, Voice};
     use crate::reply::queue::Slots;
+    use crate::reply::slot::Slot;
 
     /// A connection that is about to break, and who waits for its replies.
     #[derive(Default)]
@@ -188,7 +189,7 @@ mod tests {
                 voice: Voice::Classic,
             };
             let waiter = Waiter {
-                slot: self.slots.slot(self.slots.push(asked, 1)),
+                slot: Slot::queued(&self.slots, self.slots.push(asked, 1)),
                 operation: Operation::of(request),
                 started: 0,
                 deadline: 10,

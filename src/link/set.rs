@@ -11,7 +11,7 @@ use crate::metrics::NodeShard;
 use crate::node::{Kind, Node};
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Request};
-use crate::reply::queue::Slot;
+use crate::reply::slot::Slot;
 use crate::runtime::local::Local;
 
 /// One worker's way to one node.

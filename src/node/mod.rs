@@ -22,8 +22,9 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::{self, Address};
+use crate::counter::Counter;
 use crate::health::{Health, State};
-use crate::metrics::{Counter, NodeShard};
+use crate::metrics::NodeShard;
 use embedded::Embedded;
 use membership::Membership;
 use missed::{Budget, Missed};

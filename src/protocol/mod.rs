@@ -15,6 +15,7 @@ pub mod classic;
 pub mod dialect;
 pub mod failed;
 mod item;
+pub mod line;
 pub mod meta;
 pub mod numbers;
 pub mod operation;

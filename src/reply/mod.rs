@@ -4,4 +4,5 @@ pub mod oneshot;
 pub mod origin;
 pub mod queue;
 pub mod refusal;
+pub mod slot;
 pub mod wakeup;

@@ -1,14 +1,12 @@
 //! A reply that is for somebody inside of the worker: for a policy that waits for it, or that looks at it on its way.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::protocol::Reply;
-use crate::reply::queue::Slot;
 
 /// The place where one reply lands.
 #[derive(Debug, Default)]
@@ -22,19 +20,7 @@ struct State {
 
 /// The reply, once it is there. Whoever drops it before then does not want it any more: the request goes on.
 #[derive(Debug)]
-pub struct Answer(Rc<Pending>);
-
-/// Looks at a reply on its way to where it must land.
-pub trait Watch: fmt::Debug {
-    /// Takes the reply. A link may be in the middle of its turn, so nothing is sent from here.
-    fn fill(self: Box<Self>, reply: Reply);
-}
-
-/// A slot, and the reply that lands in it.
-pub fn pending() -> (Slot, Answer) {
-    let pending = Rc::new(Pending::default());
-    (Slot::Pending(pending.clone()), Answer(pending))
-}
+pub struct Answer(pub(super) Rc<Pending>);
 
 impl Pending {
     /// Puts the reply in its place. Of several, as flush_all has them, the last.
@@ -50,9 +36,9 @@ impl Pending {
 impl Answer {
     /// A reply that is there already.
     pub fn ready(reply: Reply) -> Answer {
-        let (slot, answer) = pending();
-        slot.fill(reply);
-        answer
+        let pending = Rc::new(Pending::default());
+        pending.fill(reply);
+        Answer(pending)
     }
 }
 

@@ -8,7 +8,7 @@
 //!                        link of node 1 ───┘       link of node 2 ────┘  fill by number
 //! ```
 //!
-//! Slots are counted from the session's first; a link keeps a [`Slot`] and fills it when the reply comes.
+//! Slots are counted from the session's first; a link keeps a [`Slot`](super::slot::Slot) and fills it when the reply comes.
 //! The session is woken once, when its front slots are filled so far that they make a whole answer. A
 //! session that went away leaves its queue closed, and what is filled later is dropped.
 
@@ -19,12 +19,7 @@ use std::task::Context;
 
 use bytes::Bytes;
 
-use crate::metrics::NodeShard;
-use crate::node::missed::Missed;
-use crate::node::missed::write::Write;
-use crate::protocol::operation::Operation;
-use crate::protocol::{Command, Failure, OnError, Reply};
-use crate::reply::oneshot::{Pending, Watch};
+use crate::protocol::{Command, OnError, Reply};
 use crate::reply::origin::{Asked, Audience, Voice};
 use crate::reply::wakeup::Wakeup;
 use crate::runtime::memory::Account;
@@ -45,57 +40,6 @@ const MIN_OWED: usize = 32 << 10;
 const MAX_WORDS: usize = 512 << 10;
 /// Slots that an empty queue keeps room for.
 const KEEP: usize = 256;
-
-/// The place where one reply must land.
-#[derive(Debug)]
-pub enum Slot {
-    /// In a session's queue.
-    Queue(Rc<Slots>, u32),
-    /// With a policy, which makes of it what its own slot gets.
-    Pending(Rc<Pending>),
-    /// With a policy that looks at it first. Boxed twice, so that the slots of plain requests stay small.
-    Watched(Box<Box<dyn Watch>>),
-}
-
-impl Slot {
-    /// Puts the reply in its place. A slot that awaits several replies keeps the first that is an error.
-    #[inline]
-    pub fn fill(self, reply: Reply) {
-        match self {
-            Slot::Queue(slots, number) => slots.fill(number, reply),
-            Slot::Pending(pending) => pending.fill(reply),
-            Slot::Watched(watch) => (*watch).fill(reply),
-        }
-    }
-
-    /// Fails `write`, which may be a read too, at once, before anything was sent to the node that `shard` counts.
-    #[cold]
-    pub fn refuse(self, write: Write<'_>, failure: Failure, shard: &NodeShard, missed: &Missed) {
-        shard.count_unsent(Operation::of_command(write.command, write.flags), failure);
-        self.fail(write, failure, false, missed);
-    }
-
-    /// Fails a request, after what its node missed is remembered, and on disk if that is kept there. `is_sent`: a byte of
-    /// it was written, so it may still arrive. Returns true if it may, and must be [settled](Missed::settle).
-    #[cold]
-    pub fn fail(self, write: Write<'_>, failure: Failure, is_sent: bool, missed: &Missed) -> bool {
-        let is_asked = !matches!(failure, Failure::Unsupported | Failure::Missed);
-        let is_missed = is_asked && write.changes();
-        let commit = if is_missed {
-            missed.remember(write.key, is_sent)
-        } else {
-            None
-        };
-        match commit {
-            Some(commit) => drop(tokio::task::spawn_local(async move {
-                commit.done().await;
-                self.fill(Reply::Failed(failure));
-            })),
-            None => self.fill(Reply::Failed(failure)),
-        }
-        is_missed && is_sent
-    }
-}
 
 /// The queue of one session.
 #[derive(Debug, Default)]
@@ -182,12 +126,6 @@ impl Slots {
         number
     }
 
-    /// The handle that fills slot `number`.
-    #[inline]
-    pub fn slot(self: &Rc<Slots>, number: u32) -> Slot {
-        Slot::Queue(self.clone(), number)
-    }
-
     /// A new slot at the end that is filled already.
     pub fn push_filled(&self, asked: Asked, reply: Reply) {
         let mut queue = self.queue.borrow_mut();
@@ -196,8 +134,9 @@ impl Slots {
         queue.advance();
     }
 
+    /// Fills slot `number`.
     #[inline]
-    fn fill(&self, number: u32, reply: Reply) {
+    pub(super) fn fill(&self, number: u32, reply: Reply) {
         let queue = &mut *self.queue.borrow_mut();
         let index = number.wrapping_sub(queue.first);
         if queue.is_closed {
@@ -385,6 +324,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::protocol::{Failure, Item, MetaReply};
+    use crate::reply::slot::Slot;
     use crate::runtime::memory::Memory;
 
     fn asked(command: Command) -> Asked {
@@ -400,10 +340,10 @@ mod tests {
     fn replies_leave_in_the_order_of_the_questions() {
         let slots = Rc::new(Slots::default());
         let numbers: Vec<u32> = (0..3).map(|_| slots.push(asked(Command::Get), 1)).collect();
-        slots.slot(numbers[2]).fill(Reply::Number(2));
-        slots.slot(numbers[1]).fill(Reply::Number(1));
+        Slot::queued(&slots, numbers[2]).fill(Reply::Number(2));
+        Slot::queued(&slots, numbers[1]).fill(Reply::Number(1));
         assert_eq!(slots.take(), None, "the front is still awaited");
-        slots.slot(numbers[0]).fill(Reply::Number(0));
+        Slot::queued(&slots, numbers[0]).fill(Reply::Number(0));
         let replies: Vec<Reply> = std::iter::from_fn(|| slots.take())
             .map(|(_, reply)| reply)
             .collect();
@@ -423,9 +363,9 @@ mod tests {
             ..asked(Command::Get)
         };
         slots.push_filled(end, Reply::Done);
-        slots.slot(numbers[0]).fill(Reply::NotFound);
+        Slot::queued(&slots, numbers[0]).fill(Reply::NotFound);
         assert_eq!(slots.take(), None, "its end is not there");
-        slots.slot(numbers[1]).fill(Reply::NotFound);
+        Slot::queued(&slots, numbers[1]).fill(Reply::NotFound);
         assert_eq!(std::iter::from_fn(|| slots.take()).count(), 3);
     }
 
@@ -433,10 +373,10 @@ mod tests {
     fn a_slot_for_several_replies_waits_for_all_and_tells_of_the_first_failure() {
         let slots = Rc::new(Slots::default());
         let number = slots.push(asked(Command::FlushAll), 3);
-        slots.slot(number).fill(Reply::Done);
-        slots.slot(number).fill(Reply::Failed(Failure::Timeout));
+        Slot::queued(&slots, number).fill(Reply::Done);
+        Slot::queued(&slots, number).fill(Reply::Failed(Failure::Timeout));
         assert_eq!(slots.take(), None);
-        slots.slot(number).fill(Reply::Done);
+        Slot::queued(&slots, number).fill(Reply::Done);
         assert_eq!(
             slots.take().map(|(_, reply)| reply),
             Some(Reply::Failed(Failure::Timeout))
@@ -455,7 +395,7 @@ mod tests {
         let numbers: Vec<u32> = (0..3).map(|_| slots.push(asked(Command::Get), 1)).collect();
         let sizes = [800_000, 700_000, 10];
         for (number, size) in numbers.into_iter().zip(sizes) {
-            slots.slot(number).fill(value(size));
+            Slot::queued(&slots, number).fill(value(size));
         }
         let replies: Vec<Reply> = std::iter::from_fn(|| slots.take()).map(|taken| taken.1).collect();
         assert_eq!(replies, [LEFT_OUT, value(700_000), value(10)]);
@@ -468,8 +408,8 @@ mod tests {
         memory.set_limit(1);
         let slots = Rc::new(Slots::new(Account::new(&memory)));
         let number = Reply::Meta(MetaReply::new("VA 2", 0..0, Some("42".into())));
-        let counted = slots.slot(slots.push(asked(Command::MetaArithmetic), 1));
-        let read = slots.slot(slots.push(asked(Command::MetaGet), 1));
+        let counted = Slot::queued(&slots, slots.push(asked(Command::MetaArithmetic), 1));
+        let read = Slot::queued(&slots, slots.push(asked(Command::MetaGet), 1));
         counted.fill(number.clone());
         read.fill(number.clone());
         let replies: Vec<Reply> = std::iter::from_fn(|| slots.take()).map(|taken| taken.1).collect();
@@ -480,8 +420,8 @@ mod tests {
     fn a_closed_queue_gives_its_memory_back_though_replies_are_still_to_come() {
         let memory = Rc::new(Memory::default());
         let slots = Rc::new(Slots::new(Account::new(&memory)));
-        let _awaited = slots.slot(slots.push(asked(Command::Get), 1));
-        slots.slot(slots.push(asked(Command::Get), 1)).fill(value(5000));
+        let _awaited = Slot::queued(&slots, slots.push(asked(Command::Get), 1));
+        Slot::queued(&slots, slots.push(asked(Command::Get), 1)).fill(value(5000));
         slots.tally(300);
         assert!(memory.total() >= 5300, "{}", memory.total());
         slots.close();
@@ -493,7 +433,7 @@ mod tests {
         let slots = Rc::new(Slots::default());
         let late = slots.push(asked(Command::Get), 1);
         slots.close();
-        slots.slot(late).fill(Reply::NotFound);
+        Slot::queued(&slots, late).fill(Reply::NotFound);
         assert!(slots.is_empty());
     }
 }

@@ -4,8 +4,7 @@
 //! has the item removed; the client reads the refusal when that is done, or has failed, whatever the node says to it.
 
 use crate::protocol::Reply;
-use crate::reply::oneshot::Watch;
-use crate::reply::queue::Slot;
+use crate::reply::slot::{Slot, Watch};
 
 /// An answer that waits for another reply.
 #[derive(Debug)]

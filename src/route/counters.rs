@@ -1,6 +1,6 @@
 //! What is counted for the policies of a route: one shard for each worker, as for nodes.
 
-use crate::metrics::Counter;
+use crate::counter::Counter;
 
 /// What may happen to a request in a policy. One variant for each label value `event` in the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

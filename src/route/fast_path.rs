@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use crate::link::queued::Owned;
 use crate::protocol::{Command, Reply, Request};
-use crate::reply::oneshot::Watch;
-use crate::reply::queue::Slot;
+use crate::reply::slot::{Slot, Watch};
 use crate::route::policy::{failover, layers, lazy_fill, replicate};
 use crate::route::{Call, Policy, Route, What};
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::protocol::operation::drops_item_if_refused;
 use crate::protocol::{Command, Failure, Reply, Request};
-use crate::reply::queue::Slot;
+use crate::reply::slot::Slot;
 use crate::route::{Carrier, Pool};
 use crate::worker::context::View;
 

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use ringway::protocol::dialect::Dialect;
+use ringway::protocol::line::Line;
 use ringway::protocol::reply::{self, Read, Status};
-use ringway::protocol::text::{self, Line};
+use ringway::protocol::text;
 use ringway::protocol::{Command, Request};
 
 const MAX: usize = 1 << 20;

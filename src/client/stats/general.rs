@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Lines, version};
-use crate::metrics::{ClientProtocol, Counter, WorkerShard};
+use crate::counter::Counter;
+use crate::metrics::{ClientProtocol, WorkerShard};
 use crate::node::{Kind, Node};
 use crate::protocol::operation::Operation;
 use crate::route::Route;

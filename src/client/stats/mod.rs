@@ -5,7 +5,8 @@ mod settings;
 
 use std::fmt::Write;
 
-use crate::metrics::{Counter, OperationCounters};
+use crate::counter::Counter;
+use crate::metrics::OperationCounters;
 use crate::node::{Kind, Node};
 use crate::protocol::Failure;
 use crate::protocol::dialect::parse_version;

@@ -8,8 +8,16 @@ use super::super::choices::choose;
 use super::super::error::{At, Flaw, Mistakes};
 use super::super::keys::{Keys, Typed};
 use super::super::units::{percent, show_duration, timeout};
-use super::super::warnings::Budget;
 use super::{FLAG, Policy, Reader, Route};
+
+/// A budget that was typed: of what goes on from `first`.
+#[derive(Debug)]
+pub struct Budget {
+    /// The route that is asked first.
+    pub first: Route,
+    /// Percent of the requests that may go on.
+    pub percent: u32,
+}
 
 /// One after the other, until one answers.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,7 @@
 //! has a struct with its settings, one that reads them and one that shows them.
 
 mod choosers;
-mod failover;
+pub(super) mod failover;
 pub mod graph;
 mod layers;
 mod lazy_fill;
@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 pub use choosers::{ByCommand, ByListener, Prefix, Which};
+use failover::Budget;
 pub use failover::Failover;
 pub use layers::Layers;
 pub use lazy_fill::LazyFill;
@@ -29,7 +30,6 @@ pub use traffic::{Deny, Expiry, Key, Limit};
 
 use super::error::{At, Flaw, Mistakes, Place};
 use super::keys::Typed;
-use super::warnings::Budget;
 use super::{Config, nodes, suggest};
 
 /// Where requests go.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use tracing::info;
 
-use super::answer::{Answer, text};
 use super::query::{decode, field};
+use super::response::{Answer, text};
 use crate::config::Rejoin;
 use crate::control::rehash;
 use crate::control::rejoin::{admit, rejoin_embedded};

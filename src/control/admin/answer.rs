@@ -1,18 +1,14 @@
 //! Which path gets which answer. Bodies of requests are never read.
 
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
+use super::response::{Answer, json, text, typed};
 use super::{Context, actions, explain, nodes};
 use crate::config;
 use crate::control::exposition;
 use crate::state::{Phase, State};
-
-/// An answer with its whole body.
-pub type Answer = Response<Full<Bytes>>;
 
 const INDEX: &str = "\
 ringway admin
@@ -74,27 +70,6 @@ pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
         "/reload" => reload(context).await,
         _ => text(StatusCode::OK, INDEX),
     }
-}
-
-/// An answer of plain text.
-pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    typed(status, "text/plain; charset=utf-8", body)
-}
-
-/// An answer of JSON, a line.
-pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
-    let mut body = serde_json::to_string(value).expect("maps have text keys only");
-    body.push('\n');
-    typed(status, "application/json", body)
-}
-
-fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
 }
 
 /// Ready only while serving. A configuration that was refused is told, but does not make it less ready:

@@ -16,10 +16,11 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use super::Context;
-use super::answer::{self, Answer, text};
+use super::answer;
 use super::guard;
 use super::places::Place;
 use super::progress::{Progress, Watched};
+use super::response::{Answer, text};
 use crate::log_limit::LogLimit;
 
 /// For a request's head, and between two requests of one connection. No scrape interval in common use, so

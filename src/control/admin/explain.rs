@@ -2,8 +2,8 @@
 
 use hyper::StatusCode;
 
-use super::answer::{Answer, json, text};
 use super::query::field;
+use super::response::{Answer, json, text};
 use crate::control::live_lookup;
 use crate::route::Route;
 use crate::route::explain::explain;

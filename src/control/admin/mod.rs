@@ -24,6 +24,7 @@ mod nodes;
 mod places;
 mod progress;
 pub mod query;
+mod response;
 mod timestamp;
 
 use std::io;

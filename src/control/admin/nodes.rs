@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde::Serialize;
 
 use super::timestamp::rfc3339;
-use crate::metrics::{Counter, OperationCounters};
+use crate::counter::Counter;
+use crate::metrics::OperationCounters;
 use crate::node::{self, Node, embedded};
 use crate::protocol::Failure;
 use crate::protocol::operation::Operation;

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Kind, Metric, Samples, View, of_operation};
 use crate::control::limits::LIMITS;
+use crate::counter::Counter;
 use crate::health;
-use crate::metrics::{ClientProtocol, Counter, NodeShard, OperationCounters, WorkerShard};
+use crate::metrics::{ClientProtocol, NodeShard, OperationCounters, WorkerShard};
 use crate::node::embedded::Embedded;
 use crate::node::{self, Node};
 use crate::protocol::Failure;

@@ -13,6 +13,7 @@
 
 use super::expiry::Deadline;
 use super::meta_line::{Line, shown_key};
+use super::meta_request::Ask;
 use super::shard::Shard;
 use super::stored::{Marks, Stored};
 use super::{Embedded, refused};
@@ -20,24 +21,6 @@ use crate::protocol::meta::flags::MetaFlags;
 use crate::protocol::{Command, Failure, Reply, Request, meta};
 
 const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
-
-/// A meta command, its flags read.
-pub(super) struct Ask<'a> {
-    /// The plain key.
-    pub(super) key: &'a [u8],
-    pub(super) value: &'a [u8],
-    pub(super) flags: MetaFlags,
-    text: &'a [u8],
-    /// A binary client reads: it knows no tokens, and takes none.
-    is_binary: bool,
-}
-
-impl<'a> Ask<'a> {
-    /// The flags as they were typed, in their order.
-    pub(super) fn typed(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        meta::flags(self.text)
-    }
-}
 
 /// The reply, or the line that refuses the command.
 pub(super) type Answer = Result<Reply, &'static str>;

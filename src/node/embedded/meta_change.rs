@@ -4,8 +4,9 @@ use bytes::Bytes;
 
 use super::Embedded;
 use super::expiry::Deadline;
-use super::meta::{Answer, Ask, deadline};
+use super::meta::{Answer, deadline};
 use super::meta_line::Line;
+use super::meta_request::Ask;
 use super::stored::{Marks, Stored};
 use super::write::{Write, Written, counted};
 use super::{NON_NUMERIC, TOO_LARGE};

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::meta::Ask;
+use super::meta_request::Ask;
 use crate::protocol::meta::flags::{MAX_OPAQUE, OPAQUE_TOO_LONG};
 use crate::protocol::{MetaReply, Reply};
 

@@ -16,6 +16,7 @@ mod expiry;
 mod meta;
 mod meta_change;
 mod meta_line;
+mod meta_request;
 mod shard;
 mod stored;
 mod write;

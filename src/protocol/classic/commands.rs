@@ -1,18 +1,15 @@
 //! What each command's line must hold, token by token, and what memcached answers where it does not.
 
+use crate::protocol::line::{
+    BAD_FORMAT, ERROR, Keys, Line, MAX_LENGTH, bad, is_good_key, long_key, next_token,
+};
 use crate::protocol::meta::commands::{set, single};
 use crate::protocol::numbers::{parse_i32, parse_u32, parse_u64};
-use crate::protocol::text::{Keys, Line, next_token};
-use crate::protocol::{Command, MAX_KEY, Request};
+use crate::protocol::{Command, Request};
 
-pub(in crate::protocol) const ERROR: &str = "ERROR";
-pub(in crate::protocol) const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 const BAD_DELTA: &str = "CLIENT_ERROR invalid numeric delta argument";
 const BAD_EXPTIME: &str = "CLIENT_ERROR invalid exptime argument";
 const BAD_DELETE: &str = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]";
-
-/// memcached takes no larger data block, whatever its item size (`INT_MAX - 2`).
-pub(in crate::protocol) const MAX_LENGTH: i32 = i32::MAX - 2;
 
 /// Reads a line without its line end.
 #[inline]
@@ -89,24 +86,6 @@ fn refuse<'a>(answer: &'static str, noreply: bool) -> Line<'a> {
         noreply,
         has_long_key: false,
     }
-}
-
-/// The answer to a key that is longer than any, with `swallow` bytes of a data block behind the line.
-pub(crate) fn long_key<'a>(swallow: usize, noreply: bool) -> Line<'a> {
-    Line::Bad {
-        answer: BAD_FORMAT,
-        swallow,
-        noreply,
-        has_long_key: true,
-    }
-}
-
-pub(in crate::protocol) fn bad<'a>(answer: &'static str) -> Line<'a> {
-    refuse(answer, false)
-}
-
-pub(in crate::protocol) fn is_good_key(key: &[u8]) -> bool {
-    key.len() <= MAX_KEY
 }
 
 fn read(command: Command, exptime: i64, rest: &[u8]) -> Line<'_> {

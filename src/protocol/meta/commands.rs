@@ -1,11 +1,10 @@
 //! The lines of meta commands. Their flags are the node's to judge; here stands only what it takes to route a
 //! request and to stay in step.
 
-use crate::protocol::classic::commands::{BAD_FORMAT, ERROR, MAX_LENGTH, bad, is_good_key, long_key};
+use crate::protocol::line::{BAD_FORMAT, ERROR, Line, MAX_LENGTH, bad, is_good_key, long_key, next_token};
 use crate::protocol::meta::{flag, flags, is_unsayable};
 use crate::protocol::numbers::parse_i32;
 use crate::protocol::scan::has_nul;
-use crate::protocol::text::{Line, next_token};
 use crate::protocol::{Command, MAX_KEY, Meta, Request};
 
 const TOO_MANY: &str = "CLIENT_ERROR options flags too long";

@@ -20,7 +20,7 @@ use crate::config;
 use crate::node::Node;
 use crate::protocol::{Command, Item, Meta, MetaReply, Reply, Request};
 use crate::reply::oneshot::Answer;
-use crate::reply::queue::Slot;
+use crate::reply::slot::Slot;
 
 /// What a pool answers; `None`: nothing, until [`Fake::answer`].
 type Script = dyn Fn(&str, &Request<'_>) -> Option<Reply>;

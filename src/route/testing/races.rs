@@ -16,7 +16,7 @@ use crate::link::queued::Owned;
 use crate::node::embedded::Embedded;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::oneshot::Answer;
-use crate::reply::queue::Slot;
+use crate::reply::slot::Slot;
 use crate::route::testing::{ask, compile, run};
 use crate::route::{Call, Carrier, Pool, Route};
 use crate::runtime::rng;

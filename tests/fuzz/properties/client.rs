@@ -3,7 +3,8 @@
 
 use ringway::protocol::binary::answer::Echo;
 use ringway::protocol::binary::{Ask, HEAD, Head, REQUEST, Room};
-use ringway::protocol::text::{DataBlock, Line, data_block, read_line};
+use ringway::protocol::line::Line;
+use ringway::protocol::text::{DataBlock, data_block, read_line};
 use ringway::protocol::{Command, MAX_KEY, OnError, Request};
 use ringway::reply::origin::{Asked, Audience, Voice};
 

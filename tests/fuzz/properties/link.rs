@@ -16,7 +16,8 @@ use ringway::protocol::dialect::Dialect;
 use ringway::protocol::operation::Operation;
 use ringway::protocol::{Command, Failure, OnError, Reply, Request};
 use ringway::reply::origin::Asked;
-use ringway::reply::queue::{Slot, Slots};
+use ringway::reply::queue::Slots;
+use ringway::reply::slot::Slot;
 
 use super::{answers, client};
 
@@ -108,7 +109,7 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
             on_error: options.on_error,
             ..asked
         };
-        let slot = slots.slot(slots.push(asked, 1));
+        let slot = Slot::queued(&slots, slots.push(asked, 1));
         match owe(&mut fifo, options, &mut line, request, slot) {
             Ok(()) => shard.in_flight.add(1),
             Err(slot) => slot.fill(Reply::Failed(Failure::Unsupported)),

@@ -2,9 +2,10 @@
 
 use ringway::protocol::classic::downgrade::downgrade;
 use ringway::protocol::dialect::Dialect;
+use ringway::protocol::line::Line;
 use ringway::protocol::meta::flags::MetaFlags;
 use ringway::protocol::meta::{flag, flags, is_unsayable};
-use ringway::protocol::text::{Line, read_line};
+use ringway::protocol::text::read_line;
 use ringway::protocol::{Command, MAX_KEY, Request};
 
 /// Says `request` in every dialect that can say it, and reads it back. Its key is the plain one.

@@ -1,6 +1,7 @@
 //! What a client types: lines and data blocks, taken from the buffer one after the other as a session does.
 
-use ringway::protocol::text::{DataBlock, Keys, Line, data_block, read_line};
+use ringway::protocol::line::{Keys, Line};
+use ringway::protocol::text::{DataBlock, data_block, read_line};
 use ringway::protocol::{Command, MAX_KEY, Request};
 
 use super::{prefixes, said};

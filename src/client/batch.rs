@@ -1,0 +1,13 @@
+//! Requests that are read in one go, and what decides where they go.
+
+use crate::config::Bind;
+use crate::route::Route;
+use crate::worker::context::{Current, View};
+
+/// A batch of requests, and what decides where they go.
+pub(super) struct Batch<'a> {
+    pub(super) view: &'a View,
+    pub(super) current: &'a Current,
+    pub(super) route: &'a Route,
+    pub(super) bind: &'a Bind,
+}

@@ -1,0 +1,31 @@
+//! The forms of answers: plain text and JSON, never cached.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+
+/// An answer with its whole body.
+pub type Answer = Response<Full<Bytes>>;
+
+/// An answer of plain text.
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    typed(status, "text/plain; charset=utf-8", body)
+}
+
+/// An answer of JSON, a line.
+pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
+    let mut body = serde_json::to_string(value).expect("maps have text keys only");
+    body.push('\n');
+    typed(status, "application/json", body)
+}
+
+/// An answer of this content type.
+pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
