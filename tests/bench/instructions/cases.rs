@@ -28,10 +28,6 @@ const CASES: &[Case] = &[
     }),
     ("parse-classic-get-100", || parse_text(&many("get", 100))),
     ("parse-meta-get", || parse_text(b"mg key:1234567890 v t f\r\n")),
-    // A line of 2 KiB for a key: each pass over the spaces shows.
-    ("parse-meta-spaces", || {
-        parse_text(format!("mg k{}v\r\n", " ".repeat(1985)).as_bytes())
-    }),
     ("parse-meta-set", || {
         parse_text(b"ms key:1234567890 10 T0 F1\r\n0123456789\r\n")
     }),
