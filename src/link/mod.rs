@@ -147,6 +147,9 @@ impl Link {
         self.account
             .add(REQUEST + 2 * request.words() + request.value.len());
         state.spares_tokens = self.spares_tokens(request);
+        if request.value.len() > state::NEVER_LARGE {
+            state.item_size_max = self.item_size_max();
+        }
         match state.dialect {
             None => state.parked.push(What::of(request), waiter),
             Some(dialect) => {
@@ -172,6 +175,18 @@ impl Link {
             remote.has_stale.store(true, Relaxed);
         }
         remote.has_stale.load(Relaxed)
+    }
+
+    /// How many bytes an item of the node may have: what it told, or else what memcached takes by default.
+    fn item_size_max(&self) -> u64 {
+        const DEFAULT: u64 = 1 << 20;
+        match &self.node.kind {
+            Kind::Remote(remote) => match remote.item_size_max.load(Relaxed) {
+                0 => DEFAULT,
+                told => told,
+            },
+            Kind::Embedded(_) => u64::MAX,
+        }
     }
 
     /// Tells the account what the link holds; `unread` bytes came and were not taken yet.

@@ -17,10 +17,15 @@ use crate::link::trust::Trust;
 use crate::net::outgoing::Outgoing;
 use crate::protocol::classic::downgrade::downgrade;
 use crate::protocol::dialect::Dialect;
-use crate::protocol::operation::plain_read;
+use crate::protocol::operation::{plain_read, plain_store};
 use crate::protocol::{Command, Failure, Part, Request};
 use crate::reply::wakeup::Wakeup;
 use crate::runtime::buffers;
+
+/// Values of this size fit into every node: the smallest `-I` of memcached is 1024 bytes.
+pub(super) const NEVER_LARGE: usize = 700;
+/// What memcached adds to a key and a value, at least: the item's header, its cas id, and the ends of key and value.
+const ITEM_HEADER: usize = 48 + 8 + 1 + 2;
 
 /// The traffic of one link.
 #[derive(Debug, Default)]
@@ -35,6 +40,8 @@ pub(super) struct Traffic {
     get_line: GetLine,
     /// The node has stale items: classic and binary reads must not take their tokens.
     pub(super) spares_tokens: bool,
+    /// How many bytes an item may have there, as far as it is known; looked up for values above [`NEVER_LARGE`].
+    pub(super) item_size_max: u64,
     /// About the size of the largest replies of late that did not come in one piece, in bytes.
     reply_size: usize,
     /// When the last reply came, or the link opened.
@@ -179,6 +186,14 @@ impl Traffic {
             && let Some(plain) = plain_read(request)
         {
             self.write_plain_read(&plain, waiter);
+        } else if dialect == Dialect::Meta
+            && self.is_too_large_there(request)
+            && let Some(plain) = plain_store(request)
+        {
+            self.close_line();
+            let place = place(Dialect::Classic, plain.command);
+            self.fifo.push(&plain, place, waiter, self.outgoing.end());
+            write_request(&mut self.outgoing, Dialect::Classic, &plain);
         } else if GetLine::takes(dialect, request) {
             self.write_get(request, waiter);
         } else {
@@ -188,6 +203,13 @@ impl Traffic {
             write_request(&mut self.outgoing, dialect, request);
         }
         Ok(())
+    }
+
+    /// Whether the node refuses the value of `request` for its size.
+    #[inline]
+    fn is_too_large_there(&self, request: &Request<'_>) -> bool {
+        let size = request.value.len() + request.key.len() + ITEM_HEADER;
+        request.value.len() > NEVER_LARGE && size as u64 > self.item_size_max
     }
 
     #[inline]

@@ -194,6 +194,19 @@ pub fn plain_read<'a>(request: &Request<'a>) -> Option<Request<'a>> {
     is_bare(plain.key).then_some(plain)
 }
 
+/// The write after whose refusal, for the size of its value, memcached leaves the item: a classic or binary one, but
+/// for set. In ms it would remove the item, so this is said in classic text to a node that has no room for it; `None`:
+/// it is another command, or classic text cannot say it.
+pub fn plain_store<'a>(request: &Request<'a>) -> Option<Request<'a>> {
+    use Command::{Add, Append, Cas, MetaSet, Prepend, Replace};
+    let plain = match (request.command, &request.meta) {
+        (Add | Replace | Append | Prepend | Cas, None) => *request,
+        (MetaSet, Some(meta)) if meta.is_binary && flag(meta.flags, b'M').is_some() => downgrade(request)?,
+        _ => return None,
+    };
+    is_bare(plain.key).then_some(plain)
+}
+
 /// Whether memcached removes the item when it has no room for the value that `request` brings: for set, and for ms
 /// in every mode. A binary client's storage commands are ms here, but memcached treats them as it does classic ones.
 pub fn drops_item_if_refused(request: &Request<'_>) -> bool {

@@ -4,7 +4,7 @@
 use crate::binary::packet;
 use crate::routes::yaml;
 use crate::support::memcached::Memcached;
-use crate::support::ringway::{Client, Ringway, pool, shown};
+use crate::support::ringway::{Client, Ringway, pool, shown, wait_for};
 
 /// One byte more than memcached stores by default, and more than a pool takes.
 const BIG: usize = (1 << 20) + 1;
@@ -114,6 +114,33 @@ fn a_value_too_large_leaves_the_item_as_memcached_leaves_it() {
                 shown(&wanted)
             );
         }
+    }
+}
+
+/// The pool takes the value, and the node refuses it.
+#[test]
+fn a_value_too_large_for_its_node_leaves_the_item_as_memcached_leaves_it() {
+    let allows = ["-I", "512k"];
+    let (direct, node) = (Memcached::start_with(&allows), Memcached::start_with(&allows));
+    let settings = ["request_timeout: 10s", "max_value_size: 2MiB"];
+    let ringway = Ringway::start(&pool(&[node.address()], &settings));
+    wait_for("the node to tell what it allows", || {
+        ringway.get("/nodes").1.contains("\"item_size_max\":524288")
+    });
+    for (name, command, is_binary) in commands() {
+        // Classic text has none of these with a cas id, so they go as ms, which takes the item.
+        let is_set = matches!(command[1], 0x01 | 0x11);
+        if is_binary && name.ends_with("cas id 1") && !is_set {
+            continue;
+        }
+        let wanted = heard(direct.client(), &command, is_binary);
+        let got = heard(ringway.client(), &command, is_binary);
+        assert!(
+            got == wanted,
+            "{name}\n{}\nmemcached: {}",
+            shown(&got),
+            shown(&wanted)
+        );
     }
 }
 
