@@ -80,7 +80,7 @@ pub const LIMITS: &[Limit] = &[
     },
     Limit {
         name: "key_length",
-        setting: "250 bytes; 187 for a key with a zero byte, or in binary with a space or a control character",
+        setting: "250 bytes; 186 for a key with a zero byte, or in binary with a space or a control character",
         read: |state, _, tell| workers(state, |shard| &shard.long_keys, tell),
     },
     Limit {

@@ -6,9 +6,12 @@
 
 mod markdown;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
+
+use ringway::config;
+use serde_json::Value;
 
 use self::markdown::{Page, page, pages, root};
 use crate::deploy::{is_metric, metrics_in};
@@ -24,7 +27,7 @@ fn every_yaml_block_is_a_configuration_that_loads() {
     let mut count = 0;
     for page in pages() {
         for block in page.blocks().iter().filter(|block| block.info == "yaml") {
-            if let Err(mistakes) = ringway::config::parse(&block.text, &page.path) {
+            if let Err(mistakes) = config::parse(&block.text, &page.path) {
                 panic!(
                     "{}:{}: the block that begins here does not load: {mistakes:?}\n{}",
                     page.path, block.line, block.text
@@ -294,10 +297,104 @@ fn sources(folder: &str) -> impl Iterator<Item = String> {
     texts.into_iter()
 }
 
+/// The one recommendation for a new cluster is `ringway`; the default is for those who come with a warm cache. So an
+/// example that leaves the distribution out recommends the wrong one.
+#[test]
+fn every_example_with_several_nodes_names_its_distribution() {
+    let mut examples: Vec<(String, Value)> = Vec::new();
+    let read = |text: &str| serde_yaml::from_str(text).expect("it is YAML");
+    for page in pages() {
+        for block in page.blocks().iter().filter(|block| block.info == "yaml") {
+            examples.push((format!("{}:{}", page.path, block.line), read(&block.text)));
+        }
+    }
+    for file in fs::read_dir(root("config")).expect("it is readable") {
+        let path = file.expect("it is readable").path();
+        let text = fs::read_to_string(&path).expect("it is readable");
+        examples.push((path.display().to_string(), read(&text)));
+    }
+    assert!(examples.len() > 30);
+    let is_unnamed = |pool: &Value| {
+        let several = pool["nodes"].as_array().is_some_and(|nodes| nodes.len() > 1);
+        several && pool["distribution"].is_null()
+    };
+    for (place, example) in examples {
+        let pools = example["pools"].as_object().into_iter().flatten();
+        for (name, pool) in pools {
+            assert!(
+                !is_unnamed(pool),
+                "{place}: name the distribution of pool {name}: ringway"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_readme_has_at_most_220_lines() {
     let lines = page("README.md").text.lines().count();
     assert!(lines <= 220, "{lines} lines: what explains belongs into docs/");
+}
+
+#[test]
+fn the_reference_has_every_key_with_its_default() {
+    let reference = page("docs/configuration.md");
+    let mut rows: BTreeMap<&str, &str> = BTreeMap::new();
+    for row in reference.text.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row
+            .split(" | ")
+            .map(|cell| cell.trim_matches(['|', ' ']))
+            .collect();
+        rows.insert(cells[0].trim_matches('`'), cells[1]);
+    }
+    let full = fs::read_to_string(root("config/full.yaml")).expect("it is readable");
+    let full: Value = serde_yaml::from_str(&full).expect("it is YAML");
+    let known: BTreeSet<String> = leaves(&full).into_keys().collect();
+    let shown: BTreeSet<String> = rows.keys().map(|key| (*key).to_owned()).collect();
+    assert_eq!(
+        shown, known,
+        "left: docs/configuration.md, right: config/full.yaml"
+    );
+
+    let least = config::parse("pools: {main: {nodes: [a:1]}}", "least.yaml").expect("it loads");
+    // What a route or a node is by default depends on the file.
+    let defaults = leaves(&config::show(&least)).into_iter().filter(|(key, _)| {
+        key != "listeners[].route" && !["address", "name"].iter().any(|last| key.ends_with(last))
+    });
+    for (key, value) in defaults {
+        let default = match &value {
+            Value::String(text) if text.is_empty() => "\"\"".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        assert_eq!(rows[key.as_str()], format!("`{default}`"), "{key}");
+    }
+}
+
+/// The values of a configuration that are no mappings, by their keys: names of pools and routes are `NAME`, items of
+/// lists `[]`.
+fn leaves(configuration: &Value) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![(String::new(), configuration)];
+    while let Some((path, value)) = open.pop() {
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    open.push(match path.as_str() {
+                        "" => (key.clone(), value),
+                        "pools" | "routes" => (format!("{path}.NAME"), value),
+                        _ => (format!("{path}.{key}"), value),
+                    });
+                }
+            }
+            Value::Array(items) if !items.is_empty() => {
+                open.extend(items.iter().map(|item| (format!("{path}[]"), item)));
+            }
+            leaf => {
+                found.insert(path, leaf.clone());
+            }
+        }
+    }
+    found
 }
 
 #[test]
