@@ -398,6 +398,42 @@ fn leaves(configuration: &Value) -> BTreeMap<String, Value> {
 }
 
 #[test]
+fn each_policy_has_a_page_that_begins_with_an_example() {
+    let empty = config::parse(
+        "{pools: {main: {nodes: [a:1]}}, routes: {default: {}}}",
+        "empty.yaml",
+    );
+    let told = empty.expect_err("a route has a policy").to_string();
+    let (_, names) = told.split_once("choose one of: ").expect("it lists the policies");
+    let index = page("docs/routing/README.md");
+    let mut linked = BTreeSet::new();
+    let mut count = 0;
+    for name in names.trim().split(", ") {
+        let row = index
+            .text
+            .lines()
+            .find(|line| line.starts_with("| [") && line.contains(&format!("`{name}: ")))
+            .unwrap_or_else(|| panic!("docs/routing/README.md has no row for {name}"));
+        let (_, link) = row.split_once("](").expect("a link to its page");
+        linked.insert(link.split([')', '#']).next().expect("a file").to_owned());
+        count += 1;
+    }
+    assert!(count >= 18, "{told}");
+    for file in linked {
+        let text = page(&format!("docs/routing/{file}")).text;
+        let at = |part: &str| {
+            text.find(part)
+                .unwrap_or_else(|| panic!("{file} has no {part:?}"))
+        };
+        let in_order = at("\n```yaml\n") < at("\n|") && at("\n|") < at("\n## Guarantees and limits\n");
+        assert!(
+            in_order,
+            "{file}: an example, then a table, then guarantees and limits"
+        );
+    }
+}
+
+#[test]
 fn the_table_of_floors_is_the_one_that_is_enforced() {
     let architecture = page("docs/architecture.md");
     let mut shown: Vec<Vec<&str>> = Vec::new();
