@@ -7,13 +7,15 @@
 //! |---|---|
 //! | get, gat | a miss |
 //! | set, add, replace, append, prepend | not stored |
-//! | cas, incr, decr, delete, touch | not found |
-//! | flush_all | not stored |
+//! | cas | exists: somebody else was faster |
+//! | incr, decr, delete, touch | not found |
+//! | flush_all | a client error; in binary not stored |
 //!
-//! memcached answers flush_all with `OK` alone, but an error would cost a client of libmemcached all keys for a while, and
-//! one of spymemcached its connection; each takes `NOT_STORED` for a flush that was not done. cas is not found rather than not stored, which memcached never says to a cas and some clients do not know; a gets
-//! of the same key is a miss, so the two agree. No failed write reads as a success, in quiet mode neither: memcached
-//! hides only successes of writes there.
+//! Which words those are was measured with real clients, see docs/clients.md. cas: to "not found" pylibmc raises, and
+//! dalli takes it for success in binary; "not stored" is a word that memcached never says to it, and some clients
+//! do not know it there. flush_all: memcached has no word for one that was not done. After `SERVER_ERROR` pylibmc and
+//! others shut the server out, after `NOT_STORED` PHP's memcache does, after `CLIENT_ERROR` none does.
+//! No failed write reads as a success, in quiet mode neither: memcached hides only successes of writes there.
 //!
 //! What a route says instead of a node ([`Reply::Refused`]) is the operator's word, and is never hidden.
 //!
@@ -23,6 +25,8 @@
 //! that clients do not get over, and memcached 1.6.45, which can say every key, answers a miss. In binary
 //! both, and a node's `SERVER_ERROR` to a write, read as failures too: libmemcached shuts out a server for every status
 //! but 0x00 to 0x03 and 0x05, so that what one node says would cost the keys of all.
+
+use bytes::Bytes;
 
 use super::operation::Operation;
 use super::{Failure, Reply};
@@ -75,7 +79,7 @@ pub fn read_as(operation: Operation, on_error: OnError, read_in: ReadIn, reply: 
     let is_failure = match reply {
         // Of classic text a node's protocol cannot say some keys, and so has nothing under them.
         Reply::Failed(Failure::Unsupported) if read_in == ReadIn::Classic && operation.finds_key() => {
-            return without_node(operation);
+            return without_key(operation);
         }
         Reply::Failed(Failure::Unsupported) => is_binary,
         Reply::Failed(Failure::TooLarge) => is_read,
@@ -91,14 +95,27 @@ pub fn read_as(operation: Operation, on_error: OnError, read_in: ReadIn, reply: 
         on_error.write_is_not_stored
     };
     if is_failure && hides {
-        without_node(operation)
+        without_node(operation, read_in)
     } else {
         reply
     }
 }
 
-/// What `operation` reads where its key is not there, or its condition did not hold.
-fn without_node(operation: Operation) -> &'static Reply {
+/// What `operation` reads if its node failed: nothing is found and nothing is changed.
+fn without_node(operation: Operation, read_in: ReadIn) -> &'static Reply {
+    static EXISTS: Reply = Reply::Exists;
+    static NOT_STORED: Reply = Reply::NotStored;
+    static NOT_FLUSHED: Reply = Reply::Error(Bytes::from_static(b"CLIENT_ERROR a node was not flushed"));
+    match operation {
+        Operation::Cas => &EXISTS,
+        Operation::FlushAll if read_in == ReadIn::Binary => &NOT_STORED,
+        Operation::FlushAll => &NOT_FLUSHED,
+        _ => without_key(operation),
+    }
+}
+
+/// What `operation` reads if its key is not there, or its condition did not hold.
+fn without_key(operation: Operation) -> &'static Reply {
     use Operation::*;
     static NOT_FOUND: Reply = Reply::NotFound;
     static NOT_STORED: Reply = Reply::NotStored;
@@ -112,26 +129,32 @@ fn without_node(operation: Operation) -> &'static Reply {
 mod tests {
     use super::*;
 
-    /// Every operation, and what it reads where all is hidden.
-    fn table() -> impl Iterator<Item = (Operation, Reply)> {
+    const EACH: [ReadIn; 3] = [ReadIn::Classic, ReadIn::Meta, ReadIn::Binary];
+
+    /// Every operation in every protocol, and what it reads if all is hidden.
+    fn table() -> impl Iterator<Item = (Operation, ReadIn, Reply)> {
         use Operation::*;
-        Operation::WORDS.iter().map(|&(_, operation)| match operation {
-            Get | Gat | Cas | Incr | Decr | Delete | Touch => (operation, Reply::NotFound),
-            _ => (operation, Reply::NotStored),
-        })
+        let of = |operation, read_in| match operation {
+            Get | Gat | Incr | Decr | Delete | Touch => Reply::NotFound,
+            Cas => Reply::Exists,
+            FlushAll if read_in != ReadIn::Binary => {
+                Reply::Error("CLIENT_ERROR a node was not flushed".into())
+            }
+            _ => Reply::NotStored,
+        };
+        let operations = Operation::WORDS.iter().map(|&(_, operation)| operation);
+        operations.flat_map(move |operation| EACH.map(|read_in| (operation, read_in, of(operation, read_in))))
     }
 
     #[test]
     fn a_failure_reads_as_a_key_that_is_not_there_where_the_pool_hides_it() {
         use Failure::*;
-        for (operation, expected) in table() {
+        for (operation, read_in, expected) in table() {
             for failure in [Connect, Timeout, Closed, Down, Busy, Desync] {
-                for read_in in [ReadIn::Classic, ReadIn::Meta, ReadIn::Binary] {
-                    let failed = Reply::Failed(failure);
-                    let read = |on_error| read_as(operation, on_error, read_in, &failed);
-                    assert_eq!(read(OnError::HIDE), &expected, "{operation:?} {failure:?}");
-                    assert_eq!(read(OnError::SHOW), &failed, "{operation:?} {failure:?}");
-                }
+                let failed = Reply::Failed(failure);
+                let read = |on_error| read_as(operation, on_error, read_in, &failed);
+                assert_eq!(read(OnError::HIDE), &expected, "{operation:?} {failure:?}");
+                assert_eq!(read(OnError::SHOW), &failed, "{operation:?} {failure:?}");
             }
         }
     }
@@ -139,7 +162,7 @@ mod tests {
     #[test]
     fn reads_and_writes_are_hidden_each_by_its_own_setting() {
         let failed = Reply::Failed(Failure::Down);
-        for (operation, expected) in table() {
+        for (operation, read_in, expected) in table() {
             for read_is_miss in [false, true] {
                 let on_error = OnError {
                     read_is_miss,
@@ -148,7 +171,7 @@ mod tests {
                 let is_hidden = operation.is_read() == read_is_miss;
                 let expected = if is_hidden { &expected } else { &failed };
                 assert_eq!(
-                    read_as(operation, on_error, ReadIn::Classic, &failed),
+                    read_as(operation, on_error, read_in, &failed),
                     expected,
                     "{operation:?}"
                 );
@@ -164,24 +187,24 @@ mod tests {
         let own_too_large = Reply::Error("SERVER_ERROR object too large for cache".into());
         let wrong = Reply::Error("CLIENT_ERROR cannot increment or decrement non-numeric value".into());
         let refused = Reply::Refused("SERVER_ERROR out of order".into());
-        for (operation, _) in table() {
-            for read_in in [ReadIn::Classic, ReadIn::Meta, ReadIn::Binary] {
-                let passed = |reply: &Reply| read_as(operation, OnError::HIDE, read_in, reply) == reply;
-                let is_write = !operation.is_read();
-                let is_binary = read_in == ReadIn::Binary;
-                let is_never_there = read_in == ReadIn::Classic && operation.finds_key();
-                assert_eq!(
-                    passed(&unsupported),
-                    !(is_binary || is_never_there),
-                    "{operation:?}"
-                );
-                assert_eq!(passed(&own), is_write && !is_binary, "{operation:?}");
-                assert_eq!(passed(&too_large), is_write, "{operation:?}");
-                assert_eq!(passed(&own_too_large), is_write, "{operation:?}");
-                for answer in [&wrong, &refused, &Reply::Done, &Reply::Exists, &Reply::Number(7)] {
-                    assert!(passed(answer), "{operation:?}");
-                }
+        for (operation, read_in, _) in table() {
+            let passed = |reply: &Reply| read_as(operation, OnError::HIDE, read_in, reply) == reply;
+            let is_write = !operation.is_read();
+            let is_binary = read_in == ReadIn::Binary;
+            let is_never_there = read_in == ReadIn::Classic && operation.finds_key();
+            assert_eq!(
+                passed(&unsupported),
+                !(is_binary || is_never_there),
+                "{operation:?}"
+            );
+            assert_eq!(passed(&own), is_write && !is_binary, "{operation:?}");
+            assert_eq!(passed(&too_large), is_write, "{operation:?}");
+            assert_eq!(passed(&own_too_large), is_write, "{operation:?}");
+            for answer in [&wrong, &refused, &Reply::Done, &Reply::Exists, &Reply::Number(7)] {
+                assert!(passed(answer), "{operation:?}");
             }
         }
+        let of_a_key_that_cannot_be = read_as(Operation::Cas, OnError::HIDE, ReadIn::Classic, &unsupported);
+        assert_eq!(of_a_key_that_cannot_be, &Reply::NotFound);
     }
 }

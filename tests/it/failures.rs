@@ -103,12 +103,12 @@ const WRITES: &[(&str, &str)] = &[
     ("replace K 0 0 1\r\nx", "NOT_STORED"),
     ("append K 0 0 1\r\nx", "NOT_STORED"),
     ("prepend K 0 0 1\r\nx", "NOT_STORED"),
-    ("cas K 0 0 1 7\r\nx", "NOT_FOUND"),
+    ("cas K 0 0 1 7\r\nx", "EXISTS"),
     ("incr K 1", "NOT_FOUND"),
     ("decr K 1", "NOT_FOUND"),
     ("delete K", "NOT_FOUND"),
     ("touch K 0", "NOT_FOUND"),
-    ("flush_all", "NOT_STORED"),
+    ("flush_all", "CLIENT_ERROR a node was not flushed"),
 ];
 
 /// What a pool says of failures.
@@ -271,14 +271,14 @@ fn in_binary_a_failed_write_is_answered_as_without_the_key_and_is_never_silent()
     let counted = [0; 20];
     // With a cas id to compare, or none.
     let asked: [(u8, &[u8], u64, &str); 18] = [
-        (0x01, &stored, 0, "01 5 :Not stored."),
-        (0x11, &stored, 0, "11 5 :Not stored."),
-        (0x01, &stored, 7, "01 1 :Not found"),
-        (0x11, &stored, 7, "11 1 :Not found"),
+        (0x01, &stored, 0, "01 2 :Data exists for key."),
+        (0x11, &stored, 0, "11 2 :Data exists for key."),
+        (0x01, &stored, 7, "01 2 :Data exists for key."),
+        (0x11, &stored, 7, "11 2 :Data exists for key."),
         (0x02, &stored, 0, "02 2 :Data exists for key."),
         (0x12, &stored, 0, "12 2 :Data exists for key."),
         (0x03, &stored, 0, "03 1 :Not found"),
-        (0x13, &stored, 7, "13 1 :Not found"),
+        (0x13, &stored, 7, "13 2 :Data exists for key."),
         (0x0e, &[], 0, "0e 5 :Not stored."),
         (0x1a, &[], 0, "1a 5 :Not stored."),
         (0x0f, &[], 7, "0f 5 :Not stored."),

@@ -271,7 +271,8 @@ impl<'a> Outcome<'a> {
 /// What a condition that did not hold is called here.
 fn not_stored(operation: Operation) -> Status {
     match operation {
-        Operation::Add => Status::Exists,
+        // A set that its node failed. bmemcached raises at `NotStored`, and no client minds `Exists`.
+        Operation::Add | Operation::Set => Status::Exists,
         Operation::Replace => Status::NotFound,
         _ => Status::NotStored,
     }
