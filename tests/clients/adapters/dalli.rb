@@ -5,10 +5,10 @@ require "dalli"
 
 $stdout.sync = true
 Dalli.logger.level = Logger::FATAL
-_, HOST, PORT = ARGV
+_, HOST, $port = ARGV
 
 def connect
-  Dalli::Client.new("#{HOST}:#{PORT}", socket_timeout: 10)
+  Dalli::Client.new("#{HOST}:#{$port}", socket_timeout: 30)
 end
 
 def call(client, command, keys)
@@ -38,6 +38,7 @@ $stdin.each_line do |line|
   command, *keys = line.split
   if command == "open"
     client.close
+    $port = keys.first || $port
     client = connect
     puts "ok"
   else

@@ -1,8 +1,8 @@
 """What an adapter says and understands, in Python; those in other languages do the same.
 
-At its start it says `ready VERSION COMMAND,COMMAND…`. Then each line is one of
+At its start it says `ready VERSION COMMAND,COMMAND…`, with `-` if the library does not know its version. Then each line is one of
 
-    open                a new client; it says `ok`
+    open [PORT]         a new client, to another port from then on if one is given; it says `ok`
     COMMAND KEY…        one call of the library: get, multi (of all keys), gat, set, add, replace, append, cas, incr,
                         decr, delete or touch; what is stored is 1
     flush
@@ -17,18 +17,31 @@ and it says in one line what the program got:
 
 import importlib.metadata
 import sys
+from dataclasses import dataclass
 
 READS = ("get", "gat")
 
 
+@dataclass
+class Server:
+    host: str
+    port: int
+
+    @property
+    def address(self):
+        return f"{self.host}:{self.port}"
+
+
 def serve(distribution, connect):
-    calls = connect()
+    server = Server(sys.argv[2], int(sys.argv[3]))
+    calls = connect(server)
     say(f"ready {importlib.metadata.version(distribution)} {','.join(calls)}")
     for line in sys.stdin:
         command, *keys = line.split()
         try:
             if command == "open":
-                calls = connect()
+                server.port = int(keys[0]) if keys else server.port
+                calls = connect(server)
                 say("ok")
             else:
                 say(told(command, keys, call(calls, command, keys)))

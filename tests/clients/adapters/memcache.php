@@ -9,7 +9,7 @@ function connect(): Memcache
 {
     global $host, $port;
     $client = new Memcache();
-    $client->addServer($host, (int) $port, false, 1, 10);
+    $client->addServer($host, (int) $port, false, 1, 30);
     return $client;
 }
 
@@ -53,6 +53,7 @@ while (($line = fgets(STDIN)) !== false) {
     $command = array_shift($words);
     if ($command === "open") {
         $client->close();
+        $port = $words[0] ?? $port;
         $client = connect();
         echo "ok\n";
     } else {

@@ -11,20 +11,21 @@ function connect(): Memcached
 {
     global $name, $host, $port, $protocol;
     $client = new Memcached();
-    $client->setOptions([
+    $special = match ($name) {
+        "buffered" => [Memcached::OPT_BUFFER_WRITES => true],
+        "ejecting" => [
+            Memcached::OPT_LIBKETAMA_COMPATIBLE => true,
+            Memcached::OPT_REMOVE_FAILED_SERVERS => true,
+            Memcached::OPT_SERVER_FAILURE_LIMIT => 1,
+            Memcached::OPT_RETRY_TIMEOUT => 1,
+        ],
+        default => [],
+    };
+    // Options are numbers, which the operator ... would count anew.
+    $client->setOptions($special + [
         Memcached::OPT_BINARY_PROTOCOL => $protocol === "binary",
         Memcached::OPT_COMPRESSION => false,
-        Memcached::OPT_POLL_TIMEOUT => 10000,
-        ...match ($name) {
-            "buffered" => [Memcached::OPT_BUFFER_WRITES => true],
-            "ejecting" => [
-                Memcached::OPT_LIBKETAMA_COMPATIBLE => true,
-                Memcached::OPT_REMOVE_FAILED_SERVERS => true,
-                Memcached::OPT_SERVER_FAILURE_LIMIT => 1,
-                Memcached::OPT_RETRY_TIMEOUT => 1,
-            ],
-            default => [],
-        },
+        Memcached::OPT_POLL_TIMEOUT => 30000,
     ]);
     $client->addServer($host, (int) $port);
     return $client;
@@ -62,7 +63,7 @@ function told(Memcached $client, string $command, array $keys): string
 function compareAndSet(Memcached $client, string $key): bool
 {
     $found = $client->get($key, null, Memcached::GET_EXTENDED);
-    return $client->cas($found["cas"] ?? 0, $key, "1");
+    return $found !== false && $client->cas($found["cas"], $key, "1");
 }
 
 $client = connect();
@@ -72,6 +73,7 @@ while (($line = fgets(STDIN)) !== false) {
     $words = explode(" ", trim($line));
     $command = array_shift($words);
     if ($command === "open") {
+        $port = $words[0] ?? $port;
         $client = connect();
         echo "ok\n";
     } else {

@@ -7,12 +7,12 @@ const readline = require("node:readline");
 const { promisify } = require("node:util");
 
 const [name, host, port] = process.argv.slice(2);
-const address = `${host}:${port}`;
-const connectors = { memcached, "memcache-client": memcacheClient };
+let address = `${host}:${port}`;
+const connectors = { memcached, "memcache-client": memcacheClient, "memcache-plus": memcachePlus, memjs };
 
 function memcached() {
   const Memcached = require("memcached");
-  const client = new Memcached(address, { timeout: 10000 });
+  const client = new Memcached(address, { timeout: 30000 });
   const call = (command) => promisify(client[command]).bind(client);
   const store = (command) => (key) => call(command)(key, "1", 100);
   return {
@@ -34,7 +34,7 @@ function memcached() {
 
 function memcacheClient() {
   const { MemcacheClient } = require("memcache-client");
-  const client = new MemcacheClient({ server: address, cmdTimeout: 10000 });
+  const client = new MemcacheClient({ server: address, cmdTimeout: 30000 });
   const done = (command) => async (key) => {
     await client[command](key, "1");
     return true;
@@ -56,8 +56,51 @@ function memcacheClient() {
   };
 }
 
+function memcachePlus() {
+  const MemcachePlus = require("memcache-plus");
+  const client = new MemcachePlus({ hosts: [address], netTimeout: 30000 });
+  // It says nothing of a success.
+  const done = async (answer) => (await answer) ?? true;
+  const store = (command) => (key) => done(client[command](key, "1", 100));
+  return {
+    get: (key) => client.get(key),
+    multi: (keys) => client.getMulti(keys),
+    set: store("set"),
+    add: store("add"),
+    replace: store("replace"),
+    append: store("append"),
+    // No cas: its gets of a key that is not there ends the process, with any server.
+    incr: (key) => client.incr(key, 1),
+    decr: (key) => client.decr(key, 1),
+    delete: (key) => client.delete(key),
+    flush: () => done(client.flush()),
+    close: () => client.disconnect(),
+  };
+}
+
+function memjs() {
+  const { Client } = require("memjs");
+  const client = Client.create(address, { timeout: 30, conntimeout: 30, retries: 0, logger: { log() {} } });
+  const store = (command) => (key) => client[command](key, "1", { expires: 100 });
+  const number = async (answer) => (({ success, value }) => success && String(value))(await answer);
+  return {
+    get: async (key) => (await client.get(key)).value,
+    set: store("set"),
+    add: store("add"),
+    replace: store("replace"),
+    append: (key) => client.append(key, "1"),
+    incr: (key) => number(client.increment(key, 1, { initial: 0 })),
+    decr: (key) => number(client.decrement(key, 1, { initial: 0 })),
+    delete: (key) => client.delete(key),
+    touch: (key) => client.touch(key, 100),
+    flush: async () => Object.values(await client.flush()).every(Boolean),
+    close: () => client.close(),
+  };
+}
+
 function told(command, keys, result) {
-  if (command === "multi") return "values " + keys.map((key) => result[key]).filter((v) => v !== undefined).join(",");
+  // What was not found is left out by one library, and null in another.
+  if (command === "multi") return "values " + keys.map((key) => result[key]).filter((value) => value ?? false).join(",");
   if (command === "get") return result === undefined || result === null ? "miss" : `value ${result}`;
   if ((command === "incr" || command === "decr") && result) return `value ${result}`;
   return result ? "true" : "false";
@@ -72,6 +115,7 @@ async function main() {
     try {
       if (command === "open") {
         client.close();
+        if (keys.length > 0) address = `${host}:${keys[0]}`;
         client = connectors[name]();
         console.log("ok");
       } else {

@@ -10,7 +10,8 @@ eval "require $module; 1" or die $@;
 my $is_fast = $module eq "Cache::Memcached::Fast";
 
 sub connected {
-    return $module->new({ servers => ["$host:$port"], ($is_fast ? (io_timeout => 10, connect_timeout => 10) : ()) });
+    my %patience = $is_fast ? (io_timeout => 30, connect_timeout => 30) : (select_timeout => 30);
+    return $module->new({ servers => ["$host:$port"], %patience });
 }
 
 # Undef is an error, and what is defined and false is the answer no.
@@ -47,9 +48,10 @@ while (my $line = <STDIN>) {
     my ($command, @keys) = split " ", $line;
     if ($command eq "open") {
         $client->disconnect_all;
+        $port = $keys[0] // $port;
         $client = connected();
         say "ok";
         next;
     }
-    say eval { told($client, $command, @keys) } // "raised die: " . ($@ =~ s/\s+/ /gr);
+    say eval { told($client, $command, @keys) } // "raised die: " . ($@ =~ s/ at \S+ line .*//sr);
 }

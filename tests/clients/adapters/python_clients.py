@@ -7,18 +7,18 @@ Libraries are set up as their documentation has it; a name that ends in a settin
 
 import asyncio
 import sys
+from functools import partial
 
 from loop import serve
 
-SECONDS = 10
-NAME, HOST, PORT, PROTOCOL = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
-ADDRESS = f"{HOST}:{PORT}"
+SECONDS = 30
+NAME, PROTOCOL = sys.argv[1], sys.argv[4]
 
 
-def python_memcached():
+def python_memcached(server):
     import memcache
 
-    client = memcache.Client([ADDRESS], socket_timeout=SECONDS)
+    client = memcache.Client([server.address], socket_timeout=SECONDS)
 
     def cas(key, value):
         client.reset_cas()
@@ -49,22 +49,22 @@ def answered(store):
     return lambda key, value: store(key, value, noreply=False)
 
 
-def pymemcache(**settings):
+def pymemcache(server, **settings):
     from pymemcache.client.base import Client
 
-    return pymemcache_of(Client((HOST, PORT), connect_timeout=SECONDS, timeout=SECONDS, **settings))
+    return pymemcache_of(Client((server.host, server.port), connect_timeout=SECONDS, timeout=SECONDS, **settings))
 
 
-def pymemcache_hash(**settings):
+def pymemcache_hash(server, **settings):
     from pymemcache.client.hash import HashClient
 
-    return pymemcache_of(HashClient([(HOST, PORT)], connect_timeout=SECONDS, timeout=SECONDS, **settings))
+    return pymemcache_of(HashClient([(server.host, server.port)], connect_timeout=SECONDS, timeout=SECONDS, **settings))
 
 
-def pylibmc(**behaviors):
+def pylibmc(server, **behaviors):
     import pylibmc
 
-    client = pylibmc.Client([ADDRESS], binary=PROTOCOL == "binary", behaviors={"cas": True, **behaviors})
+    client = pylibmc.Client([server.address], binary=PROTOCOL == "binary", behaviors={"cas": True, "tcp_nodelay": True, **behaviors})
 
     def cas(key, value):
         return client.cas(key, value, client.gets(key)[1])
@@ -72,10 +72,10 @@ def pylibmc(**behaviors):
     return calls(client, {"cas": cas, "multi": client.get_multi, "flush": client.flush_all})
 
 
-def libmc(**settings):
+def libmc(server, **settings):
     import libmc
 
-    client = libmc.Client([ADDRESS], **settings)
+    client = libmc.Client([server.address], **settings)
     client.config(libmc.MC_POLL_TIMEOUT, SECONDS * 1000)
 
     def cas(key, value):
@@ -91,10 +91,10 @@ def libmc(**settings):
     })  # fmt: skip
 
 
-def bmemcached():
+def bmemcached(server):
     import bmemcached
 
-    client = bmemcached.Client([ADDRESS], socket_timeout=SECONDS)
+    client = bmemcached.Client([server.address], socket_timeout=SECONDS)
 
     def cas(key, value):
         return client.cas(key, value, client.gets(key)[1])
@@ -108,17 +108,17 @@ def bmemcached():
     }, leave_out=("append", "touch"))  # fmt: skip
 
 
-def aiomcache():
+def aiomcache(server):
     import aiomcache
 
-    client = aiomcache.Client(HOST, PORT, pool_size=1)
+    client = aiomcache.Client(server.host, server.port, pool_size=1)
     return asynchronous(client, SECONDS, "multi_get", "incr", "decr")
 
 
-def emcache():
+def emcache(server):
     import emcache
 
-    node = emcache.MemcachedHostAddress(HOST, PORT)
+    node = emcache.MemcachedHostAddress(server.host, server.port)
     client = RUN(emcache.create_client([node], timeout=SECONDS, min_connections=1, max_connections=1))
     return asynchronous(client, SECONDS, "get_many", "increment", "decrement")
 
@@ -160,11 +160,11 @@ def asynchronous(client, seconds, multi, incr, decr):
     return table
 
 
-def meta_memcache():
+def meta_memcache(server):
     from meta_memcache import CacheClient, ServerAddress, connection_pool_factory_builder
 
     factory = connection_pool_factory_builder(connection_timeout=SECONDS, recv_timeout=SECONDS)
-    client = CacheClient.cache_client_from_servers([ServerAddress(HOST, PORT)], connection_pool_factory_fn=factory)
+    client = CacheClient.cache_client_from_servers([ServerAddress(server.host, server.port)], connection_pool_factory_fn=factory)
 
     def cas(key, value):
         return client.set(key, value, ttl=0, cas_token=client.get_cas(key)[1])
@@ -181,15 +181,14 @@ def meta_memcache():
     }
 
 
-def django(backend):
+def django(server, backend):
     from django.conf import settings
-    from django.core.cache import caches
+    from django.core.cache.backends import memcached
 
-    backend = f"django.core.cache.backends.memcached.{backend}"
     if not settings.configured:
-        settings.configure(CACHES={"default": {"BACKEND": backend, "LOCATION": ADDRESS}})
-    caches["default"]._cache  # connects to nothing yet
-    cache = caches.create_connection("default")
+        settings.configure()
+    # Keys go as they are.
+    cache = getattr(memcached, backend)(server.address, {"KEY_FUNCTION": lambda key, prefix, version: key})
     return {
         "get": cache.get,
         "multi": cache.get_many,
@@ -203,12 +202,13 @@ def django(backend):
     }
 
 
-def flask_caching():
+def flask_caching(server):
     from cachelib import MemcachedCache
     from flask import Flask
     from flask_caching import Cache
 
-    cache = Cache(Flask("probe"), config={"CACHE_TYPE": "MemcachedCache", "CACHE_MEMCACHED_SERVERS": [ADDRESS]})
+    config = {"CACHE_TYPE": "MemcachedCache", "CACHE_MEMCACHED_SERVERS": [server.address], "CACHE_KEY_PREFIX": ""}
+    cache = Cache(Flask("probe"), config=config)
     return {
         "get": cache.get,
         "multi": lambda keys: cache.get_dict(*keys),
@@ -219,11 +219,12 @@ def flask_caching():
     }
 
 
-def dogpile(backend):
+def dogpile(server, backend):
     from dogpile.cache import make_region
     from dogpile.cache.api import NO_VALUE
 
-    region = make_region().configure(f"dogpile.cache.{backend}", arguments={"url": [ADDRESS]})
+    arguments = {"url": [server.address], "socket_timeout": SECONDS}
+    region = make_region().configure(f"dogpile.cache.{backend}", arguments=arguments)
     backend = region.backend
     # What a region stores has a header of its own, so values are read below it.
     none = lambda value: None if value is NO_VALUE else value  # noqa: E731
@@ -247,25 +248,25 @@ def calls(client, special, leave_out=()):
 
 
 RUN = asyncio.new_event_loop().run_until_complete
-# name: the distribution and how to connect.
+# name: the distribution and how to connect to a server, with its `host`, its `port` and both as its `address`.
 CLIENTS = {
     "python-memcached": ("python-memcached", python_memcached),
     "pymemcache": ("pymemcache", pymemcache),
     "pymemcache HashClient": ("pymemcache", pymemcache_hash),
-    "pymemcache HashClient ignore_exc": ("pymemcache", lambda: pymemcache_hash(ignore_exc=True)),
+    "pymemcache HashClient ignore_exc": ("pymemcache", partial(pymemcache_hash, ignore_exc=True)),
     "pylibmc": ("pylibmc", pylibmc),
-    "pylibmc remove_failed": ("pylibmc", lambda: pylibmc(remove_failed=1, retry_timeout=1)),
+    "pylibmc remove_failed": ("pylibmc", partial(pylibmc, remove_failed=1, retry_timeout=1)),
     "libmc": ("libmc", libmc),
     "bmemcached": ("python-binary-memcached", bmemcached),
     "aiomcache": ("aiomcache", aiomcache),
     "emcache": ("emcache", emcache),
     "meta-memcache": ("meta-memcache", meta_memcache),
-    "Django PyMemcacheCache": ("Django", lambda: django("PyMemcacheCache")),
-    "Django PyLibMCCache": ("Django", lambda: django("PyLibMCCache")),
+    "Django PyMemcacheCache": ("Django", partial(django, backend="PyMemcacheCache")),
+    "Django PyLibMCCache": ("Django", partial(django, backend="PyLibMCCache")),
     "Flask-Caching": ("Flask-Caching", flask_caching),
-    "dogpile.cache pylibmc": ("dogpile.cache", lambda: dogpile("pylibmc")),
-    "dogpile.cache pymemcache": ("dogpile.cache", lambda: dogpile("pymemcache")),
-    "dogpile.cache memcached": ("dogpile.cache", lambda: dogpile("memcached")),
+    "dogpile.cache pylibmc": ("dogpile.cache", partial(dogpile, backend="pylibmc")),
+    "dogpile.cache pymemcache": ("dogpile.cache", partial(dogpile, backend="pymemcache")),
+    "dogpile.cache memcached": ("dogpile.cache", partial(dogpile, backend="memcached")),
 }
 
 serve(*CLIENTS[NAME])

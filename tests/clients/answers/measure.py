@@ -1,6 +1,6 @@
 """Measures what one client makes of every answer to every command, and of its next requests.
 
-    measure(adapter) -> [Measured]
+    measure(adapter, commands) -> [Measured]
 
 Each measurement has a client of its own: a get that shows it works, the command that gets the answer, and then
 operations on other keys, which the server answers as ever. What becomes of those is the verdict.
@@ -43,10 +43,11 @@ NEXT = (
 )
 
 
-def measure(adapter):
+def measure(adapter, commands):
+    """What it makes of the answers to those of `commands` that it has."""
     return [
         one(adapter, command, answer)
-        for command in wording.COMMANDS
+        for command in commands
         if command in adapter.commands
         for answer in wording.answers(adapter.protocol, command)
     ]
@@ -61,7 +62,10 @@ def one(adapter, command, answer):
             adapter.ask(f"get {key}", DEADLINE)
         before = adapter.ask("get connection", DEADLINE)
         if not before.startswith("value"):
-            raise SystemExit(f"{adapter.log}: the first get of a client gave {before!r}")
+            raise SystemExit(f"{adapter.arguments}: the first get gave {before!r}, before {command} gets {answer}")
+        # What opens a connection for each request does not open it because of an answer.
+        if adapter.ask("get connection", DEADLINE) != before:
+            before = None
         got = adapter.ask(words(command, key), DEADLINE)
         verdict, failed = aftermath(adapter, before)
     except Ended:
@@ -85,13 +89,16 @@ def aftermath(adapter, before):
     """The verdict over the operations that follow, and how many of them failed."""
     failed = 0
     for question, wanted in NEXT:
+        if question.split(" ")[0] not in adapter.commands:
+            continue
         answer = adapter.ask(question, DEADLINE)
         if answer.startswith("value") and not belongs(answer, wanted):
             return "mixes up", failed
         failed += answer != wanted
     if failed:
         return "shuts out", failed
-    return ("harmless" if adapter.ask("get connection", DEADLINE) == before else "reconnects"), 0
+    kept = before in (None, adapter.ask("get connection", DEADLINE))
+    return ("harmless" if kept else "reconnects"), 0
 
 
 def belongs(answer, wanted):

@@ -1,10 +1,10 @@
 """A memcached that stores nothing and answers by the key, in the classic, meta and binary protocols.
 
 A key `live.17` always holds 17, so that a reply that belongs to another request is seen. A key `bad.ANSWER.COMMAND`
-gives ANSWER, a name of `wording`, to COMMAND, and holds 7 for all others. The key `connection` holds the number
+gives ANSWER, a name of its `Wording`, to COMMAND, and holds 7 for all others. The key `connection` holds the number
 of the connection that asks. A read of `bad.ANSWER.flush` chooses what `flush_all` is answered from then on.
 
-It is run in a thread of its own: `Server().port`.
+It is run in a thread of its own: `Server(wording).port`.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import re
 import struct
 import threading
 
-import wording
+from wording import ERRORS
 
 BAD = re.compile(rb"bad\.(\w+)\.(\w+)")
 STORES = {b"set", b"add", b"replace", b"append", b"prepend", b"cas"}
@@ -32,7 +32,8 @@ WITH_KEY = {0x0C, 0x0D, 0x23, 0x24}
 class Server:
     """Listens on a port of its own until the process ends."""
 
-    def __init__(self):
+    def __init__(self, wording):
+        self.wording = wording
         self.flush_answer = None
         self.connections = itertools.count(1)
         started = threading.Event()
@@ -49,6 +50,7 @@ class Server:
 class Session:
     def __init__(self, server, reader, writer):
         self.server, self.reader, self.writer = server, reader, writer
+        self.wording = server.wording
         self.number = next(server.connections)
 
     async def serve(self):
@@ -111,13 +113,13 @@ class Session:
         if verb == b"touch":
             return self.worded(words[0], "touch", b"TOUCHED")
         if verb == b"flush_all":
-            return wording.CLASSIC.get(self.server.flush_answer, b"OK")
+            return self.wording.classic.get(self.server.flush_answer, b"OK")
         if verb == b"version":
             return b"VERSION 1.6.40"
         return b"END" if verb == b"stats" else b"ERROR"
 
     def worded(self, key, command, good):
-        return wording.CLASSIC.get(self.bad(key, command), good)
+        return self.wording.classic.get(self.bad(key, command), good)
 
     def values(self, command, keys, with_cas):
         parts = []
@@ -128,7 +130,7 @@ class Session:
                 parts.append(b"VALUE %s 0 %d%s\r\n%s\r\n" % (key, len(value), b" 5" if with_cas else b"", value))
             elif answer != "miss":
                 # An error ends the answer, as it does in memcached.
-                return b"".join(parts) + wording.CLASSIC[answer]
+                return b"".join(parts) + self.wording.classic[answer]
         return b"".join(parts) + b"END"
 
     async def meta(self, verb, words):
@@ -157,10 +159,10 @@ class Session:
         if answer is None:
             # A quiet store or delete says nothing; a quiet get gives its value.
             return None if b"q" in letters and verb in (b"ms", b"md") else good
-        if command in ("get", "gat", "touch") and answer in ("miss", "not_found"):
-            return None if b"q" in letters else b"EN"
+        if command in ("get", "gat", "touch") and answer in ("miss", "not_found") and b"q" in letters:
+            return None
         echoed = b"".join(b" " + flag for flag in flags if flag[:1] == b"O")
-        return wording.META[answer] + (echoed if answer not in wording.ERRORS else b"")
+        return self.wording.meta[answer] + (echoed if answer not in ERRORS else b"")
 
     def returned(self, flag, key):
         """What a good answer repeats of a flag."""
@@ -180,8 +182,8 @@ class Session:
         if command in ("set", "replace") and cas:
             command = "cas"
         answer = self.server.flush_answer if command == "flush" else self.bad(key, command)
-        if answer in wording.BINARY:
-            status, text = wording.BINARY[answer]
+        if answer in self.wording.binary:
+            status, text = self.wording.binary[answer]
             if status == 1 and opcode in QUIET and command in ("get", "gat"):
                 return
             return self.respond(opcode, opaque, status, b"", b"", text)

@@ -5,43 +5,9 @@
 //
 // It prints `version` and the library's, then `ok` and a name for each step that held.
 
+require __DIR__ . "/checks.php";
+
 [, $host, $port, $protocol] = $argv;
-$namespace = "ringway-" . bin2hex(random_bytes(6));
-// Every byte, and what a text protocol could take for its own.
-$binary = implode("", array_map("chr", range(0, 255))) . "\r\nEND\r\nVALUE x 0 1\r\nSERVER_ERROR\r\n\0";
-$large = random_bytes(900 * 1024);
-
-function named(string $name): string
-{
-    global $namespace;
-    return "$namespace:$name";
-}
-
-function equal(string $what, mixed $got, mixed $wanted): void
-{
-    if ($got !== $wanted) {
-        $shown = fn ($value) => substr(var_export($value, true), 0, 200);
-        fwrite(STDERR, "php-memcached: $what: got {$shown($got)}, wanted {$shown($wanted)}\n");
-        exit(1);
-    }
-}
-
-function tried(string ...$steps): void
-{
-    foreach ($steps as $step) {
-        echo "ok $step\n";
-    }
-}
-
-function vanishes(Memcached $client, string $name): void
-{
-    $end = microtime(true) + 10;
-    while ($client->get(named($name)) !== false && microtime(true) < $end) {
-        usleep(50000);
-    }
-    equal("get of $name", $client->getResultCode() . " " . $client->getResultMessage(), "16 NOT FOUND");
-}
-
 echo "version ", phpversion("memcached"), "\n";
 $client = new Memcached();
 $client->setOptions([
@@ -125,9 +91,9 @@ equal("touch to stay", $client->touch(named("stays"), 100), true);
 equal("touch to end", $client->touch(named("shortened"), 1), true);
 equal("touch of nothing", $client->touch(named("nothing"), 100), false);
 $client->set(named("last"), "v", 3);
-vanishes($client, "gone");
+vanishes(fn () => $client->get(named("gone")));
 tried("expire");
-vanishes($client, "shortened");
-vanishes($client, "last");
+vanishes(fn () => $client->get(named("shortened")));
+vanishes(fn () => $client->get(named("last")));
 equal("get of what was touched to stay", $client->get(named("stays")), "v");
 tried("touch");

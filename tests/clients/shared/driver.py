@@ -17,6 +17,7 @@ class Hangs(Exception):
 class Adapter:
     def __init__(self, command, port, protocol, log):
         self.arguments = [*command, "127.0.0.1", str(port), protocol]
+        self.protocol = protocol
         self.log = log
         self.process = None
         self.start()
