@@ -1,10 +1,17 @@
 //! No limit is silent: what each answers, that it is counted, and that it is logged, once.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+
 use crate::binary::{packet, response};
 use crate::limits::wait_until_replies_stop;
 use crate::routes::{event, yaml};
 use crate::support::memcached::Memcached;
-use crate::support::ringway::{Client, Ringway, http, pool, wait_for};
+use crate::support::program;
+use crate::support::ringway::{Client, DEADLINE, Ringway, http, pool, wait_for};
 use crate::support::scripted::{Act, Scripted};
 
 /// Waits until the limit was reached `times` times and the log says so at `place`; one line for all that came.
@@ -244,6 +251,37 @@ fn connections_without_a_free_descriptor() {
     assert_eq!(ringway.client().get("k").as_deref(), Some(&b"v"[..]));
     let counted = ringway.metric("ringway_limits_total", &["limit=\"descriptors\""]);
     assert!(counted >= 1.0 && counted == ringway.metric("ringway_accept_errors_total", &[]));
+}
+
+#[test]
+fn lines_of_a_log_that_nobody_reads() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pipe = dir.path().join("log");
+    let made = program::output(Command::new("mkfifo").arg(&pipe));
+    assert!(made.status.success());
+    // The program holds both ends, so that the pipe stays and nobody reads it.
+    let shell = format!("exec 3<> '{}'; exec \"$@\" 2>&3", pipe.display());
+    let one = "listeners: [{bind: '127.0.0.1:PORT', route: main}]\npools:\n  main: {nodes: [{name: e, embedded: 1MiB}]}\n";
+    let ringway = Ringway::start_by(&shell, one);
+    // Each pool that no route leads to is a line.
+    let many: String = (0..3000)
+        .map(|number| format!("  p{number}: {{nodes: ['127.0.0.1:1']}}\n"))
+        .collect();
+    assert_eq!(ringway.reload(&format!("{one}{many}")).0, 200);
+    let lost = ringway.metric("ringway_limits_total", &["limit=\"log\""]);
+    assert!(lost > 0.0, "it waits for nobody");
+
+    let (told, is_told) = mpsc::channel();
+    thread::spawn(move || {
+        let lines = BufReader::new(File::open(pipe).expect("a pipe")).lines();
+        let is_it = |line: &String| line.contains("limit reached") && line.contains("limit=\"log\"");
+        // Fails if the test has failed meanwhile.
+        let _unheard = told.send(lines.map_while(Result::ok).find(is_it));
+    });
+    let line = is_told
+        .recv_timeout(3 * DEADLINE)
+        .expect("whoever reads again is told");
+    assert!(line.is_some_and(|line| line.contains("most_at=\"stderr\"")));
 }
 
 /// Each row of the page has a test above that reaches it.
