@@ -98,6 +98,21 @@ impl Snapshot {
         }
     }
 
+    /// Its rings are about to be used, all with this `number`, in place of those of `previous`.
+    pub fn begin(&self, number: u64, previous: &Snapshot) {
+        for (name, pool) in &self.pools {
+            let stood = |node: &Arc<Node>| previous.has_in_ring(name, node);
+            pool.begin(number, &self.nodes, stood);
+        }
+    }
+
+    /// True if its rings were used, and `node` takes keys in that of the pool called `pool`.
+    fn has_in_ring(&self, pool: &str, node: &Arc<Node>) -> bool {
+        let is_node = |&target: &usize| Arc::ptr_eq(&self.nodes[target], node);
+        let pool = self.pools.get(pool).filter(|pool| pool.has_begun());
+        pool.is_some_and(|pool| pool.targets.iter().any(is_node))
+    }
+
     /// The listener bound to `bind`, with its index.
     pub fn listener(&self, bind: &Bind) -> Option<(usize, &Listener)> {
         self.listeners

@@ -2,7 +2,7 @@
 //!
 //! Workers read the snapshot; control publishes the next one. Neither knows the other.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
@@ -64,6 +64,8 @@ pub struct State {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Says that there is another snapshot, or that nodes lead elsewhere; the value is how often.
     pub changed: watch::Sender<u64>,
+    /// How many snapshots were published: the number of the running one's rings.
+    rings: AtomicU64,
     /// Where in its life the process is.
     pub phase: watch::Sender<Phase>,
     /// By worker index.
@@ -82,6 +84,7 @@ impl State {
             started: Instant::now(),
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             changed: watch::Sender::new(0),
+            rings: AtomicU64::new(0),
             phase: watch::Sender::new(Phase::Starting),
             workers,
             reloads: Mutex::default(),
@@ -89,10 +92,19 @@ impl State {
         }
     }
 
-    /// Makes `next` the running snapshot and tells everyone. Nodes that are not in its rings have left them.
+    /// Makes `next` the running snapshot and tells everyone. Nodes that are not in its rings have left them, and what
+    /// nodes hold in place of others is held against them before a worker sees them.
     pub fn publish(&self, next: Snapshot) {
+        // A node may have left its ring, or come back, since it was built.
+        let is_stale = next.pools.values().any(|pool| pool.is_stale(&next.nodes));
+        let next = if is_stale {
+            Snapshot::build(next.config.clone(), Some(&next))
+        } else {
+            next
+        };
         let now = tokio::time::Instant::now();
         next.outsiders().for_each(|node| node.leave(now));
+        next.begin(self.rings.fetch_add(1, Relaxed) + 1, &self.snapshot.load());
         self.snapshot.store(Arc::new(next));
         self.tell();
     }

@@ -136,7 +136,8 @@ fn begin(config: Config) -> Result<Arc<State>, CannotRun> {
     };
     // Nodes that stay out of their rings until they are admitted are known only now.
     let next = Snapshot::build(first.config.clone(), Some(&first));
-    let state = Arc::new(State::new(next));
+    let state = Arc::new(State::new(first));
+    state.publish(next);
     recovery::keep(&state, directory).map_err(cannot)?;
     Ok(state)
 }

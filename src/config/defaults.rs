@@ -71,6 +71,7 @@ impl Pool {
             on_node_down: OnNodeDown::Fail,
             max_down: 50,
             rejoin: Rejoin::Flush,
+            fallback_expiry: Some(Duration::from_secs(600)),
             outlier: None,
             flush_all: FlushAll::Allow,
             max_value_size: 1 << 20,

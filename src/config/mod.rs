@@ -359,6 +359,9 @@ pub struct Pool {
     pub max_down: u32,
     /// How a node that left the ring comes back.
     pub rejoin: Rejoin,
+    /// What is written to a node in place of one that is out of the ring lives no longer; `None`: as long as it is
+    /// written to live.
+    pub fallback_expiry: Option<Duration>,
     /// A node is suspect that is so many times slower than the pool's median; `None`: never.
     pub outlier: Option<u32>,
     /// What flush_all does.

@@ -1,5 +1,7 @@
 //! What was typed of one pool: its nodes, how keys are spread over them, and its settings.
 
+use std::time::Duration;
+
 use super::choices::{self, choose};
 use super::error::{At, Flaw, Mistakes, quote};
 use super::foreign;
@@ -54,6 +56,10 @@ pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
     );
     set(&mut pool.max_down, keys.value("max_down", percent));
     set(&mut pool.rejoin, keys.value("rejoin", choose(choices::REJOIN)));
+    set(
+        &mut pool.fallback_expiry,
+        keys.value("fallback_expiry", fallback_expiry),
+    );
     set(&mut pool.outlier, keys.value("outlier", outlier));
     set(
         &mut pool.flush_all,
@@ -118,6 +124,19 @@ fn health(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Health> {
     );
     keys.finish();
     Some(health)
+}
+
+/// A time of at least a second, or `off`.
+fn fallback_expiry(text: &str) -> Result<Option<Duration>, Flaw> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let expiry = timeout(text)?;
+    if expiry < Duration::from_secs(1) {
+        return Err(Flaw::new(format!("{} is too short", quote(text)))
+            .hint("nodes count in seconds: write at least 1s, or \"off\""));
+    }
+    Ok(Some(expiry))
 }
 
 /// How many times slower than the median, or `off`.

@@ -86,6 +86,7 @@ fn pool(pool: &Pool) -> Value {
         "on_node_down": word(choices::ON_NODE_DOWN, &pool.on_node_down),
         "max_down": format!("{}%", pool.max_down),
         "rejoin": word(choices::REJOIN, &pool.rejoin),
+        "fallback_expiry": pool.fallback_expiry.map_or(json!("off"), |expiry| json!(show_duration(expiry))),
         "outlier": pool.outlier.map_or(json!("off"), |times| json!(times)),
         "flush_all": word(choices::FLUSH_ALL, &pool.flush_all),
         "max_value_size": show_size(pool.max_value_size as u64),

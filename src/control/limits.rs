@@ -74,6 +74,16 @@ pub const LIMITS: &[Limit] = &[
         },
     },
     Limit {
+        name: "fallback_copies",
+        setting: "missed_writes, which bounds what is remembered of them; fallback_expiry of the pool bounds the others",
+        read: |_, snapshot, tell| {
+            for node in &snapshot.nodes {
+                let place = format!("{}/{}", node.pool, node.label);
+                tell(&place, node.missed.copy_overflows());
+            }
+        },
+    },
+    Limit {
         name: "in_flight",
         setting: "max_in_flight of the pool, 64 MiB for a connection to a node, memory_limit",
         read: |_, snapshot, tell| failures(snapshot, Failure::Busy, tell),

@@ -46,7 +46,7 @@ pub struct Orders {
 }
 
 impl Signals {
-    /// Catches SIGHUP, SIGUSR1 and SIGUSR2; from this call on they do not end the process.
+    /// Catches SIGHUP, SIGUSR1, SIGUSR2 and SIGXFSZ; from this call on they do not end the process.
     ///
     /// # Errors
     /// The system gives no handler or no event loop.
@@ -57,6 +57,8 @@ impl Signals {
         // A handler outlives the stream that is dropped here.
         drop(signal(SignalKind::user_defined1())?);
         drop(signal(SignalKind::user_defined2())?);
+        // Then a file that may not grow is an error to who writes it, like a full disk.
+        drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         drop(entered);
         Ok(Signals { runtime, hangup })
     }

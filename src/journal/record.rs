@@ -50,6 +50,8 @@ pub enum Change<'a> {
     Left,
     /// It stands in its ring again.
     Admitted,
+    /// This key was written there in place of its primary node.
+    Copied(&'a [u8]),
 }
 
 /// Bytes that are no record.
@@ -104,6 +106,7 @@ impl<'a> Change<'a> {
             Change::Cleared => (4, b""),
             Change::Left => (5, b""),
             Change::Admitted => (6, b""),
+            Change::Copied(key) => (7, key),
         }
     }
 
@@ -116,6 +119,7 @@ impl<'a> Change<'a> {
             (4, b"") => Ok(Change::Cleared),
             (5, b"") => Ok(Change::Left),
             (6, b"") => Ok(Change::Admitted),
+            (7, key) => Ok(Change::Copied(key)),
             _ => Err(Damaged),
         }
     }

@@ -18,6 +18,7 @@
 pub mod byte_queue;
 pub mod connect;
 pub mod expected;
+pub mod fallback;
 pub mod in_flight;
 pub mod missed;
 pub mod multi_get;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use crate::config;
 use crate::config::Protocol;
 use crate::link::Link;
+use crate::link::fallback;
 use crate::link::missed::pass;
 use crate::metrics::NodeShard;
+use crate::node::missed::copying::{self, Fallback};
 use crate::node::{Kind, Node};
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Request};
@@ -75,21 +77,54 @@ impl Links {
             self.shard().count(Operation::of(request), &reply, 0);
             return slot.fill(reply);
         }
-        let slot = if self.node.missed.is_any() {
-            match pass(&self.node, request, slot) {
-                Ok(slot) => slot,
-                Err(slot) => {
-                    return slot.refuse(request.into(), Failure::Missed, self.shard(), &self.node.missed);
-                }
+        if let Some(slot) = self.pass(request, slot) {
+            self.link(session).send(request, slot, settings);
+        }
+    }
+
+    /// Sends `request` in place of its primary node, which is out of the ring: what it leaves here is remembered.
+    #[cold]
+    pub fn send_as_fallback(
+        &self,
+        request: &Request<'_>,
+        slot: Slot,
+        settings: &config::Pool,
+        session: usize,
+        fallback: Fallback,
+    ) {
+        if self.node.is_remote() {
+            if let Some(slot) = self.pass(request, slot) {
+                let slot = fallback::remember(&self.node, request, slot, fallback);
+                self.link(session).send(request, slot, settings);
             }
-        } else {
-            slot
-        };
-        let link = match &self.links[..] {
+            return;
+        }
+        let slot = fallback::slot_after_commit(&self.node, request, slot);
+        self.send(request, slot, settings, session);
+        copying::remember_embedded(&self.node, request, fallback);
+    }
+
+    /// The slot in which the reply is to land; `None` if the request failed, since the node missed a write of its key.
+    #[inline]
+    fn pass(&self, request: &Request<'_>, slot: Slot) -> Option<Slot> {
+        if !self.node.missed.is_any() {
+            return Some(slot);
+        }
+        match pass(&self.node, request, slot) {
+            Ok(slot) => Some(slot),
+            Err(slot) => {
+                slot.refuse(request.into(), Failure::Missed, self.shard(), &self.node.missed);
+                None
+            }
+        }
+    }
+
+    #[inline]
+    fn link(&self, session: usize) -> &Link {
+        match &self.links[..] {
             [only] => only,
             links => &links[session % links.len()],
-        };
-        link.send(request, slot, settings);
+        }
     }
 
     /// Lets the links look whether their addresses still hold.

@@ -25,6 +25,7 @@ use crate::config::{self, Address};
 use crate::counter::Counter;
 use crate::health::{Health, State};
 use crate::metrics::NodeShard;
+use crate::protocol::{Command, Request};
 use embedded::Embedded;
 use membership::Membership;
 use missed::{Budget, Missed};
@@ -151,10 +152,15 @@ impl Node {
             pool: pool.to_owned(),
             label: settings.label(),
             address: settings.address.clone(),
-            kind,
             shards: (0..workers).map(|_| NodeShard::default()).collect(),
             membership: Membership::default(),
-            missed: Arc::new(Missed::new(pool, &settings.label(), budget.clone())),
+            missed: Arc::new(Missed::new(
+                pool,
+                &settings.label(),
+                budget.clone(),
+                matches!(kind, Kind::Remote(_)),
+            )),
+            kind,
             born: Instant::now(),
             health: Mutex::new(Watched {
                 machine: Health::new(health.limits()),
@@ -183,6 +189,14 @@ impl Node {
     pub fn admit(&self) {
         if self.membership.admit() && self.is_remote() {
             self.missed.note_membership(false);
+        }
+    }
+
+    /// What it holds may be old, and it takes keys all the same: nothing of it is read any more.
+    pub fn forget_items(&self) {
+        match &self.kind {
+            Kind::Embedded(cache) => drop(cache.execute(&Request::new(Command::FlushAll, b""))),
+            Kind::Remote(_) => self.missed.miss_everything(),
         }
     }
 

@@ -1,10 +1,21 @@
 //! A pool as it is compiled: its nodes, and the ring of those that take keys now.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-use crate::config::{self, Address, OnNodeDown};
+use tokio::time::Instant;
+
+use crate::config::{self, Address, OnNodeDown, Rejoin};
 use crate::node::Node;
+use crate::node::missed::copying::{Fallback, delete_embedded};
+use crate::protocol::Request;
 use crate::ring::{Member, Ring};
+use crate::route::policy::expiry::seconds;
+use crate::route::toolkit::rewrite::with_expiry_of_at_most;
+
+/// By so much an item may outlive its expiry, counted from when it was sent.
+const ROUNDING: Duration = Duration::from_secs(2);
 
 /// Nodes under one ring.
 #[derive(Debug)]
@@ -19,6 +30,10 @@ pub struct Pool {
     pub targets: Vec<usize>,
     /// All nodes of the pool, also those that are not in the ring.
     pub nodes: Vec<usize>,
+    /// The ring of all nodes, if one of them is not in `ring`: it says which node is the primary node of a key.
+    whole: Option<Box<Ring>>,
+    /// Its number among all rings that were used; 0 before it is.
+    number: AtomicU64,
 }
 
 impl Pool {
@@ -32,7 +47,67 @@ impl Pool {
             ring: ring(settings, &standing),
             targets: standing.iter().map(|index| first + index).collect(),
             nodes: (first..first + nodes.len()).collect(),
+            whole: (standing.len() < nodes.len()).then(|| Box::new(Pool::whole_ring(settings))),
+            number: AtomicU64::new(0),
         }
+    }
+
+    /// True if the node with this index has `key` only because the key's primary node is out of the ring. Costs nothing
+    /// while all nodes are in the ring.
+    #[inline]
+    pub fn is_fallback(&self, node: usize, key: &[u8]) -> bool {
+        match &self.whole {
+            None => false,
+            Some(whole) => self.nodes[whole.pick(key)] != node,
+        }
+    }
+
+    /// `request` as a fallback node gets it: nothing lives longer there than `fallback_expiry`. `room` takes what it
+    /// says.
+    pub fn capped<'a>(&self, request: &Request<'a>, room: &'a mut Vec<u8>) -> Request<'a> {
+        match self.settings.fallback_expiry {
+            Some(cap) => with_expiry_of_at_most(request, room, seconds(cap)),
+            None => *request,
+        }
+    }
+
+    /// What is to be remembered of a request that goes to a fallback node now.
+    pub fn fallback(&self) -> Fallback {
+        // A node counts in whole seconds, from the moment at which it carries the request out.
+        let slack = self.settings.request_timeout + ROUNDING;
+        Fallback {
+            ring: self.number.load(Relaxed),
+            expires: self
+                .settings
+                .fallback_expiry
+                .map(|cap| Instant::now() + cap + slack),
+        }
+    }
+
+    /// The ring is about to be used, as the one with this number: what its nodes hold for others that are back, or for
+    /// keys that moved on, is missed from now on. `nodes` are those of the snapshot. A node that left, was not admitted
+    /// since and takes keys all the same, because there is no other, has nothing that may be read; `stood`: whether it
+    /// took keys before.
+    pub fn begin(&self, number: u64, nodes: &[Arc<Node>], stood: impl Fn(&Arc<Node>) -> bool) {
+        self.number.store(number, Relaxed);
+        for &index in &self.nodes {
+            let node = &nodes[index];
+            node.missed.sweep(number, |key| self.pick(key) == index);
+            delete_embedded(node);
+        }
+        if self.settings.rejoin == Rejoin::Trust {
+            return;
+        }
+        for node in self.targets.iter().map(|&index| &nodes[index]) {
+            if node.membership.left_at().is_some() && !stood(node) {
+                node.forget_items();
+            }
+        }
+    }
+
+    /// True if the ring was used.
+    pub fn has_begun(&self) -> bool {
+        self.number.load(Relaxed) > 0
     }
 
     /// The ring of all nodes of `settings`, whether they take keys now or not.
@@ -70,7 +145,7 @@ impl Pool {
 
     /// Where `key` would go if all nodes were in the ring: an index into the snapshot's nodes.
     pub fn home(&self, key: &[u8]) -> usize {
-        self.nodes[Pool::whole_ring(&self.settings).pick(key)]
+        self.nodes[self.whole.as_deref().unwrap_or(&self.ring).pick(key)]
     }
 }
 

@@ -79,6 +79,11 @@ impl Current {
         if !links.node.state().takes_requests() && !pool.fails_open(&self.snapshot.nodes) {
             return links.refuse(request, slot);
         }
+        if pool.is_fallback(node, request.key) {
+            let mut room = Vec::new();
+            let capped = pool.capped(request, &mut room);
+            return links.send_as_fallback(&capped, slot, &pool.settings, session, pool.fallback());
+        }
         links.send(request, slot, &pool.settings, session);
     }
 }

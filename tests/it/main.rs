@@ -20,6 +20,8 @@ mod differential;
 mod docs;
 mod embedded;
 mod failures;
+mod fallback_copies;
+mod fallback_history;
 mod faults;
 mod floors;
 mod get_lines;

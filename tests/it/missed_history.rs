@@ -12,43 +12,57 @@ use crate::support::relay::{Fault, Relay};
 use crate::support::ringway::{Ringway, wait_at_most, wait_for};
 
 /// Keys that all clients read and write.
-const KEYS: usize = 16;
+pub const KEYS: usize = 16;
 const CLIENTS: u64 = 4;
 const LASTS: Duration = Duration::from_secs(10);
 
 /// What the clients share.
-struct World {
+pub struct World {
     history: History,
-    values: AtomicU64,
-    hits: AtomicU64,
-    failures: AtomicU64,
-    is_over: AtomicBool,
+    pub values: AtomicU64,
+    pub hits: AtomicU64,
+    pub failures: AtomicU64,
+    pub is_over: AtomicBool,
     /// A condition is decided by the first of several nodes, and the others are not asked where that one failed: they
     /// keep what they have.
     has_decider: bool,
 }
 
 impl World {
-    /// A random client: every value that it reads is checked.
+    pub fn new(has_decider: bool) -> World {
+        World {
+            history: History::new(KEYS, |key| format!("first{key}")),
+            values: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+            has_decider,
+        }
+    }
+
     fn run(&self, ringway: &Ringway, seed: u64) {
-        let mut client = ringway.client();
-        let mut below = random(seed);
+        let (mut client, mut below) = (ringway.client(), random(seed));
         while !self.is_over.load(SeqCst) {
-            let key = below(KEYS as u64) as usize;
-            match below(14) {
-                0..=4 => self.read(&mut client, &format!("get k{key}\r\n")),
-                5 => self.read(
-                    &mut client,
-                    &format!("get k{key} k{} k{}\r\n", (key + 1) % KEYS, (key + 5) % KEYS),
-                ),
-                6 => self.read(&mut client, &format!("gat 0 k{key}\r\n")),
-                7 | 8 => self.store(&mut client, key, "set"),
-                9 => self.store(&mut client, key, "add"),
-                10 => self.store(&mut client, key, "replace"),
-                11 => self.cas(&mut client, key),
-                12 => self.delete(&mut client, key, "delete"),
-                _ => self.delete(&mut client, key, "md"),
-            }
+            self.step(&mut client, &mut below);
+        }
+    }
+
+    /// One request at random: every value that it reads is checked.
+    pub fn step(&self, client: &mut Client, below: &mut dyn FnMut(u64) -> u64) {
+        let key = below(KEYS as u64) as usize;
+        match below(14) {
+            0..=4 => self.read(client, &format!("get k{key}\r\n")),
+            5 => self.read(
+                client,
+                &format!("get k{key} k{} k{}\r\n", (key + 1) % KEYS, (key + 5) % KEYS),
+            ),
+            6 => self.read(client, &format!("gat 0 k{key}\r\n")),
+            7 | 8 => self.store(client, key, "set"),
+            9 => self.store(client, key, "add"),
+            10 => self.store(client, key, "replace"),
+            11 => self.cas(client, key),
+            12 => self.delete(client, key, "delete"),
+            _ => self.delete(client, key, "md"),
         }
     }
 
@@ -119,7 +133,7 @@ impl World {
 }
 
 /// Ends the clients, also where one failed.
-struct EndOnDrop<'a>(&'a World);
+pub struct EndOnDrop<'a>(pub &'a World);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
@@ -206,14 +220,7 @@ fn survives(route: &str, is_direct: bool) {
         pool("a", 0),
         pool("b", 2)
     ));
-    let world = World {
-        history: History::new(KEYS, |key| format!("first{key}")),
-        values: AtomicU64::new(0),
-        hits: AtomicU64::new(0),
-        failures: AtomicU64::new(0),
-        is_over: AtomicBool::new(false),
-        has_decider: route.contains("replicate"),
-    };
+    let world = World::new(route.contains("replicate"));
     scope(|clients| {
         for client in 0..CLIENTS {
             let (world, ringway) = (&world, &ringway);

@@ -189,6 +189,22 @@ fn more_writes_than_are_remembered_of_a_node() {
 }
 
 #[test]
+fn more_copies_than_are_remembered_of_a_fallback_node() {
+    let nodes = [Memcached::start(), Memcached::start()].map(|node| (node.address(), node));
+    let addresses = nodes.each_ref().map(|(address, _)| address.clone());
+    let yaml = "missed_writes: {max: 2}\n".to_owned() + &pool(&addresses, &[]);
+    let ringway = Ringway::start(&yaml);
+    assert_eq!(ringway.post(&format!("/nodes/{}/drain", addresses[0])).0, 200);
+    let mut client = ringway.client();
+    let requests = (0..40).map(|number| format!("set k{number} 0 0 1\r\nv\r\n"));
+    client.expects(requests.collect::<String>(), "STORED\r\n".repeat(40));
+    let overflows = ringway.metric("ringway_fallback_copies_overflows_total", &[]);
+    assert!(overflows > 0.0);
+    let place = format!("main/{}", addresses[1]);
+    is_told(&ringway, "fallback_copies", overflows as u64, &place);
+}
+
+#[test]
 fn replies_that_a_client_does_not_read() {
     let node = Memcached::start();
     let yaml = "memory_limit: 32MiB\n".to_owned() + &pool(&[node.address()], &["request_timeout: 15s"]);

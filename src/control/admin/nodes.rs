@@ -38,6 +38,9 @@ pub struct Shown {
     missed_all: bool,
     missed_writes_replayed: u64,
     missed_writes_overflows: u64,
+    /// Keys that it holds in place of nodes that are out of the ring.
+    fallback_copies: u64,
+    fallback_copies_overflows: u64,
     ejections: u64,
     links: u64,
     connects: u64,
@@ -105,6 +108,8 @@ fn show(node: &Node, weight: u32, in_ring: bool) -> Shown {
         missed_all: node.missed.is_all(),
         missed_writes_replayed: node.missed.replayed(),
         missed_writes_overflows: node.missed.overflows(),
+        fallback_copies: node.missed.copies() as u64,
+        fallback_copies_overflows: node.missed.copy_overflows(),
         ejections: node.ejections(),
         links: node.sum(|shard| &shard.links),
         connects: node.sum(|shard| &shard.connects),

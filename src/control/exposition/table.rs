@@ -418,6 +418,20 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| nodes(view, samples, |node| node.missed.overflows() as f64),
     },
     Metric {
+        name: "ringway_fallback_copies",
+        help: "Keys that the node holds in place of nodes that are out of the ring, and that are remembered.",
+        kind: Kind::Gauge,
+        labels: NODE,
+        read: |view, samples| nodes(view, samples, |node| node.missed.copies() as f64),
+    },
+    Metric {
+        name: "ringway_fallback_copies_overflows_total",
+        help: "Writes in place of other nodes that there was no room to remember: only fallback_expiry bounds them.",
+        kind: Kind::Counter,
+        labels: NODE,
+        read: |view, samples| nodes(view, samples, |node| node.missed.copy_overflows() as f64),
+    },
+    Metric {
         name: "ringway_missed_writes_disk_errors_total",
         help: "Times that missed_writes.dir could not be written or was too slow, so that missed writes are in memory only.",
         kind: Kind::Counter,

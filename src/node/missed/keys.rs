@@ -1,13 +1,21 @@
 //! What one node missed: a pure structure, to which times come as arguments.
 //!
-//! A key is in `ready` when it may be deleted, in `settling` when it may soon, in neither while a write of it is on
-//! its way or its delete is. What is in a queue is looked at again when it leaves it: a failure since changes where it
-//! belongs.
+//! A missed key is in `ready` when it may be deleted, in `settling` when it may soon, in neither while a write of it is
+//! on its way or its delete is. What is in a queue is looked at again when it leaves it: a failure since changes where
+//! it belongs.
+//!
+//! A key may be missed, a copy (the node holds it in place of its primary node), or both. A copy costs no request
+//! anything until the ring changes and the node is no longer its owner: then it is missed like a failed write.
+
+mod copies;
 
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use tokio::time::Instant;
+
+pub use copies::Copied;
+use copies::FallbackCopy;
 
 use super::{Budget, SETTLE};
 use crate::journal::record::Change;
@@ -46,7 +54,7 @@ pub enum Kept {
     Overflow,
 }
 
-/// What one node missed.
+/// What one node missed, and what it holds in place of others.
 #[derive(Debug, Default)]
 pub struct Keys {
     keys: HashMap<Bytes, Entry>,
@@ -64,12 +72,22 @@ pub struct Keys {
     /// Writes that may still be carried out.
     on_their_way: u64,
     bytes: usize,
+    /// Keys that are missed.
+    missed: usize,
+    /// Keys that are copies.
+    copies: usize,
+    /// Every copy, and keys that were one.
+    copied: VecDeque<Bytes>,
+    /// The number of the newest ring that copies were held against.
+    ring: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// The last failure.
+    /// The last failure; 0 if it is not missed.
     failure: u64,
+    /// The node holds it in place of its primary node.
+    copy: Option<FallbackCopy>,
     on_their_way: u32,
     /// When a link last broke over a write of it.
     broke_at: Option<Instant>,
@@ -77,15 +95,31 @@ struct Entry {
     is_placed: bool,
 }
 
-impl Keys {
-    /// True where nothing is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.all.is_none()
+impl Entry {
+    fn new() -> Entry {
+        Entry {
+            failure: 0,
+            copy: None,
+            on_their_way: 0,
+            broke_at: None,
+            is_placed: false,
+        }
     }
 
-    /// Keys that are remembered one by one.
+    fn is_missed(&self) -> bool {
+        self.failure > 0
+    }
+}
+
+impl Keys {
+    /// True if nothing is missed.
+    pub fn is_empty(&self) -> bool {
+        self.missed == 0 && self.all.is_none()
+    }
+
+    /// Missed keys that are remembered one by one.
     pub fn keys(&self) -> usize {
-        self.keys.len()
+        self.missed
     }
 
     /// Bytes that they take.
@@ -100,7 +134,7 @@ impl Keys {
 
     /// True where `key` counts as missing.
     pub fn has(&self, key: &[u8]) -> bool {
-        self.all.is_some() || self.keys.contains_key(key)
+        self.all.is_some() || self.keys.get(key).is_some_and(Entry::is_missed)
     }
 
     /// A write of `key` failed; of every key where that is empty. `is_sent`: it may still be carried out.
@@ -116,26 +150,41 @@ impl Keys {
             self.miss_all(true, budget);
             return Kept::Asked;
         }
-        let is_new = !self.keys.contains_key(key);
-        if is_new {
-            if !budget.take(self.keys.len(), cost(key)) {
-                self.miss_all(false, budget);
-                return Kept::Overflow;
-            }
-            self.bytes += cost(key);
-            let entry = Entry {
-                failure: 0,
-                on_their_way: 0,
-                broke_at: None,
-                is_placed: false,
-            };
-            self.keys.insert(Bytes::copy_from_slice(key), entry);
+        if !self.enter(key, budget) {
+            self.miss_all(false, budget);
+            return Kept::Overflow;
         }
         let entry = self.keys.get_mut(key).expect("it was put there");
+        let is_new = !entry.is_missed();
         entry.failure = self.failures;
         entry.on_their_way += u32::from(is_sent);
+        self.missed += usize::from(is_new);
         self.place(key);
         if is_new { Kept::New } else { Kept::Already }
+    }
+
+    /// Makes an entry for `key` if there is none. False if there is no room for it.
+    fn enter(&mut self, key: &[u8], budget: &Budget) -> bool {
+        if self.keys.contains_key(key) {
+            return true;
+        }
+        if !budget.take(self.keys.len(), cost(key)) {
+            return false;
+        }
+        self.bytes += cost(key);
+        self.keys.insert(Bytes::copy_from_slice(key), Entry::new());
+        true
+    }
+
+    /// Every key counts as missing from now on. True if not every key did.
+    pub fn miss_everything(&mut self, now: Instant, budget: &Budget) -> bool {
+        if self.all.is_some() {
+            return false;
+        }
+        self.failures += 1;
+        self.last_failure = Some(now);
+        self.miss_all(false, budget);
+        true
     }
 
     fn miss_all(&mut self, is_asked: bool, budget: &Budget) {
@@ -150,6 +199,8 @@ impl Keys {
         budget.give_back(self.bytes);
         self.bytes = 0;
         self.keys = HashMap::new();
+        (self.missed, self.copies) = (0, 0);
+        self.copied = VecDeque::new();
         self.ready = VecDeque::new();
         self.settling = VecDeque::new();
     }
@@ -159,7 +210,7 @@ impl Keys {
         let Some((key, entry)) = self.keys.get_key_value(key) else {
             return;
         };
-        if entry.is_placed || entry.on_their_way > 0 {
+        if !entry.is_missed() || entry.is_placed || entry.on_their_way > 0 {
             return;
         }
         match entry.broke_at {
@@ -171,7 +222,7 @@ impl Keys {
     }
 
     /// A write of `key` is no longer on its way.
-    pub fn settle(&mut self, key: &[u8], is_broken: bool, now: Instant) {
+    pub fn settle(&mut self, key: &[u8], is_broken: bool, now: Instant, budget: &Budget) {
         debug_assert!(self.on_their_way > 0, "nothing was on its way");
         self.on_their_way = self.on_their_way.saturating_sub(1);
         if is_broken {
@@ -185,6 +236,7 @@ impl Keys {
             entry.broke_at = Some(now);
         }
         self.place(key);
+        self.tidy(key, budget);
     }
 
     /// Up to `most` keys whose deletes come after all that was on its way.
@@ -194,7 +246,7 @@ impl Keys {
         while taken.len() < most
             && let Some(key) = self.ready.pop_front()
         {
-            let Some(entry) = self.keys.get_mut(&key) else {
+            let Some(entry) = self.keys.get_mut(&key).filter(|entry| entry.is_missed()) else {
                 continue;
             };
             let is_settled = entry.broke_at.is_none_or(|at| has_settled(at, now, calm_since));
@@ -212,7 +264,10 @@ impl Keys {
 
     /// `key`, where a write of it that is sent now comes after all that was on its way.
     pub fn clearable(&self, key: &[u8]) -> Option<Due> {
-        let (key, entry) = self.keys.get_key_value(key)?;
+        let (key, entry) = self
+            .keys
+            .get_key_value(key)
+            .filter(|(_, entry)| entry.is_missed())?;
         let is_settled = entry.on_their_way == 0 && entry.broke_at.is_none();
         is_settled.then(|| Due {
             key: key.clone(),
@@ -243,8 +298,23 @@ impl Keys {
         true
     }
 
+    /// `key` is no longer missed.
     fn forget(&mut self, key: &[u8], budget: &Budget) {
-        if self.keys.remove(key).is_some() {
+        let Some(entry) = self.keys.get_mut(key) else {
+            return;
+        };
+        self.missed -= usize::from(entry.is_missed());
+        entry.failure = 0;
+        entry.broke_at = None;
+        entry.is_placed = false;
+        self.tidy(key, budget);
+    }
+
+    /// Removes the entry of `key` if it says nothing any more.
+    fn tidy(&mut self, key: &[u8], budget: &Budget) {
+        let is_idle = |entry: &Entry| !entry.is_missed() && entry.copy.is_none() && entry.on_their_way == 0;
+        if self.keys.get(key).is_some_and(is_idle) {
+            self.keys.remove(key);
             self.bytes -= cost(key);
             budget.give_back(cost(key));
         }
@@ -282,9 +352,14 @@ impl Keys {
         was_any
     }
 
+    /// Nothing is missed any more. Copies stay: they may be newer than what cleared the node.
     fn clear(&mut self, budget: &Budget) {
         self.all = None;
-        self.forget_all(budget);
+        for key in self.to_vec() {
+            self.forget(&key, budget);
+        }
+        self.ready = VecDeque::new();
+        self.settling = VecDeque::new();
     }
 
     /// What was missed and not remembered is accepted as it is. True if there was any.
@@ -296,6 +371,7 @@ impl Keys {
     pub fn recover(&mut self, change: Change<'_>, now: Instant, budget: &Budget) {
         match change {
             Change::Missed(key) => self.recover_failure(key, now, budget),
+            Change::Copied(key) => self.recover_copy(key, now, budget),
             Change::FlushMissed => self.recover_failure(b"", now, budget),
             Change::Overflowed => {
                 self.recover_failure(b"", now, budget);
@@ -309,7 +385,7 @@ impl Keys {
 
     fn recover_failure(&mut self, key: &[u8], now: Instant, budget: &Budget) {
         self.remember(key, true, now, budget);
-        self.settle(key, true, now);
+        self.settle(key, true, now, budget);
     }
 
     /// That all keys count as missing, where they do.
@@ -317,9 +393,14 @@ impl Keys {
         self.all
     }
 
-    /// Every key that is remembered by itself.
+    /// Every key that is missed and remembered by itself.
     pub fn to_vec(&self) -> Vec<Bytes> {
-        self.keys.keys().cloned().collect()
+        self.some(Entry::is_missed)
+    }
+
+    fn some(&self, is_wanted: impl Fn(&Entry) -> bool) -> Vec<Bytes> {
+        let wanted = self.keys.iter().filter(|(_, entry)| is_wanted(entry));
+        wanted.map(|(key, _)| key.clone()).collect()
     }
 }
 
@@ -333,201 +414,4 @@ fn has_settled(broke_at: Instant, now: Instant, calm_since: Option<Instant>) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    const MANY: usize = 1000;
-
-    struct Bench {
-        keys: Keys,
-        budget: Budget,
-        now: Instant,
-        calm_since: Option<Instant>,
-    }
-
-    impl Bench {
-        fn new() -> Bench {
-            let now = Instant::now();
-            Bench {
-                keys: Keys::default(),
-                budget: Budget::default(),
-                now,
-                calm_since: Some(now),
-            }
-        }
-
-        fn pass(&mut self, time: Duration) {
-            self.now += time;
-        }
-
-        fn fails(&mut self, key: &str, is_sent: bool) -> Kept {
-            self.keys
-                .remember(key.as_bytes(), is_sent, self.now, &self.budget)
-        }
-
-        fn settles(&mut self, key: &str, is_broken: bool) {
-            self.keys.settle(key.as_bytes(), is_broken, self.now);
-        }
-
-        fn take(&mut self) -> Vec<Due> {
-            self.keys.take(self.now, self.calm_since, MANY)
-        }
-
-        fn taken(&mut self) -> Vec<String> {
-            let taken = self.take();
-            taken
-                .iter()
-                .map(|due| String::from_utf8_lossy(&due.key).into_owned())
-                .collect()
-        }
-    }
-
-    #[test]
-    fn what_was_not_sent_may_be_deleted_at_once_in_the_order_in_which_it_failed() {
-        let mut bench = Bench::new();
-        for key in ["b", "a", "b", "c"] {
-            bench.fails(key, false);
-        }
-        assert_eq!(bench.keys.keys(), 3);
-        let taken = bench.take();
-        let keys: Vec<&[u8]> = taken.iter().map(|due| &due.key[..]).collect();
-        assert_eq!(keys, [b"b", b"a", b"c"]);
-        assert!(bench.take().is_empty(), "each delete is sent once");
-        assert!(bench.keys.has(b"a"), "until it is answered");
-        for due in &taken {
-            assert!(bench.keys.deleted(due, &bench.budget));
-        }
-        assert!(bench.keys.is_empty() && bench.keys.bytes() == 0);
-        assert_eq!(bench.budget.bytes().load(std::sync::atomic::Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn what_was_sent_is_deleted_after_its_late_reply() {
-        let mut bench = Bench::new();
-        bench.fails("k", true);
-        bench.fails("k", true);
-        bench.settles("k", false);
-        assert!(bench.take().is_empty(), "one of them is still on its way");
-        bench.settles("k", false);
-        assert_eq!(bench.taken(), ["k"]);
-    }
-
-    #[test]
-    fn where_the_link_broke_the_node_must_have_been_calm_for_long_enough_since() {
-        let mut bench = Bench::new();
-        bench.pass(10 * SETTLE);
-        bench.fails("k", true);
-        bench.settles("k", true);
-        bench.pass(SETTLE - Duration::from_millis(1));
-        assert!(bench.take().is_empty());
-        bench.calm_since = Some(bench.now);
-        bench.pass(Duration::from_millis(1));
-        assert!(bench.take().is_empty(), "it was not calm all the time");
-        bench.calm_since = None;
-        bench.pass(SETTLE);
-        assert!(bench.take().is_empty(), "nor is it now");
-        bench.calm_since = Some(bench.now - SETTLE);
-        assert_eq!(bench.taken(), ["k"]);
-    }
-
-    #[test]
-    fn a_key_that_fails_again_is_deleted_again_wherever_it_stood() {
-        let mut bench = Bench::new();
-        bench.fails("k", false);
-        bench.fails("k", true);
-        assert!(
-            bench.take().is_empty(),
-            "it left the queue for what is on its way"
-        );
-        bench.settles("k", false);
-        let first = bench.take();
-        bench.fails("k", false);
-        bench.keys.deleted(&first[0], &bench.budget);
-        assert!(bench.keys.has(b"k"), "the delete was sent before it failed again");
-        let second = bench.take();
-        bench.fails("k", true);
-        bench.keys.not_deleted(&second[0]);
-        assert!(bench.take().is_empty());
-        bench.settles("k", true);
-        bench.pass(SETTLE);
-        let third = bench.take();
-        bench.keys.not_deleted(&third[0]);
-        let again = bench.take();
-        bench.keys.deleted(&again[0], &bench.budget);
-        assert!(bench.keys.is_empty());
-    }
-
-    #[test]
-    fn where_more_is_missed_than_may_be_remembered_all_keys_count_as_missing_until_the_flush() {
-        let mut bench = Bench::new();
-        bench.budget.configure(2, usize::MAX);
-        assert_eq!(bench.fails("a", true), Kept::New);
-        assert_eq!(bench.fails("b", false), Kept::New);
-        assert_eq!(bench.fails("a", false), Kept::Already);
-        assert_eq!(bench.fails("c", false), Kept::Overflow);
-        assert!(bench.keys.has(b"whatever") && bench.keys.keys() == 0 && bench.keys.bytes() == 0);
-        assert_eq!(bench.fails("d", false), Kept::Already, "it overflows once");
-        let due = |bench: &Bench| bench.keys.flush_due(bench.now, bench.calm_since);
-        assert_eq!(due(&bench), None, "a is still on its way");
-        bench.settles("a", false);
-        let flush = due(&bench).expect("nothing is on its way");
-        assert!(!flush.is_asked);
-        bench.fails("e", false);
-        bench.keys.flushed(flush);
-        assert!(bench.keys.is_all(), "e failed after the flush was sent");
-        let flush = due(&bench).expect("due");
-        bench.keys.flushed(flush);
-        assert!(bench.keys.is_empty());
-    }
-
-    #[test]
-    fn bytes_are_bounded_over_all_nodes_and_given_back() {
-        let mut bench = Bench::new();
-        let mut other = Keys::default();
-        bench.budget.configure(MANY, 3 * cost(b"a"));
-        bench.fails("a", false);
-        bench.fails("b", false);
-        let kept = |keys: &mut Keys, key: &[u8]| keys.remember(key, false, bench.now, &bench.budget);
-        assert_eq!(kept(&mut other, b"a"), Kept::New);
-        assert_eq!(kept(&mut other, b"b"), Kept::Overflow);
-        assert_eq!(
-            kept(&mut bench.keys, b"c"),
-            Kept::New,
-            "the other gave its bytes back"
-        );
-    }
-
-    #[test]
-    fn a_flush_that_failed_misses_all_and_a_broken_link_makes_it_wait() {
-        let mut bench = Bench::new();
-        bench.fails("k", false);
-        bench.fails("", true);
-        assert!(bench.keys.has(b"other") && bench.keys.keys() == 0);
-        bench.settles("", true);
-        assert_eq!(bench.keys.flush_due(bench.now, bench.calm_since), None);
-        bench.pass(SETTLE);
-        let flush = bench.keys.flush_due(bench.now, bench.calm_since).expect("due");
-        assert!(flush.is_asked);
-        bench.keys.flushed(flush);
-        assert!(!bench.keys.has(b"k"));
-    }
-
-    #[test]
-    fn a_node_that_was_started_after_the_last_failure_needs_nothing() {
-        let mut bench = Bench::new();
-        bench.pass(SETTLE);
-        bench.fails("a", false);
-        bench.fails("", false);
-        bench.keys.restarted(bench.now, &bench.budget);
-        assert!(bench.keys.is_all(), "it may have been started before");
-        bench
-            .keys
-            .restarted(bench.now + Duration::from_millis(1), &bench.budget);
-        assert!(bench.keys.is_empty());
-        bench.fails("a", true);
-        bench.keys.restarted(bench.now + SETTLE, &bench.budget);
-        assert!(bench.keys.has(b"a"), "a write of it is on its way to somebody");
-    }
-}
+mod tests;

@@ -42,9 +42,14 @@
 //! when this one began, and as failed then: whether a node was restarted before is not asked, since the clocks of two
 //! processes may differ by a step.
 //!
+//! What a node holds in place of nodes that are out of the ring, its *copies*, is remembered in the same structure and
+//! the same budget, and becomes missed when the ring says that the keys are no longer its own (see [`copying`] and
+//! [`Missed::sweep`]).
+//!
 //! Where more keys were missed than may be remembered ([`Budget`]), or a flush_all failed, the node counts as down for
 //! *all* keys, and it is flushed as a key is deleted: when nothing is on its way and all has settled.
 
+pub mod copying;
 mod keys;
 pub mod write;
 
@@ -52,17 +57,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::journal::record::{Change, Record};
 use crate::journal::{Commit, Journal};
 use crate::protocol::{Command, Request};
+use keys::{Copied, Kept, Keys};
 pub use keys::{Due, Flush};
-use keys::{Kept, Keys};
 
 /// So long a node must have answered at once before what a broken link left there counts as carried out.
 pub const SETTLE: Duration = Duration::from_secs(2);
+
+/// Copies that are held against a new ring before another thread gets its turn.
+const SWEEP: usize = 1000;
 
 /// What all nodes of a process may remember.
 #[derive(Debug)]
@@ -132,25 +141,41 @@ pub struct Missed {
     is_any: AtomicBool,
     keys: Mutex<Keys>,
     budget: Arc<Budget>,
+    /// Changes are written to the budget's journal: what the node holds outlives the process.
+    is_durable: bool,
     /// There is something to delete.
     pub wake: Notify,
     replayed: AtomicU64,
     overflows: AtomicU64,
+    copy_overflows: AtomicU64,
+}
+
+/// A copy that is on its way to a fallback node.
+#[derive(Debug)]
+pub struct Noted {
+    /// What is to be waited for before the client may know that it was done.
+    pub commit: Option<Commit>,
+    /// It must be [settled](Missed::settle). False if there was no room to remember it.
+    pub is_remembered: bool,
+    /// The ring has changed since it was sent: it is to be deleted.
+    pub is_late: bool,
 }
 
 impl Missed {
     /// Nothing, within `budget`. It is that of the node `node` of `pool`, and is written to the
-    /// budget's journal under these names.
-    pub fn new(pool: &str, node: &str, budget: Arc<Budget>) -> Missed {
+    /// budget's journal under these names, if it `is_durable`: what an embedded node holds ends with the process.
+    pub fn new(pool: &str, node: &str, budget: Arc<Budget>, is_durable: bool) -> Missed {
         Missed {
             pool: pool.to_owned(),
             node: node.to_owned(),
             is_any: AtomicBool::new(false),
             keys: Mutex::default(),
             budget,
+            is_durable,
             wake: Notify::new(),
             replayed: AtomicU64::new(0),
             overflows: AtomicU64::new(0),
+            copy_overflows: AtomicU64::new(0),
         }
     }
 
@@ -191,12 +216,72 @@ impl Missed {
         drop(keys);
         self.wake.notify_one();
         // What it adds nothing to may be on its way to the disk too.
+        self.commit()
+    }
+
+    /// Remembers that a write of `key` is sent to the node in place of the key's primary node, by the ring with the
+    /// number `ring`, and that what it leaves has expired by `expires`.
+    pub fn copy(&self, key: &[u8], ring: u64, expires: Option<Instant>) -> Noted {
+        let mut keys = self.lock();
+        let copied = keys.copy(key, ring, expires, Instant::now(), &self.budget);
+        match copied {
+            Copied::Already => {}
+            Copied::New => self.write(Change::Copied(key)),
+            Copied::Late => self.write(Change::Missed(key)),
+            Copied::Overflow => drop(self.copy_overflows.fetch_add(1, Relaxed)),
+        }
+        self.note(&keys);
+        drop(keys);
+        let is_remembered = copied != Copied::Overflow;
+        Noted {
+            commit: self.commit(),
+            is_remembered,
+            is_late: copied == Copied::Late,
+        }
+    }
+
+    /// What is written to the journal now, if that is to be waited for: that another node has left its ring, perhaps.
+    pub fn commit(&self) -> Option<Commit> {
         self.budget.journal()?.commit()
+    }
+
+    /// The ring with the number `ring` is about to be used, in which the node is the owner of the keys for which
+    /// `is_owner`. Copies of other keys are missed from now on, also those that are sent by an older ring.
+    pub fn sweep(&self, ring: u64, is_owner: impl Fn(&[u8]) -> bool) {
+        let mut copied = self.lock().begin_sweep(ring);
+        let mut is_any = false;
+        while !copied.is_empty() {
+            let batch = copied.drain(..SWEEP.min(copied.len()));
+            let judged: Vec<(Bytes, bool)> = batch.map(|key| (key.clone(), is_owner(&key))).collect();
+            let mut keys = self.lock();
+            let now = Instant::now();
+            for (key, is_owner) in judged {
+                if keys.sweep(key.clone(), is_owner, now, &self.budget) {
+                    self.write(Change::Missed(&key));
+                    is_any = true;
+                }
+            }
+            self.note(&keys);
+        }
+        if is_any {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Nobody knows what of the node's items is old: every key counts as missing until it was flushed.
+    pub fn miss_everything(&self) {
+        let mut keys = self.lock();
+        if keys.miss_everything(Instant::now(), &self.budget) {
+            self.write(Change::Overflowed);
+        }
+        self.note(&keys);
+        drop(keys);
+        self.wake.notify_one();
     }
 
     /// Writes a change to the journal, in the hands of who holds what changed.
     fn write(&self, change: Change<'_>) {
-        if let Some(journal) = self.budget.journal() {
+        if let Some(journal) = self.budget.journal().filter(|_| self.is_durable) {
             journal.append(&self.record(change));
         }
     }
@@ -227,11 +312,14 @@ impl Missed {
     /// As `each` gives them.
     pub fn tell<E>(&self, mut each: impl FnMut(Record<'_>) -> Result<(), E>) -> Result<(), E> {
         let keys = self.lock();
-        let (all, all_keys) = (keys.all(), keys.to_vec());
+        let (all, all_keys, copies) = (keys.all(), keys.to_vec(), keys.copies_to_vec());
         drop(keys);
         if let Some(flush) = all {
             each(self.record(overflow_or_flush(flush.is_asked)))?;
         }
+        copies
+            .iter()
+            .try_for_each(|key| each(self.record(Change::Copied(key))))?;
         all_keys
             .iter()
             .try_for_each(|key| each(self.record(Change::Missed(key))))
@@ -240,7 +328,7 @@ impl Missed {
     /// A write of `key` that was on its way is so no more: its late reply came, or its link `is_broken`.
     #[cold]
     pub fn settle(&self, key: &[u8], is_broken: bool) {
-        self.lock().settle(key, is_broken, Instant::now());
+        self.lock().settle(key, is_broken, Instant::now(), &self.budget);
         self.wake.notify_one();
     }
 
@@ -305,6 +393,21 @@ impl Missed {
         self.note(&keys);
     }
 
+    /// True if `key` counts as missing.
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.lock().has(key)
+    }
+
+    /// Keys that are held in place of other nodes, and remembered.
+    pub fn copies(&self) -> usize {
+        self.lock().copies()
+    }
+
+    /// Copies that there was no room to remember.
+    pub fn copy_overflows(&self) -> u64 {
+        self.copy_overflows.load(Relaxed)
+    }
+
     /// Keys that are remembered.
     pub fn keys(&self) -> usize {
         self.lock().keys()
@@ -344,7 +447,7 @@ fn overflow_or_flush(is_asked: bool) -> Change<'static> {
 
 impl Default for Missed {
     fn default() -> Missed {
-        Missed::new("", "", Arc::default())
+        Missed::new("", "", Arc::default(), true)
     }
 }
 

@@ -32,6 +32,9 @@ pub struct Explanation {
     pub address: String,
     /// The node that would have the key if all took keys; `None` where it has it.
     pub instead_of: Option<InsteadOf>,
+    /// The node missed a write of the key, or holds an old copy of it: a miss until it is deleted there.
+    #[serde(default)]
+    pub missed: bool,
     /// The decision step by step; under policies, that of the first pool.
     pub steps: Vec<Step>,
     /// All that the key may come to, where policies decide.
@@ -68,12 +71,16 @@ impl fmt::Display for Explanation {
             node,
             address: _,
             instead_of,
+            missed,
             steps: _,
             tree,
         } = self;
         write!(f, "{key} {route} {pool} {node}")?;
         if let Some(InsteadOf { node, state }) = instead_of {
             write!(f, " instead of {node}, {state}")?;
+        }
+        if *missed {
+            write!(f, ", which missed a write of it")?;
         }
         match tree {
             Some(tree) => write!(f, "{tree}"),
@@ -114,13 +121,16 @@ pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Re
     let nowhere = || "-".to_owned();
     let first = tree.first();
     let instead_of = first.and_then(|place| place.instead_of.clone());
+    let mut missed = false;
     if let Some((pool, key)) = tree::first(route, key) {
+        missed = nodes[pool.pick(&key)].missed.has(&key);
         steps.extend(steps::of_pool(pool, pool.pick(&key), nodes, &key));
         if let Some(InsteadOf { node, state }) = instead_of.clone() {
             let chosen = steps.iter().position(|step| matches!(step, Step::Node { .. }));
             let chosen = chosen.expect("a pool's way ends at a node");
             steps.insert(chosen, Step::Home { node, state });
         }
+        steps.extend(missed.then_some(Step::Missed));
     }
     Ok(Explanation {
         key: String::from_utf8_lossy(key).into_owned(),
@@ -129,6 +139,7 @@ pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Re
         node: first.map_or_else(nowhere, |place| place.node.clone()),
         address: first.map_or_else(nowhere, |place| place.address.clone()),
         instead_of,
+        missed,
         steps,
         tree: matches!(route, Route::Policy(_)).then_some(tree),
     })
@@ -193,6 +204,7 @@ mod tests {
             node: "cache-b".into(),
             address: "10.0.0.2:11211".into(),
             instead_of: None,
+            missed: false,
             steps: Vec::new(),
             tree: None,
         };
@@ -202,11 +214,19 @@ mod tests {
                 node: "cache-a".into(),
                 state: "drained".into(),
             }),
-            ..explanation
+            ..explanation.clone()
         };
         assert_eq!(
             moved.to_string(),
             "k default main cache-b instead of cache-a, drained"
+        );
+        let missed = Explanation {
+            missed: true,
+            ..explanation
+        };
+        assert_eq!(
+            missed.to_string(),
+            "k default main cache-b, which missed a write of it"
         );
     }
 }

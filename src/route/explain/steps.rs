@@ -75,6 +75,8 @@ pub enum Step {
         /// Of a write: `not_stored` or `error`.
         write: String,
     },
+    /// The node missed a write of the key, or holds an old copy: the key is a miss until it is deleted there.
+    Missed,
     /// What the node said when it was asked.
     Live {
         /// True where it answered.
@@ -124,6 +126,10 @@ impl fmt::Display for Step {
                 }
             }
             Step::OnFailure { read, write } => write!(f, "if it fails: read {read}, write {write}"),
+            Step::Missed => write!(
+                f,
+                "missed: what the node has of the key is old, and is deleted before it is read"
+            ),
             Step::Live { holds, reason, .. } => match (holds, reason) {
                 (Some(true), _) => write!(f, "live: it answers, and has the key"),
                 (Some(false), _) => write!(f, "live: it answers, and does not have the key"),

@@ -24,7 +24,7 @@ use crate::route::counters::{Event, Shard};
 use crate::route::policy::expiry::seconds;
 use crate::route::toolkit::budget::Budget;
 use crate::route::toolkit::reply::{is_error, is_failure, is_miss, is_untouched, without_cas};
-use crate::route::toolkit::rewrite::{Ttl, as_ttl, unix_time, with_expiry, without_flags};
+use crate::route::toolkit::rewrite::{with_expiry_of_at_most, without_flags};
 use crate::route::{Call, Route};
 
 /// Routes in their order, and when the next is asked.
@@ -76,15 +76,10 @@ impl Failover {
 
     /// What the later ones are asked: nothing there lives longer than `expiry`.
     fn capped<'a>(&self, request: &Request<'a>, room: &'a mut Vec<u8>) -> Request<'a> {
-        let Some(most) = self.expiry else {
-            return *request;
-        };
-        let now = unix_time();
-        with_expiry(request, room, |exptime| match as_ttl(exptime, now) {
-            Ttl::Gone => exptime,
-            Ttl::Seconds(seconds) if seconds <= most => exptime,
-            _ => Ttl::Seconds(most).typed(now),
-        })
+        match self.expiry {
+            Some(most) => with_expiry_of_at_most(request, room, most),
+            None => *request,
+        }
     }
 }
 

@@ -91,6 +91,16 @@ pub fn with_expiry<'a>(
     }
 }
 
+/// `request` with each expiry that it sets brought down to `most` seconds.
+pub fn with_expiry_of_at_most<'a>(request: &Request<'a>, room: &'a mut Vec<u8>, most: i64) -> Request<'a> {
+    let now = unix_time();
+    with_expiry(request, room, |exptime| match as_ttl(exptime, now) {
+        Ttl::Gone => exptime,
+        Ttl::Seconds(seconds) if seconds <= most => exptime,
+        _ => Ttl::Seconds(most).typed(now),
+    })
+}
+
 /// `request` without the meta flags of these `names`.
 pub fn without_flags<'a>(request: &Request<'a>, room: &'a mut Vec<u8>, names: &[u8]) -> Request<'a> {
     let Some(meta) = &request.meta else {

@@ -1,0 +1,92 @@
+//! Requests that go to a fallback node: what they leave there is remembered before they are sent, and before their
+//! clients read that they were done it is on disk, where that is kept.
+//!
+//! Which, and why that is enough, says [`copying`](crate::node::missed::copying).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::journal::Commit;
+use crate::node::Node;
+use crate::node::missed::copying::{Fallback, leaves_copy};
+use crate::node::missed::write::Write;
+use crate::protocol::{Reply, Request};
+use crate::reply::slot::{Slot, Watch};
+
+/// The slot of a request that goes to `node`, a fallback node, once what it may leave there is remembered.
+pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: Slot, fallback: Fallback) -> Slot {
+    if !leaves_copy(request) {
+        return slot_after_commit(node, request, slot);
+    }
+    let noted = node.missed.copy(request.key, fallback.ring, fallback.expires);
+    if !noted.is_remembered {
+        return slot_after_commit(node, request, slot);
+    }
+    Slot::Watched(Box::new(Box::new(Copying {
+        node: node.clone(),
+        key: Bytes::copy_from_slice(request.key),
+        commit: noted.commit,
+        slot: Some(slot),
+    })))
+}
+
+/// The slot of a request that goes to `node`, a fallback node, and leaves no copy: before its client reads that a write
+/// was done, it is on disk that the primary node, which keeps an older value, is out of its ring.
+pub fn slot_after_commit(node: &Node, request: &Request<'_>, slot: Slot) -> Slot {
+    let commit = Write::from(request).changes().then(|| node.missed.commit());
+    match commit.flatten() {
+        Some(commit) => Slot::Watched(Box::new(Box::new(Committing { commit, slot }))),
+        None => slot,
+    }
+}
+
+/// A write on its way to a fallback node.
+#[derive(Debug)]
+struct Copying {
+    node: Arc<Node>,
+    key: Bytes,
+    commit: Option<Commit>,
+    /// `None` once it is filled.
+    slot: Option<Slot>,
+}
+
+impl Watch for Copying {
+    fn fill(mut self: Box<Self>, reply: Reply) {
+        // A failure is on its way by an account of its own.
+        self.node.missed.settle(&self.key, false);
+        let slot = self.slot.take().expect("it is filled once");
+        match self.commit.take() {
+            Some(commit) => fill_after(commit, slot, reply),
+            None => slot.fill(reply),
+        }
+    }
+}
+
+/// A write whose reply waits for the disk.
+#[derive(Debug)]
+struct Committing {
+    commit: Commit,
+    slot: Slot,
+}
+
+impl Watch for Committing {
+    fn fill(self: Box<Self>, reply: Reply) {
+        fill_after(self.commit, self.slot, reply);
+    }
+}
+
+fn fill_after(commit: Commit, slot: Slot, reply: Reply) {
+    tokio::task::spawn_local(async move {
+        commit.done().await;
+        slot.fill(reply);
+    });
+}
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        if self.slot.is_some() {
+            self.node.missed.settle(&self.key, true);
+        }
+    }
+}

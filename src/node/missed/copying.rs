@@ -1,0 +1,110 @@
+//! Requests that go to a fallback node, because their primary node is out of the ring.
+//!
+//! ```text
+//!   N is out: set k ─▶ F     k is a copy at F                    remembered, on disk where that is kept, capped expiry
+//!   N is back: set k ─▶ N    F is no longer the owner: k is missed at F ─▶ reads of k there are misses ─▶ deleted
+//!   N is out: get k ─▶ F     a miss
+//! ```
+//!
+//! Why no old copy is read, through this Ringway:
+//!
+//! 1. A write is remembered before it is sent, and before its client reads that it was done it is on disk too.
+//! 2. Before workers see a new ring all copies are held against it. Those whose key has another owner in it are missed
+//!    before a write can go there. So a write that is newer than a copy is sent only after the copy is missed.
+//! 3. A worker that still has the old ring may send a write after that. Rings have numbers: the write is missed at once.
+//! 4. A copy that is on its way when it is missed is deleted after it was answered, as each missed write is.
+//!
+//! What was not remembered, for want of room, by another process, or by one that ended without `missed_writes.dir`,
+//! lives for `fallback_expiry` at most.
+
+use tokio::time::Instant;
+
+use super::write::Write;
+use crate::node::{Kind, Node};
+use crate::protocol::meta::Names;
+use crate::protocol::{Command, Request};
+
+/// The ring that led a request to a fallback node.
+#[derive(Debug, Clone, Copy)]
+pub struct Fallback {
+    /// Its number.
+    pub ring: u64,
+    /// What is written there has expired by then; `None` if it need not expire.
+    pub expires: Option<Instant>,
+}
+
+/// An embedded node, a fallback node, has carried out `request`.
+pub fn remember_embedded(node: &Node, request: &Request<'_>, fallback: Fallback) {
+    if !leaves_copy(request) {
+        return;
+    }
+    let noted = node.missed.copy(request.key, fallback.ring, fallback.expires);
+    if noted.is_remembered {
+        node.missed.settle(request.key, false);
+    }
+    if noted.is_late {
+        delete_embedded(node);
+    }
+}
+
+/// Deletes in an embedded node what is missed there.
+pub fn delete_embedded(node: &Node) {
+    let Kind::Embedded(cache) = &node.kind else { return };
+    let missed = node.missed.take(None, usize::MAX);
+    for due in &missed {
+        cache.execute(&Request::new(Command::Delete, &due.key));
+    }
+    node.missed.deleted(&missed);
+}
+
+/// True if the item may be there after `request`, and may not have been before, or not for as long.
+pub fn leaves_copy(request: &Request<'_>) -> bool {
+    match request.command {
+        Command::Delete | Command::FlushAll => false,
+        Command::MetaDelete => {
+            let names = Names::of(request.typed_flags());
+            b"Ix".iter().any(|&name| names.has(name))
+        }
+        _ => Write::from(request).changes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Meta;
+
+    #[test]
+    fn what_may_leave_an_item_is_a_copy() {
+        let leaves = |command, flags: &str| {
+            leaves_copy(&Request {
+                meta: (!flags.is_empty()).then_some(Meta {
+                    key: b"k",
+                    flags: flags.as_bytes(),
+                    is_binary: false,
+                }),
+                ..Request::new(command, b"k")
+            })
+        };
+        for (command, flags, expected) in [
+            (Command::Set, "", true),
+            (Command::Append, "", true),
+            (Command::Incr, "", true),
+            (Command::Touch, "", true),
+            (Command::Gat, "", true),
+            (Command::Get, "", false),
+            (Command::Delete, "", false),
+            (Command::FlushAll, "", false),
+            (Command::MetaSet, "T0", true),
+            (Command::MetaArithmetic, "N30", true),
+            (Command::MetaGet, "v", false),
+            (Command::MetaGet, "v N30", true),
+            (Command::MetaGet, "v T30", true),
+            (Command::MetaDelete, "q", false),
+            (Command::MetaDelete, "I T30", true),
+            (Command::MetaDelete, "x", true),
+        ] {
+            assert_eq!(leaves(command, flags), expected, "{command:?} {flags}");
+        }
+    }
+}
