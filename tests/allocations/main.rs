@@ -4,10 +4,12 @@
 //! A test of these is a worker: its own thread runs the event loop with a session and the links to real memcached
 //! nodes, and what that thread allocates is counted. The client is another thread, which is not counted.
 
+mod embedded;
 mod house;
 mod speech;
 
 use house::House;
+use ringway::protocol::Command;
 use speech::{Dialogue, Protocol};
 
 /// Fails where `dialogue`, in any protocol and so many times in one write, allocates more than it may.
@@ -46,6 +48,19 @@ fn a_set_allocates_nothing_but_once_a_key_in_meta() {
 fn a_multi_get_of_a_hundred_keys_allocates_nothing_but_once_a_key_in_meta() {
     // Two are as many keys as an empty session keeps slots for; past that it gives memory back, on purpose.
     assert_none([1, 2], speech::multi_gets);
+}
+
+#[test]
+fn a_large_value_that_grows_is_copied_a_few_times_and_not_once_for_each_addition() {
+    let (size, part, count) = (100_000, 10, 20_000);
+    for command in [Command::Append, Command::Prepend] {
+        let allocated = embedded::while_it_grows(command, size, part, count);
+        let grown = (size + part * count) as u64;
+        assert!(
+            allocated < 12 * grown,
+            "{command:?}: {allocated} bytes for a value of {grown}"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The embedded cache beside a real memcached: what is asked of both must be answered alike.
 
+mod growing;
 mod limits;
 mod meta;
 mod twins;

@@ -103,6 +103,9 @@ impl Embedded {
         if is_hit && !ask.flags.is_unnoticed {
             item.note_hit(now);
         }
+        if ask.flags.wants_value {
+            item.settle();
+        }
         shard.update(&item);
         let data = ask.flags.wants_value.then(|| item.shared_data());
         Ok(line?.into_reply(data))
@@ -127,7 +130,7 @@ pub(super) fn deadline(seconds: Option<i32>, now: u64) -> Deadline {
 fn read(item: &mut Stored, is_new: bool, ask: &Ask<'_>, now: u64) -> Result<Line, &'static str> {
     let flags = &ask.flags;
     let mut line = if flags.wants_value {
-        Line::value(item.data().len())
+        Line::value(item.size())
     } else {
         Line::new(b"HD")
     };
@@ -144,7 +147,7 @@ fn read(item: &mut Stored, is_new: bool, ask: &Ask<'_>, now: u64) -> Result<Line
                 let limit = deadline(flags.recache, now);
                 wins |= !was_sent && !is_new && item.deadline.is_within(limit, now);
             }
-            b's' => line.field(b's', item.data().len()),
+            b's' => line.field(b's', item.size()),
             b't' => line.ttl(item.deadline.seconds_left(now)),
             b'c' => line.field(b'c', item.cas),
             b'f' => line.field(b'f', item.flags),

@@ -110,7 +110,7 @@ impl Embedded {
         let found = shard.find(ask.key, now);
         let is_new = found.is_none();
         let (number, item) = match found {
-            Some(old) if old.data().is_empty() => return Err(NON_NUMERIC),
+            Some(old) if old.size() == 0 => return Err(NON_NUMERIC),
             Some(old) if flags.cas.is_some_and(|cas| cas != 0 && cas != old.cas) => {
                 return Ok(Line::new(b"EX").echo_all(ask)?.into_reply(None));
             }

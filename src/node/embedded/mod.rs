@@ -13,6 +13,7 @@
 
 mod clock;
 mod expiry;
+mod growing;
 mod meta;
 mod meta_change;
 mod meta_line;
@@ -31,6 +32,7 @@ use quick_cache::DefaultHashBuilder;
 use crate::protocol::{Command, MAX_KEY, Reply, Request};
 use clock::Clock;
 use expiry::Deadline;
+use growing::Growing;
 use shard::Shard;
 use write::{Write, Written, counted};
 
@@ -144,6 +146,9 @@ impl Embedded {
         };
         stored.note_hit(now);
         stored.deadline = self.deadline(request.exptime, now);
+        if request.command != Command::Touch {
+            stored.settle();
+        }
         shard.update(&stored);
         match request.command {
             Command::Touch => Reply::Done,
@@ -232,6 +237,13 @@ impl Embedded {
     fn fits(&self, key: &[u8], length: usize) -> bool {
         let is_within = key.len() <= MAX_KEY && length <= self.max_value.load(Relaxed);
         is_within && (key.len() + length) as u64 + ITEM_OVERHEAD <= self.max_item
+    }
+
+    /// Bytes of memory that the value of `key` may take, with room to grow in.
+    fn max_growing(&self, key: &[u8]) -> usize {
+        let beside = ITEM_OVERHEAD as usize + key.len() + size_of::<Growing>();
+        let max = usize::try_from(self.max_item).unwrap_or(usize::MAX);
+        max.saturating_sub(beside).min(self.max_value.load(Relaxed))
     }
 
     fn next_number(&self) -> u64 {

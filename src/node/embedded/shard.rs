@@ -4,6 +4,8 @@
 //! leaves when room is needed is left to [`quick_cache`]: a kind of CLOCK-Pro, which keeps what is asked for
 //! often and withstands scans. What commands mean is left to the caller, and so is the lock.
 
+use std::ops::DerefMut;
+
 use bytes::Bytes;
 use quick_cache::unsync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
@@ -49,10 +51,10 @@ impl Shard {
         None
     }
 
-    /// As [`find`](Shard::find), and notes that the item is read.
+    /// As [`find`](Shard::find), for a reply with the value: notes that the item is read.
     pub(super) fn fetch(&mut self, key: &[u8], now: u64) -> Option<Stored> {
         let mut stored = self.find(key, now)?;
-        if stored.note_hit(now) {
+        if stored.note_hit(now) | stored.settle() {
             self.update(&stored);
         }
         Some(stored)
@@ -75,6 +77,11 @@ impl Shard {
         if let Some(mut stored) = self.items.peek_mut(changed.key()) {
             stored.follow(changed);
         }
+    }
+
+    /// The item under this key, in its place. What changes must not change what it weighs.
+    pub(super) fn in_place(&mut self, key: &[u8]) -> Option<impl DerefMut<Target = Stored> + '_> {
+        self.items.peek_mut(key)
     }
 
     /// Drops what is under `key`.

@@ -3,6 +3,7 @@
 
 use super::Embedded;
 use super::expiry::Deadline;
+use super::growing::End;
 use super::stored::{Marks, Stored};
 use crate::protocol::Command;
 use crate::protocol::numbers::parse_stored;
@@ -83,20 +84,26 @@ impl Embedded {
     /// Append and prepend: flags and deadline stay those of the old value.
     fn extend(&self, write: &Write<'_>, now: u64) -> Written {
         let mut shard = self.shard(write.key);
+        let end = match write.command {
+            Command::Append => End::Back,
+            _ => End::Front,
+        };
         let stored = match (shard.find(write.key, now), write.vivify) {
             (None, None) => return Written::NotStored,
             (None, Some(deadline)) => write.item(deadline),
             (Some(old), _) if write.cas != 0 && write.cas != old.cas => return Written::Exists,
             // memcached 1.6.18 has no other answer where only both parts together are too large.
-            (Some(old), _) if !self.fits(write.key, old.data().len() + write.value.len()) => {
+            (Some(old), _) if !self.fits(write.key, old.size() + write.value.len()) => {
                 return Written::NotStored;
             }
             (Some(old), _) => {
-                let value = match write.command {
-                    Command::Append => [old.data(), write.value],
-                    _ => [write.value, old.data()],
-                };
-                Stored::new(write.key, value, old.flags, old.deadline)
+                // While somebody else has the value, it must not grow where it stands.
+                drop(old);
+                let mut old = shard.in_place(write.key).expect("found above");
+                if old.grow(end, write.value, self.next_number(), write.new_cas, now) {
+                    return Written::of(&old);
+                }
+                old.grown(end, write.value, self.max_growing(write.key))
             }
         };
         let stored = stored.numbered(self.next_number(), write.new_cas, now);
@@ -120,7 +127,7 @@ impl Written {
     fn of(stored: &Stored) -> Written {
         Written::Stored {
             cas: stored.cas,
-            length: stored.data().len(),
+            length: stored.size(),
         }
     }
 }
@@ -130,7 +137,8 @@ impl Written {
 /// Flags and deadline stay, and the value never becomes shorter, for memcached writes the number over the
 /// old one and fills up with spaces. Only a longer number makes a new item, of which nothing else is known.
 pub(super) fn counted(old: &Stored, is_incr: bool, delta: u64) -> Option<(u64, Stored)> {
-    let number = parse_stored(old.data())?;
+    let value = old.shared_data();
+    let number = parse_stored(&value)?;
     let number = if is_incr {
         number.wrapping_add(delta)
     } else {
@@ -138,7 +146,7 @@ pub(super) fn counted(old: &Stored, is_incr: bool, delta: u64) -> Option<(u64, S
     };
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(number).as_bytes();
-    let length = old.data().len();
+    let length = value.len();
     let padding = vec![b' '; length.saturating_sub(digits.len())];
     let mut stored = Stored::new(old.key(), [digits, &padding], old.flags, old.deadline);
     if digits.len() <= length {
