@@ -1,6 +1,7 @@
 //! The near side: listeners accept clients, a session reads one client's requests and writes its replies.
 
 mod batch;
+mod figures;
 pub mod listener;
 mod order;
 mod packets;

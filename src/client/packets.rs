@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use super::batch::Batch;
-use super::requests::{Requests, Taken, asked, own};
+use super::requests::{Requests, Stats, Taken, asked, own};
 use super::stats;
+use super::stores::REFUSED;
 use crate::metrics::ClientProtocol;
 use crate::net::outgoing::LARGE;
 use crate::protocol::binary::answer::{Echo, Status, write_own};
@@ -58,7 +59,7 @@ impl Requests {
         if operation.command().is_some() {
             self.send_packet(batch, packet, None);
         } else {
-            self.answer_packet(batch, &head, operation, &packet[HEAD..]);
+            return self.answer_packet(batch, &head, operation, &packet[HEAD..]);
         }
         Taken::Bytes(length)
     }
@@ -99,7 +100,7 @@ impl Requests {
         );
     }
 
-    fn answer_packet(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) {
+    fn answer_packet(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) -> Taken {
         let is_quiet = Operation::of(head.opcode).is_some_and(|(_, is_quiet, _)| is_quiet);
         match operation {
             Operation::Quit => {
@@ -110,13 +111,14 @@ impl Requests {
             }
             Operation::Flush => self.flush_packet(batch, head, body),
             Operation::Version => {
-                let line = stats::version(batch.current, batch.route);
+                let line = self.version(batch);
                 let version = line.strip_prefix("VERSION ").unwrap_or(&line);
                 self.answer_own(head, Status::Success, version.as_bytes());
             }
-            Operation::Stat => self.stat_packets(batch, head, &body[..head.key]),
+            Operation::Stat => return self.stat_packets(batch, head, &body[..head.key]),
             _ => self.answer_own(head, Status::Success, b""),
         }
+        Taken::Bytes(HEAD + head.body)
     }
 
     fn flush_packet(&mut self, batch: &Batch<'_>, head: &Head, extras: &[u8]) {
@@ -129,10 +131,16 @@ impl Requests {
     }
 
     /// One packet for each figure, and an empty one for their end.
-    fn stat_packets(&mut self, batch: &Batch<'_>, head: &Head, what: &[u8]) {
-        let Some(text) = self.stats(batch, what) else {
-            return self.answer_own(head, Status::OutOfMemory, b"");
-        };
+    fn stat_packets(&mut self, batch: &Batch<'_>, head: &Head, what: &[u8]) -> Taken {
+        match self.stats(batch, what) {
+            Stats::Text(text) => self.answer_stats(head, what, &String::from_utf8_lossy(&text)),
+            Stats::NoMemory => self.answer_own(head, Status::OutOfMemory, b""),
+            Stats::Later => return Taken::Later,
+        }
+        Taken::Bytes(HEAD + head.body)
+    }
+
+    fn answer_stats(&mut self, head: &Head, what: &[u8], text: &str) {
         if text.starts_with("ERROR") || text.starts_with("CLIENT_ERROR") {
             return self.answer_own(head, Status::NotFound, b"");
         }
@@ -186,6 +194,7 @@ impl Requests {
         };
         let asked = own(Command::MetaSet, Audience::Client, Echo::of(head, b"").into());
         let answer = Reply::Text(packet(head, status, words));
+        self.turn.spend(REFUSED);
         self.routed.refuse_value(batch, &request, answer, asked);
         self.swallow = head.body;
         Taken::Bytes(HEAD)

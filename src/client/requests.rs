@@ -13,7 +13,6 @@ use tracing::warn;
 
 use super::batch::Batch;
 use super::routed::Routed;
-use super::stats;
 use crate::config::Bind;
 use crate::log_limit::LogLimit;
 use crate::metrics::ClientProtocol;
@@ -27,6 +26,8 @@ use crate::reply::queue::Slots;
 use crate::reply::slot::Slot;
 use crate::route::{Pool, Route};
 use crate::runtime::buffers;
+use crate::runtime::shared_text::Waiting;
+use crate::runtime::turn::{self, Turn};
 use crate::worker::context::View;
 
 /// Replies that a session may owe before it takes no more requests; fewer where memory is short.
@@ -52,10 +53,14 @@ pub struct Requests {
     /// Bytes of the storage command at the front of the buffer, with its data block, which is not whole yet
     /// but was let in: its memory is the session's already. 0: there is none.
     pub(super) reserved: usize,
+    /// Bytes at the front of the buffer among which the line's end is not.
+    searched: usize,
     /// A line was refused whose end is still to come.
     skips_line: bool,
     /// At the front of the buffer is so much of a line that memcached would not wait for its end.
     has_long_part: bool,
+    /// `stats` stands at the front of the buffer, and is answered in the next turn.
+    pub(super) waiting: Option<Waiting>,
     /// Replies that may be owed now.
     max_owed: usize,
     /// Bytes that the session may hold.
@@ -65,6 +70,8 @@ pub struct Requests {
     /// A multi-get that was interrupted; what is left of its line stands at the front of the buffer.
     interrupted: Option<Interrupted>,
     is_over: bool,
+    /// The session's turn.
+    pub(super) turn: Turn,
     /// What the client speaks, which its first byte decides for good.
     pub(super) protocol: Protocol,
     /// Where the words of one packet's meta request are written, kept for the next.
@@ -102,6 +109,16 @@ struct Interrupted {
     length: usize,
 }
 
+/// What `stats` is answered.
+pub(super) enum Stats {
+    /// All lines but the last line end.
+    Text(Bytes),
+    /// There is no memory for it.
+    NoMemory,
+    /// In the session's next turn.
+    Later,
+}
+
 /// What became of the line at the front of the buffer.
 pub(super) enum Taken {
     /// It took so many bytes.
@@ -110,6 +127,8 @@ pub(super) enum Taken {
     Large(usize),
     /// It is not whole yet.
     Partial,
+    /// It is taken in the session's next turn.
+    Later,
 }
 
 impl Requests {
@@ -123,13 +142,16 @@ impl Requests {
             is_partial: true,
             swallow: 0,
             reserved: 0,
+            searched: 0,
             skips_line: false,
             has_long_part: false,
+            waiting: None,
             max_owed: MAX_OWED,
             budget: usize::MAX,
             links_number: 0,
             interrupted: None,
             is_over: false,
+            turn: Turn::begin(),
             protocol: Protocol::Unknown,
             room: binary::Room::default(),
         }
@@ -182,7 +204,12 @@ impl Requests {
         self.is_over = true;
     }
 
-    /// Takes every whole request from `buffer`, or as many as may be owed.
+    /// A turn of the session begins: it may take requests again.
+    pub fn begin_turn(&mut self) {
+        self.turn = Turn::begin();
+    }
+
+    /// Takes every whole request from `buffer`, or as many as may be owed and as the turn has room for.
     pub fn take(&mut self, buffer: &mut BytesMut, view: &View, bind: &Bind) {
         let current = view.current();
         let Some(route) = current.route(bind) else {
@@ -206,18 +233,21 @@ impl Requests {
         self.links_number = current.links_number;
         self.max_owed = MAX_OWED;
         self.budget = self.slots.budget();
-        while !self.is_over && !self.is_full() {
+        while !self.is_over && !self.is_full() && !self.turn.is_over(&view.local.clock) {
             let step = self.swallow.min(buffer.len());
             buffer.advance(step);
             self.swallow -= step;
             if self.skips_line {
                 self.skip_line(buffer);
             }
+            self.turn.spend(turn::REQUEST);
             if self.protocol == Protocol::Unknown {
                 self.protocol = Protocol::of(buffer.first());
             }
             let taken = match (self.protocol, buffer.first()) {
                 (Protocol::Unknown, _) => Taken::Partial,
+                // Its line or header was looked at when it was let in.
+                _ if buffer.len() < self.reserved => Taken::Partial,
                 (Protocol::Text, _) => self.take_line(&batch, buffer),
                 (Protocol::Binary, None | Some(&binary::REQUEST)) => self.take_packet(&batch, buffer),
                 // memcached closes, for it cannot tell where this ends.
@@ -237,6 +267,7 @@ impl Requests {
                     self.is_partial = true;
                     return;
                 }
+                Taken::Later => return self.turn.end(),
             }
         }
     }
@@ -247,7 +278,8 @@ impl Requests {
             let line = &buffer[..read.length];
             return self.read_many(batch, read.command, read.exptime, Keys::of(line), line);
         }
-        let Some((line, length)) = text::read_line(buffer) else {
+        let searched = std::mem::take(&mut self.searched);
+        let Some((line, length)) = text::read_line_from(buffer, searched) else {
             return self.wait_for_line(batch, buffer);
         };
         match line {
@@ -265,16 +297,17 @@ impl Requests {
             }
             Line::Single { request, noreply } => self.send(batch, &request, audience(noreply)),
             Line::FlushAll { delay, noreply } => self.flush_all(batch, delay, noreply),
-            Line::Version => self.answer(stats::version(batch.current, batch.route), false),
+            Line::Version => {
+                let version = self.version(batch);
+                self.answer(version, false);
+            }
             Line::Noop => self.answer("MN", false),
             Line::Verbosity { noreply } => self.answer("OK", noreply),
-            Line::Stats(what) => {
-                let answer = self.stats(batch, what);
-                self.answer(
-                    answer.unwrap_or_else(|| "SERVER_ERROR out of memory writing stats".to_owned()),
-                    false,
-                );
-            }
+            Line::Stats(what) => match self.stats(batch, what) {
+                Stats::Text(text) => self.answer(text, false),
+                Stats::NoMemory => self.answer("SERVER_ERROR out of memory writing stats", false),
+                Stats::Later => return Taken::Later,
+            },
             Line::Quit => self.end(),
             Line::Bad {
                 answer,
@@ -333,7 +366,8 @@ impl Requests {
                 ..Request::new(command, key)
             };
             self.send(batch, &request, Audience::Part);
-            if self.is_full() {
+            self.turn.spend(turn::KEY);
+            if self.is_full() || self.turn.is_over(&batch.view.local.clock) {
                 let line_end = if line.ends_with(b"\r\n") { 2 } else { 1 };
                 let length = keys.left() + line_end;
                 self.interrupted = Some(Interrupted {
@@ -372,6 +406,7 @@ impl Requests {
         let length = part.len();
         self.has_long_part = text::is_long_part(part);
         if length <= buffers::SMALL || self.slots.has_room(length) {
+            self.searched = length;
             return Taken::Partial;
         }
         batch.view.shard().out_of_memory.add(1);
@@ -471,6 +506,9 @@ impl Requests {
             on_error: batch.route.on_error(),
             ..asked
         };
+        let pools = batch.route.pools().iter();
+        let nodes: usize = pools.map(|pool| pool.nodes.len()).sum();
+        self.turn.spend(nodes * turn::REQUEST);
         let Route::Pool(pool) = batch.route else {
             return self.routed.flush(batch, &request, asked);
         };
@@ -484,15 +522,6 @@ impl Requests {
                 self.session,
             );
         }
-    }
-
-    /// What `stats <what>` is answered; `None` where there is no memory for it.
-    pub(super) fn stats(&mut self, batch: &Batch<'_>, what: &[u8]) -> Option<String> {
-        if !self.slots.has_room(stats::size(batch.current, what)) {
-            batch.view.shard().out_of_memory.add(1);
-            return None;
-        }
-        Some(stats::stats(&batch.view.state, batch.current, batch.route, what))
     }
 
     /// Answers without asking a node.

@@ -3,8 +3,8 @@
 //! A session reads once, takes every whole request that is there, and sends each to its node; it writes
 //! once, every reply whose turn has come. It holds a buffer only while it has bytes in it. It stops reading
 //! while it owes or holds too much, so a client that asks without reading costs a bounded amount of memory,
-//! and nobody else waits for it. What it holds it tells its account, which says when that is too much for the
-//! memory that all share.
+//! and nobody else waits for it; and its turn is bounded (`runtime/turn.rs`). What it holds it tells its account,
+//! which says when that is too much for the memory that all share.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -24,14 +24,11 @@ use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
 use crate::reply::queue::{LEFT_OUT, Slots, may_be_left_out, value_bytes};
 use crate::runtime::memory::Account;
-use crate::runtime::{buffers, clock, coalesce};
+use crate::runtime::{buffers, coalesce, turn};
 use crate::worker::context::View;
 
 /// Bytes that may wait to be written before it stops reading.
 const MAX_WAITING: usize = 256 << 10;
-/// Times that it takes requests in one turn before others have theirs: where no node is to be waited for,
-/// a client that asks without pause would keep the worker to itself.
-const ROUNDS: usize = 4;
 /// Bytes that may wait to be written before values are left out: a read then reads as one of a failed node.
 const MAX_HELD: usize = 64 << 20;
 
@@ -102,12 +99,16 @@ impl Session {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..ROUNDS {
+        self.requests.begin_turn();
+        loop {
             let has_room = match self.poll_answer(cx) {
                 Poll::Ready(Ok(())) => true,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => false,
             };
+            if self.requests.turn.is_over(&self.view.local.clock) {
+                break;
+            }
             let owes_nothing = has_room && self.slots.is_empty();
             if self.requests.is_over() {
                 return if owes_nothing {
@@ -138,8 +139,8 @@ impl Session {
             }
             return Poll::Pending;
         }
-        clock::turn();
-        pin!(tokio::task::yield_now()).poll(cx)
+        turn::go_on_later(cx);
+        Poll::Pending
     }
 
     /// Tells the session's account what it holds. Where memory is not plenty it keeps no empty buffers.
@@ -182,6 +183,7 @@ impl Session {
         let mut written = 0;
         let flushed = self.out.poll_flush(&mut self.stream, cx, &mut written);
         self.view.shard().bytes_written.add(written);
+        self.requests.turn.spend(written as usize);
         flushed
     }
 
@@ -196,6 +198,7 @@ impl Session {
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => self.requests.end(),
             Poll::Ready(Ok(n)) => {
                 view.shard().bytes_read.add(n as u64);
+                self.requests.turn.spend(n + turn::READ);
                 coalesce::read_requests();
                 if let Some(idle) = &mut self.idle {
                     idle.last = view.local.clock.now();

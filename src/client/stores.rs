@@ -9,8 +9,12 @@ use crate::protocol::line::Line;
 use crate::protocol::text::{self, DataBlock};
 use crate::protocol::{MAX_KEY, Reply, Request, meta};
 use crate::reply::origin::Voice;
+use crate::runtime::turn;
 
 const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
+/// Cost of deleting the item whose new value is refused: a policy's work, in every pool of the route.
+pub(super) const REFUSED: usize = 4 * turn::REQUEST;
+
 const OUT_OF_MEMORY: &str = "SERVER_ERROR out of memory storing object";
 
 impl Requests {
@@ -59,6 +63,7 @@ impl Requests {
                 Ok(key) => (Request { key, ..*request }, voice(meta)),
             },
         };
+        self.turn.spend(REFUSED);
         let asked = own(request.command, audience(noreply), voice);
         let answer = Reply::Text(line.into());
         self.routed.refuse_value(batch, &request, answer, asked);

@@ -61,6 +61,7 @@ use crate::protocol::{Failure, Request};
 use crate::reply::slot::Slot;
 use crate::runtime::local::Local;
 use crate::runtime::memory::Account;
+use crate::runtime::turn::{self, Turn};
 use crate::runtime::{buffers, coalesce, rng};
 
 /// A link closes when nothing came for so many times `request_timeout` while something was owed, or nothing
@@ -387,7 +388,8 @@ impl Link {
         if state.has_left() {
             return Poll::Ready(End::Moved);
         }
-        if let Poll::Ready(end) = self.poll_read(&mut state, opened, rest, cx) {
+        let mut turn = Turn::begin();
+        if let Poll::Ready(end) = self.poll_read(&mut state, opened, rest, &mut turn, cx) {
             return Poll::Ready(end);
         }
         state.ask_if_doubted(|| self.local.clock.now() + trust::patience(&self.settings.borrow()));
@@ -395,6 +397,7 @@ impl Link {
         let mut written = 0;
         let flushed = state.outgoing.poll_flush(&mut opened.stream, cx, &mut written);
         self.shard().bytes_written.add(written);
+        turn.spend(written as usize);
         if let Poll::Ready(Err(_)) = flushed {
             return Poll::Ready(End::Closed);
         }
@@ -405,7 +408,11 @@ impl Link {
         {
             return Poll::Ready(End::Closed);
         }
-        self.poll_deadlines(&mut state, timer, cx)
+        let end = self.poll_deadlines(&mut state, timer, cx);
+        if end.is_pending() && turn.is_over(&self.local.clock) {
+            turn::go_on_later(cx);
+        }
+        end
     }
 
     /// True if the node's name leads elsewhere since the connection was opened.
@@ -427,6 +434,7 @@ impl Link {
         state: &mut Traffic,
         opened: &mut Opened,
         rest: &mut BytesMut,
+        turn: &mut Turn,
         cx: &mut Context<'_>,
     ) -> Poll<End> {
         let mut buffer = self.local.buffers.take(rest, 0);
@@ -435,6 +443,9 @@ impl Link {
         // A value that is whole in a buffer takes no more of it; its session may have room or not.
         state.fifo.set_room(self.account.most().max(buffers::SIZE));
         let end = loop {
+            if turn.is_over(&self.local.clock) {
+                break Poll::Pending;
+            }
             self.local
                 .buffers
                 .make_room(&mut buffer, state.reply_room(), largest);
@@ -444,6 +455,7 @@ impl Link {
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => break Poll::Ready(End::Closed),
                 Poll::Ready(Ok(n)) => {
                     self.shard().bytes_read.add(n as u64);
+                    turn.spend(n + turn::READ);
                     let now = self.local.clock.now();
                     coalesce::read_replies(state.fifo.oldest().map(|started| now.saturating_sub(started)));
                     state.progress = now;

@@ -48,6 +48,10 @@ impl Fifo {
         max_value: usize,
         arrival: Arrival<'_>,
     ) -> Result<bool, Desync> {
+        // Of a value in many pieces, the line is read once and not again with each piece.
+        if buffer.len() < self.needs && self.needs <= self.room {
+            return Ok(false);
+        }
         let mut is_answered = false;
         self.needs = 0;
         loop {

@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 
 use crate::protocol::Part;
-use crate::runtime::buffers;
+use crate::runtime::{buffers, turn};
 
 /// A piece of at least this many bytes is worth a slot in a vectored write; below it a copy is cheaper.
 pub const LARGE: usize = 8 << 10;
@@ -115,8 +115,8 @@ impl Outgoing {
         taken
     }
 
-    /// Writes until nothing waits. Returns how many bytes went out since the call, `Pending` where the
-    /// stream takes no more now (then `written` holds what went out).
+    /// Writes until nothing waits, and adds what went out to `written`. `Pending`: the stream takes no more now and
+    /// wakes the task later; or [`turn::COST`] bytes went out, which ends the caller's turn.
     pub fn poll_flush<W: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut W,
@@ -131,6 +131,10 @@ impl Outgoing {
             }
             *written += n as u64;
             self.advance(n);
+            if *written >= turn::COST as u64 && !self.is_empty() {
+                self.is_behind = false;
+                return Poll::Pending;
+            }
         }
         self.is_behind = false;
         if self.tail.capacity() > KEEP {

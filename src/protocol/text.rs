@@ -50,7 +50,14 @@ pub fn data_block(buf: &[u8], length: usize) -> DataBlock<'_> {
 /// `None`: the line's end is not there yet.
 #[inline]
 pub fn read_line(buf: &[u8]) -> Option<(Line<'_>, usize)> {
-    let end = memchr(b'\n', buf);
+    read_line_from(buf, 0)
+}
+
+/// As [`read_line`], where it is known that the line's end is not among the first `searched` bytes: a line that arrives
+/// in many pieces is looked through once.
+#[inline]
+pub fn read_line_from(buf: &[u8], searched: usize) -> Option<(Line<'_>, usize)> {
+    let end = memchr(b'\n', &buf[searched..]).map(|end| searched + end);
     let length = end.map_or(buf.len(), |end| end + 1);
     // Of a whole line too, or its meaning would depend on the pieces in which it came.
     if length > MAX_LINE && (length > MAX_READ_LINE || !reads_keys(buf)) {

@@ -38,6 +38,9 @@ const MIN_OWED: usize = 32 << 10;
 /// Bytes of typed words and of Ringway's own answers after which a session takes no more requests until some have
 /// left: a whole `stats nodes` is many times as long as the line that asks for it.
 const MAX_WORDS: usize = 512 << 10;
+/// Bytes of values that are ready to be written after which a session takes no more requests until they are.
+/// An embedded node answers at once, so a few short requests may bring as many bytes as a queue may hold.
+const MAX_READY: usize = 256 << 10;
 /// Slots that an empty queue keeps room for.
 const KEEP: usize = 256;
 
@@ -214,7 +217,8 @@ impl Slots {
     }
 
     /// Whether the session must wait before it takes more requests: its queue has `max` slots, or takes `budget`
-    /// bytes where that is more than every session may have, or holds words that are many bytes.
+    /// bytes where that is more than every session may have, or holds words that are many bytes, or many bytes of
+    /// values could leave it.
     #[inline]
     pub fn is_full(&self, max: usize, budget: usize) -> bool {
         let queue = self.queue.borrow();
@@ -222,6 +226,7 @@ impl Slots {
         length >= max
             || length * size_of::<Entry>() + queue.words >= budget.max(MIN_OWED)
             || queue.words >= MAX_WORDS
+            || queue.complete > 0 && queue.held >= MAX_READY
     }
 
     /// True where the session may hold so many bytes more; with 0, where it holds no more than it may.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::runtime::buffers::Buffers;
 use crate::runtime::clock::Clock;
 use crate::runtime::memory::{Account, Memory};
+use crate::runtime::shared_text::SharedTexts;
 
 /// What the sessions and links of one worker share.
 #[derive(Debug, Default)]
@@ -19,4 +20,6 @@ pub struct Local {
     pub memory: Rc<Memory>,
     /// Of the requests that policies are at work on.
     pub at_work: Account,
+    /// Texts about Ringway itself that sessions wait for.
+    pub texts: Rc<SharedTexts>,
 }

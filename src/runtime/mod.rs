@@ -1,4 +1,5 @@
-//! What one worker owns whatever it serves: its clock, its buffers, its memory, its random numbers.
+//! What one worker owns whatever it serves: its clock, its buffers, its memory, its random numbers, the bound
+//! of a turn.
 
 pub mod buffers;
 pub mod clock;
@@ -6,3 +7,5 @@ pub mod coalesce;
 pub mod local;
 pub mod memory;
 pub mod rng;
+pub mod shared_text;
+pub mod turn;

@@ -21,6 +21,7 @@ use crate::route::{Pool, Route};
 use crate::runtime::coalesce;
 use crate::runtime::local::Local;
 use crate::runtime::memory::{Account, Memory};
+use crate::runtime::shared_text::SharedTexts;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
@@ -97,6 +98,7 @@ impl View {
         let local = Rc::new(Local {
             worker,
             at_work: Account::new(&memory),
+            texts: Rc::new(SharedTexts::new(Account::new(&memory))),
             memory,
             ..Local::default()
         });

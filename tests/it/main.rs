@@ -20,6 +20,7 @@ mod differential;
 mod docs;
 mod embedded;
 mod failures;
+mod fairness;
 mod fallback_copies;
 mod fallback_history;
 mod faults;

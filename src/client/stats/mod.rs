@@ -94,6 +94,17 @@ pub fn size(current: &Current, what: &[u8]) -> usize {
     }
 }
 
+/// The section that `what` names, if its figures take time to render. Words behind it are passed over.
+pub fn long_section(what: &[u8]) -> Option<&'static str> {
+    match split(what).0 {
+        b"" => Some("general"),
+        b"settings" => Some("settings"),
+        b"conns" => Some("conns"),
+        b"nodes" => Some("nodes"),
+        _ => None,
+    }
+}
+
 /// The first word of `text`, and what stands behind it.
 fn split(text: &[u8]) -> (&[u8], &[u8]) {
     let is_space = |&byte: &u8| byte == b' ';

@@ -71,6 +71,7 @@ fn converse(pieces: &[&[u8]]) -> Outcome {
         }
         buffer.extend_from_slice(piece);
         loop {
+            requests.begin_turn();
             requests.take(&mut buffer, &view, &config.listeners[0].bind);
             while let Some((asked, reply)) = slots.take() {
                 replies.write(&asked, &reply, &mut out);

@@ -1,0 +1,40 @@
+//! What a client asks about Ringway itself: `version` and `stats`. Short to ask and long to answer, so each is counted
+//! as the work that it is, and of long answers a session has one in a turn.
+
+use super::batch::Batch;
+use super::requests::{Requests, Stats};
+use super::stats;
+
+/// Cost of looking at one node's version.
+const VERSION_OF_NODE: usize = 64;
+
+impl Requests {
+    /// The answer to `version`.
+    pub(super) fn version(&mut self, batch: &Batch<'_>) -> String {
+        let pools = batch.route.pools().iter();
+        let nodes: usize = pools.map(|pool| pool.nodes.len()).sum();
+        self.turn.spend(nodes * VERSION_OF_NODE);
+        stats::version(batch.current, batch.route)
+    }
+
+    /// The answer to `stats <what>`, which may be long and takes time to render: a session has one in each turn, and
+    /// those that ask in the same turn of the event loop share it.
+    pub(super) fn stats(&mut self, batch: &Batch<'_>, what: &[u8]) -> Stats {
+        if !self.slots.has_room(stats::size(batch.current, what)) {
+            batch.view.shard().out_of_memory.add(1);
+            self.waiting = None;
+            return Stats::NoMemory;
+        }
+        let render = || stats::stats(&batch.view.state, batch.current, batch.route, what);
+        let Some(section) = stats::long_section(what) else {
+            return Stats::Text(render().into());
+        };
+        match self.waiting.take() {
+            None => {
+                self.waiting = Some(batch.view.local.texts.wait());
+                Stats::Later
+            }
+            Some(waiting) => Stats::Text(waiting.take(format!("{} {section}", batch.bind), render)),
+        }
+    }
+}

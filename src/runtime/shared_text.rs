@@ -1,0 +1,121 @@
+//! Texts about Ringway itself that several sessions of a worker read, such as `stats`: rendered once for all that wait.
+//!
+//! A text must tell of everything that was asked before it. So a session that wants one first ends its turn and waits
+//! ([`SharedTexts::wait`]); of what was rendered since then it may have a copy. In each turn of the event loop the
+//! first that waited renders, and the others share. When none waits nothing is kept.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::memory::Account;
+
+/// The texts of one worker.
+#[derive(Debug, Default)]
+pub struct SharedTexts {
+    /// How many were rendered.
+    rendered: Cell<u64>,
+    waiting: Cell<usize>,
+    /// By what was asked, with the number of the rendering.
+    texts: RefCell<HashMap<String, (u64, Bytes)>>,
+    account: Account,
+}
+
+/// A session that waits for a text.
+#[derive(Debug)]
+pub struct Waiting {
+    shared: Rc<SharedTexts>,
+    /// Texts that were rendered before it waited.
+    since: u64,
+}
+
+impl SharedTexts {
+    /// Without any text. Those that are kept count in `account`.
+    pub fn new(account: Account) -> SharedTexts {
+        SharedTexts {
+            account,
+            ..SharedTexts::default()
+        }
+    }
+
+    /// A session waits from now on.
+    pub fn wait(self: &Rc<SharedTexts>) -> Waiting {
+        self.waiting.set(self.waiting.get() + 1);
+        Waiting {
+            shared: self.clone(),
+            since: self.rendered.get(),
+        }
+    }
+}
+
+impl Waiting {
+    /// The answer to `asked`: one that was rendered since the session waits, or what `render` gives.
+    pub fn take(self, asked: String, render: impl FnOnce() -> String) -> Bytes {
+        let shared = &self.shared;
+        if let Some((number, text)) = shared.texts.borrow().get(&asked)
+            && *number > self.since
+        {
+            return text.clone();
+        }
+        let text = Bytes::from(render());
+        shared.rendered.set(shared.rendered.get() + 1);
+        if shared.waiting.get() > 1 {
+            let mut texts = shared.texts.borrow_mut();
+            texts.insert(asked, (shared.rendered.get(), text.clone()));
+            shared
+                .account
+                .set(texts.values().map(|(_, text)| text.len()).sum());
+        }
+        text
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        shared.waiting.set(shared.waiting.get() - 1);
+        if shared.waiting.get() == 0 {
+            *shared.texts.borrow_mut() = HashMap::new();
+            shared.account.set(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(waiting: Waiting, asked: &str, text: &str) -> String {
+        let text = waiting.take(asked.to_owned(), || text.to_owned());
+        String::from_utf8(text.to_vec()).expect("text")
+    }
+
+    #[test]
+    fn those_that_wait_share_a_text_and_one_that_waits_later_has_its_own() {
+        let shared = Rc::new(SharedTexts::default());
+        let (one, two, other) = (shared.wait(), shared.wait(), shared.wait());
+        assert_eq!(take(one, "stats", "first"), "first");
+        let late = shared.wait();
+        assert_eq!(take(two, "stats", "second"), "first");
+        assert_eq!(take(other, "stats nodes", "nodes"), "nodes", "another question");
+        assert_eq!(
+            take(late, "stats", "third"),
+            "third",
+            "what it asked before counts"
+        );
+    }
+
+    #[test]
+    fn nothing_is_kept_when_none_waits() {
+        let shared = Rc::new(SharedTexts::default());
+        let (one, two) = (shared.wait(), shared.wait());
+        take(one, "stats", "text");
+        assert_eq!(shared.texts.borrow().len(), 1);
+        drop(two);
+        assert!(shared.texts.borrow().is_empty());
+        take(shared.wait(), "stats", "text");
+        assert!(shared.texts.borrow().is_empty(), "it is alone");
+    }
+}
