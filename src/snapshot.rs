@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use crate::config::{self, Bind, Config};
 use crate::node::Node;
 use crate::node::missed::Budget;
-use crate::route::compile::{AllCounters, Compiler};
+use crate::route::policy::compile::{AllCounters, Compiler};
 use crate::route::{Pool, Route};
 
 /// Everything that a worker needs to carry a request.

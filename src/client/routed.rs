@@ -1,7 +1,7 @@
 //! What a client asks on a route that is more than a plain pool: policies decide, and may be at work for a while.
 //!
 //! Two requests of one session to one key stay in order (see [`super::order`]): a request that must wait is kept as
-//! a copy and led along its route when its turn has come. A policy's work goes on to its end though the client
+//! a copy and resolved along its route when its turn has come. A policy's work goes on to its end though the client
 //! went away meanwhile.
 
 use std::rc::Rc;
@@ -13,8 +13,7 @@ use crate::protocol::{Reply, Request};
 use crate::reply::origin::Asked;
 use crate::reply::queue::Slots;
 use crate::reply::slot::{Slot, pending};
-use crate::route::call::begin;
-use crate::route::{Call, Carrier, Route, Step};
+use crate::route::{Call, Forwarder, Resolved, Route};
 use crate::worker::context::View;
 use crate::worker::forwarder::{AtWork, Carry};
 
@@ -63,7 +62,7 @@ impl Routed {
 
     fn call(&self, hold: Rc<Hold>) -> Call {
         Call {
-            carrier: self.carry.clone(),
+            forwarder: self.carry.clone(),
             hold: Some(hold),
         }
     }
@@ -75,8 +74,8 @@ impl Routed {
         }
         batch
             .route
-            .lead(request, &*self.carry, |step, request| match step {
-                Step::Pool(pool) => {
+            .resolve(request, &*self.carry, |resolved, request| match resolved {
+                Resolved::Pool(pool) => {
                     if request.value.len() > pool.settings.max_value_size {
                         let number = self.slots.push(asked, 1);
                         return self.carry.send(pool, request, Slot::queued(&self.slots, number));
@@ -89,21 +88,21 @@ impl Routed {
                     let (slot, node) = (Slot::queued(&self.slots, number), pool.pick(request.key));
                     batch.current.send(node, request, slot, pool, self.session);
                 }
-                Step::Answer(reply) => {
+                Resolved::Reply(reply) => {
                     let asked = Asked {
                         on_error: batch.route.on_error_of(request),
                         ..asked
                     };
                     self.slots.push_filled(asked, reply);
                 }
-                Step::Policy(policy) => {
+                Resolved::Policy(policy, start) => {
                     let asked = Asked {
                         on_error: batch.route.on_error_of(request),
                         ..asked
                     };
                     let number = self.slots.push(asked, 1);
                     let call = self.call(self.hold(request));
-                    begin(policy, request, Slot::queued(&self.slots, number), &call);
+                    call.start(policy, start, request, Slot::queued(&self.slots, number));
                 }
             });
     }

@@ -50,10 +50,13 @@ pub use access::{Access, Group};
 pub use defaults::quickstart;
 pub use error::{Error, Mistake, Warning};
 pub use route::{
-    By, ByCommand, ByListener, Copied, Delay, Deny, Expiry, Failover, Key, Layers, LazyFill, Limit, Policy,
-    Prefix, Reads, Replicate, Route, Shadow, StandIn, Which, Writes,
+    Blackhole, By, ByCommand, ByListener, Copied, Delay, Deny, ErrorReply, Expiry, Failover, Key, Layers,
+    LazyFill, Limit, Miss, Policy, Prefix, ReadOnly, Reads, Replicate, Route, RoutingPrefix, Settings,
+    Shadow, Under, Which, Writes,
 };
 pub use show::show;
+
+pub(crate) use route::for_each_policy;
 
 /// Whether `path` stands for stdin: `-`.
 pub fn is_stdin(path: &Path) -> bool {

@@ -39,7 +39,7 @@ pub fn show(config: &Config) -> Value {
             "drain": show_duration(config.shutdown.drain),
         },
         "pools": pools,
-        "routes": config.routes.iter().map(|(name, route)| (name.clone(), route.show())).collect::<Map<_, _>>(),
+        "routes": config.routes.iter().map(|(name, route)| (name.clone(), route.to_json())).collect::<Map<_, _>>(),
     });
     if let Some(zone) = &config.zone {
         shown["zone"] = json!(zone);
@@ -58,7 +58,7 @@ fn missed_writes(missed: &MissedWrites) -> Value {
 fn listener(listener: &Listener) -> Value {
     let mut shown = json!({
         "bind": listener.bind.to_string(),
-        "route": listener.route.show(),
+        "route": listener.route.to_json(),
         "max_connections": listener.max_connections,
         "idle_timeout": show_duration(listener.idle_timeout.unwrap_or(Duration::ZERO)),
     });

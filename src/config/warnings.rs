@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::error::{At, Flaw, Mistakes, Place, quote};
-use super::route::failover::Budget;
+use super::route::Budget;
 use super::route::graph::Graph;
 use super::route::{Read, Route};
 use super::{OnNodeDown, Pool};

@@ -167,7 +167,7 @@ fn failures(snapshot: &Snapshot, failure: Failure, tell: &mut Tell<'_>) {
 
 fn events(snapshot: &Snapshot, event: Event, tell: &mut Tell<'_>) {
     let counting = snapshot.counters.values();
-    for counters in counting.filter(|counters| Event::of(counters.policy).contains(&event)) {
+    for counters in counting.filter(|counters| counters.events.contains(&event)) {
         let sum = counters.sum(|shard| &shard.events[event as usize]);
         tell(&format!("{}/{}", counters.route, counters.policy), sum);
     }

@@ -12,7 +12,7 @@ use crate::node::Node;
 use crate::node::missed::copying::{Fallback, leaves_copy};
 use crate::node::missed::write::Write;
 use crate::protocol::{Reply, Request};
-use crate::reply::slot::{Slot, Watch};
+use crate::reply::slot::{ReplyInspector, Slot};
 
 /// The slot of a request that goes to `node`, a fallback node, once what it may leave there is remembered.
 pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: Slot, fallback: Fallback) -> Slot {
@@ -23,7 +23,7 @@ pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: Slot, fallback: F
     if !noted.is_remembered {
         return slot_after_commit(node, request, slot);
     }
-    Slot::Watched(Box::new(Box::new(Copying {
+    Slot::Inspected(Box::new(Box::new(Copying {
         node: node.clone(),
         key: Bytes::copy_from_slice(request.key),
         commit: noted.commit,
@@ -36,7 +36,7 @@ pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: Slot, fallback: F
 pub fn slot_after_commit(node: &Node, request: &Request<'_>, slot: Slot) -> Slot {
     let commit = Write::from(request).changes().then(|| node.missed.commit());
     match commit.flatten() {
-        Some(commit) => Slot::Watched(Box::new(Box::new(Committing { commit, slot }))),
+        Some(commit) => Slot::Inspected(Box::new(Box::new(Committing { commit, slot }))),
         None => slot,
     }
 }
@@ -51,7 +51,7 @@ struct Copying {
     slot: Option<Slot>,
 }
 
-impl Watch for Copying {
+impl ReplyInspector for Copying {
     fn fill(mut self: Box<Self>, reply: Reply) {
         // A failure is on its way by an account of its own.
         self.node.missed.settle(&self.key, false);
@@ -70,7 +70,7 @@ struct Committing {
     slot: Slot,
 }
 
-impl Watch for Committing {
+impl ReplyInspector for Committing {
     fn fill(self: Box<Self>, reply: Reply) {
         fill_after(self.commit, self.slot, reply);
     }

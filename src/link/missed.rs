@@ -16,7 +16,7 @@ use crate::node::Node;
 use crate::node::missed::Due;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
-use crate::reply::slot::{Slot, Watch};
+use crate::reply::slot::{ReplyInspector, Slot};
 
 /// The slot in which the reply to `request` is to land, where it is sent to `node`, which missed something.
 ///
@@ -27,7 +27,7 @@ pub fn pass(node: &Arc<Node>, request: &Request<'_>, slot: Slot) -> Result<Slot,
     if replaces(request)
         && let Some(due) = node.missed.clearable(request.key)
     {
-        return Ok(Slot::Watched(Box::new(Box::new(Clearing {
+        return Ok(Slot::Inspected(Box::new(Box::new(Clearing {
             node: node.clone(),
             due,
             slot,
@@ -52,7 +52,7 @@ struct Clearing {
     slot: Slot,
 }
 
-impl Watch for Clearing {
+impl ReplyInspector for Clearing {
     fn fill(self: Box<Self>, reply: Reply) {
         let is_done = match &reply {
             Reply::Done | Reply::NotFound => true,

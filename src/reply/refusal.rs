@@ -4,7 +4,7 @@
 //! has the item removed; the client reads the refusal when that is done, or has failed, whatever the node says to it.
 
 use crate::protocol::Reply;
-use crate::reply::slot::{Slot, Watch};
+use crate::reply::slot::{ReplyInspector, Slot};
 
 /// An answer that waits for another reply.
 #[derive(Debug)]
@@ -16,11 +16,11 @@ struct Refusal {
 impl Slot {
     /// A slot that takes any reply and fills this one with `answer` then.
     pub fn answering(self, answer: Reply) -> Slot {
-        Slot::Watched(Box::new(Box::new(Refusal { slot: self, answer })))
+        Slot::Inspected(Box::new(Box::new(Refusal { slot: self, answer })))
     }
 }
 
-impl Watch for Refusal {
+impl ReplyInspector for Refusal {
     fn fill(self: Box<Self>, _reply: Reply) {
         self.slot.fill(self.answer);
     }

@@ -12,7 +12,7 @@ use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply};
 
 /// Looks at a reply on its way to where it must land.
-pub trait Watch: fmt::Debug {
+pub trait ReplyInspector: fmt::Debug {
     /// Takes the reply. A link may be in the middle of its turn, so nothing is sent from here.
     fn fill(self: Box<Self>, reply: Reply);
 }
@@ -25,7 +25,7 @@ pub enum Slot {
     /// With a policy, which makes of it what its own slot gets.
     Pending(Rc<Pending>),
     /// With a policy that looks at it first. Boxed twice, so that the slots of plain requests stay small.
-    Watched(Box<Box<dyn Watch>>),
+    Inspected(Box<Box<dyn ReplyInspector>>),
 }
 
 impl Slot {
@@ -41,7 +41,7 @@ impl Slot {
         match self {
             Slot::Queue(slots, number) => slots.fill(number, reply),
             Slot::Pending(pending) => pending.fill(reply),
-            Slot::Watched(watch) => (*watch).fill(reply),
+            Slot::Inspected(inspector) => (*inspector).fill(reply),
         }
     }
 

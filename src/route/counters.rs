@@ -2,139 +2,99 @@
 
 use crate::counter::Counter;
 
-/// What may happen to a request in a policy. One variant for each label value `event` in the metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Event {
-    /// It went on to another pool.
-    Failover,
-    /// It did not go on, because the budget was spent.
-    OverBudget,
-    /// It was asked a second time besides, because the first was slow.
-    Hedged,
-    /// It was found in the second place that was asked.
-    Found,
-    /// Its value was copied to the first place.
-    Filled,
-    /// A copy of it was sent.
-    Copied,
-    /// No copy of it was sent: too many are on their way.
-    Dropped,
-    /// Both had the same value, or both had none.
-    Same,
-    /// The values, or their flags, differ.
-    Differs,
-    /// Only the original found the key.
-    OnlyOriginal,
-    /// Only the copy found the key.
-    OnlyCopy,
-    /// The copy was not answered, or with an error.
-    CopyFailed,
-    /// It was over a limit.
-    Limited,
-    /// It was refused.
-    Denied,
+/// Makes the enum of events, and the words for them, from one table.
+macro_rules! events {
+    ($($(#[$doc:meta])* $Event:ident = $name:literal,)*) => {
+        /// What may happen to a request in a policy. One variant for each value of the label `event` in the metrics.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Event {
+            $($(#[$doc])* $Event,)*
+        }
+
+        impl Event {
+            const COUNT: usize = [$($name),*].len();
+
+            /// The event's name in the metrics.
+            pub fn name(self) -> &'static str {
+                match self { $(Event::$Event => $name,)* }
+            }
+        }
+    };
 }
 
-impl Event {
-    /// Every event, in the order of their discriminants.
-    pub const ALL: [Event; 14] = [
-        Event::Failover,
-        Event::OverBudget,
-        Event::Hedged,
-        Event::Found,
-        Event::Filled,
-        Event::Copied,
-        Event::Dropped,
-        Event::Same,
-        Event::Differs,
-        Event::OnlyOriginal,
-        Event::OnlyCopy,
-        Event::CopyFailed,
-        Event::Limited,
-        Event::Denied,
-    ];
-
-    /// The events that the policies of this name count.
-    pub fn of(policy: &str) -> &'static [Event] {
-        match policy {
-            "failover" => &[Event::Failover, Event::OverBudget],
-            "replicate" => &[Event::Failover, Event::Hedged, Event::OverBudget],
-            "lazy_fill" | "layers" => &[Event::Found, Event::Filled],
-            "shadow" => &[
-                Event::Copied,
-                Event::Dropped,
-                Event::Same,
-                Event::Differs,
-                Event::OnlyOriginal,
-                Event::OnlyCopy,
-                Event::CopyFailed,
-            ],
-            "limit" => &[Event::Limited],
-            "read_only" | "deny" => &[Event::Denied],
-            _ => &[],
-        }
-    }
-
-    /// The event's name in the metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Event::Failover => "failover",
-            Event::OverBudget => "over_budget",
-            Event::Hedged => "hedged",
-            Event::Found => "found",
-            Event::Filled => "filled",
-            Event::Copied => "copied",
-            Event::Dropped => "dropped",
-            Event::Same => "same",
-            Event::Differs => "differs",
-            Event::OnlyOriginal => "only_original",
-            Event::OnlyCopy => "only_copy",
-            Event::CopyFailed => "copy_failed",
-            Event::Limited => "limited",
-            Event::Denied => "denied",
-        }
-    }
+events! {
+    /// It went on to another route.
+    Failover = "failover",
+    /// It did not go on, because the budget was spent.
+    OverBudget = "over_budget",
+    /// It was sent to a second replica too, because the first was slow.
+    Hedged = "hedged",
+    /// It was found in the second route that was asked.
+    Found = "found",
+    /// Its value was copied to the first route.
+    Filled = "filled",
+    /// A copy of it was sent.
+    Copied = "copied",
+    /// No copy of it was sent: too many are on their way.
+    Dropped = "dropped",
+    /// Both had the same value, or neither had one.
+    Same = "same",
+    /// The values, or their flags, differ.
+    Differs = "differs",
+    /// Only the original found the key.
+    OnlyOriginal = "only_original",
+    /// Only the copy found the key.
+    OnlyCopy = "only_copy",
+    /// The copy was not answered, or with an error.
+    CopyFailed = "copy_failed",
+    /// It was over a limit.
+    Limited = "limited",
+    /// It was refused.
+    Denied = "denied",
 }
 
 /// What is counted for one kind of policy in one route, across reloads.
 #[derive(Debug)]
 pub struct Counters {
-    /// The name of the route; of one that stands at its listener, what that binds.
+    /// The name of the route, or what its listener binds if it is written there.
     pub route: String,
     /// The policy's name.
     pub policy: &'static str,
+    /// The events that it counts.
+    pub events: &'static [Event],
     shards: Box<[Shard]>,
 }
 
 /// What one worker counts.
 #[derive(Debug, Default)]
 pub struct Shard {
-    /// Requests that came to the policy.
+    /// Requests about which the policy decided.
     pub requests: Counter,
     /// By [`Event`] discriminant.
-    pub events: [Counter; Event::ALL.len()],
-    /// What is left of a budget, in percent of a request.
+    pub events: [Counter; Event::COUNT],
+    /// What is spent of a budget and not earned yet, in percent of a request.
     pub budget: Counter,
-    /// How long the first is given before a second one is asked besides, in microseconds; 0: not known yet.
-    pub patience: Counter,
-    /// Copies on their way.
+    /// How long a hedged read waits for the first replica, in microseconds; 0 if not known yet.
+    pub hedge_delay: Counter,
+    /// Copies in flight.
     pub copies: Counter,
-    /// Bytes of the values that they bring.
+    /// Bytes of the values in them.
     pub copied_bytes: Counter,
 }
 
 impl Counters {
-    /// Of the policies called `policy` in `route`, for so many workers.
-    pub fn new(route: &str, policy: &'static str, workers: usize) -> Counters {
+    /// Counts the `events` of the policies called `policy` in `route`, for this number of workers.
+    pub fn new(route: &str, policy: &'static str, events: &'static [Event], workers: usize) -> Counters {
         Counters {
             route: route.to_owned(),
             policy,
+            events,
             shards: (0..workers).map(|_| Shard::default()).collect(),
         }
     }
 
-    /// What the worker with this index counts. Only that worker may count there.
+    /// The shard of the worker with this index. Only that worker may count there.
     pub fn shard(&self, worker: usize) -> &Shard {
         &self.shards[worker]
     }

@@ -1,24 +1,28 @@
 //! What decides where a request goes.
 //!
-//! A plain pool is the leaf and the fast path: the ring picks, nothing is allocated. Above it stand policies,
-//! each in a file of its own, of two kinds:
+//! A plain pool is the leaf and the fast path: the ring picks, nothing is allocated. Above it are policies, each in
+//! a file of its own behind the trait [`policy::Policy`]:
 //!
 //! ```text
-//!   request ─▶ lead ─┬─ chooses at once (prefix, by_command, deny …) ─▶ lead …
-//!                    ├─▶ a pool: sent, its reply lands in the slot            nothing is allocated
-//!                    └─▶ a policy that asks and waits (failover …): an async function on an owned copy
-//!                          of the request; each `call.send(route, request).await` leads as above, and
-//!                          what it returns lands in the slot
+//!   request ─▶ resolve: each policy on the way decides ─┬─▶ a route under it: resolve goes on there
+//!                                                       ├─▶ a reply, at once
+//!                                                       ├─▶ a pool: sent, its reply lands in the slot
+//!                                                       └─▶ a policy that must see a reply, or wait: Call::start
+//!                                                              ├─ a reply is inspected on its way to the slot
+//!                                                              └─ an async function runs on a copy of the request;
+//!                                                                 each Call::send(route, request) resolves as above
 //! ```
 //!
-//! No policy knows which protocol the client speaks, nor that there is a network: pools are reached through a
-//! [`Carrier`], of which there are two, the worker's and the fake of the tests.
+//! Read on in `policy/mod.rs` (which verb of a policy decides), in a policy, such as `policy/failover.rs`, then in
+//! `call/` (how what was decided is carried out). `toolkit/` has what several policies need, `policy/compile.rs` makes
+//! routes from settings, `explain/` shows them.
+//!
+//! No policy knows that there is a network: pools are reached through a [`Forwarder`], which is the worker's or a
+//! test's.
 
 pub mod call;
-pub mod compile;
 pub mod counters;
 pub mod explain;
-pub mod fast_path;
 pub mod policy;
 mod pool;
 pub mod toolkit;
@@ -28,86 +32,64 @@ mod testing;
 
 use std::sync::Arc;
 
-pub use crate::route::call::{Call, Carrier};
+pub use crate::route::call::{Call, Forwarder};
 pub use pool::Pool;
 
-use crate::config::{self, Which};
-use crate::protocol::operation::Operation;
+use crate::config;
 use crate::protocol::{OnError, Reply, Request};
 use counters::Counters;
+use policy::{Decision, PolicyKind};
 
 /// Where the requests of a listener go.
 #[derive(Debug, Clone)]
 pub enum Route {
-    /// To the pool's ring.
+    /// To a node of the pool, which its ring picks.
     Pool(Arc<Pool>),
-    /// Where the policy says.
-    Policy(Arc<Policy>),
+    /// Where the policy decides.
+    Policy(Arc<PolicyRoute>),
 }
 
-/// A policy with the routes under it.
+/// A policy with the routes under it, and what holds for all policies alike.
 #[derive(Debug)]
-pub struct Policy {
-    /// Its name.
+pub struct PolicyRoute {
+    /// The policy's name.
     pub name: &'static str,
-    /// What it does.
-    pub what: What,
-    /// Every pool that it may lead to, once each.
+    /// The policy.
+    pub kind: PolicyKind,
+    /// Every pool whose replies clients may get, once each.
     pub pools: Vec<Arc<Pool>>,
-    /// It, or one under it, refuses flush_all.
+    /// Whether this policy, or one under it, refuses flush_all.
     pub denies_flush: bool,
-    /// How failures read: hidden where all of its pools hide them.
+    /// How failures read: hidden if all of its pools hide them.
     pub on_error: OnError,
     /// What is counted for it.
     pub counters: Arc<Counters>,
-    /// Its settings, as they are typed, without the routes under it.
+    /// Its settings.
     pub settings: config::Policy,
 }
 
-/// What a policy does.
+/// Where resolving a request ends.
 #[derive(Debug)]
-pub enum What {
-    /// Chooses by the beginning of the key.
-    Prefix(crate::route::policy::prefix::Prefix),
-    /// Chooses by what is asked: a single operation before its group.
-    ByCommand(Vec<(Which, Route)>, Route),
-    /// Writes other expiries.
-    Expiry(crate::route::policy::expiry::Expiry, Route),
-    /// Lets some operations through.
-    Gate(crate::route::policy::deny::Gate, Route),
-    /// Lets so much through.
-    Limit(crate::route::policy::limit::Limit, Route),
-    /// Asks nobody.
-    StandIn(config::StandIn),
-    /// Asks one after the other.
-    Failover(crate::route::policy::failover::Failover),
-    /// Keeps the same values in several.
-    Replicate(crate::route::policy::replicate::Replicate),
-    /// Fills one from another as keys are asked for.
-    LazyFill(crate::route::policy::lazy_fill::LazyFill),
-    /// Keeps copies near.
-    Layers(crate::route::policy::layers::Layers),
-    /// Copies requests.
-    Shadow(crate::route::policy::shadow::Shadow),
-    /// Writes another key.
-    Key(crate::route::policy::key::Key, Route),
-    /// Waits first.
-    Delay(crate::route::policy::delay::Delay, Route),
+pub enum Resolved<'a> {
+    /// At a pool, which gets it.
+    Pool(&'a Arc<Pool>),
+    /// At a reply.
+    Reply(Reply),
+    /// At a policy, which [`Call::start`] starts.
+    Policy(&'a Arc<PolicyRoute>, Start<'a>),
 }
 
-/// Where a request was led.
-#[derive(Debug)]
-pub enum Step<'a> {
-    /// To a pool, as it is.
-    Pool(&'a Arc<Pool>),
-    /// To a policy that asks and waits.
-    Policy(&'a Arc<Policy>),
-    /// Nowhere: this is the answer.
-    Answer(Reply),
+/// How a policy starts.
+#[derive(Debug, Clone, Copy)]
+pub enum Start<'a> {
+    /// By forwarding the request here and inspecting the reply.
+    Inspect(&'a Route),
+    /// By its async function.
+    Run,
 }
 
 impl Route {
-    /// The pool that `key` goes to and, in it, the node's index among the snapshot's nodes; `None` where a policy
+    /// The pool that `key` goes to and, in it, the node's index among the snapshot's nodes. Returns `None` if a policy
     /// decides.
     #[inline]
     pub fn pick(&self, key: &[u8]) -> Option<(&Pool, usize)> {
@@ -117,59 +99,40 @@ impl Route {
         }
     }
 
-    /// Leads `request` through all that decides at once, and hands it over, perhaps changed, to `then`.
-    pub fn lead<R>(
+    /// Follows what each policy decides about `request` to the end, and hands that over with the request, which may
+    /// be rewritten by then, to `then`.
+    pub fn resolve<R>(
         &self,
         request: &Request<'_>,
-        carrier: &dyn Carrier,
-        then: impl FnOnce(Step<'_>, &Request<'_>) -> R,
+        forwarder: &dyn Forwarder,
+        then: impl FnOnce(Resolved<'_>, &Request<'_>) -> R,
     ) -> R {
         let mut route = self;
         loop {
             let policy = match route {
-                Route::Pool(pool) => return then(Step::Pool(pool), request),
+                Route::Pool(pool) => return then(Resolved::Pool(pool), request),
                 Route::Policy(policy) => policy,
             };
-            let counters = policy.counters.shard(carrier.worker());
+            let counters = policy.counters.shard(forwarder.worker());
             counters.requests.add(1);
-            route = match &policy.what {
-                What::Prefix(prefix) => prefix.choose(request.key),
-                What::ByCommand(routes, otherwise) => by_command(routes, otherwise, request),
-                What::Gate(gate, to) => match gate.judge(request, counters) {
-                    None => to,
-                    Some(refusal) => return then(Step::Answer(refusal), request),
-                },
-                What::Limit(limit, to) => match limit.judge(request, carrier.now(), counters) {
-                    Some(refusal) => return then(Step::Answer(refusal), request),
-                    None if limit.counts_in_flight() => return then(Step::Policy(policy), request),
-                    None => to,
-                },
-                What::Expiry(expiry, to) => {
-                    let mut room = Vec::new();
-                    let changed = expiry.rewrite(request, &mut room);
-                    return to.lead(&changed, carrier, then);
+            route = match policy.kind.decide(request, counters, forwarder) {
+                Decision::Forward(to) => to,
+                Decision::Rewrite(to) => {
+                    // The rewritten request borrows from this turn of the loop, so the next one is a call.
+                    let mut scratch = Vec::new();
+                    let rewritten = policy.kind.rewrite(request, &mut scratch);
+                    return to.resolve(&rewritten, forwarder, then);
                 }
-                What::StandIn(stand_in) => {
-                    match crate::route::policy::static_reply::answer(stand_in, request) {
-                        Some(reply) => return then(Step::Answer(reply), request),
-                        None => return then(Step::Policy(policy), request),
-                    }
+                Decision::Reply(reply) => return then(Resolved::Reply(reply), request),
+                Decision::Inspect(to) => {
+                    return then(Resolved::Policy(policy, Start::Inspect(to)), request);
                 }
-                What::Shadow(shadow) if !shadow.copies(request) => &shadow.of,
-                What::Shadow(_)
-                | What::Failover(_)
-                | What::Replicate(_)
-                | What::LazyFill(_)
-                | What::Layers(_)
-                | What::Key(..)
-                | What::Delay(..) => {
-                    return then(Step::Policy(policy), request);
-                }
-            }
+                Decision::Run => return then(Resolved::Policy(policy, Start::Run), request),
+            };
         }
     }
 
-    /// Every pool that it may lead to, once each.
+    /// Every pool whose replies clients may get, once each.
     pub fn pools(&self) -> &[Arc<Pool>] {
         match self {
             Route::Pool(pool) => std::slice::from_ref(pool),
@@ -177,7 +140,7 @@ impl Route {
         }
     }
 
-    /// True where flush_all is refused.
+    /// Whether flush_all is refused.
     pub fn denies_flush(&self) -> bool {
         match self {
             Route::Pool(pool) => pool.settings.flush_all == config::FlushAll::Deny,
@@ -185,7 +148,7 @@ impl Route {
         }
     }
 
-    /// How failures read: they are hidden where all pools that it may lead to hide them.
+    /// How failures read: hidden if all pools whose replies clients may get hide them.
     pub fn on_error(&self) -> OnError {
         match self {
             Route::Pool(pool) => pool.settings.on_error(),
@@ -193,82 +156,63 @@ impl Route {
         }
     }
 
-    /// How a failure of `request` reads: as the pools say which it may come to.
+    /// How a failure of `request` reads, by the pools that it may come to.
     pub fn on_error_of(&self, request: &Request<'_>) -> OnError {
         let Route::Policy(policy) = self else {
             return self.on_error();
         };
-        match &policy.what {
-            What::Prefix(prefix) => prefix.choose(request.key).on_error_of(request),
-            What::ByCommand(routes, otherwise) => by_command(routes, otherwise, request).on_error_of(request),
-            What::Gate(_, to) | What::Limit(_, to) | What::Expiry(_, to) | What::Delay(_, to) => {
-                to.on_error_of(request)
-            }
-            What::Shadow(shadow) => shadow.of.on_error_of(request),
-            _ => policy.on_error,
+        match policy.kind.only_route(request) {
+            Some(to) => to.on_error_of(request),
+            None => policy.on_error,
         }
     }
 
-    /// The largest value that `request` may bring, in bytes: that of the smallest among the pools which its key
-    /// may come to.
+    /// The largest value that `request` may bring, in bytes: that of the smallest among the pools which it may come
+    /// to.
     pub fn max_value_size(&self, request: &Request<'_>) -> usize {
-        match self {
-            Route::Pool(pool) => pool.settings.max_value_size,
-            Route::Policy(policy) => match &policy.what {
-                What::Prefix(prefix) => prefix.choose(request.key).max_value_size(request),
-                What::ByCommand(routes, otherwise) => {
-                    by_command(routes, otherwise, request).max_value_size(request)
-                }
-                _ => {
-                    let sizes = policy.pools.iter().map(|pool| pool.settings.max_value_size);
-                    sizes.min().unwrap_or(STAND_IN_VALUE)
-                }
-            },
+        /// Without a pool, values may be as large as a pool takes by default.
+        const WITHOUT_POOL: usize = 1 << 20;
+        let policy = match self {
+            Route::Pool(pool) => return pool.settings.max_value_size,
+            Route::Policy(policy) => policy,
+        };
+        match policy.kind.only_route(request) {
+            Some(to) => to.max_value_size(request),
+            None => {
+                let sizes = policy.pools.iter().map(|pool| pool.settings.max_value_size);
+                sizes.min().unwrap_or(WITHOUT_POOL)
+            }
         }
     }
-}
-
-/// Where there is no pool, values may be as large as a pool takes by default.
-const STAND_IN_VALUE: usize = 1 << 20;
-
-fn by_command<'a>(routes: &'a [(Which, Route)], otherwise: &'a Route, request: &Request<'_>) -> &'a Route {
-    let operation = Operation::of(request);
-    let one = routes.iter().find(|(which, _)| *which == Which::One(operation));
-    let group = || {
-        routes
-            .iter()
-            .find(|(which, _)| operation.group().is_some_and(|group| *which == Which::All(group)))
-    };
-    one.or_else(group).map_or(otherwise, |(_, route)| route)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{Fake, ask, meta, run};
-    use crate::protocol::{Command, Reply};
+    use super::testing::{ask, compile};
+    use crate::protocol::Command;
 
     #[test]
-    fn a_command_goes_where_its_group_says_and_a_single_one_before_its_group() {
-        let route = "{by_command: {reads: a, writes: b, set: c, arithmetic: c}, else: {miss: {}}}";
+    fn a_value_may_be_as_large_as_every_pool_takes_that_its_key_may_come_to() {
+        let prefix = "{prefix: {\"big:\": c}, else: a}";
+        let above = |policy: &str| policy.replace("TO", prefix);
         let cases = [
-            (ask(Command::Get, "k"), "a get k"),
-            (ask(Command::Gats, "k"), "a gats k"),
-            (ask(Command::Set, "k"), "c set k"),
-            (ask(Command::Add, "k"), "b add k"),
-            (ask(Command::Decr, "k"), "c decr k"),
-            (ask(Command::Touch, "k"), ""),
-            (ask(Command::Delete, "k"), ""),
-            (meta(Command::MetaGet, "k", "v T30"), "a mg k v T30"),
-            (meta(Command::MetaGet, "k", "T30"), ""),
-            (meta(Command::MetaSet, "k", "ME"), "b ms k ME"),
-            (meta(Command::MetaSet, "k", ""), "c ms k"),
+            (above("TO"), "big:k", 2 << 20),
+            (above("{limit: {to: TO, rate: 10}}"), "big:k", 2 << 20),
+            (above("{deny: {to: TO, commands: [delete]}}"), "big:k", 2 << 20),
+            (above("{expiry: {to: TO, max: 1h}}"), "big:k", 2 << 20),
+            (above("{delay: {to: TO, by: 1s}}"), "big:k", 2 << 20),
+            (above("{shadow: {of: TO, to: a}}"), "big:k", 2 << 20),
+            (above("{limit: {to: TO, rate: 10}}"), "k", 1 << 20),
+            (above("{failover: [c, TO]}"), "big:k", 1 << 20),
+            (above("{miss: {}}"), "k", 1 << 20),
         ];
-        run(async move {
-            let fake = Fake::new(route, |_, _| Some(Reply::Done));
-            for (request, expected) in cases {
-                fake.ask(&request).await;
-                assert_eq!(fake.seen().join(","), expected);
-            }
-        });
+        for (route, key, expected) in cases {
+            let (compiled, _) = compile(&route);
+            assert_eq!(
+                compiled.max_value_size(&ask(Command::Set, key)),
+                expected,
+                "{route}"
+            );
+        }
     }
 }

@@ -11,8 +11,7 @@ use crate::node::Node;
 use crate::node::missed::copying::{Fallback, delete_embedded};
 use crate::protocol::Request;
 use crate::ring::{Member, Ring};
-use crate::route::policy::expiry::seconds;
-use crate::route::toolkit::rewrite::with_expiry_of_at_most;
+use crate::route::toolkit::rewrite::{whole_seconds, with_max_expiry};
 
 /// By so much an item may outlive its expiry, counted from when it was sent.
 const ROUNDING: Duration = Duration::from_secs(2);
@@ -66,7 +65,7 @@ impl Pool {
     /// says.
     pub fn capped<'a>(&self, request: &Request<'a>, room: &'a mut Vec<u8>) -> Request<'a> {
         match self.settings.fallback_expiry {
-            Some(cap) => with_expiry_of_at_most(request, room, seconds(cap)),
+            Some(cap) => with_max_expiry(request, room, whole_seconds(cap)),
             None => *request,
         }
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::protocol::operation::drops_item_if_refused;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::Slot;
-use crate::route::{Carrier, Pool};
+use crate::route::{Forwarder, Pool};
 use crate::worker::context::View;
 
 /// Carries the requests of one session.
@@ -64,7 +64,7 @@ impl Carry {
 /// A reload took away what was to be asked.
 const GONE: Reply = Reply::Failed(Failure::Down);
 
-impl Carrier for Carry {
+impl Forwarder for Carry {
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: Slot) {
         // What was compiled when the request came may be old by now, and its indices with it.
         let current = self.view.running();

@@ -1,40 +1,55 @@
 //! The settings of `lazy_fill`.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::super::error::{Flaw, Mistakes};
 use super::super::keys::Typed;
-use super::{Policy, Reader, Route};
+use super::reader::{Beside, Reader};
+use super::{Route, Settings, Under};
 
-/// Filled as keys are asked for.
+/// Warms a cold route from another one as keys are requested.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LazyFill {
-    /// Where values are to be.
+    /// The cold route, which is to have the values.
     pub to: Route,
-    /// Where they were.
+    /// The warm route, which had them before.
     pub from: Route,
 }
 
-/// Reads `to` and `from`.
-pub fn read(reader: &mut Reader<'_>, value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Policy> {
-    let mut keys = value.keys(mistakes);
-    let to = keys.get("to", |value, mistakes| reader.meta_route(value, mistakes));
-    let from = keys.get("from", |value, mistakes| reader.meta_route(value, mistakes));
-    keys.require(
-        "to",
-        Flaw::new("it is not said what is to be filled").hint("add `to:` with a pool or a route"),
-    );
-    keys.require(
-        "from",
-        Flaw::new("it is not said what it is filled from").hint("add `from:` with a pool or a route"),
-    );
-    keys.finish();
-    Some(Policy::LazyFill(LazyFill { to: to?, from: from? }))
-}
+impl Settings for LazyFill {
+    const NAME: &'static str = "lazy_fill";
 
-impl LazyFill {
-    /// As it is typed.
-    pub fn show(&self) -> Value {
-        json!({ "to": self.to.show(), "from": self.from.show() })
+    fn read(
+        reader: &mut Reader,
+        value: &Typed<'_>,
+        _beside: &Beside,
+        mistakes: &mut Mistakes,
+    ) -> Option<LazyFill> {
+        let mut keys = value.keys(mistakes);
+        let to = keys.get("to", |value, mistakes| reader.meta_route(value, mistakes));
+        let from = keys.get("from", |value, mistakes| reader.meta_route(value, mistakes));
+        keys.require(
+            "to",
+            Flaw::new("it is not said what is to be filled").hint("add `to:` with a pool or a route"),
+        );
+        keys.require(
+            "from",
+            Flaw::new("it is not said what it is filled from").hint("add `from:` with a pool or a route"),
+        );
+        keys.finish();
+        Some(LazyFill { to: to?, from: from? })
+    }
+
+    fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
+        vec![
+            ("to".into(), Under::One(&self.to)),
+            ("from".into(), Under::One(&self.from)),
+        ]
+    }
+
+    fn options(&self) -> Value {
+        json!({})
     }
 }

@@ -1,123 +1,188 @@
-//! Routes: names, or policies with routes under them, as they are typed and as they are shown.
+//! Routes: names, or policies with routes under them, as they are written and as they are rendered.
 //!
-//! Wherever a name may stand, a route may stand: a mapping whose one key is a policy's name. What stands behind
-//! it is the route that the policy leads to, a list of them, or a mapping of its options with `to:`. Each policy
-//! has a struct with its settings, one that reads them and one that shows them.
+//! A route may stand wherever a name may stand: it is a mapping whose one key is a policy's name. The value of that
+//! key is the route that the policy leads to, a list of them, or a mapping of its options with `to:`. Each policy
+//! has a file here: a struct with its settings that implements [`Settings`]. `list.rs` lists them.
 
+mod by_command;
+mod by_listener;
 mod choosers;
-pub(super) mod failover;
+mod delay;
+mod deny;
+mod expiry;
+mod failover;
 pub mod graph;
+mod key;
 mod layers;
 mod lazy_fill;
+mod limit;
+mod list;
+mod prefix;
+mod reader;
 mod replicate;
 mod shadow;
-mod stand_ins;
-mod traffic;
+mod static_reply;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-pub use choosers::{ByCommand, ByListener, Prefix, Which};
-use failover::Budget;
+pub use by_command::{ByCommand, Which};
+pub use by_listener::ByListener;
+pub use delay::Delay;
+pub use deny::{Deny, ReadOnly};
+pub use expiry::Expiry;
 pub use failover::Failover;
+pub use key::Key;
 pub use layers::Layers;
 pub use lazy_fill::LazyFill;
+pub use limit::Limit;
+pub(crate) use list::for_each_policy;
+pub use prefix::{Prefix, RoutingPrefix};
+pub use reader::{Budget, Read, read};
 pub use replicate::{Reads, Replicate, Writes};
 pub use shadow::{By, Copied, Shadow};
-pub use stand_ins::{Delay, StandIn};
-pub use traffic::{Deny, Expiry, Key, Limit};
+pub use static_reply::{Blackhole, ErrorReply, Miss};
 
-use super::error::{At, Flaw, Mistakes, Place};
-use super::keys::Typed;
-use super::{Config, nodes, suggest};
+use super::error::Mistakes;
+use super::keys::{Keys, Typed};
+use super::{Bind, Config};
+use reader::{Beside, Reader};
 
 /// Where requests go.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Route {
-    /// A pool's name, or another route's.
+    /// The name of a pool or of another route.
     Name(String),
     /// A policy, which decides.
     Policy(Box<Policy>),
 }
 
-/// What a policy does, and the routes under it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Policy {
-    /// By the beginning of the key.
-    Prefix(Prefix),
-    /// By mcrouter's `/region/cluster/` before the key.
-    RoutingPrefix(Prefix),
-    /// By what is asked.
-    ByCommand(ByCommand),
-    /// By the listener that the client came in through.
-    ByListener(ByListener),
-    /// One after the other, until one answers.
-    Failover(Failover),
-    /// The same values in several.
-    Replicate(Replicate),
-    /// Filled from another as keys are asked for.
-    LazyFill(LazyFill),
-    /// A near cache of a far one.
-    Layers(Layers),
-    /// Copied to another, whose replies nobody gets.
-    Shadow(Shadow),
-    /// No more than so much.
-    Limit(Limit),
-    /// With other expiries.
-    Expiry(Expiry),
-    /// With another key.
-    Key(Key),
-    /// Reads only.
-    ReadOnly(Route),
-    /// All but some operations.
-    Deny(Deny),
-    /// To nobody.
-    StandIn(StandIn),
-    /// Later.
-    Delay(Delay),
+/// The settings of one policy, with the routes under it.
+pub trait Settings: Sized {
+    /// The policy's name in the file, in explanations and in metrics.
+    const NAME: &'static str;
+
+    /// Keys that may stand beside the name, in the same mapping; see [`Beside`].
+    const BESIDE: &'static [&'static str] = &[];
+
+    /// Reads the value of the policy's name. Returns `None` if it holds a mistake, which is then noted at its place.
+    fn read(reader: &mut Reader, value: &Typed<'_>, beside: &Beside, mistakes: &mut Mistakes)
+    -> Option<Self>;
+
+    /// The routes under it, each behind the key at which it is written.
+    fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)>;
+
+    /// All settings but the routes, as `explain` shows them.
+    fn options(&self) -> Value;
+
+    /// The whole policy, as it could be written.
+    fn to_json(&self) -> Value {
+        let mut settings = self.options();
+        for (key, under) in self.routes() {
+            settings[&*key] = under.to_json();
+        }
+        json!({ Self::NAME: settings })
+    }
+
+    /// The route that takes the policy's place for clients of the listener bound to `bind`, if that alone decides.
+    fn at_listener(&self, _bind: &Bind) -> Option<&Route> {
+        None
+    }
 }
 
-/// A route that was read, with the names in it.
-#[derive(Debug)]
-pub struct Read {
-    /// The route.
-    pub route: Route,
-    /// All names of pools and routes in it, where they stand.
-    pub names: Vec<At<String>>,
-    /// Where it takes for granted that the zone of this process is known.
-    pub zones: Vec<Place>,
-    /// Routes in it whose pools must speak meta.
-    pub meta: Vec<At<Route>>,
-    /// Budgets of the failovers in it.
-    pub budgets: Vec<At<Budget>>,
+/// What stands behind one key of a policy's settings.
+#[derive(Debug, Clone, Copy)]
+pub enum Under<'a> {
+    /// One route.
+    One(&'a Route),
+    /// A list of routes.
+    List(&'a [Route]),
 }
 
-/// What reading a route hands down, to note what is found on the way.
-pub struct Reader<'n> {
-    names: &'n mut Vec<At<String>>,
-    zones: &'n mut Vec<Place>,
-    meta: &'n mut Vec<At<Route>>,
-    budgets: &'n mut Vec<At<Budget>>,
-}
+macro_rules! settings_of_policies {
+    ($($(#[$doc:meta])* $Policy:ident,)*) => {
+        /// The settings of any policy.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Policy {
+            $($(#[$doc])* $Policy($Policy),)*
+        }
 
-/// Reads a route; `None` where it holds a mistake.
-pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Read> {
-    let (mut names, mut zones, mut meta, mut budgets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut reader = Reader {
-        names: &mut names,
-        zones: &mut zones,
-        meta: &mut meta,
-        budgets: &mut budgets,
+        /// The names of all policies.
+        pub const NAMES: &[&str] = &[$($Policy::NAME),*];
+
+        /// Applies `$with` to the settings in `$policy`, whatever their type is.
+        macro_rules! with_settings {
+            ($policy:expr, $with:expr) => {
+                match $policy { $(Policy::$Policy(settings) => $with(settings),)* }
+            };
+        }
+
+        impl Policy {
+            /// The policy's name in the file, in explanations and in metrics.
+            pub fn name(&self) -> &'static str {
+                match self { $(Policy::$Policy(_) => $Policy::NAME,)* }
+            }
+
+            /// Reads whatever policies are written in `keys`, and counts as known the names of all.
+            fn read_all(reader: &mut Reader, keys: &mut Keys<'_, '_>, beside: &Beside) -> Vec<Policy> {
+                let read = [$(
+                    keys.get($Policy::NAME, |value, mistakes| {
+                        $Policy::read(reader, value, beside, mistakes).map(Policy::$Policy)
+                    }),
+                )*];
+                read.into_iter().flatten().collect()
+            }
+
+            /// Which keys may stand beside the policies that are written in `keys`.
+            fn may_stand_beside(keys: &Keys<'_, '_>) -> Vec<&'static str> {
+                let mut all = Vec::new();
+                $(if keys.has($Policy::NAME) { all.extend($Policy::BESIDE); })*
+                all
+            }
+        }
     };
-    let route = reader.route(value, mistakes)?;
-    Some(Read {
-        route,
-        names,
-        zones,
-        meta,
-        budgets,
-    })
+}
+for_each_policy!(settings_of_policies);
+
+impl Policy {
+    /// The routes under it.
+    pub fn children(&self) -> Vec<&Route> {
+        let routes = with_settings!(self, Settings::routes);
+        routes.into_iter().flat_map(|(_, under)| under.routes()).collect()
+    }
+
+    /// The whole policy, as it could be written.
+    pub fn to_json(&self) -> Value {
+        with_settings!(self, Settings::to_json)
+    }
+
+    /// All settings but the routes, as `explain` shows them.
+    pub fn options(&self) -> Value {
+        with_settings!(self, Settings::options)
+    }
+
+    /// The route that takes the policy's place for clients of the listener bound to `bind`, if that alone decides.
+    pub fn at_listener(&self, bind: &Bind) -> Option<&Route> {
+        with_settings!(self, |settings| Settings::at_listener(settings, bind))
+    }
+}
+
+impl<'a> Under<'a> {
+    fn routes(self) -> &'a [Route] {
+        match self {
+            Under::One(route) => std::slice::from_ref(route),
+            Under::List(routes) => routes,
+        }
+    }
+
+    fn to_json(self) -> Value {
+        match self {
+            Under::One(route) => route.to_json(),
+            Under::List(routes) => routes.iter().map(Route::to_json).collect(),
+        }
+    }
 }
 
 impl Route {
@@ -129,11 +194,11 @@ impl Route {
         }
     }
 
-    /// As it is typed.
-    pub fn show(&self) -> Value {
+    /// The route, as it could be written.
+    pub fn to_json(&self) -> Value {
         match self {
             Route::Name(name) => json!(name),
-            Route::Policy(policy) => policy.show(),
+            Route::Policy(policy) => policy.to_json(),
         }
     }
 }
@@ -158,188 +223,5 @@ impl Config {
     }
 }
 
-impl Policy {
-    /// Its name in the file and in metrics.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Policy::Prefix(_) => "prefix",
-            Policy::RoutingPrefix(_) => "routing_prefix",
-            Policy::ByCommand(_) => "by_command",
-            Policy::ByListener(_) => "by_listener",
-            Policy::Failover(_) => "failover",
-            Policy::Replicate(_) => "replicate",
-            Policy::LazyFill(_) => "lazy_fill",
-            Policy::Layers(_) => "layers",
-            Policy::Shadow(_) => "shadow",
-            Policy::Limit(_) => "limit",
-            Policy::Expiry(_) => "expiry",
-            Policy::Key(_) => "key",
-            Policy::ReadOnly(_) => "read_only",
-            Policy::Deny(_) => "deny",
-            Policy::StandIn(stand_in) => stand_in.name(),
-            Policy::Delay(_) => "delay",
-        }
-    }
-
-    /// The routes under it.
-    pub fn children(&self) -> Vec<&Route> {
-        match self {
-            Policy::Prefix(prefix) | Policy::RoutingPrefix(prefix) => prefix.children(),
-            Policy::ByCommand(by_command) => by_command.children(),
-            Policy::ByListener(by_listener) => by_listener.children(),
-            Policy::Failover(failover) => failover.to.iter().collect(),
-            Policy::Replicate(replicate) => replicate.to.iter().collect(),
-            Policy::LazyFill(fill) => vec![&fill.to, &fill.from],
-            Policy::Layers(layers) => vec![&layers.near, &layers.far],
-            Policy::Shadow(shadow) => vec![&shadow.of, &shadow.to],
-            Policy::Limit(limit) => vec![&limit.to],
-            Policy::Expiry(expiry) => vec![&expiry.to],
-            Policy::Key(key) => vec![&key.to],
-            Policy::ReadOnly(to) => vec![to],
-            Policy::Deny(deny) => vec![&deny.to],
-            Policy::StandIn(_) => Vec::new(),
-            Policy::Delay(delay) => vec![&delay.to],
-        }
-    }
-
-    /// As it is typed.
-    pub fn show(&self) -> Value {
-        match self {
-            Policy::Prefix(prefix) => prefix.show(self.name()),
-            Policy::RoutingPrefix(prefix) => prefix.show(self.name()),
-            Policy::ByCommand(by_command) => by_command.show(),
-            Policy::ByListener(by_listener) => by_listener.show(),
-            Policy::Failover(failover) => json!({ self.name(): failover.show() }),
-            Policy::Replicate(replicate) => json!({ self.name(): replicate.show() }),
-            Policy::LazyFill(fill) => json!({ self.name(): fill.show() }),
-            Policy::Layers(layers) => json!({ self.name(): layers.show() }),
-            Policy::Shadow(shadow) => json!({ self.name(): shadow.show() }),
-            Policy::Limit(limit) => json!({ self.name(): limit.show() }),
-            Policy::Expiry(expiry) => json!({ self.name(): expiry.show() }),
-            Policy::Key(key) => json!({ self.name(): key.show() }),
-            Policy::ReadOnly(to) => json!({ self.name(): { "to": to.show() } }),
-            Policy::Deny(deny) => json!({ self.name(): deny.show() }),
-            Policy::StandIn(stand_in) => json!({ self.name(): stand_in.show() }),
-            Policy::Delay(delay) => json!({ self.name(): delay.show() }),
-        }
-    }
-}
-
-impl Reader<'_> {
-    /// Reads a route: a name, or a mapping with a policy.
-    pub fn route(&mut self, value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Route> {
-        if value.is_scalar() {
-            let name = value.read(mistakes, nodes::name)?;
-            self.names.push(At {
-                value: name.clone(),
-                place: value.place(),
-            });
-            return Some(Route::Name(name));
-        }
-        if value.is_list() {
-            let flaw = Flaw::new("a route is expected here, not a list");
-            mistakes.add(
-                &value.place(),
-                flaw.hint("write a name or a policy, such as {failover: [a, b]}"),
-            );
-            return None;
-        }
-        let policy = self.policy(value, mistakes)?;
-        Some(Route::Policy(Box::new(policy)))
-    }
-
-    /// Reads a route whose pools must speak meta.
-    fn meta_route(&mut self, value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Route> {
-        let route = self.route(value, mistakes)?;
-        self.meta.push(At {
-            value: route.clone(),
-            place: value.place(),
-        });
-        Some(route)
-    }
-
-    fn policy(&mut self, value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Policy> {
-        let mut keys = value.keys(mistakes);
-        let choosers = choosers::read(self, &mut keys);
-        let mut found = vec![
-            choosers,
-            keys.get("failover", |value, mistakes| {
-                failover::read(self, value, mistakes)
-            }),
-            keys.get("replicate", |value, mistakes| {
-                replicate::read(self, value, mistakes)
-            }),
-            keys.get("lazy_fill", |value, mistakes| {
-                lazy_fill::read(self, value, mistakes)
-            }),
-            keys.get("layers", |value, mistakes| layers::read(self, value, mistakes)),
-            keys.get("shadow", |value, mistakes| shadow::read(self, value, mistakes)),
-            keys.get("limit", |value, mistakes| traffic::limit(self, value, mistakes)),
-            keys.get("expiry", |value, mistakes| traffic::expiry(self, value, mistakes)),
-            keys.get("key", |value, mistakes| traffic::key(self, value, mistakes)),
-            keys.get("read_only", |value, mistakes| {
-                traffic::read_only(self, value, mistakes)
-            }),
-            keys.get("deny", |value, mistakes| traffic::deny(self, value, mistakes)),
-            keys.get("miss", stand_ins::miss),
-            keys.get("error", stand_ins::error),
-            keys.get("blackhole", stand_ins::blackhole),
-            keys.get("delay", |value, mistakes| stand_ins::delay(self, value, mistakes)),
-        ];
-        let typed: Vec<&str> = NAMES.iter().copied().filter(|name| keys.has(name)).collect();
-        if typed.len() > 1 {
-            let flaw = Flaw::new(format!("a route has one policy, not {}", typed.join(" and ")));
-            keys.mistake(flaw.hint("put one of them under the other, behind its `to:`"));
-        }
-        let meant = keys.finish();
-        if typed.is_empty() && meant.is_empty() {
-            let hint = suggest::list("choose one of", NAMES.iter().copied());
-            mistakes.add(&value.place(), Flaw::new("there is no policy").hint(hint));
-        }
-        found.retain(Option::is_some);
-        found.pop().flatten().filter(|_| typed.len() == 1)
-    }
-
-    /// Reads what stands behind a policy that leads to one route: that route, or its options with `to:`. What
-    /// `options` makes of them is returned with the route; of a route alone, what it makes of none.
-    fn to<T>(
-        &mut self,
-        value: &Typed<'_>,
-        mistakes: &mut Mistakes,
-        options: impl FnOnce(&mut super::keys::Keys<'_, '_>) -> T,
-    ) -> Option<(Route, T)> {
-        let mut keys = value.keys(mistakes);
-        let to = keys.get("to", |value, mistakes| self.route(value, mistakes));
-        let options = options(&mut keys);
-        keys.require(
-            "to",
-            Flaw::new("the policy leads nowhere").hint("add `to:` with a pool or a route"),
-        );
-        keys.finish();
-        Some((to?, options))
-    }
-}
-
-/// The names of all policies.
-pub const NAMES: &[&str] = &[
-    "prefix",
-    "routing_prefix",
-    "by_command",
-    "by_listener",
-    "failover",
-    "replicate",
-    "lazy_fill",
-    "layers",
-    "shadow",
-    "limit",
-    "expiry",
-    "key",
-    "read_only",
-    "deny",
-    "miss",
-    "error",
-    "blackhole",
-    "delay",
-];
-
+/// The words for options that are on or off.
 const FLAG: &[(&str, bool)] = &[("true", true), ("false", false)];

@@ -1,51 +1,54 @@
 //! The settings of `replicate`.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::super::choices::{choose, word};
 use super::super::error::{Flaw, Mistakes};
 use super::super::keys::Typed;
 use super::super::units::percent;
-use super::{FLAG, Policy, Reader, Route};
+use super::reader::{Beside, Reader};
+use super::{FLAG, Route, Settings, Under};
 
-/// The same values in several pools.
+/// Keeps the same values in several routes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replicate {
-    /// At least two; the first decides where only one can.
+    /// At least two routes; the first decides whatever only one can decide.
     pub to: Vec<Route>,
     /// When a write is done.
     pub write: Writes,
-    /// Who is asked for a value.
+    /// Which replicas a read asks.
     pub read: Reads,
-    /// Reads that miss go on to the next, too.
+    /// Whether reads that miss go on to the next replica.
     pub on_miss: bool,
-    /// Percent of the reads that may be asked twice where `read` is hedged; with 100 all may.
+    /// The share of the reads that may be sent twice if `read` is hedged, in percent; 100 is no bound.
     pub budget: u32,
 }
 
 /// When a write is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writes {
-    /// When all did it.
+    /// When all replicas did it.
     All,
-    /// When more than half did it.
+    /// When more than half of the replicas did it.
     Majority,
-    /// When any did it.
+    /// When any replica did it.
     First,
-    /// When the first in the list did it; the others go on by themselves.
+    /// When the first replica in the list did it; the others go on in the background.
     Async,
 }
 
-/// Who is asked for a value.
+/// Which replicas a read asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
-    /// The first in the list; the next where it fails.
+    /// The first in the list; the next if it fails.
     First,
-    /// All at once; the first hit is the answer.
+    /// All at once; the first hit is the reply.
     Fastest,
-    /// The first in the zone of this process; the next where it fails.
+    /// The first in the zone of this process; the next if it fails.
     Local,
-    /// As with `local`; where it is slow a second one is asked besides.
+    /// As with `local`; if it is slow, a second one is asked too.
     Hedged,
 }
 
@@ -65,49 +68,57 @@ const READS: &[(&str, Reads)] = &[
     ("hedged", Reads::Hedged),
 ];
 
-/// So many percent of the reads are asked twice at most, where nothing else was typed.
+/// The default budget of hedged reads, in percent.
 const BUDGET: u32 = 10;
 
-/// Reads a list of routes, or the options with a list behind `to:`.
-pub fn read(reader: &mut Reader<'_>, value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Policy> {
-    let mut replicate = Replicate {
-        to: Vec::new(),
-        write: Writes::All,
-        read: Reads::First,
-        on_miss: false,
-        budget: BUDGET,
-    };
-    let mut read = None;
-    replicate.to = reader.list(value, mistakes, |keys| {
-        replicate.write = keys.value("write", choose(WRITES)).unwrap_or(Writes::All);
-        read = keys.at("read", choose(READS));
-        replicate.on_miss = keys.value("on_miss", choose(FLAG)).unwrap_or(false);
-        replicate.read = read.as_ref().map_or(Reads::First, |read| read.value);
-        if let Some(budget) = keys.value("budget", percent) {
-            replicate.budget = budget;
-            if replicate.read != Reads::Hedged {
-                let flaw = Flaw::new("only hedged reads have a budget");
-                keys.reject("budget", flaw.hint("add `read: hedged`, or take the budget out"));
-            }
-        }
-    })?;
-    let local = read.filter(|read| read.value == Reads::Local);
-    reader.zones.extend(local.map(|read| read.place));
-    Some(Policy::Replicate(replicate))
-}
+impl Settings for Replicate {
+    const NAME: &'static str = "replicate";
 
-impl Replicate {
-    /// As it is typed.
-    pub fn show(&self) -> Value {
-        let mut shown = json!({
-            "to": self.to.iter().map(Route::show).collect::<Vec<_>>(),
+    fn read(
+        reader: &mut Reader,
+        value: &Typed<'_>,
+        _beside: &Beside,
+        mistakes: &mut Mistakes,
+    ) -> Option<Replicate> {
+        let mut replicate = Replicate {
+            to: Vec::new(),
+            write: Writes::All,
+            read: Reads::First,
+            on_miss: false,
+            budget: BUDGET,
+        };
+        let mut read = None;
+        replicate.to = reader.list(value, mistakes, |keys| {
+            replicate.write = keys.value("write", choose(WRITES)).unwrap_or(Writes::All);
+            read = keys.at("read", choose(READS));
+            replicate.on_miss = keys.value("on_miss", choose(FLAG)).unwrap_or(false);
+            replicate.read = read.as_ref().map_or(Reads::First, |read| read.value);
+            if let Some(budget) = keys.value("budget", percent) {
+                replicate.budget = budget;
+                if replicate.read != Reads::Hedged {
+                    let flaw = Flaw::new("only hedged reads have a budget");
+                    keys.reject("budget", flaw.hint("add `read: hedged`, or take the budget out"));
+                }
+            }
+        })?;
+        let local = read.filter(|read| read.value == Reads::Local);
+        reader.zones.extend(local.map(|read| read.place));
+        Some(replicate)
+    }
+
+    fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
+        vec![("to".into(), Under::List(&self.to))]
+    }
+
+    fn options(&self) -> Value {
+        let mut options = json!({
             "write": word(WRITES, &self.write),
             "read": word(READS, &self.read),
             "on_miss": self.on_miss,
         });
         if self.read == Reads::Hedged {
-            shown["budget"] = json!(format!("{}%", self.budget));
+            options["budget"] = json!(format!("{}%", self.budget));
         }
-        shown
+        options
     }
 }

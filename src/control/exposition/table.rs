@@ -15,7 +15,6 @@ use crate::node::embedded::Embedded;
 use crate::node::{self, Node};
 use crate::protocol::Failure;
 use crate::protocol::operation::Operation;
-use crate::route::counters::Event;
 use crate::snapshot::ListenerCounters;
 use crate::state::Phase;
 
@@ -254,7 +253,7 @@ pub const METRICS: &[Metric] = &[
         labels: &["route", "policy", "event"],
         read: |view, samples| {
             for counters in view.snapshot.counters.values() {
-                for &event in Event::of(counters.policy) {
+                for &event in counters.events {
                     let sum = counters.sum(|shard| &shard.events[event as usize]);
                     samples.put(&[&counters.route, counters.policy, event.name()], sum as f64);
                 }

@@ -6,23 +6,22 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config;
 use crate::node::Node;
 use crate::route::explain::{InsteadOf, instead_of};
-use crate::route::{Policy, Pool, Route, What};
+use crate::route::{PolicyRoute, Pool, Route};
 
 /// A policy with what is under it, or a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branch {
-    /// Of what requests it is the way, where its policy chooses by that.
+    /// The word that tells it from its siblings: the key of a setting, or a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
-    /// What stands there.
+    /// The policy or pool.
     #[serde(flatten)]
     pub what: Here,
 }
 
-/// What stands in one place of the tree.
+/// One place of the tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Here {
@@ -30,9 +29,9 @@ pub enum Here {
     Policy {
         /// Its name.
         policy: String,
-        /// Its settings, as they are typed, without its routes.
+        /// Its settings, as they could be written, without its routes.
         options: Value,
-        /// The routes under it, those that the key cannot come to left out.
+        /// The routes under it to which the key may come.
         routes: Vec<Branch>,
     },
     /// A pool.
@@ -48,12 +47,12 @@ pub struct Place {
     pub node: String,
     /// The node's address.
     pub address: String,
-    /// The node that would have the key if all took keys; `None` where it has it.
+    /// The node that would have the key if all took keys, if that is another one.
     pub instead_of: Option<InsteadOf>,
 }
 
 impl Branch {
-    /// What `key` may come to under `route`, which picks among `nodes`, those of its snapshot.
+    /// Returns what `key` may come to under `route`, which picks among `nodes`, those of its snapshot.
     pub fn of(route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Branch {
         let what = match route {
             Route::Pool(pool) => {
@@ -68,7 +67,7 @@ impl Branch {
             }
             Route::Policy(policy) => Here::Policy {
                 policy: policy.name.to_owned(),
-                options: options(&policy.settings),
+                options: policy.settings.options(),
                 routes: under(policy, nodes, key),
             },
         };
@@ -106,7 +105,7 @@ impl Branch {
     }
 }
 
-/// Lines, each begun by a line end and indented.
+/// Lines, each indented and preceded by a line feed.
 impl fmt::Display for Branch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(1, f)
@@ -129,51 +128,18 @@ pub fn first<'a>(route: &'a Route, key: &[u8]) -> Option<(&'a Pool, Vec<u8>)> {
         Route::Pool(pool) => return Some((pool, key.to_vec())),
         Route::Policy(policy) => policy,
     };
-    match &policy.what {
-        What::Prefix(prefix) => first(prefix.choose(key), key),
-        What::Key(change, to) => first(to, &change.change(key)),
-        what => what.children().into_iter().find_map(|child| first(child, key)),
-    }
+    let branches = policy.kind.branches_of(key).into_iter();
+    branches
+        .filter(|(branch, _)| branch.answers)
+        .find_map(|(branch, key)| first(branch.route, &key))
 }
 
-fn under(policy: &Policy, nodes: &[Arc<Node>], key: &[u8]) -> Vec<Branch> {
-    let named = |(word, route): (&str, &Route)| Branch {
-        of: Some(word.to_owned()),
-        ..Branch::of(route, nodes, key)
-    };
-    match &policy.what {
-        What::Prefix(prefix) => vec![Branch::of(prefix.choose(key), nodes, key)],
-        What::Key(change, to) => vec![Branch::of(to, nodes, &change.change(key))],
-        What::ByCommand(routes, otherwise) => {
-            let routes = routes.iter().map(|(which, route)| (which.word(), route));
-            routes.chain([("else", otherwise)]).map(named).collect()
-        }
-        What::LazyFill(fill) => [("to", &fill.to), ("from", &fill.from)].map(named).into(),
-        What::Layers(layers) => [("near", &layers.near), ("far", &layers.far)].map(named).into(),
-        What::Shadow(shadow) => [("of", &shadow.of), ("to", &shadow.to)].map(named).into(),
-        what => {
-            let children = what.children();
-            children
-                .iter()
-                .map(|child| Branch::of(child, nodes, key))
-                .collect()
-        }
-    }
-}
-
-/// The keys of settings behind which routes stand.
-const ROUTES: &[&str] = &["to", "of", "from", "near", "far"];
-
-/// The settings of a policy without its routes.
-fn options(settings: &config::Policy) -> Value {
-    let mut shown = settings.show();
-    if shown.get("else").is_some() {
-        let strip = shown.get("strip").filter(|strip| **strip == Value::Bool(true));
-        return strip.map_or_else(|| serde_json::json!({}), |_| serde_json::json!({ "strip": true }));
-    }
-    let mut options = shown[settings.name()].take();
-    if let Some(options) = options.as_object_mut() {
-        options.retain(|key, _| !ROUTES.contains(&key.as_str()));
-    }
-    options
+fn under(policy: &PolicyRoute, nodes: &[Arc<Node>], key: &[u8]) -> Vec<Branch> {
+    let branches = policy.kind.branches_of(key).into_iter();
+    branches
+        .map(|(branch, key)| Branch {
+            of: branch.label.map(str::to_owned),
+            ..Branch::of(branch.route, nodes, &key)
+        })
+        .collect()
 }

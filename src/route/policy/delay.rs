@@ -1,9 +1,9 @@
-//! `delay`: some requests wait before they go on, to see what slow nodes would do to the callers.
+//! `delay`: some requests wait before they are forwarded, to see what slow nodes would do to the clients.
 //!
 //! | command | what happens |
 //! |---|---|
-//! | any with a key | `share` of them, by chance, go on after `by`; a pool's deadline counts from then |
-//! | flush_all | goes on at once |
+//! | any with a key | `share` of them, at random, are forwarded after `by`; a pool's deadline counts from then |
+//! | flush_all | forwarded at once |
 
 use std::time::Duration;
 
@@ -11,32 +11,53 @@ use tokio::time::sleep;
 
 use crate::config;
 use crate::protocol::{Reply, Request};
-use crate::route::{Call, Route};
+use crate::route::Route;
+use crate::route::call::{Context, Forwarder};
+use crate::route::counters::Shard;
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
 use crate::runtime::rng;
 
 /// How long which requests wait.
 #[derive(Debug)]
 pub struct Delay {
+    to: Route,
     by: Duration,
+    /// Percent.
     share: u32,
 }
 
-impl Delay {
-    /// As it is configured.
-    pub fn new(typed: &config::Delay) -> Delay {
-        Delay {
-            by: typed.by,
-            share: typed.share,
-        }
+impl Compile for config::Delay {
+    type Policy = Delay;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Delay> {
+        Some(Delay {
+            to: scope.route(&self.to)?,
+            by: self.by,
+            share: self.share,
+        })
     }
 }
 
-/// Carries out `request`.
-pub async fn run(delay: &Delay, to: &Route, request: &Request<'_>, call: &Call) -> Reply {
-    if rng::below(100) < u64::from(delay.share) {
-        sleep(delay.by).await;
+impl Policy for Delay {
+    fn decide(&self, _request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+        Decision::Run
     }
-    call.send(to, request).await
+
+    async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        if rng::below(100) < u64::from(self.share) {
+            sleep(self.by).await;
+        }
+        context.call.send(&self.to, request).await
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        vec![Branch::new(&self.to)]
+    }
+
+    fn only_route(&self, _request: &Request<'_>) -> Option<&Route> {
+        Some(&self.to)
+    }
 }
 
 #[cfg(test)]

@@ -2,47 +2,95 @@
 //!
 //! | command | `read_only` | `deny` |
 //! |---|---|---|
-//! | get, gat, mg, me | goes on; gat, and mg that changes the item, are refused | refused where it is listed, else goes on |
+//! | get, gat, mg, me | goes on; gat, and mg that changes the item, are refused | refused if it is listed, else goes on |
 //! | all others | `CLIENT_ERROR … not allowed`, counted | the same |
-//! | flush_all | refused | refused where it is listed |
+//! | flush_all | refused | refused if it is listed |
 
+use crate::config;
 use crate::protocol::meta::Names;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
+use crate::route::Route;
+use crate::route::call::Forwarder;
 use crate::route::counters::{Event, Shard};
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
 
-/// What is let through.
+/// What is refused.
 #[derive(Debug)]
-pub enum Gate {
-    /// What changes nothing.
-    ReadOnly,
-    /// All but these.
-    Deny(Vec<Operation>),
+pub struct Deny {
+    to: Route,
+    refused: Refused,
 }
 
-impl Gate {
-    /// The refusal of `request`; `None` where it goes on.
-    pub fn judge(&self, request: &Request<'_>, counters: &Shard) -> Option<Reply> {
-        let operation = Operation::of(request);
-        let is_refused = match self {
-            Gate::ReadOnly => operation != Operation::Get || changes(request),
-            Gate::Deny(operations) => operations.contains(&operation),
-        };
-        is_refused.then(|| {
-            counters.count(Event::Denied);
-            refusal(operation)
+#[derive(Debug)]
+enum Refused {
+    /// Whatever changes an item.
+    Changes,
+    /// These operations.
+    Operations(Vec<Operation>),
+}
+
+impl Compile for config::ReadOnly {
+    type Policy = Deny;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Deny> {
+        Some(Deny {
+            to: scope.route(&self.to)?,
+            refused: Refused::Changes,
         })
     }
 }
 
-/// What is said of an operation that is refused.
-fn refusal(operation: Operation) -> Reply {
-    let word = Operation::WORDS.iter().find(|(_, other)| *other == operation);
-    let word = word.map_or("this", |(word, _)| word);
-    Reply::Refused(format!("CLIENT_ERROR {word} not allowed").into())
+impl Compile for config::Deny {
+    type Policy = Deny;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Deny> {
+        Some(Deny {
+            to: scope.route(&self.to)?,
+            refused: Refused::Operations(self.commands.clone()),
+        })
+    }
 }
 
-/// True for an mg that may create the item, or hand out the right to fill it.
+impl Policy for Deny {
+    const EVENTS: &'static [Event] = &[Event::Denied];
+
+    fn decide(&self, request: &Request<'_>, counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+        let operation = Operation::of(request);
+        let is_refused = match &self.refused {
+            Refused::Changes => operation != Operation::Get || changes(request),
+            Refused::Operations(operations) => operations.contains(&operation),
+        };
+        if !is_refused {
+            return Decision::Forward(&self.to);
+        }
+        counters.count(Event::Denied);
+        Decision::Reply(refusal(operation))
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        vec![Branch::new(&self.to)]
+    }
+
+    fn only_route(&self, _request: &Request<'_>) -> Option<&Route> {
+        Some(&self.to)
+    }
+
+    fn denies_flush(&self) -> bool {
+        match &self.refused {
+            Refused::Changes => true,
+            Refused::Operations(operations) => operations.contains(&Operation::FlushAll),
+        }
+    }
+}
+
+/// The reply to an operation that is refused.
+fn refusal(operation: Operation) -> Reply {
+    Reply::Refused(format!("CLIENT_ERROR {} not allowed", operation.name()).into())
+}
+
+/// Whether `request` is an mg that may create the item, or grant a lease to fill it.
 fn changes(request: &Request<'_>) -> bool {
     let names = Names::of(request.typed_flags());
     request.command == Command::MetaGet && b"NRT".iter().any(|&name| names.has(name))

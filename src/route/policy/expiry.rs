@@ -1,65 +1,84 @@
-//! `expiry`: what is written lives at least and at most so long, and not all of it ends at the same moment.
+//! `expiry`: bounds how long items live, and spreads the moments at which they expire.
 //!
 //! | command | what happens |
 //! |---|---|
-//! | set, add, replace, cas, touch, gat, ms | the expiry is brought between `min` and `max`, then up to `jitter` is taken off by chance, but not below `min` |
+//! | set, add, replace, cas, touch, gat, ms | the expiry is brought between `min` and `max`, then up to `jitter` is taken off at random, but not below `min` |
 //! | mg, ma with `T` or `N` | the same |
 //! | an expiry that is over already | stays as it is |
-//! | get, append, prepend, incr, decr, delete | goes on as it is |
-
-use std::time::Duration;
+//! | get, append, prepend, incr, decr, delete | forwarded as it is |
 
 use crate::config;
 use crate::protocol::Request;
-use crate::route::toolkit::rewrite::{Ttl, as_ttl, unix_time, with_expiry};
+use crate::route::Route;
+use crate::route::call::Forwarder;
+use crate::route::counters::Shard;
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
+use crate::route::toolkit::rewrite::{Ttl, as_ttl, unix_time, whole_seconds, with_expiry};
 use crate::runtime::rng;
 
 /// The bounds, in seconds.
 #[derive(Debug)]
 pub struct Expiry {
+    to: Route,
     min: i64,
     max: Option<i64>,
     /// Percent.
     jitter: u32,
 }
 
+impl Compile for config::Expiry {
+    type Policy = Expiry;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Expiry> {
+        Some(Expiry {
+            to: scope.route(&self.to)?,
+            min: self.min.map_or(0, whole_seconds),
+            max: self.max.map(whole_seconds),
+            jitter: self.jitter,
+        })
+    }
+}
+
 impl Expiry {
-    /// As it is configured.
-    pub fn new(typed: &config::Expiry) -> Expiry {
-        Expiry {
-            min: typed.min.map_or(0, seconds),
-            max: typed.max.map(seconds),
-            jitter: typed.jitter,
-        }
-    }
-
-    /// `request` with its expiry within the bounds; `room` takes what it says.
-    pub fn rewrite<'a>(&self, request: &Request<'a>, room: &'a mut Vec<u8>) -> Request<'a> {
-        let share = rng::share();
-        with_expiry(request, room, |exptime| self.turn(exptime, unix_time(), share))
-    }
-
-    fn turn(&self, exptime: i64, now: i64, share: f64) -> i64 {
+    /// Brings `exptime`, as a request has it, within the bounds. `share` of the jitter is taken off.
+    fn bound(&self, exptime: i64, now: i64, share: f64) -> i64 {
         let seconds = match (as_ttl(exptime, now), self.max) {
             (Ttl::Gone, _) | (Ttl::Forever, None) => return exptime,
             (Ttl::Forever, Some(max)) => max,
             (Ttl::Seconds(seconds), max) => seconds.max(self.min).min(max.unwrap_or(i64::MAX)),
         };
         let off = (seconds as f64 * f64::from(self.jitter) / 100.0 * share) as i64;
-        Ttl::Seconds((seconds - off).max(self.min).max(1)).typed(now)
+        Ttl::Seconds((seconds - off).max(self.min).max(1)).to_exptime(now)
     }
 }
 
-/// Whole seconds, rounded up: 0 would mean for ever.
-pub fn seconds(duration: Duration) -> i64 {
-    duration.as_millis().div_ceil(1000) as i64
+impl Policy for Expiry {
+    fn decide(&self, _request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+        Decision::Rewrite(&self.to)
+    }
+
+    fn rewrite<'r>(&self, request: &Request<'r>, scratch: &'r mut Vec<u8>) -> Request<'r> {
+        let share = rng::share();
+        with_expiry(request, scratch, |exptime| {
+            self.bound(exptime, unix_time(), share)
+        })
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        vec![Branch::new(&self.to)]
+    }
+
+    fn only_route(&self, _request: &Request<'_>) -> Option<&Route> {
+        Some(&self.to)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::{Command, Reply};
-    use crate::route::testing::{Fake, ask, expiring, meta, run};
+    use crate::route::testing::{Fake, ask, compile, expiring, meta, run};
 
     #[test]
     fn what_is_written_lives_within_the_bounds() {
@@ -92,9 +111,9 @@ mod tests {
 
     #[test]
     fn jitter_takes_off_a_share_but_never_goes_below_the_bound() {
-        let typed = |jitter, min| config::Expiry {
-            to: config::Route::Name("a".into()),
-            min: Some(Duration::from_secs(min)),
+        let expiry = |jitter, min| Expiry {
+            to: compile("a").0,
+            min,
             max: None,
             jitter,
         };
@@ -106,12 +125,12 @@ mod tests {
             (100, 1, 1.0, 1),
             (50, 800, 1.0, 800),
         ] {
-            let expiry = Expiry::new(&typed(jitter, min));
-            assert_eq!(expiry.turn(1000, now, share), expected, "{jitter}% {share}");
+            let expiry = expiry(jitter, min);
+            assert_eq!(expiry.bound(1000, now, share), expected, "{jitter}% {share}");
         }
-        let expiry = Expiry::new(&typed(10, 1));
-        assert_eq!(expiry.turn(0, now, 1.0), 0, "what lives for ever lives for ever");
+        let expiry = expiry(10, 1);
+        assert_eq!(expiry.bound(0, now, 1.0), 0, "what lives for ever lives for ever");
         let forty_days = 40 * 24 * 3600;
-        assert_eq!(expiry.turn(now + forty_days, now, 0.0), now + forty_days);
+        assert_eq!(expiry.bound(now + forty_days, now, 0.0), now + forty_days);
     }
 }

@@ -1,37 +1,39 @@
-//! `failover`: the first pool is asked; where it fails, the next, and so on.
+//! `failover`: the first route is asked; if it fails, the next, and so on.
 //!
 //! | command | what happens |
 //! |---|---|
-//! | get, gets, mg, me | the next is asked on a failure, and with `on_miss` on a miss |
+//! | get, gets, mg, me | the next is asked after a failure, and with `on_miss` after a miss |
 //! | gat, touch | the same; what the next sets lives at most `expiry` |
-//! | set, ms | the next is asked on a failure; what is stored there lives at most `expiry` |
-//! | add, replace, append, prepend, ms in these modes | the next only where not one byte was sent: it may have been carried out |
-//! | incr, decr, ma | the first only; with `arithmetic` the next, where not one byte was sent |
+//! | set, ms | the next is asked after a failure; what is stored there lives at most `expiry` |
+//! | add, replace, append, prepend, ms in these modes | the next only if not one byte was sent: otherwise it may have been carried out |
+//! | incr, decr, ma | the first only; with `arithmetic` the next, if not one byte was sent |
 //! | cas, ms with `C` | the first only: cas ids of two pools have nothing to do with each other |
-//! | delete, md | all at once, since each may hold the key; an error of one is the answer, or `DELETED` where one had it. A cas id is compared by the first only |
+//! | delete, md | all at once, since each may hold the key; an error of one is the reply, or `DELETED` if one had it. A cas id is compared by the first only |
 //! | flush_all, version, stats | all pools |
 //!
-//! A failure is no answer, of whatever reason, or `SERVER_ERROR`. Where all fail the first failure is the answer.
-//! What comes from any but the first has a cas id that never matches. `budget` bounds how many requests go on, in
-//! percent of all, so that a pool that fails does not double the load of the others; past it the failure is the
-//! answer. Some hundred may go on at once after a quiet time.
+//! A failure is no reply, for whatever reason, or `SERVER_ERROR`. If all fail, the first failure is the reply. What
+//! comes from any route but the first has a cas id that never matches. `budget` bounds how many requests go on, in
+//! percent of all, so that a pool that fails does not double the load of the others; once it is spent the failure is
+//! the reply. About a hundred requests may go on at once after a quiet time.
 
 use crate::config;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Reply, Request};
 use crate::reply::oneshot::Answer;
+use crate::route::Route;
+use crate::route::call::{Context, Forwarder};
 use crate::route::counters::{Event, Shard};
-use crate::route::policy::expiry::seconds;
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::budget::Budget;
 use crate::route::toolkit::reply::{is_error, is_failure, is_miss, is_untouched, without_cas};
-use crate::route::toolkit::rewrite::{with_expiry_of_at_most, without_flags};
-use crate::route::{Call, Route};
+use crate::route::toolkit::rewrite::{whole_seconds, with_max_expiry, without_flags};
 
-/// Routes in their order, and when the next is asked.
+/// Routes in the order in which they are asked.
 #[derive(Debug)]
 pub struct Failover {
     /// At least two.
-    pub to: Vec<Route>,
+    to: Vec<Route>,
     on_miss: bool,
     /// Seconds.
     expiry: Option<i64>,
@@ -39,93 +41,101 @@ pub struct Failover {
     budget: Budget,
 }
 
-impl Failover {
-    /// As it is configured.
-    pub fn new(typed: &config::Failover, to: Vec<Route>) -> Failover {
-        Failover {
-            to,
-            on_miss: typed.on_miss,
-            expiry: typed.expiry.map(seconds),
-            arithmetic: typed.arithmetic,
-            budget: Budget(typed.budget),
-        }
-    }
+impl Compile for config::Failover {
+    type Policy = Failover;
 
-    /// True where the next is to be asked after this reply.
-    pub fn goes_on(&self, request: &Request<'_>, reply: &Reply) -> bool {
-        use Operation::*;
-        let may = is_failure(reply) || self.on_miss && is_miss(reply);
-        may && match Operation::of(request) {
-            Get | Gat | Touch => true,
-            Set => is_failure(reply),
-            Add | Replace | Append | Prepend => is_untouched(reply),
-            Incr | Decr => self.arithmetic && is_untouched(reply),
-            Cas | Delete | FlushAll => false,
-        }
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Failover> {
+        Some(Failover {
+            to: scope.routes(&self.to)?,
+            on_miss: self.on_miss,
+            expiry: self.expiry.map(whole_seconds),
+            arithmetic: self.arithmetic,
+            budget: Budget(self.budget),
+        })
     }
+}
 
-    /// The route that `request` is sent to as it is, the others only where its reply is not the last word; `None`:
-    /// all are asked at once.
-    pub fn first(&self, request: &Request<'_>, counters: &Shard) -> Option<&Route> {
+impl Policy for Failover {
+    const EVENTS: &'static [Event] = &[Event::Failover, Event::OverBudget];
+
+    fn decide(&self, request: &Request<'_>, counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
         if Operation::of(request) == Operation::Delete {
-            return None;
+            return Decision::Run;
         }
         self.budget.earn(counters);
-        Some(&self.to[0])
+        Decision::Inspect(&self.to[0])
     }
 
-    /// What the later ones are asked: nothing there lives longer than `expiry`.
-    fn capped<'a>(&self, request: &Request<'a>, room: &'a mut Vec<u8>) -> Request<'a> {
+    fn is_final(&self, request: &Request<'_>, reply: &Reply) -> bool {
+        use Operation::*;
+        let may_go_on = is_failure(reply) || self.on_miss && is_miss(reply);
+        !may_go_on
+            || !match Operation::of(request) {
+                Get | Gat | Touch => true,
+                // A set that is carried out twice leaves the same item; one that missed its key has not failed.
+                Set => is_failure(reply),
+                // These change what they find, so the next route is asked only if this one certainly did nothing.
+                Add | Replace | Append | Prepend => is_untouched(reply),
+                Incr | Decr => self.arithmetic && is_untouched(reply),
+                Cas | Delete | FlushAll => false,
+            }
+    }
+
+    async fn resume(&self, request: &Request<'_>, first: Reply, context: &Context<'_>) -> Reply {
+        let counters = context.counters();
+        let mut best = first;
+        for to in &self.to[1..] {
+            if !self.budget.spend(counters) {
+                counters.count(Event::OverBudget);
+                break;
+            }
+            counters.count(Event::Failover);
+            let mut scratch = Vec::new();
+            let capped = self.capped(request, &mut scratch);
+            let next = context.call.send(to, &capped).await;
+            let is_final = self.is_final(request, &next);
+            // The first failure is kept until something better comes.
+            if !is_failure(&next) {
+                best = without_cas(next);
+            }
+            if is_final {
+                break;
+            }
+        }
+        best
+    }
+
+    /// Deletes wherever the key may be.
+    async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        let mut scratch = Vec::new();
+        // The cas id is the first route's own; without it the others delete whatever they have.
+        let plain = without_flags(request, &mut scratch, b"C");
+        let first = context.call.send(&self.to[0], request);
+        let others = self.to[1..].iter();
+        let others: Vec<Answer> = others.map(|to| context.call.send(to, &plain)).collect();
+        let mut best = first.await;
+        for other in others {
+            let other = other.await;
+            if !is_error(&best) && (is_error(&other) || is_miss(&best)) {
+                best = other;
+            }
+        }
+        best
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        self.to.iter().map(Branch::new).collect()
+    }
+}
+
+impl Failover {
+    /// Returns `request` as later routes get it: nothing lives there longer than `expiry`.
+    fn capped<'a>(&self, request: &Request<'a>, scratch: &'a mut Vec<u8>) -> Request<'a> {
         match self.expiry {
-            Some(most) => with_expiry_of_at_most(request, room, most),
+            Some(max) => with_max_expiry(request, scratch, max),
             None => *request,
         }
     }
-}
-
-/// What comes of `request` once the first gave its reply.
-pub async fn go_on(
-    failover: &Failover,
-    request: &Request<'_>,
-    first: Reply,
-    call: &Call,
-    counters: &Shard,
-) -> Reply {
-    let mut answer = first;
-    let mut may_go_on = failover.goes_on(request, &answer);
-    for to in &failover.to[1..] {
-        if !may_go_on {
-            break;
-        }
-        if !failover.budget.spend(counters) {
-            counters.count(Event::OverBudget);
-            break;
-        }
-        counters.count(Event::Failover);
-        let mut room = Vec::new();
-        let next = call.send(to, &failover.capped(request, &mut room)).await;
-        may_go_on = failover.goes_on(request, &next);
-        if !is_failure(&next) {
-            answer = without_cas(next);
-        }
-    }
-    answer
-}
-
-/// Deletes in all that may hold the key.
-pub async fn delete(failover: &Failover, request: &Request<'_>, call: &Call) -> Reply {
-    let mut room = Vec::new();
-    let plain = without_flags(request, &mut room, b"C");
-    let first = call.send(&failover.to[0], request);
-    let others: Vec<Answer> = failover.to[1..].iter().map(|to| call.send(to, &plain)).collect();
-    let mut answer = first.await;
-    for other in others {
-        let other = other.await;
-        if !is_error(&answer) && (is_error(&other) || is_miss(&answer)) {
-            answer = other;
-        }
-    }
-    answer
 }
 
 #[cfg(test)]

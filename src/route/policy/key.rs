@@ -2,9 +2,11 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | any with a key | `strip_prefix` is taken off where the key begins so, then `add_prefix` is put before it; the client reads the key that it typed |
-//! | a key of which nothing is left, or that becomes longer than 250 bytes | `CLIENT_ERROR`, nobody is asked |
-//! | flush_all | goes on: everything is flushed, with this prefix or without |
+//! | any with a key | `strip_prefix` is taken off if the key begins with it, then `add_prefix` is put before it; the client reads the key that it sent |
+//! | a key of which nothing is left, or that becomes longer than 250 bytes | `CLIENT_ERROR`, no node is asked |
+//! | flush_all | forwarded: every key is flushed, with this prefix or without |
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,52 +14,73 @@ use base64::engine::general_purpose::STANDARD;
 use crate::config;
 use crate::protocol::meta::Names;
 use crate::protocol::{MAX_KEY, Meta, Reply, Request};
+use crate::route::Route;
+use crate::route::call::{Context, Forwarder};
+use crate::route::counters::Shard;
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::reply::with_key;
-use crate::route::{Call, Route};
 
-/// What is changed in a key.
+/// How keys are changed.
 #[derive(Debug)]
 pub struct Key {
+    to: Route,
     strip: Box<[u8]>,
     add: Box<[u8]>,
 }
 
-impl Key {
-    /// As it is configured.
-    pub fn new(typed: &config::Key) -> Key {
-        Key {
-            strip: typed.strip_prefix.as_bytes().into(),
-            add: typed.add_prefix.as_bytes().into(),
-        }
-    }
+impl Compile for config::Key {
+    type Policy = Key;
 
-    /// What becomes of `key`.
-    pub fn change(&self, key: &[u8]) -> Vec<u8> {
-        let rest = key.strip_prefix(&*self.strip).unwrap_or(key);
-        [&self.add, rest].concat()
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Key> {
+        Some(Key {
+            to: scope.route(&self.to)?,
+            strip: self.strip_prefix.as_bytes().into(),
+            add: self.add_prefix.as_bytes().into(),
+        })
     }
 }
 
-/// Carries out `request`.
-pub async fn run(key: &Key, to: &Route, request: &Request<'_>, call: &Call) -> Reply {
-    let changed = key.change(request.key);
-    let encoded;
-    let typed = match &request.meta {
-        Some(meta) if Names::of(meta.flags).has(b'b') => {
-            encoded = STANDARD.encode(&changed);
-            encoded.as_bytes()
-        }
-        _ => &changed,
-    };
-    if changed.is_empty() || typed.len() > MAX_KEY {
-        return Reply::Refused("CLIENT_ERROR the route makes no key of this".into());
+impl Key {
+    fn change(&self, key: &[u8]) -> Vec<u8> {
+        let stripped = key.strip_prefix(&*self.strip).unwrap_or(key);
+        [&self.add, stripped].concat()
     }
-    let sent = Request {
-        key: &changed,
-        meta: request.meta.map(|meta| Meta { key: typed, ..meta }),
-        ..*request
-    };
-    with_key(call.send(to, &sent).await, request)
+}
+
+impl Policy for Key {
+    fn decide(&self, _request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+        Decision::Run
+    }
+
+    async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        let changed = self.change(request.key);
+        let encoded;
+        let as_sent = match &request.meta {
+            Some(meta) if Names::of(meta.flags).has(b'b') => {
+                encoded = STANDARD.encode(&changed);
+                encoded.as_bytes()
+            }
+            _ => &changed,
+        };
+        if changed.is_empty() || as_sent.len() > MAX_KEY {
+            return Reply::Refused("CLIENT_ERROR the route makes no key of this".into());
+        }
+        let sent = Request {
+            key: &changed,
+            meta: request.meta.map(|meta| Meta { key: as_sent, ..meta }),
+            ..*request
+        };
+        with_key(context.call.send(&self.to, &sent).await, request)
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        vec![Branch::new(&self.to)]
+    }
+
+    fn branches_of<'k>(&self, key: &'k [u8]) -> Vec<(Branch<'_>, Cow<'k, [u8]>)> {
+        vec![(Branch::new(&self.to), Cow::Owned(self.change(key)))]
+    }
 }
 
 #[cfg(test)]

@@ -1,92 +1,103 @@
-//! `layers`: a near pool keeps copies of what the far one has, each for a while.
+//! `layers`: a near cache keeps copies of what the far route has, each for a while.
 //!
 //! | command | what happens |
 //! |---|---|
-//! | get, mg | `near` is asked; on a miss, or where it fails, `far`. What is found there is the answer, and is copied to `near`, where it lives at most `near_expiry` |
-//! | gets, gat, touch, mg with `c`, `N`, `R`, `E`, `T` or what tells of the item's past, me, every read of a binary client | `far` alone; what changes an expiry takes the copy out of `near` |
-//! | set, add, replace, append, prepend, cas, incr, decr, delete, ms, ma, md | `far` carries it out; then the copy is taken out of `near`, whatever `far` said, and then the client has its answer |
+//! | get, mg | `near` is asked; on a miss, or if it fails, `far`. What is found there is the reply, and is copied to `near`, where it lives at most `near_expiry` |
+//! | gets, gat, touch, mg with `c`, `N`, `R`, `E`, `T` or what tells of the item's past, me, every read of a binary client | `far` alone; what changes an expiry deletes the copy in `near` |
+//! | set, add, replace, append, prepend, cas, incr, decr, delete, ms, ma, md | `far` carries it out; then the copy in `near` is deleted, whatever `far` replied, and then the client gets its reply |
 //! | flush_all, version, stats | all pools |
 //!
-//! How old a read may be. What one Ringway writes it reads: when a change is answered its own near copy is gone, and
-//! a copy that was on its way is not stored, for it holds a place by a token (see [`crate::route::toolkit::lease`]) which the change
-//! takes away. What is changed elsewhere, past this near pool, is read until the copy ends: at most `near_expiry`
-//! after it was read from `far`, rounded up to a second of the node's clock. Where `near` does not answer a delete the
-//! same bound holds.
+//! How old a read may be. What is written through one Ringway is read through it: when a change is answered the copy
+//! in its own `near` is gone, and a copy that was on its way is not stored, since it needs a lease (see
+//! [`crate::route::toolkit::lease`]) that the change took away. What is changed elsewhere, past this `near`, is read
+//! until the copy expires: at most `near_expiry` after it was read from `far`, rounded up to a second of the node's
+//! clock. If `near` does not answer a delete the same bound holds.
 
+use crate::config;
 use crate::protocol::meta::flags;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
-use crate::route::counters::Event;
-use crate::route::toolkit::lease::{Key, may_be_elsewhere, may_be_place};
-use crate::route::toolkit::reply::{is_failure, is_hit};
-use crate::route::{Call, Policy, Route};
+use crate::route::Route;
+use crate::route::call::{Context, Forwarder};
+use crate::route::counters::{Event, Shard};
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
+use crate::route::toolkit::lease::{MetaKey, may_be_elsewhere};
+use crate::route::toolkit::read_through::ReadThrough;
+use crate::route::toolkit::rewrite::whole_seconds;
 
-/// Where copies are, and where values are.
+/// A near cache, and the route that has the values.
 #[derive(Debug)]
 pub struct Layers {
-    /// Holds copies.
-    pub near: Route,
-    /// Has the values.
-    pub far: Route,
-    /// Seconds that a copy lives at most.
-    pub near_expiry: i64,
+    near: Route,
+    far: Route,
+    /// The longest that a copy lives, in seconds.
+    near_expiry: i64,
 }
 
-impl Layers {
-    /// The route that `request` is sent to as it is, before anything else; `None`: a copy may be to be taken out.
-    pub fn first(&self, request: &Request<'_>) -> Option<&Route> {
+impl Compile for config::Layers {
+    type Policy = Layers;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Layers> {
+        Some(Layers {
+            near: scope.route(&self.near)?,
+            far: scope.route(&self.far)?,
+            near_expiry: whole_seconds(self.near_expiry),
+        })
+    }
+}
+
+impl Policy for Layers {
+    const EVENTS: &'static [Event] = &[Event::Found, Event::Filled];
+
+    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
         match Operation::of(request) {
-            Operation::Get if may_be_a_copy(request) => Some(&self.near),
-            Operation::Get => Some(&self.far),
-            _ => None,
+            Operation::Get if may_be_a_copy(request) => Decision::Inspect(&self.near),
+            Operation::Get => Decision::Inspect(&self.far),
+            _ => Decision::Run,
         }
     }
 
-    /// True where `reply`, the near one's, is not the last word on a read.
-    pub fn goes_on(&self, request: &Request<'_>, reply: &Reply) -> bool {
-        may_be_elsewhere(reply) && may_be_a_copy(request)
+    fn is_final(&self, request: &Request<'_>, reply: &Reply) -> bool {
+        !(may_be_elsewhere(reply) && may_be_a_copy(request))
+    }
+
+    async fn resume(&self, request: &Request<'_>, first: Reply, context: &Context<'_>) -> Reply {
+        let key = MetaKey::of(request);
+        if let Some(value) = key.recheck(request, &first, &self.near, context.call).await {
+            return value;
+        }
+        let read = ReadThrough {
+            cold: &self.near,
+            warm: &self.far,
+            max_ttl: Some(self.near_expiry),
+        };
+        read.from_warm(request, &first, key, context).await
+    }
+
+    async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        let reply = context.call.send(&self.far, request).await;
+        // After `far`, and before the client has its reply: whoever reads from then on finds no old copy, and a copy
+        // of the old value that is on its way has lost its lease.
+        MetaKey::of(request).delete(&self.near, context.call).await;
+        reply
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        vec![
+            Branch::labelled("near", &self.near),
+            Branch::labelled("far", &self.far),
+        ]
     }
 }
 
-/// What comes of a read whose near reply was not the last word.
-pub async fn go_on(
-    policy: &Policy,
-    layers: &Layers,
-    request: &Request<'_>,
-    first: Reply,
-    call: &Call,
-) -> Reply {
-    let key = Key::of(request);
-    if may_be_place(&first)
-        && let Some(value) = key.confirm(request, &first, &layers.near, call).await
-    {
-        return value;
-    }
-    let second = call.send(&layers.far, request).await;
-    if !is_hit(&second) {
-        return second;
-    }
-    call.counters(policy).count(Event::Found);
-    if !is_failure(&first) {
-        key.fill_later(policy, &layers.far, &layers.near, Some(layers.near_expiry), call);
-    }
-    second
-}
-
-/// What comes of a change.
-pub async fn run(layers: &Layers, request: &Request<'_>, call: &Call) -> Reply {
-    let reply = call.send(&layers.far, request).await;
-    Key::of(request).delete(&layers.near, call).await;
-    reply
-}
-
-/// True for a read that a copy can answer: it asks for nothing but the value, its flags and its size.
+/// Whether a copy can answer `request`: it asks for nothing but the value, its flags and its size.
 fn may_be_a_copy(request: &Request<'_>) -> bool {
     match request.command {
         Command::Get => true,
         Command::MetaGet => {
-            let typed = request.typed_flags();
-            flags(typed).all(|flag| b"bfkOqsv".contains(&flag[0]))
+            let written = request.typed_flags();
+            flags(written).all(|flag| b"bfkOqsv".contains(&flag[0]))
         }
         _ => false,
     }
@@ -161,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_far_one_has_the_last_word_and_the_near_one_may_fail() {
+    fn the_far_reply_is_final_and_near_may_fail() {
         run(async {
             let fake = Fake::new(ROUTE, |pool, request| match pool {
                 "a" => Some(Reply::Failed(Failure::Down)),

@@ -1,10 +1,10 @@
-//! `limit`: no more than so many requests a second, and no more than so many at once.
+//! `limit`: bounds requests per second and requests in flight.
 //!
 //! | command | over a limit |
 //! |---|---|
 //! | get, gat, mg, me | a miss, counted |
 //! | all others | a failure, counted: the client reads what it reads of a busy node |
-//! | flush_all | goes on |
+//! | flush_all | forwarded |
 //!
 //! The limits hold for all workers together. A reload begins them anew.
 
@@ -15,65 +15,93 @@ use tokio::time::Instant;
 use crate::config;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply, Request};
+use crate::route::Route;
+use crate::route::call::{Context, Forwarder};
 use crate::route::counters::{Event, Shard};
-use crate::route::{Call, Route};
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
 
-/// What may come.
+/// How much is let through.
 #[derive(Debug)]
 pub struct Limit {
+    to: Route,
     rate: Option<Rate>,
-    in_flight: Option<u64>,
-    /// Requests on their way.
-    now_in_flight: AtomicU64,
+    max_in_flight: Option<u64>,
+    in_flight: AtomicU64,
 }
 
-/// So many a second, and some more at once: when the next may come is moved on by each that comes.
+/// A rate limiter (GCRA): stores the theoretical arrival time of the next request, which each request moves on by the
+/// interval. Requests may arrive before it by as much as a burst takes.
 #[derive(Debug)]
 struct Rate {
-    /// Nanoseconds for each request.
-    each: u64,
-    /// Nanoseconds that the next may lie ahead.
-    ahead: u64,
-    /// What times are counted from.
+    /// Nanoseconds between two requests.
+    interval: u64,
+    /// Nanoseconds by which a request may arrive before its theoretical time.
+    tolerance: u64,
+    /// The moment from which times are counted.
     origin: Instant,
-    /// When the next may come, in nanoseconds.
+    /// The theoretical arrival time of the next request, in nanoseconds.
     next: AtomicU64,
 }
 
+impl Compile for config::Limit {
+    type Policy = Limit;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Limit> {
+        Some(Limit {
+            to: scope.route(&self.to)?,
+            rate: self.rate.map(|rate| Rate::new(rate, self.burst)),
+            max_in_flight: self.in_flight,
+            in_flight: AtomicU64::new(0),
+        })
+    }
+}
+
 impl Limit {
-    /// As it is configured.
-    pub fn new(typed: &config::Limit) -> Limit {
-        Limit {
-            rate: typed.rate.map(|rate| Rate::new(rate, typed.burst)),
-            in_flight: typed.in_flight,
-            now_in_flight: AtomicU64::new(0),
+    fn enter(&self) -> Option<Guard<'_>> {
+        let guard = Guard(&self.in_flight);
+        let before = self.in_flight.fetch_add(1, Relaxed);
+        self.max_in_flight.is_none_or(|max| before < max).then_some(guard)
+    }
+}
+
+impl Policy for Limit {
+    const EVENTS: &'static [Event] = &[Event::Limited];
+
+    fn decide(&self, request: &Request<'_>, counters: &Shard, forwarder: &dyn Forwarder) -> Decision<'_> {
+        let rate = self.rate.as_ref();
+        if rate.is_some_and(|rate| !rate.admits(forwarder.now())) {
+            return Decision::Reply(refusal(request, counters));
+        }
+        // Only an async function sees the end of a request.
+        match self.max_in_flight {
+            Some(_) => Decision::Run,
+            None => Decision::Forward(&self.to),
         }
     }
 
-    /// True where it is to be known when a request ends.
-    pub fn counts_in_flight(&self) -> bool {
-        self.in_flight.is_some()
+    async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        match self.enter() {
+            Some(_guard) => context.call.send(&self.to, request).await,
+            None => refusal(request, context.counters()),
+        }
     }
 
-    /// The refusal of `request` where it comes too fast.
-    pub fn judge(&self, request: &Request<'_>, now: Instant, counters: &Shard) -> Option<Reply> {
-        let is_over = self.rate.as_ref().is_some_and(|rate| !rate.admits(now));
-        is_over.then(|| refusal(request, counters))
+    fn branches(&self) -> Vec<Branch<'_>> {
+        vec![Branch::new(&self.to)]
     }
 
-    fn enter(&self) -> Option<Guard<'_>> {
-        let guard = Guard(&self.now_in_flight);
-        let before = self.now_in_flight.fetch_add(1, Relaxed);
-        self.in_flight.is_none_or(|most| before < most).then_some(guard)
+    fn only_route(&self, _request: &Request<'_>) -> Option<&Route> {
+        Some(&self.to)
     }
 }
 
 impl Rate {
     fn new(rate: u64, burst: u64) -> Rate {
-        let each = 1_000_000_000 / rate;
+        let interval = 1_000_000_000 / rate;
         Rate {
-            each,
-            ahead: each.saturating_mul(burst.max(1) - 1),
+            interval,
+            tolerance: interval.saturating_mul(burst.max(1) - 1),
             origin: Instant::now(),
             next: AtomicU64::new(0),
         }
@@ -82,26 +110,18 @@ impl Rate {
     fn admits(&self, now: Instant) -> bool {
         let now = now.saturating_duration_since(self.origin).as_nanos() as u64;
         let moved = self.next.fetch_update(Relaxed, Relaxed, |next| {
-            (next <= now + self.ahead).then(|| next.max(now) + self.each)
+            (next <= now + self.tolerance).then(|| next.max(now) + self.interval)
         });
         moved.is_ok()
     }
 }
 
-/// One request on its way.
+/// One request in flight.
 struct Guard<'a>(&'a AtomicU64);
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Carries out `request`, which did not come too fast.
-pub async fn run(limit: &Limit, to: &Route, request: &Request<'_>, call: &Call, counters: &Shard) -> Reply {
-    match limit.enter() {
-        Some(_guard) => call.send(to, request).await,
-        None => refusal(request, counters),
     }
 }
 

@@ -1,5 +1,36 @@
-//! The policies, one a file.
+//! The policies: one file each, behind one trait.
+//!
+//! [`Policy::decide`] is the verb that decides. It is called once for each request, at once, and says which of the
+//! other verbs follow:
+//!
+//! ```text
+//!   decide ─┬─ Forward(route)   the request goes there; the policy is out of the way     nothing is allocated
+//!           ├─ Rewrite(route)   the same, as `rewrite` changed it
+//!           ├─ Reply(reply)     that is the reply; no node is asked
+//!           ├─ Inspect(route)   the request goes there; is_final(reply)?  ── yes ──▶ the client's reply
+//!           │                                                             └─ no ───▶ resume(first reply)
+//!           └─ Run              run(request)                 `resume` and `run` are async functions that send,
+//!                                                            wait and return the reply
+//! ```
+//!
+//! A failover on its walk, as an example of `Inspect`; the verbs outside of the policy are in [`crate::route`] and
+//! [`crate::route::call`]:
+//!
+//! ```text
+//!   Route::resolve ─▶ Failover::decide: Inspect(first) ─▶ Call::start ─▶ first pool
+//!                                                                           │ its reply
+//!   client ◀── yes ── Failover::is_final ◀── ReplyInspector ◀───────────────┘
+//!                         │ no
+//!                         ▼
+//!                     Failover::resume: Call::send(second) ─▶ Route::resolve ─▶ … ─▶ client
+//! ```
+//!
+//! The list of all policies is `config/route/list.rs`. For each type in it, [`Compile`] names the type here that
+//! its settings become; from that the macro below makes [`PolicyKind`], whose dispatch is static.
 
+pub mod by_command;
+mod by_listener;
+pub mod compile;
 pub mod delay;
 pub mod deny;
 pub mod expiry;
@@ -12,3 +43,195 @@ pub mod prefix;
 pub mod replicate;
 pub mod shadow;
 pub mod static_reply;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::{Future, ready};
+
+use crate::config::{self, for_each_policy};
+use crate::protocol::{Reply, Request};
+use crate::route::Route;
+use crate::route::call::{Context, Forwarder};
+use crate::route::counters::{Event, Shard};
+use compile::{Compile, Scope};
+
+/// What a kind of route does with requests.
+pub trait Policy: fmt::Debug + Sized {
+    /// The events that it counts.
+    const EVENTS: &'static [Event] = &[];
+
+    /// Decides what happens to `request`. Called once for each request; must neither wait nor allocate.
+    fn decide(&self, request: &Request<'_>, counters: &Shard, forwarder: &dyn Forwarder) -> Decision<'_>;
+
+    /// Returns `request` as it is forwarded, after [`Decision::Rewrite`]. `scratch` takes what does not fit into it.
+    fn rewrite<'r>(&self, request: &Request<'r>, _scratch: &'r mut Vec<u8>) -> Request<'r> {
+        *request
+    }
+
+    /// Whether `reply`, the first after [`Decision::Inspect`], is the final reply to `request`.
+    fn is_final(&self, _request: &Request<'_>, _reply: &Reply) -> bool {
+        true
+    }
+
+    /// Goes on after a first reply that was not final, and returns the final one.
+    fn resume(
+        &self,
+        _request: &Request<'_>,
+        first: Reply,
+        _context: &Context<'_>,
+    ) -> impl Future<Output = Reply> {
+        ready(first)
+    }
+
+    /// Carries out `request` after [`Decision::Run`]. A policy that decides to inspect or run must also be able to run
+    /// a delete: it takes the place of a write whose value is refused, see [`Call::refuse_value`].
+    ///
+    /// [`Call::refuse_value`]: crate::route::Call::refuse_value
+    fn run(&self, _request: &Request<'_>, _context: &Context<'_>) -> impl Future<Output = Reply> {
+        async { unreachable!("a policy that decides to inspect or run has its own `run`") }
+    }
+
+    /// The routes under it, in the order in which it prefers them.
+    fn branches(&self) -> Vec<Branch<'_>>;
+
+    /// The routes that requests for `key` may come to, with the key as it is known there.
+    fn branches_of<'k>(&self, key: &'k [u8]) -> Vec<(Branch<'_>, Cow<'k, [u8]>)> {
+        let branches = self.branches().into_iter();
+        branches.map(|branch| (branch, Cow::Borrowed(key))).collect()
+    }
+
+    /// The route whose reply the client gets, if that depends on nothing but `request`, which is forwarded with its
+    /// key unchanged.
+    fn only_route(&self, _request: &Request<'_>) -> Option<&Route> {
+        None
+    }
+
+    /// Whether the policy itself refuses flush_all.
+    fn denies_flush(&self) -> bool {
+        false
+    }
+}
+
+/// What a policy decides about one request.
+#[derive(Debug)]
+pub enum Decision<'a> {
+    /// The request goes to this route, whose reply is the reply.
+    Forward(&'a Route),
+    /// The same, with the request that [`Policy::rewrite`] makes.
+    Rewrite(&'a Route),
+    /// This is the reply.
+    Reply(Reply),
+    /// The request goes to this route; then [`Policy::is_final`] is asked.
+    Inspect(&'a Route),
+    /// [`Policy::run`] carries it out.
+    Run,
+}
+
+/// A route under a policy.
+#[derive(Debug, Clone, Copy)]
+pub struct Branch<'a> {
+    /// The word that tells it from the others in an explanation, if there is one.
+    pub label: Option<&'a str>,
+    /// The route.
+    pub route: &'a Route,
+    /// Whether clients get its replies.
+    pub answers: bool,
+}
+
+impl<'a> Branch<'a> {
+    /// A route that answers, and needs no label.
+    pub fn new(route: &'a Route) -> Branch<'a> {
+        Branch {
+            label: None,
+            route,
+            answers: true,
+        }
+    }
+
+    /// A route that answers, called `label`.
+    pub fn labelled(label: &'a str, route: &'a Route) -> Branch<'a> {
+        Branch {
+            label: Some(label),
+            ..Branch::new(route)
+        }
+    }
+}
+
+macro_rules! kinds_of_policies {
+    ($($(#[$doc:meta])* $Policy:ident,)*) => {
+        /// Any policy.
+        #[derive(Debug)]
+        pub enum PolicyKind {
+            $($(#[$doc])* $Policy(<config::$Policy as Compile>::Policy),)*
+        }
+
+        impl PolicyKind {
+            /// Compiles `settings`; see [`Compile::compile`].
+            pub fn compile(settings: &config::Policy, scope: &mut Scope<'_, '_>) -> Option<PolicyKind> {
+                Some(match settings {
+                    $(config::Policy::$Policy(settings) => PolicyKind::$Policy(settings.compile(scope)?),)*
+                })
+            }
+
+            /// See [`Policy::EVENTS`].
+            pub fn events(&self) -> &'static [Event] {
+                match self {
+                    $(PolicyKind::$Policy(_) => <<config::$Policy as Compile>::Policy as Policy>::EVENTS,)*
+                }
+            }
+
+            /// See [`Policy::decide`].
+            pub fn decide(
+                &self,
+                request: &Request<'_>,
+                counters: &Shard,
+                forwarder: &dyn Forwarder,
+            ) -> Decision<'_> {
+                match self {
+                    $(PolicyKind::$Policy(policy) => policy.decide(request, counters, forwarder),)*
+                }
+            }
+
+            /// See [`Policy::rewrite`].
+            pub fn rewrite<'r>(&self, request: &Request<'r>, scratch: &'r mut Vec<u8>) -> Request<'r> {
+                match self { $(PolicyKind::$Policy(policy) => policy.rewrite(request, scratch),)* }
+            }
+
+            /// See [`Policy::is_final`].
+            pub fn is_final(&self, request: &Request<'_>, reply: &Reply) -> bool {
+                match self { $(PolicyKind::$Policy(policy) => policy.is_final(request, reply),)* }
+            }
+
+            /// See [`Policy::resume`].
+            pub async fn resume(&self, request: &Request<'_>, first: Reply, context: &Context<'_>) -> Reply {
+                match self { $(PolicyKind::$Policy(policy) => policy.resume(request, first, context).await,)* }
+            }
+
+            /// See [`Policy::run`].
+            pub async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+                match self { $(PolicyKind::$Policy(policy) => policy.run(request, context).await,)* }
+            }
+
+            /// See [`Policy::branches`].
+            pub fn branches(&self) -> Vec<Branch<'_>> {
+                match self { $(PolicyKind::$Policy(policy) => policy.branches(),)* }
+            }
+
+            /// See [`Policy::branches_of`].
+            pub fn branches_of<'k>(&self, key: &'k [u8]) -> Vec<(Branch<'_>, Cow<'k, [u8]>)> {
+                match self { $(PolicyKind::$Policy(policy) => policy.branches_of(key),)* }
+            }
+
+            /// See [`Policy::only_route`].
+            pub fn only_route(&self, request: &Request<'_>) -> Option<&Route> {
+                match self { $(PolicyKind::$Policy(policy) => policy.only_route(request),)* }
+            }
+
+            /// See [`Policy::denies_flush`].
+            pub fn denies_flush(&self) -> bool {
+                match self { $(PolicyKind::$Policy(policy) => policy.denies_flush(),)* }
+            }
+        }
+    };
+}
+for_each_policy!(kinds_of_policies);

@@ -1,34 +1,82 @@
-//! `prefix`, `routing_prefix`: the route is chosen by the beginning of the key, the longest one that fits.
+//! `prefix`, `routing_prefix`: the beginning of the key chooses the route; the longest one that fits wins.
 //!
 //! | command | what happens |
 //! |---|---|
 //! | any with a key | goes where its key says; of `strip: true` see `key` |
 //! | flush_all, version, stats | all pools |
 
+use std::borrow::Cow;
+
+use crate::config;
+use crate::protocol::Request;
 use crate::route::Route;
+use crate::route::call::Forwarder;
+use crate::route::counters::Shard;
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::key::Key;
+use crate::route::policy::{Branch, Decision, Policy, PolicyKind};
 
 /// Beginnings of keys with their routes.
 #[derive(Debug)]
 pub struct Prefix {
     /// Sorted by their beginning.
-    branches: Vec<Branch>,
+    entries: Vec<Entry>,
     otherwise: Route,
 }
 
 #[derive(Debug)]
-struct Branch {
+struct Entry {
     beginning: Vec<u8>,
     route: Route,
-    /// The longest other beginning that this one begins with.
+    /// The index of the longest other beginning that this one begins with.
     shorter: Option<usize>,
 }
 
+impl Compile for config::Prefix {
+    type Policy = Prefix;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Prefix> {
+        let mut entries = Vec::new();
+        for (beginning, route) in &self.routes {
+            let to = match self.strip {
+                true => strip(beginning, route, scope)?,
+                false => scope.route(route)?,
+            };
+            entries.push((beginning.clone().into_bytes(), to));
+        }
+        Some(Prefix::new(entries, scope.route(&self.otherwise)?))
+    }
+}
+
+impl Compile for config::RoutingPrefix {
+    type Policy = Prefix;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Prefix> {
+        let mut entries = Vec::new();
+        for (beginning, route) in &self.routes {
+            entries.push((beginning.clone().into_bytes(), strip(beginning, route, scope)?));
+        }
+        Some(Prefix::new(entries, scope.route(&self.otherwise)?))
+    }
+}
+
+/// Puts a `key` policy before `route` that takes `beginning` off.
+fn strip(beginning: &str, route: &config::Route, scope: &mut Scope<'_, '_>) -> Option<Route> {
+    let settings = config::Key {
+        to: route.clone(),
+        strip_prefix: beginning.to_owned(),
+        add_prefix: String::new(),
+    };
+    let key: Key = settings.compile(scope)?;
+    Some(scope.finish(PolicyKind::Key(key), &config::Policy::Key(settings)))
+}
+
 impl Prefix {
-    /// Of `branches`; all other keys go to `otherwise`.
-    pub fn new(mut branches: Vec<(Vec<u8>, Route)>, otherwise: Route) -> Prefix {
-        branches.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let beginnings: Vec<Vec<u8>> = branches.iter().map(|(beginning, _)| beginning.clone()).collect();
-        // What begins a beginning is sorted before it, the longest last.
+    /// Routes keys by `entries`, all others to `otherwise`.
+    pub fn new(mut entries: Vec<(Vec<u8>, Route)>, otherwise: Route) -> Prefix {
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let beginnings: Vec<Vec<u8>> = entries.iter().map(|(beginning, _)| beginning.clone()).collect();
+        // A beginning of another beginning is sorted before it, the longest last.
         let shorter = |index: usize| {
             let before = beginnings[..index].iter();
             before
@@ -37,42 +85,55 @@ impl Prefix {
                 .map(|(at, _)| at)
                 .next_back()
         };
-        let branch = |(index, (beginning, route))| Branch {
+        let entry = |(index, (beginning, route))| Entry {
             beginning,
             route,
             shorter: shorter(index),
         };
         Prefix {
-            branches: branches.into_iter().enumerate().map(branch).collect(),
+            entries: entries.into_iter().enumerate().map(entry).collect(),
             otherwise,
         }
     }
 
-    /// Where `key` goes.
+    /// The route of `key`.
     pub fn choose(&self, key: &[u8]) -> &Route {
-        self.find(key).map_or(&self.otherwise, |branch| &branch.route)
+        self.find(key).map_or(&self.otherwise, |entry| &entry.route)
     }
 
-    /// The branch whose beginning is the longest that fits: the last that is sorted not behind the key, or one that
-    /// begins it.
-    fn find(&self, key: &[u8]) -> Option<&Branch> {
+    /// The entry with the longest beginning that fits. It is the last one that is sorted before the key, or one that
+    /// that one begins with: whatever lies between a beginning and its keys in the order has the same beginning.
+    fn find(&self, key: &[u8]) -> Option<&Entry> {
         let end = self
-            .branches
-            .partition_point(|branch| branch.beginning.as_slice() <= key);
+            .entries
+            .partition_point(|entry| entry.beginning.as_slice() <= key);
         let mut next = end.checked_sub(1);
         loop {
-            let branch = &self.branches[next?];
-            if key.starts_with(&branch.beginning) {
-                return Some(branch);
+            let entry = &self.entries[next?];
+            if key.starts_with(&entry.beginning) {
+                return Some(entry);
             }
-            next = branch.shorter;
+            next = entry.shorter;
         }
     }
+}
 
-    /// The routes under it.
-    pub fn children(&self) -> Vec<&Route> {
-        let branches = self.branches.iter().map(|branch| &branch.route);
-        branches.chain([&self.otherwise]).collect()
+impl Policy for Prefix {
+    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+        Decision::Forward(self.choose(request.key))
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        let routes = self.entries.iter().map(|entry| &entry.route);
+        routes.chain([&self.otherwise]).map(Branch::new).collect()
+    }
+
+    fn branches_of<'k>(&self, key: &'k [u8]) -> Vec<(Branch<'_>, Cow<'k, [u8]>)> {
+        vec![(Branch::new(self.choose(key)), Cow::Borrowed(key))]
+    }
+
+    fn only_route(&self, request: &Request<'_>) -> Option<&Route> {
+        Some(self.choose(request.key))
     }
 }
 
@@ -116,13 +177,13 @@ mod tests {
     fn each_of_many_beginnings_is_found() {
         let fake = Fake::new("a", |_, _| None);
         let texts: BTreeSet<String> = (0..400).map(|n| format!("{:b}", n * 37 % 1021)).collect();
-        let branch = |text: &String| (text.clone().into_bytes(), fake.route.clone());
-        let prefix = Prefix::new(texts.iter().map(branch).collect(), fake.route.clone());
+        let entry = |text: &String| (text.clone().into_bytes(), fake.route.clone());
+        let prefix = Prefix::new(texts.iter().map(entry).collect(), fake.route.clone());
         for number in 0..2000 {
             let key = format!("{:b}", number * 101 % 4093);
             let fitting = texts.iter().filter(|text| key.starts_with(*text));
             let longest = fitting.max_by_key(|text| text.len());
-            let found = prefix.find(key.as_bytes()).map(|branch| &*branch.beginning);
+            let found = prefix.find(key.as_bytes()).map(|entry| &*entry.beginning);
             assert_eq!(found, longest.map(String::as_bytes), "{key}");
         }
     }

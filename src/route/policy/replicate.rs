@@ -1,23 +1,24 @@
-//! `replicate`: the same values in several pools, called replicas here.
+//! `replicate`: the same values in several routes, called replicas here.
 //!
 //! | command | what happens |
 //! |---|---|
-//! | get, mg | as `read` says; the next replica where one fails, and with `on_miss` on a miss |
-//! | gets, mg with `c`, `N`, `R` or `E`, me, every read of a binary client | the first replica: cas ids of two replicas have nothing to do with each other. The next where it fails, with a cas id that never matches |
+//! | get, mg | as `read` says; the next replica if one fails, and with `on_miss` after a miss |
+//! | gets, mg with `c`, `N`, `R` or `E`, me, every read of a binary client | the first replica: cas ids of two replicas have nothing to do with each other. The next if it fails, with a cas id that never matches |
 //! | gat, gats, mg with `T` | all at once; the first in the list that has the key answers |
 //! | set, ms, touch, append, prepend, incr, decr, ma | all at once; done as `write` says |
-//! | add, replace, cas, ms in these modes or with `C` | the first replica decides; where it stored, the others get the same as a set, done as `write` says |
-//! | delete, md | all at once; done as `write` says; `DELETED` where one that answered had it |
-//! | md with `C` | the first replica decides; where it deleted, the others delete |
+//! | add, replace, cas, ms in these modes or with `C` | the first replica decides; if it stored, the others get the same as a set, done as `write` says |
+//! | delete, md | all at once; done as `write` says; `DELETED` if one that answered had it |
+//! | md with `C` | the first replica decides; if it deleted, the others delete |
 //! | flush_all, version, stats | all pools |
 //!
-//! `write` says when a write is done. `all`: when all did it; the error of one is the answer. `majority`: when more
-//! than half did it. `first`: when any did it. `async`: when the first in the list did it. Whoever is not waited
-//! for gets the write all the same, in the order of its session. Of what several say the first in the list counts.
+//! `write` says when a write is done. `all`: when all replicas did it; the error of one is the reply. `majority`: when
+//! more than half did it. `first`: when any did it. `async`: when the first in the list did it. A replica that is not
+//! waited for gets the write all the same, in the order of its session. If several replies count, that of the first
+//! in the list is the client's.
 //!
-//! `read` says who is asked. `first`: the first in the list. `local`: the first of this process's zone. `fastest`:
-//! all at once, and the first hit is the answer. `hedged`: as `local`, and where that one takes longer than it does
-//! in 95 of 100 cases, a second one besides, within `budget`.
+//! `read` says which replicas are asked. `first`: the first in the list. `local`: the first of this process's zone.
+//! `fastest`: all at once, and the first hit is the reply. `hedged`: as `local`, and if that one takes longer than it
+//! does in 95 of 100 cases, a second one too, within `budget`.
 //!
 //! A write that one replica missed leaves the old value there: after an error with `all`, without one with the other
 //! modes. Two writes to one key by two clients at the same moment may reach two replicas in two orders; they differ
@@ -30,22 +31,25 @@ use crate::config::{Reads, Writes};
 use crate::protocol::meta::flag;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
+use crate::route::call::{Context, Forwarder};
 use crate::route::counters::{Event, Shard};
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::budget::Budget;
 use crate::route::toolkit::hedge_delay;
-use crate::route::toolkit::lease::takes_token;
+use crate::route::toolkit::lease::uses_lease;
 use crate::route::toolkit::quorum::{Write, of_replica};
 use crate::route::toolkit::race::Race;
 use crate::route::toolkit::reply::{is_done, is_failure, is_hit, is_miss, without_cas};
 use crate::route::toolkit::rewrite::unconditional;
-use crate::route::{Call, Pool, Route};
+use crate::route::{Pool, Route};
 
 /// The replicas, and how they are used.
 #[derive(Debug)]
 pub struct Replicate {
     /// At least two.
-    pub to: Vec<Route>,
-    /// Indices into them, in the order in which reads ask.
+    to: Vec<Route>,
+    /// Indices into `to`, in the order in which reads ask.
     order: Vec<usize>,
     write: Writes,
     read: Reads,
@@ -53,191 +57,197 @@ pub struct Replicate {
     budget: Budget,
 }
 
-impl Replicate {
-    /// As it is configured, for a process in `zone`.
-    pub fn new(typed: &config::Replicate, to: Vec<Route>, zone: Option<&str>) -> Replicate {
-        let is_here = |pool: &Pool| pool.settings.zone.as_deref() == zone;
-        let is_away = |&index: &usize| !to[index].pools().iter().all(|pool| is_here(pool));
+impl Compile for config::Replicate {
+    type Policy = Replicate;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Replicate> {
+        let to = scope.routes(&self.to)?;
         let mut order: Vec<usize> = (0..to.len()).collect();
-        if zone.is_some() && matches!(typed.read, Reads::Local | Reads::Hedged) {
-            order.sort_by_key(is_away);
+        if let Some(zone) = scope.zone()
+            && matches!(self.read, Reads::Local | Reads::Hedged)
+        {
+            let is_local = |pool: &Pool| pool.settings.zone.as_deref() == Some(zone);
+            // The sort is stable: within a zone, and outside of it, the order stays that of the list.
+            order.sort_by_key(|&index| !to[index].pools().iter().all(|pool| is_local(pool)));
         }
-        Replicate {
+        Some(Replicate {
             to,
             order,
-            write: typed.write,
-            read: typed.read,
-            on_miss: typed.on_miss,
-            budget: Budget(typed.budget),
-        }
+            write: self.write,
+            read: self.read,
+            on_miss: self.on_miss,
+            budget: Budget(self.budget),
+        })
     }
+}
 
-    /// The replica that `request` is sent to as it is, another only where its reply is not the last word; `None`:
-    /// several are asked.
-    pub fn first(&self, request: &Request<'_>) -> Option<&Route> {
+impl Policy for Replicate {
+    const EVENTS: &'static [Event] = &[Event::Failover, Event::Hedged, Event::OverBudget];
+
+    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
         if is_pinned(request) {
-            return Some(&self.to[0]);
+            return Decision::Inspect(&self.to[0]);
         }
         let asks_one =
             Operation::of(request) == Operation::Get && matches!(self.read, Reads::First | Reads::Local);
-        asks_one.then(|| &self.to[self.order[0]])
+        if asks_one {
+            Decision::Inspect(&self.to[self.order[0]])
+        } else {
+            Decision::Run
+        }
     }
 
-    /// True where the next replica is to be asked after this reply to a read.
-    pub fn goes_on(&self, reply: &Reply) -> bool {
-        is_failure(reply) || self.on_miss && is_miss(reply)
+    fn is_final(&self, _request: &Request<'_>, reply: &Reply) -> bool {
+        !(is_failure(reply) || self.on_miss && is_miss(reply))
     }
 
-    fn begin(&self, operation: Operation) -> Write {
+    async fn resume(&self, request: &Request<'_>, first: Reply, context: &Context<'_>) -> Reply {
+        if is_pinned(request) {
+            // It went to the first in the list, wherever that is in the order of reads.
+            return self.ask_next(request, 1..self.to.len(), first, context).await;
+        }
+        let others = self.order[1..].iter().copied();
+        self.ask_next(request, others, first, context).await
+    }
+
+    async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        match Operation::of(request) {
+            Operation::Get if self.read == Reads::Hedged => self.hedged(request, context).await,
+            Operation::Get => self.fastest(request, context).await,
+            Operation::Gat => self.in_order(request, context).await,
+            Operation::Add | Operation::Replace | Operation::Cas => self.decided(request, context).await,
+            Operation::Delete if compares(request) => self.decided(request, context).await,
+            operation => {
+                let race = self.ask_all(request, context);
+                self.write(operation).settle(race).await
+            }
+        }
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        self.to.iter().map(Branch::new).collect()
+    }
+}
+
+impl Replicate {
+    fn write(&self, operation: Operation) -> Write {
         Write::new(operation, self.to.len(), self.write)
     }
 
-    /// Sends `request` to all.
-    fn ask_all(&self, request: &Request<'_>, call: &Call) -> Race {
+    fn ask_all(&self, request: &Request<'_>, context: &Context<'_>) -> Race {
         let mut race = Race::default();
         for (index, to) in self.to.iter().enumerate() {
-            race.add(index, call.send(to, request));
+            race.add(index, context.call.send(to, request));
         }
         race
     }
+
+    /// Asks one after the other of the replicas in `order`, until a reply is final.
+    async fn ask_next(
+        &self,
+        request: &Request<'_>,
+        order: impl Iterator<Item = usize>,
+        mut best: Reply,
+        context: &Context<'_>,
+    ) -> Reply {
+        for index in order {
+            if self.is_final(request, &best) {
+                break;
+            }
+            context.count(Event::Failover);
+            let reply = context.call.send(&self.to[index], request).await;
+            best = better(best, without_cas(reply));
+        }
+        best
+    }
+
+    /// Asks all; the first hit is the reply.
+    async fn fastest(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        let mut race = self.ask_all(request, context);
+        let mut best = None;
+        while let Some((_, reply)) = race.next().await {
+            if is_hit(&reply) {
+                return reply;
+            }
+            keep_better(&mut best, reply);
+        }
+        best.expect("there are replicas")
+    }
+
+    /// Asks the first, and a second one too if the first is slow.
+    async fn hedged(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        let counters = context.counters();
+        let ask = |place: usize| context.call.send(&self.to[self.order[place]], request);
+        self.budget.earn(counters);
+        let mut race = Race::default();
+        race.add(0, ask(0));
+        let mut came = timeout(hedge_delay::now(counters), race.next())
+            .await
+            .ok()
+            .flatten();
+        hedge_delay::learn(counters, came.is_some());
+        let mut asked = 1;
+        if came.is_none() {
+            if self.budget.spend(counters) {
+                counters.count(Event::Hedged);
+                race.add(1, ask(1));
+                asked = 2;
+            } else {
+                counters.count(Event::OverBudget);
+            }
+            came = race.next().await;
+        }
+        let mut best: Option<Reply> = None;
+        while let Some((place, reply)) = came {
+            // Of the second replica only a hit is final: it may lack what the first has.
+            if is_hit(&reply) || place == 0 && self.is_final(request, &reply) {
+                return reply;
+            }
+            keep_better(&mut best, reply);
+            came = race.next().await;
+        }
+        let best = best.expect("the first answers");
+        let others = self.order[asked..].iter().copied();
+        self.ask_next(request, others, best, context).await
+    }
+
+    /// Asks all; the first in the list that has the key answers.
+    async fn in_order(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        let answers = self.to.iter().map(|to| context.call.send(to, request));
+        let answers: Vec<_> = answers.collect();
+        let mut best: Option<Reply> = None;
+        for (index, answer) in answers.into_iter().enumerate() {
+            let reply = of_replica(index, answer.await);
+            if is_hit(&reply) {
+                return reply;
+            }
+            keep_better(&mut best, reply);
+        }
+        best.expect("there are replicas")
+    }
+
+    /// Lets the first replica decide; if it did what was asked, the others get the same without the condition.
+    async fn decided(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        let first = context.call.send(&self.to[0], request).await;
+        if !is_done(&first) {
+            return first;
+        }
+        let mut scratch = Vec::new();
+        let copy = unconditional(request, &mut scratch);
+        let mut race = Race::default();
+        for (index, to) in self.to.iter().enumerate().skip(1) {
+            race.add(index, context.call.send(to, &copy));
+        }
+        let mut write = self.write(Operation::of(request));
+        write.take(0, first);
+        write.settle(race).await
+    }
 }
 
-/// True where only the first replica's answer will do: what is read has a cas id, or is a token to write with.
+/// Whether only the first replica's reply will do: what is read has a cas id, or is a lease to write with.
 fn is_pinned(request: &Request<'_>) -> bool {
     let asks_only = Operation::of(request) == Operation::Get;
-    request.command == Command::MetaDebug || takes_token(request) || asks_only && request.wants_cas()
-}
-
-/// What comes of `request`, for which several replicas are asked.
-pub async fn run(replicate: &Replicate, request: &Request<'_>, call: &Call, counters: &Shard) -> Reply {
-    match Operation::of(request) {
-        Operation::Get if replicate.read == Reads::Hedged => hedged(replicate, request, call, counters).await,
-        Operation::Get => fastest(replicate, request, call).await,
-        Operation::Gat => in_order(replicate, request, call).await,
-        Operation::Add | Operation::Replace | Operation::Cas => decided(replicate, request, call).await,
-        Operation::Delete if compares(request) => decided(replicate, request, call).await,
-        operation => {
-            let race = replicate.ask_all(request, call);
-            replicate.begin(operation).settle(race).await
-        }
-    }
-}
-
-/// What comes of a read whose first reply was not the last word.
-pub async fn go_on(
-    replicate: &Replicate,
-    request: &Request<'_>,
-    first: Reply,
-    call: &Call,
-    counters: &Shard,
-) -> Reply {
-    if is_pinned(request) {
-        let in_list = 1..replicate.to.len();
-        return next(replicate, request, in_list, first, call, counters).await;
-    }
-    let others = replicate.order[1..].iter().copied();
-    next(replicate, request, others, first, call, counters).await
-}
-
-/// Asks one after the other of those in `order`, as long as what was answered is not the last word.
-async fn next(
-    replicate: &Replicate,
-    request: &Request<'_>,
-    order: impl Iterator<Item = usize>,
-    mut answer: Reply,
-    call: &Call,
-    counters: &Shard,
-) -> Reply {
-    for index in order {
-        if !replicate.goes_on(&answer) {
-            break;
-        }
-        counters.count(Event::Failover);
-        let reply = call.send(&replicate.to[index], request).await;
-        answer = better(answer, without_cas(reply));
-    }
-    answer
-}
-
-/// Asks all; the first hit is the answer.
-async fn fastest(replicate: &Replicate, request: &Request<'_>, call: &Call) -> Reply {
-    let mut race = replicate.ask_all(request, call);
-    let mut best = None;
-    while let Some((_, reply)) = race.next().await {
-        if is_hit(&reply) {
-            return reply;
-        }
-        keep_better(&mut best, reply);
-    }
-    best.expect("there are replicas")
-}
-
-/// Asks the first, and a second one besides where it is slow. Only a hit of the second is preferred: it may lack
-/// what the first has.
-async fn hedged(replicate: &Replicate, request: &Request<'_>, call: &Call, counters: &Shard) -> Reply {
-    let order = &replicate.order;
-    let ask = |place: usize| call.send(&replicate.to[order[place]], request);
-    replicate.budget.earn(counters);
-    let mut race = Race::default();
-    race.add(0, ask(0));
-    let mut came = timeout(hedge_delay::now(counters), race.next())
-        .await
-        .ok()
-        .flatten();
-    hedge_delay::learn(counters, came.is_some());
-    let mut asked = 1;
-    if came.is_none() {
-        if replicate.budget.spend(counters) {
-            counters.count(Event::Hedged);
-            race.add(1, ask(1));
-            asked = 2;
-        } else {
-            counters.count(Event::OverBudget);
-        }
-        came = race.next().await;
-    }
-    let mut best: Option<Reply> = None;
-    while let Some((place, reply)) = came {
-        if is_hit(&reply) || place == 0 && !replicate.goes_on(&reply) {
-            return reply;
-        }
-        keep_better(&mut best, reply);
-        came = race.next().await;
-    }
-    let best = best.expect("the first answers");
-    let others = order[asked..].iter().copied();
-    next(replicate, request, others, best, call, counters).await
-}
-
-/// Asks all; the first in the list that has the key answers.
-async fn in_order(replicate: &Replicate, request: &Request<'_>, call: &Call) -> Reply {
-    let answers: Vec<_> = replicate.to.iter().map(|to| call.send(to, request)).collect();
-    let mut best: Option<Reply> = None;
-    for (index, answer) in answers.into_iter().enumerate() {
-        let reply = of_replica(index, answer.await);
-        if is_hit(&reply) {
-            return reply;
-        }
-        keep_better(&mut best, reply);
-    }
-    best.expect("there are replicas")
-}
-
-/// The first replica decides; where it did what was asked, the others get the same without the condition.
-async fn decided(replicate: &Replicate, request: &Request<'_>, call: &Call) -> Reply {
-    let first = call.send(&replicate.to[0], request).await;
-    if !is_done(&first) {
-        return first;
-    }
-    let mut room = Vec::new();
-    let copy = unconditional(request, &mut room);
-    let mut race = Race::default();
-    for (index, to) in replicate.to.iter().enumerate().skip(1) {
-        race.add(index, call.send(to, &copy));
-    }
-    let mut write = replicate.begin(Operation::of(request));
-    write.take(0, first);
-    write.settle(race).await
+    request.command == Command::MetaDebug || uses_lease(request) || asks_only && request.wants_cas()
 }
 
 fn compares(request: &Request<'_>) -> bool {
@@ -251,7 +261,7 @@ fn keep_better(best: &mut Option<Reply>, reply: Reply) {
     });
 }
 
-/// A value before a miss, a miss before a failure; of two alike the first.
+/// Returns a value before a miss, a miss before a failure; of two alike the first.
 fn better(first: Reply, second: Reply) -> Reply {
     let rank = |reply: &Reply| (is_failure(reply), is_miss(reply));
     if rank(&second) < rank(&first) {

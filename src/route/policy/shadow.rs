@@ -1,4 +1,4 @@
-//! `shadow`: copies of requests go to another pool, and what it answers nobody gets.
+//! `shadow`: copies of requests go to another route, whose replies are dropped.
 //!
 //! | command | what is copied |
 //! |---|---|
@@ -7,10 +7,10 @@
 //! | add, replace, cas, ms in these modes or with `C` | with `commands: all`: as a set, after the original has stored |
 //! | mg with `N`, `R` or `E`, md with `C`, flush_all, version, stats | nothing |
 //!
-//! The original is sent first and answered as if there were no copy: it waits for none, and no error of one is its
-//! own. So that a pool which is slow or away holds no memory that originals need, a worker has at most [`MOST`] copies
-//! on their way, with at most [`MOST_BYTES`] of values; what would be more is dropped and counted. With `compare` the
-//! replies to a read are held against one another.
+//! The original is sent first and answered as if there were no copy: it waits for none, and no error of a copy is its
+//! own. So that a pool which is slow or down holds no memory that originals need, a worker has at most [`MAX_COPIES`]
+//! copies in flight, with at most [`MAX_BYTES`] of values; any more are dropped and counted. With `compare` the two
+//! replies to a read are compared.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,47 +22,106 @@ use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u32;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Reply, Request, fingerprint};
-use crate::reply::slot::{Slot, Watch};
-use crate::route::counters::{Counters, Event};
-use crate::route::toolkit::lease::takes_token;
+use crate::reply::slot::{ReplyInspector, Slot};
+use crate::route::Route;
+use crate::route::call::{Context, Forwarder};
+use crate::route::counters::{Counters, Event, Shard};
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
+use crate::route::toolkit::lease::uses_lease;
 use crate::route::toolkit::reply::{is_done, is_error, is_miss};
 use crate::route::toolkit::rewrite::{unconditional, without_flags};
-use crate::route::{Call, Policy, Route};
 use crate::runtime::rng;
 
-/// Copies on their way at once, for each worker.
-const MOST: u64 = 1024;
-/// Bytes of values in them.
-const MOST_BYTES: u64 = 4 << 20;
+/// The most copies that a worker has in flight.
+const MAX_COPIES: u64 = 1024;
+/// The most bytes of values in them.
+const MAX_BYTES: u64 = 4 << 20;
 
-/// What answers, what gets copies, and of which requests.
+/// The route that answers, the route that gets copies, and of which requests.
 #[derive(Debug)]
 pub struct Shadow {
-    /// What answers.
-    pub of: Route,
-    /// What gets copies.
-    pub to: Route,
+    of: Route,
+    to: Route,
+    /// Percent.
     share: u32,
     by: By,
     commands: Copied,
     compare: bool,
 }
 
-impl Shadow {
-    /// As it is configured.
-    pub fn new(typed: &config::Shadow, of: Route, to: Route) -> Shadow {
-        Shadow {
-            of,
-            to,
-            share: typed.share,
-            by: typed.by,
-            commands: typed.commands,
-            compare: typed.compare,
+impl Compile for config::Shadow {
+    type Policy = Shadow;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Shadow> {
+        Some(Shadow {
+            of: scope.route(&self.of)?,
+            to: scope.route(&self.to)?,
+            share: self.share,
+            by: self.by,
+            commands: self.commands,
+            compare: self.compare,
+        })
+    }
+}
+
+impl Policy for Shadow {
+    const EVENTS: &'static [Event] = &[
+        Event::Copied,
+        Event::Dropped,
+        Event::Same,
+        Event::Differs,
+        Event::OnlyOriginal,
+        Event::OnlyCopy,
+        Event::CopyFailed,
+    ];
+
+    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+        if self.copies(request) {
+            Decision::Run
+        } else {
+            Decision::Forward(&self.of)
         }
     }
 
-    /// True where `request` is copied.
-    pub fn copies(&self, request: &Request<'_>) -> bool {
+    async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        let operation = Operation::of(request);
+        let original = context.call.send(&self.of, request);
+        let mut scratch = Vec::new();
+        if matches!(operation, Operation::Add | Operation::Replace | Operation::Cas) {
+            let reply = original.await;
+            if is_done(&reply) {
+                send(&self.to, &unconditional(request, &mut scratch), None, context);
+            }
+            return reply;
+        }
+        let pair = (self.compare && operation == Operation::Get).then(Rc::default);
+        let copy = without_flags(request, &mut scratch, b"C");
+        send(&self.to, &copy, pair.clone(), context);
+        let reply = original.await;
+        if let Some(pair) = pair {
+            let worker = context.call.forwarder.worker();
+            let original = Seen::Original(reply.clone());
+            compare_with(&pair, &context.policy.counters, worker, original);
+        }
+        reply
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        let copies = Branch {
+            answers: false,
+            ..Branch::labelled("to", &self.to)
+        };
+        vec![Branch::labelled("of", &self.of), copies]
+    }
+
+    fn only_route(&self, _request: &Request<'_>) -> Option<&Route> {
+        Some(&self.of)
+    }
+}
+
+impl Shadow {
+    fn copies(&self, request: &Request<'_>) -> bool {
         let drawn = match self.by {
             By::Key => u64::from(fingerprint(request.key)) % 100,
             By::Request => rng::below(100),
@@ -74,7 +133,7 @@ impl Shadow {
         let names = Names::of(request.typed_flags());
         match Operation::of(request) {
             Operation::FlushAll => false,
-            _ if takes_token(request) => false,
+            _ if uses_lease(request) => false,
             Operation::Get => true,
             Operation::Delete if names.has(b'C') => false,
             _ => self.commands == Copied::All,
@@ -82,67 +141,37 @@ impl Shadow {
     }
 }
 
-/// Carries out `request` and sends a copy.
-pub async fn run(policy: &Policy, shadow: &Shadow, request: &Request<'_>, call: &Call) -> Reply {
-    let operation = Operation::of(request);
-    let original = call.send(&shadow.of, request);
-    let mut room = Vec::new();
-    if matches!(operation, Operation::Add | Operation::Replace | Operation::Cas) {
-        let reply = original.await;
-        if is_done(&reply) {
-            send(policy, shadow, &unconditional(request, &mut room), None, call);
-        }
-        return reply;
-    }
-    let pair = (shadow.compare && operation == Operation::Get).then(Rc::default);
-    let copy = without_flags(request, &mut room, b"C");
-    send(policy, shadow, &copy, pair.clone(), call);
-    let reply = original.await;
-    if let Some(pair) = pair {
-        came(
-            &pair,
-            &policy.counters,
-            call.carrier.worker(),
-            Seen::Original(reply.clone()),
-        );
-    }
-    reply
-}
-
-/// Sends a copy, unless too many are on their way.
-fn send(policy: &Policy, shadow: &Shadow, copy: &Request<'_>, pair: Option<Rc<Pair>>, call: &Call) {
-    let counters = call.counters(policy);
+/// Sends a copy to `to`, unless too many are in flight.
+fn send(to: &Route, copy: &Request<'_>, pair: Option<Rc<Pair>>, context: &Context<'_>) {
+    let counters = context.counters();
     let bytes = copy.value.len() as u64;
-    if counters.copies.get() >= MOST || counters.copied_bytes.get() + bytes > MOST_BYTES {
+    if counters.copies.get() >= MAX_COPIES || counters.copied_bytes.get() + bytes > MAX_BYTES {
         return counters.count(Event::Dropped);
     }
     counters.count(Event::Copied);
     counters.copies.add(1);
     counters.copied_bytes.add(bytes);
-    // Nobody waits for it, so it holds nobody up.
-    let own = Call {
-        carrier: call.carrier.clone(),
-        hold: None,
-    };
-    let on_its_way = OnItsWay {
-        counters: policy.counters.clone(),
-        worker: call.carrier.worker(),
+    let in_flight = CopyInFlight {
+        counters: context.policy.counters.clone(),
+        worker: context.call.forwarder.worker(),
         bytes,
         pair,
     };
-    own.send_to(&shadow.to, copy, Slot::Watched(Box::new(Box::new(on_its_way))));
+    // Later requests of the session for the same key do not wait for a copy.
+    let call = context.call.unheld();
+    call.send_to(to, copy, Slot::Inspected(Box::new(Box::new(in_flight))));
 }
 
-/// A copy whose reply is to come.
+/// A copy in flight.
 #[derive(Debug)]
-struct OnItsWay {
+struct CopyInFlight {
     counters: Arc<Counters>,
     worker: usize,
     bytes: u64,
     pair: Option<Rc<Pair>>,
 }
 
-impl Watch for OnItsWay {
+impl ReplyInspector for CopyInFlight {
     fn fill(self: Box<Self>, reply: Reply) {
         let shard = self.counters.shard(self.worker);
         shard.copies.sub(1);
@@ -150,12 +179,12 @@ impl Watch for OnItsWay {
         if is_error(&reply) {
             shard.count(Event::CopyFailed);
         } else if let Some(pair) = &self.pair {
-            came(pair, &self.counters, self.worker, Seen::Copy(reply));
+            compare_with(pair, &self.counters, self.worker, Seen::Copy(reply));
         }
     }
 }
 
-/// The reply of one of two that came first.
+/// The first of the two replies that are compared.
 type Pair = RefCell<Option<Seen>>;
 
 #[derive(Debug)]
@@ -164,8 +193,8 @@ enum Seen {
     Copy(Reply),
 }
 
-/// One reply came: where it is the second of the two they are compared.
-fn came(pair: &Pair, counters: &Counters, worker: usize, reply: Seen) {
+/// Takes one of the two replies; if it is the second, compares them.
+fn compare_with(pair: &Pair, counters: &Counters, worker: usize, reply: Seen) {
     let first = pair.borrow_mut().take();
     let event = match (first, reply) {
         (None, reply) => {
@@ -181,7 +210,7 @@ fn came(pair: &Pair, counters: &Counters, worker: usize, reply: Seen) {
     }
 }
 
-/// How a copy's reply, which is no error, is like that of the original; nothing where that one failed.
+/// Compares the reply to a copy, which is no error, with that to the original. Returns `None` if the original failed.
 fn compare(original: &Reply, copy: &Reply) -> Option<Event> {
     if is_error(original) {
         return None;
@@ -195,7 +224,7 @@ fn compare(original: &Reply, copy: &Reply) -> Option<Event> {
     })
 }
 
-/// The value in a reply and the client's flags, as far as it tells of them.
+/// The value in a reply and the client's flags, as far as the reply has them.
 fn value(reply: &Reply) -> (Option<&[u8]>, Option<u32>) {
     match reply {
         Reply::Value(item) => (Some(item.data()), Some(item.flags)),
@@ -299,14 +328,14 @@ mod tests {
                 "a" => obey(pool, request),
                 _ => None,
             });
-            for _ in 0..super::MOST + 10 {
+            for _ in 0..super::MAX_COPIES + 10 {
                 assert_eq!(fake.ask(&ask(Command::Delete, "k")).await, Reply::Done);
             }
             assert_eq!(fake.count(Event::Dropped), 10);
-            for _ in 0..super::MOST {
+            for _ in 0..super::MAX_COPIES {
                 fake.answer("b", Reply::Failed(Failure::Timeout));
             }
-            assert_eq!(fake.count(Event::CopyFailed), super::MOST);
+            assert_eq!(fake.count(Event::CopyFailed), super::MAX_COPIES);
             let large = vec![0; 1 << 20];
             let set = Request {
                 value: &large,

@@ -1,4 +1,4 @@
-//! `miss`, `error`, `blackhole`: they stand in for a pool in tests and drills, and ask nobody.
+//! `miss`, `error`, `blackhole`: answer in a pool's place, for tests and drills, and ask no node.
 //!
 //! | command | `miss` | `error` | `blackhole` |
 //! |---|---|---|---|
@@ -7,29 +7,75 @@
 //! | cas, incr, decr, delete, touch, md, ma | `NOT_FOUND` | `SERVER_ERROR` | times out |
 //! | flush_all | nothing to flush: `OK` | the same | the same |
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use tokio::time::sleep;
 
-use crate::config::StandIn;
+use crate::config;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply, Request};
+use crate::route::call::{Context, Forwarder};
+use crate::route::counters::Shard;
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
 
-/// What is answered at once; `None`: see [`wait`].
-pub fn answer(stand_in: &StandIn, request: &Request<'_>) -> Option<Reply> {
-    use Operation::{Add, Append, Prepend, Replace, Set};
-    match stand_in {
-        StandIn::Miss => Some(match Operation::of(request) {
-            Set | Add | Replace | Append | Prepend => Reply::NotStored,
-            _ => Reply::NotFound,
-        }),
-        StandIn::Error(words) => Some(Reply::Refused(format!("SERVER_ERROR {words}").into())),
-        StandIn::Blackhole(_) => None,
+/// The same answer to every request.
+#[derive(Debug)]
+pub enum StaticReply {
+    /// Every key is missing, and nothing is stored.
+    Miss,
+    /// This error line.
+    Error(Bytes),
+    /// A timeout after this long.
+    Timeout(Duration),
+}
+
+impl Compile for config::Miss {
+    type Policy = StaticReply;
+
+    fn compile(&self, _scope: &mut Scope<'_, '_>) -> Option<StaticReply> {
+        Some(StaticReply::Miss)
     }
 }
 
-/// What is answered after a wait.
-pub async fn wait(stand_in: &StandIn) -> Reply {
-    if let StandIn::Blackhole(patience) = stand_in {
-        sleep(*patience).await;
+impl Compile for config::ErrorReply {
+    type Policy = StaticReply;
+
+    fn compile(&self, _scope: &mut Scope<'_, '_>) -> Option<StaticReply> {
+        Some(StaticReply::Error(format!("SERVER_ERROR {}", self.words).into()))
     }
-    Reply::Failed(Failure::Timeout)
+}
+
+impl Compile for config::Blackhole {
+    type Policy = StaticReply;
+
+    fn compile(&self, _scope: &mut Scope<'_, '_>) -> Option<StaticReply> {
+        Some(StaticReply::Timeout(self.timeout))
+    }
+}
+
+impl Policy for StaticReply {
+    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+        use Operation::{Add, Append, Prepend, Replace, Set};
+        match self {
+            StaticReply::Miss => Decision::Reply(match Operation::of(request) {
+                Set | Add | Replace | Append | Prepend => Reply::NotStored,
+                _ => Reply::NotFound,
+            }),
+            StaticReply::Error(line) => Decision::Reply(Reply::Refused(line.clone())),
+            StaticReply::Timeout(_) => Decision::Run,
+        }
+    }
+
+    async fn run(&self, _request: &Request<'_>, _context: &Context<'_>) -> Reply {
+        if let StaticReply::Timeout(timeout) = self {
+            sleep(*timeout).await;
+        }
+        Reply::Failed(Failure::Timeout)
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        Vec::new()
+    }
 }

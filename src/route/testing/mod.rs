@@ -13,16 +13,16 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::Instant;
 
-use super::compile::{AllCounters, Compiler};
 use super::counters::Event;
-use super::{Call, Carrier, Pool, Route};
+use super::{Call, Forwarder, Pool, Route};
 use crate::config;
 use crate::node::Node;
 use crate::protocol::{Command, Item, Meta, MetaReply, Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::reply::slot::Slot;
+use crate::route::policy::compile::{AllCounters, Compiler};
 
-/// What a pool answers; `None`: nothing, until [`Fake::answer`].
+/// The reply of a pool, or `None` if it replies only by [`Fake::answer`].
 type Script = dyn Fn(&str, &Request<'_>) -> Option<Reply>;
 
 /// A route over pools that follow a script.
@@ -40,7 +40,7 @@ struct Pools {
 }
 
 impl Fake {
-    /// The route that `yaml` says, over the pools `a`, `b` and `c`.
+    /// Compiles the route that `yaml` says, over the pools `a`, `b` and `c`.
     pub fn new(yaml: &str, script: impl Fn(&str, &Request<'_>) -> Option<Reply> + 'static) -> Fake {
         let (route, counters) = compile(yaml);
         Fake {
@@ -57,18 +57,18 @@ impl Fake {
     /// Sends `request` along the route.
     pub fn ask(&self, request: &Request<'_>) -> Answer {
         let call = Call {
-            carrier: self.pools.clone(),
+            forwarder: self.pools.clone(),
             hold: None,
         };
         call.send(&self.route, request)
     }
 
-    /// What the pools were asked since the last call: each the pool's name and the request.
+    /// Returns the requests to pools since the last call, each after the pool's name.
     pub fn seen(&self) -> Vec<String> {
         self.pools.seen.take()
     }
 
-    /// Answers what `pool` was asked first of what waits.
+    /// Answers the oldest request that waits in `pool`.
     pub fn answer(&self, pool: &str, reply: Reply) {
         let mut waiting = self.pools.waiting.borrow_mut();
         let index = waiting.iter().position(|(name, _)| name == pool);
@@ -77,7 +77,7 @@ impl Fake {
         slot.fill(reply);
     }
 
-    /// How often `event` was counted.
+    /// Returns how often `event` was counted.
     pub fn count(&self, event: Event) -> u64 {
         let counters = self.counters.values();
         counters
@@ -86,10 +86,12 @@ impl Fake {
     }
 }
 
-/// The route that `yaml` says, over the pools `a`, `b`, which is in the zone of the test, and `c`.
+/// Compiles the route that `yaml` says, over the pools `a`, `b`, which is in the zone of the test, and `c`, which takes
+/// values of 2 MiB.
 pub fn compile(yaml: &str) -> (Route, AllCounters) {
     let text = format!(
-        "zone: west\npools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1], zone: west}}, c: {{nodes: [c:1]}}}}\nroutes: {{default: {yaml}}}"
+        "zone: west\npools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1], zone: west}}, \
+         c: {{nodes: [c:1], max_value_size: 2MiB}}}}\nroutes: {{default: {yaml}}}"
     );
     let config = config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}"));
     let pools: BTreeMap<String, Arc<Pool>> = config
@@ -122,7 +124,7 @@ impl fmt::Debug for Pools {
     }
 }
 
-impl Carrier for Pools {
+impl Forwarder for Pools {
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: Slot) {
         self.seen
             .borrow_mut()
@@ -142,7 +144,7 @@ impl Carrier for Pools {
     }
 }
 
-/// A request as one line: the command, the key, the expiry where there is one, the flags of a meta command.
+/// Renders a request as one line: the command, the key, the expiry if there is one, the flags of a meta command.
 fn shown(request: &Request<'_>) -> String {
     let key = request.meta.map_or(request.key, |meta| meta.key);
     let mut line = format!("{} {}", request.command.name(), key.escape_ascii());
@@ -155,7 +157,7 @@ fn shown(request: &Request<'_>) -> String {
     line
 }
 
-/// Runs `test` on a worker's event loop, whose clock jumps to the next timer when nothing else is to be done.
+/// Runs `test` on a worker's event loop, whose clock jumps to the next timer when there is nothing else to do.
 pub fn run(test: impl Future<Output = ()>) {
     let runtime = Builder::new_current_thread()
         .enable_time()

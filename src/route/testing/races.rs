@@ -18,7 +18,7 @@ use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::reply::slot::Slot;
 use crate::route::testing::{ask, compile, run};
-use crate::route::{Call, Carrier, Pool, Route};
+use crate::route::{Call, Forwarder, Pool, Route};
 use crate::runtime::rng;
 
 const CLIENTS: usize = 4;
@@ -43,7 +43,7 @@ struct Waiting {
     haste: u64,
 }
 
-impl Carrier for Caches {
+impl Forwarder for Caches {
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: Slot) {
         let cache = usize::from(pool.name == "b");
         self.waiting.borrow_mut().push(Waiting {
@@ -128,7 +128,7 @@ struct World {
 impl World {
     fn ask(&mut self, client: usize, now: usize) {
         let call = Call {
-            carrier: self.caches.clone(),
+            forwarder: self.caches.clone(),
             hold: None,
         };
         let value = format!("v{}", self.changes.len());

@@ -1,4 +1,5 @@
-//! A change that is carried out only where nobody was faster: as the client asked it, and with a cas id to compare.
+//! Rewrites a client's write as a compare-and-swap against a known cas id, so that it is carried out only if no other
+//! request was faster.
 
 use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u64;
@@ -6,43 +7,47 @@ use crate::protocol::{Command, Meta, Reply, Request};
 use crate::route::toolkit::reply::is_done;
 use crate::route::toolkit::rewrite::without_flags;
 
-/// `request`, an add, which fills the place with this `token` and nothing else.
-pub fn into_place<'a>(request: &Request<'a>, token: u64, room: &'a mut Vec<u8>) -> Request<'a> {
+/// Returns `request`, an add, as a write that fills the placeholder of the lease with this `token` and nothing else.
+pub fn fill_placeholder<'a>(request: &Request<'a>, token: u64, scratch: &'a mut Vec<u8>) -> Request<'a> {
     match request.meta {
-        None => conditional(request, Command::MetaSet, stored(request), token, room),
+        None => with_cas(request, Command::MetaSet, storage_flags(request), token, scratch),
         Some(_) => {
             let mut flags = Vec::new();
             let plain = without_flags(request, &mut flags, b"M");
             let words = plain.meta.map_or_else(Vec::new, |meta| meta.flags.to_vec());
-            conditional(request, request.command, words, token, room)
+            with_cas(request, request.command, words, token, scratch)
         }
     }
 }
 
-/// `request` as it is carried out on the item with this `cas` id alone; `None` for what compares one itself, or needs
-/// none: cas, delete, touch and gat.
-pub fn with_cas<'a>(request: &Request<'a>, cas: u64, room: &'a mut Vec<u8>) -> Option<Request<'a>> {
+/// Returns `request` as a write to the item with this `cas` id alone. Returns `None` for what compares a cas id itself
+/// or needs none: cas, delete, touch and gat.
+pub fn compare_and_swap<'a>(
+    request: &Request<'a>,
+    cas: u64,
+    scratch: &'a mut Vec<u8>,
+) -> Option<Request<'a>> {
     let (command, words) = match request.command {
-        Command::Replace => (Command::MetaSet, [b"MR ", &stored(request)[..]].concat()),
+        Command::Replace => (Command::MetaSet, [b"MR ", &storage_flags(request)[..]].concat()),
         Command::Append => (Command::MetaSet, b"MA".to_vec()),
         Command::Prepend => (Command::MetaSet, b"MP".to_vec()),
         Command::Incr => (Command::MetaArithmetic, format!("v D{}", request.delta).into()),
         Command::Decr => (Command::MetaArithmetic, format!("v MD D{}", request.delta).into()),
         Command::MetaSet | Command::MetaArithmetic => {
-            let typed = request.typed_flags();
-            if Names::of(typed).has(b'C') {
+            let written = request.typed_flags();
+            if Names::of(written).has(b'C') {
                 return None;
             }
-            (request.command, typed.to_vec())
+            (request.command, written.to_vec())
         }
         _ => return None,
     };
-    Some(conditional(request, command, words, cas, room))
+    Some(with_cas(request, command, words, cas, scratch))
 }
 
-/// What the client of `request` is told after this reply to what [`with_cas`] or [`into_place`] made of it; `None`
-/// where somebody was faster.
-pub fn carried_out(request: &Request<'_>, reply: Reply) -> Option<Reply> {
+/// Returns the client's reply to `request` after this `reply` to what [`compare_and_swap`] or [`fill_placeholder`] made
+/// of it. Returns `None` if another request was faster.
+pub fn swapped(request: &Request<'_>, reply: Reply) -> Option<Reply> {
     let Reply::Meta(meta) = &reply else {
         return Some(reply);
     };
@@ -60,28 +65,28 @@ pub fn carried_out(request: &Request<'_>, reply: Reply) -> Option<Reply> {
 }
 
 /// The flags of an ms that stores what `request`, in classic text, stores.
-fn stored(request: &Request<'_>) -> Vec<u8> {
+fn storage_flags(request: &Request<'_>) -> Vec<u8> {
     format!("F{} T{}", request.flags, request.exptime).into()
 }
 
-fn conditional<'a>(
+fn with_cas<'a>(
     request: &Request<'a>,
     command: Command,
     words: Vec<u8>,
     cas: u64,
-    room: &'a mut Vec<u8>,
+    scratch: &'a mut Vec<u8>,
 ) -> Request<'a> {
-    *room = words;
-    if !room.is_empty() {
-        room.push(b' ');
+    *scratch = words;
+    if !scratch.is_empty() {
+        scratch.push(b' ');
     }
-    room.extend_from_slice(format!("C{cas}").as_bytes());
+    scratch.extend_from_slice(format!("C{cas}").as_bytes());
     let (key, is_binary) = request
         .meta
         .map_or((request.key, false), |meta| (meta.key, meta.is_binary));
     let meta = Meta {
         key,
-        flags: room,
+        flags: scratch,
         is_binary,
     };
     Request {

@@ -1,40 +1,41 @@
-//! How long the first is given before a second one is asked besides: as long as it takes in 95 of 100 cases.
+//! How long a hedged read waits for the first replica before it asks a second one: an online estimate of the time
+//! within which 95 of 100 replies come (stochastic quantile tracking).
 //!
-//! That time is not measured but found: each request says whether its reply came in time. One that did not makes the
-//! time longer, one that did makes it shorter by a nineteenth of that; so it comes to rest where one of twenty is
-//! late. It needs no clock and one number for each worker.
+//! The time is not measured. Each request reports whether its reply came in time: a late one makes the delay longer by
+//! 19 steps, any other makes it shorter by one, so it comes to rest where one reply of twenty is late. That takes no
+//! clock, and one number for each worker.
 
 use std::time::Duration;
 
 use crate::route::counters::Shard;
 
-/// Microseconds, before anything is known.
-const BEGINNING: u64 = 10_000;
+/// The delay before anything is known, in microseconds.
+const INITIAL: u64 = 10_000;
 /// Timers know no shorter time.
-const SHORTEST: u64 = 1_000;
-/// Who is that slow is not waited for by reads.
-const LONGEST: u64 = 10_000_000;
-/// The part that one reply in time takes off; nineteen of them make up for one that was late.
-const PART: u64 = 320;
+const MIN: u64 = 1_000;
+/// A replica that is slower than this has failed its requests long before.
+const MAX: u64 = 10_000_000;
+/// One step is this part of the delay.
+const STEPS: u64 = 320;
 
-/// As it stands.
+/// Returns the delay.
 pub fn now(counters: &Shard) -> Duration {
     Duration::from_micros(microseconds(counters))
 }
 
-/// A reply came in time, or did not.
+/// Learns whether a reply came within the delay.
 pub fn learn(counters: &Shard, in_time: bool) {
     let micros = microseconds(counters);
     let changed = match in_time {
-        true => micros - micros / PART,
-        false => micros + 19 * micros / PART,
+        true => micros - micros / STEPS,
+        false => micros + 19 * micros / STEPS,
     };
-    counters.patience.set(changed.clamp(SHORTEST, LONGEST));
+    counters.hedge_delay.set(changed.clamp(MIN, MAX));
 }
 
 fn microseconds(counters: &Shard) -> u64 {
-    match counters.patience.get() {
-        0 => BEGINNING,
+    match counters.hedge_delay.get() {
+        0 => INITIAL,
         micros => micros,
     }
 }

@@ -1,75 +1,73 @@
-//! A place that is held for a value while the value is fetched from elsewhere: memcached's own means against races.
+//! memcached's leases: a request fetches a value from elsewhere, and stores it only if no other has changed the key
+//! meanwhile.
 //!
-//! A look with `N` leaves an empty item where the key is missing, and says its cas id: the token. What is stored with
-//! that id is stored only if nobody wrote or deleted the key meanwhile. The empty item is no value: readers tell it
-//! by its size and by the flags `W` and `Z` that it comes with (doc/protocol.txt, "Meta Commands").
+//! An mg with `N` on a missing key creates an empty item, the placeholder, and grants a lease (`W`) whose token is the
+//! item's cas id. A value that is stored with that id is stored only if nobody wrote or deleted the key since. The
+//! placeholder is no value: readers tell it by its size and by the flags `W` and `Z` (doc/protocol.txt, "Meta
+//! Commands").
 
 use bytes::Bytes;
 
 use crate::protocol::meta::{Names, flag, flags};
 use crate::protocol::numbers::{parse_u32, parse_u64};
 use crate::protocol::{Command, Failure, Item, Meta, Reply, Request};
-use crate::route::counters::Event;
 use crate::route::toolkit::reply::{is_done, is_error, is_failure, is_miss};
 use crate::route::toolkit::rewrite::{Ttl, unix_time};
-use crate::route::{Call, Policy, Route};
+use crate::route::{Call, Route};
 
-/// Seconds that a place is held at most. Who takes longer has lost it.
-const HELD: &str = "N10";
+/// How long a placeholder lives, in seconds. Whoever takes longer has lost the lease.
+const LEASE: &str = "N10";
 
-/// A key as a policy itself asks for it, in whatever form its client typed it.
+/// A key for which a policy itself sends meta commands, in the form in which its client sent it.
 #[derive(Debug, Clone)]
-pub struct Key {
+pub struct MetaKey {
     plain: Bytes,
-    typed: Bytes,
+    as_sent: Bytes,
     is_base64: bool,
 }
 
-/// What a look found.
+/// What a look-up with a lease found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// A value, with its cas id.
+    /// A value with this cas id.
     Value(u64),
-    /// A place that is held, for one who looked before where `is_mine` is false. Whoever has the token may fill it.
-    Place {
-        /// The cas id of the empty item.
-        token: u64,
-        /// The look itself made it.
-        is_mine: bool,
-    },
+    /// Nothing; a lease with this token was granted.
+    LeaseGranted(u64),
+    /// Nothing but the placeholder of a lease that was granted before. Whoever has its token may still fill it.
+    LeaseHeld(u64),
 }
 
-/// What became of a copy.
+/// How a copy ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
-    /// The value is there now.
+    /// The value is stored.
     Stored,
     /// There is nothing to copy.
     Absent,
-    /// Somebody wrote or deleted the key meanwhile.
-    Lost,
+    /// Another request wrote or deleted the key meanwhile.
+    Superseded,
 }
 
-impl Key {
+impl MetaKey {
     /// The key of `request`.
-    pub fn of(request: &Request<'_>) -> Key {
-        let typed = request.meta.map_or(request.key, |meta| meta.key);
-        Key {
+    pub fn of(request: &Request<'_>) -> MetaKey {
+        let as_sent = request.meta.map_or(request.key, |meta| meta.key);
+        MetaKey {
             plain: Bytes::copy_from_slice(request.key),
-            typed: Bytes::copy_from_slice(typed),
+            as_sent: Bytes::copy_from_slice(as_sent),
             is_base64: request.meta.is_some_and(|meta| flag(meta.flags, b'b').is_some()),
         }
     }
 
-    /// A meta command on the key. `room` takes its flags.
-    fn ask<'a>(&'a self, command: Command, words: &str, room: &'a mut Vec<u8>) -> Request<'a> {
+    /// A meta command on the key. `scratch` takes its flags.
+    fn command<'a>(&'a self, command: Command, words: &str, scratch: &'a mut Vec<u8>) -> Request<'a> {
         if self.is_base64 {
-            room.extend_from_slice(b"b ");
+            scratch.extend_from_slice(b"b ");
         }
-        room.extend_from_slice(words.as_bytes());
+        scratch.extend_from_slice(words.as_bytes());
         let meta = Meta {
-            key: &self.typed,
-            flags: room,
+            key: &self.as_sent,
+            flags: scratch,
             is_binary: false,
         };
         Request {
@@ -80,42 +78,47 @@ impl Key {
 
     /// Sends a meta command on the key along `route`.
     async fn send(&self, command: Command, words: &str, route: &Route, call: &Call) -> Reply {
-        let mut room = Vec::new();
-        call.send(route, &self.ask(command, words, &mut room)).await
+        let mut scratch = Vec::new();
+        call.send(route, &self.command(command, words, &mut scratch))
+            .await
     }
 
-    /// Deletes the key behind `route`.
+    /// Deletes the key in `route`.
     pub async fn delete(&self, route: &Route, call: &Call) -> Reply {
         self.send(Command::MetaDelete, "", route, call).await
     }
 
-    /// What is to be said to the read `request`, whose reply `first` may tell of a held place: its value as it is
-    /// now, or `None` where there is none.
-    pub async fn confirm(
+    /// Looks whether the reply `first` of `route` to the read `request` was a value after all, if it may have been
+    /// about a placeholder. Returns the reply that the client gets, or `None` if there is no value.
+    pub async fn recheck(
         &self,
         request: &Request<'_>,
         first: &Reply,
         route: &Route,
         call: &Call,
     ) -> Option<Reply> {
+        if !may_be_placeholder(first) {
+            return None;
+        }
         match first {
-            // An empty value and the flags came in one line: there is no doubt.
+            // The empty value and the flags came in one line: there is no doubt.
             Reply::Meta(meta) if meta.data().is_some() => None,
             Reply::Meta(_) => {
                 let size = self.send(Command::MetaGet, "s", route, call).await;
-                if is_miss(&size) || is_place(&size) {
+                if is_miss(&size) || is_placeholder(&size) {
                     return None;
                 }
                 let again = call.send(route, request).await;
                 (!is_miss(&again)).then_some(again)
             }
+            // A classic reply has no room for the flags, so the value is read again, in meta.
             _ => {
                 let reply = self.send(Command::MetaGet, "s f c v", route, call).await;
                 let Reply::Meta(meta) = &reply else {
                     return Some(reply);
                 };
-                let data = meta.shared_data().filter(|_| !is_place(&reply))?;
-                let number = |name| token(&reply, name).and_then(parse_u64).unwrap_or_default();
+                let data = meta.shared_data().filter(|_| !is_placeholder(&reply))?;
+                let number = |name| flag_of(&reply, name).and_then(parse_u64).unwrap_or_default();
                 let cas = if request.wants_cas() { number(b'c') } else { 0 };
                 let item = Item::new(self.plain.clone(), number(b'f') as u32, cas, data);
                 Some(Reply::Value(item))
@@ -123,73 +126,67 @@ impl Key {
         }
     }
 
-    /// Looks whether there is a value behind `route`, and holds its place where there is none.
+    /// Looks whether `route` has a value, and takes a lease if it has none.
     ///
     /// # Errors
-    /// The reply that says neither: a failure, or that the node knows no tokens.
-    pub async fn look(&self, route: &Route, call: &Call) -> Result<Found, Reply> {
-        let reply = self
-            .send(Command::MetaGet, &format!("s c {HELD}"), route, call)
-            .await;
+    /// The reply that says neither: a failure, or that the node knows no leases.
+    pub async fn look_up(&self, route: &Route, call: &Call) -> Result<Found, Reply> {
+        let words = format!("s c {LEASE}");
+        let reply = self.send(Command::MetaGet, &words, route, call).await;
         if !is_done(&reply) {
             return Err(reply);
         }
-        let cas = token(&reply, b'c').and_then(parse_u64).unwrap_or_default();
-        Ok(match is_place(&reply) {
-            false => Found::Value(cas),
-            true => Found::Place {
-                token: cas,
-                is_mine: token(&reply, b'W').is_some(),
-            },
+        let cas = flag_of(&reply, b'c').and_then(parse_u64).unwrap_or_default();
+        Ok(if !is_placeholder(&reply) {
+            Found::Value(cas)
+        } else if flag_of(&reply, b'W').is_some() {
+            Found::LeaseGranted(cas)
+        } else {
+            Found::LeaseHeld(cas)
         })
     }
 
-    /// Copies the value behind `from`, with its flags and the time it has left to live, to the place with this `token`
-    /// behind `to`; there it lives at most `most` seconds. Where nothing is stored the place stays.
+    /// Copies the value from `warm`, with its flags and its remaining time to live, into the placeholder with this
+    /// `token` in `cold`; there it lives at most `max_ttl` seconds. If nothing is stored the placeholder stays.
     ///
     /// # Errors
-    /// The reply of the one that failed.
+    /// The reply of the route that failed.
     pub async fn copy(
         &self,
-        from: &Route,
-        to: &Route,
+        warm: &Route,
+        cold: &Route,
         token: u64,
-        most: Option<i64>,
+        max_ttl: Option<i64>,
         call: &Call,
     ) -> Result<Copied, Reply> {
-        let reply = self.send(Command::MetaGet, "t f v", from, call).await;
+        let reply = self.send(Command::MetaGet, "t f v", warm, call).await;
         match value(&reply) {
-            Some(value) => self.store(&value, to, token, most, call).await,
+            Some(value) => self.store(&value, cold, token, max_ttl, call).await,
             None if is_miss(&reply) => Ok(Copied::Absent),
             None => Err(reply),
         }
     }
 
-    /// A read has found the key behind `from`. Once it is answered the value is copied as [`Key::copy`] does, unless
-    /// somebody else is at it or comes between; what is stored is counted for `policy`.
-    pub fn fill_later(self, policy: &Policy, from: &Route, to: &Route, most: Option<i64>, call: &Call) {
-        let (counters, own) = (policy.counters.clone(), call.clone());
-        let (from, to) = (from.clone(), to.clone());
-        call.detach(async move {
-            if self.fill(&from, &to, most, &own).await {
-                counters.shard(own.carrier.worker()).count(Event::Filled);
-            }
-        });
-    }
-
-    /// Holds the place and copies. True where the value is stored.
-    async fn fill(&self, from: &Route, to: &Route, most: Option<i64>, call: &Call) -> bool {
-        let Ok(Found::Place { token, is_mine: true }) = self.look(to, call).await else {
+    /// Takes a lease and copies. Returns true if the value is stored.
+    pub async fn copy_under_lease(
+        &self,
+        warm: &Route,
+        cold: &Route,
+        max_ttl: Option<i64>,
+        call: &Call,
+    ) -> bool {
+        // A lease that another request holds is left to it: one copy is enough.
+        let Ok(Found::LeaseGranted(token)) = self.look_up(cold, call).await else {
             return false;
         };
-        let copied = self.copy(from, to, token, most, call).await;
-        if !matches!(copied, Ok(Copied::Stored | Copied::Lost)) {
-            let _released = self.release(token, to, call).await;
+        let copied = self.copy(warm, cold, token, max_ttl, call).await;
+        if !matches!(copied, Ok(Copied::Stored | Copied::Superseded)) {
+            let _released = self.release(token, cold, call).await;
         }
         copied == Ok(Copied::Stored)
     }
 
-    /// Gives up the place with this `token` behind `route`. False where it was not there any more.
+    /// Gives a lease up: deletes its placeholder in `route`. Returns false if it was not there any more.
     ///
     /// # Errors
     /// The reply of a node that failed.
@@ -205,35 +202,35 @@ impl Key {
     async fn store(
         &self,
         value: &Value,
-        to: &Route,
+        cold: &Route,
         token: u64,
-        most: Option<i64>,
+        max_ttl: Option<i64>,
         call: &Call,
     ) -> Result<Copied, Reply> {
-        let ttl = match (value.ttl, most) {
-            (Ttl::Forever, Some(most)) => Ttl::Seconds(most),
-            (Ttl::Seconds(seconds), Some(most)) => Ttl::Seconds(seconds.min(most)),
-            // It ends in this second.
+        let ttl = match (value.ttl, max_ttl) {
+            (Ttl::Forever, Some(max)) => Ttl::Seconds(max),
+            (Ttl::Seconds(seconds), Some(max)) => Ttl::Seconds(seconds.min(max)),
+            // It expires within this second; an expiry of 0 would mean never.
             (Ttl::Gone, _) => return Ok(Copied::Absent),
             (ttl, None) => ttl,
         };
-        let words = format!("C{token} F{} T{}", value.flags, ttl.typed(unix_time()));
-        let mut room = Vec::new();
+        let words = format!("C{token} F{} T{}", value.flags, ttl.to_exptime(unix_time()));
+        let mut scratch = Vec::new();
         let store = Request {
             value: &value.data,
             block: Some(&value.data),
-            ..self.ask(Command::MetaSet, &words, &mut room)
+            ..self.command(Command::MetaSet, &words, &mut scratch)
         };
-        let reply = call.send(to, &store).await;
+        let reply = call.send(cold, &store).await;
         match reply {
             _ if is_done(&reply) => Ok(Copied::Stored),
-            Reply::Meta(_) => Ok(Copied::Lost),
+            Reply::Meta(_) => Ok(Copied::Superseded),
             _ => Err(reply),
         }
     }
 }
 
-/// A value on its way.
+/// A value that is copied.
 struct Value {
     data: Bytes,
     flags: u32,
@@ -244,11 +241,11 @@ struct Value {
 fn value(reply: &Reply) -> Option<Value> {
     let Reply::Meta(meta) = reply else { return None };
     let data = meta.shared_data()?;
-    // An empty one that somebody holds is none.
-    if data.is_empty() && is_place_line(meta.line()) {
+    // The empty item that holds a lease is no value.
+    if data.is_empty() && is_placeholder_line(meta.line()) {
         return None;
     }
-    let ttl = match token(reply, b't')? {
+    let ttl = match flag_of(reply, b't')? {
         b"-1" => Ttl::Forever,
         seconds => match parse_u64(seconds)? {
             0 => Ttl::Gone,
@@ -257,49 +254,50 @@ fn value(reply: &Reply) -> Option<Value> {
     };
     Some(Value {
         data,
-        flags: token(reply, b'f').and_then(parse_u32)?,
+        flags: flag_of(reply, b'f').and_then(parse_u32)?,
         ttl,
     })
 }
 
-/// True where a read that found this may have found a place that is held: [`Key::confirm`] knows.
-pub fn may_be_place(reply: &Reply) -> bool {
+/// Whether a read to which this is the reply may have found a placeholder; [`MetaKey::recheck`] finds out.
+pub fn may_be_placeholder(reply: &Reply) -> bool {
     match reply {
         Reply::Value(item) => item.size() == 0,
-        Reply::Meta(meta) => meta.data().is_none_or(<[u8]>::is_empty) && is_place_line(meta.line()),
+        Reply::Meta(meta) => meta.data().is_none_or(<[u8]>::is_empty) && is_placeholder_line(meta.line()),
         _ => false,
     }
 }
 
-/// True where what a read asks for may be elsewhere, though this was the reply.
+/// Whether what a read asks for may be in another route, given this reply: a miss, a failure or a placeholder.
 pub fn may_be_elsewhere(reply: &Reply) -> bool {
-    is_miss(reply) || is_failure(reply) || may_be_place(reply)
+    is_miss(reply) || is_failure(reply) || may_be_placeholder(reply)
 }
 
-/// True where `request` may hold a place, or take a token, itself: mg with `N`, `R` or `E`.
-pub fn takes_token(request: &Request<'_>) -> bool {
+/// Whether `request` itself may be granted a lease: mg with `N`, `R` or `E`.
+pub fn uses_lease(request: &Request<'_>) -> bool {
     let names = Names::of(request.typed_flags());
     request.command == Command::MetaGet && b"NRE".iter().any(|&name| names.has(name))
 }
 
-/// True where a node knows no tokens: it speaks classic text only.
-pub fn is_unknown(reply: &Reply) -> bool {
+/// Whether the node knows no leases, since it speaks classic text only.
+pub fn lacks_leases(reply: &Reply) -> bool {
     matches!(reply, Reply::Failed(Failure::Unsupported))
 }
 
-/// True where the reply to an mg with `s` tells of an empty item that is held.
-fn is_place(reply: &Reply) -> bool {
-    matches!(reply, Reply::Meta(meta) if is_place_line(meta.line())) && token(reply, b's') == Some(b"0")
+/// Whether the reply to an mg with `s` is about a placeholder.
+fn is_placeholder(reply: &Reply) -> bool {
+    matches!(reply, Reply::Meta(meta) if is_placeholder_line(meta.line()))
+        && flag_of(reply, b's') == Some(b"0")
 }
 
-/// One who looked has a token, and it is not for a value that was marked as stale.
-fn is_place_line(line: &[u8]) -> bool {
+/// Whether a line has a flag of a lease (`W` or `Z`), which is not for refreshing a stale value (`X`).
+fn is_placeholder_line(line: &[u8]) -> bool {
     let has = |name: &[u8]| flags(line.get(2..).unwrap_or_default()).any(|flag| flag == name);
     (has(b"W") || has(b"Z")) && !has(b"X")
 }
 
-/// What stands behind the flag `name` of a meta reply.
-fn token(reply: &Reply, name: u8) -> Option<&[u8]> {
+/// The value of the flag `name` of a meta reply.
+fn flag_of(reply: &Reply, name: u8) -> Option<&[u8]> {
     let Reply::Meta(meta) = reply else { return None };
     meta.token(name)
 }

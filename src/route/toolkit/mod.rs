@@ -1,4 +1,4 @@
-//! What several policies need: budgets, leases, quorums, rewritten requests.
+//! What several policies need: budgets, leases, quorums, rewritten requests. Nothing here knows a policy.
 
 pub mod budget;
 pub mod compare_and_swap;
@@ -6,5 +6,6 @@ pub mod hedge_delay;
 pub mod lease;
 pub mod quorum;
 pub mod race;
+pub mod read_through;
 pub mod reply;
 pub mod rewrite;

@@ -1,4 +1,4 @@
-//! When a write to several replicas is done, and what its answer is.
+//! Decides when a write to several replicas is done, and what its reply is.
 
 use crate::config::Writes;
 use crate::protocol::Reply;
@@ -6,19 +6,19 @@ use crate::protocol::operation::Operation;
 use crate::route::toolkit::race::Race;
 use crate::route::toolkit::reply::{is_error, is_miss, without_cas};
 
-/// A write, and what the replicas said of it so far.
+/// A write, and the replies of the replicas so far.
 #[derive(Debug)]
 pub struct Write {
     replicas: usize,
     until: Writes,
-    /// Not having the key is no success as good as any: of a delete or a touch.
+    /// Whether a replica that had the key counts for more than one that missed it: of a delete or a touch.
     prefers_hits: bool,
-    /// By the index of the replica, in the order in which they came.
+    /// With the index of the replica, in the order in which they came.
     replies: Vec<(usize, Reply)>,
 }
 
 impl Write {
-    /// To so many replicas, done as `until` says.
+    /// A write to this number of replicas, done as `until` says.
     pub fn new(operation: Operation, replicas: usize, until: Writes) -> Write {
         Write {
             replicas,
@@ -28,7 +28,7 @@ impl Write {
         }
     }
 
-    /// One of them replied.
+    /// Takes the reply of the replica with this index.
     pub fn take(&mut self, index: usize, reply: Reply) {
         self.replies.push((index, of_replica(index, reply)));
     }
@@ -44,7 +44,7 @@ impl Write {
         self.answer()
     }
 
-    /// So many must have done it.
+    /// How many replicas must have done it.
     fn needed(&self) -> usize {
         match self.until {
             Writes::All => self.replicas,
@@ -68,7 +68,7 @@ impl Write {
         }
     }
 
-    /// The answer, once it is settled.
+    /// The reply, once it is settled.
     fn answer(mut self) -> Reply {
         self.replies.sort_by_key(|(index, _)| *index);
         let is_done = |reply: &Reply| !is_error(reply);
@@ -90,11 +90,11 @@ impl Write {
                 }
             }
         };
-        chosen.expect("what is settled has an answer")
+        chosen.expect("what is settled has a reply")
     }
 }
 
-/// `reply` as the client gets it: the cas ids of all replicas but the first are of no use.
+/// Returns `reply` as the client gets it: cas ids of any replica but the first would never match.
 pub fn of_replica(index: usize, reply: Reply) -> Reply {
     if index == 0 { reply } else { without_cas(reply) }
 }
@@ -106,7 +106,7 @@ mod tests {
 
     const BROKEN: Reply = Reply::Failed(Failure::Timeout);
 
-    /// What `command` is answered after the replies of these replicas, in this order; `None`: nothing yet.
+    /// Returns the reply to `command` after the replies of these replicas, in this order, or `None` if there is none yet.
     async fn answered(write: &str, command: Command, replies: &[(&str, Reply)]) -> Option<Reply> {
         let route = format!("{{replicate: {{to: [a, b, c], write: {write}}}}}");
         let fake = Fake::new(&route, |_, _| None);

@@ -1,4 +1,4 @@
-//! Several replies that are awaited at once, and taken as they come.
+//! Awaits several replies at once, and takes them as they come.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::Poll;
 use crate::protocol::Reply;
 use crate::reply::oneshot::Answer;
 
-/// Replies that are on their way, each under a number.
+/// Outstanding replies, each under a number.
 #[derive(Debug, Default)]
 pub struct Race(Vec<(usize, Answer)>);
 
@@ -17,7 +17,7 @@ impl Race {
         self.0.push((number, answer));
     }
 
-    /// The next reply that comes, with its number; of several that are there, the one that was added first. `None`
+    /// Returns the next reply with its number; of several that are there, the one that was added first. Returns `None`
     /// when all have come.
     pub async fn next(&mut self) -> Option<(usize, Reply)> {
         if self.0.is_empty() {

@@ -1,14 +1,14 @@
-//! What policies ask of a reply, and what they change in it, whatever protocol the node spoke.
+//! Inspects and rewrites replies, whatever protocol the node spoke.
 
 use bytes::Bytes;
 
 use crate::protocol::{Command, Failure, MetaReply, Reply, Request};
 
-/// What is shown in the place of a cas id that is none of the first pool's: no item ever has it, and every client
-/// can read it, those too that read a signed number.
+/// Stands in for a cas id of any pool but the first. No item ever has it, and every client can parse it, even one that
+/// parses a signed number.
 const NO_CAS: u64 = i64::MAX as u64;
 
-/// True where the reply says that the key is not there.
+/// Whether the reply says that the key is missing.
 pub fn is_miss(reply: &Reply) -> bool {
     match reply {
         Reply::NotFound => true,
@@ -17,13 +17,13 @@ pub fn is_miss(reply: &Reply) -> bool {
     }
 }
 
-/// True where a read found its key.
+/// Whether a read found its key.
 pub fn is_hit(reply: &Reply) -> bool {
     !is_miss(reply) && !is_error(reply)
 }
 
-/// True where the node did not do what it was asked, and another may: it was silent, or said `SERVER_ERROR`. A value
-/// that is too large is so elsewhere too, and what a protocol cannot say is the client's own affair.
+/// Whether the node did not do what it was asked, and another one might: it did not reply, or with `SERVER_ERROR`. A
+/// value that is too large is too large elsewhere too, and what a protocol cannot say no other node can be asked.
 pub fn is_failure(reply: &Reply) -> bool {
     match reply {
         Reply::Failed(Failure::TooLarge | Failure::Unsupported) => false,
@@ -35,7 +35,7 @@ pub fn is_failure(reply: &Reply) -> bool {
     }
 }
 
-/// True where it is sure that nothing was carried out: not one byte was sent.
+/// Whether certainly nothing was carried out: not one byte was sent.
 pub fn is_untouched(reply: &Reply) -> bool {
     matches!(
         reply,
@@ -43,7 +43,7 @@ pub fn is_untouched(reply: &Reply) -> bool {
     )
 }
 
-/// True where the node did what it was asked.
+/// Whether the node did what it was asked.
 pub fn is_done(reply: &Reply) -> bool {
     match reply {
         Reply::Done => true,
@@ -52,33 +52,33 @@ pub fn is_done(reply: &Reply) -> bool {
     }
 }
 
-/// True where it is an error, of whatever kind.
+/// Whether it is an error of any kind.
 pub fn is_error(reply: &Reply) -> bool {
     matches!(reply, Reply::Failed(_) | Reply::Error(_) | Reply::Refused(_))
 }
 
-/// `reply` with the key of `request` in the place of the key under which it was asked for.
+/// Returns `reply` with the key of `request` in place of the key that the node was asked for.
 pub fn with_key(reply: Reply, request: &Request<'_>) -> Reply {
     match reply {
         Reply::Value(item) => Reply::Value(item.with_key(Bytes::copy_from_slice(request.key))),
         Reply::Meta(reply) => {
-            let typed = request.meta.map_or(request.key, |meta| meta.key);
-            Reply::Meta(meta_with_key(reply, request.command, typed))
+            let as_sent = request.meta.map_or(request.key, |meta| meta.key);
+            Reply::Meta(meta_with_key(reply, request.command, as_sent))
         }
         other => other,
     }
 }
 
-fn meta_with_key(reply: MetaReply, command: Command, typed: &[u8]) -> MetaReply {
+fn meta_with_key(reply: MetaReply, command: Command, as_sent: &[u8]) -> MetaReply {
     let line = reply.line();
     let (range, token) = match command {
         // Its key is the second word: ME <key> …
         Command::MetaDebug if line.starts_with(b"ME ") => {
             let end = line[3..].iter().position(|&byte| byte == b' ');
-            (3..end.map_or(line.len(), |end| 3 + end), typed.to_vec())
+            (3..end.map_or(line.len(), |end| 3 + end), as_sent.to_vec())
         }
         _ if reply.key().is_empty() => return reply,
-        _ => (reply.key(), [b" k", typed].concat()),
+        _ => (reply.key(), [b" k", as_sent].concat()),
     };
     let key = match reply.key().is_empty() {
         true => 0..0,
@@ -88,7 +88,7 @@ fn meta_with_key(reply: MetaReply, command: Command, typed: &[u8]) -> MetaReply 
     reply.with_line(changed, key)
 }
 
-/// `reply` with a cas id that no item has, where it has one: what a client compares by it does not match.
+/// Returns `reply` with its cas id, if it has one, replaced by one that never matches.
 pub fn without_cas(reply: Reply) -> Reply {
     match reply {
         Reply::Value(item) if item.cas != 0 => Reply::Value(item.with_cas(NO_CAS)),
@@ -107,7 +107,7 @@ fn meta_without_cas(reply: MetaReply) -> MetaReply {
     let mut line = Vec::with_capacity(reply.line().len() + 20);
     let mut key = 0..0;
     for (at, token) in reply.line().split(|&byte| byte == b' ').enumerate() {
-        let begins = line.len();
+        let start = line.len();
         if at > 0 {
             line.push(b' ');
         }
@@ -116,7 +116,7 @@ fn meta_without_cas(reply: MetaReply) -> MetaReply {
             false => line.extend_from_slice(token),
         }
         if at > 0 && token.first() == Some(&b'k') && !reply.key().is_empty() {
-            key = begins..line.len();
+            key = start..line.len();
         }
     }
     reply.with_line(line, key)

@@ -1,6 +1,6 @@
-//! Changes requests on their way: their expiry, whatever command has it, and the flags of meta commands.
+//! Rewrites requests: their expiry, in whatever command, and the flags of meta commands.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::protocol::meta;
 use crate::protocol::meta::Names;
@@ -10,7 +10,7 @@ use crate::protocol::{Command, Meta, Request};
 /// Up to here an expiry is a time to live, in seconds; beyond it is a Unix time (`REALTIME_MAXDELTA` in memcached).
 const LONGEST_TTL: i64 = 30 * 24 * 3600;
 
-/// A time to live that is typed.
+/// What `exptime`, as a request has it, means.
 pub fn as_ttl(exptime: i64, now: i64) -> Ttl {
     match exptime {
         0 => Ttl::Forever,
@@ -21,20 +21,20 @@ pub fn as_ttl(exptime: i64, now: i64) -> Ttl {
     }
 }
 
-/// How long something is to live.
+/// How long an item lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ttl {
     /// For ever.
     Forever,
     /// Not at all.
     Gone,
-    /// So many seconds, at least 1.
+    /// For this number of seconds, at least 1.
     Seconds(i64),
 }
 
 impl Ttl {
-    /// As it is typed.
-    pub fn typed(self, now: i64) -> i64 {
+    /// The exptime that a request has for it.
+    pub fn to_exptime(self, now: i64) -> i64 {
         match self {
             Ttl::Forever => 0,
             Ttl::Gone => -1,
@@ -44,18 +44,17 @@ impl Ttl {
     }
 }
 
-/// Seconds since 1970.
+/// Returns the seconds since 1970.
 pub fn unix_time() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs() as i64)
 }
 
-/// `request` with each expiry that it sets turned into what `turn` makes of it. `room` takes the flags of a meta
-/// command.
+/// Returns `request` with each exptime that it sets changed by `change`. `scratch` takes the flags of a meta command.
 pub fn with_expiry<'a>(
     request: &Request<'a>,
-    room: &'a mut Vec<u8>,
-    turn: impl Fn(i64) -> i64,
+    scratch: &'a mut Vec<u8>,
+    change: impl Fn(i64) -> i64,
 ) -> Request<'a> {
     let Some(meta) = &request.meta else {
         let sets = matches!(
@@ -63,7 +62,7 @@ pub fn with_expiry<'a>(
             Command::Set | Command::Add | Command::Replace | Command::Cas | Command::Touch
         ) || matches!(request.command, Command::Gat | Command::Gats);
         let exptime = if sets {
-            turn(request.exptime)
+            change(request.exptime)
         } else {
             request.exptime
         };
@@ -72,52 +71,58 @@ pub fn with_expiry<'a>(
     let names = Names::of(meta.flags);
     for flag in meta::flags(meta.flags) {
         match (flag[0], parse_i32(&flag[1..])) {
-            (b'T' | b'N', Some(exptime)) => put(room, &flag[..1], Some(turn(exptime.into()))),
-            _ => put(room, flag, None),
+            (b'T' | b'N', Some(exptime)) => put(scratch, &flag[..1], Some(change(exptime.into()))),
+            _ => put(scratch, flag, None),
         }
     }
-    // What is stored without an expiry lives for ever; append and prepend leave it as it is.
+    // An item that is stored without an expiry lives for ever; append and prepend leave its expiry as it is.
     let stores = request.command == Command::MetaSet && !is_joining(meta.flags);
     if stores && !names.has(b'T') {
-        match turn(0) {
+        match change(0) {
             0 => {}
-            exptime => put(room, b"T", Some(exptime)),
+            exptime => put(scratch, b"T", Some(exptime)),
         }
     }
-    let meta = Meta { flags: room, ..*meta };
+    let meta = Meta {
+        flags: scratch,
+        ..*meta
+    };
     Request {
         meta: Some(meta),
         ..*request
     }
 }
 
-/// `request` with each expiry that it sets brought down to `most` seconds.
-pub fn with_expiry_of_at_most<'a>(request: &Request<'a>, room: &'a mut Vec<u8>, most: i64) -> Request<'a> {
+/// Returns `request` with each exptime that it sets brought down to `max` seconds.
+pub fn with_max_expiry<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>, max: i64) -> Request<'a> {
     let now = unix_time();
-    with_expiry(request, room, |exptime| match as_ttl(exptime, now) {
+    with_expiry(request, scratch, |exptime| match as_ttl(exptime, now) {
         Ttl::Gone => exptime,
-        Ttl::Seconds(seconds) if seconds <= most => exptime,
-        _ => Ttl::Seconds(most).typed(now),
+        Ttl::Seconds(seconds) if seconds <= max => exptime,
+        _ => Ttl::Seconds(max).to_exptime(now),
     })
 }
 
-/// `request` without the meta flags of these `names`.
-pub fn without_flags<'a>(request: &Request<'a>, room: &'a mut Vec<u8>, names: &[u8]) -> Request<'a> {
+/// Returns `request` without the meta flags of these `names`.
+pub fn without_flags<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>, names: &[u8]) -> Request<'a> {
     let Some(meta) = &request.meta else {
         return *request;
     };
     for flag in meta::flags(meta.flags).filter(|flag| !names.contains(&flag[0])) {
-        put(room, flag, None);
+        put(scratch, flag, None);
     }
-    let meta = Meta { flags: room, ..*meta };
+    let meta = Meta {
+        flags: scratch,
+        ..*meta
+    };
     Request {
         meta: Some(meta),
         ..*request
     }
 }
 
-/// `request` without its condition, for whom another one decided: add, replace and cas as a set.
-pub fn unconditional<'a>(request: &Request<'a>, room: &'a mut Vec<u8>) -> Request<'a> {
+/// Returns `request` without its condition, for routes for which another one decided: add, replace and cas as a set.
+pub fn unconditional<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>) -> Request<'a> {
     let plain = match request.command {
         Command::Add | Command::Replace | Command::Cas => Command::Set,
         command => command,
@@ -125,8 +130,13 @@ pub fn unconditional<'a>(request: &Request<'a>, room: &'a mut Vec<u8>) -> Reques
     Request {
         command: plain,
         cas: 0,
-        ..without_flags(request, room, b"CIM")
+        ..without_flags(request, scratch, b"CIM")
     }
+}
+
+/// Returns whole seconds, rounded up: 0 would mean for ever.
+pub fn whole_seconds(duration: Duration) -> i64 {
+    duration.as_millis().div_ceil(1000) as i64
 }
 
 fn is_joining(flags: &[u8]) -> bool {
@@ -134,12 +144,12 @@ fn is_joining(flags: &[u8]) -> bool {
     mode.is_some_and(|mode| b"AaPp".contains(mode))
 }
 
-fn put(room: &mut Vec<u8>, flag: &[u8], number: Option<i64>) {
-    if !room.is_empty() {
-        room.push(b' ');
+fn put(scratch: &mut Vec<u8>, flag: &[u8], number: Option<i64>) {
+    if !scratch.is_empty() {
+        scratch.push(b' ');
     }
-    room.extend_from_slice(flag);
+    scratch.extend_from_slice(flag);
     if let Some(number) = number {
-        room.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        scratch.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 }

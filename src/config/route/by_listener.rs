@@ -1,0 +1,56 @@
+//! The settings of `by_listener`, which is decided when routes are compiled: no request ever meets it.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use super::super::error::Mistakes;
+use super::super::keys::Typed;
+use super::super::{Bind, address};
+use super::choosers::{self, branches, parse_each};
+use super::reader::{Beside, Reader};
+use super::{Route, Settings, Under};
+
+/// The listener that the client connected to chooses the route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ByListener {
+    /// What listeners bind, with their routes.
+    pub routes: Vec<(Bind, Route)>,
+    /// The route of all other listeners.
+    pub otherwise: Route,
+}
+
+impl Settings for ByListener {
+    const NAME: &'static str = "by_listener";
+    const BESIDE: &'static [&'static str] = &["else"];
+
+    fn read(
+        reader: &mut Reader,
+        value: &Typed<'_>,
+        beside: &Beside,
+        mistakes: &mut Mistakes,
+    ) -> Option<ByListener> {
+        let routes = branches(reader, value, mistakes)?;
+        Some(ByListener {
+            routes: parse_each(routes, mistakes, address::listener)?,
+            otherwise: beside.otherwise.clone()?,
+        })
+    }
+
+    fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
+        choosers::routes(&self.routes, |bind| bind.to_string().into(), &self.otherwise)
+    }
+
+    fn options(&self) -> Value {
+        json!({})
+    }
+
+    fn to_json(&self) -> Value {
+        choosers::to_json(self)
+    }
+
+    fn at_listener(&self, bind: &Bind) -> Option<&Route> {
+        let found = self.routes.iter().find(|(other, _)| other == bind);
+        Some(found.map_or(&self.otherwise, |(_, route)| route))
+    }
+}

@@ -1,0 +1,123 @@
+//! The settings of the policies that answer in a pool's place, for tests and drills: `miss`, `error`, `blackhole`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::error::{Flaw, Mistakes, quote};
+use super::super::keys::Typed;
+use super::super::units::{show_duration, timeout};
+use super::reader::{Beside, Reader};
+use super::{Settings, Under};
+
+/// The default time after which a blackhole answers: the default `request_timeout` of a pool.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Every key is missing, and nothing is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Miss;
+
+/// Every request is answered with `SERVER_ERROR`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorReply {
+    /// The words after `SERVER_ERROR`.
+    pub words: String,
+}
+
+/// Every request times out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blackhole {
+    /// After this long.
+    pub timeout: Duration,
+}
+
+impl Settings for Miss {
+    const NAME: &'static str = "miss";
+
+    fn read(
+        _reader: &mut Reader,
+        value: &Typed<'_>,
+        _beside: &Beside,
+        mistakes: &mut Mistakes,
+    ) -> Option<Miss> {
+        if !value.is_empty() {
+            mistakes.add(
+                &value.place(),
+                Flaw::new("`miss` has no options").hint("write {miss: {}}"),
+            );
+            return None;
+        }
+        Some(Miss)
+    }
+
+    fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
+        Vec::new()
+    }
+
+    fn options(&self) -> Value {
+        json!({})
+    }
+}
+
+impl Settings for ErrorReply {
+    const NAME: &'static str = "error";
+
+    fn read(
+        _reader: &mut Reader,
+        value: &Typed<'_>,
+        _beside: &Beside,
+        mistakes: &mut Mistakes,
+    ) -> Option<ErrorReply> {
+        let words = if value.is_empty() {
+            "refused by the route".to_owned()
+        } else {
+            value.read(mistakes, words)?
+        };
+        Some(ErrorReply { words })
+    }
+
+    fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
+        Vec::new()
+    }
+
+    fn options(&self) -> Value {
+        json!(self.words)
+    }
+}
+
+impl Settings for Blackhole {
+    const NAME: &'static str = "blackhole";
+
+    fn read(
+        _reader: &mut Reader,
+        value: &Typed<'_>,
+        _beside: &Beside,
+        mistakes: &mut Mistakes,
+    ) -> Option<Blackhole> {
+        let timeout = if value.is_empty() {
+            TIMEOUT
+        } else {
+            value.read(mistakes, timeout)?
+        };
+        Some(Blackhole { timeout })
+    }
+
+    fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
+        Vec::new()
+    }
+
+    fn options(&self) -> Value {
+        json!(show_duration(self.timeout))
+    }
+}
+
+/// Checks that the words fit into one line of a reply.
+fn words(text: &str) -> Result<String, Flaw> {
+    const LONGEST: usize = 250;
+    if text.is_empty() || text.len() > LONGEST || text.chars().any(char::is_control) {
+        let hint = format!("write 1 to {LONGEST} bytes without control characters");
+        return Err(Flaw::new(format!("{} cannot be said in a line", quote(text))).hint(hint));
+    }
+    Ok(text.to_owned())
+}

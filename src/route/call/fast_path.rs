@@ -1,0 +1,103 @@
+//! Inspects the first reply of a policy on its way to the client.
+//!
+//! Most first replies are final: a failover whose first pool answers, a near cache that has the key. For such a policy
+//! ([`Decision::Inspect`](crate::route::policy::Decision::Inspect)) the first request goes out with a slot that looks
+//! at the reply, and an async function is started only if the reply is not final. So what is asked most often costs
+//! a copy of its key and a look.
+
+use std::sync::Arc;
+
+use crate::link::queued::Owned;
+use crate::protocol::{Command, Reply, Request};
+use crate::reply::slot::{ReplyInspector, Slot};
+use crate::route::call::Context;
+use crate::route::{Call, PolicyRoute};
+
+/// A slot for the first reply to `request`, which `policy` inspects before `slot` gets it.
+pub fn inspected(policy: &Arc<PolicyRoute>, request: &Request<'_>, slot: Slot, call: &Call) -> Slot {
+    Slot::Inspected(Box::new(Box::new(FirstReply {
+        policy: policy.clone(),
+        request: RetainedRequest::new(request),
+        slot,
+        call: call.clone(),
+    })))
+}
+
+/// The first reply that is to come, and what is needed to go on from it.
+#[derive(Debug)]
+struct FirstReply {
+    policy: Arc<PolicyRoute>,
+    request: RetainedRequest,
+    slot: Slot,
+    call: Call,
+}
+
+impl ReplyInspector for FirstReply {
+    fn fill(self: Box<Self>, reply: Reply) {
+        if self.policy.kind.is_final(&self.request.request(), &reply) {
+            return self.slot.fill(reply);
+        }
+        let FirstReply {
+            policy,
+            request,
+            slot,
+            call,
+        } = *self;
+        // Not polled here: a link is in the middle of its turn, and must not be sent to.
+        tokio::task::spawn_local(async move {
+            let context = Context {
+                policy: &policy,
+                call: &call,
+            };
+            let reply = policy.kind.resume(&request.request(), reply, &context).await;
+            slot.fill(reply);
+        });
+    }
+}
+
+/// A copy of a request. Most requests are plain reads of short keys, whose copies need no allocation of their own.
+#[derive(Debug)]
+enum RetainedRequest {
+    Read {
+        command: Command,
+        is_one_of_many: bool,
+        length: u8,
+        key: [u8; SHORT],
+    },
+    Other(Box<Owned>),
+}
+
+/// The most bytes that a short key has.
+const SHORT: usize = 45;
+
+impl RetainedRequest {
+    fn new(request: &Request<'_>) -> RetainedRequest {
+        let is_plain = matches!(request.command, Command::Get | Command::Gets);
+        if !is_plain || request.key.len() > SHORT {
+            return RetainedRequest::Other(Box::new(Owned::new(request)));
+        }
+        let mut key = [0; SHORT];
+        key[..request.key.len()].copy_from_slice(request.key);
+        RetainedRequest::Read {
+            command: request.command,
+            is_one_of_many: request.is_one_of_many,
+            length: request.key.len() as u8,
+            key,
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        match self {
+            RetainedRequest::Read {
+                command,
+                is_one_of_many,
+                length,
+                key,
+            } => Request {
+                is_one_of_many: *is_one_of_many,
+                ..Request::new(*command, &key[..usize::from(*length)])
+            },
+            RetainedRequest::Other(owned) => owned.request(),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `by_listener`: the listener that the client connected to chooses the route.
+//!
+//! | command | what happens |
+//! |---|---|
+//! | any | goes where its listener says |
+//!
+//! The listener of a compiled route is known, so the chosen route takes the policy's place when routes are compiled
+//! ([`Settings::at_listener`](crate::config::Settings::at_listener)), and no policy is left: its type has no values.
+
+use std::convert::Infallible;
+
+use crate::config;
+use crate::protocol::Request;
+use crate::route::call::Forwarder;
+use crate::route::counters::Shard;
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
+
+impl Compile for config::ByListener {
+    type Policy = Infallible;
+
+    fn compile(&self, _scope: &mut Scope<'_, '_>) -> Option<Infallible> {
+        None
+    }
+}
+
+impl Policy for Infallible {
+    fn decide(&self, _request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+        match *self {}
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        match *self {}
+    }
+}

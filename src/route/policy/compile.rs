@@ -1,0 +1,143 @@
+//! Compiles configured routes: names become pools and other routes, settings become policies.
+
+use std::collections::{BTreeMap, HashMap};
+use std::mem;
+use std::sync::Arc;
+
+use crate::config::{self, Bind};
+use crate::protocol::OnError;
+use crate::route::counters::Counters;
+use crate::route::policy::{Policy, PolicyKind};
+use crate::route::{PolicyRoute, Pool, Route};
+
+/// What is counted, by route and policy.
+pub type AllCounters = BTreeMap<(String, &'static str), Arc<Counters>>;
+
+/// Settings that compile to a policy.
+pub trait Compile {
+    /// The policy.
+    type Policy: Policy;
+
+    /// Compiles the settings; `scope` compiles the routes under them. Returns `None` if they name what is not there.
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Self::Policy>;
+}
+
+/// Compiles the routes of one configuration.
+#[derive(Debug)]
+pub struct Compiler<'a> {
+    /// The routes by name.
+    pub routes: &'a BTreeMap<String, config::Route>,
+    /// The pools by name, compiled.
+    pub pools: &'a BTreeMap<String, Arc<Pool>>,
+    /// What was counted before a reload.
+    pub previous: Option<&'a AllCounters>,
+    /// What is counted for the policies that were compiled.
+    pub counters: AllCounters,
+    /// Where this process runs.
+    pub zone: Option<&'a str>,
+    /// The number of workers that count.
+    pub workers: usize,
+}
+
+/// Compiles what one listener's route leads to.
+#[derive(Debug)]
+pub struct Scope<'c, 'a> {
+    compiler: &'c mut Compiler<'a>,
+    bind: &'c Bind,
+    /// The route under whose name policies are counted.
+    name: String,
+    /// Named routes that were met before: they are shared.
+    known: HashMap<&'a str, Route>,
+}
+
+impl<'a> Compiler<'a> {
+    /// Compiles `route` for the listener bound to `bind`. Returns `None` if it names what is not there.
+    pub fn compile(&mut self, route: &config::Route, bind: &Bind) -> Option<Route> {
+        let mut scope = Scope {
+            compiler: self,
+            bind,
+            name: bind.to_string(),
+            known: HashMap::new(),
+        };
+        scope.route(route)
+    }
+}
+
+impl<'a> Scope<'_, 'a> {
+    /// Compiles `route`.
+    pub fn route(&mut self, route: &config::Route) -> Option<Route> {
+        match route {
+            config::Route::Policy(policy) => self.policy(policy),
+            config::Route::Name(name) => self.named(name),
+        }
+    }
+
+    /// Compiles each of `routes`.
+    pub fn routes(&mut self, routes: &[config::Route]) -> Option<Vec<Route>> {
+        routes.iter().map(|route| self.route(route)).collect()
+    }
+
+    /// Where this process runs.
+    pub fn zone(&self) -> Option<&'a str> {
+        self.compiler.zone
+    }
+
+    fn named(&mut self, name: &str) -> Option<Route> {
+        if let Some(pool) = self.compiler.pools.get(name) {
+            return Some(Route::Pool(pool.clone()));
+        }
+        if let Some(known) = self.known.get(name) {
+            return Some(known.clone());
+        }
+        let (name, route) = self.compiler.routes.get_key_value(name)?;
+        let outer = mem::replace(&mut self.name, name.clone());
+        let compiled = self.route(route);
+        self.name = outer;
+        let compiled = compiled?;
+        self.known.insert(name, compiled.clone());
+        Some(compiled)
+    }
+
+    fn policy(&mut self, settings: &config::Policy) -> Option<Route> {
+        if let Some(chosen) = settings.at_listener(self.bind) {
+            return self.route(chosen);
+        }
+        let kind = PolicyKind::compile(settings, self)?;
+        Some(self.finish(kind, settings))
+    }
+
+    /// A route of `kind`, which was compiled from `settings`.
+    pub fn finish(&mut self, kind: PolicyKind, settings: &config::Policy) -> Route {
+        let branches = kind.branches();
+        let answering = || branches.iter().filter(|branch| branch.answers);
+        let mut pools: Vec<Arc<Pool>> = Vec::new();
+        for pool in answering().flat_map(|branch| branch.route.pools()) {
+            if !pools.iter().any(|known| Arc::ptr_eq(known, pool)) {
+                pools.push(pool.clone());
+            }
+        }
+        let on_error = answering().fold(OnError::HIDE, |all, branch| all.and(branch.route.on_error()));
+        let denies_flush = kind.denies_flush() || answering().any(|branch| branch.route.denies_flush());
+        Route::Policy(Arc::new(PolicyRoute {
+            name: settings.name(),
+            on_error,
+            denies_flush,
+            pools,
+            counters: self.counters(settings.name(), &kind),
+            kind,
+            settings: settings.clone(),
+        }))
+    }
+
+    /// What is counted for a policy of the current route, which goes on across reloads.
+    fn counters(&mut self, policy: &'static str, kind: &PolicyKind) -> Arc<Counters> {
+        let key = (self.name.clone(), policy);
+        let kept = self.compiler.previous.and_then(|previous| previous.get(&key));
+        let workers = self.compiler.workers;
+        let fresh = || Arc::new(Counters::new(&self.name, policy, kind.events(), workers));
+        let counters = self.compiler.counters.entry(key);
+        counters
+            .or_insert_with(|| kept.cloned().unwrap_or_else(fresh))
+            .clone()
+    }
+}

@@ -1,0 +1,93 @@
+//! Changes of keys that may still be in the warm route only.
+
+use crate::protocol::meta::{Names, flags};
+use crate::protocol::operation::Operation;
+use crate::protocol::{Failure, Reply, Request};
+use crate::route::call::Context;
+use crate::route::policy::lazy_fill::warm::Warmed;
+use crate::route::policy::lazy_fill::{LazyFill, TRIES};
+use crate::route::toolkit::compare_and_swap::{compare_and_swap, fill_placeholder, swapped};
+use crate::route::toolkit::lease::{MetaKey, may_be_placeholder};
+use crate::route::toolkit::reply::{is_error, is_miss};
+
+impl LazyFill {
+    pub(super) async fn delete(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        let gone = context.call.send(&self.from, request).await;
+        if is_error(&gone) {
+            return gone;
+        }
+        let reply = context.call.send(&self.to, request).await;
+        if is_miss(&reply) { gone } else { reply }
+    }
+
+    /// Carries out `request` on what is there, in whichever route.
+    ///
+    /// Between the look-up and the change another request may delete the key, and a third take the lease of its
+    /// placeholder. An append to that would make a value of nothing, and an incr would read it as a number. So the
+    /// change compares the cas id of the value that was seen (or of the placeholder, for an add); if that has changed,
+    /// it begins again. After [`TRIES`] it fails as busy: that takes as many changes of this key by others in as many
+    /// round trips.
+    pub(super) async fn change(&self, request: &Request<'_>, key: &MetaKey, context: &Context<'_>) -> Reply {
+        let call = context.call;
+        let is_add = Operation::of(request) == Operation::Add;
+        for _ in 0..TRIES {
+            let warmed = match self.warm(key, context).await {
+                Ok(warmed) => warmed,
+                Err(reply) => return reply,
+            };
+            let mut scratch = Vec::new();
+            let swap = match warmed {
+                Warmed::Nowhere(token) if is_add => Some(fill_placeholder(request, token, &mut scratch)),
+                // The placeholder must be gone before the request, or the request would find it. That it was still
+                // there proves that nothing was stored since the look-up.
+                Warmed::Nowhere(token) => match key.release(token, &self.to, call).await {
+                    Ok(true) if creates(request) => None,
+                    Ok(true) => return missing(request),
+                    Ok(false) => continue,
+                    Err(reply) => return reply,
+                },
+                Warmed::Value(_) if is_add => return Reply::NotStored,
+                Warmed::Value(cas) => compare_and_swap(request, cas, &mut scratch),
+                Warmed::Unsupported => None,
+            };
+            // The old value goes before the new one comes: in the other order a read that misses in `to`, because the
+            // new value was evicted at once, would bring the old one back.
+            if !matches!(warmed, Warmed::Nowhere(_)) {
+                let gone = key.delete(&self.from, call).await;
+                if is_error(&gone) {
+                    return gone;
+                }
+            }
+            let reply = call.send(&self.to, swap.as_ref().unwrap_or(request)).await;
+            let reply = match swap {
+                Some(_) => swapped(request, reply),
+                // touch, gat, cas and delete bring no cas id of their own, so they may have met a placeholder.
+                None if may_be_placeholder(&reply) => key.recheck(request, &reply, &self.to, call).await,
+                None => Some(reply),
+            };
+            if let Some(reply) = reply {
+                return reply;
+            }
+        }
+        Reply::Failed(Failure::Busy)
+    }
+}
+
+/// The reply to a change of a key that is in neither route.
+fn missing(request: &Request<'_>) -> Reply {
+    match Operation::of(request) {
+        Operation::Replace | Operation::Append | Operation::Prepend => Reply::NotStored,
+        _ => Reply::NotFound,
+    }
+}
+
+/// Whether `request` creates the item if it is missing: ma, append and prepend with `N`.
+fn creates(request: &Request<'_>) -> bool {
+    Names::of(request.typed_flags()).has(b'N')
+}
+
+/// Whether `request` is a delete without a condition, which leaves nothing.
+pub(super) fn is_plain_delete(request: &Request<'_>) -> bool {
+    let written = request.typed_flags();
+    flags(written).all(|flag| b"bkqO".contains(&flag[0]))
+}

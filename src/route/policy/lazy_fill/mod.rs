@@ -1,0 +1,167 @@
+//! `lazy_fill`: a cold route (`to`), which is new or has new nodes, is warmed from the old one (`from`) as keys are
+//! requested.
+//!
+//! | command | what happens |
+//! |---|---|
+//! | get, mg | `to` is asked; on a miss, or if it fails, `from`. What is found there is the reply, and is copied to `to` with its flags and its remaining time to live |
+//! | gets, mg with `c` | the same, but the value is copied first, and comes with its cas id in `to`; from `from` alone it comes with one that never matches |
+//! | set, ms | deleted in `from`, then stored in `to` |
+//! | delete, md | deleted in `from`, then in `to`; `DELETED` if one had it |
+//! | add, replace, append, prepend, cas, incr, decr, ma, ms in these modes, touch, gat, mg with `T`, md with flags | a key that is only in `from` is copied first, and then deleted there; `to` carries it out. What is in neither is missing for them, and an add fills the placeholder of the lease |
+//! | mg with `N`, `R` or `E` | a key that is only in `from` is copied first; `to` answers |
+//! | me | `to` alone |
+//! | flush_all, version, stats | all pools |
+//!
+//! Why no old value comes back. A request that changes a key first deletes it in `from`, and goes on only when `from`
+//! has confirmed that; from then on `from` has nothing, and no request stores anything there. A copy takes a lease in
+//! `to` before it reads `from` (see [`crate::route::toolkit::lease`]): a change that comes between takes the lease
+//! away, and the copy is not stored. So what `from` has is never older than what `to` has, and may be read if `to`
+//! fails. The price is that a change waits for two replies, one after the other, and fails if `from` does not answer;
+//! what `to` has is deleted then, for it is older than what was asked.
+//!
+//! Nodes that speak classic text only know no leases: nothing is copied, reads are answered from `from` all the same,
+//! and a request that needs a copy first finds nothing.
+
+mod change;
+#[cfg(test)]
+mod tests;
+mod warm;
+
+use crate::config;
+use crate::protocol::operation::Operation;
+use crate::protocol::{Command, Failure, Reply, Request};
+use crate::route::Route;
+use crate::route::call::{Context, Forwarder};
+use crate::route::counters::{Event, Shard};
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::{Branch, Decision, Policy};
+use crate::route::toolkit::lease::{MetaKey, may_be_elsewhere, may_be_placeholder, uses_lease};
+use crate::route::toolkit::read_through::ReadThrough;
+use crate::route::toolkit::reply::{is_error, is_failure, is_hit, without_cas};
+use warm::Warmed;
+
+/// How often a request tries again after others were faster.
+const TRIES: usize = 4;
+
+/// A cold route that is warmed from another one.
+#[derive(Debug)]
+pub struct LazyFill {
+    /// The cold route.
+    to: Route,
+    /// The warm route.
+    from: Route,
+}
+
+impl Compile for config::LazyFill {
+    type Policy = LazyFill;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<LazyFill> {
+        Some(LazyFill {
+            to: scope.route(&self.to)?,
+            from: scope.route(&self.from)?,
+        })
+    }
+}
+
+impl Policy for LazyFill {
+    const EVENTS: &'static [Event] = &[Event::Found, Event::Filled];
+
+    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+        if Operation::of(request) == Operation::Get && !uses_lease(request) {
+            Decision::Inspect(&self.to)
+        } else {
+            Decision::Run
+        }
+    }
+
+    fn is_final(&self, request: &Request<'_>, reply: &Reply) -> bool {
+        !may_be_elsewhere(reply) || request.command == Command::MetaDebug
+    }
+
+    async fn resume(&self, request: &Request<'_>, first: Reply, context: &Context<'_>) -> Reply {
+        let key = MetaKey::of(request);
+        if let Some(value) = key.recheck(request, &first, &self.to, context.call).await {
+            return value;
+        }
+        if request.wants_cas() && !is_failure(&first) {
+            return self.read_warmed(request, &key, context).await;
+        }
+        let read = ReadThrough {
+            cold: &self.to,
+            warm: &self.from,
+            max_ttl: None,
+        };
+        let second = read.from_warm(request, &first, key, context).await;
+        // A miss in `from` says nothing if `to` has failed: it may be there.
+        if !is_hit(&second) && is_failure(&first) {
+            return first;
+        }
+        without_cas(second)
+    }
+
+    async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        let key = MetaKey::of(request);
+        let reply = self.start(request, &key, context).await;
+        // A change that failed, perhaps before `to` was asked, leaves nothing there that is older.
+        if is_failure(&reply) && Operation::of(request) != Operation::Get {
+            key.delete(&self.to, context.call).await;
+        }
+        reply
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        vec![
+            Branch::labelled("to", &self.to),
+            Branch::labelled("from", &self.from),
+        ]
+    }
+}
+
+impl LazyFill {
+    async fn start(&self, request: &Request<'_>, key: &MetaKey, context: &Context<'_>) -> Reply {
+        let call = context.call;
+        match Operation::of(request) {
+            // An mg that may be granted a lease itself: the one that looked must not be in its way.
+            Operation::Get => match self.warm(key, context).await {
+                Err(reply) => reply,
+                Ok(warmed) => {
+                    if let Warmed::Nowhere(token) = warmed {
+                        let _released = key.release(token, &self.to, call).await;
+                    }
+                    call.send(&self.to, request).await
+                }
+            },
+            Operation::Set => match key.delete(&self.from, call).await {
+                gone if is_error(&gone) => gone,
+                _ => call.send(&self.to, request).await,
+            },
+            Operation::Delete if change::is_plain_delete(request) => self.delete(request, context).await,
+            _ => self.change(request, key, context).await,
+        }
+    }
+
+    /// Reads a value with its cas id in `to`, which lacks the key: it is copied there first.
+    async fn read_warmed(&self, request: &Request<'_>, key: &MetaKey, context: &Context<'_>) -> Reply {
+        let call = context.call;
+        for _ in 0..TRIES {
+            match self.warm(key, context).await {
+                Err(reply) => return reply,
+                Ok(Warmed::Nowhere(token)) => match key.release(token, &self.to, call).await {
+                    Ok(true) => return Reply::NotFound,
+                    // The lease was lost, so another request has stored something meanwhile.
+                    Ok(false) => continue,
+                    Err(reply) => return reply,
+                },
+                Ok(Warmed::Value(_) | Warmed::Unsupported) => {}
+            }
+            let reply = call.send(&self.to, request).await;
+            if !may_be_placeholder(&reply) {
+                return reply;
+            }
+            if let Some(value) = key.recheck(request, &reply, &self.to, call).await {
+                return value;
+            }
+        }
+        Reply::Failed(Failure::Busy)
+    }
+}
