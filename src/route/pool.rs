@@ -1,4 +1,4 @@
-//! A pool as it is compiled: its nodes, and the ring of those that take keys now.
+//! A compiled pool: its nodes, and the ring of those that take keys now.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -36,17 +36,17 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// The pool called `name`, whose nodes are `nodes`, the first of them with the index `first` among those of
-    /// the snapshot.
+    /// Compiles the pool called `name`, whose nodes are `nodes`, the first of which has the index `first` among those
+    /// of the snapshot.
     pub fn compile(name: &str, settings: &config::Pool, first: usize, nodes: &[Arc<Node>]) -> Pool {
-        let standing = standing(settings, nodes);
+        let active = active(settings, nodes);
         Pool {
             name: name.to_owned(),
             settings: settings.clone(),
-            ring: ring(settings, &standing),
-            targets: standing.iter().map(|index| first + index).collect(),
+            ring: ring(settings, &active),
+            targets: active.iter().map(|index| first + index).collect(),
             nodes: (first..first + nodes.len()).collect(),
-            whole: (standing.len() < nodes.len()).then(|| Box::new(Pool::whole_ring(settings))),
+            whole: (active.len() < nodes.len()).then(|| Box::new(Pool::whole_ring(settings))),
             number: AtomicU64::new(0),
         }
     }
@@ -126,33 +126,34 @@ impl Pool {
         &nodes[self.nodes[0]..][..self.nodes.len()]
     }
 
-    /// True where the nodes in the ring are not those that should be, `nodes` being those of the snapshot.
+    /// Whether the nodes in the ring are not those that should be, given the snapshot's `nodes`.
     pub fn is_stale(&self, nodes: &[Arc<Node>]) -> bool {
-        let standing = standing(&self.settings, self.own(nodes));
-        !standing
+        let active = active(&self.settings, self.own(nodes));
+        !active
             .iter()
             .map(|index| self.nodes[0] + index)
             .eq(self.targets.iter().copied())
     }
 
-    /// True where so many nodes are down that it must be our own network: requests to them are tried.
+    /// Whether more nodes are down than `max_down` allows. Then our own network is the likely cause, and requests to
+    /// them are tried.
     #[cold]
     pub fn fails_open(&self, nodes: &[Arc<Node>]) -> bool {
         let nodes = self.own(nodes);
         nodes.iter().filter(|node| !node.state().takes_requests()).count() > most_down(&self.settings)
     }
 
-    /// Where `key` would go if all nodes were in the ring: an index into the snapshot's nodes.
-    pub fn home(&self, key: &[u8]) -> usize {
+    /// The primary node of `key`, to which it goes if all nodes are in the ring: an index into the snapshot's nodes.
+    pub fn primary(&self, key: &[u8]) -> usize {
         self.nodes[self.whole.as_deref().unwrap_or(&self.ring).pick(key)]
     }
 }
 
-/// The nodes of a pool that take keys now, as indices into `nodes`, all of the pool's.
+/// Returns the nodes of a pool that take keys now, as indices into `nodes`, all of the pool's.
 ///
 /// A node that left the ring stays out until it is admitted. One that goes down leaves it under
-/// `on_node_down: rehash`, but not where more than `max_down` would be out then. A ring is never empty.
-fn standing(settings: &config::Pool, nodes: &[Arc<Node>]) -> Vec<usize> {
+/// `on_node_down: rehash`, unless more than `max_down` would be out then. A ring is never empty.
+fn active(settings: &config::Pool, nodes: &[Arc<Node>]) -> Vec<usize> {
     let is_failing = |node: &Node| node.membership.may_stand() && !node.state().takes_requests();
     let has_left = |node: &Node| !node.membership.is_drained() && node.membership.left_at().is_some();
     let out = nodes
@@ -168,7 +169,7 @@ fn standing(settings: &config::Pool, nodes: &[Arc<Node>]) -> Vec<usize> {
     };
     [indices(&stands), indices(&|node| !node.membership.is_drained())]
         .into_iter()
-        .find(|standing| !standing.is_empty())
+        .find(|active| !active.is_empty())
         .unwrap_or_else(|| indices(&|_| true))
 }
 
@@ -176,9 +177,9 @@ fn most_down(settings: &config::Pool) -> usize {
     settings.nodes.len() * settings.max_down as usize / 100
 }
 
-fn ring(settings: &config::Pool, standing: &[usize]) -> Ring {
+fn ring(settings: &config::Pool, active: &[usize]) -> Ring {
     let members: Vec<Member<'_>> = settings.nodes.iter().map(member).collect();
-    Ring::among(&settings.distribution, settings.hash_tag, &members, standing)
+    Ring::among(&settings.distribution, settings.hash_tag, &members, active)
 }
 
 fn member(node: &config::Node) -> Member<'_> {
@@ -225,16 +226,16 @@ mod tests {
     fn a_node_that_is_down_leaves_the_ring_and_comes_back_when_it_is_admitted() {
         let (settings, nodes) = pool(4, "on_node_down: rehash");
         take_down(&nodes[1]);
-        assert_eq!(standing(&settings, &nodes), [0, 2, 3]);
+        assert_eq!(active(&settings, &nodes), [0, 2, 3]);
         nodes[1].membership.leave(Instant::now());
         bring_up(&nodes[1]);
         assert_eq!(
-            standing(&settings, &nodes),
+            active(&settings, &nodes),
             [0, 2, 3],
             "up, but not let in again yet"
         );
         nodes[1].membership.admit();
-        assert_eq!(standing(&settings, &nodes), [0, 1, 2, 3]);
+        assert_eq!(active(&settings, &nodes), [0, 1, 2, 3]);
     }
 
     #[test]
@@ -242,17 +243,17 @@ mod tests {
         let (settings, nodes) = pool(4, "on_node_down: rehash");
         for index in [0, 1] {
             take_down(&nodes[index]);
-            assert_eq!(standing(&settings, &nodes).len(), 3 - index);
+            assert_eq!(active(&settings, &nodes).len(), 3 - index);
             nodes[index].membership.leave(Instant::now());
         }
         take_down(&nodes[2]);
-        assert_eq!(standing(&settings, &nodes), [2, 3]);
+        assert_eq!(active(&settings, &nodes), [2, 3]);
         take_down(&nodes[3]);
-        assert_eq!(standing(&settings, &nodes), [2, 3]);
+        assert_eq!(active(&settings, &nodes), [2, 3]);
         bring_up(&nodes[0]);
         nodes[0].membership.admit();
         assert_eq!(
-            standing(&settings, &nodes),
+            active(&settings, &nodes),
             [0, 2, 3],
             "three of four are still down"
         );
@@ -263,7 +264,7 @@ mod tests {
         for more in ["on_node_down: rehash", "on_node_down: fail"] {
             let (settings, nodes) = pool(3, more);
             nodes.iter().for_each(|node| take_down(node));
-            assert_eq!(standing(&settings, &nodes), [0, 1, 2], "{more}");
+            assert_eq!(active(&settings, &nodes), [0, 1, 2], "{more}");
             assert!(Pool::compile("main", &settings, 0, &nodes).fails_open(&nodes));
         }
     }
@@ -283,8 +284,8 @@ mod tests {
             let settings = config::parse(&text, "test").expect("good").pools["main"].clone();
             let whole = ring(&settings, &[0, 1, 2, 3, 4]);
             for out in 0..weights.len() {
-                let standing: Vec<usize> = (0..weights.len()).filter(|&index| index != out).collect();
-                let without = ring(&settings, &standing);
+                let active: Vec<usize> = (0..weights.len()).filter(|&index| index != out).collect();
+                let without = ring(&settings, &active);
                 for number in 0..2000 {
                     let key = format!("key:{number}").into_bytes();
                     let (home, now) = (whole.pick(&key), without.pick(&key));

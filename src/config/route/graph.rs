@@ -1,15 +1,15 @@
-//! How routes lead to one another: never in a circle, not endlessly deep, not everywhere at once.
+//! Checks how routes lead to one another: never in a circle, not too deep, not to too many pools.
 
 use std::collections::{HashMap, HashSet};
 
 use super::super::error::{At, Flaw, Mistakes, Place};
 use super::{Read, Route};
 
-/// Policies under one another.
-const DEEPEST: usize = 16;
+/// The most policies under one another.
+const MAX_DEPTH: usize = 16;
 
-/// Pools, counted as often as they are named, that one route may lead to.
-const WIDEST: u64 = 256;
+/// The most pools that one route may lead to, counted as often as they are named.
+const MAX_POOLS: u64 = 256;
 
 /// The routes of a file by name.
 #[derive(Debug)]
@@ -28,12 +28,12 @@ struct Measure {
 /// One step of a walk.
 struct Step<'a> {
     name: &'a str,
-    /// Which of the names in it is to be followed next.
+    /// The index of the name in it that is followed next.
     next: usize,
 }
 
 impl<'a> Graph<'a> {
-    /// Of `routes`, without those that hold mistakes or have a pool's name.
+    /// The graph of `routes`, without those that hold mistakes or have a pool's name.
     pub fn new(routes: &'a [(At<String>, Option<Read>)], is_pool: impl Fn(&str) -> bool) -> Graph<'a> {
         let good: Vec<_> = routes
             .iter()
@@ -46,8 +46,8 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Notes each circle once, and each route that is too deep or too wide; then those of `others`, which nobody
-    /// names.
+    /// Notes each circle once, and each route that is too deep or too wide; then those of `others`, which have no
+    /// name.
     pub fn check(&self, others: &[(&Place, &Read)], mistakes: &mut Mistakes) {
         let mut known: HashMap<&str, Measure> = HashMap::new();
         let mut walked = HashSet::new();
@@ -66,7 +66,7 @@ impl<'a> Graph<'a> {
                 last.next += 1;
                 match step {
                     Some(name) if on_path.contains_key(name) => {
-                        self.tell_circle(&path[on_path[name]..], mistakes);
+                        self.report_circle(&path[on_path[name]..], mistakes);
                         step = None;
                     }
                     Some(name) if self.routes.contains_key(name) => {}
@@ -85,8 +85,8 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Told where the circle's first route in the file names the next.
-    fn tell_circle(&self, circle: &[Step<'a>], mistakes: &mut Mistakes) {
+    /// Reports a circle at the place where its first route in the file names the next.
+    fn report_circle(&self, circle: &[Step<'a>], mistakes: &mut Mistakes) {
         const SHOWN: usize = 8;
         let first = (0..circle.len())
             .min_by_key(|&index| self.routes[circle[index].name].0)
@@ -106,7 +106,7 @@ impl<'a> Graph<'a> {
         );
     }
 
-    /// The names of all pools that `route` leads to, and of what nobody defined.
+    /// The names of all pools that `route` leads to, and all names that are not defined.
     pub fn ends<'r>(&'r self, route: &'r Route) -> Vec<&'r str> {
         let mut seen = HashSet::new();
         let mut ends = Vec::new();
@@ -125,7 +125,7 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// Of `route`, where those of the routes that it names are `known`.
+/// Measures `route`, given the measures of the routes that it names.
 fn measure(route: &Route, known: &HashMap<&str, Measure>) -> Measure {
     match route {
         Route::Name(name) => known
@@ -147,18 +147,19 @@ fn measure(route: &Route, known: &HashMap<&str, Measure>) -> Measure {
     }
 }
 
-/// Notes where a route is too much. What is told once is not told again of those that lead to it.
+/// Notes a route that is too deep or too wide. It then counts as a pool, so that routes that lead to it are not
+/// reported too.
 fn judged(measure: Measure, place: &Place, mistakes: &mut Mistakes) -> Measure {
     let Measure { depth, pools } = measure;
-    if depth > DEEPEST {
+    if depth > MAX_DEPTH {
         let flaw = Flaw::new(format!("{depth} policies stand under one another"));
-        mistakes.add(place, flaw.hint(format!("{DEEPEST} are the most")));
-    } else if pools > WIDEST {
+        mistakes.add(place, flaw.hint(format!("{MAX_DEPTH} are the most")));
+    } else if pools > MAX_POOLS {
         let flaw = Flaw::new(format!("the route leads to {pools} pools"));
         mistakes.add(
             place,
             flaw.hint(format!(
-                "{WIDEST} are the most, each counted as often as it is named"
+                "{MAX_POOLS} are the most, each counted as often as it is named"
             )),
         );
     } else {

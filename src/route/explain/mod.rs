@@ -15,14 +15,14 @@ use crate::protocol::meta::is_bare;
 use crate::route::explain::steps::Step;
 use crate::route::explain::tree::Branch;
 
-/// Where one key goes. Shown as a line: key, route, pool, node, parted by spaces; then, where another node would
+/// Where one key goes. Rendered as a line: key, route, pool, node, separated by spaces; then, if another node would
 /// have it if all took keys, `instead of` that one. Under policies these are those of the first pool, and lines with
 /// the tree of all follow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The key; bytes that are not UTF-8 are replaced.
     pub key: String,
-    /// The name of the route or pool that was asked.
+    /// The name of the route or pool that was asked for.
     pub route: String,
     /// The pool's name.
     pub pool: String,
@@ -30,29 +30,29 @@ pub struct Explanation {
     pub node: String,
     /// The node's address.
     pub address: String,
-    /// The node that would have the key if all took keys; `None` where it has it.
+    /// The key's primary node, if that does not have it now.
     pub instead_of: Option<InsteadOf>,
     /// The node missed a write of the key, or holds an old copy of it: a miss until it is deleted there.
     #[serde(default)]
     pub missed: bool,
     /// The decision step by step; under policies, that of the first pool.
     pub steps: Vec<Step>,
-    /// All that the key may come to, where policies decide.
+    /// Everything the key may come to, if policies decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<Branch>,
 }
 
-/// A node whose keys others have now.
+/// A primary node whose keys other nodes have now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InsteadOf {
     /// Its name, or else its address.
     pub node: String,
-    /// `drained`, or how its health is seen.
+    /// `drained`, or the state of its health.
     pub state: String,
 }
 
 impl Explanation {
-    /// Says of the node's health that it is not known: a configuration that does not run has asked no node.
+    /// Marks the node's health as unknown: a configuration that does not run has asked no node.
     pub fn forget_health(&mut self) {
         for step in &mut self.steps {
             if let Step::Node { state, .. } = step {
@@ -89,7 +89,7 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// Why no memcached takes a key.
+/// Why memcached does not take a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadKey {
     /// It has no bytes.
@@ -110,7 +110,7 @@ impl fmt::Display for BadKey {
     }
 }
 
-/// Where `key` goes under `route`, which is called `name` and picks among `nodes`, those of its snapshot.
+/// Returns where `key` goes under `route`, which is called `name` and picks among `nodes`, those of its snapshot.
 pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Result<Explanation, BadKey> {
     check(key)?;
     let mut steps = vec![Step::Route {
@@ -145,14 +145,14 @@ pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Re
     })
 }
 
-/// The node of `pool` that would have `key` if all took keys, where that is not the one with this index.
+/// Returns the primary node of `key` in `pool`, if that is not the one with this index.
 pub fn instead_of(pool: &Pool, index: usize, nodes: &[Arc<Node>], key: &[u8]) -> Option<InsteadOf> {
     if pool.targets.len() == pool.nodes.len() {
         return None;
     }
-    let home = pool.home(key);
-    let node = &nodes[home];
-    (home != index).then(|| InsteadOf {
+    let primary = pool.primary(key);
+    let node = &nodes[primary];
+    (primary != index).then(|| InsteadOf {
         node: node.label.clone(),
         state: if node.membership.is_drained() {
             "drained".to_owned()

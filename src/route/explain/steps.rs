@@ -1,4 +1,4 @@
-//! The way of one key through a pool, step by step: what of it is hashed, its number, the point, the node.
+//! How a pool places one key, step by step: the part that is hashed, the hash, the point of the ring, the node.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::node::Node;
 use crate::route::Pool;
 
-/// The state of a node that nobody asked.
+/// The state of a node whose health is not watched.
 pub const UNKNOWN: &str = "unknown";
 
 /// One step of a decision. Shown as a line, without its indentation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
-    /// The route or pool that was asked.
+    /// The route or pool that was asked for.
     Route {
         /// Its name.
         name: String,
@@ -24,37 +24,37 @@ pub enum Step {
     Pool {
         /// Its name.
         name: String,
-        /// How it spreads keys: a preset's name.
+        /// Its distribution: a preset's name.
         distribution: String,
-        /// How many nodes it has.
+        /// The number of its nodes.
         nodes: usize,
-        /// How many of them take keys now.
+        /// The number of nodes that take keys now.
         in_ring: usize,
     },
-    /// Only a part of the key counts.
+    /// Only a part of the key is hashed.
     Part {
-        /// That part; bytes that are not UTF-8 are replaced.
+        /// The hashed part; bytes that are not UTF-8 are replaced.
         counted: String,
     },
-    /// The number that the key is placed by.
+    /// The hash of the key.
     Hash {
-        /// Its function.
+        /// The hash function.
         function: String,
-        /// The number.
+        /// The hash.
         value: u64,
     },
-    /// The point of the ring that the number belongs to.
+    /// The point of the ring that the hash belongs to.
     Point {
-        /// Where it is on the circle of 32 bits.
+        /// Its position on the circle of 32 bits.
         value: u32,
     },
-    /// One node takes all keys: nothing is hashed.
+    /// One node takes all keys, so nothing is hashed.
     Only,
-    /// The node that would have the key if all took keys.
+    /// The primary node of the key: the one that would have it if all nodes took keys.
     Home {
         /// Its name, or else its address.
         node: String,
-        /// Why it has not: `drained`, or how its health is seen.
+        /// Why it does not have the key: `drained`, or the state of its health.
         state: String,
     },
     /// The node.
@@ -65,7 +65,7 @@ pub enum Step {
         address: String,
         /// Its weight.
         weight: u32,
-        /// How its health is seen; `unknown` where nobody watches it, as outside of a running Ringway.
+        /// The state of its health; `unknown` outside of a running Ringway.
         state: String,
     },
     /// What clients read if the node fails.
@@ -77,11 +77,11 @@ pub enum Step {
     },
     /// The node missed a write of the key, or holds an old copy: the key is a miss until it is deleted there.
     Missed,
-    /// What the node said when it was asked.
+    /// The node's reply when it was asked for the key.
     Live {
-        /// True where it answered.
+        /// Whether it answered.
         answers: bool,
-        /// True where it has the key; not known where it did not answer.
+        /// Whether it has the key, if it answered.
         holds: Option<bool>,
         /// Why it did not answer.
         reason: Option<String>,
@@ -139,7 +139,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// The way of `key` through `pool` to the node with the index `chosen`, `nodes` being those of its snapshot.
+/// Returns how `pool` places `key` on the node with the index `chosen` among `nodes`, those of the snapshot.
 pub fn of_pool(pool: &Pool, chosen: usize, nodes: &[Arc<Node>], key: &[u8]) -> Vec<Step> {
     let mut steps = vec![Step::Pool {
         name: pool.name.clone(),

@@ -1,8 +1,10 @@
-//! Policies that copy values, over two caches that carry requests out in any order, and lose items and replies.
+//! Policies that copy values, over two caches that execute requests in any order, and lose items and replies.
 //!
-//! Each seed is a world of its own: some clients ask one thing after the other, what policies ask of the caches waits,
-//! and a step carries out any one of what waits. So a copy meets every change at every moment. A value that is read
-//! must be one that no answered change has replaced since before the read began.
+//! Each seed is a world of its own: some clients send one request after the other, the requests of policies to the
+//! caches wait, and a step executes any one of them. So a copy meets every change at every moment. A value that is
+//! read must be one that no answered change had replaced before the read began.
+//!
+//! A read that misses proves nothing, so a test also fails if too few reads find a value: [`MIN_HITS`].
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -26,20 +28,20 @@ const STEPS: usize = 60;
 /// The counter begins here.
 const COUNTER: u64 = 1000;
 
-/// The caches of the pools `a` and `b`, and what waits to be carried out there.
+/// The caches of the pools `a` and `b`, and the requests that wait to be executed there.
 #[derive(Debug)]
 struct Caches {
     caches: [Embedded; 2],
     waiting: RefCell<Vec<Waiting>>,
 }
 
-/// What one cache is asked.
+/// A request to one cache.
 #[derive(Debug)]
 struct Waiting {
     cache: usize,
     owned: Owned,
     slot: Slot,
-    /// Who has less waits longer; so some wait while much else happens.
+    /// The one with the most is executed next, mostly; so some wait while much else happens.
     haste: u64,
 }
 
@@ -64,7 +66,7 @@ impl Forwarder for Caches {
 }
 
 impl Caches {
-    /// Carries out any one of what waits. With `faults` some are not carried out, or their replies are lost.
+    /// Executes any one of the requests that wait. With `faults` some are not executed, or their replies are lost.
     fn step(&self, faults: bool) {
         let mut waiting = self.waiting.borrow_mut();
         let hastiest = (0..waiting.len()).max_by_key(|&index| waiting[index].haste);
@@ -98,7 +100,7 @@ struct Change {
     end: Option<usize>,
 }
 
-/// What a client waits for.
+/// A request of a client.
 struct Asked {
     answer: Answer,
     begin: usize,
@@ -107,7 +109,7 @@ struct Asked {
 
 enum What {
     Read,
-    /// The index of a change, which is done where the reply is good.
+    /// The index of a change, which is done if the reply is good.
     Change(usize),
     /// The counter's least value after it.
     Count(u64),
@@ -121,8 +123,12 @@ struct World {
     clients: [Option<Asked>; CLIENTS],
     /// The cas id that was read last.
     cas: u64,
-    /// Requests fail.
+    /// Whether requests fail.
     faults: bool,
+    /// Reads that were answered.
+    reads: u64,
+    /// Reads that found a value.
+    hits: u64,
 }
 
 impl World {
@@ -183,7 +189,7 @@ impl World {
         });
     }
 
-    /// Takes the answer to what `client` asked, where it is there.
+    /// Takes the reply to the request of `client`, if it is there.
     fn look(&mut self, client: usize, now: usize) {
         let Some(asked) = &mut self.clients[client] else {
             return;
@@ -193,6 +199,10 @@ impl World {
             return;
         };
         let asked = self.clients[client].take().expect("it waits");
+        if matches!(asked.what, What::Read) {
+            self.reads += 1;
+            self.hits += u64::from(matches!(reply, Reply::Value(_)));
+        }
         match (asked.what, reply) {
             (What::Read, Reply::Value(item)) => {
                 self.cas = item.cas;
@@ -226,8 +236,20 @@ impl World {
     }
 }
 
-/// A world in which `route` is used; `losses`: the key leaves the cache `a` from time to time, as if evicted.
-async fn survive(route: &str, seed: u64, losses: bool, faults: bool) {
+/// What the worlds of one test have in common.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    route: &'static str,
+    /// The caches that have the values at the beginning.
+    filled: &'static [usize],
+    /// Whether the cache `a` evicts the key from time to time.
+    evicts: bool,
+    /// Whether requests fail.
+    faults: bool,
+}
+
+/// Runs one world. Returns how many reads were answered, and how many of them found a value.
+async fn survive(trial: Trial, seed: u64) -> (u64, u64) {
     rng::seed(seed);
     let caches = Rc::new(Caches {
         caches: [Embedded::new(1 << 20), Embedded::new(1 << 20)],
@@ -239,11 +261,13 @@ async fn survive(route: &str, seed: u64, losses: bool, faults: bool) {
             value: value.as_bytes(),
             ..ask(Command::Set, key)
         };
-        caches.caches[1].execute(&set);
+        for &cache in trial.filled {
+            caches.caches[cache].execute(&set);
+        }
     }
     let mut world = World {
         caches: caches.clone(),
-        route: compile(route).0,
+        route: compile(trial.route).0,
         changes: vec![Change {
             value: "v0".to_owned(),
             begin: 0,
@@ -252,49 +276,131 @@ async fn survive(route: &str, seed: u64, losses: bool, faults: bool) {
         counted: 0,
         clients: [const { None }; CLIENTS],
         cas: 0,
-        faults,
+        faults: trial.faults,
+        reads: 0,
+        hits: 0,
     };
     for now in 1..=STEPS {
         let client = rng::below(CLIENTS as u64) as usize;
         if world.clients[client].is_none() {
             world.ask(client, now);
         }
-        if losses && rng::below(5) == 0 {
+        if trial.evicts && rng::below(5) == 0 {
             caches.caches[0].execute(&ask(Command::Delete, "k"));
         }
         for _ in 0..=rng::below(3) {
-            caches.step(faults);
+            caches.step(trial.faults);
         }
         for _ in 0..3 {
             tokio::task::yield_now().await;
         }
         (0..CLIENTS).for_each(|client| world.look(client, now));
     }
+    (world.reads, world.hits)
 }
 
-/// So many worlds in one test, where the environment does not say otherwise (`RACES_SEEDS`).
+/// The number of worlds in one test, unless the environment sets another one (`RACES_SEEDS`).
 const SEEDS: u64 = 2000;
 
-fn survives(route: &'static str, losses: bool, faults: bool) {
-    let seeds = std::env::var("RACES_SEEDS")
-        .ok()
-        .and_then(|seeds| seeds.parse().ok());
-    for seed in 0..seeds.unwrap_or(SEEDS) {
-        run(survive(route, seed, losses, faults));
+/// The smallest share of reads that must find a value, in percent.
+const MIN_HITS: u64 = 25;
+
+/// The smallest number of reads that must be answered in each world, on average.
+const MIN_READS: u64 = 3;
+
+impl Trial {
+    fn survives(self) {
+        let seeds = std::env::var("RACES_SEEDS")
+            .ok()
+            .and_then(|seeds| seeds.parse().ok())
+            .unwrap_or(SEEDS);
+        let (mut reads, mut hits) = (0, 0);
+        for seed in 0..seeds {
+            run(async {
+                let (answered, found) = survive(self, seed).await;
+                reads += answered;
+                hits += found;
+            });
+        }
+        assert!(reads >= seeds * MIN_READS, "{reads} reads in {seeds} worlds");
+        assert!(hits * 100 >= reads * MIN_HITS, "only {hits} of {reads} reads hit");
     }
 }
 
+const A: usize = 0;
+const B: usize = 1;
+
 #[test]
 fn lazy_fill_brings_no_old_value_back() {
-    survives("{lazy_fill: {to: a, from: b}}", false, false);
+    let trial = Trial {
+        route: "{lazy_fill: {to: a, from: b}}",
+        filled: &[B],
+        evicts: false,
+        faults: false,
+    };
+    trial.survives();
 }
 
 #[test]
-fn lazy_fill_brings_no_old_value_back_where_items_and_replies_are_lost() {
-    survives("{lazy_fill: {to: a, from: b}}", true, true);
+fn lazy_fill_brings_no_old_value_back_if_items_and_replies_are_lost() {
+    let trial = Trial {
+        route: "{lazy_fill: {to: a, from: b}}",
+        filled: &[B],
+        evicts: true,
+        faults: true,
+    };
+    trial.survives();
 }
 
 #[test]
 fn layers_show_what_was_written_through_them() {
-    survives("{layers: {near: a, far: b, near_expiry: 60s}}", true, false);
+    let trial = Trial {
+        route: "{layers: {near: a, far: b, near_expiry: 60s}}",
+        filled: &[B],
+        evicts: true,
+        faults: false,
+    };
+    trial.survives();
+}
+
+#[test]
+fn replicas_that_all_did_a_write_show_no_older_value() {
+    for route in [
+        "{replicate: [a, b]}",
+        "{replicate: {to: [a, b], read: fastest}}",
+        "{replicate: {to: [a, b], on_miss: true}}",
+    ] {
+        let trial = Trial {
+            route,
+            filled: &[A, B],
+            evicts: true,
+            faults: true,
+        };
+        trial.survives();
+    }
+}
+
+#[test]
+fn failover_shows_what_was_written_as_long_as_nothing_fails() {
+    for route in ["{failover: [a, b]}", "{failover: {to: [a, b], on_miss: true}}"] {
+        let trial = Trial {
+            route,
+            filled: &[A],
+            evicts: true,
+            faults: false,
+        };
+        trial.survives();
+    }
+}
+
+#[test]
+#[should_panic(expected = "reads hit")]
+fn worlds_in_which_each_read_misses_prove_nothing() {
+    let trial = Trial {
+        route: "{by_command: {reads: {miss: {}}}, else: a}",
+        filled: &[A],
+        evicts: false,
+        faults: false,
+    };
+    trial.survives();
 }
