@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_fail_at_once_the_ring_stays_whole() {
+    fn if_all_fail_at_once_the_ring_stays_whole() {
         for more in ["on_node_down: rehash", "on_node_down: fail"] {
             let (settings, nodes) = pool(3, more);
             nodes.iter().for_each(|node| take_down(node));

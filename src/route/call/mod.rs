@@ -42,7 +42,7 @@ pub trait Forwarder: fmt::Debug {
 pub struct Call {
     /// Forwards to pools.
     pub forwarder: Rc<dyn Forwarder>,
-    /// Dropped when all that the request started is done; whoever counts or orders requests sees their end by it.
+    /// Dropped when everything that the request started is done, so that the session counts and orders requests by it.
     pub hold: Option<Rc<dyn fmt::Debug>>,
 }
 

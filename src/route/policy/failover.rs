@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_first_answers_nobody_else_is_asked_but_of_deletes() {
+    fn if_the_first_answers_no_other_is_asked_except_for_deletes() {
         run(async {
             let fake = Fake::new("{failover: [a, b, c]}", |_, _| Some(Reply::Done));
             for command in ALL {
@@ -172,8 +172,8 @@ mod tests {
     }
 
     #[test]
-    fn each_command_goes_on_only_where_that_is_safe() {
-        // What is asked of the pools when the first did not get one byte, and when it may have carried it out.
+    fn each_command_goes_on_only_if_that_is_safe() {
+        // The pools that are asked if the first did not get one byte, and if it may have carried the request out.
         let cases = [
             (Command::Get, "ab", "ab"),
             (Command::Gets, "ab", "ab"),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_goes_on_only_where_that_is_asked() {
+    fn a_miss_goes_on_only_with_on_miss() {
         let script = |pool: &str, request: &Request<'_>| {
             Some(match pool {
                 "a" => Reply::NotFound,
@@ -291,7 +291,7 @@ mod tests {
                 assert_eq!(seen[0][2..].split(' ').next(), seen[1][2..].split(' ').next());
                 assert!(
                     !seen[0].contains("60"),
-                    "the first is asked as it was typed: {}",
+                    "the first gets the request unchanged: {}",
                     seen[0]
                 );
             }
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn arithmetic_goes_on_only_where_that_is_asked_and_nothing_was_sent() {
+    fn arithmetic_goes_on_only_with_arithmetic_and_if_nothing_was_sent() {
         run(async {
             for (failure, expected) in [(Failure::Down, 2), (Failure::Timeout, 1)] {
                 let fake = Fake::new("{failover: {to: [a, b], arithmetic: true}}", fails("a", failure));
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delete_reaches_all_and_says_deleted_where_one_had_the_key() {
+    fn a_delete_reaches_all_and_says_deleted_if_one_had_the_key() {
         run(async {
             let fake = Fake::new("{failover: [a, b]}", |_, _| None);
             let answer = fake.ask(&meta(Command::MetaDelete, "k", "C7 q"));

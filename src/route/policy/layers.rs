@@ -77,8 +77,8 @@ impl Policy for Layers {
 
     async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
         let reply = context.call.send(&self.far, request).await;
-        // After `far`, and before the client has its reply: whoever reads from then on finds no old copy, and a copy
-        // of the old value that is on its way has lost its lease.
+        // After `far`, and before the client has its reply: reads from then on find no old copy, and a copy of the
+        // old value that is on its way has lost its lease.
         MetaKey::of(request).delete(&self.near, context.call).await;
         reply
     }
@@ -111,7 +111,7 @@ mod tests {
 
     const ROUTE: &str = "{layers: {near: a, far: b, near_expiry: 10s}}";
 
-    /// The near one is empty, the far one has the key with so many seconds left.
+    /// `near` is empty, `far` has the key with `ttl` seconds left.
     fn only_far(ttl: &'static str) -> impl Fn(&str, &Request<'_>) -> Option<Reply> {
         move |pool, request| {
             let flags = request.typed_flags();

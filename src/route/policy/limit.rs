@@ -145,7 +145,7 @@ mod tests {
     use crate::route::testing::{Fake, ask, run, value};
 
     #[test]
-    fn a_rate_lets_a_burst_through_and_then_so_many_a_second() {
+    fn a_rate_lets_a_burst_through_and_then_the_rate() {
         run(async {
             let fake = Fake::new("{limit: {to: a, rate: 10, burst: 5}}", |_, _| Some(Reply::Done));
             for (wait, passes) in [(0, 5), (100, 1), (99, 0), (1, 1), (10_000, 5)] {

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn each_command_goes_to_those_who_must_hear_it() {
+    fn each_command_goes_to_the_replicas_that_need_it() {
         let cases = [
             (ask(Command::Get, "k"), "a get k"),
             (ask(Command::Gets, "k"), "a gets k"),
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_first_replica_did_not_do_the_others_are_not_told() {
+    fn what_the_first_replica_did_not_do_is_not_sent_to_the_others() {
         run(async {
             let replies = [
                 Reply::NotStored,
@@ -371,7 +371,7 @@ mod tests {
         };
         let never = i64::MAX as u64;
         run(async move {
-            // Whoever may read from b is asked for a cas id and must still go to a, and to c only after it.
+            // A read that may go to b must go to a if it asks for a cas id, and to b only after it.
             for read in ["first", "local", "fastest", "hedged"] {
                 let route = format!("{{replicate: {{to: [a, b], read: {read}}}}}");
                 let fake = Fake::new(&route, obey);
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_go_on_where_a_replica_fails_and_on_a_miss_where_that_is_asked() {
+    fn reads_go_on_if_a_replica_fails_and_with_on_miss_after_a_miss() {
         let script = |pool: &str, request: &Request<'_>| {
             Some(match pool {
                 "a" => Reply::Failed(Failure::Timeout),
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fastest_hit_is_the_answer_and_a_miss_only_where_nobody_has_the_key() {
+    fn the_fastest_hit_is_the_reply_and_a_miss_only_if_no_replica_has_the_key() {
         run(async {
             let fake = Fake::new("{replicate: {to: [a, b, c], read: fastest}}", |_, _| None);
             let get = ask(Command::Get, "k");
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hedged_read_asks_a_second_one_where_the_first_is_slow() {
+    fn a_hedged_read_asks_a_second_replica_if_the_first_is_slow() {
         run(async {
             let fake = Fake::new("{replicate: {to: [a, b], read: hedged}}", |_, _| None);
             let get = ask(Command::Get, "k");

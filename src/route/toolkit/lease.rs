@@ -2,7 +2,7 @@
 //! meanwhile.
 //!
 //! An mg with `N` on a missing key creates an empty item, the placeholder, and grants a lease (`W`) whose token is the
-//! item's cas id. A value that is stored with that id is stored only if nobody wrote or deleted the key since. The
+//! item's cas id. A value that is stored with that id is stored only if no request wrote or deleted the key since. The
 //! placeholder is no value: readers tell it by its size and by the flags `W` and `Z` (doc/protocol.txt, "Meta
 //! Commands").
 
@@ -15,7 +15,7 @@ use crate::route::toolkit::reply::{is_done, is_error, is_failure, is_miss};
 use crate::route::toolkit::rewrite::{Ttl, unix_time};
 use crate::route::{Call, Route};
 
-/// How long a placeholder lives, in seconds. Whoever takes longer has lost the lease.
+/// How long a placeholder lives, in seconds. A copy that takes longer has lost the lease.
 const LEASE: &str = "N10";
 
 /// A key for which a policy itself sends meta commands, in the form in which its client sent it.
@@ -33,7 +33,7 @@ pub enum Found {
     Value(u64),
     /// Nothing; a lease with this token was granted.
     LeaseGranted(u64),
-    /// Nothing but the placeholder of a lease that was granted before. Whoever has its token may still fill it.
+    /// Nothing but the placeholder of a lease that was granted before. With its token it may still be filled.
     LeaseHeld(u64),
 }
 

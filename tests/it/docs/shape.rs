@@ -118,6 +118,7 @@ fn each_policy_has_a_page_that_begins_with_an_example() {
     let told = empty.expect_err("a route has a policy").to_string();
     let (_, names) = told.split_once("choose one of: ").expect("it lists the policies");
     let index = page("docs/routing/README.md");
+    let examples = include_str!("../../../config/routes.yaml");
     let mut linked = BTreeSet::new();
     let mut count = 0;
     for name in names.trim().split(", ") {
@@ -128,6 +129,8 @@ fn each_policy_has_a_page_that_begins_with_an_example() {
             .unwrap_or_else(|| panic!("docs/routing/README.md has no row for {name}"));
         let (_, link) = row.split_once("](").expect("a link to its page");
         linked.insert(link.split([')', '#']).next().expect("a file").to_owned());
+        let has_example = examples.lines().any(|line| line.contains(&format!("{name}:")));
+        assert!(has_example, "config/routes.yaml has no example of {name}");
         count += 1;
     }
     assert!(count >= 18, "{told}");

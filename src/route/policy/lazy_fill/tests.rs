@@ -121,7 +121,7 @@ fn each_change_reaches_both_in_the_order_that_lets_no_old_value_come_back() {
 }
 
 #[test]
-fn a_change_fails_where_from_does_not_say_that_it_is_gone_there() {
+fn a_change_fails_if_from_does_not_confirm_its_delete() {
     run(async {
         let rest = only_in_from();
         let fake = Fake::new(ROUTE, move |pool, request| match (pool, request.command) {
@@ -138,7 +138,7 @@ fn a_change_fails_where_from_does_not_say_that_it_is_gone_there() {
 }
 
 #[test]
-fn a_delete_says_deleted_where_one_of_the_two_had_the_key() {
+fn a_delete_says_deleted_if_one_of_the_two_had_the_key() {
     let cases = [
         (Reply::Done, Reply::NotFound, Reply::Done),
         (Reply::NotFound, Reply::Done, Reply::Done),
@@ -160,7 +160,7 @@ fn a_delete_says_deleted_where_one_of_the_two_had_the_key() {
 }
 
 #[test]
-fn what_is_in_none_leaves_no_place_held() {
+fn a_key_in_neither_route_leaves_no_placeholder() {
     run(async {
         let rest = only_in_from();
         let fake = Fake::new(ROUTE, move |pool, request| match (pool, request.command) {
@@ -177,7 +177,7 @@ fn what_is_in_none_leaves_no_place_held() {
 }
 
 #[test]
-fn what_was_seen_and_is_gone_meanwhile_is_looked_for_again() {
+fn a_value_that_was_deleted_since_the_look_up_is_looked_up_again() {
     run(async {
         let rest = only_in_from();
         let tries = Cell::new(0);
@@ -195,7 +195,7 @@ fn what_was_seen_and_is_gone_meanwhile_is_looked_for_again() {
 }
 
 #[test]
-fn an_add_of_what_is_nowhere_fills_the_place_that_is_held() {
+fn an_add_of_a_missing_key_fills_the_placeholder_of_the_lease() {
     let cases = [
         (expiring(Command::Add, "k", 9), "a ms k 9 F0 T9 C7", Reply::Done),
         (
@@ -222,7 +222,7 @@ fn an_add_of_what_is_nowhere_fills_the_place_that_is_held() {
 }
 
 #[test]
-fn a_held_place_is_no_value_and_an_empty_value_is_one() {
+fn a_placeholder_is_no_value_and_an_empty_value_is_one() {
     run(async {
         let peek = "a get k,a mg k s f c v";
         for (held, expected) in [(true, &format!("{peek},b get k")[..]), (false, peek)] {
@@ -241,7 +241,7 @@ fn a_held_place_is_no_value_and_an_empty_value_is_one() {
 }
 
 #[test]
-fn a_copy_that_others_come_before_is_tried_again_and_then_given_up() {
+fn a_superseded_copy_is_tried_again_and_then_given_up() {
     run(async {
         let rest = only_in_from();
         let fake = Fake::new(ROUTE, move |pool, request| match (pool, request.command) {
@@ -259,7 +259,7 @@ fn a_copy_that_others_come_before_is_tried_again_and_then_given_up() {
 }
 
 #[test]
-fn what_from_has_is_read_where_to_fails_but_a_miss_there_says_nothing() {
+fn from_is_read_if_to_fails_but_a_miss_there_says_nothing() {
     run(async {
         let rest = only_in_from();
         let fake = Fake::new(ROUTE, move |pool, request| match pool {
@@ -302,7 +302,7 @@ fn a_value_that_ends_this_second_is_not_copied_for_ever() {
 }
 
 #[test]
-fn where_nodes_know_no_tokens_nothing_is_copied() {
+fn nothing_is_copied_if_nodes_know_no_leases() {
     run(async {
         let rest = only_in_from();
         let fake = Fake::new(ROUTE, move |pool, request| {
