@@ -49,11 +49,8 @@ use crate::ring::Distribution;
 pub use access::{Access, Group};
 pub use defaults::quickstart;
 pub use error::{Error, Mistake, Warning};
-pub use route::{
-    Blackhole, By, ByCommand, ByListener, Copied, Delay, Deny, ErrorReply, Expiry, Failover, Key, Layers,
-    LazyFill, Limit, Miss, Policy, Prefix, ReadOnly, Reads, Replicate, Route, RoutingPrefix, Settings,
-    Shadow, Under, Which, Writes,
-};
+pub use route::settings::*;
+pub use route::{By, Copied, Policy, Reads, Route, Settings, Under, Which, Writes};
 pub use show::show;
 
 pub(crate) use route::for_each_policy;

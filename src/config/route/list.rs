@@ -1,8 +1,8 @@
 //! The list of all policies: the one place in which a new policy is listed.
 //!
-//! Each line names a type of this folder that implements [`Settings`](super::Settings). From the list the parent
-//! module makes the enum of all settings, their names, and what reads and renders them; `route::policy` makes the
-//! enum of all compiled policies, whose types it learns by `Compile`.
+//! Each line names a module of this folder and in it a type that implements [`Settings`](super::Settings). From the
+//! list the parent module makes the enum of all settings, their names, and what reads and renders them; `route::policy`
+//! makes the enum of all compiled policies, whose types it learns by `Compile`.
 
 /// Hands the list of all policies, each with its doc comment, to the macro `$then`. The order is that in which
 /// messages name them.
@@ -10,41 +10,41 @@ macro_rules! for_each_policy {
     ($then:ident) => {
         $then! {
             /// The beginning of the key chooses the route.
-            Prefix,
+            prefix::Prefix,
             /// mcrouter's `/region/cluster/` before the key chooses the route.
-            RoutingPrefix,
+            prefix::RoutingPrefix,
             /// The command chooses the route.
-            ByCommand,
+            by_command::ByCommand,
             /// The listener that the client connected to chooses the route.
-            ByListener,
+            by_listener::ByListener,
             /// Asks one route after the other until one answers.
-            Failover,
+            failover::Failover,
             /// Keeps the same values in several routes.
-            Replicate,
+            replicate::Replicate,
             /// Warms a cold route from another one as keys are requested.
-            LazyFill,
+            lazy_fill::LazyFill,
             /// A near cache in front of a far one.
-            Layers,
+            layers::Layers,
             /// Copies requests to another route, whose replies are dropped.
-            Shadow,
+            shadow::Shadow,
             /// Bounds requests per second and requests in flight.
-            Limit,
+            limit::Limit,
             /// Bounds expiries.
-            Expiry,
+            expiry::Expiry,
             /// Changes the key.
-            Key,
+            key::Key,
             /// Refuses whatever changes an item.
-            ReadOnly,
+            deny::ReadOnly,
             /// Refuses some operations.
-            Deny,
+            deny::Deny,
             /// Every key is missing.
-            Miss,
+            static_reply::Miss,
             /// Every request is an error.
-            ErrorReply,
+            static_reply::ErrorReply,
             /// Every request times out.
-            Blackhole,
+            static_reply::Blackhole,
             /// Forwards requests later.
-            Delay,
+            delay::Delay,
         }
     };
 }

@@ -28,22 +28,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-pub use by_command::{ByCommand, Which};
-pub use by_listener::ByListener;
-pub use delay::Delay;
-pub use deny::{Deny, ReadOnly};
-pub use expiry::Expiry;
-pub use failover::Failover;
-pub use key::Key;
-pub use layers::Layers;
-pub use lazy_fill::LazyFill;
-pub use limit::Limit;
+pub use by_command::Which;
 pub(crate) use list::for_each_policy;
-pub use prefix::{Prefix, RoutingPrefix};
 pub use reader::{Budget, Read, read};
-pub use replicate::{Reads, Replicate, Writes};
-pub use shadow::{By, Copied, Shadow};
-pub use static_reply::{Blackhole, ErrorReply, Miss};
+pub use replicate::{Reads, Writes};
+pub use shadow::{By, Copied};
 
 use super::error::Mistakes;
 use super::keys::{Keys, Typed};
@@ -102,15 +91,20 @@ pub enum Under<'a> {
 }
 
 macro_rules! settings_of_policies {
-    ($($(#[$doc:meta])* $Policy:ident,)*) => {
+    ($($(#[$doc:meta])* $file:ident::$Policy:ident,)*) => {
+        /// The settings of each policy.
+        pub mod settings {
+            $(pub use super::$file::$Policy;)*
+        }
+
         /// The settings of any policy.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Policy {
-            $($(#[$doc])* $Policy($Policy),)*
+            $($(#[$doc])* $Policy($file::$Policy),)*
         }
 
         /// The names of all policies.
-        pub const NAMES: &[&str] = &[$($Policy::NAME),*];
+        pub const NAMES: &[&str] = &[$($file::$Policy::NAME),*];
 
         /// Applies `$with` to the settings in `$policy`, whatever their type is.
         macro_rules! with_settings {
@@ -122,14 +116,14 @@ macro_rules! settings_of_policies {
         impl Policy {
             /// The policy's name in the file, in explanations and in metrics.
             pub fn name(&self) -> &'static str {
-                match self { $(Policy::$Policy(_) => $Policy::NAME,)* }
+                match self { $(Policy::$Policy(_) => $file::$Policy::NAME,)* }
             }
 
             /// Reads whatever policies are written in `keys`, and counts as known the names of all.
             fn read_all(reader: &mut Reader, keys: &mut Keys<'_, '_>, beside: &Beside) -> Vec<Policy> {
                 let read = [$(
-                    keys.get($Policy::NAME, |value, mistakes| {
-                        $Policy::read(reader, value, beside, mistakes).map(Policy::$Policy)
+                    keys.get($file::$Policy::NAME, |value, mistakes| {
+                        $file::$Policy::read(reader, value, beside, mistakes).map(Policy::$Policy)
                     }),
                 )*];
                 read.into_iter().flatten().collect()
@@ -138,7 +132,7 @@ macro_rules! settings_of_policies {
             /// Which keys may stand beside the policies that are written in `keys`.
             fn may_stand_beside(keys: &Keys<'_, '_>) -> Vec<&'static str> {
                 let mut all = Vec::new();
-                $(if keys.has($Policy::NAME) { all.extend($Policy::BESIDE); })*
+                $(if keys.has($file::$Policy::NAME) { all.extend($file::$Policy::BESIDE); })*
                 all
             }
         }

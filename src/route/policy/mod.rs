@@ -158,7 +158,7 @@ impl<'a> Branch<'a> {
 }
 
 macro_rules! kinds_of_policies {
-    ($($(#[$doc:meta])* $Policy:ident,)*) => {
+    ($($(#[$doc:meta])* $file:ident::$Policy:ident,)*) => {
         /// Any policy.
         #[derive(Debug)]
         pub enum PolicyKind {
