@@ -88,9 +88,10 @@ impl Embedded {
             Command::Append => End::Back,
             _ => End::Front,
         };
-        let stored = match (shard.find(write.key, now), write.vivify) {
+        // One number for each item stored, as in memcached, so it is taken once an item will be.
+        let (number, stored) = match (shard.find(write.key, now), write.vivify) {
             (None, None) => return Written::NotStored,
-            (None, Some(deadline)) => write.item(deadline),
+            (None, Some(deadline)) => (self.next_number(), write.item(deadline)),
             (Some(old), _) if write.cas != 0 && write.cas != old.cas => return Written::Exists,
             // memcached 1.6.18 has no other answer where only both parts together are too large.
             (Some(old), _) if !self.fits(write.key, old.size() + write.value.len()) => {
@@ -100,13 +101,14 @@ impl Embedded {
                 // While somebody else has the value, it must not grow where it stands.
                 drop(old);
                 let mut old = shard.in_place(write.key).expect("found above");
-                if old.grow(end, write.value, self.next_number(), write.new_cas, now) {
+                let number = self.next_number();
+                if old.grow(end, write.value, number, write.new_cas, now) {
                     return Written::of(&old);
                 }
-                old.grown(end, write.value, self.max_growing(write.key))
+                (number, old.grown(end, write.value, self.max_growing(write.key)))
             }
         };
-        let stored = stored.numbered(self.next_number(), write.new_cas, now);
+        let stored = stored.numbered(number, write.new_cas, now);
         let written = Written::of(&stored);
         shard.put(stored, now);
         written

@@ -110,6 +110,27 @@ fn each_addition_gives_a_new_cas_id_and_a_reader_keeps_what_it_read() {
 }
 
 #[test]
+fn an_addition_takes_one_cas_id_whether_or_not_the_value_is_copied_for_it() {
+    let cache = Embedded::new(64 << 20);
+    let mut last = line(&meta(&cache, Command::MetaSet, b"c", b"v"));
+    for step in 0..5000 {
+        let flags = if step % 2 == 0 { b"MA c" } else { b"MP c" };
+        let next = line(&meta(&cache, Command::MetaSet, flags, b"0123456789"));
+        assert_eq!(number(&next), number(&last) + 1, "step {step}");
+        last = next;
+    }
+    meta(&cache, Command::MetaDelete, b"", b"");
+    let vivified = line(&meta(&cache, Command::MetaSet, b"MA N0 c", b"v"));
+    assert_eq!(number(&vivified), number(&last) + 1, "where nothing was there");
+}
+
+/// The cas id in the line of a reply to `c`.
+fn number(line: &str) -> u64 {
+    let digits = line.strip_prefix("HD c").expect("a cas id");
+    digits.parse().expect("a number")
+}
+
+#[test]
 fn a_value_that_grows_never_passes_its_limits_and_its_room_to_grow_is_weighed() {
     let cache = Embedded::new(1 << 20);
     let max = 200_000;
