@@ -5,7 +5,7 @@
 
 use crate::counter::Counter;
 use crate::histogram::Histogram;
-use crate::protocol::operation::{Group, Operation};
+use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply};
 
 /// Operations grouped for the duration histograms, so that the series stay few.
@@ -27,10 +27,10 @@ impl Class {
     /// The class of an operation.
     #[inline]
     pub fn of(operation: Operation) -> Class {
-        match operation.group() {
-            Some(Group::Reads) => Class::Read,
-            Some(Group::Deletes) | None => Class::Delete,
-            Some(Group::Writes | Group::Arithmetic | Group::Touches) => Class::Write,
+        match operation {
+            Operation::Get | Operation::Gat => Class::Read,
+            Operation::Delete | Operation::FlushAll => Class::Delete,
+            _ => Class::Write,
         }
     }
 

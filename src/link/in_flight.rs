@@ -173,7 +173,9 @@ impl Fifo {
             && let Some(meta) = &request.meta
         {
             let typed_key = meta.other_key(request.key);
-            self.said.push(typed_key);
+            if !typed_key.is_empty() {
+                self.said.push(typed_key);
+            }
             self.said.push(meta.flags);
             debug_assert!(
                 meta.flags.len() <= usize::from(u16::MAX),

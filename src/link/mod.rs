@@ -122,7 +122,7 @@ impl Link {
     }
 
     /// Sends `request`; its reply, or why there is none, lands in `slot`. Never waits.
-    #[inline]
+    #[inline(always)]
     pub fn send(&self, request: &Request<'_>, slot: Slot, settings: &config::Pool) {
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();

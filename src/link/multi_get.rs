@@ -26,7 +26,7 @@ impl GetLine {
     #[inline]
     pub(super) fn takes(dialect: Dialect, request: &Request<'_>) -> bool {
         let is_get = matches!(request.command, Command::Get | Command::Gets);
-        is_get && (dialect == Dialect::Classic || request.is_one_of_many && is_bare(request.key))
+        is_get && (dialect == Dialect::Classic || request.is_one_of_many) && is_bare(request.key)
     }
 
     /// True where the key of `request` may stand in the line that is open.

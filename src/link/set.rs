@@ -77,6 +77,15 @@ impl Links {
             self.shard().count(Operation::of(request), &reply, 0);
             return slot.fill(reply);
         }
+        if self.node.missed.is_any() {
+            return self.send_unless_missed(request, slot, settings, session);
+        }
+        self.link(session).send(request, slot, settings);
+    }
+
+    /// Sends `request`, unless the node missed a write of its key.
+    #[cold]
+    fn send_unless_missed(&self, request: &Request<'_>, slot: Slot, settings: &config::Pool, session: usize) {
         if let Some(slot) = self.pass(request, slot) {
             self.link(session).send(request, slot, settings);
         }
@@ -105,7 +114,6 @@ impl Links {
     }
 
     /// The slot in which the reply is to land; `None` if the request failed, since the node missed a write of its key.
-    #[inline]
     fn pass(&self, request: &Request<'_>, slot: Slot) -> Option<Slot> {
         if !self.node.missed.is_any() {
             return Some(slot);

@@ -172,6 +172,15 @@ impl Traffic {
         request: &Request<'_>,
         waiter: Waiter,
     ) -> Result<(), Waiter> {
+        if GetLine::takes(dialect, request) {
+            self.write_get(request, waiter);
+            return Ok(());
+        }
+        self.write_line(dialect, request, waiter)
+    }
+
+    /// Writes a request that has a line of its own.
+    fn write_line(&mut self, dialect: Dialect, request: &Request<'_>, waiter: Waiter) -> Result<(), Waiter> {
         if dialect == Dialect::Classic && request.command.is_meta() {
             return match downgrade(request) {
                 Some(classic) => self.write(dialect, &classic, waiter),
@@ -194,8 +203,6 @@ impl Traffic {
             let place = place(Dialect::Classic, plain.command);
             self.fifo.push(&plain, place, waiter, self.outgoing.end());
             write_request(&mut self.outgoing, Dialect::Classic, &plain);
-        } else if GetLine::takes(dialect, request) {
-            self.write_get(request, waiter);
         } else {
             self.close_line();
             let place = place(dialect, request.command);
@@ -212,7 +219,7 @@ impl Traffic {
         request.value.len() > NEVER_LARGE && size as u64 > self.item_size_max
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_get(&mut self, request: &Request<'_>, waiter: Waiter) {
         let place = if self.get_line.has_room(request) {
             Place::SameLine
@@ -225,6 +232,7 @@ impl Traffic {
     }
 
     /// Writes a read or touch in classic text, whatever the link speaks.
+    #[cold]
     fn write_plain_read(&mut self, request: &Request<'_>, waiter: Waiter) {
         if matches!(request.command, Command::Get | Command::Gets) {
             return self.write_get(request, waiter);

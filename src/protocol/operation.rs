@@ -88,8 +88,10 @@ impl Operation {
     }
 
     /// True for those that find their key or do not.
+    #[inline]
     pub fn finds_key(self) -> bool {
-        !(self.is_store() || self == Operation::FlushAll) || self == Operation::Cas
+        use Operation::{Add, Append, FlushAll, Prepend, Replace, Set};
+        !matches!(self, Set | Add | Replace | Append | Prepend | FlushAll)
     }
 
     /// What `request` does.
@@ -99,22 +101,40 @@ impl Operation {
     }
 
     /// What `command` does with the flags that were `typed`, if it is a meta command.
+    #[inline]
     pub fn of_command(command: Command, typed: &[u8]) -> Operation {
+        /// Of the classic commands, in the order of their discriminants.
+        const CLASSIC: [Operation; Command::MetaGet as usize] = [
+            Operation::Get,
+            Operation::Get,
+            Operation::Gat,
+            Operation::Gat,
+            Operation::Set,
+            Operation::Add,
+            Operation::Replace,
+            Operation::Append,
+            Operation::Prepend,
+            Operation::Cas,
+            Operation::Incr,
+            Operation::Decr,
+            Operation::Delete,
+            Operation::Touch,
+            Operation::FlushAll,
+        ];
+        match CLASSIC.get(command as usize) {
+            Some(&operation) => operation,
+            None => Operation::of_meta(command, typed),
+        }
+    }
+
+    fn of_meta(command: Command, typed: &[u8]) -> Operation {
         let mode = || flag(typed, b'M').and_then(|mode| mode.get(1).copied());
         match command {
-            Command::Get | Command::Gets | Command::MetaDebug => Operation::Get,
-            Command::Gat | Command::Gats => Operation::Gat,
-            Command::MetaGet => match (flag(typed, b'T'), flag(typed, b'v')) {
-                (None, _) => Operation::Get,
-                (Some(_), Some(_)) => Operation::Gat,
-                (Some(_), None) => Operation::Touch,
+            Command::MetaGet => match flag(typed, b'T') {
+                None => Operation::Get,
+                Some(_) if flag(typed, b'v').is_some() => Operation::Gat,
+                Some(_) => Operation::Touch,
             },
-            Command::Set => Operation::Set,
-            Command::Add => Operation::Add,
-            Command::Replace => Operation::Replace,
-            Command::Append => Operation::Append,
-            Command::Prepend => Operation::Prepend,
-            Command::Cas => Operation::Cas,
             Command::MetaSet if flag(typed, b'C').is_some() => Operation::Cas,
             Command::MetaSet => match mode() {
                 Some(b'E' | b'e') => Operation::Add,
@@ -123,15 +143,12 @@ impl Operation {
                 Some(b'P' | b'p') => Operation::Prepend,
                 _ => Operation::Set,
             },
-            Command::Incr => Operation::Incr,
-            Command::Decr => Operation::Decr,
             Command::MetaArithmetic => match mode() {
                 Some(b'D' | b'd' | b'-') => Operation::Decr,
                 _ => Operation::Incr,
             },
-            Command::Delete | Command::MetaDelete => Operation::Delete,
-            Command::Touch => Operation::Touch,
-            Command::FlushAll => Operation::FlushAll,
+            Command::MetaDelete => Operation::Delete,
+            _ => Operation::Get,
         }
     }
 
@@ -237,6 +254,18 @@ mod tests {
     fn the_words_stand_in_the_order_of_the_operations() {
         for (index, operation) in Operation::all().enumerate() {
             assert_eq!(operation as usize, index, "{}", operation.name());
+        }
+    }
+
+    #[test]
+    fn a_classic_command_does_what_its_name_says() {
+        for command in Command::ALL.into_iter().filter(|command| !command.is_meta()) {
+            let expected = match command {
+                Command::Gets => "get",
+                Command::Gats => "gat",
+                command => command.name(),
+            };
+            assert_eq!(Operation::of_command(command, b"").name(), expected);
         }
     }
 

@@ -4,6 +4,7 @@
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 const SPACES: u64 = 0x2020_2020_2020_2020;
+const FEEDS: u64 = 0x0a0a_0a0a_0a0a_0a0a;
 
 /// Where the first space in `text` is; its length where there is none.
 #[inline]
@@ -24,10 +25,12 @@ pub fn find_space(text: &[u8]) -> usize {
 /// What of `text` stands behind the spaces at its front. Mostly there is one, or none.
 #[inline]
 pub fn skip_spaces(text: &[u8]) -> &[u8] {
-    match text {
-        [b' ', b' ', ..] => skip_run(text),
-        [b' ', rest @ ..] => rest,
-        text => text,
+    let [b' ', rest @ ..] = text else {
+        return text;
+    };
+    match rest {
+        [b' ', ..] => skip_run(rest),
+        rest => rest,
     }
 }
 
@@ -54,6 +57,24 @@ pub fn has_nul(text: &[u8]) -> bool {
     let (words, _) = text.as_chunks::<8>();
     let nuls = words.iter().fold(nuls(last), |all, word| all | nuls(word));
     nuls & HIGHS != 0
+}
+
+/// True where `text` has one of the bytes that end a word or a line of text: space, line feed, zero.
+#[inline]
+pub fn has_end(text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk::<8>() else {
+        return text.iter().any(|byte| matches!(byte, b' ' | b'\n' | 0));
+    };
+    let (words, _) = text.as_chunks::<8>();
+    let ends = words.iter().fold(ends(last), |all, word| all | ends(word));
+    ends & HIGHS != 0
+}
+
+/// Has a high bit where one of the bytes is a space, a line feed or zero, and none where none is.
+#[inline]
+fn ends(bytes: &[u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(*bytes);
+    nuls(bytes) | nuls(&(word ^ SPACES).to_le_bytes()) | nuls(&(word ^ FEEDS).to_le_bytes())
 }
 
 /// Has a high bit where one of the bytes is zero, and none where none is.
@@ -95,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn every_zero_byte_is_seen_and_nothing_else_is() {
+    fn every_zero_byte_and_every_end_is_seen_and_nothing_else_is() {
         for length in 1..20 {
             for at in 0..length {
                 for byte in 0..=u8::MAX {
@@ -103,6 +124,9 @@ mod tests {
                         let mut text = vec![other; length];
                         text[at] = byte;
                         assert_eq!(has_nul(&text), byte == 0, "{byte} at {at} of {length}");
+                        let is_end = |byte| matches!(byte, b' ' | b'\n' | 0);
+                        let expected = is_end(byte) || length > 1 && is_end(other);
+                        assert_eq!(has_end(&text), expected, "{byte} at {at} of {length}");
                     }
                 }
             }

@@ -28,6 +28,8 @@ pub struct Memory {
     accounts: Cell<usize>,
     /// What others hold of the process's memory, and how many workers share that.
     besides: RefCell<(Arc<AtomicUsize>, usize)>,
+    /// This worker's part of that, as it was at the last look.
+    part: Cell<usize>,
     /// Its `buffered` is the sum of all accounts.
     shard: Arc<WorkerShard>,
 }
@@ -39,6 +41,7 @@ impl Memory {
             limit: Cell::new(usize::MAX),
             accounts: Cell::new(0),
             besides: RefCell::new((Arc::default(), 1)),
+            part: Cell::new(0),
             shard,
         }
     }
@@ -51,6 +54,14 @@ impl Memory {
     /// From now on `bytes`, which is held by nobody here, counts too: this worker's part, of so many `workers`.
     pub fn set_besides(&self, bytes: &Arc<AtomicUsize>, workers: usize) {
         *self.besides.borrow_mut() = (bytes.clone(), workers);
+        self.look();
+    }
+
+    /// Looks how much is held besides: once for each batch, for it changes only where nodes fail.
+    #[inline]
+    pub fn look(&self) {
+        let (besides, workers) = &*self.besides.borrow();
+        self.part.set(besides.load(Relaxed) / workers);
     }
 
     /// True while buffers that are empty may be kept: they never take more than a quarter, so to refuse
@@ -63,8 +74,7 @@ impl Memory {
     /// Bytes that all accounts hold, and this worker's part of what is held besides.
     #[inline]
     pub fn total(&self) -> usize {
-        let (besides, workers) = &*self.besides.borrow();
-        self.shard.buffered.get() as usize + besides.load(Relaxed) / workers
+        self.shard.buffered.get() as usize + self.part.get()
     }
 
     /// Up to here anyone may hold more.
@@ -114,7 +124,8 @@ impl Account {
     /// Its owner holds so many bytes more.
     #[inline]
     pub fn add(&self, bytes: usize) {
-        self.set(self.held.get() + bytes);
+        self.held.set(self.held.get() + bytes);
+        self.memory.shard.buffered.add(bytes as u64);
     }
 
     /// Its owner gave back so many bytes.

@@ -117,6 +117,7 @@ impl View {
     /// The running snapshot with this worker's links. One look for each batch of requests.
     #[inline]
     pub fn current(&self) -> Rc<Current> {
+        self.local.memory.look();
         let mut cache = self.cache.borrow_mut();
         let latest = cache.load();
         if !Arc::ptr_eq(latest, &self.current.borrow().snapshot) {

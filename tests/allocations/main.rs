@@ -13,11 +13,11 @@ use ringway::protocol::Command;
 use speech::{Dialogue, Protocol};
 
 /// Fails where `dialogue`, in any protocol and so many times in one write, allocates more than it may.
-fn assert_none(depths: [usize; 2], dialogue: impl Fn(Protocol, usize) -> Dialogue) {
+fn assert_none(depths: &[usize], dialogue: impl Fn(Protocol, usize) -> Dialogue) {
     let house = House::new();
     let mut failures = Vec::new();
     for protocol in [Protocol::Classic, Protocol::Meta, Protocol::Binary] {
-        for depth in depths {
+        for &depth in depths {
             let (allocated, most) = house.count(&dialogue(protocol, depth));
             if allocated > most {
                 failures.push(format!(
@@ -31,23 +31,24 @@ fn assert_none(depths: [usize; 2], dialogue: impl Fn(Protocol, usize) -> Dialogu
 
 #[test]
 fn a_get_allocates_nothing_but_once_a_key_in_meta() {
-    assert_none([1, 16], speech::gets);
+    assert_none(&[1, 16], speech::gets);
 }
 
 #[test]
 fn a_get_of_a_key_that_is_not_there_allocates_nothing_but_once_a_key_in_meta() {
-    assert_none([1, 16], speech::misses);
+    assert_none(&[1, 16], speech::misses);
 }
 
 #[test]
 fn a_set_allocates_nothing_but_once_a_key_in_meta() {
-    assert_none([1, 16], speech::sets);
+    assert_none(&[1, 16], speech::sets);
 }
 
 #[test]
 fn a_multi_get_of_a_hundred_keys_allocates_nothing_but_once_a_key_in_meta() {
-    // Two are as many keys as an empty session keeps slots for; past that it gives memory back, on purpose.
-    assert_none([1, 2], speech::multi_gets);
+    // A turn of more than 128 requests looks at the clock, and if it is interrupted, what was read and not taken yet is
+    // copied. Two at a time are more in meta and binary, and a slow machine would count that.
+    assert_none(&[1], speech::multi_gets);
 }
 
 #[test]

@@ -11,6 +11,8 @@ const TOO_MANY: &str = "CLIENT_ERROR options flags too long";
 const TOO_MANY_MG: &str = "CLIENT_ERROR options flags are too long";
 /// memcached takes fewer tokens in a line of meta.
 const MAX_TOKENS: usize = 20;
+/// Flags that are added on the way, at most: a `k` and a `b`.
+const MAX_ADDED: usize = 2;
 /// Bytes of flags with one space between them. A node would close the link if a part of more than 2048 bytes of the
 /// line came first; no flag that it takes needs so much.
 const MAX_FLAGS: usize = 1600;
@@ -72,7 +74,8 @@ fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Reques
         flags: rest.strip_prefix(b" ").unwrap_or(rest),
         is_binary: false,
     };
-    if has_too_many(command, &meta) {
+    let tokens_before = if command == Command::MetaSet { 3 } else { 2 };
+    if may_have_too_many(&meta, tokens_before) && has_too_many(command, &meta, tokens_before) {
         return Err(if command == Command::MetaGet {
             TOO_MANY_MG
         } else {
@@ -82,15 +85,12 @@ fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Reques
     if rest.len() > MAX_FLAGS && flags(rest).map(|flag| flag.len() + 1).sum::<usize>() > MAX_FLAGS {
         return Err(BAD_FORMAT);
     }
-    // It would end the line for a node, before what is asked there to know the reply by.
-    if has_nul(rest) {
+    // A zero byte would end the line for a node, before what is asked there to know the reply by.
+    if has_nul(rest) || has_nul(key) && !may_have_nul(command, &meta) {
         return Err(BAD_FORMAT);
     }
     // The answer to me always has the key, and such a key may bring line ends into it.
-    if command == Command::MetaDebug && (is_hidden_key(&meta) || has_nul(key)) {
-        return Err(BAD_FORMAT);
-    }
-    if has_nul(key) && flag(meta.flags, b'b').is_some() {
+    if command == Command::MetaDebug && is_hidden_key(&meta) {
         return Err(BAD_FORMAT);
     }
     Ok(Request {
@@ -99,13 +99,25 @@ fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Reques
     })
 }
 
+/// Whether the key may have a zero byte: it travels in base64, which it must not be in already, and the answer to me
+/// would have it plain.
+#[cold]
+fn may_have_nul(command: Command, meta: &Meta<'_>) -> bool {
+    command != Command::MetaDebug && flag(meta.flags, b'b').is_none()
+}
+
+/// Whether the flags are so many bytes that they could be too many tokens. Each takes two bytes at least.
+#[inline]
+fn may_have_too_many(meta: &Meta<'_>, tokens_before: usize) -> bool {
+    tokens_before + meta.flags.len().div_ceil(2) + MAX_ADDED >= MAX_TOKENS
+}
+
 /// True where the line has more tokens than memcached takes, with the flags that are added on the way. me has no
 /// such bound.
-fn has_too_many(command: Command, meta: &Meta<'_>) -> bool {
-    let before = if command == Command::MetaSet { 3 } else { 2 };
-    let tokens = before + flags(meta.flags).count();
-    // Two at most are added.
-    let is_near = tokens + 2 >= MAX_TOKENS;
+#[cold]
+fn has_too_many(command: Command, meta: &Meta<'_>, tokens_before: usize) -> bool {
+    let tokens = tokens_before + flags(meta.flags).count();
+    let is_near = tokens + MAX_ADDED >= MAX_TOKENS;
     command != Command::MetaDebug && is_near && tokens + added(meta) >= MAX_TOKENS
 }
 

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::scan::{find_space, has_nul, skip_spaces};
+use super::scan::{find_space, has_end, has_nul, skip_spaces};
 use super::{Command, MAX_KEY, Request, classic};
 
 /// The longest key that is within [`MAX_KEY`] in base64.
@@ -76,7 +76,9 @@ pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
 #[inline]
 fn put_key_and_flag(key: &[u8], put: &mut impl FnMut(&[u8])) {
     let flag = put_key(key, put);
-    put(flag);
+    if !flag.is_empty() {
+        put(flag);
+    }
 }
 
 /// Puts `key`. Returns the flag that says how, with a space before it; most keys need none.
@@ -196,8 +198,9 @@ pub const KEY_PLACE: &[u8] = b" Ok";
 
 /// True for keys that a line of classic text can carry, whatever the node's version: without spaces, line feeds and
 /// zero bytes.
+#[inline]
 pub fn is_bare(key: &[u8]) -> bool {
-    !key.iter().any(|byte| matches!(byte, b' ' | b'\n' | 0))
+    !has_end(key)
 }
 
 /// True for keys with spaces or control characters. Where such a key was given in base64, memcached 1.6.18 forgets that
