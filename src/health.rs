@@ -45,7 +45,7 @@ impl State {
         }
     }
 
-    /// True where requests go to the node.
+    /// Whether requests go to the node.
     pub fn takes_requests(self) -> bool {
         matches!(self, State::Up | State::Suspect)
     }
@@ -101,7 +101,7 @@ impl Health {
         }
     }
 
-    /// True where it failed lately and the next answer makes it good.
+    /// Whether it failed lately and the next answer makes it good.
     pub fn is_failing(&self) -> bool {
         self.state == State::Suspect
     }

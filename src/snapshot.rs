@@ -129,12 +129,12 @@ impl Snapshot {
         })
     }
 
-    /// `route` as the listener bound to `bind` takes it; `None` where it names what nobody defined.
+    /// `route` as the listener bound to `bind` takes it; `None` if it names what nobody defined.
     pub fn compile(&self, route: &config::Route, bind: &Bind) -> Option<Route> {
         compiler(&self.config, &self.pools, Some(&self.counters)).compile(route, bind)
     }
 
-    /// The route or pool called `name`, as the first listener takes it; `None` where nobody defined it.
+    /// The route or pool called `name`, as the first listener takes it; `None` if nobody defined it.
     pub fn route(&self, name: &str) -> Option<Route> {
         let first = self.listeners.first()?;
         self.compile(&config::Route::Name(name.to_owned()), &first.settings.bind)

@@ -35,7 +35,7 @@ pub struct Reloads {
     pub failed: u64,
     /// When the running configuration was taken.
     pub taken_at: Option<SystemTime>,
-    /// The mistakes of the last configuration, where it was refused; empty where it was taken.
+    /// The mistakes of the last configuration, if it was refused; empty if it was taken.
     pub mistakes: Vec<String>,
     /// What the running configuration changed of the one before; `None` until a reload changed something, and
     /// shortly after it did.

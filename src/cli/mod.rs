@@ -104,7 +104,7 @@ pub enum Command {
         /// Where to write Ringway's; stdout if left out.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// Whose configuration it is, where it does not tell by itself.
+        /// Whose configuration it is, if it does not tell by itself.
         #[arg(long, value_name = "FORMAT")]
         from: Option<import::From>,
         /// What mcrouter is started with: where keys without a routing prefix go.

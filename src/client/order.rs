@@ -62,12 +62,12 @@ pub struct Claim {
 }
 
 impl Order {
-    /// True where no policy is at work.
+    /// Whether no policy is at work.
     pub fn is_empty(&self) -> bool {
         self.0.borrow().entries.is_empty()
     }
 
-    /// True where `request` has to wait for some that are at work.
+    /// Whether `request` has to wait for some that are at work.
     #[inline]
     pub fn must_wait(&self, request: &Request<'_>) -> bool {
         let queue = self.0.borrow();
@@ -108,14 +108,14 @@ impl Entry {
         }
     }
 
-    /// True where `later` must wait for this one.
+    /// Whether `later` must wait for this one.
     fn holds_up(&self, later: &Entry) -> bool {
         let is_of_it = self.key == later.key || self.what == What::All || later.what == What::All;
         is_of_it && !self.is_done && !(self.what == What::Read && later.what == What::Read)
     }
 }
 
-/// True where it changes nothing.
+/// Whether it changes nothing.
 fn is_read(request: &Request<'_>) -> bool {
     match request.command {
         Command::Get | Command::Gets | Command::MetaDebug => true,

@@ -64,7 +64,7 @@ impl Requests {
         Taken::Bytes(length)
     }
 
-    /// Sends the whole `packet`; the memory of `block`, where it lies in one, is shared with the link.
+    /// Sends the whole `packet`; the memory of `block`, if it lies in one, is shared with the link.
     pub(super) fn send_packet(&mut self, batch: &Batch<'_>, packet: &[u8], block: Option<&Bytes>) {
         let Some(head) = Head::read(packet) else { return };
         let Some((operation, ..)) = Operation::of(head.opcode) else {

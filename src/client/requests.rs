@@ -162,17 +162,17 @@ impl Requests {
         self.session
     }
 
-    /// True where as much is owed as may be.
+    /// Whether as much is owed as may be.
     pub fn is_full(&self) -> bool {
         self.slots.is_full(self.max_owed, self.budget)
     }
 
-    /// True where requests that were read before wait for room.
+    /// Whether requests that were read before wait for room.
     pub fn may_go_on(&self) -> bool {
         !self.is_partial
     }
 
-    /// Bytes that the storage command which is arriving takes in all, where it was let in; else 0.
+    /// Bytes that the storage command which is arriving takes in all, if it was let in; else 0.
     pub fn reserved(&self) -> usize {
         self.reserved
     }
@@ -187,7 +187,7 @@ impl Requests {
         self.reserved > 0 || self.is_swallowing()
     }
 
-    /// True where no more requests come: the client said quit, closed its side, or makes no sense.
+    /// Whether no more requests come: the client said quit, closed its side, or makes no sense.
     pub fn is_over(&self) -> bool {
         self.is_over
     }

@@ -47,7 +47,7 @@ impl Routed {
         }
     }
 
-    /// True where requests on `route` look at nobody before them, and policies are still at work from before a
+    /// Whether requests on `route` look at nobody before them, and policies are still at work from before a
     /// reload.
     pub fn may_be_overtaken(&self, route: &Route) -> bool {
         matches!(route, Route::Pool(_)) && !self.order.is_empty()

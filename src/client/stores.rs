@@ -69,7 +69,7 @@ impl Requests {
         self.routed.refuse_value(batch, &request, answer, asked);
     }
 
-    /// True where the storage command at the front of the buffer, which is not whole yet and takes `length`
+    /// Whether the storage command at the front of the buffer, which is not whole yet and takes `length`
     /// bytes in all, may go on. Its memory is reserved then, so that it may go on whatever others do.
     pub(super) fn lets_in(&mut self, length: usize) -> bool {
         if self.reserved == 0 && self.slots.has_room(length) {

@@ -82,7 +82,7 @@ fn narrow(number: u64) -> u32 {
     u32::try_from(number).expect("every range ends below 2^32")
 }
 
-/// True where `chosen` asks for `key`, as `is_part` says; where it does not, the key is a mistake.
+/// Whether `chosen` asks for `key`, as `is_part` says; where it does not, the key is a mistake.
 fn takes(keys: &mut Keys<'_, '_>, key: &'static str, is_part: bool, chosen: &Distribution) -> bool {
     if !is_part {
         let reason = match key {

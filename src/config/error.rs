@@ -163,7 +163,7 @@ impl Mistakes {
             .map_or_else(PathBuf::new, Path::to_owned)
     }
 
-    /// True where nothing was wrong so far.
+    /// Whether nothing was wrong so far.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -29,7 +29,7 @@ const MOST_LISTENERS: usize = 1024;
 
 const MOST_SESSIONS: u64 = 10_000_000;
 
-/// Names and what stands behind them, in the order of the file; `None` where they are unreadable, so that
+/// Names and what stands behind them, in the order of the file; `None` if they are unreadable, so that
 /// nobody can say which names there are.
 pub type Named<T> = Option<Vec<(At<String>, T)>>;
 
@@ -74,7 +74,7 @@ impl File {
 pub struct Listener {
     /// Its address.
     pub bind: Option<At<Bind>>,
-    /// Where its requests go, or nothing where that was left out.
+    /// Where its requests go, or nothing if that was left out.
     pub route: Option<At<Option<Read>>>,
     /// Sessions it holds at once.
     pub max_connections: usize,
@@ -285,7 +285,7 @@ fn routes(value: &Typed<'_>, mistakes: &mut Mistakes) -> Named<Option<Read>> {
     Some(entries.into_iter().map(read).collect())
 }
 
-/// The route that was typed, `default` where none was, `None` where it holds a mistake.
+/// The route that was typed, `default` where none was, `None` if it holds a mistake.
 fn listener_route(keys: &mut Keys<'_, '_>, default: At<Option<Read>>) -> Option<At<Option<Read>>> {
     let typed = keys.get("route", |value, mistakes| {
         let read = route::read(value, mistakes)?;

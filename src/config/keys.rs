@@ -194,7 +194,7 @@ pub struct Keys<'a, 'm> {
 }
 
 impl<'a> Keys<'a, '_> {
-    /// What `read` makes of the value of `key`; `None` where the key is missing.
+    /// What `read` makes of the value of `key`; `None` if the key is missing.
     pub fn get<T>(
         &mut self,
         key: &'static str,
@@ -209,12 +209,12 @@ impl<'a> Keys<'a, '_> {
         found
     }
 
-    /// What `parse` makes of the text of `key`; `None` where the key is missing.
+    /// What `parse` makes of the text of `key`; `None` if the key is missing.
     pub fn value<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Flaw>) -> Option<T> {
         self.get(key, |value, mistakes| value.read(mistakes, &parse))
     }
 
-    /// The same, with its place; `default` where the key is missing, `None` where it holds a mistake.
+    /// The same, with its place; `default` where the key is missing, `None` if it holds a mistake.
     pub fn at_or<T>(
         &mut self,
         key: &'static str,
@@ -235,7 +235,7 @@ impl<'a> Keys<'a, '_> {
         })
     }
 
-    /// True where the key was typed, well or not.
+    /// Whether the key was typed, well or not.
     pub fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }

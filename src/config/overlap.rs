@@ -19,7 +19,7 @@ pub fn canonical(address: &Address) -> Option<Address> {
     }
 }
 
-/// True where the system would refuse to bind both: one address, or one port under a wildcard.
+/// Whether the system would refuse to bind both: one address, or one port under a wildcard.
 pub fn collide(one: &Bind, other: &Bind) -> bool {
     let (Bind::Tcp(one), Bind::Tcp(other)) = (one, other) else {
         return one == other;
@@ -29,7 +29,7 @@ pub fn collide(one: &Bind, other: &Bind) -> bool {
     one.port() != 0 && one.port() == other.port() && (a == b || wild)
 }
 
-/// True where connecting to the node's `address` reaches the listener that binds `bind`.
+/// Whether connecting to the node's `address` reaches the listener that binds `bind`.
 pub fn reaches(address: &Address, bind: &Bind) -> bool {
     match (address, bind) {
         (Address::Unix(path), Bind::Unix(bound)) => path == bound,

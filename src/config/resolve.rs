@@ -141,7 +141,7 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// `None` where it is not known which names there are.
+    /// `None` if it is not known which names there are.
     fn of(file: &'a File) -> Option<Names<'a>> {
         let (pools, routes) = (file.pools.as_ref()?, file.routes.as_ref()?);
         let pools: HashMap<_, _> = pools
@@ -185,7 +185,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// True where all names in a route exist.
+    /// Whether all names in a route exist.
     fn check_names(&self, read: &Read, mistakes: &mut Mistakes) -> bool {
         let unknown = read
             .names

@@ -39,7 +39,7 @@ pub enum Value {
     Scalar {
         /// Without its quotes.
         text: String,
-        /// True where it had no quotes.
+        /// Whether it had no quotes.
         plain: bool,
     },
     /// Values in order.
@@ -102,7 +102,7 @@ impl Tree {
     }
 }
 
-/// The tree of the one document in `text`; `None` where there is none, or a mistake that was noted.
+/// The tree of the one document in `text`; `None` if there is none, or a mistake that was noted.
 pub fn parse(text: &str, mistakes: &mut Mistakes) -> Option<Tree> {
     match build(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         Ok(tree) => tree,

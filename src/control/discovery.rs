@@ -56,7 +56,7 @@ pub async fn resolve_new(snapshot: &Snapshot, patience: Duration) {
     while lookups.join_next().await.is_some() {}
 }
 
-/// Looks up one node, for `patience` at most, where no address of it is known.
+/// Looks up one node, for `patience` at most, if no address of it is known.
 pub(super) async fn resolve_once(node: &Node, patience: Duration) {
     let is_unknown = remote(node).is_some_and(|remote| remote.resolved.load().is_empty());
     if is_unknown && timeout(patience, look_up(node)).await.is_err() {
@@ -102,7 +102,7 @@ async fn keep(state: Arc<State>, node: Arc<Node>) {
     }
 }
 
-/// Looks up one node and notes what it found; `None` where it has no host.
+/// Looks up one node and notes what it found; `None` if it has no host.
 async fn look_up(node: &Node) -> Option<io::Result<()>> {
     let remote = remote(node)?;
     let Address::Tcp { host, port } = &node.address else {

@@ -60,7 +60,7 @@ fn follow(mut known: Vec<Watched>, nodes: &[Arc<Node>]) -> Vec<Watched> {
         .collect()
 }
 
-/// The mean in seconds above which a node is slow; `None` where too few nodes had something to do.
+/// The mean in seconds above which a node is slow; `None` if too few nodes had something to do.
 fn limit(means: &[Option<f64>], times: u32) -> Option<f64> {
     let mut known: Vec<f64> = means.iter().copied().flatten().collect();
     known.sort_by(f64::total_cmp);
@@ -101,7 +101,7 @@ impl Watched {
         }
     }
 
-    /// The mean since the last call, in seconds; `None` where there was too little to do.
+    /// The mean since the last call, in seconds; `None` if there was too little to do.
     fn mean(&mut self) -> Option<f64> {
         let total = total(&self.node);
         let last = std::mem::replace(&mut self.last, total);

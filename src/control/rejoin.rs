@@ -20,7 +20,7 @@ use crate::metrics::NodeShard;
 use crate::node::{Kind, Node};
 use crate::protocol::{Command, Request};
 
-/// Admits `node`, which answers its probes over `connection`, where it has left its ring and `how` allows it.
+/// Admits `node`, which answers its probes over `connection`, if it has left its ring and `how` allows it.
 /// Each answer may take `limit`.
 ///
 /// # Errors

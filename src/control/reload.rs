@@ -40,7 +40,7 @@ pub struct Taken {
 pub struct Reloader {
     path: Option<PathBuf>,
     state: Arc<State>,
-    /// The file's bytes when it was read last; `None` where it could not be read.
+    /// The file's bytes when it was read last; `None` if it could not be read.
     seen: Mutex<Option<Vec<u8>>>,
 }
 
@@ -68,7 +68,7 @@ impl Reloader {
     /// Reads the file and takes it.
     ///
     /// # Errors
-    /// A line for each mistake, where nothing was taken.
+    /// A line for each mistake, if nothing was taken.
     pub async fn reload(&self) -> Result<Taken, String> {
         let Some(path) = self.path() else {
             let reason = "nothing to reload: the configuration came from no file, but from stdin or the built-in quickstart";

@@ -94,7 +94,7 @@ pub struct Settings {
     is_tried: bool,
 }
 
-/// The settings of `node`'s pool; `None` where that is gone.
+/// The settings of `node`'s pool; `None` if that is gone.
 pub fn settings(state: &State, node: &Node) -> Option<Settings> {
     let snapshot = state.snapshot.load();
     let compiled = snapshot.pools.get(&node.pool)?;
@@ -142,7 +142,7 @@ fn dialect(settings: Settings, version: &str) -> Dialect {
     }
 }
 
-/// Deletes one batch, or flushes the node. False where there is nothing that may be done now.
+/// Deletes one batch, or flushes the node. False if there is nothing that may be done now.
 async fn clear(
     node: &Node,
     connection: &mut Connection,
@@ -220,7 +220,7 @@ struct Open {
 }
 
 impl Replay {
-    /// Does what may be done now, where the node is tried at all. True where there may be more of it.
+    /// Does what may be done now, where the node is tried at all. Returns true if there may be more of it.
     async fn step(&mut self, node: &Node, remote: &Remote, settings: Settings) -> io::Result<bool> {
         if !settings.is_tried {
             self.open = None;

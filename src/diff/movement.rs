@@ -25,12 +25,12 @@ pub struct Moves {
     pub to_pool: String,
     /// The share of all possible keys that move, from 0 to 1.
     pub moved: f64,
-    /// False where that was found by drawing keys, to about a third of a percent.
+    /// False if that was found by drawing keys, to about a third of a percent.
     pub exact: bool,
     /// The keys that were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<Keys>,
-    /// From which node to which; the largest shares, first. Of the keys that were asked for, where there are any.
+    /// From which node to which; the largest shares, first. Of the keys that were asked for, if there are any.
     pub moves: Vec<Move>,
     /// What is not among them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ pub struct Rest {
 }
 
 impl Moves {
-    /// The share that moves: of the keys that were asked for, where there are any, or else of all.
+    /// The share that moves: of the keys that were asked for, if there are any, or else of all.
     pub fn share(&self) -> f64 {
         match self.keys {
             Some(Keys { count, moved }) if count > 0 => moved as f64 / count as f64,

@@ -14,9 +14,9 @@ use crate::config::{self, Config};
 pub struct Change {
     /// The way to it, such as `pools.main.nodes.cache-b.weight`.
     pub path: String,
-    /// What it was; `None` where it was not there.
+    /// What it was; `None` if it was not there.
     pub old: Option<Value>,
-    /// What it will be; `None` where it goes.
+    /// What it will be; `None` if it goes.
     pub new: Option<Value>,
 }
 
@@ -99,7 +99,7 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
 }
 
 /// What is compared one by one: the entries of a mapping, nodes under their names, listeners under their binds.
-/// `None` where a value is compared as a whole.
+/// `None` if a value is compared as a whole.
 fn entries(path: &str, value: &Value) -> Option<Map<String, Value>> {
     let under = |key: fn(&Value) -> Option<&str>| {
         let items = value.as_array()?;

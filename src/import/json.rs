@@ -6,7 +6,7 @@ use crate::config::tree::{Tree, Value};
 /// Values within one another; mcrouter allows some more.
 const DEEPEST: usize = 128;
 
-/// The value in `text`; `None` where it is no JSON, which was noted.
+/// The value in `text`; `None` if it is no JSON, which was noted.
 pub fn parse(text: &str, mistakes: &mut Mistakes) -> Option<Tree> {
     let mut reader = Reader {
         rest: text.strip_prefix('\u{feff}').unwrap_or(text),

@@ -303,7 +303,7 @@ fn node(server: &Server) -> Value {
     Value::map(vec![("address", address), ("weight", weight)], server.origin)
 }
 
-/// What stands before `/?`, and the weight behind it; `None` where that is no number above zero.
+/// What stands before `/?`, and the weight behind it; `None` if that is no number above zero.
 fn weighted(value: &str) -> (&str, Option<u32>) {
     match value.split_once("/?") {
         Some((address, weight)) => (address, weight.parse().ok().filter(|weight| *weight > 0)),

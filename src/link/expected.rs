@@ -11,7 +11,7 @@ use crate::protocol::{Command, Request, fingerprint};
 /// The form of the reply to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
-    /// Of the opaque; 0 where there is none.
+    /// Of the opaque; 0 if there is none.
     opaque: u32,
     /// Of mg and ma: what is there is to be told with or without its value.
     with_value: Option<bool>,
@@ -39,7 +39,7 @@ impl Form {
         }
     }
 
-    /// True where `frame`, which stands in `buffer`, has this form.
+    /// Whether `frame`, which stands in `buffer`, has this form.
     #[inline]
     pub fn fits(self, frame: &Frame, buffer: &[u8]) -> bool {
         let is_opaque_right = match &buffer[frame.opaque.clone()] {

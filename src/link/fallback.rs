@@ -1,5 +1,5 @@
 //! Requests that go to a fallback node: what they leave there is remembered before they are sent, and before their
-//! clients read that they were done it is on disk, where that is kept.
+//! clients read that they were done it is on disk, if that is kept.
 //!
 //! Which, and why that is enough, says [`copying`](crate::node::missed::copying).
 

@@ -46,7 +46,7 @@ pub struct Fifo {
     pub(super) skip: usize,
     /// Larger values are passed over too, for now.
     pub(super) room: usize,
-    /// Bytes that the reply takes, at least, of which a part has come; 0 where none has.
+    /// Bytes that the reply takes, at least, of which a part has come; 0 if none has.
     pub(super) needs: usize,
 }
 
@@ -201,7 +201,7 @@ impl Fifo {
         self.owed.push_back(owed);
     }
 
-    /// True where the entry that is to be pushed is a key of a line.
+    /// Whether the entry that is to be pushed is a key of a line.
     #[inline]
     fn place(&mut self, place: Place) -> bool {
         match (place, self.lines.back_mut()) {
@@ -249,12 +249,12 @@ impl Fifo {
         self.owed.len()
     }
 
-    /// True where no reply is to come.
+    /// Whether no reply is to come.
     pub fn is_empty(&self) -> bool {
         self.owed.is_empty() && self.lines.is_empty()
     }
 
-    /// Bytes that the reply takes, at least, of which a part has come; 0 where none has.
+    /// Bytes that the reply takes, at least, of which a part has come; 0 if none has.
     pub fn needs(&self) -> usize {
         self.needs
     }
@@ -272,7 +272,7 @@ impl Fifo {
         &self.said.bytes()[..usize::from(length)]
     }
 
-    /// True where what comes next belongs to a line that reads keys.
+    /// Whether what comes next belongs to a line that reads keys.
     #[inline]
     pub(super) fn is_in_line(&self) -> bool {
         match self.lines.front() {
@@ -288,7 +288,7 @@ impl Fifo {
         self.lines.front().copied().unwrap_or(0)
     }
 
-    /// How many keys of the line stand before the next one that is `key`; `None` where none is.
+    /// How many keys of the line stand before the next one that is `key`; `None` if none is.
     #[inline]
     pub(super) fn find_in_line(&self, key: &[u8]) -> Option<usize> {
         if self.left_in_line() > 0 && self.front_key() == key {

@@ -18,10 +18,10 @@ use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::slot::{ReplyInspector, Slot};
 
-/// The slot in which the reply to `request` is to land, where it is sent to `node`, which missed something.
+/// The slot in which the reply to `request` is to land, if it is sent to `node`, which missed something.
 ///
 /// # Errors
-/// The slot, where it is not sent: it fails.
+/// The slot, if it is not sent: it fails.
 #[cold]
 pub fn pass(node: &Arc<Node>, request: &Request<'_>, slot: Slot) -> Result<Slot, Slot> {
     if replaces(request)
@@ -39,7 +39,7 @@ pub fn pass(node: &Arc<Node>, request: &Request<'_>, slot: Slot) -> Result<Slot,
     }
 }
 
-/// True where it depends on nothing that is there, and leaves nothing of it.
+/// Whether it depends on nothing that is there, and leaves nothing of it.
 pub fn replaces(request: &Request<'_>) -> bool {
     Operation::of(request) == Operation::Set || request.command == Command::Delete
 }

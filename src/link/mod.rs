@@ -363,7 +363,7 @@ impl Link {
         }
     }
 
-    /// True where a request waited that depends on what is there, and its key was missed meanwhile: what was written
+    /// Whether a request waited that depends on what is there, and its key was missed meanwhile: what was written
     /// before it may arrive after it.
     fn is_barred(&self, what: &What) -> bool {
         let missed = &self.node.missed;

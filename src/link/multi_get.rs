@@ -22,14 +22,14 @@ pub(super) struct GetLine {
 }
 
 impl GetLine {
-    /// True where `request` goes out in such a line to a node that speaks `dialect`.
+    /// Whether `request` goes out in such a line to a node that speaks `dialect`.
     #[inline]
     pub(super) fn takes(dialect: Dialect, request: &Request<'_>) -> bool {
         let is_get = matches!(request.command, Command::Get | Command::Gets);
         is_get && (dialect == Dialect::Classic || request.is_one_of_many) && is_bare(request.key)
     }
 
-    /// True where the key of `request` may stand in the line that is open.
+    /// Whether the key of `request` may stand in the line that is open.
     #[inline]
     pub(super) fn has_room(&self, request: &Request<'_>) -> bool {
         self.command == Some(request.command) && self.length + request.key.len() < LONGEST

@@ -43,7 +43,7 @@ impl Waiter {
     }
 
     /// Counts `write`, which may be a read too, as failed, and fills its slot once what it missed is remembered.
-    /// `is_sent`: a byte of it was written. True where it may still arrive.
+    /// `is_sent`: a byte of it was written. Returns true if it may still arrive.
     #[cold]
     pub fn fail(self, write: Write<'_>, failure: Failure, is_sent: bool, at: Failing<'_>) -> bool {
         if is_sent || self.is_retry {

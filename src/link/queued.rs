@@ -308,7 +308,7 @@ impl Parked {
         self.waiting.capacity() * size_of::<Waiting>() + self.bytes()
     }
 
-    /// True where none waits.
+    /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -37,7 +37,7 @@ pub struct Arrival<'a> {
 
 impl Fifo {
     /// Takes every whole reply from the front of `buffer` and fills its slot. Values of more than
-    /// `max_value` bytes are passed over and fail. True where a reply came before its request was abandoned.
+    /// `max_value` bytes are passed over and fail. Returns true if a reply came before its request was abandoned.
     ///
     /// # Errors
     /// [`Desync`]: the link must be closed. Slots filled before that are right.
@@ -160,7 +160,7 @@ impl Fifo {
         Reply::Failed(failure)
     }
 
-    /// True where the reply came in time.
+    /// Whether the reply came in time.
     #[inline]
     fn settle(&mut self, owed: Owed, reply: Reply, arrival: Arrival<'_>) -> bool {
         let Arrival { now, shard } = arrival;
@@ -246,7 +246,7 @@ fn believed(reply: MetaReply) -> Reply {
     Reply::Meta(reply)
 }
 
-/// True where the reply to `command` brings back its key, if it is the reply to it.
+/// Whether the reply to `command` brings back its key, if it is the reply to it.
 fn must_bring_key(command: Command, status: Status, dialect: Dialect) -> bool {
     match status {
         Status::Error => false,
@@ -257,7 +257,7 @@ fn must_bring_key(command: Command, status: Status, dialect: Dialect) -> bool {
     }
 }
 
-/// The key in `frame`, where it stands there in base64: one that was stored so is shown so to everyone.
+/// The key in `frame`, if it stands there in base64: one that was stored so is shown so to everyone.
 fn plain_key(buffer: &[u8], frame: &Frame) -> Result<Option<Vec<u8>>, Desync> {
     if !frame.is_base64 {
         return Ok(None);

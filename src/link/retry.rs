@@ -105,7 +105,7 @@ impl Unanswered {
         }
     }
 
-    /// True where to ask twice is as good as to ask once.
+    /// Whether to ask twice is as good as to ask once.
     fn is_repeatable(&self) -> bool {
         match self.command {
             Command::Get | Command::Gets => true,

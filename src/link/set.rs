@@ -41,7 +41,7 @@ impl Links {
     }
 
     /// Takes the pool's settings after a reload: more or fewer links, or others that speak another
-    /// protocol. Those that are let go finish what they owe. True where a session may have another link now.
+    /// protocol. Those that are let go finish what they owe. Returns true if a session may have another link now.
     pub fn configure(&mut self, settings: &Rc<config::Pool>) -> bool {
         if let Kind::Embedded(cache) = &self.node.kind {
             cache.limit_values(settings.max_value_size);

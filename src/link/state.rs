@@ -46,7 +46,7 @@ pub(super) struct Traffic {
     reply_size: usize,
     /// When the last reply came, or the link opened.
     pub(super) progress: u64,
-    /// When a request timed out, where none was answered in time since then and something was always owed.
+    /// When a request timed out, if none was answered in time since then and something was always owed.
     pub(super) late_since: Option<u64>,
     /// Before that, the node is not dialled again.
     pub(super) retry_at: u64,

@@ -42,7 +42,7 @@ impl Outgoing {
         self.pieces_len + self.tail.capacity()
     }
 
-    /// True where nothing waits.
+    /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -29,7 +29,7 @@ impl Membership {
         self.is_drained.store(is_drained, Relaxed);
     }
 
-    /// When it left the ring; `None` where it did not, or was admitted since.
+    /// When it left the ring; `None` if it did not, or was admitted since.
     pub fn left_at(&self) -> Option<Instant> {
         *self.left_at.lock().expect("no holder panics")
     }
@@ -49,7 +49,7 @@ impl Membership {
         was_out
     }
 
-    /// True where nothing but its health can keep it out of the ring.
+    /// Whether nothing but its health can keep it out of the ring.
     pub fn may_stand(&self) -> bool {
         !self.is_drained() && self.left_at().is_none()
     }

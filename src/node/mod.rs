@@ -173,7 +173,7 @@ impl Node {
         }
     }
 
-    /// True where `settings` in the pool named `pool` means this very node, so that a reload keeps it.
+    /// Whether `settings` in the pool named `pool` means this very node, so that a reload keeps it.
     pub fn is(&self, pool: &str, settings: &config::Node) -> bool {
         self.pool == pool && self.address == settings.address && self.label == settings.label()
     }

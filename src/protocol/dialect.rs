@@ -42,7 +42,7 @@ impl Dialect {
 }
 
 /// The three numbers that a version begins with; what stands behind them (`1.6.18-1`, `1.6.0_beta1`) does
-/// not count. `None` where it begins with no number.
+/// not count. `None` if it begins with no number.
 pub fn parse_version(version: &str) -> Option<[u32; 3]> {
     let mut numbers = version.split('.').map(|part| {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();

@@ -13,7 +13,7 @@ use super::reply::Frame;
 pub struct Item {
     /// The client's flags.
     pub flags: u32,
-    /// The cas id; 0 where it was not asked for.
+    /// The cas id; 0 if it was not asked for.
     pub cas: u64,
     /// What came.
     block: Bytes,
@@ -23,7 +23,7 @@ pub struct Item {
     key: u16,
     /// Where the value begins in the block.
     data_at: u32,
-    /// The key, where it does not stand in the block. In a box: only policies that change keys need it.
+    /// The key, if it does not stand in the block. In a box: only policies that change keys need it.
     key_apart: Option<Box<Bytes>>,
 }
 

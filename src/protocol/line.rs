@@ -126,7 +126,7 @@ pub(super) fn is_good_key(key: &[u8]) -> bool {
     key.len() <= MAX_KEY
 }
 
-/// Takes the next token and the spaces before it; empty where there is none.
+/// Takes the next token and the spaces before it; empty if there is none.
 #[inline]
 pub(super) fn next_token<'a>(line: &mut &'a [u8]) -> &'a [u8] {
     let text = skip_spaces(line);

@@ -173,7 +173,7 @@ pub struct Request<'a> {
     pub value: &'a [u8],
     /// What a meta command says beyond that; the fields above that its flags could set are left alone.
     pub meta: Option<Meta<'a>>,
-    /// The buffer that `value` is a part of, where it may be shared instead of copied.
+    /// The buffer that `value` is a part of, if it may be shared instead of copied.
     pub block: Option<&'a Bytes>,
     /// A key among many of one multi-get, so that others for the same node are likely to follow.
     pub is_one_of_many: bool,
@@ -209,7 +209,7 @@ impl<'a> Request<'a> {
         self.meta.map_or(b"", |meta| meta.flags)
     }
 
-    /// True where the answer is to tell the cas id of a value that is read.
+    /// Whether the answer is to tell the cas id of a value that is read.
     pub fn wants_cas(&self) -> bool {
         let is_read = self.command == Command::MetaGet;
         self.command.wants_cas() || is_read && meta::flag(self.typed_flags(), b'c').is_some()

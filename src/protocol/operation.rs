@@ -152,7 +152,7 @@ impl Operation {
         }
     }
 
-    /// What the packet of `operation` does, which compares a cas id or not; `None` where it does nothing to a key.
+    /// What the packet of `operation` does, which compares a cas id or not; `None` if it does nothing to a key.
     pub fn of_packet(operation: binary::Operation, compares: bool) -> Option<Operation> {
         use binary::Operation as Packet;
         Some(match operation {
@@ -186,7 +186,7 @@ impl Operation {
         }
     }
 
-    /// True where it answers with what is stored.
+    /// Whether it answers with what is stored.
     pub fn is_read(self) -> bool {
         self.group() == Some(Group::Reads)
     }

@@ -44,7 +44,7 @@ pub struct Frame {
     pub opaque: Range<usize>,
     /// The client's flags of a value.
     pub flags: u32,
-    /// The cas id of a value; 0 where it has none.
+    /// The cas id of a value; 0 if it has none.
     pub cas: u64,
     /// The value of [`Status::Value`], the line of [`Status::Error`] and [`Status::Version`].
     pub data: Range<usize>,
@@ -92,7 +92,7 @@ impl Frame {
         }
     }
 
-    /// True where the reply can answer `command`. That it brings back the right key is for the caller to see.
+    /// Whether the reply can answer `command`. That it brings back the right key is for the caller to see.
     pub fn answers(&self, command: Command) -> bool {
         use Command::{Decr, FlushAll, Incr, MetaArithmetic, MetaDebug, MetaDelete, MetaGet, Touch};
         let counts = matches!(command, Incr | Decr);
@@ -154,7 +154,7 @@ pub fn read(buf: &[u8], max_value: usize) -> Read {
     }
 }
 
-/// True where the reply at the front of `buf`, which is no error, is in the words of meta. A meta client gets a
+/// Whether the reply at the front of `buf`, which is no error, is in the words of meta. A meta client gets a
 /// node's line as it is, so no other will do for it.
 pub fn is_meta(buf: &[u8]) -> bool {
     let status = buf.get(..2).unwrap_or_default();
@@ -162,7 +162,7 @@ pub fn is_meta(buf: &[u8]) -> bool {
     is_word_end && matches!(status, b"VA" | b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"ME")
 }
 
-/// True where a reply may begin with what is there: a letter or a digit first, never control bytes.
+/// Whether a reply may begin with what is there: a letter or a digit first, never control bytes.
 fn is_start(buf: &[u8]) -> bool {
     buf.first()
         .is_none_or(|first| first.is_ascii_uppercase() || first.is_ascii_digit())
@@ -231,7 +231,7 @@ fn read_flags(frame: &mut Frame, line: &[u8], from: usize) -> Option<()> {
     Some(())
 }
 
-/// True where `text`, mostly a byte or two, has a control character in it.
+/// Whether `text`, mostly a byte or two, has a control character in it.
 #[inline]
 fn has_control(text: &[u8]) -> bool {
     text.iter().any(u8::is_ascii_control)
@@ -292,7 +292,7 @@ fn value_line(line: &[u8], start: usize) -> Option<Frame> {
     })
 }
 
-/// Takes digits and the space behind them, if any, from the front of `text`. `None` where something else stands there.
+/// Takes digits and the space behind them, if any, from the front of `text`. `None` if something else stands there.
 #[inline]
 fn take_number(text: &mut &[u8]) -> Option<u64> {
     let mut number = 0u64;

@@ -47,7 +47,7 @@ fn skip_run(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// True where `text` has a zero byte in it.
+/// Whether `text` has a zero byte in it.
 #[inline]
 pub fn has_nul(text: &[u8]) -> bool {
     let Some(last) = text.last_chunk::<8>() else {
@@ -59,7 +59,7 @@ pub fn has_nul(text: &[u8]) -> bool {
     nuls & HIGHS != 0
 }
 
-/// True where `text` has one of the bytes that end a word or a line of text: space, line feed, zero.
+/// Whether `text` has one of the bytes that end a word or a line of text: space, line feed, zero.
 #[inline]
 pub fn has_end(text: &[u8]) -> bool {
     let Some(last) = text.last_chunk::<8>() else {

@@ -53,7 +53,7 @@ pub fn read_line(buf: &[u8]) -> Option<(Line<'_>, usize)> {
     read_line_from(buf, 0)
 }
 
-/// As [`read_line`], where it is known that the line's end is not among the first `searched` bytes: a line that arrives
+/// As [`read_line`], if it is known that the line's end is not among the first `searched` bytes: a line that arrives
 /// in many pieces is looked through once.
 #[inline]
 pub fn read_line_from(buf: &[u8], searched: usize) -> Option<(Line<'_>, usize)> {

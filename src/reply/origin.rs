@@ -22,7 +22,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// What the request does; `None` where that is nothing to any key.
+    /// What the request does; `None` if that is nothing to any key.
     pub fn operation(&self) -> Option<Operation> {
         match &self.voice {
             Voice::Classic => Some(Operation::of_command(self.command, b"")),

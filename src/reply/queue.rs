@@ -175,7 +175,7 @@ impl Slots {
         }
     }
 
-    /// Takes the front reply, where it is there. The values of a multi-get leave together, unless they are
+    /// Takes the front reply, if it is there. The values of a multi-get leave together, unless they are
     /// many bytes: nodes answer one after the other, and a write for each costs more than the client gains.
     #[inline]
     pub fn take(&self) -> Option<(Asked, Reply)> {
@@ -205,7 +205,7 @@ impl Slots {
         self.queue.borrow().entries.len()
     }
 
-    /// True where nothing is owed.
+    /// Whether nothing is owed.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -229,7 +229,7 @@ impl Slots {
             || queue.complete > 0 && queue.held >= MAX_READY
     }
 
-    /// True where the session may hold so many bytes more; with 0, where it holds no more than it may.
+    /// Whether the session may hold so many bytes more; with 0, if it holds no more than it may.
     #[inline]
     pub fn has_room(&self, bytes: usize) -> bool {
         self.account.has_room(bytes)
@@ -278,7 +278,7 @@ impl Slots {
     }
 }
 
-/// True where a value of so many bytes, which answers `command`, may be left out for want of room. The number that
+/// Whether a value of so many bytes, which answers `command`, may be left out for want of room. The number that
 /// ma made of one takes hardly any, and without it the client could not tell that it was made.
 #[inline]
 pub fn may_be_left_out(command: Command, size: usize) -> bool {
@@ -294,7 +294,7 @@ fn text_bytes(reply: &Reply) -> usize {
     }
 }
 
-/// Bytes of the value in `reply`; 0 where it holds none.
+/// Bytes of the value in `reply`; 0 if it holds none.
 #[inline]
 pub fn value_bytes(reply: &Reply) -> usize {
     match reply {
@@ -305,7 +305,7 @@ pub fn value_bytes(reply: &Reply) -> usize {
 }
 
 impl Queue {
-    /// Counts what is filled at the front. True where more may leave than before.
+    /// Counts what is filled at the front. Returns true if more may leave than before.
     #[inline]
     fn advance(&mut self) -> bool {
         let before = self.complete;

@@ -44,7 +44,7 @@ pub fn movement(old: &Ring, new: &Ring) -> Movement {
 /// Upper ends of arcs with their owners, sorted; the last one ends the circle.
 type Arcs = Vec<(u32, usize)>;
 
-/// Both rings as arcs of the same circle; `None` where they are not.
+/// Both rings as arcs of the same circle; `None` if they are not.
 fn arcs(old: &Ring, new: &Ring) -> Option<(Arcs, Arcs)> {
     let is_alike = (old.hash, old.seed) == (new.hash, new.seed) && old.reading == new.reading;
     match (&old.placement, &new.placement) {
@@ -66,7 +66,7 @@ fn of(placement: &Placement) -> Option<Arcs> {
     }
 }
 
-/// True where hashes of keys are everywhere on the circle alike, so that an arc's length is its share.
+/// Whether hashes of keys are everywhere on the circle alike, so that an arc's length is its share.
 fn is_even(hash: Hash) -> bool {
     !matches!(hash, Hash::Crc16 | Hash::Crc32 | Hash::Crc32Of31Bits | Hash::Java)
 }

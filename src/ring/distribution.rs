@@ -128,7 +128,7 @@ impl Distribution {
         self.is_preset
     }
 
-    /// True where the rules ask for `part`.
+    /// Whether the rules ask for `part`.
     pub fn has(&self, part: Part) -> bool {
         use Kind::*;
         match part {
@@ -146,7 +146,7 @@ impl Distribution {
         }
     }
 
-    /// True where the weights of nodes count.
+    /// Whether the weights of nodes count.
     pub fn weighs(&self) -> bool {
         self.rules.weighs
     }

@@ -178,7 +178,7 @@ impl Ring {
         }
     }
 
-    /// The point on the circle that `key` goes to; `None` where the ring has no points.
+    /// The point on the circle that `key` goes to; `None` if the ring has no points.
     pub fn point(&self, key: &[u8]) -> Option<u32> {
         self.reading.read(key, |key| match &self.placement {
             Placement::Circle(circle) => Some(circle.point(self.digest(key) as u32)),

@@ -128,12 +128,12 @@ impl Roll {
         self.weights.iter().map(|&weight| u64::from(weight)).sum()
     }
 
-    /// True where every weight is 1.
+    /// Whether every weight is 1.
     pub(super) fn is_unweighted(&self) -> bool {
         self.weights.iter().all(|&weight| weight == 1)
     }
 
-    /// True where all take keys.
+    /// Whether all take keys.
     pub(super) fn is_whole(&self) -> bool {
         self.stands.iter().all(|&stands| stands)
     }

@@ -51,10 +51,10 @@ pub(super) struct Rules {
     pub(super) kind: Kind,
     pub(super) naming: Naming,
     pub(super) hash: Hash,
-    /// Points of a node of mean weight, where there is a circle.
+    /// Points of a node of mean weight, if there is a circle.
     pub(super) points: u32,
     pub(super) manner: Manner,
-    /// True where weights count.
+    /// Whether weights count.
     pub(super) weighs: bool,
 }
 

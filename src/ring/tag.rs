@@ -4,14 +4,14 @@
 //! memcached's proxy, since no other peer has one of its own.
 
 /// What of `key` is hashed under `tag`, an opening and a closing byte: what stands between the first
-/// opening byte and the first closing byte after it, or else, where that is nothing, the whole key.
+/// opening byte and the first closing byte after it, or else, if that is nothing, the whole key.
 pub(super) fn counted(key: &[u8], tag: [u8; 2]) -> &[u8] {
     between(key, tag)
         .filter(|tagged| !tagged.is_empty())
         .unwrap_or(key)
 }
 
-/// What stands between the first opening byte and the first closing byte after it, where both are there.
+/// What stands between the first opening byte and the first closing byte after it, if both are there.
 pub(super) fn between(key: &[u8], [opening, closing]: [u8; 2]) -> Option<&[u8]> {
     let inside = &key[memchr::memchr(opening, key)? + 1..];
     Some(&inside[..memchr::memchr(closing, inside)?])

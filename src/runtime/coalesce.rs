@@ -5,7 +5,7 @@
 //! [`BUSY`] of the time, where the nap is likely to gather [`LEAST`] reads, and where naps before did. So the
 //! clients of an idle worker never wait for it, and one client alone once in about [`REST`] turns, when it is tried
 //! again. A worker that is busy and not yet full trades latency for work: its replies wait for its naps. They
-//! take a tenth of the time in which its clients come round, from [`SHORTEST`] to [`USUAL`], or, where that is
+//! take a tenth of the time in which its clients come round, from [`SHORTEST`] to [`USUAL`], or, if that is
 //! more, a quarter of the time until replies of its nodes are read, up to [`LONGEST`].
 //!
 //! The state is the thread's own. Beside the worker's clock it reads the time twice a turn, and calls nothing else
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const SHORTEST: f32 = 60e-6;
 const USUAL: f32 = 100e-6;
 const LONGEST: f32 = 400e-6;
-/// Of a nap, what Linux adds to each sleep: its timer slack, where nobody changed it.
+/// Of a nap, what Linux adds to each sleep: its timer slack, if nobody changed it.
 const SLACK: Duration = Duration::from_micros(50);
 /// Worth a nap: so many reads in it.
 const LEAST: f32 = 2.5;
@@ -73,7 +73,7 @@ pub fn wake() {
     PACE.with_borrow_mut(|pace| pace.woke = Some(Instant::now()));
 }
 
-/// The event loop is about to wait for events: naps where that pays. True where it did.
+/// The event loop is about to wait for events: naps where that pays. Returns true if it did.
 pub fn park() -> bool {
     let nap = PACE.with_borrow_mut(|pace| pace.end_turn(Instant::now()));
     if let Some(nap) = nap {

@@ -134,7 +134,7 @@ impl Account {
         self.set(self.held.get() - bytes);
     }
 
-    /// True where it may hold so many bytes more. With 0: where it holds no more than it may.
+    /// Whether it may hold so many bytes more. With 0: where it holds no more than it may.
     #[inline]
     pub fn has_room(&self, bytes: usize) -> bool {
         self.memory.total().saturating_add(bytes) <= self.memory.free()
@@ -154,7 +154,7 @@ impl Account {
         free.max(left.min(memory.share()))
     }
 
-    /// True where it is one of those that bring all together above three quarters of the limit.
+    /// Whether it is one of those that bring all together above three quarters of the limit.
     #[inline]
     pub fn is_greedy(&self) -> bool {
         self.memory.total() > self.memory.free() && self.held.get() > self.memory.share()

@@ -64,7 +64,7 @@ struct Way {
 }
 
 impl Current {
-    /// Where the requests of the listener bound to `bind` go; `None` where it and its pool are gone.
+    /// Where the requests of the listener bound to `bind` go; `None` if it and its pool are gone.
     #[inline]
     pub fn route(&self, bind: &Bind) -> Option<&Route> {
         self.routes
@@ -140,7 +140,7 @@ impl View {
         &self.state.workers[self.local.worker]
     }
 
-    /// True where sessions of the listener bound to `bind` are to end when they owe nothing.
+    /// Whether sessions of the listener bound to `bind` are to end when they owe nothing.
     pub fn is_ending(&self, bind: &Bind) -> bool {
         self.is_draining.get() || self.current.borrow().snapshot.listener(bind).is_none()
     }

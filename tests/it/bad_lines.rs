@@ -202,7 +202,7 @@ fn answer(text: &str) -> String {
         .fold(text.to_owned(), |text, (name, line)| text.replace(name, line))
 }
 
-/// What is answered to `input` on a connection of its own, where no value is there.
+/// What is answered to `input` on a connection of its own, if no value is there.
 fn answered(mut client: Client, input: &str) -> String {
     client.expects("flush_all\r\n", "OK\r\n");
     client.send(input);

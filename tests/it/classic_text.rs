@@ -101,7 +101,7 @@ fn prepare(client: &mut Client, command: &str) -> String {
     command.replace("CAS", line.rsplit(' ').next().expect("a cas id"))
 }
 
-/// What was answered to `command` and what it left behind, where it was cut at `cut`. The first piece was
+/// What was answered to `command` and what it left behind, if it was cut at `cut`. The first piece was
 /// read before the second is sent: the answer to a marker in front of it says so.
 fn in_two_pieces(client: &mut Client, command: &str, cut: usize) -> String {
     let bytes = prepare(client, command);

@@ -48,7 +48,7 @@ fn fuzz(path: &str) -> PathBuf {
         .join(path)
 }
 
-/// What lies in `folder`, in order; nothing where there is none.
+/// What lies in `folder`, in order; nothing if there is none.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let mut files: Vec<PathBuf> = entries

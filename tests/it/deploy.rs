@@ -215,7 +215,7 @@ fn run(command: &mut Command) {
     );
 }
 
-/// True where Ringway exposes a metric of this name, or a histogram that this is a series of.
+/// Whether Ringway exposes a metric of this name, or a histogram that this is a series of.
 pub fn is_metric(name: &str) -> bool {
     let base = ["_bucket", "_sum", "_count"]
         .iter()

@@ -74,7 +74,7 @@ fn any_sequence_reads_the_same_from_an_embedded_node_as_from_a_bare_memcached() 
     compare(CASES / 4, start, is_otherwise_when_embedded);
 }
 
-/// True where an embedded node means to answer otherwise: a meta command has a flag that memcached 1.6.18 refuses or
+/// Whether an embedded node means to answer otherwise: a meta command has a flag that memcached 1.6.18 refuses or
 /// passes over, me shows what the item takes, or a value is larger than memcached's own limit.
 fn is_otherwise_when_embedded(sequence: &Sequence) -> bool {
     let is_otherwise = |line: &[u8]| {

@@ -231,7 +231,7 @@ fn floor_of(module: &str) -> Option<usize> {
     FLOORS.iter().position(|(modules, _)| modules.contains(&module))
 }
 
-/// True where `from` reaches `to` by imports between neighbours.
+/// Whether `from` reaches `to` by imports between neighbours.
 fn leads_to(beside: &[(usize, Import)], from: &str, to: &str) -> bool {
     let mut seen = BTreeSet::from([from]);
     let mut next = vec![from];
@@ -257,7 +257,7 @@ fn without_comment(line: &str) -> &str {
         .unwrap_or(line)
 }
 
-/// True where what follows `before` is the tail of a longer name or path: `my_crate::`, `self::super::`.
+/// Whether what follows `before` is the tail of a longer name or path: `my_crate::`, `self::super::`.
 fn continues_a_path(before: &str) -> bool {
     before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
 }

@@ -140,7 +140,7 @@ fn a_client_that_stops_reading_costs_a_bounded_amount_and_delays_nobody() {
         values += 1;
     }
     assert!(values > 0);
-    let left_out = ringway.metric("ringway_values_left_out_total", &[]);
+    let left_out = ringway.metric("ringway_values_dropped_total", &[]);
     assert_eq!(values + left_out as usize, ASKED, "each is there or counted");
     greedy.expects("get small\r\n", "VALUE small 0 1\r\nv\r\nEND\r\n");
 }
@@ -186,7 +186,7 @@ fn a_client_that_stops_reading_is_bounded_and_answered_in_its_own_protocol() {
             greedy.exact(body);
         }
     }
-    assert!(ringway.metric("ringway_values_left_out_total", &[]) > 0.0);
+    assert!(ringway.metric("ringway_values_dropped_total", &[]) > 0.0);
 }
 
 #[test]

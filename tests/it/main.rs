@@ -75,3 +75,4 @@ mod support;
 mod system_calls;
 mod unix_listeners;
 mod values;
+mod words;

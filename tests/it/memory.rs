@@ -66,7 +66,7 @@ fn clients_that_never_read_share_the_limit_and_the_others_are_served_all_the_whi
     }
     let before = ringway.resident();
     let mut greedy = greedy(&ringway, GREEDY, 150);
-    assert!(ringway.metric("ringway_values_left_out_total", &[]) > 0.0);
+    assert!(ringway.metric("ringway_values_dropped_total", &[]) > 0.0);
     assert!(held(&ringway) > LIMIT / 2, "they hold as much as they may");
 
     let serve = || {
@@ -160,7 +160,7 @@ impl Storing {
         }
     }
 
-    /// Sends the rest and one request more. True where the value was stored; false where it was refused for want
+    /// Sends the rest and one request more. Returns true if the value was stored; false if it was refused for want
     /// of memory.
     fn end(&mut self) -> bool {
         let Storing {

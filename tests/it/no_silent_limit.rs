@@ -213,7 +213,7 @@ fn replies_that_a_client_does_not_read() {
     client.set("big", "v".repeat(900_000));
     client.send("get big\r\n".repeat(100) + "mn\r\n");
     wait_until_replies_stop(&ringway);
-    let left_out = ringway.metric("ringway_values_left_out_total", &[]);
+    let left_out = ringway.metric("ringway_values_dropped_total", &[]);
     is_told(&ringway, "unread", left_out as u64, "clients");
     let (mut values, mut lines) = (0, 0);
     loop {

@@ -77,7 +77,7 @@ fn path_of(name: &str) -> PathBuf {
     if sbin.exists() { sbin } else { name.into() }
 }
 
-/// Runs a program to its end; fails where it did not end well.
+/// Runs a program to its end; fails if it did not end well.
 fn run(command: &mut Command, hint: &str) -> String {
     let output = program::output(command);
     let said = String::from_utf8_lossy(&output.stderr);

@@ -58,7 +58,7 @@ impl Case {
         Ring::among(&self.distribution(), None, members, &standing)
     }
 
-    /// Where each key went; `None` where the peer could not be asked.
+    /// Where each key went; `None` if the peer could not be asked.
     fn picks(&self) -> Vec<Option<usize>> {
         const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
         let width = if self.list("nodes").len() <= DIGITS.len() {

@@ -99,7 +99,7 @@ fn where_the_first_pool_is_silent_the_second_answers_clients_of_every_protocol()
         ringway.metric("ringway_route_requests_total", &["policy=\"failover\""]),
         9.0
     );
-    assert_eq!(ringway.metric("ringway_at_work", &[]), 0.0);
+    assert_eq!(ringway.metric("ringway_route_requests_in_progress", &[]), 0.0);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_write_that_has_begun_goes_on_to_its_end_though_its_client_goes_away() {
     wait_for("the session's end", || {
         ringway.metric("ringway_sessions", &[]) == 0.0
     });
-    assert_eq!(ringway.metric("ringway_at_work", &[]), 1.0);
+    assert_eq!(ringway.metric("ringway_route_requests_in_progress", &[]), 1.0);
     assert_eq!(lines(&other), [""; 0], "the first pool may still answer");
     // Not even the end of the process cuts it.
     ringway.signal("TERM");
@@ -340,7 +340,7 @@ fn large_values_and_embedded_nodes_pass_policies_too() {
     drop(cache);
     client.set("k", &value);
     assert_eq!(client.get("k"), Some(value));
-    assert_eq!(ringway.metric("ringway_at_work", &[]), 0.0);
+    assert_eq!(ringway.metric("ringway_route_requests_in_progress", &[]), 0.0);
 }
 
 #[test]

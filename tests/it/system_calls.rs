@@ -221,5 +221,5 @@ fn a_busy_worker_makes_no_nap_where_batching_is_never() {
             });
         }
     });
-    assert_eq!(ringway.metric("ringway_worker_naps_total", &[]), 0.0);
+    assert_eq!(ringway.metric("ringway_worker_batching_waits_total", &[]), 0.0);
 }

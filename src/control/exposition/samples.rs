@@ -12,7 +12,7 @@ pub struct Samples {
     read: Vec<proto::Metric>,
 }
 
-/// The family of `metric`; `None` where there is nothing to count, such as no embedded node.
+/// The family of `metric`; `None` if there is nothing to count, such as no embedded node.
 pub(super) fn family(metric: &'static Metric, view: &View<'_>) -> Option<proto::MetricFamily> {
     let mut samples = Samples {
         metric,

@@ -193,7 +193,7 @@ pub const METRICS: &[Metric] = &[
         },
     },
     Metric {
-        name: "ringway_values_left_out_total",
+        name: "ringway_values_dropped_total",
         help: "Values left out because their client read too slowly, or because of memory_limit; their requests failed.",
         kind: Kind::Counter,
         labels: &[],
@@ -221,14 +221,14 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| samples.put(&[], workers(view, |shard| &shard.out_of_memory)),
     },
     Metric {
-        name: "ringway_at_work",
+        name: "ringway_route_requests_in_progress",
         help: "Requests that policies are at work on now; those of clients that are gone too.",
         kind: Kind::Gauge,
         labels: &[],
         read: |view, samples| samples.put(&[], workers(view, |shard| &shard.at_work)),
     },
     Metric {
-        name: "ringway_worker_naps_total",
+        name: "ringway_worker_batching_waits_total",
         help: "Sleeps in which a busy worker gathered events (batching: when-busy).",
         kind: Kind::Counter,
         labels: &[],

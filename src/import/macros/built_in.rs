@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use super::super::macros::{Context, Expander, Worked, get, like, scalar, text, weight};
 use crate::config::tree::{Tree, Value};
 
-/// The names of the parameters of the macro `name`; `None` where mcrouter has none of that name, or it cannot be
+/// The names of the parameters of the macro `name`; `None` if mcrouter has none of that name, or it cannot be
 /// worked out here.
 pub fn parameters(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
@@ -28,7 +28,7 @@ pub fn parameters(name: &str) -> Option<&'static [&'static str]> {
 }
 
 impl Expander<'_> {
-    /// Works out an object whose type is a call that mcrouter has itself; `None` where it is no such type.
+    /// Works out an object whose type is a call that mcrouter has itself; `None` if it is no such type.
     pub(super) fn built_in_call(&mut self, kind: &str, tree: &Tree, context: &Context) -> Option<Worked> {
         match kind {
             "define" => Some(self.define_call(tree, context)),

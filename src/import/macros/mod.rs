@@ -313,7 +313,7 @@ fn find_unescaped(text: &str, wanted: char) -> Option<usize> {
     unescape_until(text, &mut String::new(), wanted)
 }
 
-/// Moves what stands before `end` to `to`, without its backslashes. `None` where there is no `end`: then all of it.
+/// Moves what stands before `end` to `to`, without its backslashes. `None` if there is no `end`: then all of it.
 fn unescape_until(text: &str, to: &mut String, end: char) -> Option<usize> {
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {

@@ -37,7 +37,7 @@ impl<'a> Spread<'a> {
 
 impl<'a> Reader<'a> {
     /// Ringway's pool for mcrouter's `pool`, a name or an object that may be known as `name`. Its keys are spread as
-    /// its weights and tags say, and as `spread` does. Its name; `None` where there is no such pool.
+    /// its weights and tags say, and as `spread` does. Its name; `None` if there is no such pool.
     pub fn pool(&mut self, name: Option<&str>, pool: &'a Tree, spread: Option<&'a Tree>) -> Option<String> {
         let (name, layers) = self.layers(name, pool)?;
         let of_pool = |key: &str| layers.iter().find_map(|layer| get(layer, key));
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
         Some(self.keep(&name, made))
     }
 
-    /// True where the servers of mcrouter's pool `name` have pools of their own.
+    /// Whether the servers of mcrouter's pool `name` have pools of their own.
     pub fn is_split(&self, name: &str) -> bool {
         self.made.iter().any(|(made, _)| {
             made.strip_prefix(name)

@@ -10,7 +10,7 @@ use crate::config::tree::{self, Tree};
 const KNOWN: [&str; 3] = ["type", "name", "enable_lease_pairing"];
 
 impl<'a> Reader<'a> {
-    /// The route that the handle `tree` means; `None` where it cannot be said, which was noted. `reads`: whether
+    /// The route that the handle `tree` means; `None` if it cannot be said, which was noted. `reads`: whether
     /// reads come here.
     pub fn route(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
         let name = get(tree, "name").and_then(text);

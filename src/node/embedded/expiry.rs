@@ -31,7 +31,7 @@ impl Deadline {
         self.0 <= now
     }
 
-    /// True where this one comes before `limit`; none does where that is never or has passed.
+    /// Whether this one comes before `limit`; none does where that is never or has passed.
     pub(super) fn is_within(self, limit: Deadline, now: u64) -> bool {
         limit != Deadline::NEVER && !limit.has_passed(now) && self < limit
     }
@@ -90,7 +90,7 @@ impl Flush {
         }
     }
 
-    /// True where a flush took an item that was stored at `stored_at` under `number`.
+    /// Whether a flush took an item that was stored at `stored_at` under `number`.
     pub(super) fn took(self, stored_at: u64, number: u64, now: u64) -> bool {
         number < self.before_number
             || stored_at < self.before

@@ -134,7 +134,7 @@ impl Written {
     }
 }
 
-/// The number that incr or decr makes of `old`, and the item that holds it; `None` where `old` is no number.
+/// The number that incr or decr makes of `old`, and the item that holds it; `None` if `old` is no number.
 ///
 /// Flags and deadline stay, and the value never becomes shorter, for memcached writes the number over the
 /// old one and fills up with spaces. Only a longer number makes a new item, of which nothing else is known.

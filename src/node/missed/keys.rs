@@ -127,12 +127,12 @@ impl Keys {
         self.bytes
     }
 
-    /// True where all keys count as missing.
+    /// Whether all keys count as missing.
     pub fn is_all(&self) -> bool {
         self.all.is_some()
     }
 
-    /// True where `key` counts as missing.
+    /// Whether `key` counts as missing.
     pub fn has(&self, key: &[u8]) -> bool {
         self.all.is_some() || self.keys.get(key).is_some_and(Entry::is_missed)
     }
@@ -388,7 +388,7 @@ impl Keys {
         self.settle(key, true, now, budget);
     }
 
-    /// That all keys count as missing, where they do.
+    /// That all keys count as missing, if they do.
     pub fn all(&self) -> Option<Flush> {
         self.all
     }
@@ -408,7 +408,7 @@ fn cost(key: &[u8]) -> usize {
     ENTRY + key.len()
 }
 
-/// True where what a link left that broke at this time is carried out, or never will be.
+/// Whether what a link left that broke at this time is carried out, or never will be.
 fn has_settled(broke_at: Instant, now: Instant, calm_since: Option<Instant>) -> bool {
     calm_since.is_some_and(|calm| calm.max(broke_at) + SETTLE <= now)
 }

@@ -26,7 +26,7 @@
 //! 4. A key that fails again while its delete is on its way stays remembered: each failure has a number, and a delete
 //!    ends only what it was sent for.
 //!
-//! 5. A set or a delete of a client serves as the delete, where nothing else is on its way when it is sent, and it is
+//! 5. A set or a delete of a client serves as the delete, if nothing else is on its way when it is sent, and it is
 //!    answered as done.
 //!
 //! A delete that comes too late costs one hit and nothing else, so wherever it is doubtful the key is deleted: after
@@ -118,7 +118,7 @@ impl Budget {
         &self.bytes
     }
 
-    /// True where a node that remembers `keys` may remember one more of `bytes`, which are taken then.
+    /// Whether a node that remembers `keys` may remember one more of `bytes`, which are taken then.
     fn take(&self, keys: usize, bytes: usize) -> bool {
         let is_room = keys < self.max.load(Relaxed)
             && self.bytes.load(Relaxed).saturating_add(bytes) <= self.max_bytes.load(Relaxed);
@@ -179,19 +179,19 @@ impl Missed {
         }
     }
 
-    /// True where anything is remembered: the one look that a request costs while all is well.
+    /// Whether anything is remembered: the one look that a request costs while all is well.
     #[inline]
     pub fn is_any(&self) -> bool {
         self.is_any.load(Acquire)
     }
 
-    /// True where `request` is not to be sent now, since its key is remembered.
+    /// Whether `request` is not to be sent now, since its key is remembered.
     #[cold]
     pub fn bars(&self, request: &Request<'_>) -> bool {
         request.command != Command::FlushAll && self.lock().has(request.key)
     }
 
-    /// The key of `request` as one that a write of it may clear, where it is remembered and nothing of it is on its way.
+    /// The key of `request` as one that a write of it may clear, if it is remembered and nothing of it is on its way.
     #[cold]
     pub fn clearable(&self, key: &[u8]) -> Option<Due> {
         self.lock().clearable(key)
@@ -413,7 +413,7 @@ impl Missed {
         self.lock().keys()
     }
 
-    /// True where all keys count as missing.
+    /// Whether all keys count as missing.
     pub fn is_all(&self) -> bool {
         self.lock().is_all()
     }

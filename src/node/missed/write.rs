@@ -25,7 +25,7 @@ impl<'a> From<&Request<'a>> for Write<'a> {
 }
 
 impl Write<'_> {
-    /// True where it may change the item, so that a failure may leave something old. An mg does with `N`, `R`, `E`
+    /// Whether it may change the item, so that a failure may leave something old. An mg does with `N`, `R`, `E`
     /// or `T`.
     pub fn changes(&self) -> bool {
         match self.command {

@@ -100,7 +100,7 @@ impl Operation {
         Some((operation, is_quiet, has_key))
     }
 
-    /// The meta command that carries it out; `None` where no single key is meant.
+    /// The meta command that carries it out; `None` if no single key is meant.
     pub fn command(self) -> Option<Command> {
         use Operation::*;
         match self {
@@ -153,7 +153,7 @@ pub enum Ask {
 }
 
 impl Head {
-    /// The header at the front of `buf`; `None` where it is not whole.
+    /// The header at the front of `buf`; `None` if it is not whole.
     pub fn read(buf: &[u8]) -> Option<Head> {
         let (head, _) = buf.split_first_chunk::<HEAD>()?;
         let word = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);

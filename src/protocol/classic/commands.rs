@@ -118,7 +118,7 @@ fn read_and_touch(command: Command, mut rest: &[u8]) -> Line<'_> {
 }
 
 /// The tokens behind a command's name, `N` at most, and whether the last one is `noreply`.
-/// `None` where there are more than `N` or fewer than `least`.
+/// `None` if there are more than `N` or fewer than `least`.
 fn arguments<const N: usize>(mut rest: &[u8], least: usize) -> Option<([&[u8]; N], usize, bool)> {
     let mut tokens = [&b""[..]; N];
     let mut count = 0;

@@ -4,7 +4,7 @@ use crate::protocol::meta::{flag, flags, is_bare};
 use crate::protocol::numbers::{parse_i32, parse_u32, parse_u64};
 use crate::protocol::{Command, Meta, Request};
 
-/// The classic request that does what the meta command `request` asks; `None` where none does.
+/// The classic request that does what the meta command `request` asks; `None` if none does.
 ///
 /// mg reads (`v f k c s O`) or touches (`T`), ms stores in its five modes (`F T C M`), md removes, ma counts
 /// (`D M`). A key in base64 is said plainly, but not where it has bytes that text cannot carry or is no base64.
@@ -37,7 +37,7 @@ pub fn downgrade<'a>(request: &Request<'a>) -> Option<Request<'a>> {
     }
 }
 
-/// True where the flags are among `known`, or among those that ask nothing of a node: `k O q b`.
+/// Whether the flags are among `known`, or among those that ask nothing of a node: `k O q b`.
 fn says_only(typed: &[u8], known: &[u8]) -> bool {
     flags(typed).all(|flag| known.contains(&flag[0]) || b"kOqb".contains(&flag[0]))
 }

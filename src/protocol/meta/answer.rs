@@ -49,7 +49,7 @@ pub fn write<'a>(
     None
 }
 
-/// True where the `q` flag hides the answer. `data` is its value.
+/// Whether the `q` flag hides the answer. `data` is its value.
 fn is_hidden(command: Command, typed: &[u8], status: &[u8], data: Option<&[u8]>) -> bool {
     if flag(typed, b'q').is_none() {
         return false;

@@ -112,7 +112,7 @@ fn may_have_too_many(meta: &Meta<'_>, tokens_before: usize) -> bool {
     tokens_before + meta.flags.len().div_ceil(2) + MAX_ADDED >= MAX_TOKENS
 }
 
-/// True where the line has more tokens than memcached takes, with the flags that are added on the way. me has no
+/// Whether the line has more tokens than memcached takes, with the flags that are added on the way. me has no
 /// such bound.
 #[cold]
 fn has_too_many(command: Command, meta: &Meta<'_>, tokens_before: usize) -> bool {
@@ -127,7 +127,7 @@ fn added(meta: &Meta<'_>) -> usize {
     usize::from(asks_for_key) + usize::from(has_nul(meta.key))
 }
 
-/// True where the key is in base64 and is not asked for.
+/// Whether the key is in base64 and is not asked for.
 fn is_hidden_key(meta: &Meta<'_>) -> bool {
     flag(meta.flags, b'b').is_some() && is_unsayable(meta.plain_key(&mut [0; MAX_KEY]))
 }

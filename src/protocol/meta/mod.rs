@@ -227,7 +227,7 @@ impl Names {
         Names(names)
     }
 
-    /// True where there is a flag with this name, a letter.
+    /// Whether there is a flag with this name, a letter.
     #[inline]
     pub fn has(self, name: u8) -> bool {
         self.0 >> (name & 127) & 1 == 1

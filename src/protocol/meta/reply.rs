@@ -20,13 +20,13 @@ pub struct MetaReply {
     key_end: u32,
     /// The value stands in the block, behind the line.
     is_followed: bool,
-    /// The value, where it does not stand in the block.
+    /// The value, if it does not stand in the block.
     data_apart: Option<Box<Bytes>>,
 }
 
 impl MetaReply {
     /// A reply of this `line`, without line ends, and this value. `key` is where in the line the space and the token
-    /// stand that bring the key back; empty where none does.
+    /// stand that bring the key back; empty if none does.
     pub fn new(line: impl Into<Bytes>, key: Range<usize>, data: Option<Bytes>) -> MetaReply {
         let block = line.into();
         MetaReply {
@@ -71,13 +71,13 @@ impl MetaReply {
         &self.block[..self.line as usize]
     }
 
-    /// In the line, the space and the token that bring the key back; empty where none does.
+    /// In the line, the space and the token that bring the key back; empty if none does.
     #[inline]
     pub fn key(&self) -> Range<usize> {
         self.key_start as usize..self.key_end as usize
     }
 
-    /// The value, without its line end, and what its bytes may be shared with. `None` where the line does not begin
+    /// The value, without its line end, and what its bytes may be shared with. `None` if the line does not begin
     /// with `VA`.
     #[inline]
     pub fn part(&self) -> Option<Part<'_>> {
@@ -105,7 +105,7 @@ impl MetaReply {
         self.part().map(|part| part.of.slice_ref(part.bytes))
     }
 
-    /// True where the line says that the key is not there.
+    /// Whether the line says that the key is not there.
     pub fn is_miss(&self) -> bool {
         self.line().starts_with(b"EN") || self.line().starts_with(b"NF")
     }

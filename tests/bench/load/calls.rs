@@ -46,7 +46,7 @@ pub enum Counter {
 }
 
 impl Counter {
-    /// perf, where it is there and may count.
+    /// perf, if it is there and may count.
     pub fn find() -> Counter {
         let trial = Command::new("perf")
             .args(["stat", "-e", &events(), "true"])

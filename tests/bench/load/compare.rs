@@ -134,7 +134,7 @@ pub fn run(
 }
 
 impl Bench<'_> {
-    /// The load that all contenders can bear; `None` where there is no contender.
+    /// The load that all contenders can bear; `None` if there is no contender.
     fn even_rate(&mut self, task: &Task) -> Result<Option<f64>> {
         let mut slowest: Option<f64> = None;
         let load = Load {
@@ -164,7 +164,7 @@ impl Bench<'_> {
         })
     }
 
-    /// The system calls of each request; `None` where there is no proxy.
+    /// The system calls of each request; `None` if there is no proxy.
     fn calls(&mut self, task: &Task, contender: &Contender, counter: Counter) -> Result<Option<Calls>> {
         let scratch = self.scratch;
         let load = Load {
@@ -180,7 +180,7 @@ impl Bench<'_> {
         Ok(seen.flatten())
     }
 
-    /// Starts `contender` and drives the load through it while `observe` looks on; `None` where it cannot take the
+    /// Starts `contender` and drives the load through it while `observe` looks on; `None` if it cannot take the
     /// load or does not start.
     fn look<T>(
         &mut self,

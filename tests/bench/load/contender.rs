@@ -28,7 +28,7 @@ enum Kind {
     Direct,
     Relay,
     Nutcracker(PathBuf),
-    /// memcached's own proxy; `None` where nobody said where it is.
+    /// memcached's own proxy; `None` if nobody said where it is.
     Memcached(Option<PathBuf>),
     /// As above.
     Mcrouter(Option<PathBuf>),
@@ -48,13 +48,13 @@ pub enum Door {
 pub struct Running {
     /// Where clients connect: one address of a proxy, or one for each node.
     pub addresses: Vec<SocketAddr>,
-    /// The same by a unix socket, where it has one.
+    /// The same by a unix socket, if it has one.
     unix: Option<PathBuf>,
     process: Option<Process>,
 }
 
 impl Running {
-    /// The process id of the proxy, where there is one.
+    /// The process id of the proxy, if there is one.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Process::pid)
     }
@@ -203,7 +203,7 @@ impl Contender {
         })
     }
 
-    /// Why it cannot be measured on this machine, where that is known before it is started.
+    /// Why it cannot be measured on this machine, if that is known before it is started.
     pub fn missing(&self) -> Option<String> {
         let variable = match self.kind {
             Kind::Memcached(None) => "RINGWAY_BENCH_MEMCACHED (1.6.23 or later, built with its proxy)",
@@ -213,7 +213,7 @@ impl Contender {
         Some(format!("missing: no path in {variable}"))
     }
 
-    /// True where it can take the clients of `workload`, with such nodes behind it.
+    /// Whether it can take the clients of `workload`, with such nodes behind it.
     pub fn takes(&self, workload: &Workload, backend: Backend) -> bool {
         let speaks = match self.kind {
             Kind::Ringway(..) => true,

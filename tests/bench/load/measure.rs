@@ -40,7 +40,7 @@ pub struct Sample {
     pub p50_micros: f64,
     pub p99_micros: f64,
     pub p999_micros: f64,
-    /// Of the proxy, where there is one.
+    /// Of the proxy, if there is one.
     pub proxy: Option<ProxySample>,
     pub nodes_micros: f64,
     pub misses: u64,

@@ -131,7 +131,7 @@ impl Process {
         Ok(())
     }
 
-    /// True where it has ended, and well.
+    /// Whether it has ended, and well.
     ///
     /// # Errors
     /// It failed; with what it printed last.

@@ -1,5 +1,5 @@
 //! What Ringway costs and does as a share of what others cost and do. A ratio is the median of the ratios within each
-//! round, where both met the same disturbance.
+//! round, if both met the same disturbance.
 
 use super::measure::Sample;
 use super::report::{Samples, Table, cell, median};
@@ -125,7 +125,7 @@ type Better = fn(f64, f64) -> f64;
 /// Beside whom, by which figure.
 type Column<'a> = (&'a str, &'a [&'a str], Figure, Better);
 
-/// A row for each workload; `None` where there is nothing to say.
+/// A row for each workload; `None` if there is nothing to say.
 fn table(all: &[(Workload, Samples)], columns: &[Column<'_>]) -> Option<Table> {
     let ratios = |column: &Column<'_>| -> Vec<Option<f64>> {
         all.iter().map(|(_, samples)| ratio(samples, column)).collect()

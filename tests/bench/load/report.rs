@@ -47,7 +47,7 @@ impl Samples {
             .map_or(&[], |(_, rounds)| rounds)
     }
 
-    /// The system calls of one contender for each request, of all kinds together, where they were counted.
+    /// The system calls of one contender for each request, of all kinds together, if they were counted.
     pub fn calls_per_request(&self, name: &str) -> Option<f64> {
         let (_, calls) = self.calls.iter().find(|(known, _)| *known == name)?;
         Some(calls.iter().map(|(_, count)| count).sum())
@@ -164,7 +164,7 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// True where there are only headings.
+    /// Whether there are only headings.
     pub fn is_empty(&self) -> bool {
         self.rows.len() == 1
     }
@@ -203,7 +203,7 @@ pub fn cell(figure: Option<f64>, decimals: usize) -> String {
     figure.map_or("–".to_owned(), |figure| format!("{figure:.decimals$}"))
 }
 
-/// The median of a figure of the proxy, where there is one.
+/// The median of a figure of the proxy, if there is one.
 pub fn proxy_median(rounds: &[Sample], figure: impl Fn(&ProxySample) -> f64) -> Option<f64> {
     median(
         rounds

@@ -73,7 +73,7 @@ impl Wire {
         }
     }
 
-    /// Reads the reply at the front of `bytes`: what it says and how long it is, `None` where it is not whole.
+    /// Reads the reply at the front of `bytes`: what it says and how long it is, `None` if it is not whole.
     ///
     /// # Errors
     /// A byte that no right reply has there.
@@ -100,7 +100,7 @@ impl Wire {
         }
     }
 
-    /// True where `bytes`, as far as they have come, are `before` and `rest`.
+    /// Whether `bytes`, as far as they have come, are `before` and `rest`.
     fn begins(self, bytes: &[u8], before: &[u8], rest: &[u8]) -> bool {
         let (front, back) = bytes.split_at(bytes.len().min(before.len()));
         let is_front_right = if self == Wire::Binary {

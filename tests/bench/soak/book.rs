@@ -219,7 +219,7 @@ impl Book {
         Ok(version)
     }
 
-    /// A counter is told to grow, or to be made: false where it is not there.
+    /// A counter is told to grow, or to be made: false if it is not there.
     pub fn count(&self, counter: usize) -> bool {
         let entry = &mut self.counters.borrow_mut()[counter];
         let is_there = std::mem::replace(&mut entry.is_there, true);

@@ -47,7 +47,7 @@ pub async fn watch(stage: Rc<Stage>, admin: SocketAddr, pid: u32) -> Result<()> 
     Ok(())
 }
 
-/// True where every node takes requests; one that was removed for a while takes none.
+/// Whether every node takes requests; one that was removed for a while takes none.
 pub fn all_up(metrics: &str) -> bool {
     let up = sum(metrics, "ringway_node_up") as usize;
     up == NODES || up == NODES - 1 && !metrics.contains("ringway_node_up{pool=\"main\",node=\"node-3\"}")

@@ -73,7 +73,7 @@ fn check_packet(opcode: u8, opaque: u32, answer: &[u8]) {
 }
 
 /// Bytes of the answer at the front of `bytes`: a packet; or a line, with its value where it announces one,
-/// and whatever stands before `END`. `None` where it is not whole or is none.
+/// and whatever stands before `END`. `None` if it is not whole or is none.
 pub fn whole(bytes: &[u8]) -> Option<usize> {
     if bytes.first() == Some(&RESPONSE) {
         let number = |at: usize, size: usize| {

@@ -38,7 +38,7 @@ pub struct Packet {
     pub cas: Cas,
     /// The opaque number.
     pub opaque: u32,
-    /// What the header says of the lengths of key, extras and body, where it lies.
+    /// What the header says of the lengths of key, extras and body, if it lies.
     pub lengths: Option<(u16, u8, u32)>,
     /// The two fields of the header that memcached does not look at: data type and reserved.
     pub unused: (u8, u16),
@@ -54,7 +54,7 @@ pub enum Cas {
 }
 
 impl Sequence {
-    /// True where the session is a binary one.
+    /// Whether the session is a binary one.
     pub fn is_binary(&self) -> bool {
         matches!(self.commands.first(), Some(Command::Packet(_)))
     }

@@ -148,7 +148,7 @@ impl Twins {
         [replace(|(real, _)| *real), replace(|(_, ours)| *ours)]
     }
 
-    /// True where the lines are the same, but for the cas ids' own numbers, what time made of a time, and
+    /// Whether the lines are the same, but for the cas ids' own numbers, what time made of a time, and
     /// how memory is reckoned.
     fn are_alike(&mut self, real: &str, ours: &str) -> bool {
         let is_debug = real.starts_with("ME ");

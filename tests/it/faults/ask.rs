@@ -132,13 +132,13 @@ fn read_get(client: &mut Client, keys: &[&Key], at_least: &[u32]) -> Vec<bool> {
     }
 }
 
-/// True where it was a hit.
+/// Whether it was a hit.
 fn read_mg(client: &mut Client, key: &Key, opaque: u32, at_least: u32) -> bool {
     let line = client.line();
     let words: Vec<&str> = line.split(' ').collect();
     let own = [format!("k{}", key.name), format!("O{opaque}")];
     match words[..] {
-        // A node says no more of a miss; Ringway, where it has no node to ask, does.
+        // A node says no more of a miss; Ringway, if it has no node to ask, does.
         ["EN"] => false,
         ["EN", ref rest @ ..] if rest == own => false,
         ["VA", length, flags, ref rest @ ..] if rest == own => {

@@ -12,7 +12,7 @@ const LARGE: usize = 20_000;
 pub struct Key {
     /// The key.
     pub name: String,
-    /// True where its node is the one with the fault.
+    /// Whether its node is the one with the fault.
     pub is_sick: bool,
     /// Its values are large.
     is_large: bool,

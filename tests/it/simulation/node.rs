@@ -34,7 +34,7 @@ pub enum Fault {
     /// It comes twice.
     Twice,
     /// It does not come, but the next one does. Once in a connection: of two that are lost, one could pass for the
-    /// other, where both are of one key.
+    /// other, if both are of one key.
     Skip,
     /// The connection says nothing more, until it closes when all is healed.
     Hang,

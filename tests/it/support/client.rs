@@ -64,7 +64,7 @@ impl Client {
         self.unread.drain(..count).collect()
     }
 
-    /// Reads as many bytes as `wanted` has and fails where they are others.
+    /// Reads as many bytes as `wanted` has and fails if they are others.
     pub fn expect(&mut self, wanted: impl AsRef<[u8]>) {
         let wanted = wanted.as_ref();
         let got = self.exact(wanted.len());

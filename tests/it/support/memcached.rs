@@ -69,7 +69,7 @@ impl Memcached {
         }
     }
 
-    /// True where every thread has stopped: a busy one takes a moment to see the signal.
+    /// Whether every thread has stopped: a busy one takes a moment to see the signal.
     fn has_stopped(&self) -> bool {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
         tasks.flatten().all(|task| {

@@ -320,7 +320,7 @@ fn keys(reply: &[u8]) -> Vec<String> {
     text.lines().filter_map(key).collect()
 }
 
-/// Where the first reply ends, meta or classic; `None` where not all of it has come.
+/// Where the first reply ends, meta or classic; `None` if not all of it has come.
 fn end_of_reply(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {

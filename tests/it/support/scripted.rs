@@ -20,14 +20,14 @@ use super::ringway::wait_for;
 pub struct Seen {
     /// Its line, without the line end.
     pub line: String,
-    /// Its data block, without the line end; empty where it has none.
+    /// Its data block, without the line end; empty if it has none.
     pub data: Vec<u8>,
     /// Which of the node's connections it came on, from 0.
     pub connection: usize,
 }
 
 impl Seen {
-    /// The word at `index`, empty where there is none.
+    /// The word at `index`, empty if there is none.
     pub fn word(&self, index: usize) -> &str {
         self.line.split(' ').nth(index).unwrap_or("")
     }

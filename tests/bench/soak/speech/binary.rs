@@ -22,7 +22,7 @@ const FAILED: u16 = 0x80;
 
 /// Flags and time of a value that is stored: none and never.
 const NO_EXTRAS: [u8; 8] = [0; 8];
-/// Adds 1; fails where there is no counter.
+/// Adds 1; fails if there is no counter.
 const BY_ONE: [u8; 20] = [
     0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
 ];

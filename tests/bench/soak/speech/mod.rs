@@ -33,7 +33,7 @@ pub enum Ask {
     Delete(String),
     /// Adds 1 to a counter.
     Count(String),
-    /// Makes a counter of 0 where there is none.
+    /// Makes a counter of 0 if there is none.
     Create(String),
 }
 
