@@ -7,6 +7,8 @@
 //! A word with a zero byte behind its digits is no number, as in memcached 1.6.45; 1.6.18 ends the line there. In a
 //! stored value a zero byte ends the number in both: [`parse_stored`].
 
+use memchr::{memchr, memchr2};
+
 /// An unsigned 64-bit number. A negative one wraps around, and is refused only where the result has the
 /// highest bit set: `-1` is none, `-18446744073709551615` is 1. A minus sign anywhere in the text, before a
 /// zero byte, refuses a number with that bit too.
@@ -23,7 +25,7 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
 
 /// An unsigned 64-bit number that is stored as a value, as incr and decr read it.
 pub fn parse_stored(value: &[u8]) -> Option<u64> {
-    let end = value.iter().position(|&byte| byte == 0);
+    let end = memchr(0, value);
     parse_u64(&value[..end.unwrap_or(value.len())])
 }
 
@@ -80,9 +82,7 @@ fn is_space(byte: u8) -> bool {
 }
 
 fn has_minus(text: &[u8]) -> bool {
-    text.iter()
-        .take_while(|&&byte| byte != 0)
-        .any(|&byte| byte == b'-')
+    memchr2(b'-', 0, text).is_some_and(|at| text[at] == b'-')
 }
 
 #[cfg(test)]

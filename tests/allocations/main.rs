@@ -65,6 +65,15 @@ fn a_large_value_that_grows_is_copied_a_few_times_and_not_once_for_each_addition
 }
 
 #[test]
+fn a_number_in_a_large_value_is_counted_without_a_copy_for_each_time() {
+    let size = 60_000;
+    for command in [Command::Incr, Command::Decr] {
+        let allocated = embedded::while_it_counts(command, size, 1000);
+        assert!(allocated < 4 * size as u64, "{command:?}: {allocated} bytes");
+    }
+}
+
+#[test]
 fn the_count_sees_what_a_session_and_its_links_allocate_when_they_begin() {
     let house = House::new();
     let allocated = house.count_first(&speech::gets(Protocol::Classic, 1));

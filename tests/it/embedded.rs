@@ -28,6 +28,9 @@ fn values() -> impl Strategy<Value = Vec<u8>> {
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
         1 => prop::collection::vec(b'a'..=b'z', 0..300),
+        // Values so large are changed where they stand.
+        1 => (0u64..2000).prop_map(|number| format!("{number:<5000}").into_bytes()),
+        1 => Just(vec![b'x'; 5000]),
     ]
 }
 

@@ -1,16 +1,17 @@
-//! A large value that append and prepend make longer. It stands in a buffer of its own with room to spare, so that what
-//! is added is written beside what is there: a thousand additions copy the value a few times and not a thousand times.
+//! A large value that changes where it stands. Append and prepend make it longer: its buffer has room to spare, so that
+//! what is added is written beside what is there, and a thousand additions copy the value a few times and not a thousand
+//! times. Incr and decr write the number over what is there.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// A value of at least this many bytes gets a buffer of its own when it is made longer. To copy a smaller one costs
+/// A value of at least this many bytes gets a buffer of its own when it is changed. To copy a smaller one costs
 /// less than the buffer.
 pub(super) const LARGE: usize = 4 << 10;
 
 /// A key and its value.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Growing {
     pub(super) key: Bytes,
     data: VecDeque<u8>,
@@ -50,6 +51,18 @@ impl Growing {
         true
     }
 
+    /// Writes `digits` over the front of the value, which is not shorter, and spaces over the rest.
+    pub(super) fn overwrite(&mut self, digits: &[u8]) {
+        let (front, rest) = self.data.make_contiguous().split_at_mut(digits.len());
+        front.copy_from_slice(digits);
+        rest.fill(b' ');
+    }
+
+    /// The value, in one piece from now on.
+    pub(super) fn contiguous(&mut self) -> &[u8] {
+        self.data.make_contiguous()
+    }
+
     /// Bytes of the value.
     pub(super) fn size(&self) -> usize {
         self.data.len()
@@ -79,6 +92,16 @@ mod tests {
         assert!(growing.add(End::Front, b"a"));
         assert_eq!(growing.joined(), &b"keya012345678"[..]);
         assert_eq!((growing.size(), growing.held()), (10, 13 + size_of::<Growing>()));
+    }
+
+    #[test]
+    fn what_is_overwritten_keeps_its_length_wherever_it_stands_in_the_buffer() {
+        let mut growing = Growing::new(b"key", [b"345", b"x"], 5);
+        assert!(growing.add(End::Front, b"2"));
+        assert_eq!(growing.contiguous(), b"2345x");
+        growing.overwrite(b"99");
+        assert_eq!(growing.contiguous(), b"99   ");
+        assert!(!growing.add(End::Back, b"c"), "it is as long as before");
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Embedded {
             Some(old) if flags.cas.is_some_and(|cas| cas != 0 && cas != old.cas) => {
                 return Ok(Line::new(b"EX").echo_all(ask)?.into_reply(None));
             }
-            Some(old) => counted(&old, is_incr, flags.delta).ok_or(NON_NUMERIC)?,
+            Some(old) => counted(&mut shard, old, is_incr, flags.delta).ok_or(NON_NUMERIC)?,
             None if flags.vivify.is_none() => {
                 return Ok(Line::new(b"NF").echo_all(ask)?.into_reply(None));
             }

@@ -207,7 +207,7 @@ impl Embedded {
             return Reply::NotFound;
         };
         let is_incr = request.command == Command::Incr;
-        let Some((number, stored)) = counted(&old, is_incr, request.delta) else {
+        let Some((number, stored)) = counted(&mut shard, old, is_incr, request.delta) else {
             return refused(NON_NUMERIC);
         };
         shard.put(stored.numbered(self.next_number(), None, now), now);

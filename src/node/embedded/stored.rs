@@ -31,7 +31,7 @@ pub(super) struct Stored {
 enum Block {
     /// The key and behind it the value: one allocation, of exactly their size.
     Joined(Bytes),
-    /// A large value that was made longer and not read since.
+    /// A large value that was changed where it stands and not read since.
     Growing(Arc<Growing>),
 }
 
@@ -87,6 +87,28 @@ impl Stored {
         true
     }
 
+    /// The item with `digits` in the place of its value, of which nothing else is known but flags and deadline. They are
+    /// filled up with spaces to the old length; if they need no more than that, all that is known stays, and a large
+    /// value is written over without a copy, but for the first time.
+    pub(super) fn counted(&mut self, digits: &[u8]) -> Stored {
+        let size = self.size();
+        if digits.len() > size {
+            return Stored::new(self.key(), [digits, b""], self.flags, self.deadline);
+        }
+        if let Block::Growing(growing) = &mut self.block {
+            Arc::make_mut(growing).overwrite(digits);
+            return self.clone();
+        }
+        let padding = vec![b' '; size - digits.len()];
+        let parts = [digits, &padding];
+        let block = if size < LARGE {
+            Stored::new(self.key(), parts, self.flags, self.deadline).block
+        } else {
+            Block::Growing(Arc::new(Growing::new(self.key(), parts, size)))
+        };
+        Stored { block, ..*self }
+    }
+
     /// Makes one block of the value that is to be read, if it is none yet. True if it was none.
     pub(super) fn settle(&mut self) -> bool {
         let Block::Growing(growing) = &self.block else {
@@ -112,6 +134,14 @@ impl Stored {
         match &self.block {
             Block::Joined(block) => &block[..usize::from(self.key_length)],
             Block::Growing(growing) => &growing.key,
+        }
+    }
+
+    /// The value, to be looked at where it stands.
+    pub(super) fn value(&mut self) -> &[u8] {
+        match &mut self.block {
+            Block::Joined(block) => &block[usize::from(self.key_length)..],
+            Block::Growing(growing) => Arc::make_mut(growing).contiguous(),
         }
     }
 

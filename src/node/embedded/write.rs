@@ -4,6 +4,7 @@
 use super::Embedded;
 use super::expiry::Deadline;
 use super::growing::End;
+use super::shard::Shard;
 use super::stored::{Marks, Stored};
 use crate::protocol::Command;
 use crate::protocol::numbers::parse_stored;
@@ -134,25 +135,21 @@ impl Written {
     }
 }
 
-/// The number that incr or decr makes of `old`, and the item that holds it; `None` if `old` is no number.
+/// The number that incr or decr makes of `old`, which is in `shard`, and the item to be put there for it; `None` if
+/// `old` is no number.
 ///
 /// Flags and deadline stay, and the value never becomes shorter, for memcached writes the number over the
 /// old one and fills up with spaces. Only a longer number makes a new item, of which nothing else is known.
-pub(super) fn counted(old: &Stored, is_incr: bool, delta: u64) -> Option<(u64, Stored)> {
-    let value = old.shared_data();
-    let number = parse_stored(&value)?;
+pub(super) fn counted(shard: &mut Shard, old: Stored, is_incr: bool, delta: u64) -> Option<(u64, Stored)> {
+    let key = old.shared_key();
+    // While somebody else has the value, it cannot be written over where it stands.
+    drop(old);
+    let mut old = shard.in_place(&key).expect("it is in the shard");
+    let number = parse_stored(old.value())?;
     let number = if is_incr {
         number.wrapping_add(delta)
     } else {
         number.saturating_sub(delta)
     };
-    let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(number).as_bytes();
-    let length = value.len();
-    let padding = vec![b' '; length.saturating_sub(digits.len())];
-    let mut stored = Stored::new(old.key(), [digits, &padding], old.flags, old.deadline);
-    if digits.len() <= length {
-        stored.marks = old.marks;
-    }
-    Some((number, stored))
+    Some((number, old.counted(itoa::Buffer::new().format(number).as_bytes())))
 }

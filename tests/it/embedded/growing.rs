@@ -1,4 +1,4 @@
-//! Values that append and prepend make long: what is read of them, and what they weigh.
+//! Large values that append, prepend, incr and decr change: what is read of them, and what they weigh.
 
 use std::collections::VecDeque;
 
@@ -128,6 +128,42 @@ fn an_addition_takes_one_cas_id_whether_or_not_the_value_is_copied_for_it() {
 fn number(line: &str) -> u64 {
     let digits = line.strip_prefix("HD c").expect("a cas id");
     digits.parse().expect("a number")
+}
+
+#[test]
+fn a_long_number_is_counted_where_it_stands_and_a_reader_keeps_what_it_read() {
+    let cache = Embedded::new(64 << 20);
+    let size = 10_000;
+    ask(&cache, Command::Set, format!("{:<size$}", 95).as_bytes());
+    let weight = size as u64 + KEY.len() as u64 + ITEM_OVERHEAD;
+    assert_eq!(cache.bytes(), weight);
+    let mut read = Vec::new();
+    for number in 96..106 {
+        let reply = meta(&cache, Command::MetaArithmetic, b"v", b"");
+        assert_eq!(line(&reply), format!("VA {}", number.to_string().len()));
+        assert!(cache.bytes() - weight < 100, "{}", cache.bytes());
+        let Reply::Value(item) = ask(&cache, Command::Gets, b"") else {
+            panic!("no value")
+        };
+        assert_eq!(cache.bytes(), weight, "it was read");
+        read.push((number, item));
+    }
+    for (number, item) in read {
+        assert!(item.data() == format!("{number:<size$}").as_bytes(), "{number}");
+    }
+}
+
+#[test]
+fn a_long_value_that_is_no_number_stays_as_it_is() {
+    let cache = Embedded::new(64 << 20);
+    ask(&cache, Command::Set, &[b'x'; 5000]);
+    ask(&cache, Command::Prepend, b"7");
+    let refused = ask(&cache, Command::Incr, b"");
+    assert!(matches!(refused, Reply::Error(_)), "{refused:?}");
+    let Reply::Value(item) = ask(&cache, Command::Get, b"") else {
+        panic!("no value")
+    };
+    assert_eq!((item.size(), &item.data()[..3]), (5001, &b"7xx"[..]));
 }
 
 #[test]
