@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 # How long a program may take to listen, in seconds.
 DEADLINE = 60
@@ -47,8 +48,18 @@ class Memcached(Process):
         self.address = f"127.0.0.1:{self.port}"
 
     def stop(self):
-        """Lets it hang until it is killed."""
+        """Lets it hang until it is killed; returns once no thread of it runs any more."""
         self.child.send_signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.child.pid}/task")
+        deadline = time.monotonic() + 20
+        while any(state_of(thread) != "T" for thread in threads.iterdir()):
+            assert time.monotonic() < deadline, "a stopped process still runs"
+            time.sleep(0.01)
+
+
+def state_of(thread):
+    """The letter that /proc has for what a thread does."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 class Ringway(Process):

@@ -1,12 +1,17 @@
 //! Decimal numbers: the three readers agree with one that is written from their doc, and with each other.
 
-use ringway::protocol::numbers::{parse_i32, parse_u32, parse_u64};
+use ringway::protocol::numbers::{parse_i32, parse_stored, parse_u32, parse_u64};
 
 /// The bytes are one number.
 pub fn check(text: &[u8]) {
     let unsigned = parse_u64(text);
     let signed = parse_i32(text);
     assert_eq!(parse_u32(text), unsigned.map(|number| number as u32));
+    let stored = text
+        .split(|&byte| byte == 0)
+        .next()
+        .expect("a split has a first part");
+    assert_eq!(parse_stored(text), parse_u64(stored));
     let Some(number) = model(text) else {
         assert_eq!((unsigned, signed), (None, None));
         return;
@@ -19,10 +24,7 @@ pub fn check(text: &[u8]) {
             magnitude
         }
     });
-    let has_minus = text
-        .split(|&byte| byte == 0)
-        .next()
-        .is_some_and(|text| text.contains(&b'-'));
+    let has_minus = stored.contains(&b'-');
     let refused = |number: &u64| has_minus && *number > i64::MAX as u64;
     assert_eq!(unsigned, wrapped.filter(|number| !refused(number)));
 
@@ -46,7 +48,7 @@ fn model(text: &[u8]) -> Option<i128> {
     };
     let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = digits.split_at(length);
-    let ends = rest.first().is_none_or(|byte| is_space(byte) || *byte == 0);
+    let ends = rest.first().is_none_or(is_space);
     let digits = std::str::from_utf8(digits).expect("digits are text");
     let is_number = length > 0 && ends;
     is_number.then(|| sign * digits.parse::<u64>().map_or(BEYOND, i128::from))
