@@ -153,7 +153,7 @@ fn commands_on_a_node_that_is_gone_are_answered_as_without_the_key_and_mn_comes_
     for (request, line) in [
         ("ms a 1 q\r\nx\r\n", "NS"),
         ("ms a 1 q ME O7 k c\r\nx\r\n", "NS O7 ka"),
-        ("ms YQ== 1 k b C12 O1\r\nx\r\n", "NF kYQ== b O1"),
+        ("ms YQ== 1 k b C12 O1\r\nx\r\n", "EX kYQ== b O1"),
         ("md a q\r\n", "NF"),
         ("md a k q O2\r\n", "NF ka O2"),
         ("ma a q\r\n", "NF"),
