@@ -54,8 +54,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::control::testing;
-    use crate::control::testing::eventually;
+    use crate::control::testing::{self, eventually};
     use crate::snapshot::Snapshot;
 
     /// Says which nodes have a task now.

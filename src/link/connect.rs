@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config;
-use crate::config::Protocol;
+use crate::config::{self, Protocol};
 use crate::net::dial::dial;
 use crate::net::stream::Stream;
 use crate::node::{Kind, Node, version};

@@ -18,8 +18,7 @@ use crate::metrics::NodeShard;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u64;
-use crate::protocol::reply;
-use crate::protocol::reply::{Frame, Read, Status};
+use crate::protocol::reply::{self, Frame, Read, Status};
 use crate::protocol::{Command, Failure, Item, MetaReply, Reply};
 
 /// The link is out of step: what came is no reply, or a reply to another request.

@@ -3,8 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config;
-use crate::config::Protocol;
+use crate::config::{self, Protocol};
 use crate::link::Link;
 use crate::link::fallback;
 use crate::link::missed::pass;

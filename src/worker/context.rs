@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 
-use crate::config;
-use crate::config::{Batching, Bind};
+use crate::config::{self, Batching, Bind};
 use crate::link::set::Links;
 use crate::metrics::WorkerShard;
 use crate::protocol::Request;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::error::{Flaw, Mistakes, quote};
 use super::super::keys::Typed;
@@ -49,10 +49,6 @@ impl Settings for ByCommand {
 
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         choosers::routes(&self.routes, |which| which.word().into(), &self.otherwise)
-    }
-
-    fn options(&self) -> Value {
-        json!({})
     }
 
     fn to_json(&self) -> Value {

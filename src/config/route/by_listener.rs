@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::error::Mistakes;
 use super::super::keys::Typed;
@@ -39,10 +39,6 @@ impl Settings for ByListener {
 
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         choosers::routes(&self.routes, |bind| bind.to_string().into(), &self.otherwise)
-    }
-
-    fn options(&self) -> Value {
-        json!({})
     }
 
     fn to_json(&self) -> Value {

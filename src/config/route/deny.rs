@@ -47,10 +47,6 @@ impl Settings for ReadOnly {
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         vec![("to".into(), Under::One(&self.to))]
     }
-
-    fn options(&self) -> Value {
-        json!({})
-    }
 }
 
 impl Settings for Deny {

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
-
 use super::super::error::{Flaw, Mistakes};
 use super::super::keys::Typed;
 use super::reader::{Beside, Reader};
@@ -47,9 +45,5 @@ impl Settings for LazyFill {
             ("to".into(), Under::One(&self.to)),
             ("from".into(), Under::One(&self.from)),
         ]
-    }
-
-    fn options(&self) -> Value {
-        json!({})
     }
 }

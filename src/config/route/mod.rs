@@ -64,7 +64,9 @@ pub trait Settings: Sized {
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)>;
 
     /// All settings but the routes, as `explain` shows them.
-    fn options(&self) -> Value;
+    fn options(&self) -> Value {
+        json!({})
+    }
 
     /// The whole policy, as it could be written.
     fn to_json(&self) -> Value {

@@ -89,10 +89,6 @@ impl Settings for RoutingPrefix {
         choosers::routes(&self.routes, |prefix| prefix.into(), &self.otherwise)
     }
 
-    fn options(&self) -> Value {
-        json!({})
-    }
-
     fn to_json(&self) -> Value {
         choosers::to_json(self)
     }

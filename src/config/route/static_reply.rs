@@ -54,10 +54,6 @@ impl Settings for Miss {
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         Vec::new()
     }
-
-    fn options(&self) -> Value {
-        json!({})
-    }
 }
 
 impl Settings for ErrorReply {

@@ -26,8 +26,7 @@
 
 use tokio::time::timeout;
 
-use crate::config;
-use crate::config::{Reads, Writes};
+use crate::config::{self, Reads, Writes};
 use crate::protocol::meta::flag;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};

@@ -16,8 +16,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config;
-use crate::config::{By, Copied};
+use crate::config::{self, By, Copied};
 use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u32;
 use crate::protocol::operation::Operation;

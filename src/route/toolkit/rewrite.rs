@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::protocol::meta;
-use crate::protocol::meta::Names;
+use crate::protocol::meta::{self, Names};
 use crate::protocol::numbers::parse_i32;
 use crate::protocol::{Command, Meta, Request};
 
