@@ -258,7 +258,8 @@ fn a_value_that_was_let_in_is_stored_though_memory_runs_out_meanwhile() {
     wait_for("others to be refused", || refused(&ringway) >= 5);
     assert!(storing.end());
     assert!(!late.iter_mut().all(Storing::end));
-    assert!(other.get("late") == Some(value("late", LARGE)));
+    // The node is asked: Ringway may have no room for the value now.
+    assert!(node.client().get("late") == Some(value("late", LARGE)));
 }
 
 #[test]

@@ -155,7 +155,6 @@ fn every_copy_of_an_item_goes_whatever_the_route() {
         ("{failover: {to: [a, b], expiry: 60s}}", gone),
         ("{lazy_fill: {to: a, from: b}}", gone),
         ("{layers: {near: a, far: b, near_expiry: 10s}}", gone),
-        ("{shadow: {of: a, to: b}}", gone),
         // It goes where the set would have gone, not where a delete goes.
         ("{by_command: {set: {replicate: [a, b]}}, else: b}", gone),
         ("{by_command: {set: b}, else: {replicate: [a, b]}}", first_stays),
@@ -178,6 +177,21 @@ fn every_copy_of_an_item_goes_whatever_the_route() {
             assert_eq!(stays, stay, "{route}");
         }
     }
+}
+
+#[test]
+fn the_copy_of_a_shadow_goes_too_though_no_reply_waits_for_it() {
+    let nodes = [Memcached::start(), Memcached::start()];
+    let addresses = nodes.each_ref().map(Memcached::address);
+    let ringway = Ringway::start(&yaml(&addresses, "{shadow: {of: a, to: b}}"));
+    for node in &nodes {
+        node.client().set("k", "old");
+    }
+    let mut client = ringway.client();
+    client.send(text("set k 0 0 BIG"));
+    client.expect("SERVER_ERROR object too large for cache\r\n");
+    assert_eq!(nodes[0].client().get("k"), None);
+    wait_for("the copy to go", || nodes[1].client().get("k").is_none());
 }
 
 #[test]
