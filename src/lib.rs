@@ -34,7 +34,7 @@
 //! client ─▶ session: one read ─▶ requests: parse every whole one ─▶ route ─▶ ring.pick(key) ─▶ links
 //!                                     │ a slot in the session's queue              │
 //!                                     ▼                                            ▼
-//! client ◀─ session: one write ◀─ replies ◀─ slots, in order ◀─ fifo ◀─ link: one write, one read ─▶ node
+//! client ◀─ session: one write ◀─ replies ◀─ slots, in order ◀─ in-flight queue ◀─ link: one write, one read ─▶ node
 //! ```
 //!
 //! # The threads

@@ -188,7 +188,7 @@ pub struct WorkerShard {
     /// Sessions that ended because their client speaks HTTP.
     pub http_closed: Counter,
     /// Values that were left out because their client read too slowly, or because of `memory_limit`.
-    pub left_out: Counter,
+    pub dropped: Counter,
     /// Sessions closed because they were idle.
     pub idle_closed: Counter,
     /// Bytes that the buffers of sessions and links hold now.
@@ -196,7 +196,7 @@ pub struct WorkerShard {
     /// Requests that were refused because of `memory_limit`: storage commands, and long lines.
     pub out_of_memory: Counter,
     /// Requests that policies are at work on now.
-    pub at_work: Counter,
+    pub in_progress: Counter,
     /// Naps: sleeps before the worker waited for events.
     pub naps: Counter,
 }

@@ -36,7 +36,7 @@ pub struct Reloads {
     /// When the running configuration was taken.
     pub taken_at: Option<SystemTime>,
     /// The mistakes of the last configuration, if it was refused; empty if it was taken.
-    pub mistakes: Vec<String>,
+    pub diagnostics: Vec<String>,
     /// What the running configuration changed of the one before; `None` until a reload changed something, and
     /// shortly after it did.
     pub difference: Option<Difference>,

@@ -171,7 +171,7 @@ async fn follow(listeners: &mut Listeners, changed: &mut watch::Receiver<u64>) {
 async fn drain(state: &State) {
     let limit = state.snapshot.load().config.shutdown.drain;
     let until = Instant::now() + limit;
-    while sessions(state) + at_work(state) > 0 && Instant::now() < until {
+    while sessions(state) + in_progress(state) > 0 && Instant::now() < until {
         sleep(LOOK).await;
     }
     let cut: u64 = state
@@ -181,7 +181,7 @@ async fn drain(state: &State) {
         .iter()
         .map(|node| node.sum(|shard| &shard.in_flight))
         .sum();
-    match sessions(state) + at_work(state) {
+    match sessions(state) + in_progress(state) {
         0 => info!("drained"),
         _ => warn!(
             sessions = sessions(state),
@@ -192,8 +192,8 @@ async fn drain(state: &State) {
 }
 
 /// Requests that policies are at work on, some of whose clients may be gone: a write is carried to its end.
-fn at_work(state: &State) -> u64 {
-    state.workers.iter().map(|shard| shard.at_work.get()).sum()
+fn in_progress(state: &State) -> u64 {
+    state.workers.iter().map(|shard| shard.in_progress.get()).sum()
 }
 
 /// Sessions that are open, and clients that were accepted and no worker has taken over yet.

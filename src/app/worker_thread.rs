@@ -18,7 +18,7 @@ use crate::net::stream::Stream;
 use crate::net::unix::UnixSocket;
 use crate::runtime::{clock, coalesce};
 use crate::state::{Phase, State};
-use crate::worker::context::View;
+use crate::worker::context::WorkerContext;
 
 /// Tasks that run before the loop looks for new events: a burst of sessions is worked off before the links
 /// write, so that each writes once.
@@ -54,37 +54,37 @@ fn event_loop(shard: Arc<WorkerShard>) -> std::io::Result<LocalRuntime> {
 }
 
 async fn run(state: Arc<State>, index: usize, mut accepted: UnboundedReceiver<Accepted>) {
-    let view = Rc::new(View::new(state.clone(), index));
+    let worker = Rc::new(WorkerContext::new(state.clone(), index));
     let (mut changed, mut phase) = (state.changed.subscribe(), state.phase.subscribe());
     loop {
         tokio::select! {
             client = accepted.recv() => match client {
-                Some(client) => serve(&view, client),
+                Some(client) => serve(&worker, client),
                 None => return,
             },
             Ok(()) = changed.changed() => {
-                view.current();
-                view.wake_sessions();
-                view.wake_links();
+                worker.current();
+                worker.wake_sessions();
+                worker.wake_links();
             }
             Ok(()) = phase.changed() => {
                 if *phase.borrow_and_update() >= Phase::Draining {
-                    view.is_draining.set(true);
-                    view.wake_sessions();
+                    worker.is_draining.set(true);
+                    worker.wake_sessions();
                 }
             }
         }
     }
 }
 
-fn serve(view: &Rc<View>, accepted: Accepted) {
+fn serve(worker: &Rc<WorkerContext>, accepted: Accepted) {
     let stream = match accepted.socket {
         Client::Tcp(socket) => TcpStream::from_std(socket).map(Stream::Tcp),
         Client::Unix(socket) => UnixSocket::new(socket).map(Stream::Unix),
     };
     match stream {
         Ok(stream) => {
-            let session = Session::new(stream, accepted.bind, view.clone(), accepted.idle_timeout);
+            let session = Session::new(stream, accepted.bind, worker.clone(), accepted.idle_timeout);
             let place = accepted.place;
             tokio::task::spawn_local(async move {
                 session.run().await;

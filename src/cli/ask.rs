@@ -135,8 +135,8 @@ mod tests {
             ("[::1]:9200", "[::1]:9200"),
             ("http://[::1]", "[::1]:9155"),
         ];
-        for (typed, expected) in cases {
-            assert_eq!(admin(typed).expect(typed).to_string(), expected);
+        for (raw, expected) in cases {
+            assert_eq!(admin(raw).expect(raw).to_string(), expected);
         }
         for bad in [
             "",

@@ -20,18 +20,18 @@ impl Requests {
     /// The answer to `stats <what>`, which may be long and takes time to render: a session has one in each turn, and
     /// those that ask in the same turn of the event loop share it.
     pub(super) fn stats(&mut self, batch: &Batch<'_>, what: &[u8]) -> Stats {
-        if !self.slots.has_room(stats::size(batch.current, what)) {
-            batch.view.shard().out_of_memory.add(1);
+        if !self.reply_queue.has_room(stats::size(batch.current, what)) {
+            batch.worker.shard().out_of_memory.add(1);
             self.waiting = None;
             return Stats::NoMemory;
         }
-        let render = || stats::stats(&batch.view.state, batch.current, batch.route, what);
+        let render = || stats::stats(&batch.worker.state, batch.current, batch.route, what);
         let Some(section) = stats::long_section(what) else {
             return Stats::Text(render().into());
         };
         match self.waiting.take() {
             None => {
-                self.waiting = Some(batch.view.local.texts.wait());
+                self.waiting = Some(batch.worker.local.texts.wait());
                 Stats::Later
             }
             Some(waiting) => Stats::Text(waiting.take(format!("{} {section}", batch.bind), render)),

@@ -2,8 +2,8 @@
 
 mod batch;
 mod figures;
+mod key_order;
 pub mod listener;
-mod order;
 mod packets;
 pub mod replies;
 pub mod requests;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::batch::Batch;
-use super::requests::{Requests, Stats, Taken, asked, own};
+use super::requests::{Requests, Stats, Taken, origin, own};
 use super::stats;
 use super::stores::REFUSED;
 use crate::metrics::ClientProtocol;
@@ -12,8 +12,8 @@ use crate::protocol::binary::answer::{Echo, Status, write_own};
 use crate::protocol::binary::{Ask, HEAD, Head, Operation};
 use crate::protocol::operation;
 use crate::protocol::{Command, Failure, MAX_KEY, OnError, Reply, Request};
-use crate::reply::origin::{Asked, Audience, Voice};
-use crate::reply::slot::Slot;
+use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
+use crate::reply::slot::ReplySlot;
 
 impl Requests {
     /// Takes one packet from the front of `buffer`.
@@ -24,12 +24,12 @@ impl Requests {
         let operation = match head.ask() {
             Ask::Operation(operation) => operation,
             Ask::Unknown => return self.refuse_packet(batch, &head, Status::Unknown),
-            Ask::Torn => return self.break_off(batch, &head, Status::Unknown),
+            Ask::Truncated => return self.close_with_error(batch, &head, Status::Unknown),
             Ask::LongKey => {
-                batch.view.shard().long_keys.add(1);
-                return self.break_off(batch, &head, Status::Invalid);
+                batch.worker.shard().long_keys.add(1);
+                return self.close_with_error(batch, &head, Status::Invalid);
             }
-            Ask::Misfit => return self.break_off(batch, &head, Status::Invalid),
+            Ask::Invalid => return self.close_with_error(batch, &head, Status::Invalid),
         };
         let is_store = operation.command() == Some(Command::MetaSet);
         if !is_store && head.value() > MAX_KEY {
@@ -40,16 +40,16 @@ impl Requests {
             return Taken::Partial;
         };
         if is_store && self.is_too_large(batch, &head, operation, begin) {
-            batch.view.shard().bad_requests.add(1);
-            batch.view.shard().large_values.add(1);
+            batch.worker.shard().bad_requests.add(1);
+            batch.worker.shard().large_values.add(1);
             return self.refuse_value_of(batch, &head, operation, begin, Status::TooLarge, b"");
         }
         let length = HEAD + head.body;
         let Some(packet) = buffer.get(..length) else {
-            if !is_store || self.lets_in(length) {
+            if !is_store || self.admits(length) {
                 return Taken::Partial;
             }
-            batch.view.shard().out_of_memory.add(1);
+            batch.worker.shard().out_of_memory.add(1);
             let (status, words) = out_of_memory(batch.route.on_error());
             return self.refuse_value_of(batch, &head, operation, begin, status, words);
         };
@@ -79,22 +79,22 @@ impl Requests {
         let request = Request { block, ..request };
 
         let counted = operation::Operation::of(&request);
-        batch.view.shard().count(ClientProtocol::Binary, counted);
-        let voice = Echo::of(&head, request.key).into();
+        batch.worker.shard().count(ClientProtocol::Binary, counted);
+        let format = Echo::of(&head, request.key).into();
         let Some((pool, node)) = batch.route.pick(request.key) else {
             return self
                 .routed
-                .send(batch, &request, own(command, Audience::Client, voice));
+                .send(batch, &request, own(command, ReplyMode::Single, format));
         };
-        let asked = Asked {
-            voice,
-            ..asked(command, Audience::Client, pool)
+        let origin = RequestOrigin {
+            format,
+            ..origin(command, ReplyMode::Single, pool)
         };
-        let number = self.slots.push(asked, 1);
+        let number = self.reply_queue.push(origin, 1);
         batch.current.send(
             node,
             &request,
-            Slot::queued(&self.slots, number),
+            ReplySlot::queued(&self.reply_queue, number),
             pool,
             self.session,
         );
@@ -126,8 +126,8 @@ impl Requests {
             return self.answer_own(head, Status::NotStored, b"flush_all not allowed");
         }
         let delay = extras.iter().fold(0, |delay, &byte| delay << 8 | i64::from(byte));
-        let voice = Echo::with_key(head, b"").into();
-        self.flush(batch, delay, own(Command::FlushAll, Audience::Client, voice));
+        let format = Echo::with_key(head, b"").into();
+        self.flush(batch, delay, own(Command::FlushAll, ReplyMode::Single, format));
     }
 
     /// One packet for each figure, and an empty one for their end.
@@ -159,7 +159,7 @@ impl Requests {
 
     /// Refuses a packet that makes no sense.
     fn refuse_packet(&mut self, batch: &Batch<'_>, head: &Head, status: Status) -> Taken {
-        batch.view.shard().bad_requests.add(1);
+        batch.worker.shard().bad_requests.add(1);
         self.pass_over(head, status)
     }
 
@@ -192,30 +192,31 @@ impl Requests {
             self.answer_own(head, status, words);
             return Taken::Bytes(HEAD);
         };
-        let asked = own(Command::MetaSet, Audience::Client, Echo::of(head, b"").into());
+        let origin = own(Command::MetaSet, ReplyMode::Single, Echo::of(head, b"").into());
         let answer = Reply::Text(packet(head, status, words));
         self.turn.spend(REFUSED);
-        self.routed.refuse_value(batch, &request, answer, asked);
+        self.routed.refuse_value(batch, &request, answer, origin);
         self.swallow = head.body;
         Taken::Bytes(HEAD)
     }
 
     /// Answers a request whose key no line to a node can carry: in base64 it would be too long.
     fn answer_unsayable(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) {
-        batch.view.shard().bad_requests.add(1);
-        batch.view.shard().long_keys.add(1);
+        batch.worker.shard().bad_requests.add(1);
+        batch.worker.shard().long_keys.add(1);
         let key = &body[head.extras..][..head.key];
         let command = operation.command().unwrap_or(Command::MetaGet);
-        let asked = Asked {
+        let origin = RequestOrigin {
             on_error: batch.route.on_error(),
-            ..own(command, Audience::Client, Echo::of(head, key).into())
+            ..own(command, ReplyMode::Single, Echo::of(head, key).into())
         };
-        self.slots.push_filled(asked, Reply::Failed(Failure::Unsupported));
+        self.reply_queue
+            .push_filled(origin, Reply::Failed(Failure::Unsupported));
     }
 
     /// Answers `status` and closes: where this packet ends nobody can tell.
-    fn break_off(&mut self, batch: &Batch<'_>, head: &Head, status: Status) -> Taken {
-        batch.view.shard().bad_requests.add(1);
+    fn close_with_error(&mut self, batch: &Batch<'_>, head: &Head, status: Status) -> Taken {
+        batch.worker.shard().bad_requests.add(1);
         self.answer_own(head, status, b"");
         self.end();
         Taken::Bytes(HEAD)
@@ -226,14 +227,14 @@ impl Requests {
     }
 
     fn push_packet(&mut self, packet: impl Into<Bytes>) {
-        let voice = Voice::Binary {
+        let format = WireFormat::Binary {
             opcode: 0,
             opaque: 0,
             compares: false,
             key: Box::default(),
         };
-        let asked = own(Command::MetaGet, Audience::Client, voice);
-        self.slots.push_filled(asked, Reply::Text(packet.into()));
+        let origin = own(Command::MetaGet, ReplyMode::Single, format);
+        self.reply_queue.push_filled(origin, Reply::Text(packet.into()));
     }
 }
 

@@ -6,7 +6,7 @@ use crate::net::outgoing::Outgoing;
 use crate::protocol::binary::answer::Echo;
 use crate::protocol::failed::{self, ReadIn};
 use crate::protocol::{Command, Item, Reply, binary, classic, meta};
-use crate::reply::origin::{Asked, Audience, Voice, split_meta};
+use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat, split_meta};
 
 /// Writes the replies of one session, in the order in which they leave its queue.
 #[derive(Debug, Default)]
@@ -16,17 +16,17 @@ pub struct Replies {
 }
 
 impl Replies {
-    /// Writes `reply` to what was `asked`.
+    /// Writes `reply` to what was `origin`.
     #[inline]
-    pub fn write(&mut self, asked: &Asked, reply: &Reply, out: &mut Outgoing) {
+    pub fn write(&mut self, origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
         let reply = match reply {
-            Reply::Failed(_) | Reply::Error(_) => failed_as(asked, reply),
+            Reply::Failed(_) | Reply::Error(_) => failed_as(origin, reply),
             reply => reply,
         };
-        match &asked.voice {
-            Voice::Classic => {}
-            Voice::Meta(typed) => return write_meta(asked, typed, reply, out),
-            &Voice::Binary {
+        match &origin.format {
+            WireFormat::Classic => {}
+            WireFormat::Meta(raw) => return write_meta(origin, raw, reply, out),
+            &WireFormat::Binary {
                 opcode,
                 opaque,
                 compares,
@@ -41,12 +41,12 @@ impl Replies {
                 return write_binary(echo, reply, out);
             }
         }
-        match asked.audience {
-            Audience::Nobody => {}
-            Audience::Client if asked.command.is_read() => write_read(asked, reply, out),
-            Audience::Client => write_line(asked.command, reply, out),
-            Audience::Part => self.write_part(asked, reply, out),
-            Audience::End => {
+        match origin.mode {
+            ReplyMode::NoReply => {}
+            ReplyMode::Single if origin.command.is_read() => write_read(origin, reply, out),
+            ReplyMode::Single => write_line(origin.command, reply, out),
+            ReplyMode::MultiGetItem => self.write_part(origin, reply, out),
+            ReplyMode::MultiGetEnd => {
                 // memcached, too, puts an error in the place of END: clients stop reading there.
                 let end = self.failure.take().unwrap_or(Bytes::from_static(b"END"));
                 out.put(&end);
@@ -55,22 +55,22 @@ impl Replies {
         }
     }
 
-    fn write_part(&mut self, asked: &Asked, reply: &Reply, out: &mut Outgoing) {
+    fn write_part(&mut self, origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
         match reply {
-            Reply::Value(item) => write_value(asked.command, item, out),
+            Reply::Value(item) => write_value(origin.command, item, out),
             Reply::NotFound => {}
             reply => {
-                let line = classic::answer::line(asked.command, reply, &mut itoa::Buffer::new()).to_vec();
+                let line = classic::answer::line(origin.command, reply, &mut itoa::Buffer::new()).to_vec();
                 self.failure.get_or_insert(line.into());
             }
         }
     }
 }
 
-fn write_meta(asked: &Asked, typed: &[u8], reply: &Reply, out: &mut Outgoing) {
-    let (key, flags) = split_meta(typed);
+fn write_meta(origin: &RequestOrigin, raw: &[u8], reply: &Reply, out: &mut Outgoing) {
+    let (key, flags) = split_meta(raw);
     let put = &mut |bytes: &[u8]| out.put(bytes);
-    if let Some(data) = meta::answer::write(asked.command, key, flags, reply, put) {
+    if let Some(data) = meta::answer::write(origin.command, key, flags, reply, put) {
         out.share_part(data);
         out.put(b"\r\n");
     }
@@ -88,28 +88,28 @@ fn write_binary(echo: Echo<'_>, reply: &Reply, out: &mut Outgoing) {
 }
 
 #[inline]
-fn write_read(asked: &Asked, reply: &Reply, out: &mut Outgoing) {
+fn write_read(origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
     match reply {
         Reply::Value(item) => {
-            write_value(asked.command, item, out);
+            write_value(origin.command, item, out);
             out.put(b"END\r\n");
         }
         Reply::NotFound => out.put(b"END\r\n"),
-        reply => write_line(asked.command, reply, out),
+        reply => write_line(origin.command, reply, out),
     }
 }
 
 /// What the client reads for an error.
 #[cold]
-fn failed_as<'r>(asked: &Asked, reply: &'r Reply) -> &'r Reply {
-    match asked.operation() {
+fn failed_as<'r>(origin: &RequestOrigin, reply: &'r Reply) -> &'r Reply {
+    match origin.operation() {
         Some(operation) => {
-            let read_in = match asked.voice {
-                Voice::Classic => ReadIn::Classic,
-                Voice::Meta(_) => ReadIn::Meta,
-                Voice::Binary { .. } => ReadIn::Binary,
+            let read_in = match origin.format {
+                WireFormat::Classic => ReadIn::Classic,
+                WireFormat::Meta(_) => ReadIn::Meta,
+                WireFormat::Binary { .. } => ReadIn::Binary,
             };
-            failed::read_as(operation, asked.on_error, read_in, reply)
+            failed::read_as(operation, origin.on_error, read_in, reply)
         }
         None => reply,
     }
@@ -138,15 +138,15 @@ mod tests {
     use super::*;
     use crate::protocol::{Failure, OnError};
 
-    fn written(parts: &[(Audience, Reply)], on_error: OnError) -> String {
+    fn written(parts: &[(ReplyMode, Reply)], on_error: OnError) -> String {
         let (mut replies, mut out) = (Replies::default(), Outgoing::default());
-        for (audience, reply) in parts {
+        for (mode, reply) in parts {
             replies.write(
-                &Asked {
+                &RequestOrigin {
                     command: Command::Get,
-                    audience: *audience,
+                    mode: *mode,
                     on_error,
-                    voice: Voice::Classic,
+                    format: WireFormat::Classic,
                 },
                 reply,
                 &mut out,
@@ -171,10 +171,10 @@ mod tests {
         let refused = Reply::Error("SERVER_ERROR out of memory".into());
         for lost in [failed, refused, Reply::NotFound] {
             let parts = [
-                (Audience::Part, value("a")),
-                (Audience::Part, lost),
-                (Audience::Part, value("b")),
-                (Audience::End, Reply::Done),
+                (ReplyMode::MultiGetItem, value("a")),
+                (ReplyMode::MultiGetItem, lost),
+                (ReplyMode::MultiGetItem, value("b")),
+                (ReplyMode::MultiGetEnd, Reply::Done),
             ];
             assert_eq!(
                 written(&parts, OnError::HIDE),
@@ -186,10 +186,10 @@ mod tests {
     #[test]
     fn where_failures_are_to_show_an_error_stands_in_the_place_of_end() {
         let parts = [
-            (Audience::Part, Reply::Failed(Failure::Timeout)),
-            (Audience::Part, value("b")),
-            (Audience::End, Reply::Done),
-            (Audience::Client, Reply::NotFound),
+            (ReplyMode::MultiGetItem, Reply::Failed(Failure::Timeout)),
+            (ReplyMode::MultiGetItem, value("b")),
+            (ReplyMode::MultiGetEnd, Reply::Done),
+            (ReplyMode::Single, Reply::NotFound),
         ];
         assert_eq!(
             written(&parts, OnError::SHOW),

@@ -21,14 +21,14 @@ use crate::protocol::line::{Keys, Line};
 use crate::protocol::operation::Operation;
 use crate::protocol::text;
 use crate::protocol::{Command, MAX_KEY, Meta, OnError, Reply, Request, meta};
-use crate::reply::origin::{Asked, Audience, Voice};
-use crate::reply::queue::Slots;
-use crate::reply::slot::Slot;
+use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
+use crate::reply::queue::ReplyQueue;
+use crate::reply::slot::ReplySlot;
 use crate::route::{Pool, Route};
 use crate::runtime::buffers;
 use crate::runtime::shared_text::Waiting;
 use crate::runtime::turn::{self, Turn};
-use crate::worker::context::View;
+use crate::worker::context::WorkerContext;
 
 /// Replies that a session may owe before it takes no more requests; fewer where memory is short.
 const MAX_OWED: usize = 1024;
@@ -42,7 +42,7 @@ static HTTP_CLOSED: LogLimit = LogLimit::new(Duration::from_secs(10));
 /// The asking side of one session.
 #[derive(Debug)]
 pub struct Requests {
-    pub(super) slots: Rc<Slots>,
+    pub(super) reply_queue: Rc<ReplyQueue>,
     /// The session's number, which decides among several links to a node.
     pub(super) session: usize,
     pub(super) routed: Routed,
@@ -65,8 +65,8 @@ pub struct Requests {
     max_owed: usize,
     /// Bytes that the session may hold.
     budget: usize,
-    /// [`Current::links_number`] when requests were last sent.
-    links_number: u64,
+    /// [`ActiveRoutes::links_generation`] when requests were last sent.
+    links_generation: u64,
     /// A multi-get that was interrupted; what is left of its line stands at the front of the buffer.
     interrupted: Option<Interrupted>,
     is_over: bool,
@@ -132,12 +132,12 @@ pub(super) enum Taken {
 }
 
 impl Requests {
-    /// The asking side of a new session of the worker with this `view`, whose replies are queued in `slots`.
-    pub fn new(slots: Rc<Slots>, view: &Rc<View>) -> Requests {
-        let session = view.enter(&slots);
+    /// The asking side of a new session of the worker with this `worker`, whose replies are queued in `reply_queue`.
+    pub fn new(reply_queue: Rc<ReplyQueue>, worker: &Rc<WorkerContext>) -> Requests {
+        let session = worker.enter(&reply_queue);
         Requests {
-            routed: Routed::new(view.clone(), slots.clone(), session),
-            slots,
+            routed: Routed::new(worker.clone(), reply_queue.clone(), session),
+            reply_queue,
             session,
             is_partial: true,
             swallow: 0,
@@ -148,7 +148,7 @@ impl Requests {
             waiting: None,
             max_owed: MAX_OWED,
             budget: usize::MAX,
-            links_number: 0,
+            links_generation: 0,
             interrupted: None,
             is_over: false,
             turn: Turn::begin(),
@@ -164,7 +164,7 @@ impl Requests {
 
     /// Whether as much is owed as may be.
     pub fn is_full(&self) -> bool {
-        self.slots.is_full(self.max_owed, self.budget)
+        self.reply_queue.is_full(self.max_owed, self.budget)
     }
 
     /// Whether requests that were read before wait for room.
@@ -193,9 +193,9 @@ impl Requests {
     }
 
     /// The client pauses: ends the session if that is in the middle of a line that is too long to be waited for.
-    pub fn pause(&mut self, view: &View) {
+    pub fn pause(&mut self, worker: &WorkerContext) {
         if self.has_long_part {
-            self.close_long_line(view);
+            self.close_long_line(worker);
         }
     }
 
@@ -210,13 +210,13 @@ impl Requests {
     }
 
     /// Takes every whole request from `buffer`, or as many as may be owed and as the turn has room for.
-    pub fn take(&mut self, buffer: &mut BytesMut, view: &View, bind: &Bind) {
-        let current = view.current();
+    pub fn take(&mut self, buffer: &mut BytesMut, worker: &WorkerContext, bind: &Bind) {
+        let current = worker.current();
         let Some(route) = current.route(bind) else {
             return self.end();
         };
         let batch = Batch {
-            view,
+            worker,
             current: &current,
             route,
             bind,
@@ -224,16 +224,16 @@ impl Requests {
         self.is_partial = false;
         self.has_long_part = false;
         let is_other_way =
-            self.links_number != current.links_number || self.routed.may_be_overtaken(batch.route);
-        if is_other_way && !self.slots.is_empty() {
+            self.links_generation != current.links_generation || self.routed.may_be_overtaken(batch.route);
+        if is_other_way && !self.reply_queue.is_empty() {
             // What is owed goes another way, and must not be overtaken: nothing more until it is there.
             self.max_owed = 1;
             return;
         }
-        self.links_number = current.links_number;
+        self.links_generation = current.links_generation;
         self.max_owed = MAX_OWED;
-        self.budget = self.slots.budget();
-        while !self.is_over && !self.is_full() && !self.turn.is_over(&view.local.clock) {
+        self.budget = self.reply_queue.budget();
+        while !self.is_over && !self.is_full() && !self.turn.is_over(&worker.local.clock) {
             let step = self.swallow.min(buffer.len());
             buffer.advance(step);
             self.swallow -= step;
@@ -295,7 +295,7 @@ impl Requests {
             } => {
                 return self.store(batch, request, size, noreply, &buffer[length..], length);
             }
-            Line::Single { request, noreply } => self.send(batch, &request, audience(noreply)),
+            Line::Single { request, noreply } => self.send(batch, &request, mode(noreply)),
             Line::FlushAll { delay, noreply } => self.flush_all(batch, delay, noreply),
             Line::Version => {
                 let version = self.version(batch);
@@ -315,13 +315,13 @@ impl Requests {
                 noreply,
                 has_long_key,
             } => {
-                batch.view.shard().bad_requests.add(1);
-                batch.view.shard().long_keys.add(u64::from(has_long_key));
+                batch.worker.shard().bad_requests.add(1);
+                batch.worker.shard().long_keys.add(u64::from(has_long_key));
                 self.swallow = swallow;
                 self.answer(answer, noreply);
             }
             Line::Http => self.close_http(batch),
-            Line::TooLong => self.close_long_line(batch.view),
+            Line::TooLong => self.close_long_line(batch.worker),
         }
         Taken::Bytes(length)
     }
@@ -342,7 +342,7 @@ impl Requests {
                     exptime,
                     ..Request::new(command, key)
                 };
-                self.send(batch, &request, Audience::Client);
+                self.send(batch, &request, ReplyMode::Single);
                 Taken::Bytes(line.len())
             }
             _ => self.read_many(batch, command, exptime, keys, line),
@@ -365,9 +365,9 @@ impl Requests {
                 is_one_of_many,
                 ..Request::new(command, key)
             };
-            self.send(batch, &request, Audience::Part);
+            self.send(batch, &request, ReplyMode::MultiGetItem);
             self.turn.spend(turn::KEY);
-            if self.is_full() || self.turn.is_over(&batch.view.local.clock) {
+            if self.is_full() || self.turn.is_over(&batch.worker.local.clock) {
                 let line_end = if line.ends_with(b"\r\n") { 2 } else { 1 };
                 let length = keys.left() + line_end;
                 self.interrupted = Some(Interrupted {
@@ -378,24 +378,24 @@ impl Requests {
                 return Taken::Bytes(line.len() - length);
             }
         }
-        let asked = own(command, Audience::End, Voice::Classic);
-        self.slots.push_filled(asked, Reply::Done);
+        let origin = own(command, ReplyMode::MultiGetEnd, WireFormat::Classic);
+        self.reply_queue.push_filled(origin, Reply::Done);
         Taken::Bytes(line.len())
     }
 
     #[cold]
     fn close_http(&mut self, batch: &Batch<'_>) {
-        batch.view.shard().http_closed.add(1);
-        if let Some(held_back) = HTTP_CLOSED.allow(batch.view.state.started.elapsed()) {
+        batch.worker.shard().http_closed.add(1);
+        if let Some(held_back) = HTTP_CLOSED.allow(batch.worker.state.started.elapsed()) {
             warn!(bind = %batch.bind, held_back, "client closed: it speaks HTTP");
         }
         self.end();
     }
 
     #[cold]
-    fn close_long_line(&mut self, view: &View) {
-        view.shard().bad_requests.add(1);
-        view.shard().long_lines.add(1);
+    fn close_long_line(&mut self, worker: &WorkerContext) {
+        worker.shard().bad_requests.add(1);
+        worker.shard().long_lines.add(1);
         self.end();
     }
 
@@ -405,11 +405,11 @@ impl Requests {
     fn wait_for_line(&mut self, batch: &Batch<'_>, part: &[u8]) -> Taken {
         let length = part.len();
         self.has_long_part = text::is_long_part(part);
-        if length <= buffers::SMALL || self.slots.has_room(length) {
+        if length <= buffers::SMALL || self.reply_queue.has_room(length) {
             self.searched = length;
             return Taken::Partial;
         }
-        batch.view.shard().out_of_memory.add(1);
+        batch.worker.shard().out_of_memory.add(1);
         self.has_long_part = false;
         self.skips_line = true;
         self.answer("SERVER_ERROR out of memory reading request", false);
@@ -424,22 +424,22 @@ impl Requests {
     }
 
     #[inline]
-    pub(super) fn send(&mut self, batch: &Batch<'_>, request: &Request<'_>, audience: Audience) {
+    pub(super) fn send(&mut self, batch: &Batch<'_>, request: &Request<'_>, mode: ReplyMode) {
         if let Some(meta) = &request.meta {
             return self.send_meta(batch, request, meta);
         }
         let operation = Operation::of(request);
-        batch.view.shard().count(ClientProtocol::Classic, operation);
+        batch.worker.shard().count(ClientProtocol::Classic, operation);
         let Some((pool, node)) = batch.route.pick(request.key) else {
             return self
                 .routed
-                .send(batch, request, own(request.command, audience, Voice::Classic));
+                .send(batch, request, own(request.command, mode, WireFormat::Classic));
         };
-        let number = self.slots.push(asked(request.command, audience, pool), 1);
+        let number = self.reply_queue.push(origin(request.command, mode, pool), 1);
         batch.current.send(
             node,
             request,
-            Slot::queued(&self.slots, number),
+            ReplySlot::queued(&self.reply_queue, number),
             pool,
             self.session,
         );
@@ -459,22 +459,22 @@ impl Requests {
             ..*request
         };
         let operation = Operation::of(&request);
-        batch.view.shard().count(ClientProtocol::Meta, operation);
-        let voice = voice(meta);
+        batch.worker.shard().count(ClientProtocol::Meta, operation);
+        let format = format(meta);
         let Some((pool, node)) = batch.route.pick(request.key) else {
             return self
                 .routed
-                .send(batch, &request, own(request.command, Audience::Client, voice));
+                .send(batch, &request, own(request.command, ReplyMode::Single, format));
         };
-        let asked = Asked {
-            voice,
-            ..asked(request.command, Audience::Client, pool)
+        let origin = RequestOrigin {
+            format,
+            ..origin(request.command, ReplyMode::Single, pool)
         };
-        let number = self.slots.push(asked, 1);
+        let number = self.reply_queue.push(origin, 1);
         batch.current.send(
             node,
             &request,
-            Slot::queued(&self.slots, number),
+            ReplySlot::queued(&self.reply_queue, number),
             pool,
             self.session,
         );
@@ -487,37 +487,37 @@ impl Requests {
         self.flush(
             batch,
             delay,
-            own(Command::FlushAll, audience(noreply), Voice::Classic),
+            own(Command::FlushAll, mode(noreply), WireFormat::Classic),
         );
     }
 
     /// Flushes every node that the route may lead to; one slot awaits them all.
-    pub(super) fn flush(&mut self, batch: &Batch<'_>, delay: i64, asked: Asked) {
+    pub(super) fn flush(&mut self, batch: &Batch<'_>, delay: i64, origin: RequestOrigin) {
         let request = Request {
             exptime: delay,
             ..Request::new(Command::FlushAll, b"")
         };
-        let protocol = match asked.voice {
-            Voice::Binary { .. } => ClientProtocol::Binary,
-            Voice::Classic | Voice::Meta(_) => ClientProtocol::Classic,
+        let protocol = match origin.format {
+            WireFormat::Binary { .. } => ClientProtocol::Binary,
+            WireFormat::Classic | WireFormat::Meta(_) => ClientProtocol::Classic,
         };
-        batch.view.shard().count(protocol, Operation::FlushAll);
-        let asked = Asked {
+        batch.worker.shard().count(protocol, Operation::FlushAll);
+        let origin = RequestOrigin {
             on_error: batch.route.on_error(),
-            ..asked
+            ..origin
         };
         let pools = batch.route.pools().iter();
         let nodes: usize = pools.map(|pool| pool.nodes.len()).sum();
         self.turn.spend(nodes * turn::REQUEST);
         let Route::Pool(pool) = batch.route else {
-            return self.routed.flush(batch, &request, asked);
+            return self.routed.flush(batch, &request, origin);
         };
-        let number = self.slots.push(asked, pool.nodes.len() as u32);
+        let number = self.reply_queue.push(origin, pool.nodes.len() as u32);
         for &node in &pool.nodes {
             batch.current.send(
                 node,
                 &request,
-                Slot::queued(&self.slots, number),
+                ReplySlot::queued(&self.reply_queue, number),
                 pool,
                 self.session,
             );
@@ -527,40 +527,40 @@ impl Requests {
     /// Answers without asking a node.
     pub(super) fn answer(&mut self, text: impl Into<Bytes>, noreply: bool) {
         if !noreply {
-            let asked = own(Command::Set, Audience::Client, Voice::Classic);
-            self.slots.push_filled(asked, Reply::Text(text.into()));
+            let origin = own(Command::Set, ReplyMode::Single, WireFormat::Classic);
+            self.reply_queue.push_filled(origin, Reply::Text(text.into()));
         }
     }
 }
 
-pub(super) fn audience(noreply: bool) -> Audience {
+pub(super) fn mode(noreply: bool) -> ReplyMode {
     if noreply {
-        Audience::Nobody
+        ReplyMode::NoReply
     } else {
-        Audience::Client
+        ReplyMode::Single
     }
 }
 
-pub(super) fn asked(command: Command, audience: Audience, pool: &Pool) -> Asked {
-    Asked {
+pub(super) fn origin(command: Command, mode: ReplyMode, pool: &Pool) -> RequestOrigin {
+    RequestOrigin {
         command,
-        audience,
+        mode,
         on_error: pool.settings.on_error(),
-        voice: Voice::Classic,
+        format: WireFormat::Classic,
     }
 }
 
 /// A meta client's voice: what it typed.
-pub(super) fn voice(meta: &Meta<'_>) -> Voice {
-    Voice::Meta([meta.key, b" ", meta.flags].concat().into())
+pub(super) fn format(meta: &Meta<'_>) -> WireFormat {
+    WireFormat::Meta([meta.key, b" ", meta.flags].concat().into())
 }
 
 /// Where no single pool says how a failure reads: as an error.
-pub(super) fn own(command: Command, audience: Audience, voice: Voice) -> Asked {
-    Asked {
+pub(super) fn own(command: Command, mode: ReplyMode, format: WireFormat) -> RequestOrigin {
+    RequestOrigin {
         command,
-        audience,
+        mode,
         on_error: OnError::SHOW,
-        voice,
+        format,
     }
 }

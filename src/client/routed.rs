@@ -1,125 +1,137 @@
 //! What a client asks on a route that is more than a plain pool: policies decide, and may be at work for a while.
 //!
-//! Two requests of one session to one key stay in order (see [`super::order`]): a request that must wait is kept as
+//! Two requests of one session to one key stay in order (see [`super::key_order`]): a request that must wait is kept as
 //! a copy and resolved along its route when its turn has come. A policy's work goes on to its end though the client
 //! went away meanwhile.
 
 use std::rc::Rc;
 
 use super::batch::Batch;
-use super::order::{Claim, Order};
-use crate::link::queued::Owned;
+use super::key_order::{KeyOrder, Ticket};
+use crate::link::queued::OwnedRequest;
 use crate::protocol::{Reply, Request};
-use crate::reply::origin::Asked;
-use crate::reply::queue::Slots;
-use crate::reply::slot::{Slot, pending};
+use crate::reply::origin::RequestOrigin;
+use crate::reply::queue::ReplyQueue;
+use crate::reply::slot::{ReplySlot, pending};
 use crate::route::{Call, Forwarder, Resolved, Route};
-use crate::worker::context::View;
-use crate::worker::forwarder::{AtWork, Carry};
+use crate::worker::context::WorkerContext;
+use crate::worker::forwarder::{InProgress, LinkForwarder};
 
 /// What a session needs for its policies.
 #[derive(Debug)]
 pub struct Routed {
-    slots: Rc<Slots>,
+    reply_queue: Rc<ReplyQueue>,
     /// The session's number, which decides among several links to a node.
     session: usize,
-    carry: Rc<Carry>,
-    order: Rc<Order>,
+    forwarder: Rc<LinkForwarder>,
+    key_order: Rc<KeyOrder>,
 }
 
 /// A request that a policy is at work on.
 #[derive(Debug)]
-struct Hold {
+struct InFlightGuard {
     /// Those behind it wait until it is done.
-    claim: Claim,
+    ticket: Ticket,
     /// It is counted until it is done.
-    _counted: AtWork,
+    _counted: InProgress,
 }
 
 impl Routed {
-    /// For the session with this number, whose replies are queued in `slots`.
-    pub fn new(view: Rc<View>, slots: Rc<Slots>, session: usize) -> Routed {
+    /// For the session with this number, whose replies are queued in `reply_queue`.
+    pub fn new(worker: Rc<WorkerContext>, reply_queue: Rc<ReplyQueue>, session: usize) -> Routed {
         Routed {
-            slots,
+            reply_queue,
             session,
-            carry: Rc::new(Carry::new(view, session)),
-            order: Rc::default(),
+            forwarder: Rc::new(LinkForwarder::new(worker, session)),
+            key_order: Rc::default(),
         }
     }
 
     /// Whether requests on `route` look at nobody before them, and policies are still at work from before a
     /// reload.
     pub fn may_be_overtaken(&self, route: &Route) -> bool {
-        matches!(route, Route::Pool(_)) && !self.order.is_empty()
+        matches!(route, Route::Pool(_)) && !self.key_order.is_empty()
     }
 
-    fn hold(&self, request: &Request<'_>) -> Rc<Hold> {
-        Rc::new(Hold {
-            claim: self.order.claim(request),
-            _counted: self.carry.count(request),
+    fn hold(&self, request: &Request<'_>) -> Rc<InFlightGuard> {
+        Rc::new(InFlightGuard {
+            ticket: self.key_order.ticket(request),
+            _counted: self.forwarder.count(request),
         })
     }
 
-    fn call(&self, hold: Rc<Hold>) -> Call {
+    fn call(&self, hold: Rc<InFlightGuard>) -> Call {
         Call {
-            forwarder: self.carry.clone(),
+            forwarder: self.forwarder.clone(),
             hold: Some(hold),
         }
     }
 
     /// Sends `request` along the batch's route.
-    pub fn send(&self, batch: &Batch<'_>, request: &Request<'_>, asked: Asked) {
-        if self.order.must_wait(request) {
-            return self.send_later(batch, request, asked);
+    pub fn send(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin) {
+        if self.key_order.must_wait(request) {
+            return self.send_later(batch, request, origin);
         }
         batch
             .route
-            .resolve(request, &*self.carry, |resolved, request| match resolved {
+            .resolve(request, &*self.forwarder, |resolved, request| match resolved {
                 Resolved::Pool(pool) => {
                     if request.value.len() > pool.settings.max_value_size {
-                        let number = self.slots.push(asked, 1);
-                        return self.carry.send(pool, request, Slot::queued(&self.slots, number));
+                        let number = self.reply_queue.push(origin, 1);
+                        return self.forwarder.send(
+                            pool,
+                            request,
+                            ReplySlot::queued(&self.reply_queue, number),
+                        );
                     }
-                    let asked = Asked {
+                    let origin = RequestOrigin {
                         on_error: pool.settings.on_error(),
-                        ..asked
+                        ..origin
                     };
-                    let number = self.slots.push(asked, 1);
-                    let (slot, node) = (Slot::queued(&self.slots, number), pool.pick(request.key));
+                    let number = self.reply_queue.push(origin, 1);
+                    let (slot, node) = (
+                        ReplySlot::queued(&self.reply_queue, number),
+                        pool.pick(request.key),
+                    );
                     batch.current.send(node, request, slot, pool, self.session);
                 }
                 Resolved::Reply(reply) => {
-                    let asked = Asked {
+                    let origin = RequestOrigin {
                         on_error: batch.route.on_error_of(request),
-                        ..asked
+                        ..origin
                     };
-                    self.slots.push_filled(asked, reply);
+                    self.reply_queue.push_filled(origin, reply);
                 }
                 Resolved::Policy(policy, start) => {
-                    let asked = Asked {
+                    let origin = RequestOrigin {
                         on_error: batch.route.on_error_of(request),
-                        ..asked
+                        ..origin
                     };
-                    let number = self.slots.push(asked, 1);
+                    let number = self.reply_queue.push(origin, 1);
                     let call = self.call(self.hold(request));
-                    call.start(policy, start, request, Slot::queued(&self.slots, number));
+                    call.start(
+                        policy,
+                        start,
+                        request,
+                        ReplySlot::queued(&self.reply_queue, number),
+                    );
                 }
             });
     }
 
     /// Sends `request` when those before it are done.
-    fn send_later(&self, batch: &Batch<'_>, request: &Request<'_>, asked: Asked) {
-        let asked = Asked {
+    fn send_later(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin) {
+        let origin = RequestOrigin {
             on_error: batch.route.on_error_of(request),
-            ..asked
+            ..origin
         };
-        let number = self.slots.push(asked, 1);
-        let slot = Slot::queued(&self.slots, number);
+        let number = self.reply_queue.push(origin, 1);
+        let slot = ReplySlot::queued(&self.reply_queue, number);
         let hold = self.hold(request);
         let call = self.call(hold.clone());
-        let (route, owned) = (batch.route.clone(), Owned::new(request));
+        let (route, owned) = (batch.route.clone(), OwnedRequest::new(request));
         tokio::task::spawn_local(async move {
-            hold.claim.turn().await;
+            hold.ticket.turn().await;
             drop(hold);
             call.send_to(&route, &owned.request(), slot);
         });
@@ -127,17 +139,23 @@ impl Routed {
 
     /// Answers `answer` to `request`, a storage command whose value is not taken, when its item is as memcached would
     /// have left it; see [`Call::refuse_value`].
-    pub fn refuse_value(&self, batch: &Batch<'_>, request: &Request<'_>, answer: Reply, asked: Asked) {
-        let slot = Slot::queued(&self.slots, self.slots.push(asked, 1));
-        let must_wait = self.order.must_wait(request);
+    pub fn refuse_value(
+        &self,
+        batch: &Batch<'_>,
+        request: &Request<'_>,
+        answer: Reply,
+        origin: RequestOrigin,
+    ) {
+        let slot = ReplySlot::queued(&self.reply_queue, self.reply_queue.push(origin, 1));
+        let must_wait = self.key_order.must_wait(request);
         let hold = self.hold(request);
         let call = self.call(hold.clone());
         if !must_wait {
             return call.refuse_value(batch.route, request, answer, slot);
         }
-        let (route, owned) = (batch.route.clone(), Owned::new(request));
+        let (route, owned) = (batch.route.clone(), OwnedRequest::new(request));
         tokio::task::spawn_local(async move {
-            hold.claim.turn().await;
+            hold.ticket.turn().await;
             drop(hold);
             call.refuse_value(&route, &owned.request(), answer, slot);
         });
@@ -146,26 +164,26 @@ impl Routed {
     /// Flushes every node of every pool that the route may lead to; one slot awaits them all. The last pool is the
     /// first to be flushed, and each waits for the one before: those that come first in a route may be filled from
     /// those that come later, but not with what was flushed.
-    pub fn flush(&self, batch: &Batch<'_>, request: &Request<'_>, asked: Asked) {
+    pub fn flush(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin) {
         let pools = batch.route.pools().to_vec();
         let nodes = pools.iter().map(|pool| pool.nodes.len() as u32).sum();
         if nodes == 0 {
-            return self.slots.push_filled(asked, Reply::Done);
+            return self.reply_queue.push_filled(origin, Reply::Done);
         }
-        let number = self.slots.push(asked, nodes);
-        let (slots, carry) = (self.slots.clone(), self.carry.clone());
-        let (hold, owned) = (self.hold(request), Owned::new(request));
+        let number = self.reply_queue.push(origin, nodes);
+        let (reply_queue, forwarder) = (self.reply_queue.clone(), self.forwarder.clone());
+        let (hold, owned) = (self.hold(request), OwnedRequest::new(request));
         tokio::task::spawn_local(async move {
-            hold.claim.turn().await;
+            hold.ticket.turn().await;
             for pool in pools.iter().rev() {
                 let mut answers = Vec::new();
-                carry.flush(pool, &owned.request(), || {
+                forwarder.flush(pool, &owned.request(), || {
                     let (slot, answer) = pending();
                     answers.push(answer);
                     slot
                 });
                 for answer in answers {
-                    Slot::queued(&slots, number).fill(answer.await);
+                    ReplySlot::queued(&reply_queue, number).fill(answer.await);
                 }
             }
         });

@@ -22,10 +22,10 @@ use super::requests::Requests;
 use crate::config::Bind;
 use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
-use crate::reply::queue::{LEFT_OUT, Slots, may_be_left_out, value_bytes};
-use crate::runtime::memory::Account;
+use crate::reply::queue::{DROPPED, ReplyQueue, may_be_left_out, value_bytes};
+use crate::runtime::memory::MemoryBudget;
 use crate::runtime::{buffers, coalesce, turn};
-use crate::worker::context::View;
+use crate::worker::context::WorkerContext;
 
 /// Bytes that may wait to be written before it stops reading.
 const MAX_WAITING: usize = 256 << 10;
@@ -36,8 +36,8 @@ const MAX_HELD: usize = 64 << 20;
 pub struct Session {
     stream: Stream,
     bind: Arc<Bind>,
-    view: Rc<View>,
-    slots: Rc<Slots>,
+    worker: Rc<WorkerContext>,
+    reply_queue: Rc<ReplyQueue>,
     requests: Requests,
     replies: Replies,
     /// Bytes that were read and not taken yet.
@@ -59,9 +59,14 @@ struct Idle {
 
 impl Session {
     /// A session on `stream`, which came in through the listener bound to `bind`.
-    pub fn new(stream: Stream, bind: Arc<Bind>, view: Rc<View>, idle_timeout: Option<Duration>) -> Session {
-        let slots = Rc::new(Slots::new(Account::new(&view.local.memory)));
-        let last = view.local.clock.now();
+    pub fn new(
+        stream: Stream,
+        bind: Arc<Bind>,
+        worker: Rc<WorkerContext>,
+        idle_timeout: Option<Duration>,
+    ) -> Session {
+        let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&worker.local.memory)));
+        let last = worker.local.clock.now();
         let idle = idle_timeout.map(|timeout| Idle {
             timeout,
             last,
@@ -70,10 +75,10 @@ impl Session {
         });
         Session {
             stream,
-            requests: Requests::new(slots.clone(), &view),
+            requests: Requests::new(reply_queue.clone(), &worker),
             bind,
-            view,
-            slots,
+            worker,
+            reply_queue,
             replies: Replies::default(),
             rest: BytesMut::new(),
             out: Outgoing::default(),
@@ -85,14 +90,14 @@ impl Session {
     /// Serves the client until it leaves, breaks off, or the listener ends.
     pub async fn run(mut self) {
         poll_fn(|cx| {
-            self.slots.hold();
+            self.reply_queue.hold();
             // Nobody is refused for the sake of buffers that are empty by now.
-            if !self.view.local.memory.is_calm() {
-                self.tally();
+            if !self.worker.local.memory.is_below_low_watermark() {
+                self.update_budget();
             }
             let end = self.poll(cx);
-            self.tally();
-            self.slots.register(cx);
+            self.update_budget();
+            self.reply_queue.register(cx);
             end
         })
         .await;
@@ -106,10 +111,10 @@ impl Session {
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => false,
             };
-            if self.requests.turn.is_over(&self.view.local.clock) {
+            if self.requests.turn.is_over(&self.worker.local.clock) {
                 break;
             }
-            let owes_nothing = has_room && self.slots.is_empty();
+            let owes_nothing = has_room && self.reply_queue.is_empty();
             if self.requests.is_over() {
                 return if owes_nothing {
                     Poll::Ready(())
@@ -118,7 +123,7 @@ impl Session {
                 };
             }
             // A data block that was let in has its memory already, and one that is swallowed needs none.
-            let must_wait = !owes_nothing && !self.requests.is_amid_block() && !self.slots.has_room(0);
+            let must_wait = !owes_nothing && !self.requests.is_amid_block() && !self.reply_queue.has_room(0);
             if must_wait || self.requests.is_full() || self.out.len() >= MAX_WAITING {
                 return Poll::Pending;
             }
@@ -129,7 +134,7 @@ impl Session {
             if self.poll_read(cx).is_ready() {
                 continue;
             }
-            self.requests.pause(&self.view);
+            self.requests.pause(&self.worker);
             if self.requests.is_over() {
                 continue;
             }
@@ -144,21 +149,21 @@ impl Session {
     }
 
     /// Tells the session's account what it holds. Where memory is not plenty it keeps no empty buffers.
-    fn tally(&mut self) {
-        if !self.view.local.memory.is_calm() {
-            self.slots.trim();
+    fn update_budget(&mut self) {
+        if !self.worker.local.memory.is_below_low_watermark() {
+            self.reply_queue.trim();
             if self.out.is_empty() {
                 self.out = Outgoing::default();
             }
         }
         let unread = buffers::held(&self.rest).max(self.requests.reserved());
-        self.slots.tally(unread + self.out.held());
+        self.reply_queue.update_budget(unread + self.out.held());
     }
 
     /// Ready where the session is to end and no request is waiting in the socket: those that have arrived
     /// are still answered, and whether there are any the event loop knows only after another look.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.view.is_ending(&self.bind) {
+        if !self.worker.is_ending(&self.bind) {
             return Poll::Pending;
         }
         if !std::mem::replace(&mut self.has_looked, true) {
@@ -169,54 +174,60 @@ impl Session {
 
     /// Writes the replies whose turn has come. `Pending`: the client does not read as fast.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        while let Some((asked, mut reply)) = self.slots.take() {
-            if self.out.len() > MAX_HELD && may_be_left_out(asked.command, value_bytes(&reply)) {
-                reply = LEFT_OUT;
-                self.view.shard().left_out.add(1);
+        while let Some((origin, mut reply)) = self.reply_queue.take() {
+            if self.out.len() > MAX_HELD && may_be_left_out(origin.command, value_bytes(&reply)) {
+                reply = DROPPED;
+                self.worker.shard().dropped.add(1);
             }
-            self.replies.write(&asked, &reply, &mut self.out);
+            self.replies.write(&origin, &reply, &mut self.out);
         }
-        self.view.shard().left_out.add(self.slots.take_left_out());
+        self.worker.shard().dropped.add(self.reply_queue.take_left_out());
         if self.out.is_empty() {
             return Poll::Ready(Ok(()));
         }
         let mut written = 0;
         let flushed = self.out.poll_flush(&mut self.stream, cx, &mut written);
-        self.view.shard().bytes_written.add(written);
+        self.worker.shard().bytes_written.add(written);
         self.requests.turn.spend(written as usize);
         flushed
     }
 
     /// Reads once and takes the requests that are there. `Pending`: nothing to read now.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let view = self.view.clone();
-        let mut buffer = view.local.buffers.take(&mut self.rest, self.requests.reserved());
+        let worker = self.worker.clone();
+        let mut buffer = worker
+            .local
+            .buffers
+            .take(&mut self.rest, self.requests.reserved());
         let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut buffer);
         let largest = buffer.capacity();
         match read {
             Poll::Pending => {}
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => self.requests.end(),
             Poll::Ready(Ok(n)) => {
-                view.shard().bytes_read.add(n as u64);
+                worker.shard().bytes_read.add(n as u64);
                 self.requests.turn.spend(n + turn::READ);
                 coalesce::read_requests();
                 if let Some(idle) = &mut self.idle {
-                    idle.last = view.local.clock.now();
+                    idle.last = worker.local.clock.now();
                 }
-                self.requests.take(&mut buffer, &self.view, &self.bind);
+                self.requests.take(&mut buffer, &self.worker, &self.bind);
             }
         }
-        self.rest = view.local.buffers.give(buffer, largest);
+        self.rest = worker.local.buffers.give(buffer, largest);
         read.map(|_| ())
     }
 
     /// Goes on with what was read before, now that there is room again.
     fn resume(&mut self) {
-        let view = self.view.clone();
-        let mut buffer = view.local.buffers.take(&mut self.rest, self.requests.reserved());
+        let worker = self.worker.clone();
+        let mut buffer = worker
+            .local
+            .buffers
+            .take(&mut self.rest, self.requests.reserved());
         let largest = buffer.capacity();
-        self.requests.take(&mut buffer, &self.view, &self.bind);
-        self.rest = view.local.buffers.give(buffer, largest);
+        self.requests.take(&mut buffer, &self.worker, &self.bind);
+        self.rest = worker.local.buffers.give(buffer, largest);
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -225,11 +236,11 @@ impl Session {
         };
         while !idle.is_armed || idle.timer.is_elapsed() {
             let timeout = idle.timeout.as_micros() as u64;
-            if self.view.local.clock.now() >= idle.last + timeout {
-                self.view.shard().idle_closed.add(1);
+            if self.worker.local.clock.now() >= idle.last + timeout {
+                self.worker.shard().idle_closed.add(1);
                 return Poll::Ready(());
             }
-            let until = self.view.local.clock.instant(idle.last + timeout);
+            let until = self.worker.local.clock.instant(idle.last + timeout);
             idle.timer.as_mut().reset(until);
             idle.is_armed = true;
             ready!(idle.timer.as_mut().poll(cx));
@@ -240,7 +251,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.slots.close();
-        self.view.leave(self.requests.session());
+        self.reply_queue.close();
+        self.worker.leave(self.requests.session());
     }
 }

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 
 use super::batch::Batch;
-use super::requests::{Protocol, Requests, Taken, audience, own, voice};
+use super::requests::{Protocol, Requests, Taken, format, mode, own};
 use crate::net::outgoing::LARGE;
 use crate::protocol::line::Line;
 use crate::protocol::text::{self, DataBlock};
 use crate::protocol::{MAX_KEY, Reply, Request, meta};
-use crate::reply::origin::Voice;
+use crate::reply::origin::WireFormat;
 use crate::runtime::turn;
 
 const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
@@ -29,24 +29,24 @@ impl Requests {
         line_length: usize,
     ) -> Taken {
         if size > batch.route.max_value_size(&request) {
-            batch.view.shard().bad_requests.add(1);
-            batch.view.shard().large_values.add(1);
+            batch.worker.shard().bad_requests.add(1);
+            batch.worker.shard().large_values.add(1);
             self.swallow = size + 2;
             self.refuse_value(batch, &request, TOO_LARGE, noreply);
             return Taken::Bytes(line_length);
         }
         match text::data_block(block, size) {
-            DataBlock::Partial if self.lets_in(line_length + size + 2) => return Taken::Partial,
+            DataBlock::Partial if self.admits(line_length + size + 2) => return Taken::Partial,
             DataBlock::Partial => {
-                batch.view.shard().out_of_memory.add(1);
+                batch.worker.shard().out_of_memory.add(1);
                 self.swallow = size + 2;
                 self.refuse_value(batch, &request, OUT_OF_MEMORY, noreply);
                 return Taken::Bytes(line_length);
             }
             DataBlock::Value(_) if size >= LARGE => return Taken::Large(line_length + size + 2),
-            DataBlock::Value(value) => self.send(batch, &Request { value, ..request }, audience(noreply)),
+            DataBlock::Value(value) => self.send(batch, &Request { value, ..request }, mode(noreply)),
             DataBlock::Bad => {
-                batch.view.shard().bad_requests.add(1);
+                batch.worker.shard().bad_requests.add(1);
                 self.answer("CLIENT_ERROR bad data chunk", noreply);
             }
         }
@@ -56,23 +56,23 @@ impl Requests {
     /// Answers `line` to `request`, whose value is not taken. memcached looks at the flags of ms first.
     fn refuse_value(&mut self, batch: &Batch<'_>, request: &Request<'_>, line: &'static str, noreply: bool) {
         let mut room = [0; MAX_KEY];
-        let (request, voice) = match &request.meta {
-            None => (*request, Voice::Classic),
+        let (request, format) = match &request.meta {
+            None => (*request, WireFormat::Classic),
             Some(meta) => match meta::flags::check_set(meta, &mut room) {
-                Err(mistake) => return self.answer(mistake, noreply),
-                Ok(key) => (Request { key, ..*request }, voice(meta)),
+                Err(diagnostic) => return self.answer(diagnostic, noreply),
+                Ok(key) => (Request { key, ..*request }, format(meta)),
             },
         };
         self.turn.spend(REFUSED);
-        let asked = own(request.command, audience(noreply), voice);
+        let origin = own(request.command, mode(noreply), format);
         let answer = Reply::Text(line.into());
-        self.routed.refuse_value(batch, &request, answer, asked);
+        self.routed.refuse_value(batch, &request, answer, origin);
     }
 
     /// Whether the storage command at the front of the buffer, which is not whole yet and takes `length`
     /// bytes in all, may go on. Its memory is reserved then, so that it may go on whatever others do.
-    pub(super) fn lets_in(&mut self, length: usize) -> bool {
-        if self.reserved == 0 && self.slots.has_room(length) {
+    pub(super) fn admits(&mut self, length: usize) -> bool {
+        if self.reserved == 0 && self.reply_queue.has_room(length) {
             self.reserved = length;
         }
         self.reserved > 0
@@ -100,7 +100,7 @@ impl Requests {
                     block: Some(block),
                     ..request
                 },
-                audience(noreply),
+                mode(noreply),
             );
         }
     }

@@ -3,8 +3,8 @@
 //! A group is a name of `/etc/group` or a number. Names that only a directory service knows are not found; their
 //! numbers work.
 
-use super::error::{Flaw, quote};
-use super::keys::Keys;
+use super::error::{Problem, quote};
+use super::map_reader::MapReader;
 use super::{Bind, suggest};
 
 /// The file that lists the groups of this machine.
@@ -31,11 +31,11 @@ pub struct Group {
 }
 
 /// Reads the keys `mode` and `group` of the listener that binds `bind`, or a mistake in its place.
-pub fn read(keys: &mut Keys<'_, '_>, bind: Option<&Bind>) -> Access {
+pub fn read(keys: &mut MapReader<'_, '_>, bind: Option<&Bind>) -> Access {
     if let Some(Bind::Tcp(_)) = bind {
         for key in ["mode", "group"] {
-            let flaw = Flaw::new("a TCP port has none");
-            keys.reject(key, flaw.hint("it is for listeners on unix:/path"));
+            let problem = Problem::new("a TCP port has none");
+            keys.reject(key, problem.hint("it is for listeners on unix:/path"));
         }
         return Access::default();
     }
@@ -50,19 +50,19 @@ pub fn show_mode(mode: u32) -> String {
     format!("{mode:04o}")
 }
 
-fn mode(text: &str) -> Result<u32, Flaw> {
+fn mode(text: &str) -> Result<u32, Problem> {
     let hint = "write three octal digits, such as \"0660\": read and write for owner and group";
     let is_octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     if !is_octal || !(3..=5).contains(&text.len()) {
-        return Err(Flaw::new(format!("{} is no octal mode", quote(text))).hint(hint));
+        return Err(Problem::new(format!("{} is no octal mode", quote(text))).hint(hint));
     }
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= ALL => Ok(mode),
-        _ => Err(Flaw::new(format!("{} is out of range", quote(text))).hint("0777 is the most")),
+        _ => Err(Problem::new(format!("{} is out of range", quote(text))).hint("0777 is the most")),
     }
 }
 
-fn group(text: &str) -> Result<Group, Flaw> {
+fn group(text: &str) -> Result<Group, Problem> {
     let found = |id| Group {
         name: text.to_owned(),
         id,
@@ -71,13 +71,13 @@ fn group(text: &str) -> Result<Group, Flaw> {
         // The highest number means "leave it as it is" to the system.
         return match id {
             u32::MAX => {
-                Err(Flaw::new(format!("{text} is no group")).hint("the highest number is 4294967294"))
+                Err(Problem::new(format!("{text} is no group")).hint("the highest number is 4294967294"))
             }
             id => Ok(found(id)),
         };
     }
     let groups = std::fs::read_to_string(GROUPS).map_err(|error| {
-        Flaw::new(format!("cannot read {GROUPS}: {error}")).hint("write the group's number")
+        Problem::new(format!("cannot read {GROUPS}: {error}")).hint("write the group's number")
     })?;
     let known = groups.lines().filter_map(entry);
     match known.clone().find(|(name, _)| *name == text) {
@@ -88,7 +88,7 @@ fn group(text: &str) -> Result<Group, Flaw> {
                 Some(name) => format!("did you mean {name}?"),
                 None => format!("write one of {GROUPS}, or its number"),
             };
-            Err(Flaw::new(format!("there is no group {}", quote(text))).hint(hint))
+            Err(Problem::new(format!("there is no group {}", quote(text))).hint(hint))
         }
     }
 }
@@ -106,11 +106,11 @@ mod tests {
 
     #[test]
     fn a_mode_is_octal_and_has_no_more_than_permissions() {
-        for (typed, expected) in [("0660", 0o660), ("660", 0o660), ("00777", 0o777), ("000", 0)] {
-            assert_eq!(mode(typed).expect(typed), expected);
-            assert_eq!(mode(&show_mode(expected)).expect(typed), expected);
+        for (raw, expected) in [("0660", 0o660), ("660", 0o660), ("00777", 0o777), ("000", 0)] {
+            assert_eq!(mode(raw).expect(raw), expected);
+            assert_eq!(mode(&show_mode(expected)).expect(raw), expected);
         }
-        for typed in [
+        for raw in [
             "0680",
             "rw-rw----",
             "6",
@@ -121,7 +121,7 @@ mod tests {
             "+66",
             "000660",
         ] {
-            mode(typed).expect_err(typed);
+            mode(raw).expect_err(raw);
         }
     }
 
@@ -129,8 +129,8 @@ mod tests {
     fn a_group_is_a_name_or_a_number() {
         assert_eq!(group("root").expect("every machine has it").id, 0);
         assert_eq!(group("4242").expect("a number").id, 4242);
-        let flaw = group("rooot").expect_err("a slip");
-        assert_eq!(flaw.hint.as_deref(), Some("did you mean root?"));
+        let problem = group("rooot").expect_err("a slip");
+        assert_eq!(problem.hint.as_deref(), Some("did you mean root?"));
         group("4294967295").expect_err("it means none");
         group("").expect_err("no name");
         assert_eq!(entry("audio:x:29:a,b"), Some(("audio", 29)));

@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::error::{Flaw, quote};
+use super::error::{Problem, quote};
 use super::{Address, Bind};
 
 /// The port that memcached takes where nobody says otherwise.
@@ -16,14 +16,14 @@ const MEMCACHED: u16 = 11211;
 const LONGEST_PATH: usize = 107;
 
 /// Reads a node's address: `host:port`, `[ipv6]:port` or `unix:/path`.
-pub fn node(text: &str) -> Result<Address, Flaw> {
+pub fn node(text: &str) -> Result<Address, Problem> {
     if let Some(path) = text.strip_prefix("unix:") {
         return unix(path).map(Address::Unix);
     }
     let (host, port) = split(text, 1)?;
-    check_host(host).map_err(|flaw| Flaw {
-        reason: format!("{}: {}", none(text).reason, flaw.reason),
-        ..flaw
+    check_host(host).map_err(|problem| Problem {
+        reason: format!("{}: {}", none(text).reason, problem.reason),
+        ..problem
     })?;
     Ok(Address::Tcp {
         host: host.to_owned(),
@@ -32,7 +32,7 @@ pub fn node(text: &str) -> Result<Address, Flaw> {
 }
 
 /// Reads what a listener binds: `ip:port`, `[ipv6]:port` or `unix:/path`. Port 0 lets the system choose.
-pub fn listener(text: &str) -> Result<Bind, Flaw> {
+pub fn listener(text: &str) -> Result<Bind, Problem> {
     match text.strip_prefix("unix:") {
         Some(path) => unix(path).map(Bind::Unix),
         None => admin(text).map(Bind::Tcp),
@@ -40,12 +40,12 @@ pub fn listener(text: &str) -> Result<Bind, Flaw> {
 }
 
 /// Reads what the admin listener binds: `ip:port` or `[ipv6]:port`. Port 0 lets the system choose.
-pub fn admin(text: &str) -> Result<SocketAddr, Flaw> {
+pub fn admin(text: &str) -> Result<SocketAddr, Problem> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
     if text.starts_with("unix:") {
-        return Err(Flaw::new("HTTP is served over TCP only").hint("write an IP address and a port"));
+        return Err(Problem::new("HTTP is served over TCP only").hint("write an IP address and a port"));
     }
     let any = text.strip_prefix('*').unwrap_or(text);
     if let Some(port) = any.strip_prefix(':').filter(|port| port.parse::<u16>().is_ok()) {
@@ -56,7 +56,7 @@ pub fn admin(text: &str) -> Result<SocketAddr, Flaw> {
         "localhost" => format!("write 127.0.0.1:{port}"),
         _ => format!("write an IP address of this machine, or 0.0.0.0:{port} for every interface"),
     };
-    Err(Flaw::new(format!(
+    Err(Problem::new(format!(
         "{} is no IP address, and only those can be bound",
         quote(host)
     ))
@@ -64,7 +64,7 @@ pub fn admin(text: &str) -> Result<SocketAddr, Flaw> {
 }
 
 /// Host and port; an IPv6 host without its brackets, not checked further.
-fn split(text: &str, least_port: u16) -> Result<(&str, u16), Flaw> {
+fn split(text: &str, least_port: u16) -> Result<(&str, u16), Problem> {
     if text.starts_with('/') {
         return Err(none(text).hint(format!(
             "for a unix socket write {}",
@@ -95,14 +95,14 @@ fn split(text: &str, least_port: u16) -> Result<(&str, u16), Flaw> {
     }
 }
 
-fn read_port(text: &str, port: &str, least: u16) -> Result<u16, Flaw> {
+fn read_port(text: &str, port: &str, least: u16) -> Result<u16, Problem> {
     if port.is_empty() {
         return Err(no_port(text.trim_end_matches(':')));
     }
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse::<u16>() {
         Ok(number) if digits && number >= least => Ok(number),
-        _ if digits => Err(Flaw::new(format!("port {port:.24} is out of range"))
+        _ if digits => Err(Problem::new(format!("port {port:.24} is out of range"))
             .hint(format!("ports go from {least} to 65535"))),
         _ => match port.split_once(' ') {
             Some((number, name)) if number.parse::<u16>().is_ok() => Err(none(text).hint(format!(
@@ -115,7 +115,7 @@ fn read_port(text: &str, port: &str, least: u16) -> Result<u16, Flaw> {
 }
 
 /// Either an IPv6 address without brackets, or a weight behind the port as nutcracker writes it.
-fn too_many_colons(text: &str) -> Flaw {
+fn too_many_colons(text: &str) -> Problem {
     let bracketed = |(host, port): (&str, &str)| match (host.parse::<Ipv6Addr>(), port.parse::<u16>()) {
         (Ok(_), Ok(_)) => Some(format!("[{host}]:{port}")),
         _ => None,
@@ -152,7 +152,7 @@ fn too_many_colons(text: &str) -> Flaw {
 }
 
 /// A host name as RFC 1123 has them, with the underscore that container networks use; or an IP address.
-fn check_host(host: &str) -> Result<(), Flaw> {
+fn check_host(host: &str) -> Result<(), Problem> {
     if host.contains(':') {
         return Ok(()); // `split` parsed it.
     }
@@ -162,7 +162,7 @@ fn check_host(host: &str) -> Result<(), Flaw> {
         .next_back()
         .is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     if numeric && host.parse::<Ipv4Addr>().is_err() {
-        return Err(Flaw::new(format!("{} is no IPv4 address", quote(host))));
+        return Err(Problem::new(format!("{} is no IPv4 address", quote(host))));
     }
     let letters = |label: &str| {
         label
@@ -171,41 +171,41 @@ fn check_host(host: &str) -> Result<(), Flaw> {
     };
     let good = |label: &str| !label.is_empty() && label.len() <= 63 && letters(label);
     if host.len() > 253 || !labels.clone().all(good) {
-        return Err(Flaw::new(format!("{} is no host name", quote(host)))
+        return Err(Problem::new(format!("{} is no host name", quote(host)))
             .hint("a host name has letters, digits, hyphens and dots"));
     }
     Ok(())
 }
 
-fn unix(path: &str) -> Result<PathBuf, Flaw> {
+fn unix(path: &str) -> Result<PathBuf, Problem> {
     let trimmed = path.trim_start_matches('/');
     if !path.starts_with('/') || path.starts_with("//") {
-        return Err(Flaw::new(format!("{} is no absolute path", quote(path)))
+        return Err(Problem::new(format!("{} is no absolute path", quote(path)))
             .hint(format!("write {}", quote(&format!("unix:/{trimmed}")))));
     }
     if path.len() > LONGEST_PATH {
         return Err(
-            Flaw::new(format!("the path of the socket has {} bytes", path.len()))
+            Problem::new(format!("the path of the socket has {} bytes", path.len()))
                 .hint(format!("the system allows {LONGEST_PATH}")),
         );
     }
     if path.ends_with('/') || path.chars().any(char::is_control) {
-        return Err(Flaw::new(format!("{} is no path of a socket", quote(path))).hint("name a file"));
+        return Err(Problem::new(format!("{} is no path of a socket", quote(path))).hint("name a file"));
     }
     Ok(PathBuf::from(path))
 }
 
-fn no_port(text: &str) -> Flaw {
+fn no_port(text: &str) -> Problem {
     let meant = match text.parse::<Ipv6Addr>() {
         Ok(_) => format!("\"[{text}]:{MEMCACHED}\""),
         Err(_) if text.starts_with('[') => format!("\"{text:.80}:{MEMCACHED}\""),
         Err(_) => format!("{text:.80}:{MEMCACHED}"),
     };
-    Flaw::new(format!("{} has no port", quote(text))).hint(format!("did you mean {meant}?"))
+    Problem::new(format!("{} has no port", quote(text))).hint(format!("did you mean {meant}?"))
 }
 
-fn none(text: &str) -> Flaw {
-    Flaw::new(format!("{} is no address", quote(text)))
+fn none(text: &str) -> Problem {
+    Problem::new(format!("{} is no address", quote(text)))
 }
 
 #[cfg(test)]
@@ -225,8 +225,8 @@ mod tests {
             "unix:/run/memcached.sock",
             &long,
         ];
-        for typed in cases {
-            assert_eq!(node(typed).expect(typed).to_string(), typed);
+        for raw in cases {
+            assert_eq!(node(raw).expect(raw).to_string(), raw);
         }
     }
 
@@ -301,10 +301,10 @@ mod tests {
             ),
             ("", "\"\" has no port, did you mean :11211?"),
         ];
-        for (typed, expected) in cases {
-            let flaw = node(typed).expect_err(typed);
-            let hint = flaw.hint.map(|hint| format!(", {hint}")).unwrap_or_default();
-            assert_eq!(format!("{}{hint}", flaw.reason), expected);
+        for (raw, expected) in cases {
+            let problem = node(raw).expect_err(raw);
+            let hint = problem.hint.map(|hint| format!(", {hint}")).unwrap_or_default();
+            assert_eq!(format!("{}{hint}", problem.reason), expected);
         }
         let long = format!("unix:/{}", "p".repeat(107));
         assert_eq!(
@@ -315,8 +315,8 @@ mod tests {
 
     #[test]
     fn listeners_bind_ip_addresses_and_sockets_only() {
-        for typed in ["127.0.0.1:11211", "[::1]:11211", "0.0.0.0:0", "unix:/run/r.sock"] {
-            assert_eq!(listener(typed).expect(typed).to_string(), typed);
+        for raw in ["127.0.0.1:11211", "[::1]:11211", "0.0.0.0:0", "unix:/run/r.sock"] {
+            assert_eq!(listener(raw).expect(raw).to_string(), raw);
         }
         let cases = [
             ("localhost:11211", "write 127.0.0.1:11211"),
@@ -330,12 +330,8 @@ mod tests {
             ("11211", "did you mean 127.0.0.1:11211?"),
             ("127.0.0.1:70000", "ports go from 0 to 65535"),
         ];
-        for (typed, hint) in cases {
-            assert_eq!(
-                listener(typed).expect_err(typed).hint.as_deref(),
-                Some(hint),
-                "{typed}"
-            );
+        for (raw, hint) in cases {
+            assert_eq!(listener(raw).expect_err(raw).hint.as_deref(), Some(hint), "{raw}");
         }
         assert_eq!(
             admin("unix:/a").expect_err("unix").reason,

@@ -2,24 +2,24 @@
 
 use std::net::Ipv6Addr;
 
-use super::error::Flaw;
+use super::error::Problem;
 
 /// What is wrong with the `host` between brackets and what stands behind them, such as `:11211`.
-pub(super) fn unquoted(host: &str, behind: &str) -> Flaw {
+pub(super) fn unquoted(host: &str, behind: &str) -> Problem {
     let port = if behind.is_empty() { ":11211" } else { behind };
-    Flaw::new("an address in brackets is a list to YAML").hint(format!("quote it: \"[{host}]{port}\""))
+    Problem::new("an address in brackets is a list to YAML").hint(format!("quote it: \"[{host}]{port}\""))
 }
 
 /// The address that ends just before character `column` of `line`, both as the parser names them where it stopped:
 /// where it begins, from 1, and its flaw.
-pub fn before(line: &str, column: usize) -> Option<(usize, Flaw)> {
+pub fn before(line: &str, column: usize) -> Option<(usize, Problem)> {
     let end = line.char_indices().nth(column.checked_sub(1)?)?.0;
-    let typed = line[..end].strip_suffix(']')?;
-    let begin = typed.rfind('[')?;
+    let raw = line[..end].strip_suffix(']')?;
+    let begin = raw.rfind('[')?;
     let behind = &line[end..];
     let digits = behind.strip_prefix(':')?;
     let length = digits.bytes().take_while(u8::is_ascii_digit).count();
-    let host = &typed[begin + 1..];
+    let host = &raw[begin + 1..];
     let column = line[..begin].chars().count() + 1;
     (length > 0 && is_ipv6(host)).then(|| (column, unquoted(host, &behind[..=length])))
 }

@@ -1,6 +1,6 @@
 //! The words for settings that are a choice of few, as they are typed and as they are shown.
 
-use super::error::{Flaw, quote};
+use super::error::{Problem, quote};
 use super::{Batching, FlushAll, OnNodeDown, OnReadError, OnWriteError, Protocol, Rejoin, suggest};
 
 /// The words for `batching`.
@@ -37,7 +37,7 @@ pub const REJOIN: &[(&str, Rejoin)] = &[
 pub const FLUSH_ALL: &[(&str, FlushAll)] = &[("allow", FlushAll::Allow), ("deny", FlushAll::Deny)];
 
 /// Reads one of the words of `choices`.
-pub fn choose<T: Copy>(choices: &[(&'static str, T)]) -> impl Fn(&str) -> Result<T, Flaw> {
+pub fn choose<T: Copy>(choices: &[(&'static str, T)]) -> impl Fn(&str) -> Result<T, Problem> {
     move |text| {
         let chosen = choices
             .iter()
@@ -45,7 +45,7 @@ pub fn choose<T: Copy>(choices: &[(&'static str, T)]) -> impl Fn(&str) -> Result
             .map(|(_, choice)| *choice);
         chosen.ok_or_else(|| {
             let words = choices.iter().map(|(word, _)| *word);
-            Flaw::new(format!("{} is no choice", quote(text))).hint(suggest::hint(
+            Problem::new(format!("{} is no choice", quote(text))).hint(suggest::hint(
                 text,
                 "choose one of",
                 words,

@@ -4,22 +4,22 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::error::{Flaw, quote};
+use super::error::{Problem, quote};
 
 /// The directory that `text` names, relative to `folder`. Files can be made in it: one is, and removed.
 ///
 /// A disk that is full is no mistake of the configuration, and what needs the directory says what it does then.
-pub fn writable(text: &str, folder: &Path) -> Result<PathBuf, Flaw> {
+pub fn writable(text: &str, folder: &Path) -> Result<PathBuf, Problem> {
     if text.is_empty() {
-        return Err(Flaw::new("the path is empty").hint("name a directory, such as /var/lib/ringway"));
+        return Err(Problem::new("the path is empty").hint("name a directory, such as /var/lib/ringway"));
     }
     let path = folder.join(text);
     let shown = quote(&path.display().to_string());
     let hint = "make it, for the user that runs Ringway: it must be there when the process starts";
     match fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => {}
-        Ok(_) => return Err(Flaw::new(format!("{shown} is no directory")).hint("name a directory")),
-        Err(error) => return Err(Flaw::new(format!("{shown} is no directory: {error}")).hint(hint)),
+        Ok(_) => return Err(Problem::new(format!("{shown} is no directory")).hint("name a directory")),
+        Err(error) => return Err(Problem::new(format!("{shown} is no directory: {error}")).hint(hint)),
     }
     match try_write(&path) {
         Err(error)
@@ -28,8 +28,8 @@ pub fn writable(text: &str, folder: &Path) -> Result<PathBuf, Flaw> {
                 ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
             ) =>
         {
-            let flaw = Flaw::new(format!("no file can be made in {shown}: {error}"));
-            Err(flaw.hint("let the user that runs Ringway write there"))
+            let problem = Problem::new(format!("no file can be made in {shown}: {error}"));
+            Err(problem.hint("let the user that runs Ringway write there"))
         }
         _ => Ok(path),
     }
@@ -59,9 +59,9 @@ mod tests {
             ("file", "is no directory"),
             ("", "empty"),
         ] {
-            let flaw = writable(wrong, folder.path()).unwrap_err();
-            assert!(flaw.reason.contains(reason), "{}", flaw.reason);
-            assert!(flaw.hint.is_some());
+            let problem = writable(wrong, folder.path()).unwrap_err();
+            assert!(problem.reason.contains(reason), "{}", problem.reason);
+            assert!(problem.hint.is_some());
         }
     }
 }

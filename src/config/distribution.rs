@@ -1,7 +1,7 @@
 //! What was typed of a distribution: the name of a preset, a preset with parts changed, or a kind with its parts.
 
-use super::error::{Flaw, Mistakes, quote};
-use super::keys::{Keys, Typed};
+use super::error::{Diagnostics, Problem, quote};
+use super::map_reader::{MapReader, YamlNode};
 use super::units::count;
 use super::{Node, suggest};
 use crate::ring::{Distribution, Hash, Naming, Part};
@@ -13,28 +13,28 @@ const MOST_POINTS: u64 = 4096;
 const LONGEST_TEXT: usize = 250;
 
 /// Reads how keys are spread over `nodes`.
-pub fn read(value: &Typed<'_>, nodes: &[Node], mistakes: &mut Mistakes) -> Option<Distribution> {
+pub fn read(value: &YamlNode<'_>, nodes: &[Node], diagnostics: &mut Diagnostics) -> Option<Distribution> {
     let distribution = match value.is_scalar() {
-        true => value.read(mistakes, preset)?,
-        false => changed(value, mistakes)?,
+        true => value.read(diagnostics, preset)?,
+        false => changed(value, diagnostics)?,
     };
     if !distribution.weighs() && nodes.iter().any(|node| node.weight != 1) {
-        let flaw = Flaw::new(format!("{} knows no weights", distribution.name()));
-        mistakes.add(
-            &value.place(),
-            flaw.hint("leave out `weight` of its nodes: it would count for nothing"),
+        let problem = Problem::new(format!("{} knows no weights", distribution.name()));
+        diagnostics.add(
+            &value.location(),
+            problem.hint("leave out `weight` of its nodes: it would count for nothing"),
         );
     }
     Some(distribution)
 }
 
-fn changed(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Distribution> {
-    let mut keys = value.keys(mistakes);
+fn changed(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Distribution> {
+    let mut keys = value.keys(diagnostics);
     let presets = keys.value("preset", preset);
     let kinds = keys.value("kind", kind);
     if keys.has("preset") && keys.has("kind") {
-        let flaw = Flaw::new("a distribution has a preset or a kind");
-        keys.mistake(flaw.hint("leave out `preset` or `kind`"));
+        let problem = Problem::new("a distribution has a preset or a kind");
+        keys.diagnostic(problem.hint("leave out `preset` or `kind`"));
     }
     let is_known = presets.is_some() || kinds.is_some() || !(keys.has("preset") || keys.has("kind"));
     let mut chosen = presets.or(kinds).unwrap_or_default();
@@ -83,57 +83,57 @@ fn narrow(number: u64) -> u32 {
 }
 
 /// Whether `chosen` asks for `key`, as `is_part` says; where it does not, the key is a mistake.
-fn takes(keys: &mut Keys<'_, '_>, key: &'static str, is_part: bool, chosen: &Distribution) -> bool {
+fn takes(keys: &mut MapReader<'_, '_>, key: &'static str, is_part: bool, chosen: &Distribution) -> bool {
     if !is_part {
         let reason = match key {
             "seed" if chosen.has(Part::Hash) => "only the hash xxh3 takes a seed".to_owned(),
             "hash" => format!("{} hashes keys in its own way alone", chosen.name()),
             _ => format!("{} has no use for it", chosen.name()),
         };
-        keys.reject(key, Flaw::new(reason).hint("leave it out"));
+        keys.reject(key, Problem::new(reason).hint("leave it out"));
     }
     is_part
 }
 
-fn preset(text: &str) -> Result<Distribution, Flaw> {
+fn preset(text: &str) -> Result<Distribution, Problem> {
     let found = Distribution::preset(text);
     found.ok_or_else(|| match Distribution::kind(text) {
-        Some(_) if text == "modula" => Flaw::new(format!("{} is a kind, and no preset", quote(text)))
+        Some(_) if text == "modula" => Problem::new(format!("{} is a kind, and no preset", quote(text)))
             .hint("write twemproxy-modula for twemproxy's, or {kind: modula}"),
-        Some(_) => Flaw::new(format!("{} is a kind, and no preset", quote(text)))
+        Some(_) => Problem::new(format!("{} is a kind, and no preset", quote(text)))
             .hint(format!("write {{kind: {text}}}")),
-        None if text == "random" => Flaw::new("no preset has the name \"random\"")
+        None if text == "random" => Problem::new("no preset has the name \"random\"")
             .hint("Ringway sends a key to the same node always: leave it out"),
         None => unknown("preset", text, Distribution::PRESETS),
     })
 }
 
-fn kind(text: &str) -> Result<Distribution, Flaw> {
+fn kind(text: &str) -> Result<Distribution, Problem> {
     let found = Distribution::kind(text);
     found.ok_or_else(|| match Distribution::preset(text) {
-        Some(_) => Flaw::new(format!("{} is a preset, and no kind", quote(text)))
+        Some(_) => Problem::new(format!("{} is a preset, and no kind", quote(text)))
             .hint(format!("write {{preset: {text}}}")),
         None => unknown("kind", text, Distribution::KINDS),
     })
 }
 
-fn hash(text: &str) -> Result<Hash, Flaw> {
+fn hash(text: &str) -> Result<Hash, Problem> {
     Hash::from_name(text).ok_or_else(|| unknown("hash", text, Hash::NAMES))
 }
 
-fn names(text: &str) -> Result<Naming, Flaw> {
+fn names(text: &str) -> Result<Naming, Problem> {
     Naming::from_name(text).ok_or_else(|| unknown("way to name nodes", text, Naming::NAMES))
 }
 
-fn unknown(what: &str, text: &str, known: &[&str]) -> Flaw {
+fn unknown(what: &str, text: &str, known: &[&str]) -> Problem {
     let hint = suggest::hint(text, "choose one of", known.iter().copied());
-    Flaw::new(format!("no {what} has the name {}", quote(text))).hint(hint)
+    Problem::new(format!("no {what} has the name {}", quote(text))).hint(hint)
 }
 
-fn text(text: &str) -> Result<String, Flaw> {
+fn text(text: &str) -> Result<String, Problem> {
     match text.len() {
         0..=LONGEST_TEXT => Ok(text.to_owned()),
-        _ => Err(Flaw::new(format!("{} is too long", quote(text)))
+        _ => Err(Problem::new(format!("{} is too long", quote(text)))
             .hint(format!("{LONGEST_TEXT} bytes are the most"))),
     }
 }

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, and where.
 //!
-//! A [`Flaw`] says what is wrong with a value; where it stands makes it a [`Mistake`]. Everything quoted
+//! A [`Problem`] says what is wrong with a value; where it stands makes it a [`Diagnostic`]. Everything quoted
 //! from the file is escaped and cut short, so that a mistake is always one line fit for a terminal.
 
 use std::fmt;
@@ -18,17 +18,17 @@ pub enum Error {
         source: io::Error,
     },
     /// What the file says cannot be run: at least one mistake, in the order of their places.
-    Mistakes(Vec<Mistake>),
+    Diagnostics(Vec<Diagnostic>),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unreadable { path, source } => write!(f, "{}: {source}", path.display()),
-            Error::Mistakes(mistakes) => {
-                for (index, mistake) in mistakes.iter().enumerate() {
+            Error::Diagnostics(diagnostics) => {
+                for (index, diagnostic) in diagnostics.iter().enumerate() {
                     let end = if index == 0 { "" } else { "\n" };
-                    write!(f, "{end}{mistake}")?;
+                    write!(f, "{end}{diagnostic}")?;
                 }
                 Ok(())
             }
@@ -40,14 +40,14 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Unreadable { source, .. } => Some(source),
-            Error::Mistakes(_) => None,
+            Error::Diagnostics(_) => None,
         }
     }
 }
 
 /// One mistake. Shown as `FILE:LINE:COLUMN: path.to.key: reason, hint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct Diagnostic {
     /// The file, as it was named to us.
     pub file: String,
     /// From 1.
@@ -62,13 +62,13 @@ pub struct Mistake {
     pub hint: Option<String>,
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.show(f, "")
     }
 }
 
-impl Mistake {
+impl Diagnostic {
     fn show(&self, f: &mut fmt::Formatter<'_>, kind: &str) -> fmt::Result {
         write!(f, "{}:{}:{}: {kind}", self.file, self.line, self.column)?;
         if !self.path.is_empty() {
@@ -84,35 +84,35 @@ impl Mistake {
 
 /// Something that runs, but hardly as it was meant. Shown as `FILE:LINE:COLUMN: warning: path.to.key: reason, hint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning(pub Mistake);
+pub struct Warning(pub Diagnostic);
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Warning(mistake) = self;
-        mistake.show(f, "warning: ")
+        let Warning(diagnostic) = self;
+        diagnostic.show(f, "warning: ")
     }
 }
 
 /// What is wrong with a value whose place the finder does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flaw {
+pub struct Problem {
     /// What is wrong.
     pub reason: String,
     /// A way out, where one is known.
     pub hint: Option<String>,
 }
 
-impl Flaw {
+impl Problem {
     /// A flaw without a hint.
-    pub fn new(reason: impl Into<String>) -> Flaw {
-        Flaw {
+    pub fn new(reason: impl Into<String>) -> Problem {
+        Problem {
             reason: reason.into(),
             hint: None,
         }
     }
 
     /// The same flaw with a way out.
-    pub fn hint(mut self, hint: impl Into<String>) -> Flaw {
+    pub fn hint(mut self, hint: impl Into<String>) -> Problem {
         self.hint = Some(hint.into());
         self
     }
@@ -120,7 +120,7 @@ impl Flaw {
 
 /// Where a value stands in the file, and on which path. Ordered as the file is read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Place {
+pub struct Location {
     /// From 1; 0 for a default, which stands nowhere.
     pub line: usize,
     /// In characters, from 1.
@@ -131,25 +131,25 @@ pub struct Place {
 
 /// A value and its place.
 #[derive(Debug, Clone)]
-pub struct At<T> {
+pub struct Spanned<T> {
     /// What was typed there.
     pub value: T,
     /// Where.
-    pub place: Place,
+    pub location: Location,
 }
 
 /// The mistakes found so far in one file.
 #[derive(Debug)]
-pub struct Mistakes {
+pub struct Diagnostics {
     file: String,
-    list: Vec<Mistake>,
-    warnings: Vec<Mistake>,
+    list: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
-impl Mistakes {
+impl Diagnostics {
     /// None yet in `file`.
-    pub fn new(file: &str) -> Mistakes {
-        Mistakes {
+    pub fn new(file: &str) -> Diagnostics {
+        Diagnostics {
             file: file.to_owned(),
             list: Vec::new(),
             warnings: Vec::new(),
@@ -169,25 +169,25 @@ impl Mistakes {
     }
 
     /// Notes a flaw at its place.
-    pub fn add(&mut self, place: &Place, flaw: Flaw) {
-        let mistake = self.placed(place, flaw);
-        self.list.push(mistake);
+    pub fn add(&mut self, location: &Location, problem: Problem) {
+        let diagnostic = self.placed(location, problem);
+        self.list.push(diagnostic);
     }
 
     /// Notes what is no mistake, but hardly meant.
-    pub fn warn(&mut self, place: &Place, flaw: Flaw) {
-        let warning = self.placed(place, flaw);
+    pub fn warn(&mut self, location: &Location, problem: Problem) {
+        let warning = self.placed(location, problem);
         self.warnings.push(warning);
     }
 
-    fn placed(&self, place: &Place, flaw: Flaw) -> Mistake {
-        Mistake {
+    fn placed(&self, location: &Location, problem: Problem) -> Diagnostic {
+        Diagnostic {
             file: self.file.clone(),
-            line: place.line.max(1),
-            column: place.column.max(1),
-            path: place.path.clone(),
-            reason: one_line(&flaw.reason),
-            hint: flaw.hint.as_deref().map(one_line),
+            line: location.line.max(1),
+            column: location.column.max(1),
+            path: location.path.clone(),
+            reason: one_line(&problem.reason),
+            hint: problem.hint.as_deref().map(one_line),
         }
     }
 
@@ -202,19 +202,19 @@ impl Mistakes {
         let list = self.into_list();
         match value {
             Some(value) if list.is_empty() => Ok(value),
-            _ => Err(Error::Mistakes(list)),
+            _ => Err(Error::Diagnostics(list)),
         }
     }
 
     /// Every mistake, in the order of the file.
-    pub fn into_list(self) -> Vec<Mistake> {
+    pub fn into_list(self) -> Vec<Diagnostic> {
         in_order(self.list)
     }
 }
 
 /// `list` in the order of the file. Text that an anchor repeats is told once: at the place where it was typed.
-fn in_order(mut list: Vec<Mistake>) -> Vec<Mistake> {
-    list.sort_by_key(|mistake| (mistake.line, mistake.column));
+fn in_order(mut list: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    list.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     list.dedup_by(|next, before| {
         (next.line, next.column, &next.reason) == (before.line, before.column, &before.reason)
     });
@@ -254,30 +254,33 @@ mod tests {
 
     #[test]
     fn no_mistake_steers_the_terminal() {
-        let mut mistakes = Mistakes::new("f");
-        let typed = "a\u{1b}[2J\n\"";
-        mistakes.add(
-            &Place::default(),
-            Flaw::new(typed).hint(format!("did you mean {typed}?")),
+        let mut diagnostics = Diagnostics::new("f");
+        let raw = "a\u{1b}[2J\n\"";
+        diagnostics.add(
+            &Location::default(),
+            Problem::new(raw).hint(format!("did you mean {raw}?")),
         );
-        let shown = mistakes.conclude(None::<()>).expect_err("a mistake").to_string();
+        let shown = diagnostics
+            .conclude(None::<()>)
+            .expect_err("a mistake")
+            .to_string();
         assert_eq!(shown, r#"f:1:1: a\u{1b}[2J\n", did you mean a\u{1b}[2J\n"?"#);
     }
 
     #[test]
     fn mistakes_come_in_the_order_of_their_places() {
-        let mut mistakes = Mistakes::new("f");
+        let mut diagnostics = Diagnostics::new("f");
         for (line, column) in [(2, 1), (1, 9), (1, 3), (1, 9)] {
-            mistakes.add(
-                &Place {
+            diagnostics.add(
+                &Location {
                     line,
                     column,
                     path: String::new(),
                 },
-                Flaw::new("wrong").hint("mend it"),
+                Problem::new("wrong").hint("mend it"),
             );
         }
-        let shown = mistakes
+        let shown = diagnostics
             .conclude(Some(()))
             .expect_err("three mistakes")
             .to_string();

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::choices::{self, choose};
 use super::directory;
-use super::error::{At, Flaw, Mistakes, Place, quote};
-use super::keys::{Keys, Typed};
+use super::error::{Diagnostics, Location, Problem, Spanned, quote};
+use super::map_reader::{MapReader, YamlNode};
 use super::pool::{self, number, set};
 use super::route::{self, Read};
 use super::units::{count, duration, size};
@@ -31,7 +31,7 @@ const MOST_SESSIONS: u64 = 10_000_000;
 
 /// Names and what stands behind them, in the order of the file; `None` if they are unreadable, so that
 /// nobody can say which names there are.
-pub type Named<T> = Option<Vec<(At<String>, T)>>;
+pub type Named<T> = Option<Vec<(Spanned<String>, T)>>;
 
 /// A file. Where a value was a mistake, `None` or a stand-in for it.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub struct File {
     /// Whether workers gather events.
     pub batching: Batching,
     /// What buffers hold together, in bytes, or no number where that was left out.
-    pub memory_limit: Option<At<Option<u64>>>,
+    pub memory_limit: Option<Spanned<Option<u64>>>,
     /// What is remembered of writes that failed.
     pub missed_writes: MissedWrites,
     /// Where this process runs.
@@ -49,7 +49,7 @@ pub struct File {
     /// In the order of the file; the default one where it has none.
     pub listeners: Vec<Listener>,
     /// What the admin listener binds.
-    pub admin: Option<At<SocketAddr>>,
+    pub admin: Option<Spanned<SocketAddr>>,
     /// The names under which the admin listener may be asked.
     pub admin_hosts: Vec<String>,
     /// How the process ends.
@@ -73,9 +73,9 @@ impl File {
 #[derive(Debug)]
 pub struct Listener {
     /// Its address.
-    pub bind: Option<At<Bind>>,
+    pub bind: Option<Spanned<Bind>>,
     /// Where its requests go, or nothing if that was left out.
-    pub route: Option<At<Option<Read>>>,
+    pub route: Option<Spanned<Option<Read>>>,
     /// Sessions it holds at once.
     pub max_connections: usize,
     /// `None`: never.
@@ -85,14 +85,14 @@ pub struct Listener {
 }
 
 /// Reads the whole file.
-pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
-    let mut keys = root.keys(mistakes);
+pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
+    let mut keys = root.keys(diagnostics);
     let workers = keys.value("workers", workers).unwrap_or(1);
     let batching = keys
         .value("batching", choose(choices::BATCHING))
         .unwrap_or(Batching::WhenBusy);
     let memory = |text: &str| size(LEAST_MEMORY..=MOST_MEMORY)(text).map(Some);
-    let memory_limit = keys.at_or("memory_limit", memory, unplaced(None));
+    let memory_limit = keys.spanned_or("memory_limit", memory, unplaced(None));
     let missed_writes = keys.get("missed_writes", missed_writes).unwrap_or_default();
     let zone = keys.value("zone", zone);
     let mut listeners = keys.get("listeners", listeners);
@@ -105,14 +105,14 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
     let has = ["listeners", "routes"].map(|key| keys.has(key));
     keys.require(
         "pools",
-        Flaw::new("there are no pools").hint("add `pools:` with a pool and its nodes"),
+        Problem::new("there are no pools").hint("add `pools:` with a pool and its nodes"),
     );
     keys.translate(foreign::FILE);
     let misspelt = keys.finish();
     if !has[0] && !misspelt.contains(&"listeners") {
-        listeners = Some(vec![default_listener(Place {
+        listeners = Some(vec![default_listener(Location {
             path: "listeners".to_owned(),
-            ..root.place()
+            ..root.location()
         })]);
     }
     if !has[1] && !misspelt.contains(&"routes") {
@@ -133,46 +133,49 @@ pub fn read(root: &Typed<'_>, mistakes: &mut Mistakes) -> File {
     }
 }
 
-fn missed_writes(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<MissedWrites> {
+fn missed_writes(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<MissedWrites> {
     let mut missed = MissedWrites::default();
-    let folder = mistakes.folder();
-    let mut keys = value.keys(mistakes);
+    let folder = diagnostics.folder();
+    let mut keys = value.keys(diagnostics);
     set(&mut missed.max, number(&mut keys, "max", 1..=MOST_MISSED));
     missed.dir = keys.value("dir", |text| directory::writable(text, &folder));
     keys.finish();
     Some(missed)
 }
 
-/// The listener of a file without listeners; its mistakes stand at `place`.
-fn default_listener(place: Place) -> Listener {
+/// The listener of a file without listeners; its mistakes stand at `location`.
+fn default_listener(location: Location) -> Listener {
     let default = super::Listener::new(super::Route::Name(String::new()));
     Listener {
-        bind: Some(At {
+        bind: Some(Spanned {
             value: default.bind,
-            place: place.clone(),
+            location: location.clone(),
         }),
-        route: Some(At { value: None, place }),
+        route: Some(Spanned {
+            value: None,
+            location,
+        }),
         max_connections: default.max_connections,
         idle_timeout: default.idle_timeout,
         access: default.access,
     }
 }
 
-fn unplaced<T>(value: T) -> At<T> {
-    At {
+fn unplaced<T>(value: T) -> Spanned<T> {
+    Spanned {
         value,
-        place: Place::default(),
+        location: Location::default(),
     }
 }
 
-fn workers(text: &str) -> Result<usize, Flaw> {
+fn workers(text: &str) -> Result<usize, Problem> {
     if text == "auto" {
         return Ok(std::thread::available_parallelism().map_or(1, NonZero::get));
     }
-    let workers = count(1..=MOST_WORKERS)(text).map_err(|flaw| {
-        let hint = flaw.hint.unwrap_or_default();
-        Flaw {
-            reason: flaw.reason,
+    let workers = count(1..=MOST_WORKERS)(text).map_err(|problem| {
+        let hint = problem.hint.unwrap_or_default();
+        Problem {
+            reason: problem.reason,
             hint: Some(format!("{hint}, or write auto for one per core")),
         }
     })?;
@@ -180,55 +183,56 @@ fn workers(text: &str) -> Result<usize, Flaw> {
 }
 
 /// A name, or that of an environment variable that has it: all pods share one file, but not one zone.
-fn zone(text: &str) -> Result<String, Flaw> {
+fn zone(text: &str) -> Result<String, Problem> {
     let Some(variable) = text.strip_prefix('$') else {
         return nodes::name(text);
     };
     let value = std::env::var(variable).map_err(|_| {
-        let flaw = Flaw::new(format!("the environment has no {}", quote(variable)));
-        flaw.hint("set it to the zone this process runs in, or write the zone here")
+        let problem = Problem::new(format!("the environment has no {}", quote(variable)));
+        problem.hint("set it to the zone this process runs in, or write the zone here")
     })?;
     nodes::name(&value)
 }
 
-fn listeners(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Vec<Listener>> {
-    let items = value.items(mistakes)?;
+fn listeners(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Listener>> {
+    let items = value.items(diagnostics)?;
     if items.is_empty() {
-        let flaw = Flaw::new("there are no listeners").hint("leave the key out for one on 127.0.0.1:11211");
-        mistakes.add(&value.place(), flaw);
+        let problem =
+            Problem::new("there are no listeners").hint("leave the key out for one on 127.0.0.1:11211");
+        diagnostics.add(&value.location(), problem);
     }
     if items.len() > MOST_LISTENERS {
-        let flaw = Flaw::new(format!("there are {} listeners", items.len()));
-        mistakes.add(
-            &value.place(),
-            flaw.hint(format!("{MOST_LISTENERS} are the most")),
+        let problem = Problem::new(format!("there are {} listeners", items.len()));
+        diagnostics.add(
+            &value.location(),
+            problem.hint(format!("{MOST_LISTENERS} are the most")),
         );
     }
     Some(
         items
             .iter()
             .take(MOST_LISTENERS)
-            .map(|item| listener(item, mistakes))
+            .map(|item| listener(item, diagnostics))
             .collect(),
     )
 }
 
-fn listener(item: &Typed<'_>, mistakes: &mut Mistakes) -> Listener {
+fn listener(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Listener {
     let default = super::Listener::new(super::Route::Name(String::new()));
-    let mut keys = item.keys(mistakes);
-    let bind = At {
+    let mut keys = item.keys(diagnostics);
+    let bind = Spanned {
         value: default.bind,
-        place: item.place(),
+        location: item.location(),
     };
-    let route = At {
+    let route = Spanned {
         value: None,
-        place: Place {
-            path: format!("{}.route", item.place().path),
-            ..item.place()
+        location: Location {
+            path: format!("{}.route", item.location().path),
+            ..item.location()
         },
     };
     let mut listener = Listener {
-        bind: keys.at_or("bind", address::listener, bind),
+        bind: keys.spanned_or("bind", address::listener, bind),
         route: listener_route(&mut keys, route),
         max_connections: number(&mut keys, "max_connections", 1..=MOST_SESSIONS)
             .unwrap_or(default.max_connections),
@@ -245,54 +249,60 @@ fn listener(item: &Typed<'_>, mistakes: &mut Mistakes) -> Listener {
     listener
 }
 
-fn admin(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<(Option<At<SocketAddr>>, Vec<String>)> {
-    let mut keys = value.keys(mistakes);
-    let bind = keys.at_or("bind", address::admin, unplaced(Admin::default().bind));
+fn admin(
+    value: &YamlNode<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<(Option<Spanned<SocketAddr>>, Vec<String>)> {
+    let mut keys = value.keys(diagnostics);
+    let bind = keys.spanned_or("bind", address::admin, unplaced(Admin::default().bind));
     let hosts = keys.get("hosts", hosts::read).unwrap_or_default();
     keys.finish();
     Some((bind, hosts))
 }
 
-fn shutdown(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Shutdown> {
+fn shutdown(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Shutdown> {
     let mut shutdown = Shutdown::default();
-    let mut keys = value.keys(mistakes);
+    let mut keys = value.keys(diagnostics);
     set(&mut shutdown.delay, keys.value("delay", duration));
     set(&mut shutdown.drain, keys.value("drain", duration));
     keys.finish();
     Some(shutdown)
 }
 
-fn pools(value: &Typed<'_>, mistakes: &mut Mistakes) -> Named<Pool> {
-    let entries = value.entries(mistakes, |text| nodes::name(text).map(drop))?;
+fn pools(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Named<Pool> {
+    let entries = value.entries(diagnostics, |text| nodes::name(text).map(drop))?;
     if entries.is_empty() {
-        mistakes.add(
-            &value.place(),
-            Flaw::new("there are no pools").hint("add one with its nodes"),
+        diagnostics.add(
+            &value.location(),
+            Problem::new("there are no pools").hint("add one with its nodes"),
         );
         return None;
     }
     Some(
         entries
             .into_iter()
-            .map(|(name, value)| (name, pool::read(&value, mistakes)))
+            .map(|(name, value)| (name, pool::read(&value, diagnostics)))
             .collect(),
     )
 }
 
-fn routes(value: &Typed<'_>, mistakes: &mut Mistakes) -> Named<Option<Read>> {
-    let entries = value.entries(mistakes, |text| nodes::name(text).map(drop))?;
-    let read = |(name, value): (At<String>, Typed<'_>)| (name, route::read(&value, mistakes));
+fn routes(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Named<Option<Read>> {
+    let entries = value.entries(diagnostics, |text| nodes::name(text).map(drop))?;
+    let read = |(name, value): (Spanned<String>, YamlNode<'_>)| (name, route::read(&value, diagnostics));
     Some(entries.into_iter().map(read).collect())
 }
 
 /// The route that was typed, `default` where none was, `None` if it holds a mistake.
-fn listener_route(keys: &mut Keys<'_, '_>, default: At<Option<Read>>) -> Option<At<Option<Read>>> {
-    let typed = keys.get("route", |value, mistakes| {
-        let read = route::read(value, mistakes)?;
-        Some(At {
+fn listener_route(
+    keys: &mut MapReader<'_, '_>,
+    default: Spanned<Option<Read>>,
+) -> Option<Spanned<Option<Read>>> {
+    let raw = keys.get("route", |value, diagnostics| {
+        let read = route::read(value, diagnostics)?;
+        Some(Spanned {
             value: Some(read),
-            place: value.place(),
+            location: value.location(),
         })
     });
-    if keys.has("route") { typed } else { Some(default) }
+    if keys.has("route") { raw } else { Some(default) }
 }

@@ -1,8 +1,8 @@
 //! Configurations of other programs: whole files that are meant for `ringway import`, and keys that have another name
 //! here.
 
-use super::error::Flaw;
-use super::tree::{Tree, Value};
+use super::error::Problem;
+use super::tree::{SpannedValue, Value};
 
 /// A key of another program that is often typed where Ringway has one of its own.
 #[derive(Debug)]
@@ -99,26 +99,26 @@ pub fn find(table: &'static [Foreign], key: &str) -> Option<&'static Foreign> {
 
 /// The one mistake of a file that is another program's as a whole; `None` if it is not. `tree` is `None` for text that
 /// is no YAML, and `file` is how the file was named.
-pub fn whole(text: &str, tree: Option<&Tree>, file: &str) -> Option<Flaw> {
+pub fn whole(text: &str, tree: Option<&SpannedValue>, file: &str) -> Option<Problem> {
     let whose = match tree {
         Some(tree) => of_tree(tree)?,
         None => of_text(text)?,
     };
     let file = if file == "stdin" { "-" } else { file };
-    let flaw = Flaw::new(format!("this is a configuration of {whose}"));
-    Some(flaw.hint(format!("turn it into one of Ringway's: ringway import {file}")))
+    let problem = Problem::new(format!("this is a configuration of {whose}"));
+    Some(problem.hint(format!("turn it into one of Ringway's: ringway import {file}")))
 }
 
 /// Of a tree: mcrouter's pools and twemproxy's have `servers`, which no pool of Ringway's has. Where a file has
 /// anything of Ringway's too, each foreign key is told at its place.
-fn of_tree(tree: &Tree) -> Option<&'static str> {
+fn of_tree(tree: &SpannedValue) -> Option<&'static str> {
     let entries = match &tree.value {
         Value::Map(entries) => entries,
         Value::Scalar { text, .. } => return of_text(text),
         Value::List(_) => return None,
     };
     let is_macro = |key: &str| matches!(get(tree, key), Some(found) if found.is_map());
-    let has_route = get(tree, "route").is_some() || get(tree, "routes").is_some_and(Tree::is_list);
+    let has_route = get(tree, "route").is_some() || get(tree, "routes").is_some_and(SpannedValue::is_list);
     let mcrouters = entries_of(get(tree, "pools"));
     if has_servers(mcrouters) && has_route && !mcrouters.iter().any(|(_, pool)| get(pool, "nodes").is_some())
         || is_macro("macros") && has_route
@@ -144,20 +144,20 @@ fn of_text(text: &str) -> Option<&'static str> {
     (is_json && is_mcrouters).then_some("mcrouter")
 }
 
-fn has_servers(pools: &[(Tree, Tree)]) -> bool {
-    let has = |(_, pool): &(Tree, Tree)| get(pool, "servers").is_some_and(Tree::is_list);
+fn has_servers(pools: &[(SpannedValue, SpannedValue)]) -> bool {
+    let has =
+        |(_, pool): &(SpannedValue, SpannedValue)| get(pool, "servers").is_some_and(SpannedValue::is_list);
     pools.iter().any(has)
 }
 
-fn entries_of(tree: Option<&Tree>) -> &[(Tree, Tree)] {
+fn entries_of(tree: Option<&SpannedValue>) -> &[(SpannedValue, SpannedValue)] {
     match tree.map(|tree| &tree.value) {
         Some(Value::Map(entries)) => entries,
         _ => &[],
     }
 }
 
-fn get<'a>(tree: &'a Tree, key: &str) -> Option<&'a Tree> {
-    let is_it =
-        |(typed, _): &&(Tree, Tree)| matches!(&typed.value, Value::Scalar { text, .. } if text == key);
+fn get<'a>(tree: &'a SpannedValue, key: &str) -> Option<&'a SpannedValue> {
+    let is_it = |(raw, _): &&(SpannedValue, SpannedValue)| matches!(&raw.value, Value::Scalar { text, .. } if text == key);
     entries_of(Some(tree)).iter().find(is_it).map(|(_, value)| value)
 }

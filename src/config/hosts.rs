@@ -1,12 +1,12 @@
 //! `admin.hosts`: the names under which clients may ask the admin listener.
 
-use super::error::{Flaw, Mistakes, quote};
-use super::keys::Typed;
+use super::error::{Diagnostics, Problem, quote};
+use super::map_reader::YamlNode;
 
 /// The names of a list, each as [`normal`] writes it.
-pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Vec<String>> {
-    let items = value.items(mistakes)?;
-    let names = items.iter().filter_map(|item| item.read(mistakes, host));
+pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
+    let items = value.items(diagnostics)?;
+    let names = items.iter().filter_map(|item| item.read(diagnostics, host));
     Some(names.collect())
 }
 
@@ -15,8 +15,8 @@ pub fn normal(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
-fn host(text: &str) -> Result<String, Flaw> {
-    let no_name = || Flaw::new(format!("{} is no host name", quote(text)));
+fn host(text: &str) -> Result<String, Problem> {
+    let no_name = || Problem::new(format!("{} is no host name", quote(text)));
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split(['/', ':']).next().unwrap_or(rest);
         return Err(no_name().hint(format!("write the name alone: {}", quote(host))));
@@ -60,13 +60,9 @@ mod tests {
                 Err("write a name such as ringway.example.com; addresses are always allowed"),
             ),
         ];
-        for (typed, expected) in cases {
-            let found = host(typed).map_err(|flaw| flaw.hint.unwrap_or_default());
-            assert_eq!(
-                found,
-                expected.map(str::to_owned).map_err(str::to_owned),
-                "{typed}"
-            );
+        for (raw, expected) in cases {
+            let found = host(raw).map_err(|problem| problem.hint.unwrap_or_default());
+            assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{raw}");
         }
     }
 }

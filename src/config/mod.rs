@@ -22,7 +22,7 @@ pub mod error;
 mod file;
 mod foreign;
 pub mod hosts;
-mod keys;
+mod map_reader;
 mod nodes;
 mod overlap;
 mod pool;
@@ -48,7 +48,7 @@ use crate::ring::Distribution;
 
 pub use access::{Access, Group};
 pub use defaults::quickstart;
-pub use error::{Error, Mistake, Warning};
+pub use error::{Diagnostic, Error, Warning};
 pub use route::settings::*;
 pub use route::{By, Copied, Policy, Reads, Route, Settings, Under, Which, Writes};
 pub use show::show;
@@ -72,7 +72,7 @@ pub struct Checked {
 /// Reads the regular file at `path`, or stdin if that is `-`.
 ///
 /// # Errors
-/// [`Error::Unreadable`] where the system gives no text, [`Error::Mistakes`] where it cannot be run.
+/// [`Error::Unreadable`] where the system gives no text, [`Error::Diagnostics`] where it cannot be run.
 pub fn load(path: &Path) -> Result<Config, Error> {
     check(path).map(|checked| checked.config)
 }
@@ -144,36 +144,37 @@ fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
 /// Reads `text`; mistakes name `source` as its file.
 ///
 /// # Errors
-/// [`Error::Mistakes`] where it cannot be run.
+/// [`Error::Diagnostics`] where it cannot be run.
 pub fn parse(text: &str, source: &str) -> Result<Config, Error> {
     check_text(text, source).map(|checked| checked.config)
 }
 
 fn check_text(text: &str, source: &str) -> Result<Checked, Error> {
-    let mut mistakes = error::Mistakes::new(source);
-    let tree = tree::parse(text, &mut mistakes);
-    if let Some(flaw) = foreign::whole(text, tree.as_ref(), source) {
-        let mut mistakes = error::Mistakes::new(source);
-        mistakes.add(&error::Place::default(), flaw);
-        return mistakes.conclude(None);
+    let mut diagnostics = error::Diagnostics::new(source);
+    let tree = tree::parse(text, &mut diagnostics);
+    if let Some(problem) = foreign::whole(text, tree.as_ref(), source) {
+        let mut diagnostics = error::Diagnostics::new(source);
+        diagnostics.add(&error::Location::default(), problem);
+        return diagnostics.conclude(None);
     }
     let config = match tree.filter(|tree| !tree.is_null()) {
         Some(tree) => {
-            let file = file::read(&keys::Typed::root(&tree), &mut mistakes);
-            resolve::resolve(file, &mut mistakes)
+            let file = file::read(&map_reader::YamlNode::root(&tree), &mut diagnostics);
+            resolve::resolve(file, &mut diagnostics)
         }
-        None if mistakes.is_empty() => {
-            let flaw = error::Flaw::new("the file is empty").hint("add `pools:` with a pool and its nodes");
-            mistakes.add(&error::Place::default(), flaw);
+        None if diagnostics.is_empty() => {
+            let problem =
+                error::Problem::new("the file is empty").hint("add `pools:` with a pool and its nodes");
+            diagnostics.add(&error::Location::default(), problem);
             None
         }
         None => None,
     };
-    if mistakes.is_empty() {
-        read_as_others_do(text, &mut mistakes);
+    if diagnostics.is_empty() {
+        read_as_others_do(text, &mut diagnostics);
     }
-    let warnings = mistakes.take_warnings();
-    let config = mistakes.conclude(config)?;
+    let warnings = diagnostics.take_warnings();
+    let config = diagnostics.conclude(config)?;
     Ok(Checked { config, warnings })
 }
 
@@ -187,25 +188,25 @@ pub fn log_warnings(warnings: &[Warning]) {
 
 /// Two readers must find the same file good: ours, which knows places, and serde's, which everyone else
 /// uses. So a file that runs here is never a file that other tools cannot read.
-fn read_as_others_do(text: &str, mistakes: &mut error::Mistakes) {
+fn read_as_others_do(text: &str, diagnostics: &mut error::Diagnostics) {
     if let Err(error) = serde_yaml::from_str::<serde_yaml::Value>(text) {
-        let place = error
+        let location = error
             .location()
             .map(|at| (at.line(), at.column()))
             .unwrap_or_default();
-        let place = error::Place {
-            line: place.0,
-            column: place.1,
+        let location = error::Location {
+            line: location.0,
+            column: location.1,
             path: String::new(),
         };
-        mistakes.add(&place, error::Flaw::new(format!("no YAML: {error}")));
+        diagnostics.add(&location, error::Problem::new(format!("no YAML: {error}")));
     }
 }
 
 /// Reads a file's `bytes`; mistakes name `source` as the file.
 ///
 /// # Errors
-/// [`Error::Mistakes`] where it cannot be run.
+/// [`Error::Diagnostics`] where it cannot be run.
 pub fn parse_bytes(bytes: &[u8], source: &str) -> Result<Config, Error> {
     check_bytes(bytes, source).map(|checked| checked.config)
 }
@@ -220,17 +221,17 @@ pub fn check_bytes(bytes: &[u8], source: &str) -> Result<Checked, Error> {
         Err(error) => String::from_utf8_lossy(&bytes[..error.valid_up_to()]),
     };
     let last = good.rsplit('\n').next().unwrap_or_default();
-    let place = error::Place {
+    let location = error::Location {
         line: good.matches('\n').count() + 1,
         column: last.chars().count() + 1,
         path: String::new(),
     };
-    let mut mistakes = error::Mistakes::new(source);
-    mistakes.add(
-        &place,
-        error::Flaw::new("no UTF-8 text").hint("save the file as UTF-8"),
+    let mut diagnostics = error::Diagnostics::new(source);
+    diagnostics.add(
+        &location,
+        error::Problem::new("no UTF-8 text").hint("save the file as UTF-8"),
     );
-    mistakes.conclude(None)
+    diagnostics.conclude(None)
 }
 
 /// A proved configuration. Every name in it leads somewhere.

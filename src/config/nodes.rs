@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::address;
-use super::error::{At, Flaw, Mistakes, Place, quote};
-use super::keys::Typed;
+use super::error::{Diagnostics, Location, Problem, Spanned, quote};
+use super::map_reader::YamlNode;
 use super::units::{count, size};
 use super::{Address, Node, foreign, overlap};
 
@@ -16,71 +16,73 @@ const LARGEST_EMBEDDED: u64 = 1 << 40;
 const HEAVIEST: u64 = 1_000_000;
 
 /// Reads the nodes of a pool.
-pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Vec<Node>> {
-    let items = value.items(mistakes)?;
+pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Node>> {
+    let items = value.items(diagnostics)?;
     if items.is_empty() {
-        mistakes.add(
-            &value.place(),
-            Flaw::new("the pool has no nodes").hint("give it at least one"),
+        diagnostics.add(
+            &value.location(),
+            Problem::new("the pool has no nodes").hint("give it at least one"),
         );
     }
     let mut taken = Taken::default();
     let mut nodes = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        if let Some(typed) = node(item, mistakes) {
-            taken.add(index, &typed, mistakes);
-            nodes.push(typed.node);
+        if let Some(raw) = node(item, diagnostics) {
+            taken.add(index, &raw, diagnostics);
+            nodes.push(raw.node);
         }
     }
     Some(nodes)
 }
 
 /// Reads the name of a node, a pool or a route.
-pub fn name(text: &str) -> Result<String, Flaw> {
+pub fn name(text: &str) -> Result<String, Problem> {
     // Names are labels of metrics, words of `stats` lines and parts of what rings hash.
     const LONGEST: usize = 250;
     if text.is_empty() || text.len() > LONGEST || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Flaw::new(format!("{} is no name", quote(text))).hint(format!(
+        return Err(Problem::new(format!("{} is no name", quote(text))).hint(format!(
             "a name has 1 to {LONGEST} bytes, and no spaces or control characters"
         )));
     }
     Ok(text.to_owned())
 }
 
-struct TypedNode {
+struct RawNode {
     node: Node,
-    name: Option<Place>,
-    address: Place,
+    name: Option<Location>,
+    address: Location,
 }
 
-fn node(item: &Typed<'_>, mistakes: &mut Mistakes) -> Option<TypedNode> {
+fn node(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<RawNode> {
     if item.is_scalar() {
-        let address = item.read(mistakes, address::node)?;
-        return Some(TypedNode {
+        let address = item.read(diagnostics, address::node)?;
+        return Some(RawNode {
             node: Node {
                 name: None,
                 address,
                 weight: 1,
             },
             name: None,
-            address: item.place(),
+            address: item.location(),
         });
     }
-    let mut keys = item.keys(mistakes);
+    let mut keys = item.keys(diagnostics);
     let name = keys.at("name", name);
     let weight = keys.value("weight", count(1..=HEAVIEST));
     let address = keys.at("address", address::node);
     let embedded = keys.at("embedded", size(SMALLEST_EMBEDDED..=LARGEST_EMBEDDED));
     match (keys.has("address"), keys.has("embedded")) {
-        (true, true) => keys.mistake(
-            Flaw::new("a node has an address or is embedded").hint("leave out `address` or `embedded`"),
+        (true, true) => keys.diagnostic(
+            Problem::new("a node has an address or is embedded").hint("leave out `address` or `embedded`"),
         ),
         (false, true) if !keys.has("name") => {
-            keys.mistake(Flaw::new("an embedded node needs a name").hint("the ring hashes it: add `name:`"));
+            keys.diagnostic(
+                Problem::new("an embedded node needs a name").hint("the ring hashes it: add `name:`"),
+            );
         }
         (false, false) => keys.require_one_of(
             &["address", "embedded"],
-            Flaw::new("the node has no address").hint("add `address: host:port`, or `embedded: 64MiB`"),
+            Problem::new("the node has no address").hint("add `address: host:port`, or `embedded: 64MiB`"),
         ),
         _ => {}
     }
@@ -88,23 +90,23 @@ fn node(item: &Typed<'_>, mistakes: &mut Mistakes) -> Option<TypedNode> {
     keys.finish();
     let address = match (address, embedded) {
         (Some(address), None) => address,
-        (None, Some(At { value, place })) => At {
+        (None, Some(Spanned { value, location })) => Spanned {
             value: Address::Embedded(value),
-            place,
+            location,
         },
         _ => return None,
     };
     let weight = weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(1);
-    let (name, name_place) = name.map_or((None, None), |name| (Some(name.value), Some(name.place)));
+    let (name, name_place) = name.map_or((None, None), |name| (Some(name.value), Some(name.location)));
     let node = Node {
         name,
         address: address.value,
         weight,
     };
-    Some(TypedNode {
+    Some(RawNode {
         node,
         name: name_place,
-        address: address.place,
+        address: address.location,
     })
 }
 
@@ -116,33 +118,33 @@ struct Taken {
 }
 
 impl Taken {
-    fn add(&mut self, index: usize, typed: &TypedNode, mistakes: &mut Mistakes) {
-        let address = overlap::canonical(&typed.node.address);
+    fn add(&mut self, index: usize, raw: &RawNode, diagnostics: &mut Diagnostics) {
+        let address = overlap::canonical(&raw.node.address);
         let twin = address.as_ref().and_then(|address| self.addresses.get(address));
         if let Some(twin) = twin {
-            let flaw = Flaw::new(format!(
+            let problem = Problem::new(format!(
                 "nodes[{twin}] has the address {} too",
-                quote(&shown(&typed.node))
+                quote(&shown(&raw.node))
             ));
-            mistakes.add(
-                &typed.address,
-                flaw.hint("list a node once, with a `weight` if it should get more keys"),
+            diagnostics.add(
+                &raw.address,
+                problem.hint("list a node once, with a `weight` if it should get more keys"),
             );
         } else if let Some(address) = address {
             self.addresses.insert(address, index);
         }
-        let label = typed.node.label();
+        let label = raw.node.label();
         match self.labels.get(&label) {
             None => {
                 self.labels.insert(label, index);
             }
             // Without names the twins' addresses were the mistake.
             Some(twin) => {
-                if let Some(place) = &typed.name {
-                    let flaw = Flaw::new(format!("nodes[{twin}] has the name {} too", quote(&label)));
-                    mistakes.add(
-                        place,
-                        flaw.hint("names in a pool must differ, the ring hashes them"),
+                if let Some(location) = &raw.name {
+                    let problem = Problem::new(format!("nodes[{twin}] has the name {} too", quote(&label)));
+                    diagnostics.add(
+                        location,
+                        problem.hint("names in a pool must differ, the ring hashes them"),
                     );
                 }
             }

@@ -59,7 +59,7 @@ mod tests {
             ("unix:/a//b", "unix:/a/./b"),
         ];
         for (one, other) in same {
-            let [one, other] = [one, other].map(|typed| canonical(&node(typed).expect(typed)));
+            let [one, other] = [one, other].map(|raw| canonical(&node(raw).expect(raw)));
             assert_eq!(one, other);
         }
     }
@@ -78,7 +78,7 @@ mod tests {
             ("unix:/a", "127.0.0.1:1", false),
         ];
         for (one, other, expected) in cases {
-            let [one, other] = [one, other].map(|typed| listener(typed).expect(typed));
+            let [one, other] = [one, other].map(|raw| listener(raw).expect(raw));
             assert_eq!(collide(&one, &other), expected, "{one} {other}");
             assert_eq!(collide(&other, &one), expected, "{other} {one}");
         }

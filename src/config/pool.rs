@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::choices::{self, choose};
-use super::error::{At, Flaw, Mistakes, quote};
+use super::error::{Diagnostics, Problem, Spanned, quote};
 use super::foreign;
-use super::keys::{Keys, Typed};
+use super::map_reader::{MapReader, YamlNode};
 use super::nodes;
 use super::units::{count, percent, size, timeout};
 use super::{Health, OnReadError, Pool, distribution, warnings};
@@ -19,13 +19,13 @@ const MOST_LINKS: u64 = 1024;
 const MOST_IN_FLIGHT: u64 = 1 << 20;
 
 /// Reads a pool. Where there were mistakes what is returned only stands in for it.
-pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
-    let mut keys = value.keys(mistakes);
+pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
+    let mut keys = value.keys(diagnostics);
     let mut pool = Pool::new(keys.get("nodes", nodes::read).unwrap_or_default());
     set(
         &mut pool.distribution,
-        keys.get("distribution", |value, mistakes| {
-            distribution::read(value, &pool.nodes, mistakes)
+        keys.get("distribution", |value, diagnostics| {
+            distribution::read(value, &pool.nodes, diagnostics)
         }),
     );
     pool.zone = keys.value("zone", nodes::name);
@@ -40,10 +40,10 @@ pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
     );
     set(&mut pool.connect_timeout, keys.value("connect_timeout", timeout));
     set(&mut pool.request_timeout, keys.value("request_timeout", timeout));
-    if let Some(At { value, place }) = keys.at("on_read_error", choose(choices::ON_READ_ERROR)) {
+    if let Some(Spanned { value, location }) = keys.at("on_read_error", choose(choices::ON_READ_ERROR)) {
         pool.on_read_error = value;
         if value == OnReadError::Error {
-            keys.warn_at(&place, warnings::read_errors());
+            keys.warn_at(&location, warnings::read_errors());
         }
     }
     set(
@@ -77,7 +77,7 @@ pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
     keys.translate(foreign::POOL);
     keys.require(
         "nodes",
-        Flaw::new("the pool has no nodes").hint("give it at least one: `nodes: [host:port]`"),
+        Problem::new("the pool has no nodes").hint("give it at least one: `nodes: [host:port]`"),
     );
     keys.finish();
     pool
@@ -85,7 +85,7 @@ pub fn read(value: &Typed<'_>, mistakes: &mut Mistakes) -> Pool {
 
 /// Reads a number that fits a usize because its range does.
 pub fn number(
-    keys: &mut Keys<'_, '_>,
+    keys: &mut MapReader<'_, '_>,
     key: &'static str,
     range: std::ops::RangeInclusive<u64>,
 ) -> Option<usize> {
@@ -93,9 +93,9 @@ pub fn number(
 }
 
 /// Takes the value that was typed, where one was.
-pub fn set<T>(field: &mut T, typed: Option<T>) {
-    if let Some(typed) = typed {
-        *field = typed;
+pub fn set<T>(field: &mut T, raw: Option<T>) {
+    if let Some(raw) = raw {
+        *field = raw;
     }
 }
 
@@ -103,11 +103,11 @@ fn narrow(number: u64) -> usize {
     usize::try_from(number).expect("every range ends below 2^32")
 }
 
-fn health(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Health> {
+fn health(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Health> {
     const MOST: u64 = 1_000_000;
     let row = |count: u64| u32::try_from(count).expect("a million is less than 2^32");
     let mut health = Health::default();
-    let mut keys = value.keys(mistakes);
+    let mut keys = value.keys(diagnostics);
     set(
         &mut health.down_after,
         keys.value("down_after", count(1..=MOST)).map(row),
@@ -127,27 +127,27 @@ fn health(value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Health> {
 }
 
 /// A time of at least a second, or `off`.
-fn fallback_expiry(text: &str) -> Result<Option<Duration>, Flaw> {
+fn fallback_expiry(text: &str) -> Result<Option<Duration>, Problem> {
     if text == "off" {
         return Ok(None);
     }
     let expiry = timeout(text)?;
     if expiry < Duration::from_secs(1) {
-        return Err(Flaw::new(format!("{} is too short", quote(text)))
+        return Err(Problem::new(format!("{} is too short", quote(text)))
             .hint("nodes count in seconds: write at least 1s, or \"off\""));
     }
     Ok(Some(expiry))
 }
 
 /// How many times slower than the median, or `off`.
-fn outlier(text: &str) -> Result<Option<u32>, Flaw> {
+fn outlier(text: &str) -> Result<Option<u32>, Problem> {
     if text == "off" {
         return Ok(None);
     }
-    let times = count(2..=1000)(text).map_err(|flaw| {
-        let hint = flaw.hint.unwrap_or_default();
-        Flaw {
-            reason: flaw.reason,
+    let times = count(2..=1000)(text).map_err(|problem| {
+        let hint = problem.hint.unwrap_or_default();
+        Problem {
+            reason: problem.reason,
             hint: Some(format!("{hint}, times the pool's median, or off")),
         }
     })?;
@@ -155,11 +155,11 @@ fn outlier(text: &str) -> Result<Option<u32>, Flaw> {
 }
 
 /// Characters are bytes here, and keys have no spaces or control characters.
-fn hash_tag(text: &str) -> Result<Option<[u8; 2]>, Flaw> {
+fn hash_tag(text: &str) -> Result<Option<[u8; 2]>, Problem> {
     match *text.as_bytes() {
         [] => Ok(None),
         [open, close] if open.is_ascii_graphic() && close.is_ascii_graphic() => Ok(Some([open, close])),
-        _ => Err(Flaw::new(format!("{} is no pair of characters", quote(text)))
+        _ => Err(Problem::new(format!("{} is no pair of characters", quote(text)))
             .hint("write two of ASCII, such as \"{}\", or \"\" for none")),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::error::{At, Flaw, Mistakes, Place, quote};
+use super::error::{Diagnostics, Location, Problem, Spanned, quote};
 use super::file::{File, Listener};
 use super::route::Read;
 use super::route::graph::Graph;
@@ -17,30 +17,30 @@ use super::{Admin, Bind, Config, Pool, Protocol, Route, defaults, overlap, sugge
 const LARGEST_VALUES: u64 = 4;
 
 /// The proved configuration; `None` only where there are mistakes.
-pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
-    check_binds(&file, mistakes);
-    let memory_limit = memory_limit(&file, mistakes);
+pub fn resolve(file: File, diagnostics: &mut Diagnostics) -> Option<Config> {
+    check_binds(&file, diagnostics);
+    let memory_limit = memory_limit(&file, diagnostics);
     let names = Names::of(&file)?;
-    names.check_twins(mistakes);
-    names.check_targets(mistakes);
+    names.check_twins(diagnostics);
+    names.check_targets(diagnostics);
     let chosen: Vec<Option<Route>> = file
         .listeners
         .iter()
-        .map(|listener| names.choose(listener, mistakes))
+        .map(|listener| names.choose(listener, diagnostics))
         .collect();
-    names.check_graph(&file, &chosen, mistakes);
-    check_zones(&file, mistakes);
+    names.check_graph(&file, &chosen, diagnostics);
+    check_zones(&file, diagnostics);
     let routes = file.routes.iter().flatten();
     let routes = routes
         .filter_map(|(name, read)| Some((name.value.clone(), read.as_ref()?.route.clone())))
         .collect();
-    let listener = |(typed, route): (Listener, Option<Route>)| {
+    let listener = |(raw, route): (Listener, Option<Route>)| {
         Some(super::Listener {
-            bind: typed.bind?.value,
+            bind: raw.bind?.value,
             route: route?,
-            max_connections: typed.max_connections,
-            idle_timeout: typed.idle_timeout,
-            access: typed.access,
+            max_connections: raw.max_connections,
+            idle_timeout: raw.idle_timeout,
+            access: raw.access,
         })
     };
     Some(Config {
@@ -70,74 +70,74 @@ pub fn resolve(file: File, mistakes: &mut Mistakes) -> Option<Config> {
 }
 
 /// Who prefers pools of the own zone must know it.
-fn check_zones(file: &File, mistakes: &mut Mistakes) {
+fn check_zones(file: &File, diagnostics: &mut Diagnostics) {
     if file.zone.is_some() {
         return;
     }
-    for place in file.reads().flat_map(|read| &read.zones) {
-        let flaw = Flaw::new("nobody knows which zone this process runs in");
+    for location in file.reads().flat_map(|read| &read.zones) {
+        let problem = Problem::new("nobody knows which zone this process runs in");
         let hint = "add `zone:` at the top of the file, with a name, or with $VARIABLE of the environment";
-        mistakes.add(place, flaw.hint(hint));
+        diagnostics.add(location, problem.hint(hint));
     }
 }
 
 /// What was typed, or a default that is enough for the largest values.
-fn memory_limit(file: &File, mistakes: &mut Mistakes) -> Option<u64> {
+fn memory_limit(file: &File, diagnostics: &mut Diagnostics) -> Option<u64> {
     let pools = file.pools.iter().flatten();
     let largest = pools
         .map(|(_, pool)| pool.max_value_size as u64)
         .max()
         .unwrap_or(0);
     let least = LARGEST_VALUES * largest * file.workers as u64;
-    let typed = file.memory_limit.as_ref()?;
-    match typed.value {
+    let raw = file.memory_limit.as_ref()?;
+    match raw.value {
         None => Some(defaults::MEMORY_LIMIT.max(least)),
         Some(limit) if limit >= least => Some(limit),
         Some(limit) => {
             let (limit, least, largest) = (show_size(limit), show_size(least), show_size(largest));
-            let flaw = Flaw::new(format!("{limit} is too little for values of {largest}"));
+            let problem = Problem::new(format!("{limit} is too little for values of {largest}"));
             let hint = format!("{least} is the least for so many workers, or make max_value_size smaller");
-            mistakes.add(&typed.place, flaw.hint(hint));
+            diagnostics.add(&raw.location, problem.hint(hint));
             None
         }
     }
 }
 
 /// Each bind against those before it, in the order of the file; defaults count as typed before all.
-fn check_binds(file: &File, mistakes: &mut Mistakes) {
+fn check_binds(file: &File, diagnostics: &mut Diagnostics) {
     let listeners = file.listeners.iter().enumerate();
-    let mut binds: Vec<(String, At<Bind>)> = listeners
+    let mut binds: Vec<(String, Spanned<Bind>)> = listeners
         .filter_map(|(index, listener)| Some((format!("listeners[{index}]"), listener.bind.clone()?)))
         .collect();
-    if let Some(At { value, place }) = &file.admin {
+    if let Some(Spanned { value, location }) = &file.admin {
         binds.push((
             "admin".to_owned(),
-            At {
+            Spanned {
                 value: Bind::Tcp(*value),
-                place: place.clone(),
+                location: location.clone(),
             },
         ));
     }
-    binds.sort_by(|(_, one), (_, other)| one.place.cmp(&other.place));
+    binds.sort_by(|(_, one), (_, other)| one.location.cmp(&other.location));
     for (index, (_, bind)) in binds.iter().enumerate() {
         let taken = binds[..index]
             .iter()
             .find(|(_, other)| overlap::collide(&other.value, &bind.value));
         if let Some((who, other)) = taken {
-            let flaw = Flaw::new(format!("{} is taken: {who} binds {}", bind.value, other.value));
-            mistakes.add(&bind.place, flaw.hint("choose another port"));
+            let problem = Problem::new(format!("{} is taken: {who} binds {}", bind.value, other.value));
+            diagnostics.add(&bind.location, problem.hint("choose another port"));
         }
     }
 }
 
 /// The pools and routes of a file.
 struct Names<'a> {
-    pools: HashMap<&'a str, (&'a Place, &'a Pool)>,
-    routes: HashMap<&'a str, &'a Place>,
+    pools: HashMap<&'a str, (&'a Location, &'a Pool)>,
+    routes: HashMap<&'a str, &'a Location>,
     /// All of them, sorted, for hints.
     all: BTreeSet<&'a str>,
     /// The routes as the file has them.
-    in_order: &'a [(At<String>, Option<Read>)],
+    in_order: &'a [(Spanned<String>, Option<Read>)],
 }
 
 impl<'a> Names<'a> {
@@ -146,12 +146,12 @@ impl<'a> Names<'a> {
         let (pools, routes) = (file.pools.as_ref()?, file.routes.as_ref()?);
         let pools: HashMap<_, _> = pools
             .iter()
-            .map(|(name, pool)| (name.value.as_str(), (&name.place, pool)))
+            .map(|(name, pool)| (name.value.as_str(), (&name.location, pool)))
             .collect();
         let in_order = routes.as_slice();
         let routes: HashMap<_, _> = routes
             .iter()
-            .map(|(name, _)| (name.value.as_str(), &name.place))
+            .map(|(name, _)| (name.value.as_str(), &name.location))
             .collect();
         let all = pools.keys().chain(routes.keys()).copied().collect();
         Some(Names {
@@ -163,7 +163,7 @@ impl<'a> Names<'a> {
     }
 
     /// No name is both a pool's and a route's. Told where it stands the second time.
-    fn check_twins(&self, mistakes: &mut Mistakes) {
+    fn check_twins(&self, diagnostics: &mut Diagnostics) {
         for (name, &route) in &self.routes {
             let Some(&(pool, _)) = self.pools.get(name) else {
                 continue;
@@ -173,105 +173,105 @@ impl<'a> Names<'a> {
             } else {
                 (pool, route, "a pool")
             };
-            let flaw = Flaw::new(format!("{kind} on line {} has this name", first.line));
-            mistakes.add(second, flaw.hint("a pool and a route must differ in name"));
+            let problem = Problem::new(format!("{kind} on line {} has this name", first.line));
+            diagnostics.add(second, problem.hint("a pool and a route must differ in name"));
         }
     }
 
     /// Every route leads to a name that exists.
-    fn check_targets(&self, mistakes: &mut Mistakes) {
+    fn check_targets(&self, diagnostics: &mut Diagnostics) {
         for read in self.in_order.iter().filter_map(|(_, read)| read.as_ref()) {
-            self.check_names(read, mistakes);
+            self.check_names(read, diagnostics);
         }
     }
 
     /// Whether all names in a route exist.
-    fn check_names(&self, read: &Read, mistakes: &mut Mistakes) -> bool {
+    fn check_names(&self, read: &Read, diagnostics: &mut Diagnostics) -> bool {
         let unknown = read
             .names
             .iter()
-            .filter(|name| !self.check_name(&name.value, &name.place, mistakes));
+            .filter(|name| !self.check_name(&name.value, &name.location, diagnostics));
         unknown.count() == 0
     }
 
-    fn check_name(&self, name: &str, place: &Place, mistakes: &mut Mistakes) -> bool {
+    fn check_name(&self, name: &str, location: &Location, diagnostics: &mut Diagnostics) -> bool {
         let known = self.all.contains(name);
         if !known {
-            let flaw = Flaw::new(format!("no route or pool has the name {}", quote(name)));
-            mistakes.add(
-                place,
-                flaw.hint(suggest::hint(name, "there are", self.all.iter().copied())),
+            let problem = Problem::new(format!("no route or pool has the name {}", quote(name)));
+            diagnostics.add(
+                location,
+                problem.hint(suggest::hint(name, "there are", self.all.iter().copied())),
             );
         }
         known
     }
 
     /// The route or pool that a listener names or, where it names none, that must be meant.
-    fn choose(&self, listener: &Listener, mistakes: &mut Mistakes) -> Option<Route> {
-        let At { value, place } = listener.route.as_ref()?;
+    fn choose(&self, listener: &Listener, diagnostics: &mut Diagnostics) -> Option<Route> {
+        let Spanned { value, location } = listener.route.as_ref()?;
         if let Some(read) = value {
-            return self.check_names(read, mistakes).then(|| read.route.clone());
+            return self.check_names(read, diagnostics).then(|| read.route.clone());
         }
         let default = self.routes.get_key_value("default").map(|(name, _)| *name);
         let only_route = self.routes.keys().next().filter(|_| self.routes.len() == 1);
         let only_pool = self.pools.keys().next().filter(|_| self.pools.len() == 1);
         let meant = default.or(only_route.copied()).or(only_pool.copied());
         if meant.is_none() {
-            let flaw = Flaw::new("the route is left out, and more than one could be meant");
-            mistakes.add(
-                place,
-                flaw.hint(suggest::list("choose one of", self.all.iter().copied())),
+            let problem = Problem::new("the route is left out, and more than one could be meant");
+            diagnostics.add(
+                location,
+                problem.hint(suggest::list("choose one of", self.all.iter().copied())),
             );
         }
         meant.map(|name| Route::Name(name.to_owned()))
     }
 
     /// How routes lead to one another, and from listeners to nodes.
-    fn check_graph(&self, file: &File, chosen: &[Option<Route>], mistakes: &mut Mistakes) {
+    fn check_graph(&self, file: &File, chosen: &[Option<Route>], diagnostics: &mut Diagnostics) {
         let graph = Graph::new(self.in_order, |name| self.pools.contains_key(name));
-        let typed = file
+        let raw = file
             .listeners
             .iter()
             .filter_map(|listener| listener.route.as_ref());
-        let inline: Vec<_> = typed
-            .filter_map(|route| Some((&route.place, route.value.as_ref()?)))
+        let inline: Vec<_> = raw
+            .filter_map(|route| Some((&route.location, route.value.as_ref()?)))
             .collect();
-        graph.check(&inline, mistakes);
+        graph.check(&inline, diagnostics);
         for read in file.reads() {
-            self.check_meta(read, &graph, mistakes);
+            self.check_meta(read, &graph, diagnostics);
             for budget in &read.budgets {
                 let pool = |name: &str| self.pools.get(name).map(|(_, pool)| *pool);
-                warnings::small_budget(budget, &graph, pool, mistakes);
+                warnings::small_budget(budget, &graph, pool, diagnostics);
             }
         }
         let pools = file.pools.iter().flatten();
-        let pools = pools.map(|(name, _)| (name.value.as_str(), &name.place));
-        warnings::unreached(pools, file.reads(), chosen, &graph, mistakes);
+        let pools = pools.map(|(name, _)| (name.value.as_str(), &name.location));
+        warnings::unreached(pools, file.reads(), chosen, &graph, diagnostics);
         for (listener, route) in file.listeners.iter().zip(chosen) {
             if let Some(route) = route {
-                self.check_loop(listener, &graph.ends(route), mistakes);
+                self.check_loop(listener, &graph.ends(route), diagnostics);
             }
         }
     }
 
     /// What holds places for values must be able to.
-    fn check_meta(&self, read: &Read, graph: &Graph<'_>, mistakes: &mut Mistakes) {
-        for At { value, place } in &read.meta {
+    fn check_meta(&self, read: &Read, graph: &Graph<'_>, diagnostics: &mut Diagnostics) {
+        for Spanned { value, location } in &read.meta {
             let is_classic = |name: &&str| {
                 let pool = self.pools.get(name);
                 pool.is_some_and(|(_, pool)| pool.protocol == Protocol::Classic)
             };
             if let Some(name) = graph.ends(value).into_iter().find(is_classic) {
-                let flaw = Flaw::new(format!("the pool {} speaks classic text only", quote(name)));
+                let problem = Problem::new(format!("the pool {} speaks classic text only", quote(name)));
                 let hint =
                     "this policy needs memcached's meta commands: take `protocol: classic` out of the pool";
-                mistakes.add(place, flaw.hint(hint));
+                diagnostics.add(location, problem.hint(hint));
             }
         }
     }
 
     /// A listener that is a node of one of its own pools would send every request to itself.
-    fn check_loop(&self, listener: &Listener, ends: &[&str], mistakes: &mut Mistakes) {
+    fn check_loop(&self, listener: &Listener, ends: &[&str], diagnostics: &mut Diagnostics) {
         let Some(bind) = &listener.bind else { return };
         let pools = ends
             .iter()
@@ -282,14 +282,14 @@ impl<'a> Names<'a> {
                 .iter()
                 .find(|node| overlap::reaches(&node.address, &bind.value))
             {
-                let flaw = Flaw::new(format!(
+                let problem = Problem::new(format!(
                     "the node {} of the pool {} is this very listener",
                     node.address,
                     quote(name)
                 ));
-                mistakes.add(
-                    &bind.place,
-                    flaw.hint("its requests would come back for ever: bind another port"),
+                diagnostics.add(
+                    &bind.location,
+                    problem.hint("its requests would come back for ever: bind another port"),
                 );
             }
         }

@@ -3,8 +3,8 @@
 use super::error::quote;
 
 /// The hint for an unknown word: the known word that was meant, or else a list of all.
-pub fn hint<'a>(typed: &str, lead: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    match nearest(typed, known.clone()) {
+pub fn hint<'a>(raw: &str, lead: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    match nearest(raw, known.clone()) {
         Some(meant) => format!("did you mean {}?", quote(meant)),
         None => list(lead, known),
     }
@@ -20,23 +20,23 @@ pub fn list<'a>(lead: &str, known: impl Iterator<Item = &'a str> + Clone) -> Str
     format!("{lead}: {}", shown.join(", "))
 }
 
-/// The known word that `typed` is a slip of: at most one edit in three letters away. Of very many known
+/// The known word that `raw` is a slip of: at most one edit in three letters away. Of very many known
 /// words the first thousand are tried.
-pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(raw: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Distances cost the product of both lengths, and nobody slips in a word this long.
     const LONGEST: usize = 64;
     const TRIED: usize = 1000;
-    if typed.len() > LONGEST {
+    if raw.len() > LONGEST {
         return None;
     }
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
-    let typed = plain(typed);
+    let raw = plain(raw);
     known
         .take(TRIED)
         .filter(|word| word.len() <= LONGEST)
-        .map(|word| (strsim::damerau_levenshtein(&typed, &plain(word)), word))
+        .map(|word| (strsim::damerau_levenshtein(&raw, &plain(word)), word))
         .filter(|(distance, word)| {
-            let longer = word.len().max(typed.len());
+            let longer = word.len().max(raw.len());
             *distance <= (longer / 3).max(1) && *distance < longer
         })
         .min_by_key(|(distance, _)| *distance)
@@ -58,8 +58,8 @@ mod tests {
             ("", None),
         ];
         let known = ["listeners", "pools", "hash_tag", "request_timeout", "p"];
-        for (typed, meant) in cases {
-            assert_eq!(nearest(typed, known.into_iter()), meant, "{typed}");
+        for (raw, meant) in cases {
+            assert_eq!(nearest(raw, known.into_iter()), meant, "{raw}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Aliases are copied in: such a value stands where the alias stands, what is in it where it was typed.
 //! Scalars stay text, so `1.10` never turns into a number on its way. What this file leaves to others:
-//! which keys may be there ([`super::keys`]), merge keys too.
+//! which keys may be there ([`super::map_reader`]), merge keys too.
 //!
 //! Text may be hostile: its length, its depth and what aliases multiply are bounded.
 
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
 use super::brackets;
-use super::error::{Flaw, Mistakes, Place};
+use super::error::{Diagnostics, Location, Problem};
 
 /// The longest text that is read, in bytes.
 pub const LONGEST: usize = 4 << 20;
@@ -23,7 +23,7 @@ const MOST_COPIES: usize = 200_000;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
-pub struct Tree {
+pub struct SpannedValue {
     /// From 1.
     pub line: usize,
     /// In characters, from 1.
@@ -43,12 +43,12 @@ pub enum Value {
         plain: bool,
     },
     /// Values in order.
-    List(Vec<Tree>),
+    List(Vec<SpannedValue>),
     /// Keys and values in order. A key may stand there twice.
-    Map(Vec<(Tree, Tree)>),
+    Map(Vec<(SpannedValue, SpannedValue)>),
 }
 
-impl Tree {
+impl SpannedValue {
     /// True for `key:` with nothing behind it, for `~` and for `null`.
     pub fn is_null(&self) -> bool {
         match &self.value {
@@ -61,12 +61,12 @@ impl Tree {
 
     /// What is wrong with a list that is an IPv6 address in its brackets, typed without quotes; `None` if this is
     /// none. `port` is what was typed behind it.
-    pub fn unquoted_address(&self, port: Option<&Tree>) -> Option<Flaw> {
+    pub fn unquoted_address(&self, port: Option<&SpannedValue>) -> Option<Problem> {
         let Value::List(items) = &self.value else {
             return None;
         };
         let [
-            Tree {
+            SpannedValue {
                 value: Value::Scalar { text, .. },
                 ..
             },
@@ -103,17 +103,17 @@ impl Tree {
 }
 
 /// The tree of the one document in `text`; `None` if there is none, or a mistake that was noted.
-pub fn parse(text: &str, mistakes: &mut Mistakes) -> Option<Tree> {
+pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<SpannedValue> {
     match build(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         Ok(tree) => tree,
-        Err((place, flaw)) => {
-            mistakes.add(&place, flaw);
+        Err((location, problem)) => {
+            diagnostics.add(&location, problem);
             None
         }
     }
 }
 
-type Fault = (Place, Flaw);
+type Fault = (Location, Problem);
 
 /// A list or mapping whose end has not come yet.
 struct Open {
@@ -121,7 +121,7 @@ struct Open {
     column: usize,
     anchor: usize,
     mapping: bool,
-    values: Vec<Tree>,
+    values: Vec<SpannedValue>,
 }
 
 impl Open {
@@ -139,17 +139,20 @@ impl Open {
 #[derive(Default)]
 struct Builder {
     open: Vec<Open>,
-    anchors: HashMap<usize, Tree>,
+    anchors: HashMap<usize, SpannedValue>,
     copies: usize,
-    root: Option<Tree>,
+    root: Option<SpannedValue>,
     /// Of the text.
     lines: usize,
 }
 
-fn build(text: &str) -> Result<Option<Tree>, Fault> {
+fn build(text: &str) -> Result<Option<SpannedValue>, Fault> {
     if text.len() > LONGEST {
-        let flaw = Flaw::new(format!("the file has {} bytes", text.len()));
-        return Err((Place::default(), flaw.hint(format!("{LONGEST} are the most"))));
+        let problem = Problem::new(format!("the file has {} bytes", text.len()));
+        return Err((
+            Location::default(),
+            problem.hint(format!("{LONGEST} are the most")),
+        ));
     }
     let mut builder = Builder {
         lines: text.lines().count().max(1),
@@ -166,14 +169,14 @@ impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
         // The parser puts what is left out at the end of the text on a line of its own.
         let (line, column) = (span.start.line().min(self.lines), span.start.col() + 1);
-        let fault = |flaw| {
+        let fault = |problem| {
             Err((
-                Place {
+                Location {
                     line,
                     column,
                     path: String::new(),
                 },
-                flaw,
+                problem,
             ))
         };
         let tag = match &event {
@@ -181,11 +184,11 @@ impl Builder {
             _ => &None,
         };
         if tag.is_some() {
-            return fault(Flaw::new("a tag has no meaning here").hint("leave out what begins with \"!\""));
+            return fault(Problem::new("a tag has no meaning here").hint("leave out what begins with \"!\""));
         }
         let taken = match event {
             Event::DocumentStart(_) if self.root.is_some() => {
-                Err(Flaw::new("a second document begins here").hint("a file holds one configuration"))
+                Err(Problem::new("a second document begins here").hint("a file holds one configuration"))
             }
             Event::Alias(anchor) => self.repeat(anchor, line, column),
             Event::Scalar(text, style, anchor, _) => {
@@ -194,7 +197,7 @@ impl Builder {
                     text: text.into_owned(),
                     plain,
                 };
-                self.place(Tree { line, column, value }, anchor)
+                self.location(SpannedValue { line, column, value }, anchor)
             }
             Event::SequenceStart(anchor, _) => self.begin(Open::new(line, column, anchor, false)),
             Event::MappingStart(anchor, _) => self.begin(Open::new(line, column, anchor, true)),
@@ -204,15 +207,15 @@ impl Builder {
         taken.or_else(fault)
     }
 
-    fn begin(&mut self, open: Open) -> Result<(), Flaw> {
+    fn begin(&mut self, open: Open) -> Result<(), Problem> {
         if self.open.len() == DEEPEST {
-            return Err(Flaw::new(format!("nested more than {DEEPEST} deep")));
+            return Err(Problem::new(format!("nested more than {DEEPEST} deep")));
         }
         self.open.push(open);
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), Flaw> {
+    fn end(&mut self) -> Result<(), Problem> {
         let Some(Open {
             line,
             column,
@@ -228,18 +231,18 @@ impl Builder {
         } else {
             Value::List(values)
         };
-        self.place(Tree { line, column, value }, anchor)
+        self.location(SpannedValue { line, column, value }, anchor)
     }
 
-    fn repeat(&mut self, anchor: usize, line: usize, column: usize) -> Result<(), Flaw> {
+    fn repeat(&mut self, anchor: usize, line: usize, column: usize) -> Result<(), Problem> {
         let Some(tree) = self.anchors.get(&anchor) else {
-            return Err(Flaw::new("this alias stands inside of what it repeats"));
+            return Err(Problem::new("this alias stands inside of what it repeats"));
         };
         let copy = copy(tree, &mut self.copies)?;
-        self.place(Tree { line, column, ..copy }, 0)
+        self.location(SpannedValue { line, column, ..copy }, 0)
     }
 
-    fn place(&mut self, tree: Tree, anchor: usize) -> Result<(), Flaw> {
+    fn location(&mut self, tree: SpannedValue, anchor: usize) -> Result<(), Problem> {
         if anchor != 0 {
             let copy = copy(&tree, &mut self.copies)?;
             self.anchors.insert(anchor, copy);
@@ -252,16 +255,18 @@ impl Builder {
     }
 }
 
-fn copy(tree: &Tree, copies: &mut usize) -> Result<Tree, Flaw> {
+fn copy(tree: &SpannedValue, copies: &mut usize) -> Result<SpannedValue, Problem> {
     *copies += tree.len();
     if *copies > MOST_COPIES {
-        return Err(Flaw::new("anchors and aliases multiply this file beyond measure"));
+        return Err(Problem::new(
+            "anchors and aliases multiply this file beyond measure",
+        ));
     }
     Ok(tree.clone())
 }
 
 /// Keys and values as the parser alternates them.
-fn pairs(values: Vec<Tree>) -> Vec<(Tree, Tree)> {
+fn pairs(values: Vec<SpannedValue>) -> Vec<(SpannedValue, SpannedValue)> {
     let mut values = values.into_iter();
     let mut pairs = Vec::new();
     while let (Some(key), Some(value)) = (values.next(), values.next()) {
@@ -278,27 +283,27 @@ fn syntax(text: &str, error: &ScanError) -> Fault {
         line = lines;
         column = text.lines().last().unwrap_or_default().chars().count() + 1;
     }
-    let typed = text.lines().nth(line - 1).unwrap_or_default();
-    if let Some((column, flaw)) = brackets::before(typed, column) {
+    let raw = text.lines().nth(line - 1).unwrap_or_default();
+    if let Some((column, problem)) = brackets::before(raw, column) {
         let path = String::new();
-        return (Place { line, column, path }, flaw);
+        return (Location { line, column, path }, problem);
     }
-    let flaw = Flaw::new(format!("no YAML: {}", error.info()));
+    let problem = Problem::new(format!("no YAML: {}", error.info()));
     let indent = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
     // It may notice a tab only on the line after it.
     let tabs = text.lines().skip(line.saturating_sub(2)).take(2).any(indent);
-    let flaw = if tabs {
-        flaw.hint("indent by spaces, not by tabs")
+    let problem = if tabs {
+        problem.hint("indent by spaces, not by tabs")
     } else {
-        flaw
+        problem
     };
     (
-        Place {
+        Location {
             line,
             column,
             path: String::new(),
         },
-        flaw,
+        problem,
     )
 }
 
@@ -307,15 +312,15 @@ mod tests {
     use super::*;
 
     fn fault(text: &str) -> String {
-        let mut mistakes = Mistakes::new("f");
-        parse(text, &mut mistakes);
-        mistakes.conclude(None::<()>).expect_err("no tree").to_string()
+        let mut diagnostics = Diagnostics::new("f");
+        parse(text, &mut diagnostics);
+        diagnostics.conclude(None::<()>).expect_err("no tree").to_string()
     }
 
     #[test]
     fn every_value_knows_its_place() {
         let text = "# é\na:\n  - \"é\": {x: 1}\n    y: ~\n";
-        let tree = parse(text, &mut Mistakes::new("f")).expect("good");
+        let tree = parse(text, &mut Diagnostics::new("f")).expect("good");
         let Value::Map(entries) = &tree.value else {
             panic!("{tree:?}")
         };
@@ -328,16 +333,16 @@ mod tests {
         let Value::Map(inner) = &fields[0].1.value else {
             panic!("{tree:?}")
         };
-        let places: Vec<_> = [&entries[0].0, &items[0], &fields[0].1, &inner[0].1, &fields[1].1]
+        let locations: Vec<_> = [&entries[0].0, &items[0], &fields[0].1, &inner[0].1, &fields[1].1]
             .map(|tree| (tree.line, tree.column))
             .into();
-        assert_eq!(places, [(2, 1), (3, 5), (3, 10), (3, 14), (4, 8)]);
+        assert_eq!(locations, [(2, 1), (3, 5), (3, 10), (3, 14), (4, 8)]);
         assert!(fields[1].1.is_null());
     }
 
     #[test]
     fn an_alias_stands_where_it_was_typed_and_what_it_repeats_where_that_was() {
-        let tree = parse("a: &x [1]\nb: *x\n", &mut Mistakes::new("f")).expect("good");
+        let tree = parse("a: &x [1]\nb: *x\n", &mut Diagnostics::new("f")).expect("good");
         let Value::Map(entries) = &tree.value else {
             panic!("{tree:?}")
         };

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::error::{Flaw, quote};
+use super::error::{Problem, quote};
 
 /// No duration is longer: a year. Deadlines stay far from what a clock can hold.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -27,18 +27,18 @@ const SIZES: [(&str, u64); 10] = [
 ];
 
 /// Reads a whole number within `range`.
-pub fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Flaw> {
+pub fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Problem> {
     move |text| match whole(text) {
         Some(number) if range.contains(&number) => Ok(number),
         Some(_) => Err(
-            Flaw::new(format!("{} is out of range", shown(text))).hint(format!(
+            Problem::new(format!("{} is out of range", shown(text))).hint(format!(
                 "it goes from {} to {}",
                 range.start(),
                 range.end()
             )),
         ),
         None => Err(
-            Flaw::new(format!("{} is no whole number", quote(text))).hint(format!(
+            Problem::new(format!("{} is no whole number", quote(text))).hint(format!(
                 "write one from {} to {}",
                 range.start(),
                 range.end()
@@ -48,42 +48,42 @@ pub fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Flaw> {
 }
 
 /// Reads a share from 0% to 100%, in percent.
-pub fn percent(text: &str) -> Result<u32, Flaw> {
+pub fn percent(text: &str) -> Result<u32, Problem> {
     let number = text.strip_suffix('%').and_then(whole);
     match number.map(u32::try_from) {
         Some(Ok(percent @ 0..=100)) => Ok(percent),
-        Some(_) => Err(Flaw::new(format!("{} is out of range", shown(text))).hint("it goes from 0% to 100%")),
-        None => {
-            Err(Flaw::new(format!("{} is no share", quote(text)))
-                .hint("write a whole number and %, such as 50%"))
+        Some(_) => {
+            Err(Problem::new(format!("{} is out of range", shown(text))).hint("it goes from 0% to 100%"))
         }
+        None => Err(Problem::new(format!("{} is no share", quote(text)))
+            .hint("write a whole number and %, such as 50%")),
     }
 }
 
 /// Reads a duration that may be zero.
-pub fn duration(text: &str) -> Result<Duration, Flaw> {
+pub fn duration(text: &str) -> Result<Duration, Problem> {
     let (number, unit) = split(text);
     let known = DURATIONS.iter().find(|(name, _)| *name == unit);
     let (Some(number), Some((_, factor))) = (whole(number), known) else {
-        return Err(Flaw::new(format!("{} is no duration", quote(text))).hint(meant_duration(text)));
+        return Err(Problem::new(format!("{} is no duration", quote(text))).hint(meant_duration(text)));
     };
     let duration = Duration::from_millis(number.saturating_mul(*factor));
     if duration > LONGEST {
-        return Err(Flaw::new(format!("{} is too long", shown(text))).hint("a year (8760h) is the most"));
+        return Err(Problem::new(format!("{} is too long", shown(text))).hint("a year (8760h) is the most"));
     }
     Ok(duration)
 }
 
 /// Reads a duration that must not be zero.
-pub fn timeout(text: &str) -> Result<Duration, Flaw> {
+pub fn timeout(text: &str) -> Result<Duration, Problem> {
     match duration(text)? {
-        Duration::ZERO => Err(Flaw::new("must be longer than zero").hint("the shortest is 1ms")),
+        Duration::ZERO => Err(Problem::new("must be longer than zero").hint("the shortest is 1ms")),
         duration => Ok(duration),
     }
 }
 
 /// Reads a size in bytes within `range`.
-pub fn size(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Flaw> {
+pub fn size(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Problem> {
     move |text| {
         let (number, unit) = split(text);
         let factor = match unit {
@@ -94,12 +94,12 @@ pub fn size(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Flaw> {
                 .map(|(_, factor)| *factor),
         };
         let (Some(number), Some(factor)) = (whole(number), factor) else {
-            return Err(Flaw::new(format!("{} is no size", quote(text))).hint(meant_size(text)));
+            return Err(Problem::new(format!("{} is no size", quote(text))).hint(meant_size(text)));
         };
         let bytes = number.saturating_mul(factor);
         if !range.contains(&bytes) {
             let (least, most) = (show_size(*range.start()), show_size(*range.end()));
-            return Err(Flaw::new(format!("{} is out of range", shown(text)))
+            return Err(Problem::new(format!("{} is out of range", shown(text)))
                 .hint(format!("it goes from {least} to {most}")));
         }
         Ok(bytes)
@@ -180,9 +180,9 @@ fn meant_duration(text: &str) -> String {
 
 /// `number.fraction` times `factor`, rounded down; `None` if that is more than can be said.
 fn with_fraction(number: &str, fraction: &str, factor: u64) -> Option<u64> {
-    let places = fraction.len().min(9);
-    let fraction: u64 = fraction.get(..places)?.parse().unwrap_or(0);
-    let part = u128::from(fraction) * u128::from(factor) / 10u128.pow(places as u32);
+    let locations = fraction.len().min(9);
+    let fraction: u64 = fraction.get(..locations)?.parse().unwrap_or(0);
+    let part = u128::from(fraction) * u128::from(factor) / 10u128.pow(locations as u32);
     whole(number)?
         .checked_mul(factor)?
         .checked_add(u64::try_from(part).ok()?)
@@ -236,9 +236,9 @@ mod tests {
             ("60m", 3_600_000, "1h"),
             ("8760h", 365 * 24 * 3_600_000, "8760h"),
         ];
-        for (typed, millis, shown) in cases {
-            let duration = duration(typed).expect(typed);
-            assert_eq!(duration, Duration::from_millis(millis), "{typed}");
+        for (raw, millis, shown) in cases {
+            let duration = duration(raw).expect(raw);
+            assert_eq!(duration, Duration::from_millis(millis), "{raw}");
             assert_eq!(show_duration(duration), shown);
         }
     }
@@ -279,12 +279,8 @@ mod tests {
             ("8761h", "a year (8760h) is the most"),
             ("99999999999999999999h", "a year (8760h) is the most"),
         ];
-        for (typed, hint) in cases {
-            assert_eq!(
-                duration(typed).expect_err(typed).hint.as_deref(),
-                Some(hint),
-                "{typed}"
-            );
+        for (raw, hint) in cases {
+            assert_eq!(duration(raw).expect_err(raw).hint.as_deref(), Some(hint), "{raw}");
         }
         assert_eq!(
             timeout("0s").expect_err("zero").reason,
@@ -306,8 +302,8 @@ mod tests {
             ("1GB", 1_000_000_000, "1000000000B"),
             ("2TiB", 2 << 40, "2TiB"),
         ];
-        for (typed, bytes, shown) in cases {
-            assert_eq!(size(0..=u64::MAX)(typed), Ok(bytes), "{typed}");
+        for (raw, bytes, shown) in cases {
+            assert_eq!(size(0..=u64::MAX)(raw), Ok(bytes), "{raw}");
             assert_eq!(show_size(bytes), shown);
         }
     }
@@ -329,9 +325,9 @@ mod tests {
                 "write a whole number of bytes, or one with a unit, such as 512KiB, 64MiB or 1GiB",
             ),
         ];
-        for (typed, hint) in cases {
-            let flaw = size(1 << 20..=1 << 30)(typed).expect_err(typed);
-            assert_eq!(flaw.hint.as_deref(), Some(hint), "{typed}");
+        for (raw, hint) in cases {
+            let problem = size(1 << 20..=1 << 30)(raw).expect_err(raw);
+            assert_eq!(problem.hint.as_deref(), Some(hint), "{raw}");
         }
     }
 
@@ -350,9 +346,9 @@ mod tests {
                 Err("18446744073709551616 is out of range"),
             ),
         ];
-        for (typed, expected) in cases {
-            let read = count(1..=16)(typed).map_err(|flaw| flaw.reason);
-            assert_eq!(read, expected.map_err(str::to_owned), "{typed}");
+        for (raw, expected) in cases {
+            let read = count(1..=16)(raw).map_err(|problem| problem.reason);
+            assert_eq!(read, expected.map_err(str::to_owned), "{raw}");
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::error::{At, Flaw, Mistakes, Place, quote};
+use super::error::{Diagnostics, Location, Problem, Spanned, quote};
 use super::route::Budget;
 use super::route::graph::Graph;
 use super::route::{Read, Route};
@@ -12,11 +12,11 @@ use super::{OnNodeDown, Pool};
 
 /// Warns of each pool that no listener leads to. `chosen` are the listeners' routes, `reads` all that are written.
 pub fn unreached<'a>(
-    pools: impl Iterator<Item = (&'a str, &'a Place)>,
+    pools: impl Iterator<Item = (&'a str, &'a Location)>,
     reads: impl Iterator<Item = &'a Read>,
     chosen: &[Option<Route>],
     graph: &Graph<'_>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) {
     let used: HashSet<&str> = chosen
         .iter()
@@ -24,7 +24,7 @@ pub fn unreached<'a>(
         .flat_map(|route| graph.ends(route))
         .collect();
     let named: HashSet<&str> = reads.flat_map(|read| graph.ends(&read.route)).collect();
-    for (name, place) in pools.filter(|(name, _)| !used.contains(name)) {
+    for (name, location) in pools.filter(|(name, _)| !used.contains(name)) {
         let (what, hint) = match named.contains(name) {
             true => (
                 "only routes that no listener uses lead to the pool",
@@ -35,29 +35,32 @@ pub fn unreached<'a>(
                 "name it in a route or at a listener, or take it out",
             ),
         };
-        mistakes.warn(place, Flaw::new(format!("{what} {}", quote(name))).hint(hint));
+        diagnostics.warn(
+            location,
+            Problem::new(format!("{what} {}", quote(name))).hint(hint),
+        );
     }
 }
 
 /// Warns of a failover whose budget is less than the keys of one node of the pools that are asked first.
 pub fn small_budget<'a>(
-    At { value, place }: &At<Budget>,
+    Spanned { value, location }: &Spanned<Budget>,
     graph: &Graph<'_>,
     pool: impl Fn(&str) -> Option<&'a Pool>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) {
     for name in graph.ends(&value.first) {
         let Some(share) = pool(name).and_then(largest_share) else {
             continue;
         };
         if value.percent < share {
-            let flaw = Flaw::new(format!(
+            let problem = Problem::new(format!(
                 "{}% is less than the share of one node of {}, which is {share}%",
                 value.percent,
                 quote(name)
             ));
             let hint = format!("write {share}% or more, or not all keys of a dead node are covered");
-            mistakes.warn(place, flaw.hint(hint));
+            diagnostics.warn(location, problem.hint(hint));
             return;
         }
     }
@@ -72,7 +75,7 @@ fn largest_share(pool: &Pool) -> Option<u32> {
 }
 
 /// What harms clients in `on_read_error: error`.
-pub fn read_errors() -> Flaw {
-    Flaw::new("some client libraries hang or mix up replies at a multi-get that ends in an error")
+pub fn read_errors() -> Problem {
+    Problem::new("some client libraries hang or mix up replies at a multi-get that ends in an error")
         .hint("write miss, or see in docs/clients.md what your library does")
 }

@@ -130,7 +130,7 @@ pub const LIMITS: &[Limit] = &[
     Limit {
         name: "unread",
         setting: "64 MiB of replies that a client does not read, memory_limit",
-        read: |state, _, tell| workers(state, |shard| &shard.left_out, tell),
+        read: |state, _, tell| workers(state, |shard| &shard.dropped, tell),
     },
     Limit {
         name: "value_on_node",

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 use super::discovery::{LOOKUP, resolve_once};
 use super::jitter::jittered;
 use super::probe_client::Connection;
-use super::rejoin::{Complaint, rejoin};
+use super::rejoin::{LogOnChange, rejoin};
 use super::replay;
 use crate::config::{Address, Rejoin};
 use crate::control::per_node_tasks::{follow, remote};
@@ -41,7 +41,7 @@ async fn keep_probing(state: Arc<State>, node: Arc<Node>) {
     };
     // At the very start the name may not be known yet: that is no failure of the node.
     resolve_once(&node, LOOKUP).await;
-    let (mut kept, mut complaint) = (None, Complaint::default());
+    let (mut kept, mut complaint) = (None, LogOnChange::default());
     let mut sizes = Sizes::default();
     loop {
         // Read each time: a reload may have changed the settings.

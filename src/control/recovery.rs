@@ -78,7 +78,7 @@ pub fn recover(snapshot: &Snapshot) -> Result<Option<Directory>, CannotRecover> 
     let dir = path.display();
     match ending {
         Ending::Whole => info!(%dir, keys, "missed writes read"),
-        Ending::Torn => info!(%dir, keys, "missed writes read, up to the one that was being written"),
+        Ending::Truncated => info!(%dir, keys, "missed writes read, up to the one that was being written"),
         Ending::Damaged => warn!(%dir, keys, "the file of missed writes is damaged: read up to there"),
     }
     Ok(Some(directory))

@@ -83,9 +83,9 @@ async fn was_restarted(left_at: Instant, connection: &mut Connection, limit: Dur
 
 /// Says once why a node stays out, and again when the reason changes.
 #[derive(Debug, Default)]
-pub struct Complaint(String);
+pub struct LogOnChange(String);
 
-impl Complaint {
+impl LogOnChange {
     /// Takes what became of the last try.
     pub fn note(&mut self, node: &Node, result: io::Result<()>) {
         let reason = result.err().map(|error| error.to_string()).unwrap_or_default();

@@ -32,7 +32,7 @@ pub struct Taken {
     /// False where the file says what runs already.
     pub changed: bool,
     /// Settings that wait for a restart.
-    pub needs_restart: Vec<&'static str>,
+    pub requires_restart: Vec<&'static str>,
 }
 
 /// Reads the configuration file again and makes it the running one. Reloads take turns.
@@ -101,12 +101,12 @@ impl Reloader {
     /// The file cannot be read. What runs goes on, but a restart would not find it.
     pub fn note_unreadable(&self, error: &io::Error) {
         let path = self.path().unwrap_or(Path::new("")).display().to_string();
-        self.record(|reloads| reloads.mistakes = vec![format!("{path}: {error}")]);
+        self.record(|reloads| reloads.diagnostics = vec![format!("{path}: {error}")]);
     }
 
     /// The file can be read again, and says what it said.
     pub fn note_readable(&self) {
-        self.record(|reloads| reloads.mistakes.clear());
+        self.record(|reloads| reloads.diagnostics.clear());
     }
 
     async fn take(&self, path: &Path, read: io::Result<Vec<u8>>) -> Result<Taken, String> {
@@ -119,16 +119,16 @@ impl Reloader {
         };
         let current = self.state.snapshot.load_full();
         let warnings;
-        let (next, needs_restart) = match parsed {
+        let (next, requires_restart) = match parsed {
             Ok(checked) => {
                 warnings = checked.warnings;
                 without_restart(checked.config, &current.config)
             }
-            Err(mistakes) => return Err(self.refuse(path, mistakes)),
+            Err(diagnostics) => return Err(self.refuse(path, diagnostics)),
         };
         let (tried, running) = (next.clone(), current.clone());
-        if let Err(mistakes) = aside(move || try_new_listeners(&tried, &running)).await {
-            return Err(self.refuse(path, mistakes));
+        if let Err(diagnostics) = aside(move || try_new_listeners(&tried, &running)).await {
+            return Err(self.refuse(path, diagnostics));
         }
         // Rehash may have published another snapshot of the same configuration meanwhile.
         let current = self.state.snapshot.load_full();
@@ -144,27 +144,27 @@ impl Reloader {
         self.record(|reloads| {
             reloads.succeeded += 1;
             reloads.taken_at = Some(SystemTime::now());
-            reloads.mistakes.clear();
+            reloads.diagnostics.clear();
         });
         info!(path = %path.display(), hash, changed, "configuration taken");
         config::log_warnings(&warnings);
         Ok(Taken {
             changed,
-            needs_restart,
+            requires_restart,
         })
     }
 
-    fn refuse(&self, path: &Path, mistakes: String) -> String {
-        for mistake in mistakes.lines() {
-            error!(mistake, "configuration mistake");
+    fn refuse(&self, path: &Path, diagnostics: String) -> String {
+        for diagnostic in diagnostics.lines() {
+            error!(diagnostic, "configuration mistake");
         }
         self.record(|reloads| {
             reloads.failed += 1;
-            reloads.mistakes = mistakes.lines().map(str::to_owned).collect();
+            reloads.diagnostics = diagnostics.lines().map(str::to_owned).collect();
         });
-        warn!(path = %path.display(), mistakes = mistakes.lines().count(),
+        warn!(path = %path.display(), diagnostics = diagnostics.lines().count(),
             "configuration refused, the one before stays");
-        mistakes
+        diagnostics
     }
 
     fn record(&self, outcome: impl FnOnce(&mut Reloads)) {
@@ -224,22 +224,22 @@ fn is_running(bytes: &[u8], path: &Path, state: &State) -> bool {
 
 /// `next`, but for what only a restart changes: that stays as it is in `current`, and the log says so.
 fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>) {
-    let mut needs_restart = Vec::new();
+    let mut requires_restart = Vec::new();
     if next.workers != current.workers {
         let (running, wanted) = (current.workers, next.workers);
         warn!(running, wanted, "`workers` needs a restart");
-        needs_restart.push("workers");
+        requires_restart.push("workers");
     }
     if next.admin.bind != current.admin.bind {
         warn!(running = %current.admin.bind, wanted = %next.admin.bind, "`admin.bind` needs a restart");
-        needs_restart.push("admin.bind");
+        requires_restart.push("admin.bind");
     }
     if next.missed_writes.dir != current.missed_writes.dir {
         let [running, wanted] = [current, &next].map(|config| format!("{:?}", config.missed_writes.dir));
         warn!(running, wanted, "`missed_writes.dir` needs a restart");
-        needs_restart.push("missed_writes.dir");
+        requires_restart.push("missed_writes.dir");
     }
-    (restart_kept(next, current), needs_restart)
+    (restart_kept(next, current), requires_restart)
 }
 
 /// Tries the addresses that `next` binds and `current` does not, so that a reload is all or nothing. The
@@ -247,7 +247,7 @@ fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>
 fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), String> {
     let is_new = |listener: &&config::Listener| current.listener(&listener.bind).is_none();
     let tried = next.listeners.iter().filter(is_new);
-    let mistakes: Vec<String> = tried
+    let diagnostics: Vec<String> = tried
         .filter_map(|listener| {
             let bind = &listener.bind;
             try_listen(bind, &listener.access)
@@ -255,10 +255,10 @@ fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), String> {
                 .map(|error| format!("cannot listen on {bind}: {error}"))
         })
         .collect();
-    if mistakes.is_empty() {
+    if diagnostics.is_empty() {
         Ok(())
     } else {
-        Err(mistakes.join("\n"))
+        Err(diagnostics.join("\n"))
     }
 }
 
@@ -368,17 +368,17 @@ mod tests {
     async fn a_bad_file_changes_nothing_and_its_mistakes_are_kept_until_a_good_one_comes() {
         let bench = bench(ONE);
         bench.write("pools: {main: {nodes: [}");
-        let mistakes = bench.reloader.reload().await.unwrap_err();
+        let diagnostics = bench.reloader.reload().await.unwrap_err();
         assert_eq!(bench.labels(), ["127.0.0.1:1"]);
         assert_eq!(*bench.state.changed.subscribe().borrow(), 0);
         let reloads = bench.reloads();
         assert_eq!((reloads.succeeded, reloads.failed), (0, 1));
-        assert_eq!(reloads.mistakes.join("\n"), mistakes.trim_end());
+        assert_eq!(reloads.diagnostics.join("\n"), diagnostics.trim_end());
         bench.write(ONE);
         assert_eq!(changed(&bench).await, Ok(false));
         let reloads = bench.reloads();
         assert_eq!((reloads.succeeded, reloads.failed), (1, 1));
-        assert!(reloads.mistakes.is_empty());
+        assert!(reloads.diagnostics.is_empty());
         assert_eq!(*bench.state.changed.subscribe().borrow(), 0, "nothing to publish");
     }
 

@@ -294,9 +294,9 @@ fn put_delete(key: &[u8], dialect: Dialect, commands: &mut Vec<u8>) -> bool {
     if dialect == Dialect::Classic {
         return false;
     }
-    let typed = STANDARD.encode(key);
+    let raw = STANDARD.encode(key);
     let meta = Meta {
-        key: typed.as_bytes(),
+        key: raw.as_bytes(),
         flags: b"b",
         is_binary: false,
     };

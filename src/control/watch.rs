@@ -281,13 +281,13 @@ mod tests {
         tokio::task::yield_now().await;
         fs::write(&path, "pools: {main: {no").unwrap();
         eventually("the half-written file is refused", || {
-            !state.reloads.lock().unwrap().mistakes.is_empty()
+            !state.reloads.lock().unwrap().diagnostics.is_empty()
         })
         .await;
         assert_eq!(state.snapshot.load().nodes.len(), 1);
         fs::write(&path, yaml(2)).unwrap();
         runs(&state, 2).await;
-        assert!(state.reloads.lock().unwrap().mistakes.is_empty());
+        assert!(state.reloads.lock().unwrap().diagnostics.is_empty());
     }
 
     #[tokio::test]

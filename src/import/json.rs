@@ -1,13 +1,13 @@
 //! JSON as mcrouter reads it, with `//` and `/* */` comments, as a tree in which every value knows its place.
 
-use crate::config::error::{Flaw, Mistakes, Place};
-use crate::config::tree::{Tree, Value};
+use crate::config::error::{Diagnostics, Location, Problem};
+use crate::config::tree::{SpannedValue, Value};
 
 /// Values within one another; mcrouter allows some more.
 const DEEPEST: usize = 128;
 
 /// The value in `text`; `None` if it is no JSON, which was noted.
-pub fn parse(text: &str, mistakes: &mut Mistakes) -> Option<Tree> {
+pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<SpannedValue> {
     let mut reader = Reader {
         rest: text.strip_prefix('\u{feff}').unwrap_or(text),
         line: 1,
@@ -23,12 +23,12 @@ pub fn parse(text: &str, mistakes: &mut Mistakes) -> Option<Tree> {
     match read {
         Ok(tree) => Some(tree),
         Err(reason) => {
-            let place = Place {
+            let location = Location {
                 line: reader.line,
                 column: reader.column,
                 path: String::new(),
             };
-            mistakes.add(&place, Flaw::new(format!("no JSON: {reason}")));
+            diagnostics.add(&location, Problem::new(format!("no JSON: {reason}")));
             None
         }
     }
@@ -43,7 +43,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn value(&mut self, depth: usize) -> Read<Tree> {
+    fn value(&mut self, depth: usize) -> Read<SpannedValue> {
         self.space()?;
         if depth > DEEPEST {
             return Err("nested too deep");
@@ -61,7 +61,7 @@ impl Reader<'_> {
                 plain: true,
             },
         };
-        Ok(Tree { line, column, value })
+        Ok(SpannedValue { line, column, value })
     }
 
     fn map(&mut self, depth: usize) -> Read<Value> {
@@ -212,15 +212,15 @@ mod tests {
     use super::*;
 
     fn reason(text: &str) -> String {
-        let mut mistakes = Mistakes::new("f");
-        assert!(parse(text, &mut mistakes).is_none(), "{text}");
-        mistakes.into_list()[0].to_string()
+        let mut diagnostics = Diagnostics::new("f");
+        assert!(parse(text, &mut diagnostics).is_none(), "{text}");
+        diagnostics.into_list()[0].to_string()
     }
 
     #[test]
     fn comments_part_values_and_every_value_knows_its_place() {
         let text = "// c\n{ /* \"x\": 1,\n */ \"a\": [1, true,\n\t\"/* é */ // \\u00e9\\\"\"], }";
-        let tree = parse(text, &mut Mistakes::new("f")).expect("JSON");
+        let tree = parse(text, &mut Diagnostics::new("f")).expect("JSON");
         let Value::Map(entries) = &tree.value else {
             panic!("{tree:?}")
         };
@@ -257,7 +257,7 @@ mod tests {
             assert_eq!(reason(text), expected);
         }
         assert!(reason(&"[".repeat(100_000)).ends_with("nested too deep"));
-        let pair = parse("\"\\ud83d\\ude00\"", &mut Mistakes::new("f")).expect("JSON");
+        let pair = parse("\"\\ud83d\\ude00\"", &mut Diagnostics::new("f")).expect("JSON");
         assert!(matches!(&pair.value, Value::Scalar { text, .. } if text == "😀"));
     }
 }

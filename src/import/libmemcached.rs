@@ -6,7 +6,7 @@
 
 use super::yaml::{Origin, Value};
 use super::{Draft, lose};
-use crate::config::error::Mistakes;
+use crate::config::error::Diagnostics;
 
 /// The names of hashes, libmemcached's and ours.
 const HASHES: [(&str, &str); 9] = [
@@ -68,11 +68,11 @@ struct Reader<'a> {
     hashes_namespace: bool,
     sorts: bool,
     stays: Vec<String>,
-    lost: &'a mut Mistakes,
+    lost: &'a mut Diagnostics,
 }
 
 /// The one pool that `text` describes.
-pub fn read(text: &str, lost: &mut Mistakes) -> Draft {
+pub fn read(text: &str, lost: &mut Diagnostics) -> Draft {
     let mut reader = Reader {
         servers: Vec::new(),
         settings: Vec::new(),

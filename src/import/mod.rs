@@ -16,7 +16,7 @@ mod mcrouter;
 mod nutcracker;
 mod yaml;
 
-use crate::config::error::{Error, Flaw, Mistake, Mistakes, Place};
+use crate::config::error::{Diagnostic, Diagnostics, Error, Location, Problem};
 use crate::config::{self, tree};
 use yaml::{Line, Origin, Value};
 
@@ -48,7 +48,7 @@ pub struct Imported {
     /// A file for Ringway; `None` if no pool was read.
     pub text: Option<String>,
     /// What of the other's file it does not say, at the places of that file and in their order.
-    pub lost: Vec<Mistake>,
+    pub lost: Vec<Diagnostic>,
 }
 
 /// What a format's reader makes of a file.
@@ -63,7 +63,7 @@ struct Draft {
 
 /// Imports `text`, which is the content of the file called `source`. `route_prefix`: what mcrouter is started with.
 pub fn import(text: &str, source: &str, format: Format, route_prefix: Option<&str>) -> Imported {
-    let mut lost = Mistakes::new(source);
+    let mut lost = Diagnostics::new(source);
     let draft = match format {
         _ if text.trim().is_empty() => {
             lose(&mut lost, (1, 1), "", "the file is empty");
@@ -90,7 +90,7 @@ pub fn import(text: &str, source: &str, format: Format, route_prefix: Option<&st
     }
     let mut lost = lost.into_list();
     if text.is_none() && lost.is_empty() {
-        let mut none = Mistakes::new(source);
+        let mut none = Diagnostics::new(source);
         lose(&mut none, (1, 1), "", "there are no pools");
         lost = none.into_list();
     }
@@ -102,7 +102,7 @@ const ON_VALUES: &str =
     "# Values above 1MiB: if nodes run with memcached's -I, set max_value_size of their pool as large.\n";
 
 /// The file that `draft` makes. Notes what Ringway would refuse of it.
-fn write(draft: Draft, source: &str, lost: &mut Mistakes) -> String {
+fn write(draft: Draft, source: &str, lost: &mut Diagnostics) -> String {
     let comments: String = draft
         .comments
         .iter()
@@ -143,7 +143,7 @@ fn template(text: &str) -> Option<Origin> {
 }
 
 /// Returns false, and says so, if `tree` is a configuration of Ringway's.
-fn is_foreign(tree: &tree::Tree, lost: &mut Mistakes) -> bool {
+fn is_foreign(tree: &tree::SpannedValue, lost: &mut Diagnostics) -> bool {
     let pools = macros::get(tree, "pools").map(|pools| &pools.value);
     let is_own = matches!(pools, Some(tree::Value::Map(entries)) if entries.iter().any(|(_, pool)| {
         ["nodes", "discover"].iter().any(|key| macros::get(pool, key).is_some())
@@ -178,32 +178,32 @@ impl Draft {
 }
 
 /// Notes what Ringway would refuse of the result, at the place that it was made from.
-fn check(written: &str, lines: &[Line], lost: &mut Mistakes) {
-    let Err(Error::Mistakes(mistakes)) = config::parse(written, "the result") else {
+fn check(written: &str, lines: &[Line], lost: &mut Diagnostics) {
+    let Err(Error::Diagnostics(diagnostics)) = config::parse(written, "the result") else {
         return;
     };
-    for mistake in mistakes {
-        let above = lines.iter().take(mistake.line).rev();
+    for diagnostic in diagnostics {
+        let above = lines.iter().take(diagnostic.line).rev();
         let (line, column) = above.flat_map(|(_, origin)| *origin).next().unwrap_or((1, 1));
-        let flaw = Flaw {
-            reason: format!("Ringway would refuse this: {}", mistake.reason),
-            hint: mistake.hint,
+        let problem = Problem {
+            reason: format!("Ringway would refuse this: {}", diagnostic.reason),
+            hint: diagnostic.hint,
         };
-        let place = Place {
+        let location = Location {
             line,
             column,
-            path: mistake.path,
+            path: diagnostic.path,
         };
-        lost.add(&place, flaw);
+        lost.add(&location, problem);
     }
 }
 
 /// Notes that what stands at `origin`, on the way `path`, cannot be said, and why.
-fn lose(lost: &mut Mistakes, (line, column): Origin, path: &str, why: impl Into<String>) {
-    let place = Place {
+fn lose(lost: &mut Diagnostics, (line, column): Origin, path: &str, why: impl Into<String>) {
+    let location = Location {
         line,
         column,
         path: path.to_owned(),
     };
-    lost.add(&place, Flaw::new(why));
+    lost.add(&location, Problem::new(why));
 }

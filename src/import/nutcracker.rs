@@ -3,16 +3,16 @@
 use super::macros::get as setting;
 use super::yaml::{Origin, Shape, Value};
 use super::{Draft, lose};
-use crate::config::error::{Mistakes, quote};
-use crate::config::tree::{self, Tree};
+use crate::config::error::{Diagnostics, quote};
+use crate::config::tree::{self, SpannedValue};
 
 /// The pools of `tree`, a listener for each.
-pub fn read(tree: &Tree, lost: &mut Mistakes) -> Draft {
+pub fn read(tree: &SpannedValue, lost: &mut Diagnostics) -> Draft {
     let mut draft = Draft::default();
     let tree::Value::Map(entries) = &tree.value else {
         lose(
             lost,
-            place(tree),
+            location(tree),
             "",
             "no pools: nutcracker.yml maps names to pools",
         );
@@ -28,7 +28,7 @@ pub fn read(tree: &Tree, lost: &mut Mistakes) -> Draft {
             }
             ("global", _) if !is_pool(pool) => {
                 let why = "what a fork of nutcracker knows of its processes: Ringway has its own `workers`";
-                lose(lost, place(name), "global", why);
+                lose(lost, location(name), "global", why);
             }
             (name, _) => read_pool(name, pool, &mut draft, lost),
         }
@@ -37,19 +37,19 @@ pub fn read(tree: &Tree, lost: &mut Mistakes) -> Draft {
 }
 
 /// Whether `tree` looks like a pool.
-fn is_pool(tree: &Tree) -> bool {
+fn is_pool(tree: &SpannedValue) -> bool {
     ["listen", "servers", "hash"]
         .iter()
         .any(|key| setting(tree, key).is_some())
 }
 
 /// Adds the pool called `name`, unless it cannot be one of Ringway's.
-fn read_pool(name: &str, pool: &Tree, draft: &mut Draft, lost: &mut Mistakes) {
+fn read_pool(name: &str, pool: &SpannedValue, draft: &mut Draft, lost: &mut Diagnostics) {
     let mut reader = Reader {
         name: name.to_owned(),
-        pool: Value::map(Vec::new(), place(pool)),
+        pool: Value::map(Vec::new(), location(pool)),
         nodes: Vec::new(),
-        listener: Value::map(Vec::new(), place(pool)),
+        listener: Value::map(Vec::new(), location(pool)),
         notes: Vec::new(),
         lost,
     };
@@ -82,21 +82,21 @@ struct Reader<'a> {
     listener: Value,
     /// What changes nothing for clients, but should be known: a sentence each.
     notes: Vec<String>,
-    lost: &'a mut Mistakes,
+    lost: &'a mut Diagnostics,
 }
 
 /// What nutcracker does where a pool does not say.
 #[derive(Default)]
 struct Settings<'a> {
-    hash: Option<&'a Tree>,
-    distribution: Option<&'a Tree>,
-    ejects: Option<&'a Tree>,
-    retry: Option<&'a Tree>,
-    failures: Option<&'a Tree>,
+    hash: Option<&'a SpannedValue>,
+    distribution: Option<&'a SpannedValue>,
+    ejects: Option<&'a SpannedValue>,
+    retry: Option<&'a SpannedValue>,
+    failures: Option<&'a SpannedValue>,
 }
 
 impl<'a> Reader<'a> {
-    fn read(&mut self, pool: &Tree) {
+    fn read(&mut self, pool: &SpannedValue) {
         let tree::Value::Map(entries) = &pool.value else {
             return self.lose(pool, "", "no pool: its settings are missing");
         };
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
                     Some(0) => {}
                     Some(most) => self
                         .listener
-                        .push("max_connections", Value::text(most.to_string(), place(value))),
+                        .push("max_connections", Value::text(most.to_string(), location(value))),
                     None => self.lose(value, "client_connections", "no number"),
                 },
                 "auto_eject_hosts" => settings.ejects = Some(value),
@@ -152,14 +152,14 @@ impl<'a> Reader<'a> {
             && let Some(bind) = self.listener.get_mut("bind")
             && matches!(&bind.shape, Shape::Text(bind) if bind.starts_with("unix:"))
         {
-            let typed = scalar(mode).unwrap_or_default();
-            self.listener.push("mode", Value::text(typed, place(mode)));
+            let raw = scalar(mode).unwrap_or_default();
+            self.listener.push("mode", Value::text(raw, location(mode)));
         }
         self.placement(&settings);
         self.health(&settings);
     }
 
-    fn finish(mut self, pool: &Tree, draft: &mut Draft) {
+    fn finish(mut self, pool: &SpannedValue, draft: &mut Draft) {
         if self.nodes.is_empty() {
             let why = "the pool has no servers that can be read: it is left out";
             return self.lose(pool, "servers", why);
@@ -167,7 +167,8 @@ impl<'a> Reader<'a> {
         if self.listener.get_mut("bind").is_none() {
             self.lose(pool, "listen", "the pool does not say where it listens");
         } else {
-            self.listener.push("route", Value::text(&self.name, place(pool)));
+            self.listener
+                .push("route", Value::text(&self.name, location(pool)));
             draft.listeners.push(self.listener);
         }
         if self.pool.get_mut("request_timeout").is_none() {
@@ -178,17 +179,17 @@ impl<'a> Reader<'a> {
         }
         let path = |note| format!("{}{note}", self.name);
         draft.comments.extend(self.notes.iter().map(path));
-        self.pool.push("nodes", Value::list(self.nodes, place(pool)));
+        self.pool.push("nodes", Value::list(self.nodes, location(pool)));
         draft.pools.push((self.name, self.pool));
     }
 
-    fn lose(&mut self, tree: &Tree, key: &str, why: impl Into<String>) {
+    fn lose(&mut self, tree: &SpannedValue, key: &str, why: impl Into<String>) {
         let path = if key.is_empty() {
             self.name.clone()
         } else {
             format!("{}.{key}", self.name)
         };
-        lose(self.lost, place(tree), &path, why);
+        lose(self.lost, location(tree), &path, why);
     }
 
     /// Notes that the setting `key` changes nothing for clients, and why.
@@ -197,15 +198,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes a setting over under the name `key`, in the words that `turn` makes.
-    fn take(&mut self, key: &str, value: &Tree, turn: impl Fn(&str) -> Option<String>) {
+    fn take(&mut self, key: &str, value: &SpannedValue, turn: impl Fn(&str) -> Option<String>) {
         match scalar(value).and_then(turn) {
-            Some(text) => self.pool.push(key, Value::text(text, place(value))),
+            Some(text) => self.pool.push(key, Value::text(text, location(value))),
             None => self.lose(value, key, "no such value can be said"),
         }
     }
 
     /// `host:port`, or the path of a socket with its permissions.
-    fn listen(&mut self, value: &Tree) {
+    fn listen(&mut self, value: &SpannedValue) {
         let text = scalar(value).unwrap_or_default();
         let mut access = None;
         let bind = if text.starts_with('/') {
@@ -219,21 +220,21 @@ impl<'a> Reader<'a> {
                 _ => address(host, port),
             }
         };
-        self.listener.origin = Some(place(value));
-        self.listener.push("bind", Value::text(bind, place(value)));
+        self.listener.origin = Some(location(value));
+        self.listener.push("bind", Value::text(bind, location(value)));
         if let Some(mode) = access {
-            self.listener.push("mode", Value::text(mode, place(value)));
+            self.listener.push("mode", Value::text(mode, location(value)));
         }
     }
 
-    fn servers(&mut self, value: &Tree) {
+    fn servers(&mut self, value: &SpannedValue) {
         let items = match &value.value {
             tree::Value::List(items) => items.as_slice(),
             _ if value.is_null() => &[],
             _ => std::slice::from_ref(value),
         };
         for (index, item) in items.iter().enumerate() {
-            match server(scalar(item).unwrap_or_default(), place(item)) {
+            match server(scalar(item).unwrap_or_default(), location(item)) {
                 Some(node) => self.nodes.push(node),
                 None => self.lose(
                     item,
@@ -245,7 +246,7 @@ impl<'a> Reader<'a> {
     }
 
     fn placement(&mut self, settings: &Settings<'_>) {
-        let origin = settings.distribution.or(settings.hash).map(place);
+        let origin = settings.distribution.or(settings.hash).map(location);
         let preset = match settings
             .distribution
             .map(|tree| (tree, scalar(tree).unwrap_or_default()))
@@ -267,9 +268,9 @@ impl<'a> Reader<'a> {
             Some((tree, hash)) => Value::map(
                 vec![
                     ("preset", Value::text(preset, origin)),
-                    ("hash", Value::text(hash, place(tree))),
+                    ("hash", Value::text(hash, location(tree))),
                 ],
-                place(tree),
+                location(tree),
             ),
         };
         self.pool.push("distribution", distribution);
@@ -284,18 +285,22 @@ impl<'a> Reader<'a> {
             .map(|tree| (tree, scalar(tree).unwrap_or_default()))
         {
             Some((tree, "true")) => {
-                let origin = place(tree);
+                let origin = location(tree);
                 self.pool.push("on_node_down", Value::text("rehash", origin));
                 self.pool.push("max_down", Value::text("100%", origin));
                 let failures = settings.failures.map_or(Some(2), number_of);
                 let retry = settings.retry.map_or(Some(30_000), number_of);
                 match (failures, retry) {
                     (Some(failures), Some(retry)) => {
-                        let failures = Value::text(failures.max(1).to_string(), settings.failures.map(place));
+                        let failures =
+                            Value::text(failures.max(1).to_string(), settings.failures.map(location));
                         let text = format!("{}ms", retry.max(1));
                         health.push(("down_after", failures));
-                        health.push(("probe_interval", Value::text(&text, settings.retry.map(place))));
-                        health.push(("max_probe_interval", Value::text(text, settings.retry.map(place))));
+                        health.push(("probe_interval", Value::text(&text, settings.retry.map(location))));
+                        health.push((
+                            "max_probe_interval",
+                            Value::text(text, settings.retry.map(location)),
+                        ));
                     }
                     _ => self.lose(tree, "auto_eject_hosts", "its limits are no numbers"),
                 }
@@ -366,17 +371,17 @@ fn number(text: &str) -> Option<String> {
     text.parse::<u32>().ok().map(|number| number.to_string())
 }
 
-fn number_of(tree: &Tree) -> Option<u64> {
+fn number_of(tree: &SpannedValue) -> Option<u64> {
     scalar(tree)?.parse().ok()
 }
 
-fn scalar(tree: &Tree) -> Option<&str> {
+fn scalar(tree: &SpannedValue) -> Option<&str> {
     match &tree.value {
         tree::Value::Scalar { text, .. } => Some(text),
         _ => None,
     }
 }
 
-fn place(tree: &Tree) -> Origin {
+fn location(tree: &SpannedValue) -> Origin {
     (tree.line, tree.column)
 }

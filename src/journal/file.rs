@@ -268,7 +268,7 @@ mod tests {
         torn.pop();
         std::fs::write(&log, torn).unwrap();
         let mut process = start(directory.path());
-        assert_eq!(process.ending, Ending::Torn);
+        assert_eq!(process.ending, Ending::Truncated);
         assert_eq!(*process.keys.lock().unwrap(), BTreeSet::from([b"b".to_vec()]));
         process.change(Change::Missed(b"d"));
         process.writer.step().unwrap();

@@ -64,7 +64,7 @@ pub enum Ending {
     /// With a whole record.
     Whole,
     /// With a part of one: the process or the machine ended while it was written.
-    Torn,
+    Truncated,
     /// There are bytes that no record can have.
     Damaged,
 }
@@ -191,7 +191,7 @@ pub fn replay(source: &mut impl Read, mut each: impl FnMut(Record<'_>)) -> io::R
                 return Ok(if bytes.is_empty() {
                     Ending::Whole
                 } else {
-                    Ending::Torn
+                    Ending::Truncated
                 });
             }
             has_magic = true;
@@ -213,7 +213,7 @@ pub fn replay(source: &mut impl Read, mut each: impl FnMut(Record<'_>)) -> io::R
             return Ok(if bytes.is_empty() {
                 Ending::Whole
             } else {
-                Ending::Torn
+                Ending::Truncated
             });
         }
     }
@@ -279,7 +279,7 @@ mod tests {
             let ending = if ends.contains(&length) {
                 Ending::Whole
             } else {
-                Ending::Torn
+                Ending::Truncated
             };
             assert_eq!(replayed(&bytes[..length]), (expected, ending), "after {length}");
         }

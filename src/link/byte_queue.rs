@@ -9,12 +9,12 @@ const SLACK: usize = 4 << 10;
 
 /// Bytes that are put at the end and leave at the front.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct ByteQueue {
     all: Vec<u8>,
     passed: usize,
 }
 
-impl Said {
+impl ByteQueue {
     #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
         if self.passed >= SLACK && self.passed >= self.all.len() / 2 {
@@ -60,21 +60,21 @@ mod tests {
 
     #[test]
     fn bytes_leave_as_they_came_and_the_queue_stays_small() {
-        let mut said = Said::default();
+        let mut queue = ByteQueue::default();
         let (mut put, mut passed) = (0u32, 0u32);
         for _ in 0..100_000 {
-            said.push(&put.to_le_bytes());
+            queue.push(&put.to_le_bytes());
             put += 1;
             if put > 100 {
-                assert_eq!(said.bytes()[..4], passed.to_le_bytes());
-                said.pass(4);
+                assert_eq!(queue.bytes()[..4], passed.to_le_bytes());
+                queue.pass(4);
                 passed += 1;
             }
         }
-        assert_eq!(said.bytes().len(), 400);
-        assert!(said.all.capacity() < 4 * SLACK, "{}", said.all.capacity());
-        said.pass(4);
+        assert_eq!(queue.bytes().len(), 400);
+        assert!(queue.all.capacity() < 4 * SLACK, "{}", queue.all.capacity());
+        queue.pass(4);
         let rest: Vec<u8> = (passed + 1..put).flat_map(u32::to_le_bytes).collect();
-        assert_eq!(said.take(), rest);
+        assert_eq!(queue.take(), rest);
     }
 }

@@ -10,7 +10,7 @@ use crate::protocol::{Command, Request, fingerprint};
 
 /// The form of the reply to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Form {
+pub struct ExpectedReply {
     /// Of the opaque; 0 if there is none.
     opaque: u32,
     /// Of mg and ma: what is there is to be told with or without its value.
@@ -19,12 +19,12 @@ pub struct Form {
     pub hides_key: bool,
 }
 
-impl Form {
+impl ExpectedReply {
     /// The form of the reply to `request`, as a link writes it.
     #[inline]
-    pub fn of(request: &Request<'_>) -> Form {
+    pub fn of(request: &Request<'_>) -> ExpectedReply {
         let Some(meta) = &request.meta else {
-            return Form {
+            return ExpectedReply {
                 opaque: 0,
                 with_value: None,
                 hides_key: false,
@@ -32,7 +32,7 @@ impl Form {
         };
         let names = Names::of(meta.flags);
         let may_have_value = matches!(request.command, Command::MetaGet | Command::MetaArithmetic);
-        Form {
+        ExpectedReply {
             opaque: opaque(names, meta.flags, request.key).map_or(0, fingerprint),
             with_value: may_have_value.then(|| names.has(b'v')),
             hides_key: names.has(b'b') && is_unsayable(request.key),

@@ -12,10 +12,10 @@ use crate::node::Node;
 use crate::node::missed::copying::{Fallback, leaves_copy};
 use crate::node::missed::write::Write;
 use crate::protocol::{Reply, Request};
-use crate::reply::slot::{ReplyInspector, Slot};
+use crate::reply::slot::{ReplyInspector, ReplySlot};
 
 /// The slot of a request that goes to `node`, a fallback node, once what it may leave there is remembered.
-pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: Slot, fallback: Fallback) -> Slot {
+pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: ReplySlot, fallback: Fallback) -> ReplySlot {
     if !leaves_copy(request) {
         return slot_after_commit(node, request, slot);
     }
@@ -23,7 +23,7 @@ pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: Slot, fallback: F
     if !noted.is_remembered {
         return slot_after_commit(node, request, slot);
     }
-    Slot::Inspected(Box::new(Box::new(Copying {
+    ReplySlot::Inspected(Box::new(Box::new(Copying {
         node: node.clone(),
         key: Bytes::copy_from_slice(request.key),
         commit: noted.commit,
@@ -33,10 +33,10 @@ pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: Slot, fallback: F
 
 /// The slot of a request that goes to `node`, a fallback node, and leaves no copy: before its client reads that a write
 /// was done, it is on disk that the primary node, which keeps an older value, is out of its ring.
-pub fn slot_after_commit(node: &Node, request: &Request<'_>, slot: Slot) -> Slot {
+pub fn slot_after_commit(node: &Node, request: &Request<'_>, slot: ReplySlot) -> ReplySlot {
     let commit = Write::from(request).changes().then(|| node.missed.commit());
     match commit.flatten() {
-        Some(commit) => Slot::Inspected(Box::new(Box::new(Committing { commit, slot }))),
+        Some(commit) => ReplySlot::Inspected(Box::new(Box::new(Committing { commit, slot }))),
         None => slot,
     }
 }
@@ -48,7 +48,7 @@ struct Copying {
     key: Bytes,
     commit: Option<Commit>,
     /// `None` once it is filled.
-    slot: Option<Slot>,
+    slot: Option<ReplySlot>,
 }
 
 impl ReplyInspector for Copying {
@@ -67,7 +67,7 @@ impl ReplyInspector for Copying {
 #[derive(Debug)]
 struct Committing {
     commit: Commit,
-    slot: Slot,
+    slot: ReplySlot,
 }
 
 impl ReplyInspector for Committing {
@@ -76,7 +76,7 @@ impl ReplyInspector for Committing {
     }
 }
 
-fn fill_after(commit: Commit, slot: Slot, reply: Reply) {
+fn fill_after(commit: Commit, slot: ReplySlot, reply: Reply) {
     tokio::task::spawn_local(async move {
         commit.done().await;
         slot.fill(reply);

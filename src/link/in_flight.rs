@@ -15,25 +15,25 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::link::byte_queue::Said;
-use crate::link::expected::Form;
-use crate::link::pending_reply::{Failing, Waiter};
-use crate::link::queued::{Typed, Words, Written};
+use crate::link::byte_queue::ByteQueue;
+use crate::link::expected::ExpectedReply;
+use crate::link::pending_reply::{Failing, PendingReply};
+use crate::link::queued::{EncodedRequest, RawMeta, Words};
 use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Failure, Request};
-use crate::reply::slot::Slot;
+use crate::reply::slot::ReplySlot;
 
 /// Entries that an empty queue keeps room for.
 const KEEP: usize = 4096;
 
 /// The queue of one link.
 #[derive(Debug)]
-pub struct Fifo {
-    owed: VecDeque<Owed>,
+pub struct InFlightQueue {
+    entries: VecDeque<InFlight>,
     /// What the entries hold of their requests, one after the other.
-    said: Said,
-    /// For each line that reads keys, oldest first, how many of its keys are in `owed`. 0: only `END` is still
+    text: ByteQueue,
+    /// For each line that reads keys, oldest first, how many of its keys are in `entry`. 0: only `END` is still
     /// to come.
     pub(super) lines: VecDeque<u32>,
     /// Entries whose slot was answered without them.
@@ -52,7 +52,7 @@ pub struct Fifo {
 
 /// What a request asks on its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Framing {
     /// A reply of its own.
     Own,
     /// A reply of its own that does not bring the key back.
@@ -65,12 +65,12 @@ pub enum Place {
 
 /// A request whose reply is to come.
 #[derive(Debug)]
-pub(super) struct Owed {
+pub(super) struct InFlight {
     /// `None`: abandoned.
-    pub(super) slot: Option<Slot>,
+    pub(super) slot: Option<ReplySlot>,
     pub(super) command: Command,
     pub(super) operation: Operation,
-    pub(super) form: Form,
+    pub(super) expected: ExpectedReply,
     pub(super) is_retry: bool,
     /// It was abandoned, and is remembered as a write that the node missed.
     is_missed: bool,
@@ -82,22 +82,22 @@ pub(super) struct Owed {
     /// Bytes of the plain key, and behind it of what was typed of a meta read: its key, unless it is the plain one,
     /// and its flags, which come in a line of 16 KiB at most.
     key: u16,
-    typed_key: u16,
-    typed_flags: u16,
+    raw_key: u16,
+    raw_flags: u16,
     /// When the request was read, in microseconds of the worker's clock.
     pub(super) started: u64,
     deadline: u64,
     /// Where its first byte stands among all that went to the connection.
-    begins: u64,
+    start_offset: u64,
 }
 
 // One waits for each request.
-const _: () = assert!(size_of::<Owed>() <= 64);
+const _: () = assert!(size_of::<InFlight>() <= 64);
 
-impl Owed {
+impl InFlight {
     /// Who waits for it; `None`: it was abandoned, as it is from now on.
-    fn take_waiter(&mut self) -> Option<Waiter> {
-        Some(Waiter {
+    fn take_pending(&mut self) -> Option<PendingReply> {
+        Some(PendingReply {
             slot: self.slot.take()?,
             operation: self.operation,
             started: self.started,
@@ -108,7 +108,7 @@ impl Owed {
 
     /// The request, of which `own` is what was said.
     fn write<'a>(&self, own: &'a [u8]) -> Write<'a> {
-        let flags = own.len() - usize::from(self.typed_flags);
+        let flags = own.len() - usize::from(self.raw_flags);
         Write {
             command: self.command,
             key: &own[..usize::from(self.key)],
@@ -116,8 +116,8 @@ impl Owed {
         }
     }
 
-    fn said(&self) -> usize {
-        [self.key, self.typed_key, self.typed_flags]
+    fn text_len(&self) -> usize {
+        [self.key, self.raw_key, self.raw_flags]
             .map(usize::from)
             .iter()
             .sum()
@@ -132,20 +132,20 @@ pub struct Unanswered {
     /// The plain key, and what was typed of a meta read.
     pub words: Words,
     /// What its reply must look like.
-    pub form: Form,
+    pub expected: ExpectedReply,
     /// Its reply ends with `END`.
     pub is_in_line: bool,
     /// `None`: abandoned.
-    pub waiter: Option<Waiter>,
+    pub pending: Option<PendingReply>,
     /// Where its first byte stands among all that went to the connection.
-    pub begins: u64,
+    pub start_offset: u64,
 }
 
-impl Default for Fifo {
-    fn default() -> Fifo {
-        Fifo {
-            owed: VecDeque::new(),
-            said: Said::default(),
+impl Default for InFlightQueue {
+    fn default() -> InFlightQueue {
+        InFlightQueue {
+            entries: VecDeque::new(),
+            text: ByteQueue::default(),
             lines: VecDeque::new(),
             abandoned: 0,
             late: Vec::new(),
@@ -157,101 +157,126 @@ impl Default for Fifo {
     }
 }
 
-impl Fifo {
+impl InFlightQueue {
     /// Until the next call, values of more than `room` bytes are passed over as what the link is too busy for.
     pub fn set_room(&mut self, room: usize) {
         self.room = room;
     }
 
-    /// Notes that `request` was written, from the byte at `begins` among all that went to the connection.
+    /// Notes that `request` was written, from the byte at `start_offset` among all that went to the connection.
     #[inline]
-    pub fn push(&mut self, request: &Request<'_>, place: Place, waiter: Waiter, begins: u64) {
-        let mut owed = self.owe(request.command, request.key, Form::of(request), waiter, begins);
-        owed.is_in_line = self.place(place);
-        owed.form.hides_key |= place == Place::Keyless;
+    pub fn push(
+        &mut self,
+        request: &Request<'_>,
+        framing: Framing,
+        pending: PendingReply,
+        start_offset: u64,
+    ) {
+        let mut entry = self.entry(
+            request.command,
+            request.key,
+            ExpectedReply::of(request),
+            pending,
+            start_offset,
+        );
+        entry.is_in_line = self.framing(framing);
+        entry.expected.hides_key |= framing == Framing::Keyless;
         if let Command::MetaGet | Command::MetaDebug = request.command
             && let Some(meta) = &request.meta
         {
-            let typed_key = meta.other_key(request.key);
-            if !typed_key.is_empty() {
-                self.said.push(typed_key);
+            let raw_key = meta.other_key(request.key);
+            if !raw_key.is_empty() {
+                self.text.push(raw_key);
             }
-            self.said.push(meta.flags);
+            self.text.push(meta.flags);
             debug_assert!(
                 meta.flags.len() <= usize::from(u16::MAX),
                 "longer lines are refused"
             );
-            owed.is_meta = true;
-            owed.typed_key = typed_key.len() as u16;
-            owed.typed_flags = meta.flags.len() as u16;
-            owed.is_binary = meta.is_binary;
+            entry.is_meta = true;
+            entry.raw_key = raw_key.len() as u16;
+            entry.raw_flags = meta.flags.len() as u16;
+            entry.is_binary = meta.is_binary;
         }
-        self.owed.push_back(owed);
+        self.entries.push_back(entry);
     }
 
-    /// Notes that the bytes of `written` were put from the byte at `begins` on.
-    pub fn push_written(&mut self, written: &Written, waiter: Waiter, begins: u64) {
-        let place = if written.is_in_line {
-            Place::NewLine
+    /// Notes that the bytes of `encoded` were put from the byte at `start_offset` on.
+    pub fn push_written(&mut self, encoded: &EncodedRequest, pending: PendingReply, start_offset: u64) {
+        let framing = if encoded.is_in_line {
+            Framing::NewLine
         } else {
-            Place::Own
+            Framing::Own
         };
-        let mut owed = self.owe(written.command, &written.key, written.form, waiter, begins);
-        owed.is_in_line = self.place(place);
-        self.owed.push_back(owed);
+        let mut entry = self.entry(
+            encoded.command,
+            &encoded.key,
+            encoded.expected,
+            pending,
+            start_offset,
+        );
+        entry.is_in_line = self.framing(framing);
+        self.entries.push_back(entry);
     }
 
     /// Whether the entry that is to be pushed is a key of a line.
     #[inline]
-    fn place(&mut self, place: Place) -> bool {
-        match (place, self.lines.back_mut()) {
-            (Place::Own | Place::Keyless, _) => return false,
-            (Place::SameLine, Some(keys)) => *keys += 1,
+    fn framing(&mut self, framing: Framing) -> bool {
+        match (framing, self.lines.back_mut()) {
+            (Framing::Own | Framing::Keyless, _) => return false,
+            (Framing::SameLine, Some(keys)) => *keys += 1,
             _ => self.lines.push_back(1),
         }
         true
     }
 
     #[inline]
-    fn owe(&mut self, command: Command, key: &[u8], form: Form, waiter: Waiter, begins: u64) -> Owed {
-        self.said.push(key);
-        Owed {
-            slot: Some(waiter.slot),
+    fn entry(
+        &mut self,
+        command: Command,
+        key: &[u8],
+        expected: ExpectedReply,
+        pending: PendingReply,
+        start_offset: u64,
+    ) -> InFlight {
+        self.text.push(key);
+        InFlight {
+            slot: Some(pending.slot),
             command,
-            operation: waiter.operation,
-            form,
-            is_retry: waiter.is_retry,
+            operation: pending.operation,
+            expected,
+            is_retry: pending.is_retry,
             is_missed: false,
             is_in_line: false,
             is_meta: false,
             is_binary: false,
             key: key.len() as u16,
-            typed_key: 0,
-            typed_flags: 0,
-            started: waiter.started,
-            deadline: waiter.deadline,
-            begins,
+            raw_key: 0,
+            raw_flags: 0,
+            started: pending.started,
+            deadline: pending.deadline,
+            start_offset,
         }
     }
 
     /// Bytes that are kept of what requests say.
     pub fn words(&self) -> usize {
-        self.said.bytes().len()
+        self.text.bytes().len()
     }
 
     /// Bytes of memory that the queue keeps.
     pub fn held(&self) -> usize {
-        self.owed.capacity() * size_of::<Owed>() + self.said.held()
+        self.entries.capacity() * size_of::<InFlight>() + self.text.held()
     }
 
     /// Requests that were written and not answered, abandoned ones too.
     pub fn len(&self) -> usize {
-        self.owed.len()
+        self.entries.len()
     }
 
     /// Whether no reply is to come.
     pub fn is_empty(&self) -> bool {
-        self.owed.is_empty() && self.lines.is_empty()
+        self.entries.is_empty() && self.lines.is_empty()
     }
 
     /// Bytes that the reply takes, at least, of which a part has come; 0 if none has.
@@ -261,15 +286,15 @@ impl Fifo {
 
     /// The oldest request.
     #[inline]
-    pub(super) fn front(&self) -> Option<&Owed> {
-        self.owed.front()
+    pub(super) fn front(&self) -> Option<&InFlight> {
+        self.entries.front()
     }
 
     /// The plain key of the oldest request.
     #[inline]
     pub(super) fn front_key(&self) -> &[u8] {
-        let length = self.owed.front().map_or(0, |owed| owed.key);
-        &self.said.bytes()[..usize::from(length)]
+        let length = self.entries.front().map_or(0, |entry| entry.key);
+        &self.text.bytes()[..usize::from(length)]
     }
 
     /// Whether what comes next belongs to a line that reads keys.
@@ -278,7 +303,7 @@ impl Fifo {
         match self.lines.front() {
             None => false,
             Some(0) => true,
-            Some(_) => self.owed.front().is_some_and(|owed| owed.is_in_line),
+            Some(_) => self.entries.front().is_some_and(|entry| entry.is_in_line),
         }
     }
 
@@ -294,13 +319,13 @@ impl Fifo {
         if self.left_in_line() > 0 && self.front_key() == key {
             return Some(0);
         }
-        let mut said = self.said.bytes();
-        self.owed
+        let mut text = self.text.bytes();
+        self.entries
             .iter()
             .take(self.left_in_line() as usize)
-            .position(|owed| {
-                let (own, rest) = said.split_at(owed.key.into());
-                said = rest;
+            .position(|entry| {
+                let (own, rest) = text.split_at(entry.key.into());
+                text = rest;
                 own == key
             })
     }
@@ -312,29 +337,29 @@ impl Fifo {
 
     /// When the oldest request was read that is still to be answered or dropped.
     pub fn oldest(&self) -> Option<u64> {
-        self.owed.front().map(|owed| owed.started)
+        self.entries.front().map(|entry| entry.started)
     }
 
     /// When the next request is due that was not abandoned.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.owed
+        self.entries
             .iter()
-            .find(|owed| owed.slot.is_some())
-            .map(|owed| owed.deadline)
+            .find(|entry| entry.slot.is_some())
+            .map(|entry| entry.deadline)
     }
 
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<Owed> {
-        let owed = self.owed.pop_front()?;
-        if owed.is_missed {
-            let key = &self.said.bytes()[..owed.key.into()];
+    pub(super) fn pop(&mut self) -> Option<InFlight> {
+        let entry = self.entries.pop_front()?;
+        if entry.is_missed {
+            let key = &self.text.bytes()[..entry.key.into()];
             self.late.push(Bytes::copy_from_slice(key));
         }
-        self.said.pass(owed.said());
-        if self.owed.is_empty() && self.owed.capacity() > KEEP {
-            self.owed = VecDeque::new();
+        self.text.pass(entry.text_len());
+        if self.entries.is_empty() && self.entries.capacity() > KEEP {
+            self.entries = VecDeque::new();
         }
-        Some(owed)
+        Some(entry)
     }
 
     /// Keys of abandoned writes whose late replies came since the last call.
@@ -345,17 +370,17 @@ impl Fifo {
 
     /// Abandons every request that is due. Returns how many.
     pub fn expire(&mut self, at: Failing<'_>) -> usize {
-        let mut said = self.said.bytes();
+        let mut text = self.text.bytes();
         let due = self
-            .owed
+            .entries
             .iter_mut()
-            .take_while(|owed| owed.slot.is_none() || owed.deadline <= at.now);
+            .take_while(|entry| entry.slot.is_none() || entry.deadline <= at.now);
         let mut expired = 0;
-        for owed in due {
-            let (own, rest) = said.split_at(owed.said());
-            said = rest;
-            if let Some(waiter) = owed.take_waiter() {
-                owed.is_missed = waiter.fail(owed.write(own), Failure::Timeout, true, at);
+        for entry in due {
+            let (own, rest) = text.split_at(entry.text_len());
+            text = rest;
+            if let Some(pending) = entry.take_pending() {
+                entry.is_missed = pending.fail(entry.write(own), Failure::Timeout, true, at);
                 expired += 1;
             }
         }
@@ -366,17 +391,17 @@ impl Fifo {
     /// The connection is gone: every request that is still owed fails for `failure`. Returns the keys of writes that
     /// the node may still carry out, those that were abandoned before too.
     pub fn fail_all(&mut self, failure: Failure, at: Failing<'_>) -> Vec<Bytes> {
-        let Fifo { owed, said, .. } = std::mem::take(self);
-        at.shard.in_flight.sub(owed.len() as u64);
+        let InFlightQueue { entries, text, .. } = std::mem::take(self);
+        at.shard.in_flight.sub(entries.len() as u64);
         let mut on_their_way = Vec::new();
-        let mut said = said.take();
-        for mut owed in owed {
-            let own = said.split_to(owed.said());
-            if let Some(waiter) = owed.take_waiter() {
-                owed.is_missed = waiter.fail(owed.write(&own), failure, true, at);
+        let mut text = text.take();
+        for mut entry in entries {
+            let own = text.split_to(entry.text_len());
+            if let Some(pending) = entry.take_pending() {
+                entry.is_missed = pending.fail(entry.write(&own), failure, true, at);
             }
-            if owed.is_missed {
-                on_their_way.push(own.slice(..usize::from(owed.key)));
+            if entry.is_missed {
+                on_their_way.push(own.slice(..usize::from(entry.key)));
             }
         }
         on_their_way
@@ -384,24 +409,24 @@ impl Fifo {
 
     /// The connection is gone: takes all that is still owed, oldest first.
     pub fn take_all(&mut self) -> Vec<Unanswered> {
-        let fifo = std::mem::take(self);
-        let mut said = fifo.said.take();
-        let unanswered = |mut owed: Owed| {
-            let typed = owed.is_meta.then_some(Typed {
-                key: owed.typed_key,
-                is_binary: owed.is_binary,
+        let in_flight = std::mem::take(self);
+        let mut text = in_flight.text.take();
+        let unanswered = |mut entry: InFlight| {
+            let raw = entry.is_meta.then_some(RawMeta {
+                key: entry.raw_key,
+                is_binary: entry.is_binary,
             });
-            let words = Words::new(said.split_to(owed.said()), owed.key, typed);
-            let waiter = owed.take_waiter();
+            let words = Words::new(text.split_to(entry.text_len()), entry.key, raw);
+            let pending = entry.take_pending();
             Unanswered {
-                command: owed.command,
+                command: entry.command,
                 words,
-                form: owed.form,
-                is_in_line: owed.is_in_line,
-                waiter,
-                begins: owed.begins,
+                expected: entry.expected,
+                is_in_line: entry.is_in_line,
+                pending,
+                start_offset: entry.start_offset,
             }
         };
-        fifo.owed.into_iter().map(unanswered).collect()
+        in_flight.entries.into_iter().map(unanswered).collect()
     }
 }

@@ -16,18 +16,18 @@ use crate::node::Node;
 use crate::node::missed::Due;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
-use crate::reply::slot::{ReplyInspector, Slot};
+use crate::reply::slot::{ReplyInspector, ReplySlot};
 
 /// The slot in which the reply to `request` is to land, if it is sent to `node`, which missed something.
 ///
 /// # Errors
 /// The slot, if it is not sent: it fails.
 #[cold]
-pub fn pass(node: &Arc<Node>, request: &Request<'_>, slot: Slot) -> Result<Slot, Slot> {
+pub fn pass(node: &Arc<Node>, request: &Request<'_>, slot: ReplySlot) -> Result<ReplySlot, ReplySlot> {
     if replaces(request)
         && let Some(due) = node.missed.clearable(request.key)
     {
-        return Ok(Slot::Inspected(Box::new(Box::new(Clearing {
+        return Ok(ReplySlot::Inspected(Box::new(Box::new(Clearing {
             node: node.clone(),
             due,
             slot,
@@ -49,7 +49,7 @@ pub fn replaces(request: &Request<'_>) -> bool {
 struct Clearing {
     node: Arc<Node>,
     due: Due,
-    slot: Slot,
+    slot: ReplySlot,
 }
 
 impl ReplyInspector for Clearing {

@@ -3,17 +3,17 @@
 //! ```text
 //!   session A ─ send ─┐                         ┌─▶ poll_flush ─▶ node
 //!   session B ─ send ─┼─▶ outgoing bytes ───────┘   once a turn, after all sessions of the turn
-//!   session C ─ send ─┘   fifo: A B C
+//!   session C ─ send ─┘   in flight: A B C
 //!                         └──────◀ receive ◀─ read ◀─ node
 //!                            slots of A, B, C
 //! ```
 //!
-//! A link is opened by the first request that wants it. While it opens, requests are parked; it asks the
+//! A link is opened by the first request that wants it. While it opens, requests are queued; it asks the
 //! node for its version, and so learns what to speak. When it breaks, what it owes and may safely be sent
-//! again is parked and opens it at once; the rest fails, and the next request opens it again, not before a
+//! again is queued and opens it at once; the rest fails, and the next request opens it again, not before a
 //! jittered backoff where the node could not be reached. It closes by itself only where it is out of step,
 //! makes no progress at all, gives only late replies, or owes too many abandoned ones. It is opened anew if it was
-//! idle and does not answer, or if the node's name leads elsewhere: requests are parked meanwhile (`trust`).
+//! idle and does not answer, or if the node's name leads elsewhere: requests are queued meanwhile (`trust`).
 
 pub mod byte_queue;
 pub mod connect;
@@ -48,19 +48,19 @@ use tracing::debug;
 use crate::config;
 use crate::link::connect::Opened;
 use crate::link::missed::replaces;
-use crate::link::pending_reply::{Failing, Waiter};
-use crate::link::queued::{Waiting, What};
+use crate::link::pending_reply::{Failing, PendingReply};
+use crate::link::queued::{Queued, QueuedRequest};
 use crate::link::receive::Arrival;
-use crate::link::state::{End, Traffic};
+use crate::link::state::{End, LinkState};
 use crate::link::trust::Trust;
 use crate::metrics::NodeShard;
 use crate::node::{Kind, Node, Remote};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::operation::{Operation, may_leave_stale};
 use crate::protocol::{Failure, Request};
-use crate::reply::slot::Slot;
+use crate::reply::slot::ReplySlot;
 use crate::runtime::local::Local;
-use crate::runtime::memory::Account;
+use crate::runtime::memory::MemoryBudget;
 use crate::runtime::turn::{self, Turn};
 use crate::runtime::{buffers, coalesce, rng};
 
@@ -86,10 +86,10 @@ pub struct Link {
     node: Arc<Node>,
     local: Rc<Local>,
     settings: RefCell<Rc<config::Pool>>,
-    state: RefCell<Traffic>,
+    state: RefCell<LinkState>,
     is_ending: Cell<bool>,
     /// What waits for the node, and what arrives from it.
-    account: Account,
+    budget: MemoryBudget,
 }
 
 impl Link {
@@ -97,7 +97,7 @@ impl Link {
     pub fn new(node: Arc<Node>, local: Rc<Local>, settings: Rc<config::Pool>) -> Link {
         Link {
             node,
-            account: Account::new(&local.memory),
+            budget: MemoryBudget::new(&local.memory),
             local,
             settings: RefCell::new(settings),
             state: RefCell::default(),
@@ -123,12 +123,12 @@ impl Link {
 
     /// Sends `request`; its reply, or why there is none, lands in `slot`. Never waits.
     #[inline(always)]
-    pub fn send(&self, request: &Request<'_>, slot: Slot, settings: &config::Pool) {
+    pub fn send(&self, request: &Request<'_>, slot: ReplySlot, settings: &config::Pool) {
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
-        if state.fifo.len() + state.parked.len() >= settings.max_in_flight
-            || state.outgoing.len() + state.parked.bytes() >= MAX_UNSENT
-            || (self.account.is_greedy() && (!request.value.is_empty() || state.words() > SMALL_QUEUE))
+        if state.in_flight.len() + state.queued.len() >= settings.max_in_flight
+            || state.outgoing.len() + state.queued.bytes() >= MAX_UNSENT
+            || (self.budget.is_over_quota() && (!request.value.is_empty() || state.words() > SMALL_QUEUE))
         {
             return slot.refuse(request.into(), Failure::Busy, self.shard(), &self.node.missed);
         }
@@ -137,7 +137,7 @@ impl Link {
         }
         state.doubt_if_idle(now);
         let deadline = now + settings.request_timeout.as_micros() as u64;
-        let waiter = Waiter {
+        let pending = PendingReply {
             slot,
             operation: Operation::of(request),
             started: now,
@@ -146,19 +146,19 @@ impl Link {
         };
         self.shard().in_flight.add(1);
         // Words are kept twice: to know the reply by them, and on their way out.
-        self.account
+        self.budget
             .add(REQUEST + 2 * request.words() + request.value.len());
         state.spares_tokens = self.spares_tokens(request);
         if request.value.len() > state::NEVER_LARGE {
             state.item_size_max = self.item_size_max();
         }
         match state.dialect {
-            None => state.parked.push(What::of(request), waiter),
+            None => state.queued.push(Queued::of(request), pending),
             Some(dialect) => {
-                if let Err(waiter) = state.write(dialect, request, waiter) {
+                if let Err(pending) = state.write(dialect, request, pending) {
                     self.shard().in_flight.sub(1);
                     let (shard, missed) = (self.shard(), &self.node.missed);
-                    return waiter
+                    return pending
                         .slot
                         .refuse(request.into(), Failure::Unsupported, shard, missed);
                 }
@@ -192,9 +192,9 @@ impl Link {
     }
 
     /// Tells the account what the link holds; `unread` bytes came and were not taken yet.
-    fn tally(&self, state: &Traffic, unread: usize) {
-        self.account
-            .set(unread + state.outgoing.len() + state.parked.held() + state.fifo.held());
+    fn update_budget(&self, state: &LinkState, unread: usize) {
+        self.budget
+            .set(unread + state.outgoing.len() + state.queued.held() + state.in_flight.held());
     }
 
     #[inline]
@@ -219,31 +219,31 @@ impl Link {
     pub async fn run(self: Rc<Link>) {
         while poll_fn(|cx| self.poll_wanted(cx)).await {
             match self.open().await {
-                Ok(opened) => self.carry(opened).await,
+                Ok(opened) => self.forwarder(opened).await,
                 Err(reason) => self.fail_to_open(&reason),
             }
         }
     }
 
-    /// True as soon as a request is parked; false where the link ends and none is.
+    /// True as soon as a request is queued; false where the link ends and none is.
     fn poll_wanted(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut state = self.state.borrow_mut();
         state.wakeup.register(cx);
-        match (state.parked.is_empty(), self.is_ending.get()) {
+        match (state.queued.is_empty(), self.is_ending.get()) {
             (false, _) => Poll::Ready(true),
             (true, true) => Poll::Ready(false),
             (true, false) => Poll::Pending,
         }
     }
 
-    /// Dials the node and learns what to speak, while parked requests that are due fail.
+    /// Dials the node and learns what to speak, while queued requests that are due fail.
     async fn open(&self) -> Result<Opened, String> {
         let settings = self.settings();
         let mut opened = std::pin::pin!(connect::open(&self.node, &settings));
         loop {
-            // What comes while nothing is parked is due after a whole timeout at the earliest.
+            // What comes while nothing is queued is due after a whole timeout at the earliest.
             let patience = settings.request_timeout.as_micros() as u64;
-            let due = self.state.borrow().parked.next_deadline();
+            let due = self.state.borrow().queued.next_deadline();
             let due = due.unwrap_or_else(|| self.local.clock.now() + patience);
             let due = self.local.clock.instant(due);
             tokio::select! {
@@ -253,8 +253,8 @@ impl Link {
                 () = sleep_until(due) => {
                     let now = self.local.clock.now();
                     let mut state = self.state.borrow_mut();
-                    state.parked.expire(now, Failure::Timeout, self.failing(now));
-                    self.tally(&state, 0);
+                    state.queued.expire(now, Failure::Timeout, self.failing(now));
+                    self.update_budget(&state, 0);
                 }
             }
         }
@@ -270,8 +270,8 @@ impl Link {
         self.node.failed(reason);
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
-        state.parked.expire(u64::MAX, Failure::Connect, self.failing(now));
-        self.tally(&state, 0);
+        state.queued.expire(u64::MAX, Failure::Connect, self.failing(now));
+        self.update_budget(&state, 0);
         state.backoff = (state.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
         // Between half and the whole of it, so that workers and sidecars do not dial in step.
         let half = state.backoff.as_micros() as u64 / 2;
@@ -279,7 +279,7 @@ impl Link {
     }
 
     /// Carries requests until the connection breaks or the link ends.
-    async fn carry(&self, mut opened: Opened) {
+    async fn forwarder(&self, mut opened: Opened) {
         let dialect = opened.dialect;
         let peer = opened.stream.peer();
         self.shard().links.add(1);
@@ -290,7 +290,7 @@ impl Link {
         let mut timer = std::pin::pin!(sleep_until(tokio::time::Instant::now()));
         let end = poll_fn(|cx| {
             let end = self.poll_carry(&mut opened, &mut rest, timer.as_mut(), cx);
-            self.tally(&self.state.borrow(), buffers::held(&rest));
+            self.update_budget(&self.state.borrow(), buffers::held(&rest));
             end
         })
         .await;
@@ -298,7 +298,7 @@ impl Link {
         self.count_peer(peer, Remote::leave);
         let mut state = self.state.borrow_mut();
         let is_out_of_step = matches!(end, End::Desync);
-        if is_out_of_step && state.fifo.is_empty() {
+        if is_out_of_step && state.in_flight.is_empty() {
             // No request fails for a reply too many, but it is to be seen.
             self.shard().failures[Failure::Desync as usize].add(1);
         }
@@ -308,7 +308,7 @@ impl Link {
             debug!(pool, node, reason = end.reason(), "link opened anew");
             self.shard().renewals.add(1);
             opened.stream.forget_unsent();
-        } else if is_out_of_step || !state.fifo.is_empty() {
+        } else if is_out_of_step || !state.in_flight.is_empty() {
             debug!(
                 pool = self.node.pool,
                 node = self.node.label,
@@ -321,16 +321,16 @@ impl Link {
             opened.stream.forget_unsent();
         }
         let failing = self.failing(self.local.clock.now());
-        let lost = state.break_up(end, dialect, self.account.most(), failing);
+        let lost = state.on_disconnect(end, dialect, self.budget.most(), failing);
         lost.iter().for_each(|key| self.node.missed.settle(key, true));
-        self.tally(&state, 0);
+        self.update_budget(&state, 0);
     }
 
     fn begin(&self, dialect: Dialect) {
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
         state.open(dialect, now);
-        self.write_parked(&mut state, dialect, now);
+        self.write_queued(&mut state, dialect, now);
     }
 
     fn count_peer(&self, peer: Option<SocketAddr>, count: impl Fn(&Remote, SocketAddr)) {
@@ -339,25 +339,25 @@ impl Link {
         }
     }
 
-    fn write_parked(&self, state: &mut Traffic, dialect: Dialect, now: u64) {
+    fn write_queued(&self, state: &mut LinkState, dialect: Dialect, now: u64) {
         // Nobody waits for these any more, so they are not to be carried out.
-        state.parked.expire(now, Failure::Timeout, self.failing(now));
-        while let Some(Waiting { what, waiter }) = state.parked.take() {
-            if self.is_barred(&what) {
+        state.queued.expire(now, Failure::Timeout, self.failing(now));
+        while let Some(QueuedRequest { request, pending }) = state.queued.take() {
+            if self.is_barred(&request) {
                 self.shard().in_flight.sub(1);
-                waiter.fail(what.write(), Failure::Missed, false, self.failing(now));
+                pending.fail(request.write(), Failure::Missed, false, self.failing(now));
                 continue;
             }
-            let is_retry = waiter.is_retry;
-            let (sent, failure) = match what.request() {
-                Ok(request) => (state.write(dialect, &request, waiter), Failure::Unsupported),
-                Err(written) => (state.write_again(dialect, written, waiter), Failure::Closed),
+            let is_retry = pending.is_retry;
+            let (sent, failure) = match request.request() {
+                Ok(request) => (state.write(dialect, &request, pending), Failure::Unsupported),
+                Err(encoded) => (state.write_again(dialect, encoded, pending), Failure::Closed),
             };
             match sent {
                 Ok(()) => self.shard().retries.add(u64::from(is_retry)),
-                Err(waiter) => {
+                Err(pending) => {
                     self.shard().in_flight.sub(1);
-                    waiter.fail(what.write(), failure, false, self.failing(now));
+                    pending.fail(request.write(), failure, false, self.failing(now));
                 }
             }
         }
@@ -365,10 +365,10 @@ impl Link {
 
     /// Whether a request waited that depends on what is there, and its key was missed meanwhile: what was written
     /// before it may arrive after it.
-    fn is_barred(&self, what: &What) -> bool {
+    fn is_barred(&self, request: &Queued) -> bool {
         let missed = &self.node.missed;
         missed.is_any()
-            && what
+            && request
                 .request()
                 .is_ok_and(|request| !replaces(&request) && missed.bars(&request))
     }
@@ -394,16 +394,16 @@ impl Link {
         }
         state.ask_if_doubted(|| self.local.clock.now() + trust::patience(&self.settings.borrow()));
         state.close_line();
-        let mut written = 0;
-        let flushed = state.outgoing.poll_flush(&mut opened.stream, cx, &mut written);
-        self.shard().bytes_written.add(written);
-        turn.spend(written as usize);
+        let mut encoded = 0;
+        let flushed = state.outgoing.poll_flush(&mut opened.stream, cx, &mut encoded);
+        self.shard().bytes_written.add(encoded);
+        turn.spend(encoded as usize);
         if let Poll::Ready(Err(_)) = flushed {
             return Poll::Ready(End::Closed);
         }
         if self.is_ending.get()
-            && state.fifo.is_empty()
-            && state.parked.is_empty()
+            && state.in_flight.is_empty()
+            && state.queued.is_empty()
             && state.outgoing.is_empty()
         {
             return Poll::Ready(End::Closed);
@@ -431,7 +431,7 @@ impl Link {
 
     fn poll_read(
         &self,
-        state: &mut Traffic,
+        state: &mut LinkState,
         opened: &mut Opened,
         rest: &mut BytesMut,
         turn: &mut Turn,
@@ -441,7 +441,7 @@ impl Link {
         let mut largest = buffer.capacity();
         let max_value = self.settings.borrow().max_value_size;
         // A value that is whole in a buffer takes no more of it; its session may have room or not.
-        state.fifo.set_room(self.account.most().max(buffers::SIZE));
+        state.in_flight.set_room(self.budget.most().max(buffers::SIZE));
         let end = loop {
             if turn.is_over(&self.local.clock) {
                 break Poll::Pending;
@@ -457,7 +457,12 @@ impl Link {
                     self.shard().bytes_read.add(n as u64);
                     turn.spend(n + turn::READ);
                     let now = self.local.clock.now();
-                    coalesce::read_replies(state.fifo.oldest().map(|started| now.saturating_sub(started)));
+                    coalesce::read_replies(
+                        state
+                            .in_flight
+                            .oldest()
+                            .map(|started| now.saturating_sub(started)),
+                    );
                     state.progress = now;
                     if let Trust::Asked(_) = state.trust {
                         match trust::take_answer(&mut buffer) {
@@ -465,7 +470,7 @@ impl Link {
                             Some(false) => break Poll::Ready(End::Desync),
                             Some(true) => {
                                 state.trust(opened.dialect);
-                                self.write_parked(state, opened.dialect, now);
+                                self.write_queued(state, opened.dialect, now);
                                 continue;
                             }
                         }
@@ -474,19 +479,19 @@ impl Link {
                         now,
                         shard: self.shard(),
                     };
-                    let fifo = &mut state.fifo;
-                    let received = fifo.receive(&mut buffer, opened.dialect, max_value, arrival);
+                    let in_flight = &mut state.in_flight;
+                    let received = in_flight.receive(&mut buffer, opened.dialect, max_value, arrival);
                     state.learn_reply_size();
-                    for key in state.fifo.take_late() {
+                    for key in state.in_flight.take_late() {
                         self.node.missed.settle(&key, false);
                     }
-                    if std::mem::take(&mut state.fifo.has_seen_stale)
+                    if std::mem::take(&mut state.in_flight.has_seen_stale)
                         && let Kind::Remote(remote) = &self.node.kind
                     {
                         remote.has_stale.store(true, Relaxed);
                     }
-                    let fifo = &state.fifo;
-                    if fifo.is_empty() || received == Ok(true) {
+                    let in_flight = &state.in_flight;
+                    if in_flight.is_empty() || received == Ok(true) {
                         state.late_since = None;
                     }
                     match received {
@@ -505,7 +510,7 @@ impl Link {
     /// Ends the link that was asked and gave no answer in time.
     fn poll_answer(
         &self,
-        state: &mut Traffic,
+        state: &mut LinkState,
         until: u64,
         mut timer: Pin<&mut Sleep>,
         cx: &mut Context<'_>,
@@ -524,14 +529,14 @@ impl Link {
     /// come and go meanwhile: what came later is due later.
     fn poll_deadlines(
         &self,
-        state: &mut Traffic,
+        state: &mut LinkState,
         mut timer: Pin<&mut Sleep>,
         cx: &mut Context<'_>,
     ) -> Poll<End> {
         if let Trust::Asked(until) = state.trust {
             return self.poll_answer(state, until, timer, cx);
         }
-        while !state.fifo.is_empty() || state.trust == Trust::Leaving {
+        while !state.in_flight.is_empty() || state.trust == Trust::Leaving {
             if state.has_left() {
                 return Poll::Ready(End::Moved);
             }
@@ -539,21 +544,22 @@ impl Link {
                 return Poll::Pending;
             }
             let now = self.local.clock.now();
-            if state.fifo.expire(self.failing(now)) > 0 {
+            if state.in_flight.expire(self.failing(now)) > 0 {
                 self.node.failed("timeout");
                 state.late_since.get_or_insert(now);
             }
             let timeout = self.settings.borrow().request_timeout.as_micros() as u64;
-            let hopeless_at = state.fifo.oldest().unwrap_or(now).max(state.progress) + PROGRESS * timeout;
+            let hopeless_at =
+                state.in_flight.oldest().unwrap_or(now).max(state.progress) + PROGRESS * timeout;
             let is_always_late = state
                 .late_since
                 .is_some_and(|since| now >= since + PROGRESS * timeout);
-            if now >= hopeless_at || is_always_late || state.fifo.abandoned() >= MAX_ABANDONED {
+            if now >= hopeless_at || is_always_late || state.in_flight.abandoned() >= MAX_ABANDONED {
                 return Poll::Ready(End::Silent);
             }
             // Where all is abandoned, what comes next is due after a whole timeout at the earliest.
             let next = state
-                .fifo
+                .in_flight
                 .next_deadline()
                 .unwrap_or(hopeless_at.min(now + timeout));
             let next = next.max(now + 1000);

@@ -3,7 +3,7 @@
 //!
 //! A single get is said in meta where the node knows it. memcached as Debian ships it (1.6.18) sends each classic answer with a call
 //! of its own and many meta answers with one: lines of a key or two would cost it, and Ringway, more than they save.
-//! A node with stale items (see `traffic.rs`) gets such lines all the same, since mg would take their tokens.
+//! A node with stale items (see `state.rs`) gets such lines all the same, since mg would take their tokens.
 //! For nodes that know no meta every get stands in such a line, since there a line of several is the only batch.
 
 use crate::net::outgoing::Outgoing;
@@ -16,12 +16,12 @@ const LONGEST: usize = 2000;
 
 /// The line at the end of what waits to be written, as long as further keys may be put there.
 #[derive(Debug, Default)]
-pub(super) struct GetLine {
+pub(super) struct MultiGetLine {
     command: Option<Command>,
     length: usize,
 }
 
-impl GetLine {
+impl MultiGetLine {
     /// Whether `request` goes out in such a line to a node that speaks `dialect`.
     #[inline]
     pub(super) fn takes(dialect: Dialect, request: &Request<'_>) -> bool {

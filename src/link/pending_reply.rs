@@ -5,13 +5,13 @@ use crate::node::missed::Missed;
 use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply};
-use crate::reply::slot::Slot;
+use crate::reply::slot::ReplySlot;
 
 /// Who waits for one reply. Times are in microseconds of the worker's clock.
 #[derive(Debug)]
-pub struct Waiter {
+pub struct PendingReply {
     /// Where the reply goes.
-    pub slot: Slot,
+    pub slot: ReplySlot,
     /// What the request does, to be counted.
     pub operation: Operation,
     /// When the request was read.
@@ -33,7 +33,7 @@ pub struct Failing<'a> {
     pub missed: &'a Missed,
 }
 
-impl Waiter {
+impl PendingReply {
     /// Counts the request, which was sent, and fills its slot. That it is in flight no more is for the caller to
     /// count.
     #[inline]

@@ -6,8 +6,8 @@ use std::ops::AddAssign;
 
 use bytes::Bytes;
 
-use crate::link::expected::Form;
-use crate::link::pending_reply::{Failing, Waiter};
+use crate::link::expected::ExpectedReply;
+use crate::link::pending_reply::{Failing, PendingReply};
 use crate::node::missed::write::Write;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::{Command, Failure, Meta, Request};
@@ -17,8 +17,8 @@ const KEEP: usize = 256;
 
 /// Requests that wait, oldest first.
 #[derive(Debug, Default)]
-pub struct Parked {
-    waiting: VecDeque<Waiting>,
+pub struct QueuedRequests {
+    waiting: VecDeque<QueuedRequest>,
     /// Of all of them.
     lengths: Lengths,
 }
@@ -34,26 +34,26 @@ struct Lengths {
 
 /// A request that waits, and who waits for its reply.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct QueuedRequest {
     /// The request.
-    pub what: What,
+    pub request: Queued,
     /// Who waits.
-    pub waiter: Waiter,
+    pub pending: PendingReply,
 }
 
 /// The forms of a request that waits. Most are reads, and take no more room than they need.
 #[derive(Debug)]
-pub enum What {
+pub enum Queued {
     /// A copy of a read, to be said in whatever dialect the node turns out to know.
     Read(Read),
     /// A copy of any other request.
-    Owned(Box<Owned>),
+    Copied(Box<OwnedRequest>),
     /// Bytes in one dialect, and no other will do.
-    Written(Box<Written>),
+    EncodedRequest(Box<EncodedRequest>),
 }
 
 // One waits for each request while a node is away.
-const _: () = assert!(size_of::<Waiting>() <= 96);
+const _: () = assert!(size_of::<QueuedRequest>() <= 96);
 
 /// A copy of a request that says no more than its words.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub struct Read {
 
 /// A copy of a request.
 #[derive(Debug)]
-pub struct Owned {
+pub struct OwnedRequest {
     read: Read,
     flags: u32,
     exptime: i64,
@@ -81,12 +81,12 @@ pub struct Words {
     all: Bytes,
     key: u16,
     /// Of a meta command.
-    typed: Option<Typed>,
+    raw: Option<RawMeta>,
 }
 
 /// What is to be known of a meta command beside its words.
 #[derive(Debug, Clone, Copy)]
-pub struct Typed {
+pub struct RawMeta {
     /// Bytes of the typed key; 0: it is the plain one.
     pub key: u16,
     /// A binary client asks.
@@ -95,7 +95,7 @@ pub struct Typed {
 
 /// A request as it was written for a node.
 #[derive(Debug)]
-pub struct Written {
+pub struct EncodedRequest {
     /// What it was written in.
     pub dialect: Dialect,
     /// The command, as `dialect` has it.
@@ -103,7 +103,7 @@ pub struct Written {
     /// The plain key.
     pub key: Bytes,
     /// What its reply must look like.
-    pub form: Form,
+    pub expected: ExpectedReply,
     /// It is the only key of a line that reads keys.
     pub is_in_line: bool,
     /// All its bytes, in order.
@@ -111,9 +111,9 @@ pub struct Written {
 }
 
 impl Words {
-    /// Those of which `all` has the plain key in its first `key` bytes, and behind it what was `typed`.
-    pub fn new(all: Bytes, key: u16, typed: Option<Typed>) -> Words {
-        Words { all, key, typed }
+    /// Those of which `all` has the plain key in its first `key` bytes, and behind it what was `raw`.
+    pub fn new(all: Bytes, key: u16, raw: Option<RawMeta>) -> Words {
+        Words { all, key, raw }
     }
 
     /// Copies those of `request`.
@@ -123,12 +123,12 @@ impl Words {
             return Words::new(Bytes::copy_from_slice(request.key), key, None);
         };
         let other_key = meta.other_key(request.key);
-        let typed = Typed {
+        let raw = RawMeta {
             key: other_key.len() as u16,
             is_binary: meta.is_binary,
         };
         let all = [request.key, other_key, meta.flags].concat();
-        Words::new(all.into(), key, Some(typed))
+        Words::new(all.into(), key, Some(raw))
     }
 
     /// The plain key.
@@ -143,8 +143,8 @@ impl Words {
 
     /// What was typed of a meta command.
     pub fn meta(&self) -> Option<Meta<'_>> {
-        let typed = self.typed?;
-        let (other_key, flags) = self.all[usize::from(self.key)..].split_at(typed.key.into());
+        let raw = self.raw?;
+        let (other_key, flags) = self.all[usize::from(self.key)..].split_at(raw.key.into());
         Some(Meta {
             key: if other_key.is_empty() {
                 self.key()
@@ -152,7 +152,7 @@ impl Words {
                 other_key
             },
             flags,
-            is_binary: typed.is_binary,
+            is_binary: raw.is_binary,
         })
     }
 }
@@ -184,10 +184,10 @@ impl Read {
     }
 }
 
-impl Owned {
+impl OwnedRequest {
     /// Copies `request`: its words into one piece of memory; its value is shared where it can be.
-    pub fn new(request: &Request<'_>) -> Owned {
-        Owned {
+    pub fn new(request: &Request<'_>) -> OwnedRequest {
+        OwnedRequest {
             read: Read::of(request),
             flags: request.flags,
             exptime: request.exptime,
@@ -214,23 +214,23 @@ impl Owned {
     }
 }
 
-impl What {
+impl Queued {
     /// A copy of `request`.
-    pub fn of(request: &Request<'_>) -> What {
+    pub fn of(request: &Request<'_>) -> Queued {
         match request.command {
             Command::Get | Command::Gets | Command::MetaGet | Command::MetaDebug => {
-                What::Read(Read::of(request))
+                Queued::Read(Read::of(request))
             }
-            _ => What::Owned(Box::new(Owned::new(request))),
+            _ => Queued::Copied(Box::new(OwnedRequest::new(request))),
         }
     }
 
     /// The request, unless only its bytes in one dialect are left.
-    pub fn request(&self) -> Result<Request<'_>, &Written> {
+    pub fn request(&self) -> Result<Request<'_>, &EncodedRequest> {
         match self {
-            What::Read(read) => Ok(read.request()),
-            What::Owned(owned) => Ok(owned.request()),
-            What::Written(written) => Err(written),
+            Queued::Read(read) => Ok(read.request()),
+            Queued::Copied(owned) => Ok(owned.request()),
+            Queued::EncodedRequest(encoded) => Err(encoded),
         }
     }
 
@@ -238,10 +238,10 @@ impl What {
     pub fn write(&self) -> Write<'_> {
         match self.request() {
             Ok(request) => Write::from(&request),
-            Err(written) => Write {
-                command: written.command,
-                key: &written.key,
-                flags: if written.command == Command::MetaGet {
+            Err(encoded) => Write {
+                command: encoded.command,
+                key: &encoded.key,
+                flags: if encoded.command == Command::MetaGet {
                     b"T"
                 } else {
                     b""
@@ -252,17 +252,17 @@ impl What {
 
     fn lengths(&self) -> Lengths {
         match self {
-            What::Read(read) => Lengths {
+            Queued::Read(read) => Lengths {
                 words: read.words.all.len(),
                 values: 0,
             },
-            What::Owned(owned) => Lengths {
-                words: size_of::<Owned>() + owned.read.words.all.len(),
+            Queued::Copied(owned) => Lengths {
+                words: size_of::<OwnedRequest>() + owned.read.words.all.len(),
                 values: owned.value.len(),
             },
-            What::Written(written) => Lengths {
-                words: size_of::<Written>() + written.key.len(),
-                values: written.pieces.iter().map(Bytes::len).sum(),
+            Queued::EncodedRequest(encoded) => Lengths {
+                words: size_of::<EncodedRequest>() + encoded.key.len(),
+                values: encoded.pieces.iter().map(Bytes::len).sum(),
             },
         }
     }
@@ -275,15 +275,15 @@ impl AddAssign for Lengths {
     }
 }
 
-impl Parked {
+impl QueuedRequests {
     /// Puts a request at the end.
-    pub fn push(&mut self, what: What, waiter: Waiter) {
-        self.lengths += what.lengths();
-        self.waiting.push_back(Waiting { what, waiter });
+    pub fn push(&mut self, request: Queued, pending: PendingReply) {
+        self.lengths += request.lengths();
+        self.waiting.push_back(QueuedRequest { request, pending });
     }
 
     /// Puts all of `later` at the end.
-    pub fn append(&mut self, mut later: Parked) {
+    pub fn append(&mut self, mut later: QueuedRequests) {
         self.lengths += later.lengths;
         self.waiting.append(&mut later.waiting);
     }
@@ -305,7 +305,7 @@ impl Parked {
 
     /// Bytes of memory that they keep.
     pub fn held(&self) -> usize {
-        self.waiting.capacity() * size_of::<Waiting>() + self.bytes()
+        self.waiting.capacity() * size_of::<QueuedRequest>() + self.bytes()
     }
 
     /// Whether none waits.
@@ -315,13 +315,13 @@ impl Parked {
 
     /// When the oldest is due.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.waiting.front().map(|waiting| waiting.waiter.deadline)
+        self.waiting.front().map(|waiting| waiting.pending.deadline)
     }
 
     /// Takes the oldest.
-    pub fn take(&mut self) -> Option<Waiting> {
+    pub fn take(&mut self) -> Option<QueuedRequest> {
         let oldest = self.waiting.pop_front()?;
-        let lengths = oldest.what.lengths();
+        let lengths = oldest.request.lengths();
         self.lengths.words -= lengths.words;
         self.lengths.values -= lengths.values;
         if self.waiting.is_empty() && self.waiting.capacity() > KEEP {
@@ -333,10 +333,10 @@ impl Parked {
     /// Fails for `failure` those that are due by `until`; all where that is `u64::MAX`. None of them was sent.
     pub fn expire(&mut self, until: u64, failure: Failure, at: Failing<'_>) {
         while self.next_deadline().is_some_and(|deadline| deadline <= until)
-            && let Some(Waiting { what, waiter }) = self.take()
+            && let Some(QueuedRequest { request, pending }) = self.take()
         {
             at.shard.in_flight.sub(1);
-            waiter.fail(what.write(), failure, false, at);
+            pending.fail(request.write(), failure, false, at);
         }
     }
 }

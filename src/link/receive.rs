@@ -1,6 +1,6 @@
 //! What arrives on a link: each reply goes to the oldest request, once it is sure that it is its own.
 //!
-//! Most requests have a reply each. A get line (see `get_line.rs`) asks for several keys at once: the node gives a value for each key
+//! Most requests have a reply each. A get line (see `multi_get.rs`) asks for several keys at once: the node gives a value for each key
 //! that it has, in the order in which they were asked, and then `END`.
 //!
 //! ```text
@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::link::in_flight::{Fifo, Owed};
+use crate::link::in_flight::{InFlight, InFlightQueue};
 use crate::metrics::NodeShard;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::meta::Names;
@@ -34,7 +34,7 @@ pub struct Arrival<'a> {
     pub shard: &'a NodeShard,
 }
 
-impl Fifo {
+impl InFlightQueue {
     /// Takes every whole reply from the front of `buffer` and fills its slot. Values of more than
     /// `max_value` bytes are passed over and fail. Returns true if a reply came before its request was abandoned.
     ///
@@ -131,7 +131,7 @@ impl Fifo {
         if let Some(left) = self.lines.front_mut() {
             *left -= 1;
         }
-        self.pop().is_some_and(|owed| self.settle(owed, reply, arrival))
+        self.pop().is_some_and(|entry| self.settle(entry, reply, arrival))
     }
 
     #[inline]
@@ -144,14 +144,14 @@ impl Fifo {
         arrival: Arrival<'_>,
     ) -> Result<bool, Desync> {
         self.has_seen_stale |= frame.is_stale;
-        let owed = self.front().ok_or(Desync)?;
-        check(owed, self.front_key(), buffer, &frame, dialect)?;
+        let entry = self.front().ok_or(Desync)?;
+        check(entry, self.front_key(), buffer, &frame, dialect)?;
         let reply = match failure {
             Some(failure) => self.pass_over(frame, failure),
-            None => take(owed.command, owed.is_retry, buffer, frame)?,
+            None => take(entry.command, entry.is_retry, buffer, frame)?,
         };
-        let owed = self.pop().ok_or(Desync)?;
-        Ok(self.settle(owed, reply, arrival))
+        let entry = self.pop().ok_or(Desync)?;
+        Ok(self.settle(entry, reply, arrival))
     }
 
     fn pass_over(&mut self, frame: Frame, failure: Failure) -> Reply {
@@ -161,31 +161,37 @@ impl Fifo {
 
     /// Whether the reply came in time.
     #[inline]
-    fn settle(&mut self, owed: Owed, reply: Reply, arrival: Arrival<'_>) -> bool {
+    fn settle(&mut self, entry: InFlight, reply: Reply, arrival: Arrival<'_>) -> bool {
         let Arrival { now, shard } = arrival;
         shard.in_flight.sub(1);
-        let Some(slot) = owed.slot else {
+        let Some(slot) = entry.slot else {
             self.abandoned -= 1;
             return false;
         };
-        shard.count(owed.operation, &reply, now.saturating_sub(owed.started));
+        shard.count(entry.operation, &reply, now.saturating_sub(entry.started));
         slot.fill(reply);
         true
     }
 }
 
-/// Makes sure that `frame`, which stands in `buffer`, answers the request that is `owed` its reply.
+/// Makes sure that `frame`, which stands in `buffer`, answers the request that is `entry` its reply.
 #[inline]
-fn check(owed: &Owed, wanted: &[u8], buffer: &[u8], frame: &Frame, dialect: Dialect) -> Result<(), Desync> {
+fn check(
+    entry: &InFlight,
+    wanted: &[u8],
+    buffer: &[u8],
+    frame: &Frame,
+    dialect: Dialect,
+) -> Result<(), Desync> {
     let plain_key = plain_key(buffer, frame)?;
     let is_key_right = match plain_key.as_deref().unwrap_or(&buffer[frame.key.clone()]) {
-        b"" if owed.form.hides_key || !must_bring_key(owed.command, frame.status, dialect) => true,
+        b"" if entry.expected.hides_key || !must_bring_key(entry.command, frame.status, dialect) => true,
         key if key == wanted => true,
         key => frame.status == Status::Debug && is_in_base64(key, wanted),
     };
-    let is_form_right = !owed.command.is_meta() || frame.status == Status::Error || reply::is_meta(buffer);
-    let is_own = is_key_right && owed.form.fits(frame, buffer);
-    if !frame.answers(owed.command) || !is_own || !is_form_right {
+    let is_form_right = !entry.command.is_meta() || frame.status == Status::Error || reply::is_meta(buffer);
+    let is_own = is_key_right && entry.expected.fits(frame, buffer);
+    if !frame.answers(entry.command) || !is_own || !is_form_right {
         return Err(Desync);
     }
     Ok(())

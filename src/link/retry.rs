@@ -9,15 +9,15 @@
 //! - A request that was sent once more before fails.
 //! - What there is no memory to keep fails.
 //!
-//! What is sent once more is parked in the order in which it was owed, so it goes before what comes later.
+//! What is sent once more is queued in the order in which it was owed, so it goes before what comes later.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::link::in_flight::{Fifo, Unanswered};
-use crate::link::pending_reply::{Failing, Waiter};
-use crate::link::queued::{Parked, Read, What, Written};
+use crate::link::in_flight::{InFlightQueue, Unanswered};
+use crate::link::pending_reply::{Failing, PendingReply};
+use crate::link::queued::{EncodedRequest, Queued, QueuedRequests, Read};
 use crate::net::outgoing::Outgoing;
 use crate::node::missed::write::Write;
 use crate::protocol::dialect::Dialect;
@@ -30,7 +30,7 @@ const PLAIN: &[u8] = b"bcfkqstuvOPL";
 #[derive(Debug)]
 pub struct Broken {
     /// What was owed.
-    pub fifo: Fifo,
+    pub in_flight: InFlightQueue,
     /// What was not written.
     pub outgoing: Outgoing,
     /// What it spoke.
@@ -39,59 +39,61 @@ pub struct Broken {
     pub failure: Failure,
 }
 
-/// Parks in `parked` what may be sent once more, as long as that takes `room` bytes at most, and lets the rest fail.
+/// Parks in `queued` what may be sent once more, as long as that takes `room` bytes at most, and lets the rest fail.
 /// Returns the keys of writes that the node may
 /// still carry out, those that were abandoned before too.
-pub fn sort(broken: Broken, parked: &mut Parked, room: usize, at: Failing<'_>) -> Vec<Bytes> {
+pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: Failing<'_>) -> Vec<Bytes> {
     let Broken {
-        mut fifo,
+        mut in_flight,
         mut outgoing,
         dialect,
         failure,
     } = broken;
-    let written = outgoing.start();
-    let unanswered = fifo.take_all();
-    let changes = Changes::of(&unanswered, written);
+    let encoded = outgoing.start();
+    let unanswered = in_flight.take_all();
+    let changes = Changes::of(&unanswered, encoded);
     let mut on_their_way = Vec::new();
     let mut unanswered = unanswered.into_iter().enumerate().peekable();
     while let Some((index, mut request)) = unanswered.next() {
-        let end = unanswered.peek().map_or(outgoing.end(), |(_, next)| next.begins);
+        let end = unanswered
+            .peek()
+            .map_or(outgoing.end(), |(_, next)| next.start_offset);
         let pieces = outgoing.take_until(end);
-        let Some(waiter) = request.waiter.take() else {
+        let Some(pending) = request.pending.take() else {
             at.shard.in_flight.sub(1);
             if request.write().changes() {
                 on_their_way.push(request.words.shared_key());
             }
             continue;
         };
-        let is_begun = request.begins < written;
+        let is_begun = request.start_offset < encoded;
         let may_go = match request.is_repeatable() {
             true => !is_begun || !changes.come_after(index, request.words.key()),
             false => !is_begun,
         };
-        if waiter.is_retry || !may_go || parked.held() >= room {
+        if pending.is_retry || !may_go || queued.held() >= room {
             at.shard.in_flight.sub(1);
-            if waiter.fail(request.write(), failure, is_begun, at) {
+            if pending.fail(request.write(), failure, is_begun, at) {
                 on_their_way.push(request.words.shared_key());
             }
             continue;
         }
-        let what = match request.is_repeatable() {
-            true => What::Read(Read::new(request.command, request.words)),
-            false => What::Written(Box::new(Written {
+        let request = match request.is_repeatable() {
+            true => Queued::Read(Read::new(request.command, request.words)),
+            false => Queued::EncodedRequest(Box::new(EncodedRequest {
                 dialect,
                 command: request.command,
                 key: request.words.shared_key(),
-                form: request.form,
+                expected: request.expected,
                 is_in_line: request.is_in_line,
                 pieces,
             })),
         };
-        let waiter = Waiter {
+        let pending = PendingReply {
             is_retry: true,
-            ..waiter
+            ..pending
         };
-        parked.push(what, waiter);
+        queued.push(request, pending);
     }
     on_their_way
 }
@@ -113,7 +115,7 @@ impl Unanswered {
             Command::MetaGet => self
                 .words
                 .meta()
-                .is_some_and(|typed| meta::flags(typed.flags).all(|flag| PLAIN.contains(&flag[0]))),
+                .is_some_and(|raw| meta::flags(raw.flags).all(|flag| PLAIN.contains(&flag[0]))),
             _ => false,
         }
     }
@@ -127,10 +129,10 @@ struct Changes {
 }
 
 impl Changes {
-    fn of(unanswered: &[Unanswered], written: u64) -> Changes {
+    fn of(unanswered: &[Unanswered], encoded: u64) -> Changes {
         let mut changes = Changes::default();
         for (index, request) in unanswered.iter().enumerate() {
-            if request.begins >= written || request.is_repeatable() {
+            if request.start_offset >= encoded || request.is_repeatable() {
                 continue;
             }
             match request.command {
@@ -151,24 +153,24 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::link::state::Traffic;
+    use crate::link::state::LinkState;
     use crate::metrics::NodeShard;
     use crate::node::missed::Missed;
     use crate::protocol::operation::Operation;
     use crate::protocol::{Meta, OnError, Reply, Request};
-    use crate::reply::origin::{Asked, Audience, Voice};
-    use crate::reply::queue::Slots;
-    use crate::reply::slot::Slot;
+    use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
+    use crate::reply::queue::ReplyQueue;
+    use crate::reply::slot::ReplySlot;
 
     /// A connection that is about to break, and who waits for its replies.
     #[derive(Default)]
     struct Connection {
-        traffic: Traffic,
-        slots: Rc<Slots>,
+        state: LinkState,
+        reply_queue: Rc<ReplyQueue>,
         shard: NodeShard,
         missed: Missed,
         are_retries: bool,
-        /// For what is parked; `None`: as much as it takes.
+        /// For what is queued; `None`: as much as it takes.
         room: Option<usize>,
     }
 
@@ -182,65 +184,65 @@ mod tests {
         }
 
         fn ask(&mut self, request: &Request<'_>) {
-            let asked = Asked {
+            let origin = RequestOrigin {
                 command: request.command,
-                audience: Audience::Client,
+                mode: ReplyMode::Single,
                 on_error: OnError::SHOW,
-                voice: Voice::Classic,
+                format: WireFormat::Classic,
             };
-            let waiter = Waiter {
-                slot: Slot::queued(&self.slots, self.slots.push(asked, 1)),
+            let pending = PendingReply {
+                slot: ReplySlot::queued(&self.reply_queue, self.reply_queue.push(origin, 1)),
                 operation: Operation::of(request),
                 started: 0,
                 deadline: 10,
                 is_retry: self.are_retries,
             };
             self.shard.in_flight.add(1);
-            let sent = self.traffic.write(Dialect::Meta, request, waiter);
+            let sent = self.state.write(Dialect::Meta, request, pending);
             assert!(sent.is_ok());
         }
 
-        fn ask_plainly(&mut self, asked: &[(Command, &str)]) {
-            for (command, key) in asked {
+        fn ask_plainly(&mut self, origin: &[(Command, &str)]) {
+            for (command, key) in origin {
                 self.ask(&Request::new(*command, key.as_bytes()));
             }
         }
 
         /// Breaks where so many bytes were written. Returns what is sent once more: the bytes, or for what is
         /// written anew the words; and how many failed.
-        fn break_at(mut self, written: u64) -> (Vec<String>, usize) {
-            let count = self.slots.len();
-            self.traffic.close_line();
-            self.traffic.outgoing.take_until(written);
+        fn break_at(mut self, encoded: u64) -> (Vec<String>, usize) {
+            let count = self.reply_queue.len();
+            self.state.close_line();
+            self.state.outgoing.take_until(encoded);
             let broken = Broken {
-                fifo: std::mem::take(&mut self.traffic.fifo),
-                outgoing: std::mem::take(&mut self.traffic.outgoing),
+                in_flight: std::mem::take(&mut self.state.in_flight),
+                outgoing: std::mem::take(&mut self.state.outgoing),
                 dialect: Dialect::Meta,
                 failure: Failure::Closed,
             };
-            let mut parked = Parked::default();
+            let mut queued = QueuedRequests::default();
             let room = self.room.unwrap_or(usize::MAX);
-            for key in sort(broken, &mut parked, room, self.failing()) {
+            for key in partition(broken, &mut queued, room, self.failing()) {
                 self.missed.settle(&key, false);
             }
             let deletable = self.missed.take(None, usize::MAX).len();
             assert_eq!(deletable, self.missed.keys(), "nothing is on its way");
-            assert_eq!(self.shard.in_flight.get(), parked.len() as u64);
+            assert_eq!(self.shard.in_flight.get(), queued.len() as u64);
             let mut again = Vec::new();
-            while let Some(waiting) = parked.take() {
-                assert!(waiting.waiter.is_retry && waiting.waiter.deadline == 10);
-                let mut said = Vec::new();
-                match waiting.what.request() {
+            while let Some(waiting) = queued.take() {
+                assert!(waiting.pending.is_retry && waiting.pending.deadline == 10);
+                let mut text = Vec::new();
+                match waiting.request.request() {
                     Ok(request) => {
-                        Dialect::Meta.write_line(&request, &mut |bytes| said.extend_from_slice(bytes));
+                        Dialect::Meta.write_line(&request, &mut |bytes| text.extend_from_slice(bytes));
                     }
-                    Err(written) => said = written.pieces.concat(),
+                    Err(encoded) => text = encoded.pieces.concat(),
                 }
-                again.push(String::from_utf8(said).expect("text"));
-                waiting.waiter.answer(Reply::NotFound, 1, &self.shard);
+                again.push(String::from_utf8(text).expect("text"));
+                waiting.pending.answer(Reply::NotFound, 1, &self.shard);
             }
-            assert_eq!(parked.bytes(), 0);
-            let replies: Vec<Reply> = std::iter::from_fn(|| self.slots.take())
+            assert_eq!(queued.bytes(), 0);
+            let replies: Vec<Reply> = std::iter::from_fn(|| self.reply_queue.take())
                 .map(|(_, reply)| reply)
                 .collect();
             assert_eq!(replies.len(), count, "each is answered once");
@@ -294,13 +296,13 @@ mod tests {
                 }),
                 ..Request::new(command, b"plain")
             };
-            let mut said = Vec::new();
-            Dialect::Meta.write_line(&request, &mut |bytes| said.extend_from_slice(bytes));
+            let mut text = Vec::new();
+            Dialect::Meta.write_line(&request, &mut |bytes| text.extend_from_slice(bytes));
             let mut connection = Connection::default();
             connection.ask(&Request::new(Command::Set, b"before"));
             connection.ask(&request);
             let wanted = if may {
-                vec![String::from_utf8(said).expect("text")]
+                vec![String::from_utf8(text).expect("text")]
             } else {
                 vec![]
             };
@@ -310,7 +312,7 @@ mod tests {
 
     #[test]
     fn what_was_not_begun_is_sent_as_it_is_and_in_order() {
-        let asked = [
+        let origin = [
             (Command::Incr, "a"),
             (Command::Delete, "b"),
             (Command::Get, "b"),
@@ -323,21 +325,21 @@ mod tests {
             "ma b k v D0\r\n",
         ];
         let length: usize = lines.iter().map(|line| line.len()).sum();
-        for written in 0..=length {
+        for encoded in 0..=length {
             let mut connection = Connection::default();
-            connection.ask_plainly(&asked);
-            let mut begins = 0;
+            connection.ask_plainly(&origin);
+            let mut start_offset = 0;
             let mut wanted = Vec::new();
             for line in lines {
                 // The read may go again unless the node may have counted up its key by now.
-                let is_read_in_time = line.starts_with("mg") && written <= length - lines[3].len();
-                if begins >= written || is_read_in_time {
+                let is_read_in_time = line.starts_with("mg") && encoded <= length - lines[3].len();
+                if start_offset >= encoded || is_read_in_time {
                     wanted.push(line.to_owned());
                 }
-                begins += line.len();
+                start_offset += line.len();
             }
-            let (again, failed) = connection.break_at(written as u64);
-            assert_eq!(again, wanted, "{written} bytes written");
+            let (again, failed) = connection.break_at(encoded as u64);
+            assert_eq!(again, wanted, "{encoded} bytes written");
             assert_eq!(failed, 4 - wanted.len());
         }
     }
@@ -357,10 +359,10 @@ mod tests {
                 1,
             ),
         ];
-        for (asked, again) in table {
+        for (origin, again) in table {
             let mut connection = Connection::default();
-            connection.ask_plainly(asked);
-            assert_eq!(connection.break_at(ALL).0.len(), again, "{asked:?}");
+            connection.ask_plainly(origin);
+            assert_eq!(connection.break_at(ALL).0.len(), again, "{origin:?}");
         }
     }
 
@@ -391,9 +393,9 @@ mod tests {
     fn what_nobody_waits_for_is_not_sent_once_more() {
         let mut connection = Connection::default();
         connection.ask_plainly(&[(Command::Get, "k"), (Command::Delete, "k")]);
-        let mut fifo = std::mem::take(&mut connection.traffic.fifo);
-        fifo.expire(connection.failing());
-        connection.traffic.fifo = fifo;
+        let mut in_flight = std::mem::take(&mut connection.state.in_flight);
+        in_flight.expire(connection.failing());
+        connection.state.in_flight = in_flight;
         connection.ask_plainly(&[(Command::Delete, "l")]);
         assert_eq!(connection.break_at(0), (vec!["md l k\r\n".to_owned()], 0));
     }

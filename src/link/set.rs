@@ -12,7 +12,7 @@ use crate::node::missed::copying::{self, Fallback};
 use crate::node::{Kind, Node};
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Request};
-use crate::reply::slot::Slot;
+use crate::reply::slot::ReplySlot;
 use crate::runtime::local::Local;
 
 /// One worker's way to one node.
@@ -70,7 +70,7 @@ impl Links {
     /// Sends `request`; its reply, or why there is none, lands in `slot`. Requests with the same `session`
     /// take the same link, so they are carried out in the order in which they were sent.
     #[inline]
-    pub fn send(&self, request: &Request<'_>, slot: Slot, settings: &config::Pool, session: usize) {
+    pub fn send(&self, request: &Request<'_>, slot: ReplySlot, settings: &config::Pool, session: usize) {
         if let Kind::Embedded(cache) = &self.node.kind {
             let reply = cache.execute(request);
             self.shard().count(Operation::of(request), &reply, 0);
@@ -84,7 +84,13 @@ impl Links {
 
     /// Sends `request`, unless the node missed a write of its key.
     #[cold]
-    fn send_unless_missed(&self, request: &Request<'_>, slot: Slot, settings: &config::Pool, session: usize) {
+    fn send_unless_missed(
+        &self,
+        request: &Request<'_>,
+        slot: ReplySlot,
+        settings: &config::Pool,
+        session: usize,
+    ) {
         if let Some(slot) = self.pass(request, slot) {
             self.link(session).send(request, slot, settings);
         }
@@ -95,7 +101,7 @@ impl Links {
     pub fn send_as_fallback(
         &self,
         request: &Request<'_>,
-        slot: Slot,
+        slot: ReplySlot,
         settings: &config::Pool,
         session: usize,
         fallback: Fallback,
@@ -113,7 +119,7 @@ impl Links {
     }
 
     /// The slot in which the reply is to land; `None` if the request failed, since the node missed a write of its key.
-    fn pass(&self, request: &Request<'_>, slot: Slot) -> Option<Slot> {
+    fn pass(&self, request: &Request<'_>, slot: ReplySlot) -> Option<ReplySlot> {
         if !self.node.missed.is_any() {
             return Some(slot);
         }
@@ -140,7 +146,7 @@ impl Links {
     }
 
     /// Fails `request` at once, for its node is down.
-    pub fn refuse(&self, request: &Request<'_>, slot: Slot) {
+    pub fn refuse(&self, request: &Request<'_>, slot: ReplySlot) {
         slot.refuse(request.into(), Failure::Down, self.shard(), &self.node.missed);
     }
 

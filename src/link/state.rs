@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::link::in_flight::{Fifo, Place};
-use crate::link::multi_get::GetLine;
-use crate::link::pending_reply::{Failing, Waiter};
-use crate::link::queued::{Parked, Written};
+use crate::link::in_flight::{Framing, InFlightQueue};
+use crate::link::multi_get::MultiGetLine;
+use crate::link::pending_reply::{Failing, PendingReply};
+use crate::link::queued::{EncodedRequest, QueuedRequests};
 use crate::link::retry::{self, Broken};
 use crate::link::trust::{self, Trust};
 use crate::net::outgoing::Outgoing;
@@ -27,15 +27,15 @@ const ITEM_HEADER: usize = 48 + 8 + 1 + 2;
 
 /// The traffic of one link.
 #[derive(Debug, Default)]
-pub(super) struct Traffic {
-    /// `None`: not open, or not to be written to now; requests are parked.
+pub(super) struct LinkState {
+    /// `None`: not open, or not to be written to now; requests are queued.
     pub(super) dialect: Option<Dialect>,
     /// Why an open link is not to be written to.
     pub(super) trust: Trust,
-    pub(super) parked: Parked,
-    pub(super) fifo: Fifo,
+    pub(super) queued: QueuedRequests,
+    pub(super) in_flight: InFlightQueue,
     pub(super) outgoing: Outgoing,
-    get_line: GetLine,
+    multi_get: MultiGetLine,
     /// The node has stale items: classic and binary reads must not take their tokens.
     pub(super) spares_tokens: bool,
     /// How many bytes an item may have there, as far as it is known; looked up for values above [`NEVER_LARGE`].
@@ -54,7 +54,7 @@ pub(super) struct Traffic {
     pub(super) is_timed: bool,
 }
 
-impl Traffic {
+impl LinkState {
     pub(super) fn open(&mut self, dialect: Dialect, now: u64) {
         self.dialect = Some(dialect);
         self.trust = Trust::Full;
@@ -68,7 +68,7 @@ impl Traffic {
     #[inline]
     pub(super) fn doubt_if_idle(&mut self, now: u64) {
         let is_silent = now.saturating_sub(self.progress) > trust::IDLE;
-        if is_silent && self.dialect.is_some() && self.fifo.is_empty() {
+        if is_silent && self.dialect.is_some() && self.in_flight.is_empty() {
             self.dialect = None;
             self.trust = Trust::Doubted;
         }
@@ -100,14 +100,14 @@ impl Traffic {
     /// True if it leaves, and nobody waits for anything on it.
     #[inline]
     pub(super) fn has_left(&self) -> bool {
-        self.trust == Trust::Leaving && self.fifo.abandoned() == self.fifo.len()
+        self.trust == Trust::Leaving && self.in_flight.abandoned() == self.in_flight.len()
     }
 
     /// Bytes to have room for when a reply is read: what is known of the one that has begun, or else what a large one
     /// takes where they were large of late, so that its beginning need not be copied.
     #[inline]
     pub(super) fn reply_room(&self) -> usize {
-        match self.fifo.needs() {
+        match self.in_flight.needs() {
             0 if self.reply_size > buffers::SIZE => buffers::LARGEST_SPARE,
             needs => needs,
         }
@@ -116,7 +116,7 @@ impl Traffic {
     /// Replies were read: notes how large they are.
     #[inline]
     pub(super) fn learn_reply_size(&mut self) {
-        self.reply_size = match self.fifo.needs() {
+        self.reply_size = match self.in_flight.needs() {
             0 => self.reply_size - self.reply_size.div_ceil(16),
             needs => needs.max(self.reply_size),
         };
@@ -124,12 +124,12 @@ impl Traffic {
 
     /// Bytes of the words, without values, of requests that wait for the link to open or for their replies.
     pub(super) fn words(&self) -> usize {
-        self.parked.words() + self.fifo.words()
+        self.queued.words() + self.in_flight.words()
     }
 
-    /// The connection is gone: what it owes is parked, as long as that takes `room` bytes at most, or fails. Returns
+    /// The connection is gone: what it owes is queued, as long as that takes `room` bytes at most, or fails. Returns
     /// the keys of writes that may still be carried out.
-    pub(super) fn break_up(
+    pub(super) fn on_disconnect(
         &mut self,
         end: End,
         dialect: Dialect,
@@ -139,72 +139,78 @@ impl Traffic {
         self.dialect = None;
         self.trust = Trust::Full;
         self.is_timed = false;
-        self.get_line = GetLine::default();
+        self.multi_get = MultiGetLine::default();
         let outgoing = std::mem::take(&mut self.outgoing);
         // A node that is silent on one connection is not asked on another: all that is owed waited long enough. For
         // what is owed to one that was left nobody waits.
         if let End::Silent | End::Moved = end {
-            return self.fifo.fail_all(end.failure(), at);
+            return self.in_flight.fail_all(end.failure(), at);
         }
         let broken = Broken {
-            fifo: std::mem::take(&mut self.fifo),
+            in_flight: std::mem::take(&mut self.in_flight),
             outgoing,
             dialect,
             failure: end.failure(),
         };
-        // What was parked while the connection was not to be written to came later than what it owes.
-        let later = std::mem::take(&mut self.parked);
-        let lost = retry::sort(broken, &mut self.parked, room, at);
-        self.parked.append(later);
+        // What was queued while the connection was not to be written to came later than what it owes.
+        let later = std::mem::take(&mut self.queued);
+        let lost = retry::partition(broken, &mut self.queued, room, at);
+        self.queued.append(later);
         lost
     }
 
     /// Writes `request` and notes that its reply is owed.
     ///
     /// # Errors
-    /// The waiter, where `dialect` cannot say the request.
+    /// The pending request, if `dialect` cannot say the request.
     #[inline]
     pub(super) fn write(
         &mut self,
         dialect: Dialect,
         request: &Request<'_>,
-        waiter: Waiter,
-    ) -> Result<(), Waiter> {
-        if GetLine::takes(dialect, request) {
-            self.write_get(request, waiter);
+        pending: PendingReply,
+    ) -> Result<(), PendingReply> {
+        if MultiGetLine::takes(dialect, request) {
+            self.write_get(request, pending);
             return Ok(());
         }
-        self.write_line(dialect, request, waiter)
+        self.write_line(dialect, request, pending)
     }
 
     /// Writes a request that has a line of its own.
-    fn write_line(&mut self, dialect: Dialect, request: &Request<'_>, waiter: Waiter) -> Result<(), Waiter> {
+    fn write_line(
+        &mut self,
+        dialect: Dialect,
+        request: &Request<'_>,
+        pending: PendingReply,
+    ) -> Result<(), PendingReply> {
         if dialect == Dialect::Classic && request.command.is_meta() {
             return match downgrade(request) {
-                Some(classic) => self.write(dialect, &classic, waiter),
-                None => Err(waiter),
+                Some(classic) => self.write(dialect, &classic, pending),
+                None => Err(pending),
             };
         }
         if !dialect.can_say_key(request) {
-            return Err(waiter);
+            return Err(pending);
         }
         if self.spares_tokens
             && dialect == Dialect::Meta
             && let Some(plain) = plain_read(request)
         {
-            self.write_plain_read(&plain, waiter);
+            self.write_plain_read(&plain, pending);
         } else if dialect == Dialect::Meta
             && self.is_too_large_there(request)
             && let Some(plain) = plain_store(request)
         {
             self.close_line();
-            let place = place(Dialect::Classic, plain.command);
-            self.fifo.push(&plain, place, waiter, self.outgoing.end());
+            let framing = framing(Dialect::Classic, plain.command);
+            self.in_flight.push(&plain, framing, pending, self.outgoing.end());
             write_request(&mut self.outgoing, Dialect::Classic, &plain);
         } else {
             self.close_line();
-            let place = place(dialect, request.command);
-            self.fifo.push(request, place, waiter, self.outgoing.end());
+            let framing = framing(dialect, request.command);
+            self.in_flight
+                .push(request, framing, pending, self.outgoing.end());
             write_request(&mut self.outgoing, dialect, request);
         }
         Ok(())
@@ -218,54 +224,56 @@ impl Traffic {
     }
 
     #[inline(always)]
-    fn write_get(&mut self, request: &Request<'_>, waiter: Waiter) {
-        let place = if self.get_line.has_room(request) {
-            Place::SameLine
+    fn write_get(&mut self, request: &Request<'_>, pending: PendingReply) {
+        let framing = if self.multi_get.has_room(request) {
+            Framing::SameLine
         } else {
             self.close_line();
-            Place::NewLine
+            Framing::NewLine
         };
-        self.fifo.push(request, place, waiter, self.outgoing.end());
-        self.get_line.put(request, &mut self.outgoing);
+        self.in_flight
+            .push(request, framing, pending, self.outgoing.end());
+        self.multi_get.put(request, &mut self.outgoing);
     }
 
     /// Writes a read or touch in classic text, whatever the link speaks.
     #[cold]
-    fn write_plain_read(&mut self, request: &Request<'_>, waiter: Waiter) {
+    fn write_plain_read(&mut self, request: &Request<'_>, pending: PendingReply) {
         if matches!(request.command, Command::Get | Command::Gets) {
-            return self.write_get(request, waiter);
+            return self.write_get(request, pending);
         }
         self.close_line();
-        let place = match request.command {
-            Command::Touch => Place::Keyless,
-            command => place(Dialect::Classic, command),
+        let framing = match request.command {
+            Command::Touch => Framing::Keyless,
+            command => framing(Dialect::Classic, command),
         };
-        self.fifo.push(request, place, waiter, self.outgoing.end());
+        self.in_flight
+            .push(request, framing, pending, self.outgoing.end());
         write_request(&mut self.outgoing, Dialect::Classic, request);
     }
 
     /// Ends the line to which further keys could be put: what waits may be written then.
     #[inline]
     pub(super) fn close_line(&mut self) {
-        self.get_line.close(&mut self.outgoing);
+        self.multi_get.close(&mut self.outgoing);
     }
 
     /// Writes the bytes that a broken connection left, and notes that their reply is owed.
     ///
     /// # Errors
-    /// The waiter, where the bytes are in another dialect.
+    /// The pending request, if the bytes are in another dialect.
     pub(super) fn write_again(
         &mut self,
         dialect: Dialect,
-        written: &Written,
-        waiter: Waiter,
-    ) -> Result<(), Waiter> {
-        if dialect != written.dialect {
-            return Err(waiter);
+        encoded: &EncodedRequest,
+        pending: PendingReply,
+    ) -> Result<(), PendingReply> {
+        if dialect != encoded.dialect {
+            return Err(pending);
         }
         self.close_line();
-        self.fifo.push_written(written, waiter, self.outgoing.end());
-        for piece in &written.pieces {
+        self.in_flight.push_written(encoded, pending, self.outgoing.end());
+        for piece in &encoded.pieces {
             self.outgoing.share(piece);
         }
         Ok(())
@@ -274,11 +282,11 @@ impl Traffic {
 
 /// Where a request has its reply that stands in a line of its own.
 #[inline]
-fn place(dialect: Dialect, command: Command) -> Place {
+fn framing(dialect: Dialect, command: Command) -> Framing {
     match dialect {
         // In classic text `END` follows the value that gat brings.
-        Dialect::Classic if command.is_read() => Place::NewLine,
-        _ => Place::Own,
+        Dialect::Classic if command.is_read() => Framing::NewLine,
+        _ => Framing::Own,
     }
 }
 

@@ -7,7 +7,7 @@
 //!    └──────── an answer in time ──────  Asked ──── no answer ──▶ opened anew ◀────────────┘
 //! ```
 //!
-//! In every state but `Full` requests are parked, so those of one session keep their order. A firewall or a load
+//! In every state but `Full` requests are queued, so those of one session keep their order. A firewall or a load
 //! balancer may have forgotten a connection that carried nothing for a while, and may not say so: what is written
 //! then is lost, and a write that is lost fails. So the connection is asked first. A busy link is never asked, and an
 //! idle one once for each silence, when it is used again.

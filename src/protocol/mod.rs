@@ -199,20 +199,20 @@ impl<'a> Request<'a> {
     /// Bytes of the words that must be kept until the reply is there: the key, and what was typed of a meta command.
     #[inline]
     pub fn words(&self) -> usize {
-        let typed = self.meta.map_or(0, |meta| meta.key.len() + meta.flags.len());
-        self.key.len() + typed
+        let raw = self.meta.map_or(0, |meta| meta.key.len() + meta.flags.len());
+        self.key.len() + raw
     }
 
     /// The flags of a meta command, as they were typed; of any other there are none.
     #[inline]
-    pub fn typed_flags(&self) -> &'a [u8] {
+    pub fn raw_flags(&self) -> &'a [u8] {
         self.meta.map_or(b"", |meta| meta.flags)
     }
 
     /// Whether the answer is to tell the cas id of a value that is read.
     pub fn wants_cas(&self) -> bool {
         let is_read = self.command == Command::MetaGet;
-        self.command.wants_cas() || is_read && meta::flag(self.typed_flags(), b'c').is_some()
+        self.command.wants_cas() || is_read && meta::flag(self.raw_flags(), b'c').is_some()
     }
 }
 

@@ -97,12 +97,12 @@ impl Operation {
     /// What `request` does.
     #[inline]
     pub fn of(request: &Request<'_>) -> Operation {
-        Operation::of_command(request.command, request.typed_flags())
+        Operation::of_command(request.command, request.raw_flags())
     }
 
-    /// What `command` does with the flags that were `typed`, if it is a meta command.
+    /// What `command` does with the flags that were `raw`, if it is a meta command.
     #[inline]
-    pub fn of_command(command: Command, typed: &[u8]) -> Operation {
+    pub fn of_command(command: Command, raw: &[u8]) -> Operation {
         /// Of the classic commands, in the order of their discriminants.
         const CLASSIC: [Operation; Command::MetaGet as usize] = [
             Operation::Get,
@@ -123,19 +123,19 @@ impl Operation {
         ];
         match CLASSIC.get(command as usize) {
             Some(&operation) => operation,
-            None => Operation::of_meta(command, typed),
+            None => Operation::of_meta(command, raw),
         }
     }
 
-    fn of_meta(command: Command, typed: &[u8]) -> Operation {
-        let mode = || flag(typed, b'M').and_then(|mode| mode.get(1).copied());
+    fn of_meta(command: Command, raw: &[u8]) -> Operation {
+        let mode = || flag(raw, b'M').and_then(|mode| mode.get(1).copied());
         match command {
-            Command::MetaGet => match flag(typed, b'T') {
+            Command::MetaGet => match flag(raw, b'T') {
                 None => Operation::Get,
-                Some(_) if flag(typed, b'v').is_some() => Operation::Gat,
+                Some(_) if flag(raw, b'v').is_some() => Operation::Gat,
                 Some(_) => Operation::Touch,
             },
-            Command::MetaSet if flag(typed, b'C').is_some() => Operation::Cas,
+            Command::MetaSet if flag(raw, b'C').is_some() => Operation::Cas,
             Command::MetaSet => match mode() {
                 Some(b'E' | b'e') => Operation::Add,
                 Some(b'R' | b'r') => Operation::Replace,
@@ -195,7 +195,7 @@ impl Operation {
 /// Whether `request` may leave a stale item behind: one that is marked as such, whose next meta reader wins a token.
 pub fn may_leave_stale(request: &Request<'_>) -> bool {
     matches!(request.command, Command::MetaDelete | Command::MetaSet)
-        && flag(request.typed_flags(), b'I').is_some()
+        && flag(request.raw_flags(), b'I').is_some()
 }
 
 /// The read or touch that memcached carries out without a look at stale items and their tokens: classic and binary

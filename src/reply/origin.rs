@@ -10,24 +10,24 @@ const ALLOCATION: usize = 16;
 
 /// What a session needs to know, when the reply is there, of what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestOrigin {
     /// The command.
     pub command: Command,
     /// Who reads the answer.
-    pub audience: Audience,
+    pub mode: ReplyMode,
     /// How it reads if its node failed.
     pub on_error: OnError,
     /// How the client asked, and so how it is answered.
-    pub voice: Voice,
+    pub format: WireFormat,
 }
 
-impl Asked {
+impl RequestOrigin {
     /// What the request does; `None` if that is nothing to any key.
     pub fn operation(&self) -> Option<Operation> {
-        match &self.voice {
-            Voice::Classic => Some(Operation::of_command(self.command, b"")),
-            Voice::Meta(typed) => Some(Operation::of_command(self.command, split_meta(typed).1)),
-            &Voice::Binary { opcode, compares, .. } => {
+        match &self.format {
+            WireFormat::Classic => Some(Operation::of_command(self.command, b"")),
+            WireFormat::Meta(raw) => Some(Operation::of_command(self.command, split_meta(raw).1)),
+            &WireFormat::Binary { opcode, compares, .. } => {
                 let (operation, ..) = binary::Operation::of(opcode)?;
                 Operation::of_packet(operation, compares)
             }
@@ -36,14 +36,14 @@ impl Asked {
 }
 
 /// The key and the flags of what a meta client typed.
-pub fn split_meta(typed: &[u8]) -> (&[u8], &[u8]) {
-    let space = memchr::memchr(b' ', typed).unwrap_or(typed.len());
-    typed.split_at(space)
+pub fn split_meta(raw: &[u8]) -> (&[u8], &[u8]) {
+    let space = memchr::memchr(b' ', raw).unwrap_or(raw.len());
+    raw.split_at(space)
 }
 
 /// The protocol of a request, with what of the request its answer repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Voice {
+pub enum WireFormat {
     /// Classic text.
     Classic,
     /// Meta: the key as it was typed, a space, and the flags.
@@ -61,25 +61,25 @@ pub enum Voice {
     },
 }
 
-impl Voice {
+impl WireFormat {
     /// Bytes of memory that it keeps beside itself.
     #[inline]
     pub fn bytes(&self) -> usize {
-        let typed = match self {
-            Voice::Classic => return 0,
-            Voice::Meta(typed) => typed,
-            Voice::Binary { key, .. } => key,
+        let raw = match self {
+            WireFormat::Classic => return 0,
+            WireFormat::Meta(raw) => raw,
+            WireFormat::Binary { key, .. } => key,
         };
-        match typed.len() {
+        match raw.len() {
             0 => 0,
             length => length + ALLOCATION,
         }
     }
 }
 
-impl From<Echo<'_>> for Voice {
-    fn from(echo: Echo<'_>) -> Voice {
-        Voice::Binary {
+impl From<Echo<'_>> for WireFormat {
+    fn from(echo: Echo<'_>) -> WireFormat {
+        WireFormat::Binary {
             opcode: echo.opcode,
             opaque: echo.opaque,
             compares: echo.compares,
@@ -90,13 +90,13 @@ impl From<Echo<'_>> for Voice {
 
 /// Who reads an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// The client, as an answer of its own.
-    Client,
-    /// The client, as one part of a multi-get; the slot of [`Audience::End`] closes it.
-    Part,
-    /// The client, as the end of a multi-get.
-    End,
-    /// Nobody: `noreply`.
-    Nobody,
+pub enum ReplyMode {
+    /// An answer of its own.
+    Single,
+    /// One item of a multi-get; the slot of [`ReplyMode::MultiGetEnd`] closes it.
+    MultiGetItem,
+    /// The end of a multi-get.
+    MultiGetEnd,
+    /// None: `noreply`.
+    NoReply,
 }

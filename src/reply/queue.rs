@@ -8,7 +8,7 @@
 //!                        link of node 1 ───┘       link of node 2 ────┘  fill by number
 //! ```
 //!
-//! Slots are counted from the session's first; a link keeps a [`Slot`](super::slot::Slot) and fills it when the reply comes.
+//! Slots are counted from the session's first; a link keeps a [`ReplySlot`](super::slot::ReplySlot) and fills it when the reply comes.
 //! The session is woken once, when its front slots are filled so far that they make a whole answer. A
 //! session that went away leaves its queue closed, and what is filled later is dropped.
 
@@ -20,17 +20,17 @@ use std::task::Context;
 use bytes::Bytes;
 
 use crate::protocol::{Command, OnError, Reply};
-use crate::reply::origin::{Asked, Audience, Voice};
+use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 use crate::reply::wakeup::Wakeup;
-use crate::runtime::memory::Account;
+use crate::runtime::memory::MemoryBudget;
 
 /// Bytes of values that may wait in a queue; those that come on top are left out, and
 /// their requests fail, but for the one whose turn it is. That one is left out too where the session's
-/// [`Account`] has no room for it.
+/// [`MemoryBudget`] has no room for it.
 const MAX_HELD: usize = 64 << 20;
 /// What stands in the place of a value that was left out. It reads as a node's own error, so that each protocol
 /// says it in its own way: a miss, or an error where the pool asks for that.
-pub const LEFT_OUT: Reply = Reply::Error(Bytes::from_static(b"SERVER_ERROR too much waits for this client"));
+pub const DROPPED: Reply = Reply::Error(Bytes::from_static(b"SERVER_ERROR too much waits for this client"));
 /// Bytes of values that are reason enough for a write, though the multi-get they belong to is not complete.
 const TOGETHER: usize = 64 << 10;
 /// Bytes of slots and words that a session may have however short memory is.
@@ -46,10 +46,10 @@ const KEEP: usize = 256;
 
 /// The queue of one session.
 #[derive(Debug, Default)]
-pub struct Slots {
+pub struct ReplyQueue {
     queue: RefCell<Queue>,
     /// Of the session: what waits here, and what the session says it holds besides.
-    account: Account,
+    budget: MemoryBudget,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ struct Queue {
     /// Bytes of what requests typed, kept until their answers repeat it, and of answers that no node gave.
     words: usize,
     /// Values that were left out and not told of yet.
-    left_out: u64,
+    dropped: u64,
     wakeup: Wakeup,
     is_closed: bool,
 }
@@ -75,11 +75,11 @@ struct Queue {
 struct Entry {
     reply: Reply,
     awaited: u32,
-    /// The parts of [`Asked`], which take less room so.
+    /// The parts of [`RequestOrigin`], which take less room so.
     command: Command,
-    audience: Audience,
+    mode: ReplyMode,
     on_error: OnError,
-    voice: Voice,
+    format: WireFormat,
 }
 
 // One waits for each key of a multi-get, and each is looked for in memory when its reply comes.
@@ -87,53 +87,53 @@ const _: () = assert!(size_of::<Entry>() <= 96);
 
 impl Entry {
     #[inline]
-    fn new(asked: Asked, awaited: u32, reply: Reply) -> Entry {
+    fn new(origin: RequestOrigin, awaited: u32, reply: Reply) -> Entry {
         Entry {
             reply,
             awaited,
-            command: asked.command,
-            audience: asked.audience,
-            on_error: asked.on_error,
-            voice: asked.voice,
+            command: origin.command,
+            mode: origin.mode,
+            on_error: origin.on_error,
+            format: origin.format,
         }
     }
 
     #[inline]
-    fn into_parts(self) -> (Asked, Reply) {
-        let asked = Asked {
+    fn into_parts(self) -> (RequestOrigin, Reply) {
+        let origin = RequestOrigin {
             command: self.command,
-            audience: self.audience,
+            mode: self.mode,
             on_error: self.on_error,
-            voice: self.voice,
+            format: self.format,
         };
-        (asked, self.reply)
+        (origin, self.reply)
     }
 }
 
-impl Slots {
-    /// An empty queue of a session with this `account`.
-    pub fn new(account: Account) -> Slots {
-        Slots {
+impl ReplyQueue {
+    /// An empty queue of a session with this `budget`.
+    pub fn new(budget: MemoryBudget) -> ReplyQueue {
+        ReplyQueue {
             queue: RefCell::default(),
-            account,
+            budget,
         }
     }
 
     /// A new slot at the end that awaits `replies` replies; with none it is filled with [`Reply::Done`].
     #[inline]
-    pub fn push(self: &Rc<Slots>, asked: Asked, replies: u32) -> u32 {
+    pub fn push(self: &Rc<ReplyQueue>, origin: RequestOrigin, replies: u32) -> u32 {
         let mut queue = self.queue.borrow_mut();
         let number = queue.first.wrapping_add(queue.entries.len() as u32);
-        queue.words += asked.voice.bytes();
-        queue.entries.push_back(Entry::new(asked, replies, Reply::Done));
+        queue.words += origin.format.bytes();
+        queue.entries.push_back(Entry::new(origin, replies, Reply::Done));
         number
     }
 
     /// A new slot at the end that is filled already.
-    pub fn push_filled(&self, asked: Asked, reply: Reply) {
+    pub fn push_filled(&self, origin: RequestOrigin, reply: Reply) {
         let mut queue = self.queue.borrow_mut();
-        queue.words += asked.voice.bytes() + text_bytes(&reply);
-        queue.entries.push_back(Entry::new(asked, 0, reply));
+        queue.words += origin.format.bytes() + text_bytes(&reply);
+        queue.entries.push_back(Entry::new(origin, 0, reply));
         queue.advance();
     }
 
@@ -157,15 +157,15 @@ impl Slots {
         ) {
             entry.reply = match value_bytes(&reply) {
                 size if may_be_left_out(entry.command, size)
-                    && (index > 0 && queue.held >= MAX_HELD || !self.account.has_room(size)) =>
+                    && (index > 0 && queue.held >= MAX_HELD || !self.budget.has_room(size)) =>
                 {
-                    queue.left_out += 1;
-                    LEFT_OUT
+                    queue.dropped += 1;
+                    DROPPED
                 }
                 size => {
                     queue.held += size;
                     queue.words += text_bytes(&reply);
-                    self.account.add(size);
+                    self.budget.add(size);
                     reply
                 }
             };
@@ -178,7 +178,7 @@ impl Slots {
     /// Takes the front reply, if it is there. The values of a multi-get leave together, unless they are
     /// many bytes: nodes answer one after the other, and a write for each costs more than the client gains.
     #[inline]
-    pub fn take(&self) -> Option<(Asked, Reply)> {
+    pub fn take(&self) -> Option<(RequestOrigin, Reply)> {
         let mut queue = self.queue.borrow_mut();
         if queue.complete == 0 {
             return None;
@@ -188,7 +188,7 @@ impl Slots {
         queue.complete -= 1;
         queue.first = queue.first.wrapping_add(1);
         queue.held -= value_bytes(&entry.reply);
-        queue.words -= entry.voice.bytes() + text_bytes(&entry.reply);
+        queue.words -= entry.format.bytes() + text_bytes(&entry.reply);
         if queue.entries.is_empty() && queue.entries.capacity() > KEEP {
             queue.entries = VecDeque::new();
         }
@@ -197,7 +197,7 @@ impl Slots {
 
     /// Values that were left out since the last call.
     pub fn take_left_out(&self) -> u64 {
-        std::mem::take(&mut self.queue.borrow_mut().left_out)
+        std::mem::take(&mut self.queue.borrow_mut().dropped)
     }
 
     /// Slots in the queue.
@@ -213,7 +213,7 @@ impl Slots {
     /// Bytes that the session may hold in all, as long as others hold what they do.
     #[inline]
     pub fn budget(&self) -> usize {
-        self.account.most()
+        self.budget.most()
     }
 
     /// Whether the session must wait before it takes more requests: its queue has `max` slots, or takes `budget`
@@ -232,15 +232,15 @@ impl Slots {
     /// Whether the session may hold so many bytes more; with 0, if it holds no more than it may.
     #[inline]
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.account.has_room(bytes)
+        self.budget.has_room(bytes)
     }
 
     /// Tells the session's account what waits here, and that the session holds `others` bytes besides.
     #[inline]
-    pub fn tally(&self, others: usize) {
+    pub fn update_budget(&self, others: usize) {
         let queue = self.queue.borrow();
         let entries = queue.entries.capacity() * size_of::<Entry>();
-        self.account.set(entries + queue.held + queue.words + others);
+        self.budget.set(entries + queue.held + queue.words + others);
     }
 
     /// Gives back the memory of an empty queue.
@@ -274,7 +274,7 @@ impl Slots {
             is_closed: true,
             ..Queue::default()
         };
-        self.account.set(0);
+        self.budget.set(0);
     }
 }
 
@@ -313,7 +313,7 @@ impl Queue {
             && entry.awaited == 0
         {
             self.filled += 1;
-            if entry.audience != Audience::Part {
+            if entry.mode != ReplyMode::MultiGetItem {
                 self.complete = self.filled;
             }
         }
@@ -329,27 +329,29 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::protocol::{Failure, Item, MetaReply};
-    use crate::reply::slot::Slot;
+    use crate::reply::slot::ReplySlot;
     use crate::runtime::memory::Memory;
 
-    fn asked(command: Command) -> Asked {
-        Asked {
+    fn origin(command: Command) -> RequestOrigin {
+        RequestOrigin {
             command,
-            audience: Audience::Client,
+            mode: ReplyMode::Single,
             on_error: OnError::HIDE,
-            voice: Voice::Classic,
+            format: WireFormat::Classic,
         }
     }
 
     #[test]
     fn replies_leave_in_the_order_of_the_questions() {
-        let slots = Rc::new(Slots::default());
-        let numbers: Vec<u32> = (0..3).map(|_| slots.push(asked(Command::Get), 1)).collect();
-        Slot::queued(&slots, numbers[2]).fill(Reply::Number(2));
-        Slot::queued(&slots, numbers[1]).fill(Reply::Number(1));
-        assert_eq!(slots.take(), None, "the front is still awaited");
-        Slot::queued(&slots, numbers[0]).fill(Reply::Number(0));
-        let replies: Vec<Reply> = std::iter::from_fn(|| slots.take())
+        let reply_queue = Rc::new(ReplyQueue::default());
+        let numbers: Vec<u32> = (0..3)
+            .map(|_| reply_queue.push(origin(Command::Get), 1))
+            .collect();
+        ReplySlot::queued(&reply_queue, numbers[2]).fill(Reply::Number(2));
+        ReplySlot::queued(&reply_queue, numbers[1]).fill(Reply::Number(1));
+        assert_eq!(reply_queue.take(), None, "the front is still awaited");
+        ReplySlot::queued(&reply_queue, numbers[0]).fill(Reply::Number(0));
+        let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
             .map(|(_, reply)| reply)
             .collect();
         assert_eq!(replies, [Reply::Number(0), Reply::Number(1), Reply::Number(2)]);
@@ -357,33 +359,33 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_multi_get_leave_together() {
-        let slots = Rc::new(Slots::default());
-        let part = Asked {
-            audience: Audience::Part,
-            ..asked(Command::Get)
+        let reply_queue = Rc::new(ReplyQueue::default());
+        let part = RequestOrigin {
+            mode: ReplyMode::MultiGetItem,
+            ..origin(Command::Get)
         };
-        let numbers: Vec<u32> = (0..2).map(|_| slots.push(part.clone(), 1)).collect();
-        let end = Asked {
-            audience: Audience::End,
-            ..asked(Command::Get)
+        let numbers: Vec<u32> = (0..2).map(|_| reply_queue.push(part.clone(), 1)).collect();
+        let end = RequestOrigin {
+            mode: ReplyMode::MultiGetEnd,
+            ..origin(Command::Get)
         };
-        slots.push_filled(end, Reply::Done);
-        Slot::queued(&slots, numbers[0]).fill(Reply::NotFound);
-        assert_eq!(slots.take(), None, "its end is not there");
-        Slot::queued(&slots, numbers[1]).fill(Reply::NotFound);
-        assert_eq!(std::iter::from_fn(|| slots.take()).count(), 3);
+        reply_queue.push_filled(end, Reply::Done);
+        ReplySlot::queued(&reply_queue, numbers[0]).fill(Reply::NotFound);
+        assert_eq!(reply_queue.take(), None, "its end is not there");
+        ReplySlot::queued(&reply_queue, numbers[1]).fill(Reply::NotFound);
+        assert_eq!(std::iter::from_fn(|| reply_queue.take()).count(), 3);
     }
 
     #[test]
     fn a_slot_for_several_replies_waits_for_all_and_tells_of_the_first_failure() {
-        let slots = Rc::new(Slots::default());
-        let number = slots.push(asked(Command::FlushAll), 3);
-        Slot::queued(&slots, number).fill(Reply::Done);
-        Slot::queued(&slots, number).fill(Reply::Failed(Failure::Timeout));
-        assert_eq!(slots.take(), None);
-        Slot::queued(&slots, number).fill(Reply::Done);
+        let reply_queue = Rc::new(ReplyQueue::default());
+        let number = reply_queue.push(origin(Command::FlushAll), 3);
+        ReplySlot::queued(&reply_queue, number).fill(Reply::Done);
+        ReplySlot::queued(&reply_queue, number).fill(Reply::Failed(Failure::Timeout));
+        assert_eq!(reply_queue.take(), None);
+        ReplySlot::queued(&reply_queue, number).fill(Reply::Done);
         assert_eq!(
-            slots.take().map(|(_, reply)| reply),
+            reply_queue.take().map(|(_, reply)| reply),
             Some(Reply::Failed(Failure::Timeout))
         );
     }
@@ -396,49 +398,55 @@ mod tests {
     fn a_value_that_memory_has_no_room_for_is_left_out_though_its_turn_has_come() {
         let memory = Rc::new(Memory::default());
         memory.set_limit(1 << 20);
-        let slots = Rc::new(Slots::new(Account::new(&memory)));
-        let numbers: Vec<u32> = (0..3).map(|_| slots.push(asked(Command::Get), 1)).collect();
+        let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
+        let numbers: Vec<u32> = (0..3)
+            .map(|_| reply_queue.push(origin(Command::Get), 1))
+            .collect();
         let sizes = [800_000, 700_000, 10];
         for (number, size) in numbers.into_iter().zip(sizes) {
-            Slot::queued(&slots, number).fill(value(size));
+            ReplySlot::queued(&reply_queue, number).fill(value(size));
         }
-        let replies: Vec<Reply> = std::iter::from_fn(|| slots.take()).map(|taken| taken.1).collect();
-        assert_eq!(replies, [LEFT_OUT, value(700_000), value(10)]);
-        assert_eq!(slots.take_left_out(), 1);
+        let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
+            .map(|taken| taken.1)
+            .collect();
+        assert_eq!(replies, [DROPPED, value(700_000), value(10)]);
+        assert_eq!(reply_queue.take_left_out(), 1);
     }
 
     #[test]
     fn the_number_that_was_made_of_one_is_told_however_short_memory_is() {
         let memory = Rc::new(Memory::default());
         memory.set_limit(1);
-        let slots = Rc::new(Slots::new(Account::new(&memory)));
+        let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
         let number = Reply::Meta(MetaReply::new("VA 2", 0..0, Some("42".into())));
-        let counted = Slot::queued(&slots, slots.push(asked(Command::MetaArithmetic), 1));
-        let read = Slot::queued(&slots, slots.push(asked(Command::MetaGet), 1));
+        let counted = ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::MetaArithmetic), 1));
+        let read = ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::MetaGet), 1));
         counted.fill(number.clone());
         read.fill(number.clone());
-        let replies: Vec<Reply> = std::iter::from_fn(|| slots.take()).map(|taken| taken.1).collect();
-        assert_eq!(replies, [number, LEFT_OUT]);
+        let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
+            .map(|taken| taken.1)
+            .collect();
+        assert_eq!(replies, [number, DROPPED]);
     }
 
     #[test]
     fn a_closed_queue_gives_its_memory_back_though_replies_are_still_to_come() {
         let memory = Rc::new(Memory::default());
-        let slots = Rc::new(Slots::new(Account::new(&memory)));
-        let _awaited = Slot::queued(&slots, slots.push(asked(Command::Get), 1));
-        Slot::queued(&slots, slots.push(asked(Command::Get), 1)).fill(value(5000));
-        slots.tally(300);
+        let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
+        let _awaited = ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::Get), 1));
+        ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::Get), 1)).fill(value(5000));
+        reply_queue.update_budget(300);
         assert!(memory.total() >= 5300, "{}", memory.total());
-        slots.close();
+        reply_queue.close();
         assert_eq!(memory.total(), 0);
     }
 
     #[test]
     fn a_closed_queue_drops_what_comes_late() {
-        let slots = Rc::new(Slots::default());
-        let late = slots.push(asked(Command::Get), 1);
-        slots.close();
-        Slot::queued(&slots, late).fill(Reply::NotFound);
-        assert!(slots.is_empty());
+        let reply_queue = Rc::new(ReplyQueue::default());
+        let late = reply_queue.push(origin(Command::Get), 1);
+        reply_queue.close();
+        ReplySlot::queued(&reply_queue, late).fill(Reply::NotFound);
+        assert!(reply_queue.is_empty());
     }
 }

@@ -4,19 +4,19 @@
 //! has the item removed; the client reads the refusal when that is done, or has failed, whatever the node says to it.
 
 use crate::protocol::Reply;
-use crate::reply::slot::{ReplyInspector, Slot};
+use crate::reply::slot::{ReplyInspector, ReplySlot};
 
 /// An answer that waits for another reply.
 #[derive(Debug)]
 struct Refusal {
-    slot: Slot,
+    slot: ReplySlot,
     answer: Reply,
 }
 
-impl Slot {
+impl ReplySlot {
     /// A slot that takes any reply and fills this one with `answer` then.
-    pub fn answering(self, answer: Reply) -> Slot {
-        Slot::Inspected(Box::new(Box::new(Refusal { slot: self, answer })))
+    pub fn answering(self, answer: Reply) -> ReplySlot {
+        ReplySlot::Inspected(Box::new(Box::new(Refusal { slot: self, answer })))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::oneshot::{Answer, Pending};
-use super::queue::Slots;
+use super::queue::ReplyQueue;
 use crate::metrics::NodeShard;
 use crate::node::missed::Missed;
 use crate::node::missed::write::Write;
@@ -19,29 +19,29 @@ pub trait ReplyInspector: fmt::Debug {
 
 /// The place where one reply must land.
 #[derive(Debug)]
-pub enum Slot {
+pub enum ReplySlot {
     /// In a session's queue.
-    Queue(Rc<Slots>, u32),
+    Queue(Rc<ReplyQueue>, u32),
     /// With a policy, which makes of it what its own slot gets.
     Pending(Rc<Pending>),
     /// With a policy that looks at it first. Boxed twice, so that the slots of plain requests stay small.
     Inspected(Box<Box<dyn ReplyInspector>>),
 }
 
-impl Slot {
+impl ReplySlot {
     /// The slot with this `number` in a session's queue.
     #[inline]
-    pub fn queued(queue: &Rc<Slots>, number: u32) -> Slot {
-        Slot::Queue(queue.clone(), number)
+    pub fn queued(queue: &Rc<ReplyQueue>, number: u32) -> ReplySlot {
+        ReplySlot::Queue(queue.clone(), number)
     }
 
     /// Puts the reply in its place. A slot that awaits several replies keeps the first that is an error.
     #[inline]
     pub fn fill(self, reply: Reply) {
         match self {
-            Slot::Queue(slots, number) => slots.fill(number, reply),
-            Slot::Pending(pending) => pending.fill(reply),
-            Slot::Inspected(inspector) => (*inspector).fill(reply),
+            ReplySlot::Queue(reply_queue, number) => reply_queue.fill(number, reply),
+            ReplySlot::Pending(pending) => pending.fill(reply),
+            ReplySlot::Inspected(inspector) => (*inspector).fill(reply),
         }
     }
 
@@ -75,7 +75,7 @@ impl Slot {
 }
 
 /// A slot, and the reply that lands in it.
-pub fn pending() -> (Slot, Answer) {
+pub fn pending() -> (ReplySlot, Answer) {
     let pending = Rc::new(Pending::default());
-    (Slot::Pending(pending.clone()), Answer(pending))
+    (ReplySlot::Pending(pending.clone()), Answer(pending))
 }

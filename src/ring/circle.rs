@@ -68,7 +68,7 @@ impl Points {
         };
         let mut points: Vec<Point> = self.ranked.iter().map(point).collect();
         if points.is_empty() {
-            // All that stand are too light for a point.
+            // All active members are too light for a point.
             points.push(Point {
                 value: u32::MAX,
                 owner: self.owners.first().copied().unwrap_or_default(),

@@ -46,7 +46,7 @@ type Arcs = Vec<(u32, usize)>;
 
 /// Both rings as arcs of the same circle; `None` if they are not.
 fn arcs(old: &Ring, new: &Ring) -> Option<(Arcs, Arcs)> {
-    let is_alike = (old.hash, old.seed) == (new.hash, new.seed) && old.reading == new.reading;
+    let is_alike = (old.hash, old.seed) == (new.hash, new.seed) && old.hash_input == new.hash_input;
     match (&old.placement, &new.placement) {
         (Placement::Only(_), Placement::Only(_)) => {}
         (Placement::Only(_), _) if is_even(new.hash) => {}

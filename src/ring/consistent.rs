@@ -5,30 +5,30 @@ use sha1::{Digest, Sha1};
 
 use super::Hash;
 use super::circle::{Circle, Points, Tie};
-use super::names::Roll;
+use super::names::RingMembers;
 
-/// The circle of the members in `roll` that stand, with `points` for each on average, in proportion to their weights.
-pub(super) fn circle(roll: &Roll, hash: Hash, points: u32, tie: Tie) -> Circle {
+/// The circle of the active `members`, with `points` for each on average, in proportion to their weights.
+pub(super) fn circle(members: &RingMembers, hash: Hash, points: u32, tie: Tie) -> Circle {
     let mut all = Points::default();
-    for index in roll.standing() {
-        let name = &roll.names[index];
+    for index in members.active() {
+        let name = &members.names[index];
         let value = |number: u64| hash.digest(format!("{name}-{number}").as_bytes()) as u32;
-        all.add(index, (0..count(roll, index, points)).map(value));
+        all.add(index, (0..count(members, index, points)).map(value));
     }
     all.close(tie)
 }
 
 /// dalli's circle: the first four bytes of SHA-1, the highest first. In it the last point at or *before* a hash owns
 /// the hash. So points are kept turned round, each as its complement, and so must hashes be that ask.
-pub(super) fn turned_circle_of_dalli(roll: &Roll, points: u32) -> Circle {
-    let total = roll.total() as f64;
+pub(super) fn turned_circle_of_dalli(members: &RingMembers, points: u32) -> Circle {
+    let total = members.total() as f64;
     let mut all = Points::default();
-    for index in roll.order.iter().copied() {
+    for index in members.order.iter().copied() {
         // In 64-bit floating point, which rounds otherwise than whole numbers would.
-        let weighed = roll.len() as u64 * u64::from(points) * u64::from(roll.weights[index]);
+        let weighed = members.len() as u64 * u64::from(points) * u64::from(members.weights[index]);
         let count = (weighed as f64 / total).floor() as u64;
         let value = |number: u64| {
-            let digest: [u8; 20] = Sha1::digest(format!("{}:{number}", roll.names[index])).into();
+            let digest: [u8; 20] = Sha1::digest(format!("{}:{number}", members.names[index])).into();
             !u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
         };
         all.add(index, (0..count).map(value));
@@ -37,7 +37,7 @@ pub(super) fn turned_circle_of_dalli(roll: &Roll, points: u32) -> Circle {
 }
 
 /// How many points the member at `index` gets, rounded down.
-fn count(roll: &Roll, index: usize, points: u32) -> u64 {
-    let weighed = u128::from(points) * roll.len() as u128 * u128::from(roll.weights[index]);
-    (weighed / u128::from(roll.total().max(1))) as u64
+fn count(members: &RingMembers, index: usize, points: u32) -> u64 {
+    let weighed = u128::from(points) * members.len() as u128 * u128::from(members.weights[index]);
+    (weighed / u128::from(members.total().max(1))) as u64
 }

@@ -1,9 +1,9 @@
 //! How keys are spread over nodes, as a configuration says it: a preset or a kind, and what of it is changed.
 
 use super::Hash;
+use super::hash_input::{HashInput, KeyExtraction, More};
 use super::names::Naming;
 use super::presets::{self, Kind, Rules};
-use super::reading::{Manner, More, Reading};
 
 /// What cuts mcrouter's keys where nothing else is said.
 const MCROUTERS_STOP: &str = "|#|";
@@ -64,7 +64,7 @@ impl Distribution {
     }
 
     fn of(rules: Rules, is_preset: bool) -> Distribution {
-        let is_mcrouters = rules.manner == Manner::Mcrouter;
+        let is_mcrouters = rules.extraction == KeyExtraction::Mcrouter;
         Distribution {
             rules,
             is_preset,
@@ -187,15 +187,16 @@ impl Distribution {
     }
 
     /// How keys are read under this and a pool's hash tag.
-    pub(super) fn reading(&self, tag: Option<[u8; 2]>) -> Reading {
-        let is_plain =
-            self.rules.manner == Manner::Plain && self.hash_stop.is_empty() && self.salt.is_empty();
+    pub(super) fn hash_input(&self, tag: Option<[u8; 2]>) -> HashInput {
+        let is_plain = self.rules.extraction == KeyExtraction::Plain
+            && self.hash_stop.is_empty()
+            && self.salt.is_empty();
         let more = More {
-            manner: self.rules.manner,
+            extraction: self.rules.extraction,
             stop: self.hash_stop.as_bytes().into(),
             salt: self.salt.as_bytes().into(),
         };
-        Reading {
+        HashInput {
             tag,
             more: (!is_plain).then(|| Box::new(more)),
         }

@@ -75,7 +75,7 @@ pub(super) fn share(weight: u32, full: u32) -> u32 {
 }
 
 /// A key with its salt is no longer.
-const LONGEST: usize = super::reading::LONGEST;
+const LONGEST: usize = super::hash_input::LONGEST;
 
 /// An endless sequence of bits: those of the key's hash, of that hash's hash, and so on.
 struct Bits {

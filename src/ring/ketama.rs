@@ -7,7 +7,7 @@
 use md5::{Digest, Md5};
 
 use super::circle::{Circle, Points, Tie};
-use super::names::Roll;
+use super::names::RingMembers;
 
 /// How many points libmemcached gives a node of mean weight.
 pub(super) const POINTS: u32 = 160;
@@ -21,23 +21,23 @@ pub(super) enum Share {
     Even,
 }
 
-/// The circle of the members in `roll` that stand, with `points` for each on average.
+/// The circle of the active `members`, with `points` for each on average.
 ///
 /// Where two nodes share a point, the one that the peer keeps first owns it, or the last, as `tie` says.
 /// libmemcached sorts by value and index, so that is its rule. twemproxy sorts its nodes by name and its points
 /// by value alone; that the first by name wins is what glibc's `qsort`, a merge sort, makes of it.
 ///
-/// How many points each has comes of all members, so that a key of one that stands stays there.
-pub(super) fn circle(roll: &Roll, points: u32, share: Share, tie: Tie) -> Circle {
-    let total = roll.total();
-    let is_even = share == Share::Even && roll.is_unweighted();
+/// How many points each has comes of all members, so that a key of an active one stays there.
+pub(super) fn circle(members: &RingMembers, points: u32, share: Share, tie: Tie) -> Circle {
+    let total = members.total();
+    let is_even = share == Share::Even && members.is_unweighted();
     let mut all = Points::default();
-    for index in roll.standing() {
+    for index in members.active() {
         let words = match is_even {
             true => points / 4,
-            false => words_of(roll.weights[index], total, roll.len(), points),
+            false => words_of(members.weights[index], total, members.len(), points),
         };
-        all.add(index, values(&roll.names[index], words));
+        all.add(index, values(&members.names[index], words));
     }
     all.close(tie)
 }

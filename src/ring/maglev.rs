@@ -1,12 +1,12 @@
 //! Maglev hashing (Eisenbud and others): nodes take the slots of a table in turns, each by its own permutation.
 //!
 //! Shares are as even as a table can be. When a node comes or goes some hashes of others move, too. While a node
-//! is out its slots are drawn for, one by one, among those that stand, and no other slot moves.
+//! is out its slots are drawn for, one by one, among the active ones, and no other slot moves.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::names::Roll;
-use super::rendezvous::{Draw, mixed};
+use super::names::RingMembers;
+use super::rendezvous::{Rendezvous, mixed};
 
 /// How many slots there are: a prime, as every step through it must reach each slot.
 const SLOTS: u64 = 65537;
@@ -29,14 +29,14 @@ struct Taker {
 }
 
 impl Maglev {
-    /// The table of all in `roll`, in which those that are out have been stood in for.
-    pub(super) fn build(roll: &Roll) -> Maglev {
-        let mut owners = filled(roll);
-        if !roll.is_whole() {
-            let draw = Draw::among(roll);
+    /// The table of all in `members`, in which those that are out have been stood in for.
+    pub(super) fn build(members: &RingMembers) -> Maglev {
+        let mut owners = filled(members);
+        if !members.is_whole() {
+            let rendezvous = Rendezvous::among(members);
             for (slot, owner) in owners.iter_mut().enumerate() {
-                if !roll.stands[*owner as usize] {
-                    *owner = draw.highest(slot as u64) as u32;
+                if !members.active[*owner as usize] {
+                    *owner = rendezvous.highest(slot as u64) as u32;
                 }
             }
         }
@@ -54,22 +54,22 @@ impl Maglev {
     }
 }
 
-fn filled(roll: &Roll) -> Vec<u32> {
+fn filled(members: &RingMembers) -> Vec<u32> {
     const NOBODY: u32 = u32::MAX;
-    let heaviest = roll.weights.iter().copied().max().unwrap_or(1).max(1);
+    let heaviest = members.weights.iter().copied().max().unwrap_or(1).max(1);
     let taker = |&index: &usize| {
-        let name = roll.names[index].as_bytes();
+        let name = members.names[index].as_bytes();
         Taker {
             index: index as u32,
             at: xxh3_64(name) % SLOTS,
             step: xxh3_64_with_seed(name, 1) % (SLOTS - 1) + 1,
             saved: 0.0,
-            gain: f64::from(roll.weights[index]) / f64::from(heaviest),
+            gain: f64::from(members.weights[index]) / f64::from(heaviest),
         }
     };
-    let mut takers: Vec<Taker> = roll.order.iter().map(taker).collect();
+    let mut takers: Vec<Taker> = members.order.iter().map(taker).collect();
     // Turns are in the order of names, so that the order of the list does not matter.
-    takers.sort_by_key(|taker| &roll.names[taker.index as usize]);
+    takers.sort_by_key(|taker| &members.names[taker.index as usize]);
     let mut owners = vec![NOBODY; SLOTS as usize];
     let mut left = owners.len();
     for turn in (0..takers.len()).cycle() {

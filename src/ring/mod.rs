@@ -7,24 +7,26 @@
 //! accidents too: someone who moves a fleet here keeps a warm cache only if *every* key stays on its node.
 //!
 //! ```text
-//! key ─▶ reading: what of it counts ─▶ hashes: a number ─▶ circle, jump, modula, …: the node that owns the number
-//!                                                             └ it is out ─▶ stand_in: another one
+//! key ─▶ hash_input: what of it counts ─▶ hashes: a number ─▶ circle, jump, modula, …: the node that owns the number
+//!                                                             └ it is out ─▶ fallback: another one
 //!
 //! distribution: presets by name, and what of them is changed ─▶ which hash, which names, which kind of ring
 //! ```
 //!
 //! | kind of ring | file | a key whose node is out |
 //! |---|---|---|
-//! | circles | ketama, consistent | goes to the next point of a node that stands |
+//! | circles | ketama, consistent | goes to the next point of an active node |
 //! | scores of each node, slots that are drawn for | scores, rendezvous | goes to the node with the next best score |
 //! | slots by turns | maglev | each such slot is drawn for |
-//! | numbers | jump, modula, furc | is drawn for, or hashed again as the peer does: stand_in |
+//! | numbers | jump, modula, furc | is drawn for, or hashed again as the peer does: fallback |
 
 mod circle;
 pub mod compare;
 mod consistent;
 mod distribution;
+mod fallback;
 mod furc;
+mod hash_input;
 mod hashes;
 mod jump;
 mod ketama;
@@ -32,10 +34,8 @@ mod maglev;
 mod modula;
 mod names;
 mod presets;
-mod reading;
 mod rendezvous;
 mod scores;
-mod stand_in;
 mod tag;
 
 pub use distribution::{Distribution, Part};
@@ -43,15 +43,15 @@ pub use hashes::Hash;
 pub use names::Naming;
 
 use circle::{Circle, Tie};
+use fallback::{FallbackNodes, RehashRule};
+use hash_input::HashInput;
 use ketama::Share;
 use maglev::Maglev;
 use modula::Modula;
-use names::Roll;
+use names::RingMembers;
 use presets::{Kind, Rules};
-use reading::Reading;
-use rendezvous::Slots;
+use rendezvous::ReplyQueue;
 use scores::{Mcrouter, Pymemcache};
-use stand_in::{Again, StandIns};
 
 /// A node as the ring sees it.
 #[derive(Debug, Clone, Copy)]
@@ -71,10 +71,10 @@ pub struct Member<'a> {
 pub struct Ring {
     hash: Hash,
     seed: u64,
-    reading: Reading,
+    hash_input: HashInput,
     placement: Placement,
     /// Who takes the keys of those that are out, in rings that count their nodes by numbers.
-    stand_ins: Option<Box<StandIns>>,
+    fallback: Option<Box<FallbackNodes>>,
 }
 
 /// How a key, or its hash, leads to a member.
@@ -86,7 +86,7 @@ enum Placement {
     Only(usize),
     /// Points on a circle, turned round: dalli's.
     Turned(Circle),
-    Slots(Slots),
+    ReplyQueue(ReplyQueue),
     Maglev(Maglev),
     /// So many buckets.
     Jump(usize),
@@ -110,26 +110,28 @@ impl Ring {
         Ring::among(distribution, hash_tag, members, &all)
     }
 
-    /// The ring of `members` in which only those with an index in `standing`, which is not empty, take keys: the
-    /// keys of each other one go to others that do, and no key of a standing one moves, whatever the weights.
+    /// The ring of `members` in which only those with an index in `active`, which is not empty, take keys: the
+    /// keys of each other one go to others that do, and no key of an active one moves, whatever the weights.
     pub fn among(
         distribution: &Distribution,
         hash_tag: Option<[u8; 2]>,
         members: &[Member<'_>],
-        standing: &[usize],
+        active: &[usize],
     ) -> Ring {
         let rules = &distribution.rules;
-        let roll = Roll::call(rules.naming, rules.weighs, members, standing);
-        let (placement, again) = match *standing {
+        let members = RingMembers::new(rules.naming, rules.weighs, members, active);
+        let (placement, rehash_rule) = match *active {
             [only] => (Placement::Only(only), None),
-            _ => placement(rules, &roll, distribution.full_weight()),
+            _ => placement(rules, &members, distribution.full_weight()),
         };
         Ring {
             hash: rules.hash,
             seed: distribution.seed_number(),
-            reading: distribution.reading(hash_tag),
+            hash_input: distribution.hash_input(hash_tag),
             placement,
-            stand_ins: again.and_then(|again| StandIns::of(&roll, again)).map(Box::new),
+            fallback: rehash_rule
+                .and_then(|rehash_rule| FallbackNodes::of(&members, rehash_rule))
+                .map(Box::new),
         }
     }
 
@@ -139,7 +141,7 @@ impl Ring {
         if let Placement::Only(member) = self.placement {
             return member;
         }
-        self.reading.read(key, |key| self.place(key))
+        self.hash_input.read(key, |key| self.place(key))
     }
 
     /// The number by which `key` is placed, for people to look at. (A ring of one member never asks.)
@@ -147,7 +149,7 @@ impl Ring {
     /// Where the ring has a hash tag and the key has something between its first opening byte and the
     /// first closing byte after that, only what stands between them counts.
     pub fn hash(&self, key: &[u8]) -> u64 {
-        self.reading.read(key, |key| match &self.placement {
+        self.hash_input.read(key, |key| match &self.placement {
             Placement::Furc(_) | Placement::WeightedFurc(_) => hashes::murmur64a(key, furc::SEED),
             Placement::Mcrouter(_) | Placement::WeightedMcrouter(_) => Mcrouter::hash(key),
             Placement::Pymemcache(nodes) => u64::from(nodes.best(key).0),
@@ -157,8 +159,8 @@ impl Ring {
     }
 
     /// What of `key` is hashed, apart from a salt.
-    pub fn counted<'a>(&self, key: &'a [u8]) -> &'a [u8] {
-        self.reading.counted(key)
+    pub fn hashed_part<'a>(&self, key: &'a [u8]) -> &'a [u8] {
+        self.hash_input.hashed_part(key)
     }
 
     /// False where one member takes all keys.
@@ -180,7 +182,7 @@ impl Ring {
 
     /// The point on the circle that `key` goes to; `None` if the ring has no points.
     pub fn point(&self, key: &[u8]) -> Option<u32> {
-        self.reading.read(key, |key| match &self.placement {
+        self.hash_input.read(key, |key| match &self.placement {
             Placement::Circle(circle) => Some(circle.point(self.digest(key) as u32)),
             Placement::Turned(circle) => Some(!circle.point(!(self.digest(key) as u32))),
             _ => None,
@@ -195,10 +197,10 @@ impl Ring {
     /// Where what is read of a key leads.
     #[inline]
     fn place(&self, key: &[u8]) -> usize {
-        let home = match &self.placement {
+        let primary = match &self.placement {
             Placement::Circle(circle) => return circle.owner(self.digest(key) as u32),
             Placement::Only(member) => return *member,
-            Placement::Slots(slots) => return slots.owner(self.digest(key)),
+            Placement::ReplyQueue(slots) => return slots.owner(self.digest(key)),
             Placement::Maglev(maglev) => return maglev.owner(self.digest(key)),
             Placement::Mcrouter(nodes) => return nodes.owner(Mcrouter::hash(key)),
             Placement::WeightedMcrouter(nodes) => return nodes.weighted_owner(Mcrouter::hash(key)),
@@ -209,9 +211,9 @@ impl Ring {
                 self.numbered(self.digest(key))
             }
         };
-        match &self.stand_ins {
-            None => home,
-            Some(others) => others.instead(home, key, self.hash, |hash| self.numbered(hash)),
+        match &self.fallback {
+            None => primary,
+            Some(others) => others.instead(primary, key, self.hash, |hash| self.numbered(hash)),
         }
     }
 
@@ -228,43 +230,55 @@ impl Ring {
 }
 
 /// The placement by `rules`, and, where it keeps those that are out, whose way it is to look again.
-fn placement(rules: &Rules, roll: &Roll, full_weight: Option<u32>) -> (Placement, Option<Again>) {
+fn placement(
+    rules: &Rules,
+    members: &RingMembers,
+    full_weight: Option<u32>,
+) -> (Placement, Option<RehashRule>) {
     let Rules { hash, points, .. } = *rules;
-    let full = full_weight.or(roll.weights.iter().copied().max()).unwrap_or(1);
-    let ketama = |share, tie| Placement::Circle(ketama::circle(roll, points, share, tie));
-    let by_hash = |hash, tie| Placement::Circle(consistent::circle(roll, hash, points, tie));
+    let full = full_weight.or(members.weights.iter().copied().max()).unwrap_or(1);
+    let ketama = |share, tie| Placement::Circle(ketama::circle(members, points, share, tie));
+    let by_hash = |hash, tie| Placement::Circle(consistent::circle(members, hash, points, tie));
     let consistent = |tie| by_hash(hash, tie);
     let placement = match rules.kind {
         Kind::Ketama(share) => ketama(share, Tie::First),
         Kind::Consistent => consistent(Tie::First),
         // proxy_ring_hash.c: `hash = mcp.dist_ring_hash.hash` changes the hash of keys and not that of points.
         Kind::MemcachedProxyRing => by_hash(Hash::Xxh3, Tie::First),
-        Kind::LibmemcachedConsistent if roll.is_unweighted() => consistent(Tie::First),
-        Kind::LibmemcachedConsistent => {
-            Placement::Circle(ketama::circle(roll, ketama::POINTS, Share::Weighed, Tie::First))
-        }
-        Kind::Spymemcached if hash != Hash::Md5 && roll.is_unweighted() => consistent(Tie::Last),
+        Kind::LibmemcachedConsistent if members.is_unweighted() => consistent(Tie::First),
+        Kind::LibmemcachedConsistent => Placement::Circle(ketama::circle(
+            members,
+            ketama::POINTS,
+            Share::Weighed,
+            Tie::First,
+        )),
+        Kind::Spymemcached if hash != Hash::Md5 && members.is_unweighted() => consistent(Tie::Last),
         Kind::Spymemcached => ketama(Share::Even, Tie::Last),
-        Kind::Rendezvous => Placement::Slots(Slots::build(roll)),
-        Kind::Maglev => Placement::Maglev(Maglev::build(roll)),
-        Kind::McrouterRendezvous => Placement::Mcrouter(Mcrouter::build(roll, full)),
-        Kind::McrouterWeightedRendezvous => Placement::WeightedMcrouter(Mcrouter::build(roll, full)),
-        Kind::Pymemcache => Placement::Pymemcache(Pymemcache::build(roll)),
+        Kind::Rendezvous => Placement::ReplyQueue(ReplyQueue::build(members)),
+        Kind::Maglev => Placement::Maglev(Maglev::build(members)),
+        Kind::McrouterRendezvous => Placement::Mcrouter(Mcrouter::build(members, full)),
+        Kind::McrouterWeightedRendezvous => Placement::WeightedMcrouter(Mcrouter::build(members, full)),
+        Kind::Pymemcache => Placement::Pymemcache(Pymemcache::build(members)),
         Kind::Dalli => {
-            let circle = consistent::turned_circle_of_dalli(roll, points);
-            return (Placement::Turned(circle), Some(Again::Dalli));
+            let circle = consistent::turned_circle_of_dalli(members, points);
+            return (Placement::Turned(circle), Some(RehashRule::Dalli));
         }
-        Kind::PythonMemcached => return (Placement::Modula(Modula::build(roll)), Some(Again::Python)),
-        Kind::Modula => return (Placement::Modula(Modula::build(roll)), Some(Again::Never)),
-        Kind::Jump => return (Placement::Jump(roll.len()), Some(Again::Never)),
-        Kind::Furc => return (Placement::Furc(roll.len()), Some(Again::Never)),
+        Kind::PythonMemcached => {
+            return (
+                Placement::Modula(Modula::build(members)),
+                Some(RehashRule::Python),
+            );
+        }
+        Kind::Modula => return (Placement::Modula(Modula::build(members)), Some(RehashRule::Never)),
+        Kind::Jump => return (Placement::Jump(members.len()), Some(RehashRule::Never)),
+        Kind::Furc => return (Placement::Furc(members.len()), Some(RehashRule::Never)),
         Kind::WeightedFurc => {
-            let shares = roll
+            let shares = members
                 .weights
                 .iter()
                 .map(|&weight| furc::share(weight, full))
                 .collect();
-            return (Placement::WeightedFurc(shares), Some(Again::Never));
+            return (Placement::WeightedFurc(shares), Some(RehashRule::Never));
         }
     };
     (placement, None)

@@ -2,7 +2,7 @@
 //!
 //! It moves nearly all keys when a node comes or goes, and is here for those who have it.
 
-use super::names::Roll;
+use super::names::RingMembers;
 
 /// The nodes in their order.
 #[derive(Debug)]
@@ -14,18 +14,18 @@ pub(super) struct Modula {
 }
 
 impl Modula {
-    /// Of all in `roll`, also of those that are out.
-    pub(super) fn build(roll: &Roll) -> Modula {
+    /// Of all in `members`, also of those that are out.
+    pub(super) fn build(members: &RingMembers) -> Modula {
         let mut end = 0;
-        let ends = roll.order.iter().map(|&index| {
-            end += u64::from(roll.weights[index]);
+        let ends = members.order.iter().map(|&index| {
+            end += u64::from(members.weights[index]);
             end
         });
         let ends: Box<[u64]> = ends.collect();
         Modula {
-            order: roll.order.iter().map(|&index| index as u32).collect(),
+            order: members.order.iter().map(|&index| index as u32).collect(),
             total: end.max(1),
-            ends: if end == roll.len() as u64 {
+            ends: if end == members.len() as u64 {
                 Box::default()
             } else {
                 ends

@@ -90,7 +90,7 @@ impl Naming {
 
 /// The nodes of a ring that is built.
 #[derive(Debug)]
-pub(super) struct Roll {
+pub(super) struct RingMembers {
     /// What each member is called.
     pub(super) names: Vec<String>,
     /// The weight of each member; 1 where the rules know no weights.
@@ -98,23 +98,28 @@ pub(super) struct Roll {
     /// The members in the order of the peer.
     pub(super) order: Vec<usize>,
     /// Who takes keys.
-    pub(super) stands: Vec<bool>,
+    pub(super) active: Vec<bool>,
 }
 
-impl Roll {
-    /// The roll of `members`, of whom those with an index in `standing` take keys.
-    pub(super) fn call(naming: Naming, weighs: bool, members: &[Member<'_>], standing: &[usize]) -> Roll {
+impl RingMembers {
+    /// `members`, of which those with an index in `taking_keys` take keys.
+    pub(super) fn new(
+        naming: Naming,
+        weighs: bool,
+        members: &[Member<'_>],
+        taking_keys: &[usize],
+    ) -> RingMembers {
         let names: Vec<String> = members.iter().map(|member| naming.name_of(member)).collect();
-        let mut stands = vec![false; members.len()];
-        standing.iter().for_each(|&index| stands[index] = true);
-        Roll {
+        let mut active = vec![false; members.len()];
+        taking_keys.iter().for_each(|&index| active[index] = true);
+        RingMembers {
             order: naming.order(&names),
             names,
             weights: members
                 .iter()
                 .map(|member| if weighs { member.weight } else { 1 })
                 .collect(),
-            stands,
+            active,
         }
     }
 
@@ -135,12 +140,12 @@ impl Roll {
 
     /// Whether all take keys.
     pub(super) fn is_whole(&self) -> bool {
-        self.stands.iter().all(|&stands| stands)
+        self.active.iter().all(|&active| active)
     }
 
     /// The indices of those who take keys, in order.
-    pub(super) fn standing(&self) -> impl Iterator<Item = usize> {
-        self.order.iter().copied().filter(|&index| self.stands[index])
+    pub(super) fn active(&self) -> impl Iterator<Item = usize> {
+        self.order.iter().copied().filter(|&index| self.active[index])
     }
 }
 

@@ -2,9 +2,9 @@
 //! of a way to place keys.
 
 use super::Hash;
+use super::hash_input::KeyExtraction;
 use super::ketama::Share;
 use super::names::Naming;
-use super::reading::Manner;
 
 /// How a hash, or a key, leads to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) enum Kind {
     Furc,
     /// mcrouter's WeightedCh3.
     WeightedFurc,
-    /// mcrouter's Rendezvous.
+    /// mcrouter's draw.
     McrouterRendezvous,
     /// mcrouter's WeightedRendezvous.
     McrouterWeightedRendezvous,
@@ -53,7 +53,7 @@ pub(super) struct Rules {
     pub(super) hash: Hash,
     /// Points of a node of mean weight, if there is a circle.
     pub(super) points: u32,
-    pub(super) manner: Manner,
+    pub(super) extraction: KeyExtraction,
     /// Whether weights count.
     pub(super) weighs: bool,
 }
@@ -65,7 +65,7 @@ const fn rules(name: &'static str, kind: Kind, naming: Naming, hash: Hash) -> Ru
         naming,
         hash,
         points: 160,
-        manner: Manner::Plain,
+        extraction: KeyExtraction::Plain,
         weighs: true,
     }
 }
@@ -78,14 +78,14 @@ const fn without_weights(rules: Rules) -> Rules {
 }
 
 const fn of_mcrouter(rules: Rules) -> Rules {
-    let manner = Manner::Mcrouter;
-    Rules { manner, ..rules }
+    let extraction = KeyExtraction::Mcrouter;
+    Rules { extraction, ..rules }
 }
 
 /// memcached's proxy knows no weights.
 const fn of_proxy(name: &'static str, kind: Kind, naming: Naming) -> Rules {
     Rules {
-        manner: Manner::MemcachedProxy,
+        extraction: KeyExtraction::MemcachedProxy,
         ..without_weights(rules(name, kind, naming, Hash::Xxh3))
     }
 }

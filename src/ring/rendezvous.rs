@@ -1,7 +1,7 @@
 //! Weighted rendezvous: each node draws a number for each hash, and the highest draw owns it.
 //!
 //! When a node comes or goes no hash moves but those that it takes or had; weights are shares, exactly. Drawing
-//! asks every node, so [`Slots`] draws once for each of 65536 parts of all hashes, when the ring is built.
+//! asks every node, so [`ReplyQueue`] draws once for each of 65536 parts of all hashes, when the ring is built.
 //!
 //! ```text
 //! hash ─▶ mixed, upper 16 bits ─▶ slots[…] ─▶ the node that drew highest for the slot
@@ -9,23 +9,23 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::names::Roll;
+use super::names::RingMembers;
 
 /// Parts of all hashes; a power of two.
 const SLOTS: usize = 1 << 16;
 
 /// Who owns each slot.
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(super) struct ReplyQueue {
     owners: Box<[u32]>,
 }
 
-impl Slots {
-    /// The slots of those in `roll` that stand.
-    pub(super) fn build(roll: &Roll) -> Slots {
-        let draw = Draw::among(roll);
-        let owner = |slot: usize| draw.highest(slot as u64) as u32;
-        Slots {
+impl ReplyQueue {
+    /// The slots of the active `members`.
+    pub(super) fn build(members: &RingMembers) -> ReplyQueue {
+        let rendezvous = Rendezvous::among(members);
+        let owner = |slot: usize| rendezvous.highest(slot as u64) as u32;
+        ReplyQueue {
             owners: (0..SLOTS).map(owner).collect(),
         }
     }
@@ -39,7 +39,7 @@ impl Slots {
 
 /// Nodes that draw.
 #[derive(Debug)]
-pub(super) struct Draw {
+pub(super) struct Rendezvous {
     /// By weight, so that within a group the highest number wins and only the winners are weighed.
     groups: Box<[Group]>,
 }
@@ -52,20 +52,20 @@ struct Group {
     nodes: Box<[(u64, u32)]>,
 }
 
-impl Draw {
-    /// A draw among those in `roll` that stand.
-    pub(super) fn among(roll: &Roll) -> Draw {
-        let mut standing: Vec<usize> = roll.standing().collect();
-        standing.sort_by_key(|&index| roll.weights[index]);
+impl Rendezvous {
+    /// A draw among the active `members`.
+    pub(super) fn among(members: &RingMembers) -> Rendezvous {
+        let mut active: Vec<usize> = members.active().collect();
+        active.sort_by_key(|&index| members.weights[index]);
         let group = |indices: &[usize]| Group {
-            weight: f64::from(roll.weights[indices[0]]),
+            weight: f64::from(members.weights[indices[0]]),
             nodes: indices
                 .iter()
-                .map(|&index| (xxh3_64(roll.names[index].as_bytes()), index as u32))
+                .map(|&index| (xxh3_64(members.names[index].as_bytes()), index as u32))
                 .collect(),
         };
-        let groups = standing.chunk_by(|&a, &b| roll.weights[a] == roll.weights[b]);
-        Draw {
+        let groups = active.chunk_by(|&a, &b| members.weights[a] == members.weights[b]);
+        Rendezvous {
             groups: groups.map(group).collect(),
         }
     }
@@ -74,16 +74,21 @@ impl Draw {
     pub(super) fn highest(&self, hash: u64) -> usize {
         let hash = mixed(hash);
         let best = |group: &Group| {
-            let draw = |&(node, index): &(u64, u32)| (mixed(node ^ hash), index);
-            group.nodes.iter().map(draw).max().expect("a group has a node")
+            let rendezvous = |&(node, index): &(u64, u32)| (mixed(node ^ hash), index);
+            group
+                .nodes
+                .iter()
+                .map(rendezvous)
+                .max()
+                .expect("a group has a node")
         };
         if let [only] = &*self.groups {
             return best(only).1 as usize;
         }
         let weighed = self.groups.iter().map(|group| {
-            let (draw, index) = best(group);
+            let (rendezvous, index) = best(group);
             // Even in ]0, 1[: of the 64 bits a float holds 53.
-            let even = ((draw >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+            let even = ((rendezvous >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
             (group.weight / -even.ln(), index)
         });
         let highest = weighed.max_by(|a, b| a.0.total_cmp(&b.0));

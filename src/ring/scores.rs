@@ -5,7 +5,7 @@
 
 use super::furc;
 use super::hashes::{Murmur3, characters, murmur64a};
-use super::names::Roll;
+use super::names::RingMembers;
 
 /// The seed of keys.
 const KEY_SEED: u64 = 2_718_281_828;
@@ -17,15 +17,15 @@ pub(super) struct Mcrouter {
 }
 
 impl Mcrouter {
-    /// Those in `roll` that stand; a node of the weight `full` weighs 1.
-    pub(super) fn build(roll: &Roll, full: u32) -> Mcrouter {
+    /// The active `members`; a node of the weight `full` weighs 1.
+    pub(super) fn build(members: &RingMembers, full: u32) -> Mcrouter {
         let node = |index: usize| {
-            let hash = murmur64a(roll.names[index].as_bytes(), furc::SEED);
-            let weight = f64::from(roll.weights[index]) / f64::from(full);
+            let hash = murmur64a(members.names[index].as_bytes(), furc::SEED);
+            let weight = f64::from(members.weights[index]) / f64::from(full);
             (hash, weight, index as u32)
         };
         Mcrouter {
-            nodes: roll.standing().map(node).collect(),
+            nodes: members.active().map(node).collect(),
         }
     }
 
@@ -73,18 +73,18 @@ pub(super) struct Pymemcache {
 }
 
 impl Pymemcache {
-    /// Those in `roll` that stand.
-    pub(super) fn build(roll: &Roll) -> Pymemcache {
-        let mut standing: Vec<usize> = roll.standing().collect();
-        standing.sort_by_key(|&index| &roll.names[index]);
+    /// The active `members`.
+    pub(super) fn build(members: &RingMembers) -> Pymemcache {
+        let mut active: Vec<usize> = members.active().collect();
+        active.sort_by_key(|&index| &members.names[index]);
         let node = |&index: &usize| {
             let mut hash = Murmur3::new(0);
-            push(&mut hash, roll.names[index].as_bytes());
+            push(&mut hash, members.names[index].as_bytes());
             hash.push(b'-');
             (hash, index as u32)
         };
         Pymemcache {
-            nodes: standing.iter().map(node).collect(),
+            nodes: active.iter().map(node).collect(),
         }
     }
 

@@ -5,7 +5,7 @@
 
 /// What of `key` is hashed under `tag`, an opening and a closing byte: what stands between the first
 /// opening byte and the first closing byte after it, or else, if that is nothing, the whole key.
-pub(super) fn counted(key: &[u8], tag: [u8; 2]) -> &[u8] {
+pub(super) fn hashed_part(key: &[u8], tag: [u8; 2]) -> &[u8] {
     between(key, tag)
         .filter(|tagged| !tagged.is_empty())
         .unwrap_or(key)
@@ -41,7 +41,7 @@ mod tests {
         ];
         for (tag, key, expected) in cases {
             let tag = [tag.as_bytes()[0], tag.as_bytes()[1]];
-            assert_eq!(counted(key.as_bytes(), tag), expected.as_bytes(), "{key}");
+            assert_eq!(hashed_part(key.as_bytes(), tag), expected.as_bytes(), "{key}");
         }
     }
 }

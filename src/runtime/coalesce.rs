@@ -91,7 +91,7 @@ struct Pace {
     asks: u32,
     answers: u32,
     woke: Option<Instant>,
-    parked: Option<Instant>,
+    queued: Option<Instant>,
     sum_asks: f32,
     sum_answers: f32,
     awake: f32,
@@ -113,7 +113,7 @@ impl Pace {
             asks: 0,
             answers: 0,
             woke: None,
-            parked: None,
+            queued: None,
             sum_asks: 0.0,
             sum_answers: 0.0,
             awake: 0.0,
@@ -152,8 +152,8 @@ impl Pace {
         self.sum_asks = self.sum_asks * PAST + std::mem::take(&mut self.asks) as f32;
         self.sum_answers = self.sum_answers * PAST + std::mem::take(&mut self.answers) as f32;
         self.awake = self.awake * PAST + since(self.woke);
-        self.total = self.total * PAST + since(self.parked);
-        self.parked = Some(now);
+        self.total = self.total * PAST + since(self.queued);
+        self.queued = Some(now);
         if self.has_napped {
             self.gathered += (reads as f32 - self.gathered) / 8.0;
             if self.gathered < LEAST {

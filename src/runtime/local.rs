@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::runtime::buffers::Buffers;
 use crate::runtime::clock::Clock;
-use crate::runtime::memory::{Account, Memory};
+use crate::runtime::memory::{Memory, MemoryBudget};
 use crate::runtime::shared_text::SharedTexts;
 
 /// What the sessions and links of one worker share.
@@ -19,7 +19,7 @@ pub struct Local {
     /// What all of them hold.
     pub memory: Rc<Memory>,
     /// Of the requests that policies are at work on.
-    pub at_work: Account,
+    pub in_progress: MemoryBudget,
     /// Texts about Ringway itself that sessions wait for.
     pub texts: Rc<SharedTexts>,
 }

@@ -4,7 +4,7 @@
 //!   0 ────────── for whoever asks ──────────▶ ¾ ── for those who hold little ──▶ limit ── for nobody
 //! ```
 //!
-//! Each session and each link has an [`Account`] of the bytes that it holds. Up to three quarters of the
+//! Each session and each link has an [`MemoryBudget`] of the bytes that it holds. Up to three quarters of the
 //! worker's limit anyone may hold more. The last quarter is shared out: an account may hold its share of it,
 //! so whoever holds little is served while the greedy are refused. Who is refused, and what it is told, is for
 //! the account's owner; nothing that is held already is taken away.
@@ -19,13 +19,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::metrics::WorkerShard;
 
 /// The least share, in bytes: one read buffer.
-const LEAST_SHARE: usize = 64 << 10;
+const MIN_SHARE: usize = 64 << 10;
 
 /// The buffers of one worker.
 #[derive(Debug)]
 pub struct Memory {
     limit: Cell<usize>,
-    accounts: Cell<usize>,
+    budgets: Cell<usize>,
     /// What others hold of the process's memory, and how many workers share that.
     besides: RefCell<(Arc<AtomicUsize>, usize)>,
     /// This worker's part of that, as it was at the last look.
@@ -39,7 +39,7 @@ impl Memory {
     pub fn new(shard: Arc<WorkerShard>) -> Memory {
         Memory {
             limit: Cell::new(usize::MAX),
-            accounts: Cell::new(0),
+            budgets: Cell::new(0),
             besides: RefCell::new((Arc::default(), 1)),
             part: Cell::new(0),
             shard,
@@ -67,7 +67,7 @@ impl Memory {
     /// True while buffers that are empty may be kept: they never take more than a quarter, so to refuse
     /// somebody for the sake of empty buffers is never needed.
     #[inline]
-    pub fn is_calm(&self) -> bool {
+    pub fn is_below_low_watermark(&self) -> bool {
         self.total() <= self.limit.get() / 4
     }
 
@@ -86,7 +86,7 @@ impl Memory {
 
     /// What one account may hold beyond that.
     fn share(&self) -> usize {
-        (self.limit.get() / 4 / self.accounts.get().max(1)).max(LEAST_SHARE)
+        (self.limit.get() / 4 / self.budgets.get().max(1)).max(MIN_SHARE)
     }
 }
 
@@ -98,16 +98,16 @@ impl Default for Memory {
 
 /// The bytes that one session or link holds. Dropping it gives them back.
 #[derive(Debug)]
-pub struct Account {
+pub struct MemoryBudget {
     memory: Rc<Memory>,
     held: Cell<usize>,
 }
 
-impl Account {
+impl MemoryBudget {
     /// An account that holds nothing yet.
-    pub fn new(memory: &Rc<Memory>) -> Account {
-        memory.accounts.set(memory.accounts.get() + 1);
-        Account {
+    pub fn new(memory: &Rc<Memory>) -> MemoryBudget {
+        memory.budgets.set(memory.budgets.get() + 1);
+        MemoryBudget {
             memory: memory.clone(),
             held: Cell::new(0),
         }
@@ -156,21 +156,21 @@ impl Account {
 
     /// Whether it is one of those that bring all together above three quarters of the limit.
     #[inline]
-    pub fn is_greedy(&self) -> bool {
+    pub fn is_over_quota(&self) -> bool {
         self.memory.total() > self.memory.free() && self.held.get() > self.memory.share()
     }
 }
 
-impl Default for Account {
-    fn default() -> Account {
-        Account::new(&Rc::default())
+impl Default for MemoryBudget {
+    fn default() -> MemoryBudget {
+        MemoryBudget::new(&Rc::default())
     }
 }
 
-impl Drop for Account {
+impl Drop for MemoryBudget {
     fn drop(&mut self) {
         self.set(0);
-        self.memory.accounts.set(self.memory.accounts.get() - 1);
+        self.memory.budgets.set(self.memory.budgets.get() - 1);
     }
 }
 
@@ -189,25 +189,25 @@ mod tests {
     #[test]
     fn what_an_account_held_is_given_back_when_it_goes() {
         let memory = memory(16 * MIB);
-        let (one, other) = (Account::new(&memory), Account::new(&memory));
+        let (one, other) = (MemoryBudget::new(&memory), MemoryBudget::new(&memory));
         one.set(5);
         one.add(2);
         other.set(10);
         other.set(3);
         assert_eq!(memory.total(), 10);
         drop(one);
-        assert_eq!((memory.total(), memory.accounts.get()), (3, 1));
+        assert_eq!((memory.total(), memory.budgets.get()), (3, 1));
         drop(other);
-        assert_eq!((memory.total(), memory.accounts.get()), (0, 0));
+        assert_eq!((memory.total(), memory.budgets.get()), (0, 0));
     }
 
     #[test]
     fn up_to_three_quarters_one_may_hold_it_all() {
         let memory = memory(16 * MIB);
-        let (one, other) = (Account::new(&memory), Account::new(&memory));
+        let (one, other) = (MemoryBudget::new(&memory), MemoryBudget::new(&memory));
         assert!(one.has_room(12 * MIB) && !one.has_room(12 * MIB + 1));
         one.set(12 * MIB);
-        assert!(one.has_room(0) && !one.is_greedy(), "it holds what it may");
+        assert!(one.has_room(0) && !one.is_over_quota(), "it holds what it may");
         assert!(!one.has_room(1));
         assert_eq!((one.most(), other.most()), (12 * MIB, 2 * MIB));
     }
@@ -215,8 +215,8 @@ mod tests {
     #[test]
     fn the_last_quarter_is_for_those_who_hold_little() {
         let memory = memory(16 * MIB);
-        let greedy = Account::new(&memory);
-        let others: Vec<Account> = (0..3).map(|_| Account::new(&memory)).collect();
+        let greedy = MemoryBudget::new(&memory);
+        let others: Vec<MemoryBudget> = (0..3).map(|_| MemoryBudget::new(&memory)).collect();
         greedy.set(12 * MIB);
         for other in &others {
             assert!(
@@ -224,20 +224,20 @@ mod tests {
                 "a fourth of it each"
             );
             other.set(MIB);
-            assert!(!other.is_greedy());
+            assert!(!other.is_over_quota());
         }
-        assert!(greedy.is_greedy() && !greedy.has_room(0));
+        assert!(greedy.is_over_quota() && !greedy.has_room(0));
         assert!(memory.total() < 16 * MIB, "all that were served fit");
     }
 
     #[test]
     fn at_the_limit_nobody_may_hold_more_but_what_is_held_stays() {
         let memory = memory(16 * MIB);
-        let (one, other) = (Account::new(&memory), Account::new(&memory));
+        let (one, other) = (MemoryBudget::new(&memory), MemoryBudget::new(&memory));
         one.set(8 * MIB);
         other.set(10 * MIB);
-        let fresh = Account::new(&memory);
-        assert!(!fresh.has_room(1) && fresh.has_room(0) && !fresh.is_greedy());
+        let fresh = MemoryBudget::new(&memory);
+        assert!(!fresh.has_room(1) && fresh.has_room(0) && !fresh.is_over_quota());
         assert!(!one.has_room(0) && !other.has_room(0));
         memory.set_limit(64 * MIB);
         assert!(
@@ -248,8 +248,8 @@ mod tests {
 
     #[test]
     fn without_a_limit_there_is_always_room() {
-        let account = Account::default();
-        account.set(1 << 40);
-        assert!(account.has_room(1 << 40) && account.memory.is_calm());
+        let budget = MemoryBudget::default();
+        budget.set(1 << 40);
+        assert!(budget.has_room(1 << 40) && budget.memory.is_below_low_watermark());
     }
 }

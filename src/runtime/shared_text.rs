@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::memory::Account;
+use super::memory::MemoryBudget;
 
 /// The texts of one worker.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub struct SharedTexts {
     waiting: Cell<usize>,
     /// By what was asked, with the number of the rendering.
     texts: RefCell<HashMap<String, (u64, Bytes)>>,
-    account: Account,
+    budget: MemoryBudget,
 }
 
 /// A session that waits for a text.
@@ -32,10 +32,10 @@ pub struct Waiting {
 }
 
 impl SharedTexts {
-    /// Without any text. Those that are kept count in `account`.
-    pub fn new(account: Account) -> SharedTexts {
+    /// Without any text. Those that are kept count in `budget`.
+    pub fn new(budget: MemoryBudget) -> SharedTexts {
         SharedTexts {
-            account,
+            budget,
             ..SharedTexts::default()
         }
     }
@@ -65,7 +65,7 @@ impl Waiting {
             let mut texts = shared.texts.borrow_mut();
             texts.insert(asked, (shared.rendered.get(), text.clone()));
             shared
-                .account
+                .budget
                 .set(texts.values().map(|(_, text)| text.len()).sum());
         }
         text
@@ -78,7 +78,7 @@ impl Drop for Waiting {
         shared.waiting.set(shared.waiting.get() - 1);
         if shared.waiting.get() == 0 {
             *shared.texts.borrow_mut() = HashMap::new();
-            shared.account.set(0);
+            shared.budget.set(0);
         }
     }
 }

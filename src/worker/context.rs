@@ -14,19 +14,19 @@ use crate::config::{self, Batching, Bind};
 use crate::link::set::Links;
 use crate::metrics::WorkerShard;
 use crate::protocol::Request;
-use crate::reply::queue::Slots;
-use crate::reply::slot::Slot;
+use crate::reply::queue::ReplyQueue;
+use crate::reply::slot::ReplySlot;
 use crate::route::{Pool, Route};
 use crate::runtime::coalesce;
 use crate::runtime::local::Local;
-use crate::runtime::memory::{Account, Memory};
+use crate::runtime::memory::{Memory, MemoryBudget};
 use crate::runtime::shared_text::SharedTexts;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
 /// What one worker sees.
 #[derive(Debug)]
-pub struct View {
+pub struct WorkerContext {
     /// What all workers share.
     pub state: Arc<State>,
     /// What the worker's sessions and links share.
@@ -34,47 +34,47 @@ pub struct View {
     /// No new connections, and sessions end when they owe nothing.
     pub is_draining: Cell<bool>,
     cache: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
-    current: RefCell<Rc<Current>>,
-    sessions: RefCell<HashMap<usize, Rc<Slots>>>,
+    current: RefCell<Rc<ActiveRoutes>>,
+    sessions: RefCell<HashMap<usize, Rc<ReplyQueue>>>,
     next_session: Cell<usize>,
 }
 
 /// A snapshot with one worker's links to its nodes.
 #[derive(Debug)]
-pub struct Current {
+pub struct ActiveRoutes {
     /// The snapshot.
     pub snapshot: Arc<Snapshot>,
     /// As the snapshot's nodes.
     links: RefCell<Vec<Links>>,
     /// Counts how often sessions may have got other links to a node. One that owes something under another number
     /// waits, or its requests could overtake each other on two links.
-    pub links_number: u64,
+    pub links_generation: u64,
     /// Where the requests of each listener go; of a listener that was removed too, for its last sessions.
-    routes: Vec<Way>,
+    routes: Vec<ListenerRoute>,
 }
 
 /// Where the requests of one listener go.
 #[derive(Debug)]
-struct Way {
+struct ListenerRoute {
     bind: Bind,
     route: Route,
     /// As it was configured.
-    typed: config::Route,
+    raw: config::Route,
 }
 
-impl Current {
+impl ActiveRoutes {
     /// Where the requests of the listener bound to `bind` go; `None` if it and its pool are gone.
     #[inline]
     pub fn route(&self, bind: &Bind) -> Option<&Route> {
         self.routes
             .iter()
-            .find(|way| way.bind == *bind)
-            .map(|way| &way.route)
+            .find(|entry| entry.bind == *bind)
+            .map(|entry| &entry.route)
     }
 
     /// Sends `request` to the snapshot's node with this index, or fails it at once where that is down.
     #[inline]
-    pub fn send(&self, node: usize, request: &Request<'_>, slot: Slot, pool: &Pool, session: usize) {
+    pub fn send(&self, node: usize, request: &Request<'_>, slot: ReplySlot, pool: &Pool, session: usize) {
         let links = &self.links.borrow()[node];
         if !links.node.state().takes_requests() && !pool.fails_open(&self.snapshot.nodes) {
             return links.refuse(request, slot);
@@ -88,21 +88,21 @@ impl Current {
     }
 }
 
-impl View {
+impl WorkerContext {
     /// The view of the worker with index `worker`. Must be made on its thread, inside its `LocalRuntime`.
-    pub fn new(state: Arc<State>, worker: usize) -> View {
+    pub fn new(state: Arc<State>, worker: usize) -> WorkerContext {
         let mut cache = Cache::new(state.snapshot.clone());
         let snapshot = cache.load().clone();
         let memory = Rc::new(Memory::new(state.workers[worker].clone()));
         let local = Rc::new(Local {
             worker,
-            at_work: Account::new(&memory),
-            texts: Rc::new(SharedTexts::new(Account::new(&memory))),
+            in_progress: MemoryBudget::new(&memory),
+            texts: Rc::new(SharedTexts::new(MemoryBudget::new(&memory))),
             memory,
             ..Local::default()
         });
         let current = Rc::new(compile(&snapshot, None, &local));
-        View {
+        WorkerContext {
             state,
             local,
             is_draining: Cell::new(false),
@@ -115,7 +115,7 @@ impl View {
 
     /// The running snapshot with this worker's links. One look for each batch of requests.
     #[inline]
-    pub fn current(&self) -> Rc<Current> {
+    pub fn current(&self) -> Rc<ActiveRoutes> {
         self.local.memory.look();
         let mut cache = self.cache.borrow_mut();
         let latest = cache.load();
@@ -129,7 +129,7 @@ impl View {
     /// The same, without a look whether there is a new one: what is in the middle of a batch goes on over the same
     /// links.
     #[inline]
-    pub fn running(&self) -> Rc<Current> {
+    pub fn running(&self) -> Rc<ActiveRoutes> {
         self.current.borrow().clone()
     }
 
@@ -145,10 +145,10 @@ impl View {
     }
 
     /// Counts a new session. Returns its number.
-    pub fn enter(&self, slots: &Rc<Slots>) -> usize {
+    pub fn enter(&self, reply_queue: &Rc<ReplyQueue>) -> usize {
         let number = self.next_session.get();
         self.next_session.set(number + 1);
-        self.sessions.borrow_mut().insert(number, slots.clone());
+        self.sessions.borrow_mut().insert(number, reply_queue.clone());
         self.shard().sessions.add(1);
         coalesce::enter();
         self.shard().sessions_total.add(1);
@@ -170,13 +170,13 @@ impl View {
 
     /// Wakes every session, so that it looks whether it is to end.
     pub fn wake_sessions(&self) {
-        for slots in self.sessions.borrow().values() {
-            slots.wake();
+        for reply_queue in self.sessions.borrow().values() {
+            reply_queue.wake();
         }
     }
 }
 
-fn compile(snapshot: &Arc<Snapshot>, previous: Option<&Current>, local: &Rc<Local>) -> Current {
+fn compile(snapshot: &Arc<Snapshot>, previous: Option<&ActiveRoutes>, local: &Rc<Local>) -> ActiveRoutes {
     local.memory.set_limit(snapshot.config.memory_of_a_worker());
     local
         .memory
@@ -190,7 +190,7 @@ fn compile(snapshot: &Arc<Snapshot>, previous: Option<&Current>, local: &Rc<Loca
             .map(|links| (Arc::as_ptr(&links.node).cast(), links))
             .collect();
     }
-    let mut links_number = previous.map_or(0, |previous| previous.links_number);
+    let mut links_generation = previous.map_or(0, |previous| previous.links_generation);
     let mut links: Vec<Option<Links>> = snapshot.nodes.iter().map(|_| None).collect();
     for pool in snapshot.pools.values() {
         let settings = Rc::new(pool.settings.clone());
@@ -198,7 +198,7 @@ fn compile(snapshot: &Arc<Snapshot>, previous: Option<&Current>, local: &Rc<Loca
             let node = &snapshot.nodes[index];
             links[index] = Some(match kept.remove(&Arc::as_ptr(node).cast()) {
                 Some(mut kept) => {
-                    links_number += u64::from(kept.configure(&settings));
+                    links_generation += u64::from(kept.configure(&settings));
                     kept
                 }
                 None => Links::new(node, local, &settings),
@@ -209,35 +209,35 @@ fn compile(snapshot: &Arc<Snapshot>, previous: Option<&Current>, local: &Rc<Loca
         .into_iter()
         .map(|links| links.expect("every node is in a pool"))
         .collect();
-    Current {
+    ActiveRoutes {
         snapshot: snapshot.clone(),
         links: RefCell::new(links),
-        links_number,
+        links_generation,
         routes: routes(snapshot, previous),
     }
 }
 
-fn routes(snapshot: &Snapshot, previous: Option<&Current>) -> Vec<Way> {
+fn routes(snapshot: &Snapshot, previous: Option<&ActiveRoutes>) -> Vec<ListenerRoute> {
     let listeners = snapshot.listeners.iter();
-    let mut routes: Vec<Way> = listeners
-        .map(|listener| Way {
+    let mut routes: Vec<ListenerRoute> = listeners
+        .map(|listener| ListenerRoute {
             bind: listener.settings.bind.clone(),
             route: listener.route.clone(),
-            typed: listener.settings.route.clone(),
+            raw: listener.settings.route.clone(),
         })
         .collect();
-    for way in previous.into_iter().flat_map(|previous| &previous.routes) {
-        if snapshot.listener(&way.bind).is_some() {
+    for entry in previous.into_iter().flat_map(|previous| &previous.routes) {
+        if snapshot.listener(&entry.bind).is_some() {
             continue;
         }
-        let route = match &way.route {
+        let route = match &entry.route {
             Route::Pool(pool) => snapshot.pools.get(&pool.name).cloned().map(Route::Pool),
-            Route::Policy(_) => snapshot.compile(&way.typed, &way.bind),
+            Route::Policy(_) => snapshot.compile(&entry.raw, &entry.bind),
         };
-        routes.extend(route.map(|route| Way {
-            bind: way.bind.clone(),
+        routes.extend(route.map(|route| ListenerRoute {
+            bind: entry.bind.clone(),
             route,
-            typed: way.typed.clone(),
+            raw: entry.raw.clone(),
         }));
     }
     routes

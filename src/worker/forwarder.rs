@@ -7,48 +7,48 @@ use tokio::time::Instant;
 
 use crate::protocol::operation::drops_item_if_refused;
 use crate::protocol::{Command, Failure, Reply, Request};
-use crate::reply::slot::Slot;
+use crate::reply::slot::ReplySlot;
 use crate::route::{Forwarder, Pool};
-use crate::worker::context::View;
+use crate::worker::context::WorkerContext;
 
 /// Carries the requests of one session.
 #[derive(Debug)]
-pub struct Carry {
-    view: Rc<View>,
+pub struct LinkForwarder {
+    worker: Rc<WorkerContext>,
     /// Decides among several links to a node.
     session: usize,
 }
 
 /// One request that a policy is at work on: its bytes are counted, and the process does not end before it is done.
 #[derive(Debug)]
-pub struct AtWork {
-    view: Rc<View>,
+pub struct InProgress {
+    worker: Rc<WorkerContext>,
     bytes: usize,
 }
 
-impl Carry {
+impl LinkForwarder {
     /// Carries the requests of the session with this number.
-    pub fn new(view: Rc<View>, session: usize) -> Carry {
-        Carry { view, session }
+    pub fn new(worker: Rc<WorkerContext>, session: usize) -> LinkForwarder {
+        LinkForwarder { worker, session }
     }
 
     /// Counts `request` until what is returned is dropped.
-    pub fn count(&self, request: &Request<'_>) -> AtWork {
+    pub fn count(&self, request: &Request<'_>) -> InProgress {
         /// What a request costs beside its words and its value; about so many bytes.
         const WORK: usize = 1024;
         // A policy may keep a copy of its own beside that of the order it is carried out in.
         let bytes = WORK + 2 * request.words() + request.value.len();
-        self.view.local.at_work.add(bytes);
-        self.view.shard().at_work.add(1);
-        AtWork {
-            view: self.view.clone(),
+        self.worker.local.in_progress.add(bytes);
+        self.worker.shard().in_progress.add(1);
+        InProgress {
+            worker: self.worker.clone(),
             bytes,
         }
     }
 
     /// Sends `request`, a flush_all, to every node of `pool`. `slot` is asked for a slot for each of them.
-    pub fn flush(&self, pool: &Pool, request: &Request<'_>, mut slot: impl FnMut() -> Slot) {
-        let current = self.view.running();
+    pub fn flush(&self, pool: &Pool, request: &Request<'_>, mut slot: impl FnMut() -> ReplySlot) {
+        let current = self.worker.running();
         let Some(running) = current.snapshot.pools.get(&pool.name) else {
             return pool.nodes.iter().for_each(|_| slot().fill(GONE));
         };
@@ -64,10 +64,10 @@ impl Carry {
 /// A reload took away what was to be asked.
 const GONE: Reply = Reply::Failed(Failure::Down);
 
-impl Forwarder for Carry {
-    fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: Slot) {
+impl Forwarder for LinkForwarder {
+    fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
         // What was compiled when the request came may be old by now, and its indices with it.
-        let current = self.view.running();
+        let current = self.worker.running();
         match current.snapshot.pools.get(&pool.name) {
             None => slot.fill(GONE),
             Some(pool) if request.value.len() > pool.settings.max_value_size => {
@@ -84,18 +84,18 @@ impl Forwarder for Carry {
     }
 
     fn worker(&self) -> usize {
-        self.view.local.worker
+        self.worker.local.worker
     }
 
     fn now(&self) -> Instant {
-        let clock = &self.view.local.clock;
+        let clock = &self.worker.local.clock;
         clock.instant(clock.now())
     }
 }
 
-impl Drop for AtWork {
+impl Drop for InProgress {
     fn drop(&mut self) {
-        self.view.local.at_work.sub(self.bytes);
-        self.view.shard().at_work.sub(1);
+        self.worker.local.in_progress.sub(self.bytes);
+        self.worker.shard().in_progress.sub(1);
     }
 }

@@ -15,7 +15,7 @@ use ringway::node::Kind;
 use ringway::runtime::clock;
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
-use ringway::worker::context::View;
+use ringway::worker::context::WorkerContext;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -124,7 +124,7 @@ impl House {
                 remote.resolved.store(Arc::new(vec![address]));
             }
         }
-        let view = Rc::new(View::new(Arc::new(State::new(snapshot)), 0));
+        let view = Rc::new(WorkerContext::new(Arc::new(State::new(snapshot)), 0));
         socket.set_nonblocking(true).expect("a socket");
         socket.set_nodelay(true).expect("a socket");
         let stream = tokio::net::TcpStream::from_std(socket).expect("an event loop");

@@ -15,12 +15,12 @@ use ringway::net::outgoing::Outgoing;
 use ringway::net::stream::Stream;
 use ringway::net::unix::UnixSocket;
 use ringway::protocol::{Command, Reply};
-use ringway::reply::queue::Slots;
+use ringway::reply::queue::ReplyQueue;
 use ringway::runtime::turn::{COST, REQUEST};
 use ringway::runtime::{clock, coalesce};
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
-use ringway::worker::context::View;
+use ringway::worker::context::WorkerContext;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, LocalOptions};
@@ -32,13 +32,16 @@ const ROUND_TRIPS: usize = 30;
 /// has a turn, before the request is read, before the answer is read, and perhaps before either is seen.
 const TURNS: u64 = 6;
 
-fn view() -> Rc<View> {
+fn view() -> Rc<WorkerContext> {
     let config = config::parse(CONFIG, "test").expect("a good configuration");
-    Rc::new(View::new(Arc::new(State::new(Snapshot::build(config, None))), 0))
+    Rc::new(WorkerContext::new(
+        Arc::new(State::new(Snapshot::build(config, None))),
+        0,
+    ))
 }
 
 /// A client of a new session of the worker with this `view`.
-fn connect(view: &Rc<View>) -> UnixStream {
+fn connect(view: &Rc<WorkerContext>) -> UnixStream {
     let (client, ours) = Socket::pair().expect("a pair of sockets");
     for socket in [&client, &ours] {
         socket.set_nonblocking(true).expect("a socket");
@@ -138,8 +141,8 @@ fn a_client_that_pipelines_is_served_a_bounded_part_of_a_turn_whatever_it_asks()
 
 /// The asking side of a session, without a socket.
 struct Bare {
-    view: Rc<View>,
-    slots: Rc<Slots>,
+    view: Rc<WorkerContext>,
+    slots: Rc<ReplyQueue>,
     requests: Requests,
     buffer: BytesMut,
 }
@@ -147,7 +150,7 @@ struct Bare {
 impl Bare {
     fn new() -> Bare {
         let view = view();
-        let slots = Rc::new(Slots::default());
+        let slots = Rc::new(ReplyQueue::default());
         Bare {
             requests: Requests::new(slots.clone(), &view),
             view,
@@ -231,8 +234,8 @@ fn the_header_of_a_packet_is_not_read_again_for_each_piece_of_its_value() {
 
 #[test]
 fn the_line_of_a_value_from_a_node_is_not_read_again_for_each_piece_of_it() {
-    use ringway::link::in_flight::{Fifo, Place};
-    use ringway::link::pending_reply::Waiter;
+    use ringway::link::in_flight::{Framing, InFlightQueue};
+    use ringway::link::pending_reply::PendingReply;
     use ringway::link::receive::Arrival;
     use ringway::protocol::Request;
     use ringway::protocol::dialect::Dialect;
@@ -240,15 +243,15 @@ fn the_line_of_a_value_from_a_node_is_not_read_again_for_each_piece_of_it() {
 
     let (slot, answer) = ringway::reply::slot::pending();
     let request = Request::new(Command::Get, b"key");
-    let waiter = Waiter {
+    let pending = PendingReply {
         slot,
         operation: Operation::of(&request),
         started: 0,
         deadline: 1,
         is_retry: false,
     };
-    let mut fifo = Fifo::default();
-    fifo.push(&request, Place::Own, waiter, 0);
+    let mut in_flight = InFlightQueue::default();
+    in_flight.push(&request, Framing::Own, pending, 0);
     let shard = NodeShard::default();
     let mut buffer = BytesMut::from(&b"VA 10 kkey f0\r\n01"[..]);
     let mut receive = |buffer: &mut BytesMut| {
@@ -256,7 +259,7 @@ fn the_line_of_a_value_from_a_node_is_not_read_again_for_each_piece_of_it() {
             now: 0,
             shard: &shard,
         };
-        fifo.receive(buffer, Dialect::Meta, 100, arrival)
+        in_flight.receive(buffer, Dialect::Meta, 100, arrival)
     };
     assert_eq!(receive(&mut buffer), Ok(false));
     // Were the line read once more, it would be no reply.

@@ -48,7 +48,7 @@ fn sample() -> Arc<State> {
     {
         let mut reloads = state.reloads.lock().unwrap();
         reloads.failed = 1;
-        reloads.mistakes = vec!["ringway.yaml:1:1: a mistake".into()];
+        reloads.diagnostics = vec!["ringway.yaml:1:1: a mistake".into()];
     }
     Arc::new(state)
 }

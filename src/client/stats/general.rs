@@ -14,7 +14,7 @@ use crate::protocol::operation::Operation;
 use crate::route::Route;
 use crate::snapshot::{ListenerCounters, Snapshot};
 use crate::state::State;
-use crate::worker::context::Current;
+use crate::worker::context::ActiveRoutes;
 
 /// Figures of memcached's memory that are 0 here: nothing is evicted, expired, moved or crawled as they count it.
 const OF_MEMORY: [&str; 12] = [
@@ -99,7 +99,7 @@ impl Workers<'_> {
     }
 
     /// Requests of clients with this operation in any protocol.
-    fn asked(&self, operation: Operation) -> u64 {
+    fn origin(&self, operation: Operation) -> u64 {
         let protocols = ClientProtocol::ALL.into_iter();
         protocols.map(|protocol| self.asked_in(protocol, operation)).sum()
     }
@@ -110,7 +110,7 @@ impl Workers<'_> {
 }
 
 /// Writes the figures to `out`.
-pub fn put(state: &State, current: &Current, route: &Route, out: &mut Lines) {
+pub fn put(state: &State, current: &ActiveRoutes, route: &Route, out: &mut Lines) {
     let snapshot = &current.snapshot;
     let workers = Workers(state);
     let totals = Totals::of(snapshot);
@@ -175,10 +175,10 @@ fn commands(workers: &Workers<'_>, totals: &Totals, out: &mut Lines) {
     use Operation::{Cas, Decr, Delete, FlushAll, Gat, Get, Incr, Touch};
     let stores = Operation::all().filter(|it| it.is_store());
     let meta = Operation::all().map(|it| workers.asked_in(ClientProtocol::Meta, it));
-    out.put("cmd_get", workers.asked(Get));
-    out.put("cmd_set", stores.map(|it| workers.asked(it)).sum::<u64>());
-    out.put("cmd_flush", workers.asked(FlushAll));
-    out.put("cmd_touch", workers.asked(Touch) + workers.asked(Gat));
+    out.put("cmd_get", workers.origin(Get));
+    out.put("cmd_set", stores.map(|it| workers.origin(it)).sum::<u64>());
+    out.put("cmd_flush", workers.origin(FlushAll));
+    out.put("cmd_touch", workers.origin(Touch) + workers.origin(Gat));
     out.put("cmd_meta", meta.sum::<u64>());
     totals.put("get", ["hits", "misses"], &[Get], out);
     totals.put("delete", ["misses", "hits"], &[Delete], out);

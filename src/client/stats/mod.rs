@@ -14,7 +14,7 @@ use crate::protocol::numbers::parse_u32;
 use crate::protocol::operation::Operation;
 use crate::route::Route;
 use crate::state::State;
-use crate::worker::context::Current;
+use crate::worker::context::ActiveRoutes;
 
 /// The version whose commands an embedded node carries out.
 pub const EMBEDDED_VERSION: &str = "1.6.18";
@@ -23,7 +23,7 @@ const UNKNOWN_VERSION: &str = "1.4.0";
 
 /// The answer to `version`: the lowest among the live nodes of all pools of the route, since clients read from it what they
 /// may use.
-pub fn version(current: &Current, route: &Route) -> String {
+pub fn version(current: &ActiveRoutes, route: &Route) -> String {
     let nodes = &current.snapshot.nodes;
     let pools = route.pools().iter();
     let live = pools
@@ -48,7 +48,7 @@ fn version_of(node: &Node) -> Option<String> {
 /// The answer to `stats <what>`, without the last line end: Ringway's own figures under memcached's names for nothing,
 /// `settings` and `conns`, those of each node for `nodes`. The sections about memory are those of a memcached that
 /// holds nothing: Ringway does not divide items into slabs. What is no section is an error.
-pub fn stats(state: &State, current: &Current, route: &Route, what: &[u8]) -> String {
+pub fn stats(state: &State, current: &ActiveRoutes, route: &Route, what: &[u8]) -> String {
     let mut out = Lines::default();
     let (section, arguments) = split(what);
     match section {
@@ -82,7 +82,7 @@ pub fn lines_in_binary(what: &[u8]) -> Option<(&'static str, &'static str)> {
 }
 
 /// About the bytes that the answer to `stats <what>` takes.
-pub fn size(current: &Current, what: &[u8]) -> usize {
+pub fn size(current: &ActiveRoutes, what: &[u8]) -> usize {
     /// Of the figures of one node, or of one listener.
     const EACH: usize = 512;
     /// Of everything else.

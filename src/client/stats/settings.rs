@@ -7,7 +7,7 @@ use crate::node::Kind;
 use crate::route::Route;
 use crate::snapshot::Snapshot;
 use crate::state::State;
-use crate::worker::context::Current;
+use crate::worker::context::ActiveRoutes;
 
 use super::Lines;
 
@@ -19,7 +19,7 @@ pub fn max_connections(snapshot: &Snapshot) -> usize {
 
 /// Writes the settings to `out`. memcached has one port, one socket and one idle timeout: those of the first listener
 /// of the kind are shown.
-pub fn put(current: &Current, route: &Route, out: &mut Lines) {
+pub fn put(current: &ActiveRoutes, route: &Route, out: &mut Lines) {
     let snapshot = &current.snapshot;
     let listeners = snapshot.listeners.iter();
     let tcp = listeners.clone().find_map(|it| match it.settings.bind {
@@ -78,7 +78,7 @@ pub fn put(current: &Current, route: &Route, out: &mut Lines) {
 }
 
 /// Writes the listeners to `out`, as memcached shows its own. Sessions are left out: each worker knows only its own.
-pub fn put_listeners(state: &State, current: &Current, out: &mut Lines) {
+pub fn put_listeners(state: &State, current: &ActiveRoutes, out: &mut Lines) {
     for (number, listener) in current.snapshot.listeners.iter().enumerate() {
         let address = match &listener.settings.bind {
             Bind::Tcp(address) if address.is_ipv6() => format!("tcp6:{address}"),

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::error::{Flaw, Mistakes, quote};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem, quote};
+use super::super::map_reader::YamlNode;
 use super::super::suggest;
 use super::choosers::{self, branches, parse_each};
 use super::reader::{Beside, Reader};
@@ -36,13 +36,13 @@ impl Settings for ByCommand {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<ByCommand> {
-        let routes = branches(reader, value, mistakes)?;
+        let routes = branches(reader, value, diagnostics)?;
         Some(ByCommand {
-            routes: parse_each(routes, mistakes, which)?,
+            routes: parse_each(routes, diagnostics, which)?,
             otherwise: beside.otherwise.clone()?,
         })
     }
@@ -69,11 +69,11 @@ impl Which {
     }
 }
 
-fn which(text: &str) -> Result<Which, Flaw> {
+fn which(text: &str) -> Result<Which, Problem> {
     let one = Operation::WORDS.iter().find(|(word, _)| *word == text);
     let all = Group::WORDS.iter().find(|(word, _)| *word == text);
     match (one, all) {
-        (Some((_, Operation::FlushAll)), _) => Err(Flaw::new(
+        (Some((_, Operation::FlushAll)), _) => Err(Problem::new(
             "flush_all has no key, and goes to every pool of the route",
         )
         .hint("refuse it with `deny`, or with the pool's `flush_all: deny`")),
@@ -84,7 +84,7 @@ fn which(text: &str) -> Result<Which, Flaw> {
             let words = groups.chain(Operation::WORDS.iter().map(|(word, _)| *word));
             let words = words.filter(|word| *word != "flush_all");
             Err(
-                Flaw::new(format!("{} is no command", quote(text))).hint(suggest::hint(
+                Problem::new(format!("{} is no command", quote(text))).hint(suggest::hint(
                     text,
                     "choose one of",
                     words,

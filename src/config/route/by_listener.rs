@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::error::Mistakes;
-use super::super::keys::Typed;
+use super::super::error::Diagnostics;
+use super::super::map_reader::YamlNode;
 use super::super::{Bind, address};
 use super::choosers::{self, branches, parse_each};
 use super::reader::{Beside, Reader};
@@ -26,13 +26,13 @@ impl Settings for ByListener {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<ByListener> {
-        let routes = branches(reader, value, mistakes)?;
+        let routes = branches(reader, value, diagnostics)?;
         Some(ByListener {
-            routes: parse_each(routes, mistakes, address::listener)?,
+            routes: parse_each(routes, diagnostics, address::listener)?,
             otherwise: beside.otherwise.clone()?,
         })
     }

@@ -4,25 +4,32 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::super::error::{At, Flaw, Mistakes};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem, Spanned};
+use super::super::map_reader::YamlNode;
 use super::reader::Reader;
 use super::{Route, Settings, Under};
 
 /// The routes of a chooser, before what they are chosen by is parsed.
-pub type Branches = Vec<(At<String>, Route)>;
+pub type Branches = Vec<(Spanned<String>, Route)>;
 
 /// Reads the branches behind the name of a chooser: at least one.
-pub fn branches(reader: &mut Reader, value: &Typed<'_>, mistakes: &mut Mistakes) -> Option<Branches> {
-    let entries = value.entries(mistakes, |_| Ok(()))?;
+pub fn branches(
+    reader: &mut Reader,
+    value: &YamlNode<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Branches> {
+    let entries = value.entries(diagnostics, |_| Ok(()))?;
     if entries.is_empty() {
-        let flaw = Flaw::new("there is nothing to choose from");
-        mistakes.add(&value.place(), flaw.hint("add at least one, with its route"));
+        let problem = Problem::new("there is nothing to choose from");
+        diagnostics.add(
+            &value.location(),
+            problem.hint("add at least one, with its route"),
+        );
         return None;
     }
     let routes = entries
         .into_iter()
-        .map(|(key, value)| Some((key, reader.route(&value, mistakes)?)));
+        .map(|(key, value)| Some((key, reader.route(&value, diagnostics)?)));
     // All branches are read before the first bad one ends this, so that every mistake is reported.
     let routes: Vec<_> = routes.collect();
     routes.into_iter().collect()
@@ -31,8 +38,8 @@ pub fn branches(reader: &mut Reader, value: &Typed<'_>, mistakes: &mut Mistakes)
 /// Parses what each branch is chosen by.
 pub fn parse_each<T>(
     mut branches: Branches,
-    mistakes: &mut Mistakes,
-    parse: impl Fn(&str) -> Result<T, Flaw>,
+    diagnostics: &mut Diagnostics,
+    parse: impl Fn(&str) -> Result<T, Problem>,
 ) -> Option<Vec<(T, Route)>> {
     let mut parsed = Vec::new();
     let mut is_good = true;
@@ -41,8 +48,8 @@ pub fn parse_each<T>(
     for (written, route) in branches {
         match parse(&written.value) {
             Ok(value) => parsed.push((value, route)),
-            Err(flaw) => {
-                mistakes.add(&written.place, flaw);
+            Err(problem) => {
+                diagnostics.add(&written.location, problem);
                 is_good = false;
             }
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::error::{Flaw, Mistakes};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem};
+use super::super::map_reader::YamlNode;
 use super::super::units::{percent, show_duration, timeout};
 use super::reader::{Beside, Reader};
 use super::{Route, Settings, Under};
@@ -27,14 +27,14 @@ impl Settings for Delay {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Delay> {
-        let (to, (by, share)) = reader.to(value, mistakes, |keys| {
+        let (to, (by, share)) = reader.to(value, diagnostics, |keys| {
             keys.require(
                 "by",
-                Flaw::new("it is not said how long").hint("add `by:`, such as 10ms"),
+                Problem::new("it is not said how long").hint("add `by:`, such as 10ms"),
             );
             (keys.value("by", timeout), keys.value("share", percent))
         })?;

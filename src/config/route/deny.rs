@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::super::choices::{choose, word};
-use super::super::error::{Flaw, Mistakes};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem};
+use super::super::map_reader::YamlNode;
 use super::reader::{Beside, Reader};
 use super::{Route, Settings, Under};
 use crate::protocol::operation::Operation;
@@ -32,14 +32,14 @@ impl Settings for ReadOnly {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<ReadOnly> {
         let to = if value.has_key("to") {
-            reader.to(value, mistakes, |_| ())?.0
+            reader.to(value, diagnostics, |_| ())?.0
         } else {
-            reader.route(value, mistakes)?
+            reader.route(value, diagnostics)?
         };
         Some(ReadOnly { to })
     }
@@ -54,19 +54,19 @@ impl Settings for Deny {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Deny> {
-        let (to, commands) = reader.to(value, mistakes, |keys| {
+        let (to, commands) = reader.to(value, diagnostics, |keys| {
             keys.require(
                 "commands",
-                Flaw::new("nothing is refused").hint("add `commands:`, such as [flush_all]"),
+                Problem::new("nothing is refused").hint("add `commands:`, such as [flush_all]"),
             );
-            keys.get("commands", |value, mistakes| {
-                let items = value.items(mistakes)?;
+            keys.get("commands", |value, diagnostics| {
+                let items = value.items(diagnostics)?;
                 let read = choose(Operation::WORDS);
-                let commands: Vec<_> = items.iter().map(|item| item.read(mistakes, &read)).collect();
+                let commands: Vec<_> = items.iter().map(|item| item.read(diagnostics, &read)).collect();
                 commands.into_iter().collect::<Option<Vec<_>>>()
             })
         })?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::error::{Flaw, Mistakes};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem};
+use super::super::map_reader::YamlNode;
 use super::super::units::{percent, show_duration, timeout};
 use super::reader::{Beside, Reader};
 use super::{Route, Settings, Under};
@@ -29,16 +29,16 @@ impl Settings for Expiry {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Expiry> {
-        let (to, (min, max, jitter)) = reader.to(value, mistakes, |keys| {
+        let (to, (min, max, jitter)) = reader.to(value, diagnostics, |keys| {
             let min = keys.value("min", timeout);
             let max = keys.value("max", timeout);
             let jitter = keys.value("jitter", percent);
             if min.is_some() && max.is_some() && min > max {
-                keys.mistake(Flaw::new("`min` is longer than `max`").hint("exchange them"));
+                keys.diagnostic(Problem::new("`min` is longer than `max`").hint("exchange them"));
             }
             (min, max, jitter)
         })?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::choices::choose;
-use super::super::error::{At, Mistakes};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Spanned};
+use super::super::map_reader::YamlNode;
 use super::super::units::{percent, show_duration, timeout};
 use super::reader::{Beside, Budget, Reader};
 use super::{FLAG, Route, Settings, Under};
@@ -32,9 +32,9 @@ impl Settings for Failover {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Failover> {
         let mut failover = Failover {
             to: Vec::new(),
@@ -44,21 +44,21 @@ impl Settings for Failover {
             budget: 100,
         };
         let mut budget = None;
-        failover.to = reader.list(value, mistakes, |keys| {
+        failover.to = reader.list(value, diagnostics, |keys| {
             failover.on_miss = keys.value("on_miss", choose(FLAG)).unwrap_or(false);
             failover.expiry = keys.value("expiry", timeout);
             failover.arithmetic = keys.value("arithmetic", choose(FLAG)).unwrap_or(false);
             budget = keys.at("budget", percent);
         })?;
-        if let Some(At {
+        if let Some(Spanned {
             value: percent,
-            place,
+            location,
         }) = budget
         {
             failover.budget = percent;
             let first = failover.to[0].clone();
             let value = Budget { first, percent };
-            reader.budgets.push(At { value, place });
+            reader.budgets.push(Spanned { value, location });
         }
         Some(failover)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::error::{At, Flaw, Mistakes, Place};
+use super::super::error::{Diagnostics, Location, Problem, Spanned};
 use super::{Read, Route};
 
 /// The most policies under one another.
@@ -14,7 +14,7 @@ const MAX_POOLS: u64 = 256;
 /// The routes of a file by name.
 #[derive(Debug)]
 pub struct Graph<'a> {
-    routes: HashMap<&'a str, (&'a Place, &'a Read)>,
+    routes: HashMap<&'a str, (&'a Location, &'a Read)>,
     in_order: Vec<&'a str>,
 }
 
@@ -34,11 +34,11 @@ struct Step<'a> {
 
 impl<'a> Graph<'a> {
     /// The graph of `routes`, without those that hold mistakes or have a pool's name.
-    pub fn new(routes: &'a [(At<String>, Option<Read>)], is_pool: impl Fn(&str) -> bool) -> Graph<'a> {
+    pub fn new(routes: &'a [(Spanned<String>, Option<Read>)], is_pool: impl Fn(&str) -> bool) -> Graph<'a> {
         let good: Vec<_> = routes
             .iter()
             .filter(|(name, _)| !is_pool(&name.value))
-            .filter_map(|(name, read)| Some((name.value.as_str(), (&name.place, read.as_ref()?))))
+            .filter_map(|(name, read)| Some((name.value.as_str(), (&name.location, read.as_ref()?))))
             .collect();
         Graph {
             in_order: good.iter().map(|(name, _)| *name).collect(),
@@ -48,7 +48,7 @@ impl<'a> Graph<'a> {
 
     /// Notes each circle once, and each route that is too deep or too wide; then those of `others`, which have no
     /// name.
-    pub fn check(&self, others: &[(&Place, &Read)], mistakes: &mut Mistakes) {
+    pub fn check(&self, others: &[(&Location, &Read)], diagnostics: &mut Diagnostics) {
         let mut known: HashMap<&str, Measure> = HashMap::new();
         let mut walked = HashSet::new();
         for start in &self.in_order {
@@ -61,32 +61,32 @@ impl<'a> Graph<'a> {
                     path.push(Step { name, next: 0 });
                 }
                 let Some(last) = path.last_mut() else { break };
-                let (place, read) = self.routes[last.name];
+                let (location, read) = self.routes[last.name];
                 step = read.names.get(last.next).map(|name| name.value.as_str());
                 last.next += 1;
                 match step {
                     Some(name) if on_path.contains_key(name) => {
-                        self.report_circle(&path[on_path[name]..], mistakes);
+                        self.report_circle(&path[on_path[name]..], diagnostics);
                         step = None;
                     }
                     Some(name) if self.routes.contains_key(name) => {}
                     Some(_) => step = None,
                     None => {
                         let name = last.name;
-                        known.insert(name, judged(measure(&read.route, &known), place, mistakes));
+                        known.insert(name, judged(measure(&read.route, &known), location, diagnostics));
                         on_path.remove(name);
                         path.pop();
                     }
                 }
             }
         }
-        for (place, read) in others {
-            judged(measure(&read.route, &known), place, mistakes);
+        for (location, read) in others {
+            judged(measure(&read.route, &known), location, diagnostics);
         }
     }
 
     /// Reports a circle at the place where its first route in the file names the next.
-    fn report_circle(&self, circle: &[Step<'a>], mistakes: &mut Mistakes) {
+    fn report_circle(&self, circle: &[Step<'a>], diagnostics: &mut Diagnostics) {
         const SHOWN: usize = 8;
         let first = (0..circle.len())
             .min_by_key(|&index| self.routes[circle[index].name].0)
@@ -99,10 +99,10 @@ impl<'a> Graph<'a> {
             circle[first].name
         });
         let (_, read) = self.routes[circle[first].name];
-        let flaw = Flaw::new(format!("the route goes in a circle: {}", way.join(" → ")));
-        mistakes.add(
-            &read.names[circle[first].next - 1].place,
-            flaw.hint("end it in a pool"),
+        let problem = Problem::new(format!("the route goes in a circle: {}", way.join(" → ")));
+        diagnostics.add(
+            &read.names[circle[first].next - 1].location,
+            problem.hint("end it in a pool"),
         );
     }
 
@@ -149,16 +149,16 @@ fn measure(route: &Route, known: &HashMap<&str, Measure>) -> Measure {
 
 /// Notes a route that is too deep or too wide. It then counts as a pool, so that routes that lead to it are not
 /// reported too.
-fn judged(measure: Measure, place: &Place, mistakes: &mut Mistakes) -> Measure {
+fn judged(measure: Measure, location: &Location, diagnostics: &mut Diagnostics) -> Measure {
     let Measure { depth, pools } = measure;
     if depth > MAX_DEPTH {
-        let flaw = Flaw::new(format!("{depth} policies stand under one another"));
-        mistakes.add(place, flaw.hint(format!("{MAX_DEPTH} are the most")));
+        let problem = Problem::new(format!("{depth} policies stand under one another"));
+        diagnostics.add(location, problem.hint(format!("{MAX_DEPTH} are the most")));
     } else if pools > MAX_POOLS {
-        let flaw = Flaw::new(format!("the route leads to {pools} pools"));
-        mistakes.add(
-            place,
-            flaw.hint(format!(
+        let problem = Problem::new(format!("the route leads to {pools} pools"));
+        diagnostics.add(
+            location,
+            problem.hint(format!(
                 "{MAX_POOLS} are the most, each counted as often as it is named"
             )),
         );

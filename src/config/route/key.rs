@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use super::super::error::{Flaw, Mistakes};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem};
+use super::super::map_reader::YamlNode;
 use super::prefix::beginning;
 use super::reader::{Beside, Reader};
 use super::{Route, Settings, Under};
@@ -26,15 +26,15 @@ impl Settings for Key {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Key> {
-        let (to, (strip_prefix, add_prefix)) = reader.to(value, mistakes, |keys| {
+        let (to, (strip_prefix, add_prefix)) = reader.to(value, diagnostics, |keys| {
             let read = ["strip_prefix", "add_prefix"].map(|key| keys.value(key, beginning));
             if !keys.has("strip_prefix") && !keys.has("add_prefix") {
-                keys.mistake(
-                    Flaw::new("the key stays as it is").hint("add `add_prefix:` or `strip_prefix:`"),
+                keys.diagnostic(
+                    Problem::new("the key stays as it is").hint("add `add_prefix:` or `strip_prefix:`"),
                 );
             }
             let [strip, add] = read.map(Option::unwrap_or_default);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::error::{Flaw, Mistakes};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem};
+use super::super::map_reader::YamlNode;
 use super::super::units::{show_duration, timeout};
 use super::reader::{Beside, Reader};
 use super::{Route, Settings, Under};
@@ -27,13 +27,13 @@ impl Settings for Layers {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Layers> {
-        let mut keys = value.keys(mistakes);
-        let near = keys.get("near", |value, mistakes| reader.meta_route(value, mistakes));
-        let far = keys.get("far", |value, mistakes| reader.meta_route(value, mistakes));
+        let mut keys = value.keys(diagnostics);
+        let near = keys.get("near", |value, diagnostics| reader.meta_route(value, diagnostics));
+        let far = keys.get("far", |value, diagnostics| reader.meta_route(value, diagnostics));
         let near_expiry = keys.value("near_expiry", timeout);
         for (key, what) in [
             ("near", "it is not said which pool is near"),
@@ -41,12 +41,12 @@ impl Settings for Layers {
         ] {
             keys.require(
                 key,
-                Flaw::new(what).hint(format!("add `{key}:` with a pool or a route")),
+                Problem::new(what).hint(format!("add `{key}:` with a pool or a route")),
             );
         }
         keys.require(
             "near_expiry",
-            Flaw::new("it is not said how old a copy may be").hint("add `near_expiry:`, such as 10s"),
+            Problem::new("it is not said how old a copy may be").hint("add `near_expiry:`, such as 10s"),
         );
         keys.finish();
         Some(Layers {

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::super::error::{Flaw, Mistakes};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem};
+use super::super::map_reader::YamlNode;
 use super::reader::{Beside, Reader};
 use super::{Route, Settings, Under};
 
@@ -21,20 +21,20 @@ impl Settings for LazyFill {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<LazyFill> {
-        let mut keys = value.keys(mistakes);
-        let to = keys.get("to", |value, mistakes| reader.meta_route(value, mistakes));
-        let from = keys.get("from", |value, mistakes| reader.meta_route(value, mistakes));
+        let mut keys = value.keys(diagnostics);
+        let to = keys.get("to", |value, diagnostics| reader.meta_route(value, diagnostics));
+        let from = keys.get("from", |value, diagnostics| reader.meta_route(value, diagnostics));
         keys.require(
             "to",
-            Flaw::new("it is not said what is to be filled").hint("add `to:` with a pool or a route"),
+            Problem::new("it is not said what is to be filled").hint("add `to:` with a pool or a route"),
         );
         keys.require(
             "from",
-            Flaw::new("it is not said what it is filled from").hint("add `from:` with a pool or a route"),
+            Problem::new("it is not said what it is filled from").hint("add `from:` with a pool or a route"),
         );
         keys.finish();
         Some(LazyFill { to: to?, from: from? })

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use super::super::error::{Flaw, Mistakes};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem};
+use super::super::map_reader::YamlNode;
 use super::super::units::count;
 use super::reader::{Beside, Reader};
 use super::{Route, Settings, Under};
@@ -32,21 +32,21 @@ impl Settings for Limit {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Limit> {
-        let (to, (rate, burst, in_flight)) = reader.to(value, mistakes, |keys| {
+        let (to, (rate, burst, in_flight)) = reader.to(value, diagnostics, |keys| {
             let rate = keys.value("rate", count(1..=MAX_RATE));
             let burst = keys.value("burst", count(1..=MAX_RATE));
             let in_flight = keys.value("in_flight", count(1..=MAX_IN_FLIGHT));
             if !keys.has("rate") && !keys.has("in_flight") {
-                keys.mistake(
-                    Flaw::new("there is no limit").hint("add `rate:`, requests a second, or `in_flight:`"),
+                keys.diagnostic(
+                    Problem::new("there is no limit").hint("add `rate:`, requests a second, or `in_flight:`"),
                 );
             }
             if keys.has("burst") && !keys.has("rate") {
-                keys.mistake(Flaw::new("`burst` without a rate means nothing").hint("add `rate:`"));
+                keys.diagnostic(Problem::new("`burst` without a rate means nothing").hint("add `rate:`"));
             }
             (rate, burst, in_flight)
         })?;

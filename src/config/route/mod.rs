@@ -34,8 +34,8 @@ pub use reader::{Budget, Read, read};
 pub use replicate::{Reads, Writes};
 pub use shadow::{By, Copied};
 
-use super::error::Mistakes;
-use super::keys::{Keys, Typed};
+use super::error::Diagnostics;
+use super::map_reader::{MapReader, YamlNode};
 use super::{Bind, Config};
 use reader::{Beside, Reader};
 
@@ -57,8 +57,12 @@ pub trait Settings: Sized {
     const BESIDE: &'static [&'static str] = &[];
 
     /// Reads the value of the policy's name. Returns `None` if it holds a mistake, which is then noted at its place.
-    fn read(reader: &mut Reader, value: &Typed<'_>, beside: &Beside, mistakes: &mut Mistakes)
-    -> Option<Self>;
+    fn read(
+        reader: &mut Reader,
+        value: &YamlNode<'_>,
+        beside: &Beside,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self>;
 
     /// The routes under it, each behind the key at which it is written.
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)>;
@@ -122,17 +126,17 @@ macro_rules! settings_of_policies {
             }
 
             /// Reads whatever policies are written in `keys`, and counts as known the names of all.
-            fn read_all(reader: &mut Reader, keys: &mut Keys<'_, '_>, beside: &Beside) -> Vec<Policy> {
+            fn read_all(reader: &mut Reader, keys: &mut MapReader<'_, '_>, beside: &Beside) -> Vec<Policy> {
                 let read = [$(
-                    keys.get($file::$Policy::NAME, |value, mistakes| {
-                        $file::$Policy::read(reader, value, beside, mistakes).map(Policy::$Policy)
+                    keys.get($file::$Policy::NAME, |value, diagnostics| {
+                        $file::$Policy::read(reader, value, beside, diagnostics).map(Policy::$Policy)
                     }),
                 )*];
                 read.into_iter().flatten().collect()
             }
 
             /// Which keys may stand beside the policies that are written in `keys`.
-            fn may_stand_beside(keys: &Keys<'_, '_>) -> Vec<&'static str> {
+            fn may_stand_beside(keys: &MapReader<'_, '_>) -> Vec<&'static str> {
                 let mut all = Vec::new();
                 $(if keys.has($file::$Policy::NAME) { all.extend($file::$Policy::BESIDE); })*
                 all

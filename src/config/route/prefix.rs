@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use super::super::error::{Flaw, Mistakes, quote};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem, quote};
+use super::super::map_reader::YamlNode;
 use super::choosers::{self, branches, parse_each};
 use super::reader::{Beside, Reader};
 use super::{Route, Settings, Under};
@@ -37,13 +37,13 @@ impl Settings for Prefix {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Prefix> {
-        let routes = branches(reader, value, mistakes)?;
+        let routes = branches(reader, value, diagnostics)?;
         Some(Prefix {
-            routes: parse_each(routes, mistakes, beginning)?,
+            routes: parse_each(routes, diagnostics, beginning)?,
             strip: beside.strip.unwrap_or(false),
             otherwise: beside.otherwise.clone()?,
         })
@@ -74,13 +74,13 @@ impl Settings for RoutingPrefix {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<RoutingPrefix> {
-        let routes = branches(reader, value, mistakes)?;
+        let routes = branches(reader, value, diagnostics)?;
         Some(RoutingPrefix {
-            routes: parse_each(routes, mistakes, routing_prefix)?,
+            routes: parse_each(routes, diagnostics, routing_prefix)?,
             otherwise: beside.otherwise.clone()?,
         })
     }
@@ -95,24 +95,24 @@ impl Settings for RoutingPrefix {
 }
 
 /// Checks that keys may begin with `text`.
-pub fn beginning(text: &str) -> Result<String, Flaw> {
+pub fn beginning(text: &str) -> Result<String, Problem> {
     let is_good = !text.is_empty()
         && text.len() <= MAX_KEY
         && !text
             .chars()
             .any(|c| c.is_ascii_whitespace() || c.is_ascii_control());
     is_good.then(|| text.to_owned()).ok_or_else(|| {
-        Flaw::new(format!("no key begins with {}", quote(text))).hint(format!(
+        Problem::new(format!("no key begins with {}", quote(text))).hint(format!(
             "write 1 to {MAX_KEY} bytes without spaces and control characters"
         ))
     })
 }
 
-fn routing_prefix(text: &str) -> Result<String, Flaw> {
+fn routing_prefix(text: &str) -> Result<String, Problem> {
     let parts: Vec<&str> = text.split('/').collect();
     match parts[..] {
         ["", region, cluster, ""] if !region.is_empty() && !cluster.is_empty() => beginning(text),
-        _ => Err(Flaw::new(format!("{} is no routing prefix", quote(text)))
+        _ => Err(Problem::new(format!("{} is no routing prefix", quote(text)))
             .hint("write it as mcrouter does: /region/cluster/")),
     }
 }

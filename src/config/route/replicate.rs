@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::super::choices::{choose, word};
-use super::super::error::{Flaw, Mistakes};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem};
+use super::super::map_reader::YamlNode;
 use super::super::units::percent;
 use super::reader::{Beside, Reader};
 use super::{FLAG, Route, Settings, Under};
@@ -76,9 +76,9 @@ impl Settings for Replicate {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Replicate> {
         let mut replicate = Replicate {
             to: Vec::new(),
@@ -88,7 +88,7 @@ impl Settings for Replicate {
             budget: BUDGET,
         };
         let mut read = None;
-        replicate.to = reader.list(value, mistakes, |keys| {
+        replicate.to = reader.list(value, diagnostics, |keys| {
             replicate.write = keys.value("write", choose(WRITES)).unwrap_or(Writes::All);
             read = keys.at("read", choose(READS));
             replicate.on_miss = keys.value("on_miss", choose(FLAG)).unwrap_or(false);
@@ -96,13 +96,16 @@ impl Settings for Replicate {
             if let Some(budget) = keys.value("budget", percent) {
                 replicate.budget = budget;
                 if replicate.read != Reads::Hedged {
-                    let flaw = Flaw::new("only hedged reads have a budget");
-                    keys.reject("budget", flaw.hint("add `read: hedged`, or take the budget out"));
+                    let problem = Problem::new("only hedged reads have a budget");
+                    keys.reject(
+                        "budget",
+                        problem.hint("add `read: hedged`, or take the budget out"),
+                    );
                 }
             }
         })?;
         let local = read.filter(|read| read.value == Reads::Local);
-        reader.zones.extend(local.map(|read| read.place));
+        reader.zones.extend(local.map(|read| read.location));
         Some(replicate)
     }
 

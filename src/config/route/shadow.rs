@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::super::choices::{choose, word};
-use super::super::error::{Flaw, Mistakes};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem};
+use super::super::map_reader::YamlNode;
 use super::super::units::percent;
 use super::reader::{Beside, Reader};
 use super::{FLAG, Route, Settings, Under};
@@ -57,24 +57,24 @@ impl Settings for Shadow {
 
     fn read(
         reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Shadow> {
-        let mut keys = value.keys(mistakes);
-        let of = keys.get("of", |value, mistakes| reader.route(value, mistakes));
-        let to = keys.get("to", |value, mistakes| reader.route(value, mistakes));
+        let mut keys = value.keys(diagnostics);
+        let of = keys.get("of", |value, diagnostics| reader.route(value, diagnostics));
+        let to = keys.get("to", |value, diagnostics| reader.route(value, diagnostics));
         let share = keys.value("share", percent).unwrap_or(100);
         let by = keys.value("by", choose(BY)).unwrap_or(By::Key);
         let commands = keys.value("commands", choose(COMMANDS)).unwrap_or(Copied::All);
         let compare = keys.value("compare", choose(FLAG)).unwrap_or(false);
         keys.require(
             "of",
-            Flaw::new("it is not said what answers").hint("add `of:` with a pool or a route"),
+            Problem::new("it is not said what answers").hint("add `of:` with a pool or a route"),
         );
         keys.require(
             "to",
-            Flaw::new("it is not said what gets the copies").hint("add `to:` with a pool or a route"),
+            Problem::new("it is not said what gets the copies").hint("add `to:` with a pool or a route"),
         );
         keys.finish();
         Some(Shadow {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::error::{Flaw, Mistakes, quote};
-use super::super::keys::Typed;
+use super::super::error::{Diagnostics, Problem, quote};
+use super::super::map_reader::YamlNode;
 use super::super::units::{show_duration, timeout};
 use super::reader::{Beside, Reader};
 use super::{Settings, Under};
@@ -37,14 +37,14 @@ impl Settings for Miss {
 
     fn read(
         _reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Miss> {
         if !value.is_empty() {
-            mistakes.add(
-                &value.place(),
-                Flaw::new("`miss` has no options").hint("write {miss: {}}"),
+            diagnostics.add(
+                &value.location(),
+                Problem::new("`miss` has no options").hint("write {miss: {}}"),
             );
             return None;
         }
@@ -61,14 +61,14 @@ impl Settings for ErrorReply {
 
     fn read(
         _reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<ErrorReply> {
         let words = if value.is_empty() {
             "refused by the route".to_owned()
         } else {
-            value.read(mistakes, words)?
+            value.read(diagnostics, words)?
         };
         Some(ErrorReply { words })
     }
@@ -87,14 +87,14 @@ impl Settings for Blackhole {
 
     fn read(
         _reader: &mut Reader,
-        value: &Typed<'_>,
+        value: &YamlNode<'_>,
         _beside: &Beside,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Blackhole> {
         let timeout = if value.is_empty() {
             TIMEOUT
         } else {
-            value.read(mistakes, timeout)?
+            value.read(diagnostics, timeout)?
         };
         Some(Blackhole { timeout })
     }
@@ -109,11 +109,11 @@ impl Settings for Blackhole {
 }
 
 /// Checks that the words fit into one line of a reply.
-fn words(text: &str) -> Result<String, Flaw> {
+fn words(text: &str) -> Result<String, Problem> {
     const LONGEST: usize = 250;
     if text.is_empty() || text.len() > LONGEST || text.chars().any(char::is_control) {
         let hint = format!("write 1 to {LONGEST} bytes without control characters");
-        return Err(Flaw::new(format!("{} cannot be said in a line", quote(text))).hint(hint));
+        return Err(Problem::new(format!("{} cannot be said in a line", quote(text))).hint(hint));
     }
     Ok(text.to_owned())
 }

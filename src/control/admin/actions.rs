@@ -47,7 +47,7 @@ pub fn act(state: &State, action: Action, name: &str, query: &str) -> Answer {
         let done = match action {
             Action::Drain => drain(&snapshot, node),
             Action::Undrain => Ok(undrain(&snapshot, node)),
-            Action::Admit => let_in(node),
+            Action::Admit => admit_node(node),
         };
         done.map_err(|reason| (StatusCode::CONFLICT, reason))
     });
@@ -116,7 +116,7 @@ fn undrain(snapshot: &Snapshot, node: &Node) -> &'static str {
     }
 }
 
-fn let_in(node: &Node) -> Result<&'static str, String> {
+fn admit_node(node: &Node) -> Result<&'static str, String> {
     if node.membership.is_drained() {
         return Err("it is drained: undrain it".to_owned());
     }

@@ -4,7 +4,7 @@ use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
-use super::response::{Answer, json, text, typed};
+use super::response::{Answer, json, raw, text};
 use super::{Context, actions, explain, nodes};
 use crate::config;
 use crate::control::exposition;
@@ -59,7 +59,7 @@ pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "alive\n"),
         "/readyz" | "/healthz" => readiness(&context.state),
-        "/metrics" => typed(
+        "/metrics" => raw(
             StatusCode::OK,
             exposition::CONTENT_TYPE,
             context.exposition.render(),
@@ -87,10 +87,12 @@ fn readiness(state: &State) -> Answer {
             "draining: told to stop\n".to_owned(),
         ),
     };
-    let mistakes = &state.reloads.lock().expect("no holder panics").mistakes;
-    if !mistakes.is_empty() {
+    let diagnostics = &state.reloads.lock().expect("no holder panics").diagnostics;
+    if !diagnostics.is_empty() {
         body.push_str("the configuration file is not what runs, the last good one does:\n");
-        mistakes.iter().for_each(|mistake| body.extend([mistake, "\n"]));
+        diagnostics
+            .iter()
+            .for_each(|diagnostic| body.extend([diagnostic, "\n"]));
     }
     text(status, body)
 }
@@ -111,14 +113,14 @@ async fn reload(context: &Context) -> Answer {
                 "taken, nothing changed\n"
             }
             .to_owned();
-            for setting in taken.needs_restart {
+            for setting in taken.requires_restart {
                 body.extend(["`", setting, "` needs a restart\n"]);
             }
             text(StatusCode::OK, body)
         }
-        Err(mistakes) => text(
+        Err(diagnostics) => text(
             StatusCode::UNPROCESSABLE_ENTITY,
-            format!("{}\n", mistakes.trim_end()),
+            format!("{}\n", diagnostics.trim_end()),
         ),
     }
 }

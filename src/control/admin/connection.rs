@@ -41,7 +41,7 @@ const MAX_FIELDS: usize = 64;
 static REFUSALS: LogLimit = LogLimit::new(Duration::from_secs(10));
 
 /// Serves one connection for `life`; the client may take `limit` for each answer.
-pub async fn converse(
+pub async fn serve_connection(
     stream: TcpStream,
     context: Arc<Context>,
     place: Place,

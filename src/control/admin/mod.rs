@@ -41,7 +41,7 @@ use super::exposition::Exposition;
 use super::reload::Reloader;
 use crate::log_limit::LogLimit;
 use crate::state::State;
-use connection::{ANSWER, LIFE, converse};
+use connection::{ANSWER, LIFE, serve_connection};
 use places::Places;
 
 /// Before another try where no connection could be accepted.
@@ -130,7 +130,13 @@ impl Server {
             );
         }
         let id = place.id();
-        let task = tokio::spawn(converse(stream, self.context.clone(), place, LIFE, self.limit));
+        let task = tokio::spawn(serve_connection(
+            stream,
+            self.context.clone(),
+            place,
+            LIFE,
+            self.limit,
+        ));
         places.serve(id, task.abort_handle());
     }
 }

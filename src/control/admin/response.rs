@@ -10,18 +10,18 @@ pub type Answer = Response<Full<Bytes>>;
 
 /// An answer of plain text.
 pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    typed(status, "text/plain; charset=utf-8", body)
+    raw(status, "text/plain; charset=utf-8", body)
 }
 
 /// An answer of JSON, a line.
 pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
     let mut body = serde_json::to_string(value).expect("maps have text keys only");
     body.push('\n');
-    typed(status, "application/json", body)
+    raw(status, "application/json", body)
 }
 
 /// An answer of this content type.
-pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+pub fn raw(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();

@@ -233,11 +233,11 @@ async fn a_reload_is_answered_with_its_outcome_and_a_refused_one_is_told_by_read
     bench.write("pools: {main: {nodes: [}");
     let reply = bench.ask("POST", "/reload").await;
     assert_eq!(reply.status, 422);
-    let mistakes = bench.state.reloads.lock().unwrap().mistakes.clone();
-    assert_eq!(reply.body.trim_end(), mistakes.join("\n"));
+    let diagnostics = bench.state.reloads.lock().unwrap().diagnostics.clone();
+    assert_eq!(reply.body.trim_end(), diagnostics.join("\n"));
     let ready = bench.get("/readyz").await;
     assert_eq!(ready.status, 200, "the configuration before it serves");
-    assert!(ready.body.contains(&mistakes[0]), "{}", ready.body);
+    assert!(ready.body.contains(&diagnostics[0]), "{}", ready.body);
     bench.write("pools: {main: {nodes: ['127.0.0.1:5']}}");
     let reply = bench.ask("POST", "/reload").await;
     assert_eq!((reply.status, reply.body.as_str()), (200, "taken\n"));
@@ -311,7 +311,7 @@ async fn a_connection_that_says_nothing_ends_with_its_life() {
     let (place, _) = Arc::new(Places::default()).take(Instant::now()).expect("a place");
     let short = Duration::from_millis(50);
     let deadline = Duration::from_secs(10);
-    timeout(deadline, converse(stream, context, place, short, ANSWER))
+    timeout(deadline, serve_connection(stream, context, place, short, ANSWER))
         .await
         .expect("ends");
     let read = timeout(deadline, client.read(&mut [0; 8])).await.expect("closed");

@@ -69,7 +69,7 @@ pub const METRICS: &[Metric] = &[
         labels: &[],
         read: |view, samples| {
             let reloads = view.state.reloads.lock().expect("no holder panics");
-            samples.put(&[], flag(reloads.mistakes.is_empty()));
+            samples.put(&[], flag(reloads.diagnostics.is_empty()));
         },
     },
     Metric {
@@ -197,7 +197,7 @@ pub const METRICS: &[Metric] = &[
         help: "Values left out because their client read too slowly, or because of memory_limit; their requests failed.",
         kind: Kind::Counter,
         labels: &[],
-        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.left_out)),
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.dropped)),
     },
     Metric {
         name: "ringway_buffer_bytes",
@@ -225,7 +225,7 @@ pub const METRICS: &[Metric] = &[
         help: "Requests that policies are at work on now; those of clients that are gone too.",
         kind: Kind::Gauge,
         labels: &[],
-        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.at_work)),
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.in_progress)),
     },
     Metric {
         name: "ringway_worker_batching_waits_total",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::super::macros::{Context, Expander, Worked, get, like, scalar, text, weight};
-use crate::config::tree::{Tree, Value};
+use crate::config::tree::{SpannedValue, Value};
 
 /// The names of the parameters of the macro `name`; `None` if mcrouter has none of that name, or it cannot be
 /// worked out here.
@@ -29,7 +29,12 @@ pub fn parameters(name: &str) -> Option<&'static [&'static str]> {
 
 impl Expander<'_> {
     /// Works out an object whose type is a call that mcrouter has itself; `None` if it is no such type.
-    pub(super) fn built_in_call(&mut self, kind: &str, tree: &Tree, context: &Context) -> Option<Worked> {
+    pub(super) fn built_in_call(
+        &mut self,
+        kind: &str,
+        tree: &SpannedValue,
+        context: &Context,
+    ) -> Option<Worked> {
         match kind {
             "define" => Some(self.define_call(tree, context)),
             "transform" | "foreach" | "process" => Some(Err(format!(
@@ -39,7 +44,7 @@ impl Expander<'_> {
         }
     }
 
-    fn define_call(&mut self, tree: &Tree, context: &Context) -> Worked {
+    fn define_call(&mut self, tree: &SpannedValue, context: &Context) -> Worked {
         let vars = get(tree, "vars").ok_or("define needs vars")?;
         let result = get(tree, "result").ok_or("define needs a result")?;
         let Value::Map(entries) = self.value(vars, context).value else {
@@ -60,7 +65,13 @@ impl Expander<'_> {
     }
 
     /// Works out one of [`parameters`] with what it was given.
-    pub(super) fn built_in(&mut self, name: &str, given: &[Tree], tree: &Tree, context: &Context) -> Worked {
+    pub(super) fn built_in(
+        &mut self,
+        name: &str,
+        given: &[SpannedValue],
+        tree: &SpannedValue,
+        context: &Context,
+    ) -> Worked {
         let names = parameters(name).unwrap_or_default();
         let least = names.len() - usize::from(name == "select");
         if given.len() < least || given.len() > names.len() {
@@ -75,7 +86,7 @@ impl Expander<'_> {
             };
             return Ok(self.value(chosen, context));
         }
-        let given: Vec<Tree> = given.iter().map(|value| self.value(value, context)).collect();
+        let given: Vec<SpannedValue> = given.iter().map(|value| self.value(value, context)).collect();
         // What comes out is made of what goes in, but for a range, which is short.
         let taken: usize = given.iter().map(|value| weight(value, self.left)).sum();
         self.spend(taken);
@@ -87,7 +98,7 @@ impl Expander<'_> {
     }
 }
 
-fn work_out(name: &str, given: &[Tree]) -> Result<Value, String> {
+fn work_out(name: &str, given: &[SpannedValue]) -> Result<Value, String> {
     let first = &given[0];
     Ok(match name {
         "int" => whole(integer(first)?),
@@ -117,7 +128,7 @@ fn work_out(name: &str, given: &[Tree]) -> Result<Value, String> {
         }),
         "slice" => {
             let all = items(first)?;
-            let bound = |tree: &Tree| {
+            let bound = |tree: &SpannedValue| {
                 Ok::<usize, String>(usize::try_from(integer(tree)?.max(0)).unwrap_or(usize::MAX))
             };
             let (from, to) = (bound(&given[1])?, bound(&given[2])?);
@@ -163,7 +174,7 @@ fn work_out(name: &str, given: &[Tree]) -> Result<Value, String> {
 }
 
 /// Lists are put one behind the other, texts too; of objects the later ones win.
-fn merge(parts: &[Tree]) -> Result<Value, String> {
+fn merge(parts: &[SpannedValue]) -> Result<Value, String> {
     let first = parts.first().ok_or("there is nothing to merge")?;
     match &first.value {
         Value::List(_) => {
@@ -171,14 +182,14 @@ fn merge(parts: &[Tree]) -> Result<Value, String> {
             Ok(Value::List(lists.concat()))
         }
         Value::Map(_) => {
-            let mut merged: Vec<(Tree, Tree)> = Vec::new();
+            let mut merged: Vec<(SpannedValue, SpannedValue)> = Vec::new();
             let mut places: HashMap<&str, usize> = HashMap::new();
             for part in parts {
                 for (key, value) in entries(part)? {
                     match places.entry(text(key).unwrap_or_default()) {
-                        Entry::Occupied(place) => merged[*place.get()].1 = value.clone(),
-                        Entry::Vacant(place) => {
-                            place.insert(merged.len());
+                        Entry::Occupied(location) => merged[*location.get()].1 = value.clone(),
+                        Entry::Vacant(location) => {
+                            location.insert(merged.len());
                             merged.push((key.clone(), value.clone()));
                         }
                     }
@@ -195,7 +206,7 @@ fn merge(parts: &[Tree]) -> Result<Value, String> {
     }
 }
 
-fn set(tree: &Tree, key: &Tree, value: &Tree) -> Result<Value, String> {
+fn set(tree: &SpannedValue, key: &SpannedValue, value: &SpannedValue) -> Result<Value, String> {
     let mut changed = tree.value.clone();
     match &mut changed {
         Value::Map(entries) => match entries.iter_mut().find(|(known, _)| text(known) == text(key)) {
@@ -211,20 +222,20 @@ fn set(tree: &Tree, key: &Tree, value: &Tree) -> Result<Value, String> {
     Ok(changed)
 }
 
-fn find<'a>(tree: &'a Tree, key: &Tree) -> Option<&'a Tree> {
+fn find<'a>(tree: &'a SpannedValue, key: &SpannedValue) -> Option<&'a SpannedValue> {
     match &tree.value {
         Value::List(items) => items.get(usize::try_from(integer(key).ok()?).ok()?),
         _ => get(tree, text(key)?),
     }
 }
 
-fn is_same(one: &Tree, other: &Tree) -> bool {
+fn is_same(one: &SpannedValue, other: &SpannedValue) -> bool {
     match (&one.value, &other.value) {
         (Value::List(one), Value::List(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
         }
         (Value::Map(one), Value::Map(entries)) => {
-            let has = |(key, value): &(Tree, Tree)| {
+            let has = |(key, value): &(SpannedValue, SpannedValue)| {
                 get(other, text(key).unwrap_or_default()).is_some_and(|found| is_same(found, value))
             };
             one.len() == entries.len() && one.iter().all(has)
@@ -240,11 +251,15 @@ fn is_same(one: &Tree, other: &Tree) -> bool {
     }
 }
 
-fn checked(one: &Tree, other: &Tree, work: impl Fn(i64, i64) -> Option<i64>) -> Result<i64, String> {
+fn checked(
+    one: &SpannedValue,
+    other: &SpannedValue,
+    work: impl Fn(i64, i64) -> Option<i64>,
+) -> Result<i64, String> {
     work(integer(one)?, integer(other)?).ok_or_else(|| "no number comes out".to_owned())
 }
 
-fn integer(tree: &Tree) -> Result<i64, String> {
+fn integer(tree: &SpannedValue) -> Result<i64, String> {
     match text(tree) {
         Some("true") if is_plain(tree) => Ok(1),
         Some("false") if is_plain(tree) => Ok(0),
@@ -254,7 +269,7 @@ fn integer(tree: &Tree) -> Result<i64, String> {
     }
 }
 
-fn is_true(tree: &Tree) -> Result<bool, String> {
+fn is_true(tree: &SpannedValue) -> Result<bool, String> {
     match text(tree) {
         Some("true" | "1") => Ok(true),
         Some("false" | "0") => Ok(false),
@@ -262,11 +277,11 @@ fn is_true(tree: &Tree) -> Result<bool, String> {
     }
 }
 
-fn is_plain(tree: &Tree) -> bool {
+fn is_plain(tree: &SpannedValue) -> bool {
     matches!(tree.value, Value::Scalar { plain: true, .. })
 }
 
-fn length(tree: &Tree) -> usize {
+fn length(tree: &SpannedValue) -> usize {
     match &tree.value {
         Value::List(items) => items.len(),
         Value::Map(entries) => entries.len(),
@@ -274,14 +289,14 @@ fn length(tree: &Tree) -> usize {
     }
 }
 
-fn items(tree: &Tree) -> Result<&[Tree], String> {
+fn items(tree: &SpannedValue) -> Result<&[SpannedValue], String> {
     match &tree.value {
         Value::List(items) => Ok(items),
         _ => Err("no list".to_owned()),
     }
 }
 
-fn entries(tree: &Tree) -> Result<&[(Tree, Tree)], String> {
+fn entries(tree: &SpannedValue) -> Result<&[(SpannedValue, SpannedValue)], String> {
     match &tree.value {
         Value::Map(entries) => Ok(entries),
         _ => Err("no object".to_owned()),

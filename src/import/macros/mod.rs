@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::lose;
-use crate::config::error::Mistakes;
-use crate::config::tree::{Tree, Value};
+use crate::config::error::Diagnostics;
+use crate::config::tree::{SpannedValue, Value};
 
 /// Macros within one another, as mcrouter bounds them.
 const DEEPEST: usize = 250;
@@ -19,38 +19,38 @@ const DEEPEST: usize = 250;
 const MAX_WEIGHT: usize = 64 << 20;
 
 /// Values by the names of parameters.
-type Context = HashMap<String, Tree>;
+type Context = HashMap<String, SpannedValue>;
 
 /// What a name stands for.
 #[derive(Debug, Clone)]
 struct Macro {
     parameters: Vec<Parameter>,
-    result: Tree,
+    result: SpannedValue,
 }
 
 #[derive(Debug, Clone)]
 struct Parameter {
     name: String,
-    default: Option<Tree>,
+    default: Option<SpannedValue>,
     is_optional: bool,
 }
 
 struct Expander<'a> {
     macros: HashMap<String, Rc<Macro>>,
-    constants: HashMap<String, Rc<Tree>>,
+    constants: HashMap<String, Rc<SpannedValue>>,
     depth: usize,
     /// What may still be made.
     left: usize,
     /// Whether it was told that too much comes out.
     is_told: bool,
-    lost: &'a mut Mistakes,
+    lost: &'a mut Diagnostics,
 }
 
 /// Why a value cannot be worked out.
-type Worked = Result<Tree, String>;
+type Worked = Result<SpannedValue, String>;
 
 /// `config` without its macros.
-pub fn expand(config: Tree, lost: &mut Mistakes) -> Tree {
+pub fn expand(config: SpannedValue, lost: &mut Diagnostics) -> SpannedValue {
     let mut expander = Expander {
         macros: HashMap::new(),
         constants: HashMap::new(),
@@ -66,7 +66,7 @@ pub fn expand(config: Tree, lost: &mut Mistakes) -> Tree {
     if let Some((_, macros)) = at.map(|at| entries.remove(at)) {
         expander.define(&macros);
     }
-    let config = Tree {
+    let config = SpannedValue {
         value: Value::Map(entries),
         ..config
     };
@@ -74,7 +74,7 @@ pub fn expand(config: Tree, lost: &mut Mistakes) -> Tree {
 }
 
 impl Expander<'_> {
-    fn define(&mut self, macros: &Tree) {
+    fn define(&mut self, macros: &SpannedValue) {
         match &macros.value {
             Value::List(items) => items.iter().for_each(|item| self.define(item)),
             Value::Map(entries) => {
@@ -99,12 +99,12 @@ impl Expander<'_> {
         }
     }
 
-    fn lose(&mut self, tree: &Tree, why: impl Into<String>) {
+    fn lose(&mut self, tree: &SpannedValue, why: impl Into<String>) {
         lose(self.lost, (tree.line, tree.column), "", why);
     }
 
     /// `tree` with all macros in it worked out.
-    fn value(&mut self, tree: &Tree, context: &Context) -> Tree {
+    fn value(&mut self, tree: &SpannedValue, context: &Context) -> SpannedValue {
         if self.depth == DEEPEST || self.left == 0 {
             if !self.is_told {
                 self.lose(tree, "macros go on and on: is there a circle?");
@@ -138,7 +138,7 @@ impl Expander<'_> {
     }
 
     /// A copy of `tree`, if there is room for it.
-    fn copy(&mut self, tree: &Tree) -> Worked {
+    fn copy(&mut self, tree: &SpannedValue) -> Worked {
         self.spend(weight(tree, self.left));
         if self.left == 0 {
             return Err("the macros make too much".to_owned());
@@ -146,7 +146,12 @@ impl Expander<'_> {
         Ok(tree.clone())
     }
 
-    fn object(&mut self, tree: &Tree, entries: &[(Tree, Tree)], context: &Context) -> Worked {
+    fn object(
+        &mut self,
+        tree: &SpannedValue,
+        entries: &[(SpannedValue, SpannedValue)],
+        context: &Context,
+    ) -> Worked {
         let kind = get(tree, "type").map(|kind| self.value(kind, context));
         if let Some(kind) = kind.as_ref().and_then(text) {
             if let Some(worked) = self.built_in_call(kind, tree, context) {
@@ -157,7 +162,8 @@ impl Expander<'_> {
                 return self.call(kind, &called, given, context);
             }
             if let Some(names) = built_in::parameters(kind) {
-                let arguments: Vec<Tree> = names.iter().map_while(|name| get(tree, name)).cloned().collect();
+                let arguments: Vec<SpannedValue> =
+                    names.iter().map_while(|name| get(tree, name)).cloned().collect();
                 return self.built_in(kind, &arguments, tree, context);
             }
         }
@@ -174,7 +180,7 @@ impl Expander<'_> {
         &mut self,
         name: &str,
         called: &Macro,
-        given: impl Fn(&str) -> Option<Tree>,
+        given: impl Fn(&str) -> Option<SpannedValue>,
         context: &Context,
     ) -> Worked {
         let mut inner = Context::new();
@@ -195,7 +201,7 @@ impl Expander<'_> {
     }
 
     /// A string: the call of a macro, or text with parameters in it.
-    fn string(&mut self, text: &str, tree: &Tree, context: &Context) -> Worked {
+    fn string(&mut self, text: &str, tree: &SpannedValue, context: &Context) -> Worked {
         let Some(call) = text.strip_prefix('@') else {
             return self.replace(text, tree, context);
         };
@@ -210,7 +216,7 @@ impl Expander<'_> {
         };
         let name = self.replace(name, tree, context)?;
         let name = self::text(&name).unwrap_or_default().to_owned();
-        let arguments: Vec<Tree> = arguments
+        let arguments: Vec<SpannedValue> = arguments
             .into_iter()
             .map(|argument| like(tree, scalar(argument, false)))
             .collect();
@@ -239,7 +245,7 @@ impl Expander<'_> {
     }
 
     /// `text` with each `%name%` replaced; the whole of it may become any value.
-    fn replace(&mut self, text: &str, tree: &Tree, context: &Context) -> Worked {
+    fn replace(&mut self, text: &str, tree: &SpannedValue, context: &Context) -> Worked {
         let (mut replaced, mut rest) = (String::new(), text);
         loop {
             let Some(end) = unescape_until(rest, &mut replaced, '%') else {
@@ -270,11 +276,11 @@ impl Expander<'_> {
     }
 }
 
-fn parameters(tree: &Tree) -> Vec<Parameter> {
+fn parameters(tree: &SpannedValue) -> Vec<Parameter> {
     let Value::List(items) = &tree.value else {
         return Vec::new();
     };
-    let parameter = |item: &Tree| Parameter {
+    let parameter = |item: &SpannedValue| Parameter {
         name: text(item)
             .or(get(item, "name").and_then(text))
             .unwrap_or_default()
@@ -327,16 +333,16 @@ fn unescape_until(text: &str, to: &mut String, end: char) -> Option<usize> {
 }
 
 /// About what a value takes in memory without those in it.
-fn own_weight(tree: &Tree) -> usize {
+fn own_weight(tree: &SpannedValue) -> usize {
     let text = match &tree.value {
         Value::Scalar { text, .. } => text.len(),
         _ => 0,
     };
-    size_of::<Tree>() + text
+    size_of::<SpannedValue>() + text
 }
 
 /// About what `tree` takes in memory; not looked at further once that is more than `most`.
-fn weight(tree: &Tree, most: usize) -> usize {
+fn weight(tree: &SpannedValue, most: usize) -> usize {
     let (mut sum, mut left) = (0, vec![tree]);
     while let Some(tree) = left.pop() {
         sum += own_weight(tree);
@@ -350,15 +356,15 @@ fn weight(tree: &Tree, most: usize) -> usize {
     sum
 }
 
-fn like(tree: &Tree, value: Value) -> Tree {
-    Tree {
+fn like(tree: &SpannedValue, value: Value) -> SpannedValue {
+    SpannedValue {
         line: tree.line,
         column: tree.column,
         value,
     }
 }
 
-fn null(tree: &Tree) -> Tree {
+fn null(tree: &SpannedValue) -> SpannedValue {
     like(tree, scalar("null", true))
 }
 
@@ -370,7 +376,7 @@ fn scalar(text: &str, plain: bool) -> Value {
 }
 
 /// A scalar's text.
-pub fn text(tree: &Tree) -> Option<&str> {
+pub fn text(tree: &SpannedValue) -> Option<&str> {
     match &tree.value {
         Value::Scalar { text, .. } => Some(text),
         _ => None,
@@ -378,7 +384,7 @@ pub fn text(tree: &Tree) -> Option<&str> {
 }
 
 /// The value behind `key` of an object, the last one where there are several.
-pub fn get<'a>(tree: &'a Tree, key: &str) -> Option<&'a Tree> {
+pub fn get<'a>(tree: &'a SpannedValue, key: &str) -> Option<&'a SpannedValue> {
     match &tree.value {
         Value::Map(entries) => entries
             .iter()
@@ -395,20 +401,21 @@ mod tests {
     use super::*;
 
     /// The tree as JSON without spaces.
-    fn shown(tree: &Tree) -> String {
+    fn shown(tree: &SpannedValue) -> String {
         match &tree.value {
             Value::Scalar { text, plain: true } => text.clone(),
             Value::Scalar { text, .. } => format!("{text:?}"),
             Value::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(",")),
             Value::Map(entries) => {
-                let entry = |(key, value): &(Tree, Tree)| format!("{}:{}", shown(key), shown(value));
+                let entry =
+                    |(key, value): &(SpannedValue, SpannedValue)| format!("{}:{}", shown(key), shown(value));
                 format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(","))
             }
         }
     }
 
     fn expanded(text: &str) -> (String, Vec<String>) {
-        let mut lost = Mistakes::new("f");
+        let mut lost = Diagnostics::new("f");
         let tree = json::parse(text, &mut lost).expect("JSON");
         let tree = expand(tree, &mut lost);
         let lost = lost.into_list().iter().map(ToString::to_string).collect();
@@ -455,10 +462,10 @@ mod tests {
                 r#""ww""#,
             ),
         ];
-        for (typed, expected) in cases {
-            let (got, lost) = expanded(&format!("{{{macros}, \"x\": {typed}}}"));
-            assert_eq!(got, format!("{{\"x\":{expected}}}"), "{typed}: {lost:?}");
-            assert_eq!(lost.is_empty(), expected != "null", "{typed}: {lost:?}");
+        for (raw, expected) in cases {
+            let (got, lost) = expanded(&format!("{{{macros}, \"x\": {raw}}}"));
+            assert_eq!(got, format!("{{\"x\":{expected}}}"), "{raw}: {lost:?}");
+            assert_eq!(lost.is_empty(), expected != "null", "{raw}: {lost:?}");
         }
     }
 
@@ -488,8 +495,8 @@ mod tests {
                 "f:1:7: the macro transform cannot be worked out here: write down what it makes",
             ),
         ];
-        for (typed, expected) in cases {
-            assert_eq!(expanded(typed).1, [expected], "{typed}");
+        for (raw, expected) in cases {
+            assert_eq!(expanded(raw).1, [expected], "{raw}");
         }
     }
 }

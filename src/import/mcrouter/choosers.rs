@@ -3,8 +3,8 @@
 use super::super::macros::{get, text};
 use super::super::yaml::{Shape, Value, is_same};
 use super::routes::{error, is_latest};
-use super::{Comes, Reader, map, place};
-use crate::config::tree::{self, Tree};
+use super::{Comes, Reader, location, map};
+use crate::config::tree::{self, SpannedValue};
 
 /// mcrouter's operations and Ringway's words for them. `None`: no client of memcached's protocols asks for it.
 const OPERATIONS: [(&str, Option<&str>); 17] = [
@@ -30,7 +30,7 @@ const OPERATIONS: [(&str, Option<&str>); 17] = [
 impl<'a> Reader<'a> {
     /// A HashRoute over the servers of a pool is a pool, and so is one over pools of one server each. Over other
     /// routes it cannot be said.
-    pub fn hash(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    pub fn hash(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         self.check(
             tree,
             &[
@@ -56,14 +56,14 @@ impl<'a> Reader<'a> {
         if let Some((name, pool)) = pool.and_then(|name| self.pools.get_key_value(name)) {
             let (name, pool) = (*name, *pool);
             let made = self.pool(Some(name), pool, Some(tree))?;
-            return Some(Value::text(made, place(tree)));
+            return Some(Value::text(made, location(tree)));
         }
         let mut routes = self.children(tree, comes);
         if routes.len() == 1 {
             return routes.pop();
         }
         if let Some(name) = self.pool_of_servers(&routes, tree) {
-            return Some(Value::text(name, place(tree)));
+            return Some(Value::text(name, location(tree)));
         }
         self.lose(
             tree,
@@ -74,10 +74,10 @@ impl<'a> Reader<'a> {
         Some(error("the HashRoute of mcrouter was not imported", tree))
     }
 
-    pub fn prefix(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    pub fn prefix(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         self.check(tree, &["policies", "wildcard"], &[]);
         let policies = get(tree, "policies");
-        let mut prefixes = Value::map(Vec::new(), policies.map(place));
+        let mut prefixes = Value::map(Vec::new(), policies.map(location));
         for (prefix, handle) in policies.map(map).unwrap_or_default() {
             if let Some(route) = self.route(handle, comes) {
                 prefixes.push(text(prefix).unwrap_or_default(), route);
@@ -92,11 +92,11 @@ impl<'a> Reader<'a> {
         }
         Some(Value::map(
             vec![("prefix", prefixes), ("else", otherwise)],
-            place(tree),
+            location(tree),
         ))
     }
 
-    pub fn by_command(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    pub fn by_command(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         self.check(tree, &["default_policy", "operation_policies"], &[]);
         let policies = get(tree, "operation_policies").map(map).unwrap_or_default();
         let has = |operation: &str| policies.iter().any(|(key, _)| text(key) == Some(operation));
@@ -164,16 +164,22 @@ impl<'a> Reader<'a> {
         if has_default && has("get") != has("gets") {
             self.pair(has("gets"), &mut commands, &otherwise, tree);
         }
-        let commands = Value::map(commands, get(tree, "operation_policies").map(place));
+        let commands = Value::map(commands, get(tree, "operation_policies").map(location));
         Some(Value::map(
             vec![("by_command", commands), ("else", otherwise)],
-            place(tree),
+            location(tree),
         ))
     }
 
     /// Of get and gets only one has a policy, and mcrouter leads the other one to the default, where cas goes too:
     /// here both go where the policy says. So cas must go there as well, if a cas id is to match.
-    fn pair(&mut self, is_gets: bool, commands: &mut Vec<(&str, Value)>, otherwise: &Value, tree: &'a Tree) {
+    fn pair(
+        &mut self,
+        is_gets: bool,
+        commands: &mut Vec<(&str, Value)>,
+        otherwise: &Value,
+        tree: &'a SpannedValue,
+    ) {
         let of = |word: &str| {
             commands
                 .iter()
@@ -257,7 +263,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Says which operations have no route, as in mcrouter. That reads have none is hardly meant.
-    fn without_policy(&mut self, commands: &[(&str, Value)], tree: &Tree) {
+    fn without_policy(&mut self, commands: &[(&str, Value)], tree: &SpannedValue) {
         let mut left: Vec<&str> = OPERATIONS.iter().filter_map(|(_, word)| *word).collect();
         left.dedup();
         left.retain(|word| !commands.iter().any(|(known, _)| known == word));

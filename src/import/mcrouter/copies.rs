@@ -4,13 +4,13 @@
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
 use super::routes::policy;
-use super::{Comes, Reader, items_of, place};
-use crate::config::tree::{self, Tree};
+use super::{Comes, Reader, items_of, location};
+use crate::config::tree::{self, SpannedValue};
 
 impl<'a> Reader<'a> {
     /// The one of `children` that a HostIdRoute leads all requests of this host to. mcrouter reckons it from the
     /// host's address.
-    pub fn by_host(&mut self, children: Vec<Value>, tree: &Tree) -> Option<Value> {
+    pub fn by_host(&mut self, children: Vec<Value>, tree: &SpannedValue) -> Option<Value> {
         if children.len() > 1 {
             self.lose(
                 tree,
@@ -22,7 +22,7 @@ impl<'a> Reader<'a> {
         children.into_iter().next()
     }
 
-    pub fn warm_up(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    pub fn warm_up(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         let same = [("enable_metaget", "true"), ("enable_metaget", "false")];
         self.check(tree, &["cold", "warm", "exptime"], &same);
         let cold = get(tree, "cold").and_then(|cold| self.route(cold, Comes::All))?;
@@ -43,7 +43,7 @@ impl<'a> Reader<'a> {
         Some(policy("lazy_fill", vec![("to", cold), ("from", warm)], tree))
     }
 
-    pub fn modify_expiry(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    pub fn modify_expiry(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         self.check(tree, &["target", "exptime", "action"], &[]);
         let target = get(tree, "target").and_then(|target| self.route(target, comes))?;
         let action = get(tree, "action").and_then(text).unwrap_or("set");
@@ -51,14 +51,20 @@ impl<'a> Reader<'a> {
     }
 
     /// `target` behind which values expire after `exptime` seconds, or with the action `min` at the latest then.
-    fn expiry(&mut self, exptime: &Tree, action: &str, target: Value, tree: &Tree) -> Option<Value> {
-        let seconds = text(exptime).and_then(|typed| typed.parse::<u32>().ok());
+    fn expiry(
+        &mut self,
+        exptime: &SpannedValue,
+        action: &str,
+        target: Value,
+        tree: &SpannedValue,
+    ) -> Option<Value> {
+        let seconds = text(exptime).and_then(|raw| raw.parse::<u32>().ok());
         let (Some(seconds @ 1..), "set" | "min") = (seconds, action) else {
             let why = "only an expiry of a second or more can be said, as the only one or as the longest";
             self.lose(exptime, "exptime", why);
             return Some(target);
         };
-        let bound = Value::text(format!("{seconds}s"), place(exptime));
+        let bound = Value::text(format!("{seconds}s"), location(exptime));
         let mut options = vec![("to", target)];
         if action == "set" {
             options.push(("min", bound.clone()));
@@ -68,7 +74,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `route`, which leads to `pool`, with the copies that a PoolRoute's `shadows` ask for.
-    pub fn shadows(&mut self, shadows: &'a Tree, pool: Option<&Tree>, route: Value) -> Value {
+    pub fn shadows(&mut self, shadows: &'a SpannedValue, pool: Option<&SpannedValue>, route: Value) -> Value {
         let servers = pool.and_then(|pool| match text(pool) {
             Some(name) => self.pools.get(name).copied(),
             None => Some(pool),
@@ -114,7 +120,10 @@ impl<'a> Reader<'a> {
             }
             let mut options = vec![("of", route), ("to", target)];
             if share < 100.0 {
-                options.push(("share", Value::text(format!("{}%", share.round()), place(shadow))));
+                options.push((
+                    "share",
+                    Value::text(format!("{}%", share.round()), location(shadow)),
+                ));
                 self.note(
                     shadow,
                     "a shadow copies as large a share of keys as in mcrouter, but other ones",
@@ -127,7 +136,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The numbers of a list.
-fn numbers(tree: &Tree) -> Vec<f64> {
+fn numbers(tree: &SpannedValue) -> Vec<f64> {
     match &tree.value {
         tree::Value::List(items) => items.iter().filter_map(|item| text(item)?.parse().ok()).collect(),
         _ => Vec::new(),

@@ -3,8 +3,8 @@
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
 use super::routes::policy;
-use super::{Comes, Reader, items_of, map, place};
-use crate::config::tree::{self, Tree};
+use super::{Comes, Reader, items_of, location, map};
+use crate::config::tree::{self, SpannedValue};
 
 /// Settings of these handles that change nothing that Ringway has.
 const SAME: [(&str, &str); 2] = [("failover_tag", "false"), ("failover_tag", "true")];
@@ -14,7 +14,7 @@ const UNREACHABLE: [&str; 3] = ["tko", "connect_error", "timeout"];
 
 impl<'a> Reader<'a> {
     /// A handle of the kind `kind` that was written as an object.
-    pub fn failover_handle(&mut self, kind: &str, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    pub fn failover_handle(&mut self, kind: &str, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         let known = [
             "children",
             "normal",
@@ -45,8 +45,8 @@ impl<'a> Reader<'a> {
         &mut self,
         kind: &str,
         mut children: Vec<Value>,
-        settings: Option<&Tree>,
-        tree: &Tree,
+        settings: Option<&SpannedValue>,
+        tree: &SpannedValue,
     ) -> Option<Value> {
         if children.len() < 2 {
             return children.pop();
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
             _ => {}
         }
         let first = children[0].clone();
-        let mut options = vec![("to", Value::list(children, place(tree)))];
+        let mut options = vec![("to", Value::list(children, location(tree)))];
         let setting = |key: &str| settings.and_then(|settings| get(settings, key));
         let seconds = match setting("failover_exptime").map(|tree| text(tree).unwrap_or_default()) {
             None if kind == "FailoverWithExptime" => "60",
@@ -73,14 +73,14 @@ impl<'a> Reader<'a> {
             Some(seconds) => seconds,
         };
         if seconds != "0" {
-            options.push(("expiry", Value::text(format!("{seconds}s"), place(tree))));
+            options.push(("expiry", Value::text(format!("{seconds}s"), location(tree))));
         }
         if kind == "MissFailover" {
-            options.push(("on_miss", Value::text("true", place(tree))));
+            options.push(("on_miss", Value::text("true", location(tree))));
         }
         if let Some(limit) = setting("failover_limit") {
             match budget(limit) {
-                Some(percent) => options.push(("budget", Value::text(format!("{percent}%"), place(limit)))),
+                Some(percent) => options.push(("budget", Value::text(format!("{percent}%"), location(limit)))),
                 None => self.lose(
                     limit,
                     "failover_limit",
@@ -103,8 +103,8 @@ impl<'a> Reader<'a> {
     }
 
     /// What `failover_errors` leaves of a failover: a kind of request with an empty list asks `first` alone.
-    fn only_on(&mut self, errors: &Tree, first: Value, failover: Value) -> Value {
-        let lists: Vec<(&str, &Tree)> = match &errors.value {
+    fn only_on(&mut self, errors: &SpannedValue, first: Value, failover: Value) -> Value {
+        let lists: Vec<(&str, &SpannedValue)> = match &errors.value {
             tree::Value::List(_) => vec![("all", errors)],
             _ => map(errors)
                 .iter()
@@ -137,13 +137,16 @@ impl<'a> Reader<'a> {
         if alone.is_empty() {
             return failover;
         }
-        let commands = Value::map(alone, place(errors));
-        Value::map(vec![("by_command", commands), ("else", failover)], place(errors))
+        let commands = Value::map(alone, location(errors));
+        Value::map(
+            vec![("by_command", commands), ("else", failover)],
+            location(errors),
+        )
     }
 }
 
 /// Percent of all requests that may go on to the next, of a limit such as `{"rate": 0.1}`.
-fn budget(limit: &Tree) -> Option<u32> {
+fn budget(limit: &SpannedValue) -> Option<u32> {
     let rate: f64 = get(limit, "rate").and_then(text)?.parse().ok()?;
     let percent = (rate * 100.0).round();
     (1.0..=100.0).contains(&percent).then_some(percent as u32)

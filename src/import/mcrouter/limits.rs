@@ -3,8 +3,8 @@
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
 use super::routes::policy;
-use super::{Reader, map, place};
-use crate::config::tree::Tree;
+use super::{Reader, location, map};
+use crate::config::tree::SpannedValue;
 
 /// mcrouter's names for a rate and its burst, with the requests that it counts.
 const RATES: [(&str, &str, &str); 3] = [
@@ -15,7 +15,7 @@ const RATES: [(&str, &str, &str); 3] = [
 
 impl<'a> Reader<'a> {
     /// `target` with the limits that the handle `tree` has.
-    pub fn limits(&mut self, tree: &'a Tree, target: Value) -> Value {
+    pub fn limits(&mut self, tree: &'a SpannedValue, target: Value) -> Value {
         if let Some(setting) = get(tree, "slow_warmup") {
             let why = "a node that comes back gets all its requests at once";
             self.lose(setting, "slow_warmup", why);
@@ -36,11 +36,11 @@ impl<'a> Reader<'a> {
             "max_outstanding",
             "in mcrouter further requests wait; here they are answered as those of a busy node",
         );
-        let most = Value::text(text(outstanding).unwrap_or_default(), place(outstanding));
+        let most = Value::text(text(outstanding).unwrap_or_default(), location(outstanding));
         policy("limit", vec![("to", target), ("in_flight", most)], tree)
     }
 
-    fn rates(&mut self, rates: &'a Tree, target: Value) -> Value {
+    fn rates(&mut self, rates: &'a SpannedValue, target: Value) -> Value {
         let mut commands = Vec::new();
         for (key, value) in map(rates) {
             let key = text(key).unwrap_or_default();
@@ -49,24 +49,24 @@ impl<'a> Reader<'a> {
             }
         }
         for (rate, burst, word) in RATES {
-            let Some(typed) = get(rates, rate) else {
+            let Some(raw) = get(rates, rate) else {
                 continue;
             };
-            let Some(number) = whole(typed) else {
-                self.lose(typed, rate, "no rate: these requests are not limited");
+            let Some(number) = whole(raw) else {
+                self.lose(raw, rate, "no rate: these requests are not limited");
                 continue;
             };
             let mut options = vec![
                 ("to", target.clone()),
-                ("rate", Value::text(number.to_string(), place(typed))),
+                ("rate", Value::text(number.to_string(), location(raw))),
             ];
             let burst = get(rates, burst);
             let most = burst.and_then(whole).unwrap_or(number);
             options.push((
                 "burst",
-                Value::text(most.to_string(), burst.map_or(place(typed), place)),
+                Value::text(most.to_string(), burst.map_or(location(raw), location)),
             ));
-            commands.push((word, policy("limit", options, typed)));
+            commands.push((word, policy("limit", options, raw)));
         }
         if commands.is_empty() {
             return target;
@@ -75,13 +75,13 @@ impl<'a> Reader<'a> {
             rates,
             "mcrouter counts rates for each of its threads, Ringway for the whole process",
         );
-        let commands = Value::map(commands, place(rates));
-        Value::map(vec![("by_command", commands), ("else", target)], place(rates))
+        let commands = Value::map(commands, location(rates));
+        Value::map(vec![("by_command", commands), ("else", target)], location(rates))
     }
 }
 
 /// A positive number, rounded up.
-fn whole(tree: &Tree) -> Option<u64> {
+fn whole(tree: &SpannedValue) -> Option<u64> {
     let number: f64 = text(tree)?.parse().ok()?;
     (number > 0.0 && number <= 1e8).then(|| number.ceil() as u64)
 }

@@ -19,8 +19,8 @@ use std::collections::HashMap;
 use super::macros::{get, text};
 use super::yaml::{Origin, Value};
 use super::{Draft, lose};
-use crate::config::error::Mistakes;
-use crate::config::tree::{self, Tree};
+use crate::config::error::Diagnostics;
+use crate::config::tree::{self, SpannedValue};
 
 /// Servers that become pools of their own, each time that a handle asks for all servers of a pool.
 const MAX_SERVERS: usize = 100_000;
@@ -46,9 +46,9 @@ impl Comes {
 /// What was read so far.
 struct Reader<'a> {
     /// mcrouter's pools by name.
-    pools: HashMap<&'a str, &'a Tree>,
+    pools: HashMap<&'a str, &'a SpannedValue>,
     /// Route handles that have a name.
-    named: HashMap<&'a str, &'a Tree>,
+    named: HashMap<&'a str, &'a SpannedValue>,
     /// The names of those that are being read, so that a circle ends.
     open: Vec<&'a str>,
     /// What became of each handle that has a name, by the name and what comes to it.
@@ -63,12 +63,12 @@ struct Reader<'a> {
     routes: Vec<(String, Value)>,
     /// What changes nothing for clients, but should be known.
     notes: Vec<String>,
-    lost: &'a mut Mistakes,
+    lost: &'a mut Diagnostics,
 }
 
 /// The pools and routes of `config`, whose macros are worked out. Keys without a routing prefix have `route_prefix`, if
 /// it is known.
-pub fn read(config: &Tree, route_prefix: Option<&str>, lost: &mut Mistakes) -> Draft {
+pub fn read(config: &SpannedValue, route_prefix: Option<&str>, lost: &mut Diagnostics) -> Draft {
     let mut reader = Reader {
         pools: HashMap::new(),
         named: HashMap::new(),
@@ -134,12 +134,12 @@ pub fn read(config: &Tree, route_prefix: Option<&str>, lost: &mut Mistakes) -> D
 }
 
 impl<'a> Reader<'a> {
-    fn lose(&mut self, tree: &Tree, path: &str, why: impl Into<String>) {
-        lose(self.lost, place(tree), path, why);
+    fn lose(&mut self, tree: &SpannedValue, path: &str, why: impl Into<String>) {
+        lose(self.lost, location(tree), path, why);
     }
 
     /// Notes what changes nothing for clients: a comment in the result.
-    fn note(&mut self, tree: &Tree, what: &str) {
+    fn note(&mut self, tree: &SpannedValue, what: &str) {
         let note = format!("Line {}: {what}.", tree.line);
         if !self.notes.contains(&note) {
             self.notes.push(note);
@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes every route handle that has a name: it may be named instead of being written again.
-    fn collect_names(&mut self, tree: &'a Tree, depth: usize) {
+    fn collect_names(&mut self, tree: &'a SpannedValue, depth: usize) {
         if depth > 250 {
             return;
         }
@@ -173,18 +173,18 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn place(tree: &Tree) -> Origin {
+fn location(tree: &SpannedValue) -> Origin {
     (tree.line, tree.column)
 }
 
-fn map(tree: &Tree) -> &[(Tree, Tree)] {
+fn map(tree: &SpannedValue) -> &[(SpannedValue, SpannedValue)] {
     match &tree.value {
         tree::Value::Map(entries) => entries,
         _ => &[],
     }
 }
 
-fn items_of(tree: &Tree) -> &[Tree] {
+fn items_of(tree: &SpannedValue) -> &[SpannedValue] {
     match &tree.value {
         tree::Value::List(items) => items,
         _ => std::slice::from_ref(tree),

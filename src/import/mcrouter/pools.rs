@@ -2,16 +2,16 @@
 
 use super::super::macros::{get, text};
 use super::super::yaml::{Shape, Value, is_same};
-use super::{Reader, items_of, map, place};
-use crate::config::tree::Tree;
+use super::{Reader, items_of, location, map};
+use crate::config::tree::SpannedValue;
 
 /// How keys are spread, with what is said of it.
 #[derive(Default)]
 pub struct Spread<'a> {
-    function: Option<&'a Tree>,
-    salt: Option<&'a Tree>,
-    weights: Option<&'a Tree>,
-    tags: Option<&'a Tree>,
+    function: Option<&'a SpannedValue>,
+    salt: Option<&'a SpannedValue>,
+    weights: Option<&'a SpannedValue>,
+    tags: Option<&'a SpannedValue>,
 }
 
 /// A weight is exact to so many decimal places.
@@ -19,7 +19,7 @@ const PLACES: usize = 6;
 
 impl<'a> Spread<'a> {
     /// What `tree`, the object of a HashRoute or of a PoolRoute's `hash`, says of it, above what `self` does.
-    pub fn with(mut self, tree: &'a Tree) -> Spread<'a> {
+    pub fn with(mut self, tree: &'a SpannedValue) -> Spread<'a> {
         if text(tree).is_some() {
             self.function = Some(tree);
         }
@@ -38,7 +38,12 @@ impl<'a> Spread<'a> {
 impl<'a> Reader<'a> {
     /// Ringway's pool for mcrouter's `pool`, a name or an object that may be known as `name`. Its keys are spread as
     /// its weights and tags say, and as `spread` does. Its name; `None` if there is no such pool.
-    pub fn pool(&mut self, name: Option<&str>, pool: &'a Tree, spread: Option<&'a Tree>) -> Option<String> {
+    pub fn pool(
+        &mut self,
+        name: Option<&str>,
+        pool: &'a SpannedValue,
+        spread: Option<&'a SpannedValue>,
+    ) -> Option<String> {
         let (name, layers) = self.layers(name, pool)?;
         let of_pool = |key: &str| layers.iter().find_map(|layer| get(layer, key));
         let mut chosen = Spread {
@@ -54,7 +59,7 @@ impl<'a> Reader<'a> {
             self.lose(pool, &name, "the pool has no servers");
             return None;
         };
-        let mut made = Value::map(Vec::new(), place(pool));
+        let mut made = Value::map(Vec::new(), location(pool));
         let mut nodes: Vec<Value> = servers
             .iter()
             .filter_map(|server| self.server(server, &name))
@@ -62,12 +67,12 @@ impl<'a> Reader<'a> {
         let distribution = self.distribution(&chosen, is_weighted, &mut nodes, pool, &name);
         made.push("distribution", distribution);
         self.settings(&layers, &name, &mut made);
-        made.push("nodes", Value::list(nodes, place(pool)));
+        made.push("nodes", Value::list(nodes, location(pool)));
         Some(self.keep(&name, made))
     }
 
     /// A pool for each server of mcrouter's `pool`, for route handles that send to all of them.
-    pub fn each_server(&mut self, name: Option<&str>, pool: &'a Tree) -> Vec<Value> {
+    pub fn each_server(&mut self, name: Option<&str>, pool: &'a SpannedValue) -> Vec<Value> {
         let Some((name, layers)) = self.layers(name, pool) else {
             return Vec::new();
         };
@@ -90,17 +95,17 @@ impl<'a> Reader<'a> {
             let Some(node) = self.server(server, &name) else {
                 continue;
             };
-            let mut made = Value::map(Vec::new(), place(server));
+            let mut made = Value::map(Vec::new(), location(server));
             self.settings(&layers, &name, &mut made);
-            made.push("nodes", Value::list(vec![node], place(server)));
+            made.push("nodes", Value::list(vec![node], location(server)));
             let kept = self.keep(&format!("{name}.{}", index + 1), made);
-            names.push(Value::text(kept, place(pool)));
+            names.push(Value::text(kept, location(pool)));
         }
         names
     }
 
     /// A pool of the servers of pools that have one each and are alike otherwise, over which `tree` spreads keys.
-    pub fn pool_of_servers(&mut self, routes: &[Value], tree: &'a Tree) -> Option<String> {
+    pub fn pool_of_servers(&mut self, routes: &[Value], tree: &'a SpannedValue) -> Option<String> {
         let mut nodes = Vec::new();
         let mut settings: Option<Vec<(String, Value)>> = None;
         for route in routes {
@@ -140,11 +145,11 @@ impl<'a> Reader<'a> {
         let name = get(tree, "name").and_then(text).unwrap_or("hash").to_owned();
         let spread = Spread::default().with(tree);
         let distribution = self.distribution(&spread, false, &mut nodes, tree, &name);
-        let mut made = Value::map(vec![("distribution", distribution)], place(tree));
+        let mut made = Value::map(vec![("distribution", distribution)], location(tree));
         for (key, value) in settings.unwrap_or_default() {
             made.push(&key, value);
         }
-        made.push("nodes", Value::list(nodes, place(tree)));
+        made.push("nodes", Value::list(nodes, location(tree)));
         Some(self.keep(&name, made))
     }
 
@@ -174,7 +179,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The name of a pool and its objects, the one that says more first: it may inherit from another.
-    fn layers(&mut self, name: Option<&str>, pool: &'a Tree) -> Option<(String, Vec<&'a Tree>)> {
+    fn layers(
+        &mut self,
+        name: Option<&str>,
+        pool: &'a SpannedValue,
+    ) -> Option<(String, Vec<&'a SpannedValue>)> {
         let mut layers = Vec::new();
         let mut next = Some(pool);
         let mut name = name.or(get(pool, "name").and_then(text)).map(str::to_owned);
@@ -203,9 +212,9 @@ impl<'a> Reader<'a> {
     }
 
     /// `host:port`, where the protocol and the security may stand behind.
-    fn server(&mut self, server: &Tree, pool: &str) -> Option<Value> {
+    fn server(&mut self, server: &SpannedValue, pool: &str) -> Option<Value> {
         let path = format!("pools.{pool}.servers");
-        let Some(typed) = text(server) else {
+        let Some(raw) = text(server) else {
             self.lose(
                 server,
                 &path,
@@ -213,14 +222,14 @@ impl<'a> Reader<'a> {
             );
             return None;
         };
-        if typed.starts_with('/') || typed.starts_with("unix:") {
-            let socket = format!("unix:{}", typed.trim_start_matches("unix:"));
-            return Some(Value::text(socket, place(server)));
+        if raw.starts_with('/') || raw.starts_with("unix:") {
+            let socket = format!("unix:{}", raw.trim_start_matches("unix:"));
+            return Some(Value::text(socket, location(server)));
         }
-        let (host, rest) = match typed.rsplit_once(']') {
+        let (host, rest) = match raw.rsplit_once(']') {
             Some((host, rest)) => (format!("{host}]"), rest.strip_prefix(':').unwrap_or_default()),
             None => {
-                let (host, rest) = typed.split_once(':').unwrap_or((typed, ""));
+                let (host, rest) = raw.split_once(':').unwrap_or((raw, ""));
                 (host.to_owned(), rest)
             }
         };
@@ -240,10 +249,10 @@ impl<'a> Reader<'a> {
                 );
             }
         }
-        Some(Value::text(format!("{host}:{port}"), place(server)))
+        Some(Value::text(format!("{host}:{port}"), location(server)))
     }
 
-    fn settings(&mut self, layers: &[&'a Tree], name: &str, made: &mut Value) {
+    fn settings(&mut self, layers: &[&'a SpannedValue], name: &str, made: &mut Value) {
         let mut seen: Vec<&str> = Vec::new();
         for (key, value) in layers.iter().flat_map(|layer| map(layer)) {
             let key = text(key).unwrap_or_default();
@@ -260,14 +269,21 @@ impl<'a> Reader<'a> {
                     _,
                 ) => {}
                 ("server_timeout", _) => {
-                    made.push("request_timeout", Value::text(format!("{said}ms"), place(value)));
+                    made.push(
+                        "request_timeout",
+                        Value::text(format!("{said}ms"), location(value)),
+                    );
                     if !layers.iter().any(|layer| get(layer, "connect_timeout").is_some()) {
-                        made.push("connect_timeout", Value::text(format!("{said}ms"), place(value)));
+                        made.push(
+                            "connect_timeout",
+                            Value::text(format!("{said}ms"), location(value)),
+                        );
                     }
                 }
-                ("connect_timeout", _) => {
-                    made.push("connect_timeout", Value::text(format!("{said}ms"), place(value)))
-                }
+                ("connect_timeout", _) => made.push(
+                    "connect_timeout",
+                    Value::text(format!("{said}ms"), location(value)),
+                ),
                 ("protocol", "ascii")
                 | ("security_mech", "plain")
                 | ("keep_routing_prefix" | "enable_compression", "false") => {}
@@ -290,12 +306,12 @@ impl<'a> Reader<'a> {
         spread: &Spread<'a>,
         is_weighted: bool,
         nodes: &mut [Value],
-        pool: &Tree,
+        pool: &SpannedValue,
         name: &str,
     ) -> Value {
         let own = if is_weighted { "WeightedCh3" } else { "Ch3" };
         let function = spread.function.and_then(text).unwrap_or(own);
-        let origin = spread.function.map_or(place(pool), place);
+        let origin = spread.function.map_or(location(pool), location);
         let path = format!("pools.{name}");
         let mut full = None;
         let preset = match function {
@@ -339,21 +355,24 @@ impl<'a> Reader<'a> {
             said.push("full_weight", Value::text(full.to_string(), origin));
         }
         if let Some(salt) = salt {
-            said.push("salt", Value::text(text(salt).unwrap_or_default(), place(salt)));
+            said.push(
+                "salt",
+                Value::text(text(salt).unwrap_or_default(), location(salt)),
+            );
         }
         said
     }
 
     /// Gives each node its weight as a whole number. Returns what stands for a weight of 1.
-    fn weigh(&mut self, weights: Option<&Tree>, nodes: &mut [Value], path: &str) -> Option<u32> {
-        let typed = weights.map(items_of).unwrap_or_default();
-        let decimals = |tree: &Tree| {
+    fn weigh(&mut self, weights: Option<&SpannedValue>, nodes: &mut [Value], path: &str) -> Option<u32> {
+        let raw = weights.map(items_of).unwrap_or_default();
+        let decimals = |tree: &SpannedValue| {
             text(tree)?
                 .split_once('.')
                 .map(|(_, part)| part.trim_end_matches('0').len())
         };
         // One place at least: a weight that is left out is 0.5.
-        let places = typed
+        let places = raw
             .iter()
             .filter_map(decimals)
             .max()
@@ -361,19 +380,19 @@ impl<'a> Reader<'a> {
             .clamp(1, PLACES);
         let full = 10_u32.pow(places as u32);
         for (index, node) in nodes.iter_mut().enumerate() {
-            let weight = match typed.get(index) {
+            let weight = match raw.get(index) {
                 None => 0.5,
                 Some(tree) => text(tree)
                     .and_then(|text| text.parse::<f64>().ok())
                     .unwrap_or(0.0),
             };
             let scaled = (weight.min(1.0) * f64::from(full)).round() as u32;
-            let exact = typed
+            let exact = raw
                 .get(index)
                 .and_then(decimals)
                 .is_none_or(|places| places <= PLACES);
             if scaled == 0 || !exact {
-                let tree = typed.get(index).or(weights);
+                let tree = raw.get(index).or(weights);
                 let why = if exact {
                     "a weight of 0 cannot be said"
                 } else {
@@ -389,7 +408,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Names each node by its tag, which is what rendezvous hashes.
-    fn tag(&mut self, tags: Option<&Tree>, nodes: &mut [Value], path: &str, pool: &Tree) {
+    fn tag(&mut self, tags: Option<&SpannedValue>, nodes: &mut [Value], path: &str, pool: &SpannedValue) {
         match tags.map(items_of) {
             Some(tags) if tags.len() == nodes.len() => {
                 for (node, tag) in nodes.iter_mut().zip(tags) {

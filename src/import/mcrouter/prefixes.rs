@@ -5,8 +5,8 @@
 
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
-use super::{Comes, Reader, items_of, place};
-use crate::config::tree::{self, Tree};
+use super::{Comes, Reader, items_of, location};
+use crate::config::tree::{self, SpannedValue};
 
 /// The most prefixes for which those with a `*` are written out.
 const MAX_BROADCAST: usize = 200;
@@ -19,12 +19,12 @@ impl<'a> Reader<'a> {
     /// `default`: the prefix of keys that have none, if it is known.
     pub fn by_routing_prefix(
         &mut self,
-        tree: &'a Tree,
+        tree: &'a SpannedValue,
         default: Option<&str>,
         routes: &mut Vec<(String, Value)>,
     ) {
-        let mut prefixes = Value::map(Vec::new(), place(tree));
-        let listed: Vec<(Vec<&'a Tree>, &'a Tree)> = match &tree.value {
+        let mut prefixes = Value::map(Vec::new(), location(tree));
+        let listed: Vec<(Vec<&'a SpannedValue>, &'a SpannedValue)> = match &tree.value {
             tree::Value::Map(entries) => entries
                 .iter()
                 .map(|(alias, route)| (vec![alias], route))
@@ -43,7 +43,7 @@ impl<'a> Reader<'a> {
             let Some(route) = self.route(handle, Comes::All) else {
                 continue;
             };
-            let aliases: Vec<(String, &Tree)> = aliases
+            let aliases: Vec<(String, &SpannedValue)> = aliases
                 .into_iter()
                 .filter_map(|alias| Some((whole(text(alias)?), alias)))
                 .collect();
@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
                     let why = "mcrouter leads keys of this region with an unknown cluster here, too: Ringway does not";
                     self.lose(tree, "routes", why);
                 }
-                prefixes.push(&alias, Value::text(&name, place(tree)));
+                prefixes.push(&alias, Value::text(&name, location(tree)));
                 all.push((alias, name.clone()));
             }
             routes.push((name, route));
@@ -85,9 +85,9 @@ impl<'a> Reader<'a> {
         );
         let chooser = vec![
             ("routing_prefix", prefixes),
-            ("else", Value::text(otherwise, place(tree))),
+            ("else", Value::text(otherwise, location(tree))),
         ];
-        routes.insert(0, ("default".to_owned(), Value::map(chooser, place(tree))));
+        routes.insert(0, ("default".to_owned(), Value::map(chooser, location(tree))));
     }
 
     /// Moves the prefix `default` of keys without one to the front of `all`.
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         default: Option<&str>,
         all: &mut [(String, String)],
         routes: usize,
-        tree: &Tree,
+        tree: &SpannedValue,
     ) {
         let found = default.map(|default| all.iter().position(|(alias, _)| *alias == whole(default)));
         match (found, default) {
@@ -132,7 +132,7 @@ fn parts(alias: &str) -> Option<(&str, &str)> {
 }
 
 /// Adds the prefixes with a `*` that clients may write.
-fn broadcast(all: &[(String, String)], tree: &Tree, prefixes: &mut Value) {
+fn broadcast(all: &[(String, String)], tree: &SpannedValue, prefixes: &mut Value) {
     let mut patterns = vec!["/*/*/".to_owned()];
     for (region, cluster) in all.iter().filter_map(|(alias, _)| parts(alias)) {
         patterns.extend([format!("/{region}/*/"), format!("/*/{cluster}/")]);
@@ -154,18 +154,18 @@ fn broadcast(all: &[(String, String)], tree: &Tree, prefixes: &mut Value) {
         }
         let names: Vec<Value> = names
             .into_iter()
-            .map(|name| Value::text(name, place(tree)))
+            .map(|name| Value::text(name, location(tree)))
             .collect();
         let route = match names.len() {
             0 => continue,
             1 => names.into_iter().next().expect("one name"),
             _ => {
                 let options = vec![
-                    ("to", Value::list(names, place(tree))),
-                    ("write", Value::text("async", place(tree))),
+                    ("to", Value::list(names, location(tree))),
+                    ("write", Value::text("async", location(tree))),
                 ];
-                let replicate = Value::map(options, place(tree));
-                Value::map(vec![("replicate", replicate)], place(tree))
+                let replicate = Value::map(options, location(tree));
+                Value::map(vec![("replicate", replicate)], location(tree))
             }
         };
         if prefixes.get_mut(&pattern).is_none() {

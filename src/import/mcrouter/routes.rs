@@ -2,8 +2,8 @@
 
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
-use super::{Comes, Reader, items_of, map, place};
-use crate::config::tree::{self, Tree};
+use super::{Comes, Reader, items_of, location, map};
+use crate::config::tree::{self, SpannedValue};
 
 /// Settings that a route handle may have, and that are read elsewhere or change nothing: no client of Ringway's takes a
 /// lease.
@@ -12,7 +12,7 @@ const KNOWN: [&str; 3] = ["type", "name", "enable_lease_pairing"];
 impl<'a> Reader<'a> {
     /// The route that the handle `tree` means; `None` if it cannot be said, which was noted. `reads`: whether
     /// reads come here.
-    pub fn route(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    pub fn route(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         let name = get(tree, "name").and_then(text);
         let named = name.and_then(|name| self.named.get(name).map(|handle| (name, *handle)));
         match named {
@@ -22,11 +22,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The same for a handle that is read for the first time.
-    pub fn route_of(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    pub fn route_of(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         self.deeper(tree, |reader| reader.written(tree, comes))
     }
 
-    fn written(&mut self, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    fn written(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         match &tree.value {
             tree::Value::Scalar { text, plain: false } => self.short(text, tree, comes),
             tree::Value::Map(_) => {
@@ -47,20 +47,20 @@ impl<'a> Reader<'a> {
     }
 
     /// `Type|argument`, a type alone, or the name of a handle.
-    fn short(&mut self, typed: &'a str, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    fn short(&mut self, raw: &'a str, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         if let Some((name, handle)) = self
             .named
-            .get_key_value(typed)
+            .get_key_value(raw)
             .map(|(name, handle)| (*name, *handle))
         {
             return self.named(name, handle, tree, comes);
         }
-        let (kind, argument) = typed.split_once('|').unwrap_or((typed, ""));
+        let (kind, argument) = raw.split_once('|').unwrap_or((raw, ""));
         match (short_name(kind), argument) {
             ("Pool", name) => match self.pools.get(name).copied() {
                 Some(pool) => {
                     let made = self.pool(Some(name), pool, None)?;
-                    Some(Value::text(made, place(tree)))
+                    Some(Value::text(made, location(tree)))
                 }
                 None => {
                     self.lose(tree, "route", format!("there is no pool {name}"));
@@ -76,9 +76,9 @@ impl<'a> Reader<'a> {
                 self.over(kind, children, tree, comes)
             }
             _ => {
-                let way_out = if self.pools.contains_key(typed) {
+                let way_out = if self.pools.contains_key(raw) {
                     format!(
-                        ": it is a pool, PoolRoute|{typed} leads to it and Pool|{typed} to each of its servers"
+                        ": it is a pool, PoolRoute|{raw} leads to it and Pool|{raw} to each of its servers"
                     )
                 } else {
                     String::new()
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
                 self.lose(
                     tree,
                     "route",
-                    format!("no route handle has the name {typed}{way_out}"),
+                    format!("no route handle has the name {raw}{way_out}"),
                 );
                 None
             }
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The routes under a handle that was written as `Type|argument`.
-    fn children_of(&mut self, argument: &'a str, tree: &'a Tree, comes: Comes) -> Vec<Value> {
+    fn children_of(&mut self, argument: &'a str, tree: &'a SpannedValue, comes: Comes) -> Vec<Value> {
         match argument
             .strip_prefix("Pool|")
             .and_then(|name| self.pools.get_key_value(name))
@@ -110,11 +110,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn handle(&mut self, kind: &'a str, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    fn handle(&mut self, kind: &'a str, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         match short_name(kind) {
             "Pool" if get(tree, "servers").is_some() => {
                 let name = self.pool(None, tree, None)?;
-                Some(Value::text(name, place(tree)))
+                Some(Value::text(name, location(tree)))
             }
             "Pool" => {
                 self.check(
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
                     return self.in_turn("Latest", servers, spread, tree);
                 }
                 let name = self.pool(None, pool, spread)?;
-                Some(self.limits(tree, Value::text(name, place(tree))))
+                Some(self.limits(tree, Value::text(name, location(tree))))
             }
             "RateLimit" | "OutstandingLimit" => {
                 self.check(tree, &["target", "rates", "max_outstanding"], &[]);
@@ -196,8 +196,12 @@ impl<'a> Reader<'a> {
                 tree,
             )),
             _ => {
-                let place = get(tree, "type").unwrap_or(tree);
-                self.lose(place, "route", format!("the route handle {kind} cannot be said"));
+                let location = get(tree, "type").unwrap_or(tree);
+                self.lose(
+                    location,
+                    "route",
+                    format!("the route handle {kind} cannot be said"),
+                );
                 // What stands under it is read, so that all that cannot be said is told at once.
                 get(tree, "target")
                     .or(get(tree, "normal"))
@@ -209,7 +213,7 @@ impl<'a> Reader<'a> {
 
     /// Notes each setting of a handle that is in neither list: `known`, or `same`, with the value that changes
     /// nothing.
-    pub fn check(&mut self, tree: &Tree, known: &[&str], same: &[(&str, &str)]) {
+    pub fn check(&mut self, tree: &SpannedValue, known: &[&str], same: &[(&str, &str)]) {
         for (key, value) in map(tree) {
             let name = text(key).unwrap_or_default();
             let is_same = same
@@ -221,7 +225,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn children(&mut self, tree: &'a Tree, comes: Comes) -> Vec<Value> {
+    pub fn children(&mut self, tree: &'a SpannedValue, comes: Comes) -> Vec<Value> {
         match get(tree, "children") {
             Some(children) => self.many(children, comes),
             None => {
@@ -232,7 +236,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of handles; the servers of a pool are one each.
-    pub fn many(&mut self, tree: &'a Tree, comes: Comes) -> Vec<Value> {
+    pub fn many(&mut self, tree: &'a SpannedValue, comes: Comes) -> Vec<Value> {
         let mut routes = Vec::new();
         for item in items_of(tree) {
             if get(item, "type").and_then(text) == Some("Pool") && get(item, "servers").is_some() {
@@ -256,7 +260,13 @@ impl<'a> Reader<'a> {
     }
 
     /// One of the handles that send to all.
-    fn over(&mut self, kind: &str, mut children: Vec<Value>, tree: &'a Tree, comes: Comes) -> Option<Value> {
+    fn over(
+        &mut self,
+        kind: &str,
+        mut children: Vec<Value>,
+        tree: &'a SpannedValue,
+        comes: Comes,
+    ) -> Option<Value> {
         let (write, read, differs) = match kind {
             "AllSync" => (
                 "all",
@@ -296,9 +306,9 @@ impl<'a> Reader<'a> {
             return children.pop();
         }
         let options = vec![
-            ("to", Value::list(children, place(tree))),
-            ("write", Value::text(write, place(tree))),
-            ("read", Value::text(read, place(tree))),
+            ("to", Value::list(children, location(tree))),
+            ("write", Value::text(write, location(tree))),
+            ("read", Value::text(read, location(tree))),
         ];
         Some(policy("replicate", options, tree))
     }
@@ -310,19 +320,19 @@ fn short_name(kind: &str) -> &str {
 }
 
 /// Whether a hash function is none, but an order of its own on each host.
-pub fn is_latest(spread: &Tree) -> bool {
+pub fn is_latest(spread: &SpannedValue) -> bool {
     let function = get(spread, "hash_func").unwrap_or(spread);
     text(function) == Some("Latest")
 }
 
-pub fn policy(name: &str, options: Vec<(&str, Value)>, tree: &Tree) -> Value {
-    Value::map(vec![(name, Value::map(options, place(tree)))], place(tree))
+pub fn policy(name: &str, options: Vec<(&str, Value)>, tree: &SpannedValue) -> Value {
+    Value::map(vec![(name, Value::map(options, location(tree)))], location(tree))
 }
 
-pub fn error(message: &str, tree: &Tree) -> Value {
+pub fn error(message: &str, tree: &SpannedValue) -> Value {
     let words = match message {
-        "" => Value::map(Vec::new(), place(tree)),
-        message => Value::text(message, place(tree)),
+        "" => Value::map(Vec::new(), location(tree)),
+        message => Value::text(message, location(tree)),
     };
-    Value::map(vec![("error", words)], place(tree))
+    Value::map(vec![("error", words)], location(tree))
 }

@@ -3,14 +3,14 @@
 
 use super::super::yaml::{Shape, Value, is_same};
 use super::{Comes, Reader};
-use crate::config::tree::Tree;
+use crate::config::tree::SpannedValue;
 
 /// Route handles within one another, names followed.
 const MAX_DEPTH: usize = 400;
 
 impl<'a> Reader<'a> {
     /// Reads with `read` what stands one level deeper at `tree`, unless that is too deep.
-    pub fn deeper<T>(&mut self, tree: &Tree, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+    pub fn deeper<T>(&mut self, tree: &SpannedValue, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         if self.depth == MAX_DEPTH {
             self.lose(tree, "route", "the route handles are nested too deep");
             return None;
@@ -22,7 +22,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The route of the handle called `name`, which is `handle`, as something at `tree` asks for it.
-    pub fn named(&mut self, name: &'a str, handle: &'a Tree, tree: &Tree, comes: Comes) -> Option<Value> {
+    pub fn named(
+        &mut self,
+        name: &'a str,
+        handle: &'a SpannedValue,
+        tree: &SpannedValue,
+        comes: Comes,
+    ) -> Option<Value> {
         if let Some(known) = self.known.get(&(name, comes)) {
             return known.clone();
         }

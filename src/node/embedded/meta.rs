@@ -136,7 +136,7 @@ fn read(item: &mut Stored, is_new: bool, ask: &Ask<'_>, now: u64) -> Result<Line
     };
     let was_sent = item.marks.has(Marks::TOKEN_SENT);
     let mut wins = false;
-    for flag in ask.typed() {
+    for flag in ask.raw() {
         match flag[0] {
             b'T' => item.deadline = deadline(flags.ttl, now),
             b'N' if is_new => {

@@ -8,7 +8,7 @@ use super::meta::{Answer, deadline};
 use super::meta_line::Line;
 use super::meta_request::Ask;
 use super::stored::{Marks, Stored};
-use super::write::{Write, Written, counted};
+use super::write::{EncodedRequest, Write, counted};
 use super::{NON_NUMERIC, TOO_LARGE};
 use crate::protocol::Command;
 use crate::protocol::meta::flags::BAD_SET_MODE;
@@ -47,18 +47,18 @@ impl Embedded {
             now,
         );
         let (status, cas, length) = match written {
-            Written::Stored { cas, length } => (b"HD", cas, length),
-            Written::NotStored => (b"NS", 0, ask.value.len()),
-            Written::Exists => (b"EX", 0, ask.value.len()),
-            Written::NotFound => (b"NF", 0, ask.value.len()),
-            Written::TooLarge => {
+            EncodedRequest::Stored { cas, length } => (b"HD", cas, length),
+            EncodedRequest::NotStored => (b"NS", 0, ask.value.len()),
+            EncodedRequest::Exists => (b"EX", 0, ask.value.len()),
+            EncodedRequest::NotFound => (b"NF", 0, ask.value.len()),
+            EncodedRequest::TooLarge => {
                 // Whatever the mode, memcached would rather lose the old value than keep a stale one.
                 self.shard(ask.key).remove(ask.key);
                 return Err(TOO_LARGE);
             }
         };
         let mut line = Line::new(status);
-        for flag in ask.typed() {
+        for flag in ask.raw() {
             match flag[0] {
                 b'c' => line.field(b'c', cas),
                 b's' => line.field(b's', length),
@@ -145,7 +145,7 @@ fn describe(
     now: u64,
 ) -> Result<Line, &'static str> {
     let mut line = digits.map_or_else(|| Line::new(b"HD"), |digits| Line::value(digits.len()));
-    for flag in ask.typed() {
+    for flag in ask.raw() {
         match flag[0] {
             b'T' => item.deadline = deadline(ask.flags.ttl, now),
             b'N' if is_new => item.deadline = deadline(ask.flags.vivify, now),

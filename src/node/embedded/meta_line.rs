@@ -82,7 +82,7 @@ impl Line {
 
     /// Adds all that [`echo`](Line::echo) knows.
     pub(super) fn echo_all(mut self, ask: &Ask<'_>) -> Result<Line, &'static str> {
-        for flag in ask.typed() {
+        for flag in ask.raw() {
             self.echo(flag, ask)?;
         }
         Ok(self)

@@ -17,7 +17,7 @@ pub(super) struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     /// The flags as they were typed, in their order.
-    pub(super) fn typed(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub(super) fn raw(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         meta::flags(self.text)
     }
 }

@@ -34,7 +34,7 @@ use clock::Clock;
 use expiry::Deadline;
 use growing::Growing;
 use shard::Shard;
-use write::{Write, Written, counted};
+use write::{EncodedRequest, Write, counted};
 
 /// What an item takes beside its key and its value, in bytes: its entries in the tables, and what the
 /// allocator adds.
@@ -187,11 +187,11 @@ impl Embedded {
             now,
         );
         match written {
-            Written::Stored { .. } => Reply::Done,
-            Written::NotStored => Reply::NotStored,
-            Written::Exists => Reply::Exists,
-            Written::NotFound => Reply::NotFound,
-            Written::TooLarge => {
+            EncodedRequest::Stored { .. } => Reply::Done,
+            EncodedRequest::NotStored => Reply::NotStored,
+            EncodedRequest::Exists => Reply::Exists,
+            EncodedRequest::NotFound => Reply::NotFound,
+            EncodedRequest::TooLarge => {
                 // memcached too would rather lose the old value of a failed set than keep a stale one.
                 if request.command == Command::Set {
                     self.shard(request.key).remove(request.key);

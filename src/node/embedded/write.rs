@@ -30,7 +30,7 @@ pub(super) struct Write<'a> {
 }
 
 /// What became of a [`Write`].
-pub(super) enum Written {
+pub(super) enum EncodedRequest {
     /// It is stored, under this cas id and with so many bytes.
     Stored { cas: u64, length: usize },
     /// The command's condition does not hold.
@@ -45,9 +45,9 @@ pub(super) enum Written {
 
 impl Embedded {
     /// Stores, if it may.
-    pub(super) fn write(&self, write: &Write<'_>, now: u64) -> Written {
+    pub(super) fn write(&self, write: &Write<'_>, now: u64) -> EncodedRequest {
         if !self.fits(write.key, write.value.len()) {
-            return Written::TooLarge;
+            return EncodedRequest::TooLarge;
         }
         match write.command {
             Command::Append | Command::Prepend => self.extend(write, now),
@@ -55,17 +55,17 @@ impl Embedded {
         }
     }
 
-    fn replace(&self, write: &Write<'_>, now: u64) -> Written {
+    fn replace(&self, write: &Write<'_>, now: u64) -> EncodedRequest {
         // The value is copied before the lock is taken.
         let mut stored = write.item(write.deadline);
         let mut shard = self.shard(write.key);
         if write.command != Command::Set {
             match (write.command, shard.find(write.key, now)) {
-                (Command::Add, Some(_)) | (Command::Replace, None) => return Written::NotStored,
-                (Command::Cas, None) => return Written::NotFound,
+                (Command::Add, Some(_)) | (Command::Replace, None) => return EncodedRequest::NotStored,
+                (Command::Cas, None) => return EncodedRequest::NotFound,
                 (Command::Cas, Some(old)) if old.cas != write.cas => {
                     if !write.may_be_stale || write.cas == 0 || write.cas > old.cas {
-                        return Written::Exists;
+                        return EncodedRequest::Exists;
                     }
                     stored.deadline = old.deadline;
                     stored.marks.set(Marks::STALE);
@@ -77,13 +77,13 @@ impl Embedded {
             }
         }
         let stored = stored.numbered(self.next_number(), write.new_cas, now);
-        let written = Written::of(&stored);
+        let written = EncodedRequest::of(&stored);
         shard.put(stored, now);
         written
     }
 
     /// Append and prepend: flags and deadline stay those of the old value.
-    fn extend(&self, write: &Write<'_>, now: u64) -> Written {
+    fn extend(&self, write: &Write<'_>, now: u64) -> EncodedRequest {
         let mut shard = self.shard(write.key);
         let end = match write.command {
             Command::Append => End::Back,
@@ -91,12 +91,12 @@ impl Embedded {
         };
         // One number for each item stored, as in memcached, so it is taken once an item will be.
         let (number, stored) = match (shard.find(write.key, now), write.vivify) {
-            (None, None) => return Written::NotStored,
+            (None, None) => return EncodedRequest::NotStored,
             (None, Some(deadline)) => (self.next_number(), write.item(deadline)),
-            (Some(old), _) if write.cas != 0 && write.cas != old.cas => return Written::Exists,
+            (Some(old), _) if write.cas != 0 && write.cas != old.cas => return EncodedRequest::Exists,
             // memcached 1.6.18 has no other answer where only both parts together are too large.
             (Some(old), _) if !self.fits(write.key, old.size() + write.value.len()) => {
-                return Written::NotStored;
+                return EncodedRequest::NotStored;
             }
             (Some(old), _) => {
                 // While somebody else has the value, it must not grow where it stands.
@@ -104,13 +104,13 @@ impl Embedded {
                 let mut old = shard.in_place(write.key).expect("found above");
                 let number = self.next_number();
                 if old.grow(end, write.value, number, write.new_cas, now) {
-                    return Written::of(&old);
+                    return EncodedRequest::of(&old);
                 }
                 (number, old.grown(end, write.value, self.max_growing(write.key)))
             }
         };
         let stored = stored.numbered(number, write.new_cas, now);
-        let written = Written::of(&stored);
+        let written = EncodedRequest::of(&stored);
         shard.put(stored, now);
         written
     }
@@ -126,9 +126,9 @@ impl Write<'_> {
     }
 }
 
-impl Written {
-    fn of(stored: &Stored) -> Written {
-        Written::Stored {
+impl EncodedRequest {
+    fn of(stored: &Stored) -> EncodedRequest {
+        EncodedRequest::Stored {
             cas: stored.cas,
             length: stored.size(),
         }

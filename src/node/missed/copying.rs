@@ -62,7 +62,7 @@ pub fn leaves_copy(request: &Request<'_>) -> bool {
     match request.command {
         Command::Delete | Command::FlushAll => false,
         Command::MetaDelete => {
-            let names = Names::of(request.typed_flags());
+            let names = Names::of(request.raw_flags());
             b"Ix".iter().any(|&name| names.has(name))
         }
         _ => Write::from(request).changes(),

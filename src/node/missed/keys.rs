@@ -49,7 +49,7 @@ pub enum Kept {
     /// It is from now on.
     New,
     /// All keys count as missing from now on, since all were to be removed.
-    Asked,
+    RequestOrigin,
     /// There was no room: all keys count as missing from now on.
     Overflow,
 }
@@ -148,7 +148,7 @@ impl Keys {
         }
         if key.is_empty() {
             self.miss_all(true, budget);
-            return Kept::Asked;
+            return Kept::RequestOrigin;
         }
         if !self.enter(key, budget) {
             self.miss_all(false, budget);

@@ -207,7 +207,7 @@ impl Missed {
         match kept {
             Kept::Already => {}
             Kept::New => self.write(Change::Missed(key)),
-            Kept::Asked => self.write(Change::FlushMissed),
+            Kept::RequestOrigin => self.write(Change::FlushMissed),
             Kept::Overflow => {
                 self.overflows.fetch_add(1, Relaxed);
                 self.write(Change::Overflowed);

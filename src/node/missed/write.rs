@@ -19,7 +19,7 @@ impl<'a> From<&Request<'a>> for Write<'a> {
         Write {
             command: request.command,
             key: request.key,
-            flags: request.typed_flags(),
+            flags: request.raw_flags(),
         }
     }
 }

@@ -145,9 +145,9 @@ pub enum Ask {
     /// An operation that memcached does not know: its body is passed over.
     Unknown,
     /// Lengths that do not fit each other: memcached says `Unknown command` and closes.
-    Torn,
+    Truncated,
     /// Lengths that do not fit the operation: memcached says `Invalid arguments` and closes.
-    Misfit,
+    Invalid,
     /// A key that is longer than [`MAX_KEY`]: memcached says `Invalid arguments` and closes.
     LongKey,
 }
@@ -174,7 +174,7 @@ impl Head {
             key, extras, body, ..
         } = *self;
         if key + extras > body {
-            return Ask::Torn;
+            return Ask::Truncated;
         }
         if key > MAX_KEY {
             return Ask::LongKey;
@@ -195,7 +195,7 @@ impl Head {
         if fits {
             Ask::Operation(operation)
         } else {
-            Ask::Misfit
+            Ask::Invalid
         }
     }
 
@@ -222,14 +222,14 @@ impl Head {
         if is_base64 {
             STANDARD.encode_string(key, &mut room.key);
         }
-        let typed = if is_base64 { room.key.as_bytes() } else { key };
-        if typed.len() > MAX_KEY {
+        let raw = if is_base64 { room.key.as_bytes() } else { key };
+        if raw.len() > MAX_KEY {
             return None;
         }
         room.flags.reserve(64);
         self.write_flags(operation, extras, is_base64, &mut room.flags);
         let meta = Meta {
-            key: typed,
+            key: raw,
             flags: &room.flags,
             is_binary: true,
         };

@@ -12,10 +12,10 @@ use crate::protocol::{Command, Meta, Request};
 pub fn downgrade<'a>(request: &Request<'a>) -> Option<Request<'a>> {
     let Meta {
         key,
-        flags: typed,
+        flags: raw,
         is_binary,
     } = request.meta?;
-    let is_no_base64 = flag(typed, b'b').is_some() && key == request.key;
+    let is_no_base64 = flag(raw, b'b').is_some() && key == request.key;
     if is_no_base64 || !is_bare(request.key) {
         return None;
     }
@@ -26,29 +26,29 @@ pub fn downgrade<'a>(request: &Request<'a>) -> Option<Request<'a>> {
         ..*request
     };
     match request.command {
-        Command::MetaGet => read(classic, typed),
-        Command::MetaSet => store(classic, typed, spare),
-        Command::MetaDelete => says_only(typed, b"").then_some(Request {
+        Command::MetaGet => read(classic, raw),
+        Command::MetaSet => store(classic, raw, spare),
+        Command::MetaDelete => says_only(raw, b"").then_some(Request {
             command: Command::Delete,
             ..classic
         }),
-        Command::MetaArithmetic => count(classic, typed, spare),
+        Command::MetaArithmetic => count(classic, raw, spare),
         _ => None,
     }
 }
 
 /// Whether the flags are among `known`, or among those that ask nothing of a node: `k O q b`.
-fn says_only(typed: &[u8], known: &[u8]) -> bool {
-    flags(typed).all(|flag| known.contains(&flag[0]) || b"kOqb".contains(&flag[0]))
+fn says_only(raw: &[u8], known: &[u8]) -> bool {
+    flags(raw).all(|flag| known.contains(&flag[0]) || b"kOqb".contains(&flag[0]))
 }
 
-fn read<'a>(request: Request<'a>, typed: &[u8]) -> Option<Request<'a>> {
-    if !says_only(typed, b"vfcsT") {
+fn read<'a>(request: Request<'a>, raw: &[u8]) -> Option<Request<'a>> {
+    if !says_only(raw, b"vfcsT") {
         return None;
     }
-    let wants_cas = flag(typed, b'c').is_some();
-    let wants_item = wants_cas || [b'v', b'f', b's'].iter().any(|&name| flag(typed, name).is_some());
-    let Some(expiry) = flag(typed, b'T') else {
+    let wants_cas = flag(raw, b'c').is_some();
+    let wants_item = wants_cas || [b'v', b'f', b's'].iter().any(|&name| flag(raw, name).is_some());
+    let Some(expiry) = flag(raw, b'T') else {
         let command = if wants_cas { Command::Gets } else { Command::Get };
         return Some(Request { command, ..request });
     };
@@ -65,12 +65,12 @@ fn read<'a>(request: Request<'a>, typed: &[u8]) -> Option<Request<'a>> {
     })
 }
 
-fn store<'a>(request: Request<'a>, typed: &[u8], spare: &[u8]) -> Option<Request<'a>> {
-    if !says_only(typed, &[b"FTCM", spare].concat()) {
+fn store<'a>(request: Request<'a>, raw: &[u8], spare: &[u8]) -> Option<Request<'a>> {
+    if !says_only(raw, &[b"FTCM", spare].concat()) {
         return None;
     }
-    let cas = flag(typed, b'C');
-    let command = match (flag(typed, b'M').map(|mode| &mode[1..]), cas) {
+    let cas = flag(raw, b'C');
+    let command = match (flag(raw, b'M').map(|mode| &mode[1..]), cas) {
         (None | Some(b"S" | b"R"), Some(_)) => Command::Cas,
         (None | Some(b"S"), None) => Command::Set,
         (Some(b"E"), None) => Command::Add,
@@ -81,8 +81,8 @@ fn store<'a>(request: Request<'a>, typed: &[u8], spare: &[u8]) -> Option<Request
     };
     Some(Request {
         command,
-        flags: flag(typed, b'F').map_or(Some(0), |flag| parse_u32(&flag[1..]))?,
-        exptime: flag(typed, b'T')
+        flags: flag(raw, b'F').map_or(Some(0), |flag| parse_u32(&flag[1..]))?,
+        exptime: flag(raw, b'T')
             .map_or(Some(0), |flag| parse_i32(&flag[1..]))?
             .into(),
         cas: cas.map_or(Some(0), |flag| parse_u64(&flag[1..]))?,
@@ -90,16 +90,16 @@ fn store<'a>(request: Request<'a>, typed: &[u8], spare: &[u8]) -> Option<Request
     })
 }
 
-fn count<'a>(request: Request<'a>, typed: &[u8], spare: &[u8]) -> Option<Request<'a>> {
-    if !says_only(typed, &[b"vDM", spare].concat()) {
+fn count<'a>(request: Request<'a>, raw: &[u8], spare: &[u8]) -> Option<Request<'a>> {
+    if !says_only(raw, &[b"vDM", spare].concat()) {
         return None;
     }
-    let command = match flag(typed, b'M').map(|mode| &mode[1..]) {
+    let command = match flag(raw, b'M').map(|mode| &mode[1..]) {
         None | Some(b"I" | b"i" | b"+") => Command::Incr,
         Some(b"D" | b"d" | b"-") => Command::Decr,
         _ => return None,
     };
-    let delta = flag(typed, b'D').map_or(Some(1), |flag| parse_u64(&flag[1..]))?;
+    let delta = flag(raw, b'D').map_or(Some(1), |flag| parse_u64(&flag[1..]))?;
     Some(Request {
         command,
         delta,

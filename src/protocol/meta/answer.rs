@@ -12,21 +12,21 @@ use crate::protocol::meta::{KEY_PLACE, Names, flag, flags, is_unsayable};
 use crate::protocol::scan::has_nul;
 use crate::protocol::{Command, Item, MAX_KEY, Meta, MetaReply, Part, Reply};
 
-/// Writes the answer to a meta command that was typed with `key` and `typed` flags, up to its value; nothing
+/// Writes the answer to a meta command that was typed with `key` and `raw` flags, up to its value; nothing
 /// where quiet mode hides it. Returns the value that follows, with a line end behind it.
 pub fn write<'a>(
     command: Command,
     key: &[u8],
-    typed: &[u8],
+    raw: &[u8],
     reply: &'a Reply,
     put: &mut impl FnMut(&[u8]),
 ) -> Option<Part<'a>> {
     let is_read = matches!(command, Command::MetaGet | Command::MetaDebug);
     let status: &[u8] = match reply {
-        Reply::Meta(reply) => return pass_on(command, key, typed, reply, put),
-        Reply::Value(item) => return write_value(key, typed, item, put),
+        Reply::Meta(reply) => return pass_on(command, key, raw, reply, put),
+        Reply::Value(item) => return write_value(key, raw, item, put),
         Reply::Number(number) => {
-            write_number(key, typed, *number, put);
+            write_number(key, raw, *number, put);
             return None;
         }
         Reply::Done => b"HD",
@@ -37,28 +37,28 @@ pub fn write<'a>(
         Reply::Error(line) | Reply::Refused(line) | Reply::Text(line) => line,
         Reply::Failed(failure) => failure.line().as_bytes(),
     };
-    if is_hidden(command, typed, status, None) {
+    if is_hidden(command, raw, status, None) {
         return None;
     }
     put(status);
     // Neither an error nor me gives flags back.
     if status.len() == 2 && command != Command::MetaDebug {
-        write_flags(key, typed, None, put);
+        write_flags(key, raw, None, put);
     }
     put(b"\r\n");
     None
 }
 
 /// Whether the `q` flag hides the answer. `data` is its value.
-fn is_hidden(command: Command, typed: &[u8], status: &[u8], data: Option<&[u8]>) -> bool {
-    if flag(typed, b'q').is_none() {
+fn is_hidden(command: Command, raw: &[u8], status: &[u8], data: Option<&[u8]>) -> bool {
+    if flag(raw, b'q').is_none() {
         return false;
     }
     match command {
         Command::MetaGet => status == b"EN",
         // memcached shows the number where ma created it, which is known by its initial value.
         Command::MetaArithmetic if status == b"VA" => {
-            let is_created = flag(typed, b'N').is_some() && initial(typed) == data.unwrap_or_default();
+            let is_created = flag(raw, b'N').is_some() && initial(raw) == data.unwrap_or_default();
             !is_created
         }
         Command::MetaSet | Command::MetaDelete | Command::MetaArithmetic => status == b"HD",
@@ -66,31 +66,31 @@ fn is_hidden(command: Command, typed: &[u8], status: &[u8], data: Option<&[u8]>)
     }
 }
 
-fn initial(typed: &[u8]) -> &[u8] {
-    flag(typed, b'J').map_or(b"0", |flag| &flag[1..])
+fn initial(raw: &[u8]) -> &[u8] {
+    flag(raw, b'J').map_or(b"0", |flag| &flag[1..])
 }
 
 fn pass_on<'a>(
     command: Command,
     key: &[u8],
-    typed: &[u8],
+    raw: &[u8],
     reply: &'a MetaReply,
     put: &mut impl FnMut(&[u8]),
 ) -> Option<Part<'a>> {
-    let names = Names::of(typed);
+    let names = Names::of(raw);
     let status = &reply.line()[..reply.line().len().min(2)];
-    if names.has(b'q') && is_hidden(command, typed, status, reply.data()) {
+    if names.has(b'q') && is_hidden(command, raw, status, reply.data()) {
         return None;
     }
     let meta = Meta {
         key,
-        flags: typed,
+        flags: raw,
         is_binary: false,
     };
     if command == Command::MetaDebug {
         put(reply.line());
     } else if names.has(b'b') && is_unsayable(meta.plain_key(&mut [0; MAX_KEY])) {
-        put_with_key(key, typed, reply, put);
+        put_with_key(key, raw, reply, put);
     } else if names.has(b'k') && !has_nul(key) {
         put(reply.line());
     } else {
@@ -107,19 +107,19 @@ fn pass_on<'a>(
 }
 
 /// Puts the key as it was typed in its place: a link does not ask for such a key, an embedded node brings it.
-fn put_with_key(key: &[u8], typed: &[u8], reply: &MetaReply, put: &mut impl FnMut(&[u8])) {
+fn put_with_key(key: &[u8], raw: &[u8], reply: &MetaReply, put: &mut impl FnMut(&[u8])) {
     let line = reply.line();
-    if flag(typed, b'k').is_none() {
+    if flag(raw, b'k').is_none() {
         return put(line);
     }
-    let place = memmem::find(line, KEY_PLACE).filter(|_| flag(typed, b'O').is_none());
+    let place = memmem::find(line, KEY_PLACE).filter(|_| flag(raw, b'O').is_none());
     let (before, after) = match place {
         _ if !reply.key().is_empty() => {
             let Range { start, end } = reply.key();
             (&line[..start], without_base64_flag(&line[end..]))
         }
         Some(at) => (&line[..at], &line[at + KEY_PLACE.len()..]),
-        None => line.split_at(behind_flags_before_key(typed, line)),
+        None => line.split_at(behind_flags_before_key(raw, line)),
     };
     put(before);
     put(b" k");
@@ -129,8 +129,8 @@ fn put_with_key(key: &[u8], typed: &[u8], reply: &MetaReply, put: &mut impl FnMu
 }
 
 /// Where in `line` the key belongs: flags come back in the order in which they were typed.
-fn behind_flags_before_key(typed: &[u8], line: &[u8]) -> usize {
-    let before: Vec<u8> = flags(typed)
+fn behind_flags_before_key(raw: &[u8], line: &[u8]) -> usize {
+    let before: Vec<u8> = flags(raw)
         .map(|flag| flag[0])
         .take_while(|&name| name != b'k')
         .collect();
@@ -153,30 +153,25 @@ fn without_base64_flag(behind_key: &[u8]) -> &[u8] {
     }
 }
 
-fn write_value<'a>(
-    key: &[u8],
-    typed: &[u8],
-    item: &'a Item,
-    put: &mut impl FnMut(&[u8]),
-) -> Option<Part<'a>> {
-    let has_value = flag(typed, b'v').is_some();
+fn write_value<'a>(key: &[u8], raw: &[u8], item: &'a Item, put: &mut impl FnMut(&[u8])) -> Option<Part<'a>> {
+    let has_value = flag(raw, b'v').is_some();
     if has_value {
         put(b"VA ");
         put(itoa::Buffer::new().format(item.size()).as_bytes());
     } else {
         put(b"HD");
     }
-    write_flags(key, typed, Some(item), put);
+    write_flags(key, raw, Some(item), put);
     put(b"\r\n");
     has_value.then(|| item.part())
 }
 
-fn write_number(key: &[u8], typed: &[u8], number: u64, put: &mut impl FnMut(&[u8])) {
+fn write_number(key: &[u8], raw: &[u8], number: u64, put: &mut impl FnMut(&[u8])) {
     let mut buffer = itoa::Buffer::new();
     let number = buffer.format(number).as_bytes();
-    let has_value = flag(typed, b'v').is_some();
+    let has_value = flag(raw, b'v').is_some();
     let status: &[u8] = if has_value { b"VA" } else { b"HD" };
-    if is_hidden(Command::MetaArithmetic, typed, status, Some(number)) {
+    if is_hidden(Command::MetaArithmetic, raw, status, Some(number)) {
         return;
     }
     put(status);
@@ -184,7 +179,7 @@ fn write_number(key: &[u8], typed: &[u8], number: u64, put: &mut impl FnMut(&[u8
         put(b" ");
         put(itoa::Buffer::new().format(number.len()).as_bytes());
     }
-    write_flags(key, typed, None, put);
+    write_flags(key, raw, None, put);
     put(b"\r\n");
     if has_value {
         put(number);
@@ -193,14 +188,14 @@ fn write_number(key: &[u8], typed: &[u8], number: u64, put: &mut impl FnMut(&[u8
 }
 
 /// The flags that come back, in the order in which they were asked.
-fn write_flags(key: &[u8], typed: &[u8], item: Option<&Item>, put: &mut impl FnMut(&[u8])) {
+fn write_flags(key: &[u8], raw: &[u8], item: Option<&Item>, put: &mut impl FnMut(&[u8])) {
     let mut number = itoa::Buffer::new();
     let mut field = |name: &[u8], value: &[u8]| {
         put(b" ");
         put(name);
         put(value);
     };
-    for flag in flags(typed) {
+    for flag in flags(raw) {
         match (flag[0], item) {
             (b'O', _) => field(b"", flag),
             (b'k', _) => field(b"k", key),

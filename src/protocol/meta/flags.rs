@@ -88,8 +88,8 @@ impl MetaFlags {
 
     /// Reads the flags that `command` was typed with. The error is the line that a client reads, without its
     /// line end.
-    pub fn parse(command: Command, typed: &[u8]) -> Result<MetaFlags, &'static str> {
-        MetaFlags::parse_for(command, typed, true)
+    pub fn parse(command: Command, raw: &[u8]) -> Result<MetaFlags, &'static str> {
+        MetaFlags::parse_for(command, raw, true)
     }
 
     /// The same, with a look at the key: one that is said to be in base64 and is not is a mistake of its flag.
@@ -99,24 +99,24 @@ impl MetaFlags {
         MetaFlags::parse_for(command, meta.flags, is_key)
     }
 
-    fn parse_for(command: Command, typed: &[u8], is_key: bool) -> Result<MetaFlags, &'static str> {
+    fn parse_for(command: Command, raw: &[u8], is_key: bool) -> Result<MetaFlags, &'static str> {
         let around = if command == Command::MetaSet { 3 } else { 2 };
         let is_read = command == Command::MetaGet;
-        if meta::flags(typed).count() + around >= MAX_TOKENS {
+        if meta::flags(raw).count() + around >= MAX_TOKENS {
             return Err(if is_read { TOO_MANY_OF_MG } else { TOO_MANY });
         }
-        MetaFlags::read(typed, is_key).map_err(|mistake| match command {
-            Command::MetaGet | Command::MetaSet => mistake,
+        MetaFlags::read(raw, is_key).map_err(|diagnostic| match command {
+            Command::MetaGet | Command::MetaSet => diagnostic,
             _ => INVALID_OR_DUPLICATE,
         })
     }
 
     /// A flag that is none, or stands there twice, is told of at once; of wrong numbers the last one.
-    fn read(typed: &[u8], is_key: bool) -> Result<MetaFlags, &'static str> {
+    fn read(raw: &[u8], is_key: bool) -> Result<MetaFlags, &'static str> {
         let mut found = MetaFlags::NONE;
         let mut seen = 0u128;
-        let mut mistake = None;
-        for flag in meta::flags(typed) {
+        let mut diagnostic = None;
+        for flag in meta::flags(raw) {
             let name = flag[0];
             // memcached's table has 127 places, and what is beyond it counts as found before.
             if name >= 127 || seen & (1 << name) != 0 {
@@ -124,15 +124,15 @@ impl MetaFlags {
             }
             seen |= 1 << name;
             match found.take(name, &flag[1..]) {
-                Ok(()) if name == b'b' && !is_key => mistake = Some(NO_BASE64),
+                Ok(()) if name == b'b' && !is_key => diagnostic = Some(NO_BASE64),
                 Ok(()) => {}
                 Err(Wrong::Flag) => return Err(INVALID),
-                Err(Wrong::Token(words)) => mistake = Some(words),
+                Err(Wrong::Token(words)) => diagnostic = Some(words),
                 // These have no words of their own.
-                Err(Wrong::ClientFlags) => mistake = mistake.or(Some(BAD_FORMAT)),
+                Err(Wrong::ClientFlags) => diagnostic = diagnostic.or(Some(BAD_FORMAT)),
             }
         }
-        mistake.map_or(Ok(found), Err)
+        diagnostic.map_or(Ok(found), Err)
     }
 
     fn take(&mut self, name: u8, token: &[u8]) -> Result<(), Wrong> {
@@ -199,8 +199,8 @@ enum Wrong {
 mod tests {
     use super::*;
 
-    fn refusal(command: Command, typed: &str) -> Option<&'static str> {
-        MetaFlags::parse(command, typed.as_bytes()).err()
+    fn refusal(command: Command, raw: &str) -> Option<&'static str> {
+        MetaFlags::parse(command, raw.as_bytes()).err()
     }
 
     #[test]
@@ -230,15 +230,15 @@ mod tests {
             ("i", INVALID),
             ("S1", INVALID),
         ];
-        for (typed, mistake) in table {
+        for (raw, diagnostic) in table {
             for command in [Command::MetaGet, Command::MetaSet] {
-                assert_eq!(refusal(command, typed), Some(mistake), "{command:?} {typed}");
+                assert_eq!(refusal(command, raw), Some(diagnostic), "{command:?} {raw}");
             }
             for command in [Command::MetaDelete, Command::MetaArithmetic] {
                 assert_eq!(
-                    refusal(command, typed),
+                    refusal(command, raw),
                     Some(INVALID_OR_DUPLICATE),
-                    "{command:?} {typed}"
+                    "{command:?} {raw}"
                 );
             }
         }
@@ -260,14 +260,14 @@ mod tests {
             (Command::MetaArithmetic, &seventeen, None),
             (Command::MetaArithmetic, &eighteen, Some(TOO_MANY)),
         ];
-        for (command, typed, want) in table {
-            assert_eq!(refusal(command, typed), want, "{command:?} {typed}");
+        for (command, raw, want) in table {
+            assert_eq!(refusal(command, raw), want, "{command:?} {raw}");
         }
     }
 
     #[test]
     fn numbers_are_read_and_what_is_not_said_has_its_default() {
-        let typed = b" T-1 N30 R60 F4294967297 C7 E8 MA J9 D10 b v u I x k Oq";
+        let raw = b" T-1 N30 R60 F4294967297 C7 E8 MA J9 D10 b v u I x k Oq";
         let want = MetaFlags {
             is_base64: true,
             wants_value: true,
@@ -285,7 +285,7 @@ mod tests {
             initial: 9,
             delta: 10,
         };
-        assert_eq!(MetaFlags::parse(Command::MetaGet, typed), Ok(want));
+        assert_eq!(MetaFlags::parse(Command::MetaGet, raw), Ok(want));
         assert_eq!(MetaFlags::parse(Command::MetaSet, b"k q"), Ok(MetaFlags::NONE));
     }
 }

@@ -102,8 +102,8 @@ fn put_encoded(key: &[u8], put: &mut impl FnMut(&[u8])) -> &'static [u8] {
 /// Whether a line can carry the key of `request`, as it is or in base64.
 #[inline]
 pub fn can_say_key(request: &Request<'_>) -> bool {
-    let typed = request.meta.map_or(request.key, |meta| meta.key);
-    typed.len() <= MAX_ENCODED_KEY || !has_nul(typed)
+    let raw = request.meta.map_or(request.key, |meta| meta.key);
+    raw.len() <= MAX_ENCODED_KEY || !has_nul(raw)
 }
 
 fn write_store(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
@@ -164,17 +164,17 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     let is_quiet = flags(meta.flags).filter(|flag| flag[0] == b'q').count() == 1;
     let is_unsayable = names.has(b'b') && is_unsayable(request.key);
     let mut has_key = request.command == Command::MetaDebug || is_unsayable;
-    for typed in flags(meta.flags) {
-        match typed[0] {
+    for raw in flags(meta.flags) {
+        match raw[0] {
             b'q' if is_quiet => {}
             b'k' if is_unsayable && flag(meta.flags, b'O').is_none() => put(KEY_PLACE),
             b'k' if is_unsayable => {}
             _ => {
                 put(b" ");
-                put(typed);
+                put(raw);
             }
         }
-        has_key |= typed[0] == b'k';
+        has_key |= raw[0] == b'k';
     }
     if !has_key {
         put(b" k");
@@ -184,9 +184,9 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
 /// The opaque, with its `O`, that comes back to a meta command on `key` that was typed with these flags,
 /// which have these names.
 #[inline]
-pub fn opaque<'a>(names: Names, typed: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+pub fn opaque<'a>(names: Names, raw: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     if names.has(b'O') {
-        return flag(typed, b'O');
+        return flag(raw, b'O');
     }
     // What write_typed puts in the place of `k`.
     let has_place = names.has(b'b') && names.has(b'k') && is_unsayable(key);
@@ -282,10 +282,9 @@ pub fn flag(text: &[u8], name: u8) -> Option<&[u8]> {
 
 /// Decodes a key in base64 as memcached does (`base64_decode` in base64.c): other characters are passed over,
 /// and what follows the padding is not looked at. Returns how many bytes of `out` it took; 0: no base64.
-pub fn decode_key(typed: &[u8], out: &mut [u8; MAX_KEY]) -> usize {
+pub fn decode_key(raw: &[u8], out: &mut [u8; MAX_KEY]) -> usize {
     let digits = || {
-        typed
-            .iter()
+        raw.iter()
             .filter_map(|&byte| sextet(byte).map(|value| (byte, value)))
     };
     if !digits().count().is_multiple_of(4) {

@@ -7,15 +7,20 @@
 
 use std::sync::Arc;
 
-use crate::link::queued::Owned;
+use crate::link::queued::OwnedRequest;
 use crate::protocol::{Command, Reply, Request};
-use crate::reply::slot::{ReplyInspector, Slot};
+use crate::reply::slot::{ReplyInspector, ReplySlot};
 use crate::route::call::Context;
 use crate::route::{Call, PolicyRoute};
 
 /// A slot for the first reply to `request`, which `policy` inspects before `slot` gets it.
-pub fn inspected(policy: &Arc<PolicyRoute>, request: &Request<'_>, slot: Slot, call: &Call) -> Slot {
-    Slot::Inspected(Box::new(Box::new(FirstReply {
+pub fn inspected(
+    policy: &Arc<PolicyRoute>,
+    request: &Request<'_>,
+    slot: ReplySlot,
+    call: &Call,
+) -> ReplySlot {
+    ReplySlot::Inspected(Box::new(Box::new(FirstReply {
         policy: policy.clone(),
         request: RetainedRequest::new(request),
         slot,
@@ -28,7 +33,7 @@ pub fn inspected(policy: &Arc<PolicyRoute>, request: &Request<'_>, slot: Slot, c
 struct FirstReply {
     policy: Arc<PolicyRoute>,
     request: RetainedRequest,
-    slot: Slot,
+    slot: ReplySlot,
     call: Call,
 }
 
@@ -64,7 +69,7 @@ enum RetainedRequest {
         length: u8,
         key: [u8; SHORT],
     },
-    Other(Box<Owned>),
+    Other(Box<OwnedRequest>),
 }
 
 /// The most bytes that a short key has.
@@ -74,7 +79,7 @@ impl RetainedRequest {
     fn new(request: &Request<'_>) -> RetainedRequest {
         let is_plain = matches!(request.command, Command::Get | Command::Gets);
         if !is_plain || request.key.len() > SHORT {
-            return RetainedRequest::Other(Box::new(Owned::new(request)));
+            return RetainedRequest::Other(Box::new(OwnedRequest::new(request)));
         }
         let mut key = [0; SHORT];
         key[..request.key.len()].copy_from_slice(request.key);

@@ -15,11 +15,11 @@ use std::task::{self, Waker};
 
 use tokio::time::Instant;
 
-use crate::link::queued::Owned;
+use crate::link::queued::OwnedRequest;
 use crate::protocol::operation::drops_item_if_refused;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::oneshot::Answer;
-use crate::reply::slot::{Slot, pending};
+use crate::reply::slot::{ReplySlot, pending};
 use crate::route::counters::{Event, Shard};
 use crate::route::{PolicyRoute, Pool, Resolved, Route, Start};
 use fast_path::inspected;
@@ -28,7 +28,7 @@ use fast_path::inspected;
 pub trait Forwarder: fmt::Debug {
     /// Sends `request` to the node of `pool` that has its key; the reply lands in `slot`, at the pool's deadline at
     /// the latest. Never waits.
-    fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: Slot);
+    fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot);
 
     /// The worker's index among the shards of counters.
     fn worker(&self) -> usize;
@@ -67,7 +67,7 @@ impl Call {
     }
 
     /// The same, with the reply landing in `slot`.
-    pub fn send_to(&self, route: &Route, request: &Request<'_>, slot: Slot) {
+    pub fn send_to(&self, route: &Route, request: &Request<'_>, slot: ReplySlot) {
         route.resolve(request, &*self.forwarder, |resolved, request| match resolved {
             Resolved::Pool(pool) => self.forwarder.send(pool, request, slot),
             Resolved::Reply(reply) => slot.fill(reply),
@@ -76,15 +76,15 @@ impl Call {
     }
 
     /// Starts what `policy` decided about `request`; the final reply lands in `slot`.
-    pub fn start(&self, policy: &Arc<PolicyRoute>, start: Start<'_>, request: &Request<'_>, slot: Slot) {
+    pub fn start(&self, policy: &Arc<PolicyRoute>, start: Start<'_>, request: &Request<'_>, slot: ReplySlot) {
         match start {
             Start::Inspect(to) => self.send_to(to, request, inspected(policy, request, slot, self)),
             Start::Run => self.run(policy, request, slot),
         }
     }
 
-    fn run(&self, policy: &Arc<PolicyRoute>, request: &Request<'_>, slot: Slot) {
-        let (policy, owned, call) = (policy.clone(), Owned::new(request), self.clone());
+    fn run(&self, policy: &Arc<PolicyRoute>, request: &Request<'_>, slot: ReplySlot) {
+        let (policy, owned, call) = (policy.clone(), OwnedRequest::new(request), self.clone());
         spawn(Box::pin(async move {
             let context = Context {
                 policy: &policy,
@@ -98,7 +98,7 @@ impl Call {
     /// Replies `answer` to `request`, a storage command whose value is not taken, once the item is as memcached would
     /// have left it: if memcached removes the item, its key is deleted wherever `request` would have gone. A route that
     /// refuses `request` itself replies as it does, and nothing is deleted.
-    pub fn refuse_value(&self, route: &Route, request: &Request<'_>, answer: Reply, slot: Slot) {
+    pub fn refuse_value(&self, route: &Route, request: &Request<'_>, answer: Reply, slot: ReplySlot) {
         route.resolve(request, &*self.forwarder, |resolved, request| {
             let delete = Request::new(Command::Delete, request.key);
             match resolved {

@@ -147,10 +147,10 @@ pub fn of_pool(pool: &Pool, chosen: usize, nodes: &[Arc<Node>], key: &[u8]) -> V
         nodes: pool.nodes.len(),
         in_ring: pool.targets.len(),
     }];
-    let counted = pool.ring.counted(key);
-    if counted != key {
+    let hashed_part = pool.ring.hashed_part(key);
+    if hashed_part != key {
         steps.push(Step::Part {
-            counted: String::from_utf8_lossy(counted).into_owned(),
+            counted: String::from_utf8_lossy(hashed_part).into_owned(),
         });
     }
     if pool.ring.is_hashed() {

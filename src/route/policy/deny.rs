@@ -92,7 +92,7 @@ fn refusal(operation: Operation) -> Reply {
 
 /// Whether `request` is an mg that may create the item, or grant a lease to fill it.
 fn changes(request: &Request<'_>) -> bool {
-    let names = Names::of(request.typed_flags());
+    let names = Names::of(request.raw_flags());
     request.command == Command::MetaGet && b"NRT".iter().any(|&name| names.has(name))
 }
 

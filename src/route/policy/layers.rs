@@ -96,7 +96,7 @@ fn may_be_a_copy(request: &Request<'_>) -> bool {
     match request.command {
         Command::Get => true,
         Command::MetaGet => {
-            let written = request.typed_flags();
+            let written = request.raw_flags();
             flags(written).all(|flag| b"bfkOqsv".contains(&flag[0]))
         }
         _ => false,
@@ -114,7 +114,7 @@ mod tests {
     /// `near` is empty, `far` has the key with `ttl` seconds left.
     fn only_far(ttl: &'static str) -> impl Fn(&str, &Request<'_>) -> Option<Reply> {
         move |pool, request| {
-            let flags = request.typed_flags();
+            let flags = request.raw_flags();
             Some(match (pool, request.command) {
                 ("a", Command::MetaGet) if flags.ends_with(b"N10") => line("HD s0 c7 W"),
                 ("a", Command::MetaGet) => line("EN"),

@@ -250,7 +250,7 @@ fn is_pinned(request: &Request<'_>) -> bool {
 }
 
 fn compares(request: &Request<'_>) -> bool {
-    flag(request.typed_flags(), b'C').is_some()
+    flag(request.raw_flags(), b'C').is_some()
 }
 
 fn keep_better(best: &mut Option<Reply>, reply: Reply) {

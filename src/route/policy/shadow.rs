@@ -21,7 +21,7 @@ use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u32;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Reply, Request, fingerprint};
-use crate::reply::slot::{ReplyInspector, Slot};
+use crate::reply::slot::{ReplyInspector, ReplySlot};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
 use crate::route::counters::{Counters, Event, Shard};
@@ -129,7 +129,7 @@ impl Shadow {
     }
 
     fn may_be_copied(&self, request: &Request<'_>) -> bool {
-        let names = Names::of(request.typed_flags());
+        let names = Names::of(request.raw_flags());
         match Operation::of(request) {
             Operation::FlushAll => false,
             _ if uses_lease(request) => false,
@@ -158,7 +158,7 @@ fn send(to: &Route, copy: &Request<'_>, pair: Option<Rc<Pair>>, context: &Contex
     };
     // Later requests of the session for the same key do not wait for a copy.
     let call = context.call.unheld();
-    call.send_to(to, copy, Slot::Inspected(Box::new(Box::new(in_flight))));
+    call.send_to(to, copy, ReplySlot::Inspected(Box::new(Box::new(in_flight))));
 }
 
 /// A copy in flight.

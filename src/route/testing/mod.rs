@@ -19,7 +19,7 @@ use crate::config;
 use crate::node::Node;
 use crate::protocol::{Command, Item, Meta, MetaReply, Reply, Request};
 use crate::reply::oneshot::Answer;
-use crate::reply::slot::Slot;
+use crate::reply::slot::ReplySlot;
 use crate::route::policy::compile::{AllCounters, Compiler};
 
 /// The reply of a pool, or `None` if it replies only by [`Fake::answer`].
@@ -36,7 +36,7 @@ pub struct Fake {
 struct Pools {
     script: Box<Script>,
     seen: RefCell<Vec<String>>,
-    waiting: RefCell<Vec<(String, Slot)>>,
+    waiting: RefCell<Vec<(String, ReplySlot)>>,
 }
 
 impl Fake {
@@ -125,7 +125,7 @@ impl fmt::Debug for Pools {
 }
 
 impl Forwarder for Pools {
-    fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: Slot) {
+    fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
         self.seen
             .borrow_mut()
             .push(format!("{} {}", pool.name, shown(request)));

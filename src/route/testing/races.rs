@@ -14,11 +14,11 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
-use crate::link::queued::Owned;
+use crate::link::queued::OwnedRequest;
 use crate::node::embedded::Embedded;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::oneshot::Answer;
-use crate::reply::slot::Slot;
+use crate::reply::slot::ReplySlot;
 use crate::route::testing::{ask, compile, run};
 use crate::route::{Call, Forwarder, Pool, Route};
 use crate::runtime::rng;
@@ -39,18 +39,18 @@ struct Caches {
 #[derive(Debug)]
 struct Waiting {
     cache: usize,
-    owned: Owned,
-    slot: Slot,
+    owned: OwnedRequest,
+    slot: ReplySlot,
     /// The one with the most is executed next, mostly; so some wait while much else happens.
     haste: u64,
 }
 
 impl Forwarder for Caches {
-    fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: Slot) {
+    fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
         let cache = usize::from(pool.name == "b");
         self.waiting.borrow_mut().push(Waiting {
             cache,
-            owned: Owned::new(request),
+            owned: OwnedRequest::new(request),
             slot,
             haste: rng::below(1 << 20),
         });

@@ -34,7 +34,7 @@ pub fn compare_and_swap<'a>(
         Command::Incr => (Command::MetaArithmetic, format!("v D{}", request.delta).into()),
         Command::Decr => (Command::MetaArithmetic, format!("v MD D{}", request.delta).into()),
         Command::MetaSet | Command::MetaArithmetic => {
-            let written = request.typed_flags();
+            let written = request.raw_flags();
             if Names::of(written).has(b'C') {
                 return None;
             }

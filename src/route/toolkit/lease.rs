@@ -275,7 +275,7 @@ pub fn may_be_elsewhere(reply: &Reply) -> bool {
 
 /// Whether `request` itself may be granted a lease: mg with `N`, `R` or `E`.
 pub fn uses_lease(request: &Request<'_>) -> bool {
-    let names = Names::of(request.typed_flags());
+    let names = Names::of(request.raw_flags());
     request.command == Command::MetaGet && b"NRE".iter().any(|&name| names.has(name))
 }
 

@@ -12,7 +12,7 @@ use ringway::protocol::line::Line;
 use ringway::protocol::reply;
 use ringway::protocol::text::{self, DataBlock};
 use ringway::protocol::{Command, Item, OnError, Reply};
-use ringway::reply::origin::{Asked, Audience, Voice};
+use ringway::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 use ringway::snapshot::Snapshot;
 
 use super::count::measure;
@@ -154,11 +154,11 @@ fn read_reply(bytes: &[u8]) {
 }
 
 fn write_value() {
-    let asked = Asked {
+    let asked = RequestOrigin {
         command: Command::Get,
-        audience: Audience::Client,
+        mode: ReplyMode::Single,
         on_error: OnError::HIDE,
-        voice: Voice::Classic,
+        format: WireFormat::Classic,
     };
     let (key, value) = (
         Bytes::from_static(b"key:1234567890"),

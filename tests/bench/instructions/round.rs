@@ -13,7 +13,7 @@ use ringway::net::unix::UnixSocket;
 use ringway::runtime::clock;
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
-use ringway::worker::context::View;
+use ringway::worker::context::WorkerContext;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::task::yield_now;
 
@@ -72,7 +72,10 @@ impl House {
         );
         let config = config::parse(&text, "bench").expect("a good configuration");
         let bind = Arc::new(config.listeners[0].bind.clone());
-        let view = Rc::new(View::new(Arc::new(State::new(Snapshot::build(config, None))), 0));
+        let view = Rc::new(WorkerContext::new(
+            Arc::new(State::new(Snapshot::build(config, None))),
+            0,
+        ));
         let (client, theirs) = UnixStream::pair().expect("a pair of sockets");
         client.set_nonblocking(true).expect("a socket");
         theirs.set_nonblocking(true).expect("a socket");

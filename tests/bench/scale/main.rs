@@ -16,7 +16,7 @@ use ringway::net::unix::UnixSocket;
 use ringway::runtime::clock;
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
-use ringway::worker::context::View;
+use ringway::worker::context::WorkerContext;
 use tokio::runtime::{Builder, LocalOptions};
 
 /// Reloads that are measured.
@@ -112,7 +112,7 @@ fn serve(state: Arc<State>, socket: UnixStream) {
             .expect("an event loop");
         runtime.block_on(async {
             let bind = Arc::new(state.snapshot.load().listeners[0].settings.bind.clone());
-            let view = Rc::new(View::new(state.clone(), 0));
+            let view = Rc::new(WorkerContext::new(state.clone(), 0));
             socket.set_nonblocking(true).expect("a socket");
             let stream = UnixSocket::new(socket).expect("an event loop");
             tokio::task::spawn_local(Session::new(Stream::Unix(stream), bind, view.clone(), None).run());

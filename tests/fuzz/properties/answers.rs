@@ -1,4 +1,4 @@
-//! What a client reads: to each request one whole answer or, where it asked for that, none. An answer with a
+//! What a client reads: to each request one whole answer or, if it asked for that, none. An answer with a
 //! byte too many would be read as the answer to another request.
 
 use std::task::{Context, Poll, Waker};
@@ -9,7 +9,7 @@ use ringway::protocol::binary::{HEAD, Operation, RESPONSE};
 use ringway::protocol::meta::flags;
 use ringway::protocol::reply::{self, Read, Status};
 use ringway::protocol::{Command, Reply, numbers};
-use ringway::reply::origin::{Asked, Audience, Voice};
+use ringway::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 
 /// A longer line holds more than any node says, such as a key that was put back.
 const MAX_LINE: usize = 2048;
@@ -24,15 +24,15 @@ pub fn flush(out: &mut Outgoing) -> Vec<u8> {
 }
 
 /// Answers `reply` to what was asked, and looks at what the client reads of it.
-pub fn check(asked: &Asked, reply: &Reply) {
+pub fn check(origin: &RequestOrigin, reply: &Reply) {
     let mut out = Outgoing::default();
-    Replies::default().write(asked, reply, &mut out);
+    Replies::default().write(origin, reply, &mut out);
     let answer = flush(&mut out);
     let shown = answer.escape_ascii();
-    match &asked.voice {
-        _ if asked.audience == Audience::Nobody => assert!(answer.is_empty(), "{shown}"),
-        &Voice::Binary { opcode, opaque, .. } => check_packet(opcode, opaque, &answer),
-        Voice::Meta(typed) if answer.is_empty() => {
+    match &origin.format {
+        _ if origin.mode == ReplyMode::NoReply => assert!(answer.is_empty(), "{shown}"),
+        &WireFormat::Binary { opcode, opaque, .. } => check_packet(opcode, opaque, &answer),
+        WireFormat::Meta(typed) if answer.is_empty() => {
             assert!(flags(typed).skip(1).any(|flag| flag[0] == b'q'));
         }
         _ if answer.iter().take(MAX_LINE).all(|&byte| byte != b'\n') => {
@@ -53,9 +53,9 @@ pub fn check(asked: &Asked, reply: &Reply) {
                 "{shown} is more than one answer"
             );
             // No node says so, but Ringway where one was not flushed.
-            let is_unflushed = asked.command == Command::FlushAll && frame.status == Status::NotStored;
-            let fits = frame.answers(asked.command) || is_unflushed;
-            assert!(fits, "{shown} to {:?}", asked.command);
+            let is_unflushed = origin.command == Command::FlushAll && frame.status == Status::NotStored;
+            let fits = frame.answers(origin.command) || is_unflushed;
+            assert!(fits, "{shown} to {:?}", origin.command);
             assert_eq!(whole(&answer), Some(answer.len()));
         }
     }

@@ -15,8 +15,8 @@ pub fn check(data: &[u8]) {
         assert_eq!(Head::read(&rest[..HEAD - 1]), None);
         assert!(head.key <= u16::MAX.into() && head.extras <= u8::MAX.into());
         let ask = head.ask();
-        assert_eq!(ask == Ask::Torn, head.key + head.extras > head.body);
-        if matches!(ask, Ask::Torn | Ask::Misfit | Ask::LongKey) {
+        assert_eq!(ask == Ask::Truncated, head.key + head.extras > head.body);
+        if matches!(ask, Ask::Truncated | Ask::Invalid | Ask::LongKey) {
             // Where such a packet ends nobody can tell.
             return;
         }

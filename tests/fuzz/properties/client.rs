@@ -6,10 +6,10 @@ use ringway::protocol::binary::{Ask, HEAD, Head, REQUEST, Room};
 use ringway::protocol::line::Line;
 use ringway::protocol::text::{DataBlock, data_block, read_line};
 use ringway::protocol::{Command, MAX_KEY, OnError, Request};
-use ringway::reply::origin::{Asked, Audience, Voice};
+use ringway::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 
 /// Calls `each` with every whole request at the front of `bytes`, up to the first that is none.
-pub fn requests(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) {
+pub fn requests(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin)) {
     let mut rest = bytes;
     while !rest.is_empty() {
         let taken = if rest[0] == REQUEST {
@@ -22,7 +22,7 @@ pub fn requests(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) {
     }
 }
 
-fn line(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) -> Option<usize> {
+fn line(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin)) -> Option<usize> {
     let (line, length) = read_line(bytes)?;
     match line {
         Line::Read {
@@ -35,7 +35,7 @@ fn line(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) -> Option<usiz
                     exptime,
                     ..Request::new(command, key)
                 };
-                each(&request, asked(command, Audience::Client, Voice::Classic));
+                each(&request, origin(command, ReplyMode::Single, WireFormat::Classic));
             }
         }
         Line::Store {
@@ -62,25 +62,25 @@ fn line(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) -> Option<usiz
     Some(length)
 }
 
-fn send(request: &Request<'_>, noreply: bool, each: &mut impl FnMut(&Request<'_>, Asked)) {
-    let audience = if noreply {
-        Audience::Nobody
+fn send(request: &Request<'_>, noreply: bool, each: &mut impl FnMut(&Request<'_>, RequestOrigin)) {
+    let mode = if noreply {
+        ReplyMode::NoReply
     } else {
-        Audience::Client
+        ReplyMode::Single
     };
     let Some(meta) = &request.meta else {
-        return each(request, asked(request.command, audience, Voice::Classic));
+        return each(request, origin(request.command, mode, WireFormat::Classic));
     };
     let mut room = [0; MAX_KEY];
     let request = Request {
         key: meta.plain_key(&mut room),
         ..*request
     };
-    let voice = Voice::Meta([meta.key, b" ", meta.flags].concat().into());
-    each(&request, asked(request.command, audience, voice));
+    let format = WireFormat::Meta([meta.key, b" ", meta.flags].concat().into());
+    each(&request, origin(request.command, mode, format));
 }
 
-fn packet(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) -> Option<usize> {
+fn packet(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin)) -> Option<usize> {
     let head = Head::read(bytes)?;
     let Ask::Operation(operation) = head.ask() else {
         return None;
@@ -90,15 +90,15 @@ fn packet(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, Asked)) -> Option<us
     let mut room = Room::default();
     let request = head.request(operation, command, body, &mut room)?;
     let echo = Echo::of(&head, request.key);
-    each(&request, asked(command, Audience::Client, echo.into()));
+    each(&request, origin(command, ReplyMode::Single, echo.into()));
     Some(HEAD + head.body)
 }
 
-fn asked(command: Command, audience: Audience, voice: Voice) -> Asked {
-    Asked {
+fn origin(command: Command, mode: ReplyMode, format: WireFormat) -> RequestOrigin {
+    RequestOrigin {
         command,
-        audience,
+        mode,
         on_error: OnError::SHOW,
-        voice,
+        format,
     }
 }

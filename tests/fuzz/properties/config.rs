@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use ringway::config::{Address, Config, Error, Mistake, load, parse, show};
+use ringway::config::{Address, Config, Diagnostic, Error, load, parse, show};
 use ringway::snapshot::Snapshot;
 
 /// No mistake is longer, in bytes: what it quotes is cut short.
@@ -64,11 +64,11 @@ fn check_config(config: &Config) {
 
 /// In the order of their places, each a line fit for a terminal.
 fn check_mistakes(error: &Error, text: &str) {
-    let Error::Mistakes(mistakes) = error else {
+    let Error::Diagnostics(mistakes) = error else {
         panic!("{error}: the text was there");
     };
     assert!(!mistakes.is_empty());
-    let place = |mistake: &Mistake| (mistake.line, mistake.column);
+    let place = |mistake: &Diagnostic| (mistake.line, mistake.column);
     assert!(mistakes.is_sorted_by_key(place));
     for mistake in mistakes {
         assert_eq!(mistake.file, "file");
@@ -86,7 +86,7 @@ fn check_mistakes(error: &Error, text: &str) {
 fn check_no_text(data: &[u8]) {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(data).expect("it takes all");
-    let Err(Error::Mistakes(mistakes)) = load(file.path()) else {
+    let Err(Error::Diagnostics(mistakes)) = load(file.path()) else {
         panic!("what is no text was read");
     };
     let [mistake] = &mistakes[..] else {

@@ -6,8 +6,8 @@
 use std::rc::Rc;
 
 use bytes::BytesMut;
-use ringway::link::in_flight::{Fifo, Place};
-use ringway::link::pending_reply::{Failing, Waiter};
+use ringway::link::in_flight::{Framing, InFlightQueue};
+use ringway::link::pending_reply::{Failing, PendingReply};
 use ringway::link::receive::{Arrival, Desync};
 use ringway::metrics::NodeShard;
 use ringway::node::missed::Missed;
@@ -15,9 +15,9 @@ use ringway::protocol::classic::downgrade::downgrade;
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::operation::Operation;
 use ringway::protocol::{Command, Failure, OnError, Reply, Request};
-use ringway::reply::origin::Asked;
-use ringway::reply::queue::Slots;
-use ringway::reply::slot::Slot;
+use ringway::reply::origin::RequestOrigin;
+use ringway::reply::queue::ReplyQueue;
+use ringway::reply::slot::ReplySlot;
 
 use super::{answers, client};
 
@@ -49,7 +49,7 @@ struct Outcome {
     left: usize,
     abandoned: usize,
     /// By request.
-    replies: Vec<(Asked, Reply)>,
+    replies: Vec<(RequestOrigin, Reply)>,
 }
 
 /// The bytes are options, requests and replies.
@@ -95,38 +95,38 @@ pub fn check(data: &[u8]) {
 
 /// Owes the requests as a link does, and receives the replies in pieces.
 fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
-    let slots = Rc::new(Slots::default());
+    let slots = Rc::new(ReplyQueue::default());
     let (shard, missed) = (NodeShard::default(), Missed::default());
     let failing = |now| Failing {
         now,
         shard: &shard,
         missed: &missed,
     };
-    let mut fifo = Fifo::default();
+    let mut in_flight = InFlightQueue::default();
     let mut line = None;
     client::requests(requests, &mut |request, asked| {
-        let asked = Asked {
+        let asked = RequestOrigin {
             on_error: options.on_error,
             ..asked
         };
-        let slot = Slot::queued(&slots, slots.push(asked, 1));
-        match owe(&mut fifo, options, &mut line, request, slot) {
+        let slot = ReplySlot::queued(&slots, slots.push(asked, 1));
+        match owe(&mut in_flight, options, &mut line, request, slot) {
             Ok(()) => shard.in_flight.add(1),
             Err(slot) => slot.fill(Reply::Failed(Failure::Unsupported)),
         }
     });
-    let owed = fifo.len();
+    let owed = in_flight.len();
     if options.expires {
-        assert_eq!(fifo.expire(failing(DUE - 1)), 0);
-        assert_eq!(fifo.expire(failing(DUE)), owed);
-        assert_eq!((fifo.len(), fifo.abandoned()), (owed, owed));
+        assert_eq!(in_flight.expire(failing(DUE - 1)), 0);
+        assert_eq!(in_flight.expire(failing(DUE)), owed);
+        assert_eq!((in_flight.len(), in_flight.abandoned()), (owed, owed));
     }
-    let is_broken = receive(&mut fifo, options, pieces, &shard).is_err();
-    let (left, abandoned) = (fifo.len(), fifo.abandoned());
+    let is_broken = receive(&mut in_flight, options, pieces, &shard).is_err();
+    let (left, abandoned) = (in_flight.len(), in_flight.abandoned());
     assert_eq!(shard.in_flight.get(), left as u64);
     assert_eq!(abandoned, if options.expires { left } else { 0 });
-    let late = fifo.take_late();
-    let broken = fifo.fail_all(Failure::Closed, failing(DUE));
+    let late = in_flight.take_late();
+    let broken = in_flight.fail_all(Failure::Closed, failing(DUE));
     late.iter()
         .chain(&broken)
         .for_each(|key| missed.settle(key, false));
@@ -136,7 +136,7 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
         missed.keys(),
         "each write that failed is on its way no more"
     );
-    assert_eq!((shard.in_flight.get(), fifo.len()), (0, 0));
+    assert_eq!((shard.in_flight.get(), in_flight.len()), (0, 0));
     let replies: Vec<_> = std::iter::from_fn(|| slots.take()).collect();
     assert!(slots.is_empty(), "every request is answered once");
     Outcome {
@@ -149,19 +149,19 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
 
 /// Notes the request as a link does; the slot comes back where the dialect cannot say it.
 fn owe(
-    fifo: &mut Fifo,
+    in_flight: &mut InFlightQueue,
     options: Options,
     line: &mut Option<Command>,
     request: &Request<'_>,
-    slot: Slot,
-) -> Result<(), Slot> {
+    slot: ReplySlot,
+) -> Result<(), ReplySlot> {
     if options.dialect == Dialect::Classic && request.command.is_meta() {
         return match downgrade(request) {
-            Some(classic) => owe(fifo, options, line, &classic, slot),
+            Some(classic) => owe(in_flight, options, line, &classic, slot),
             None => Err(slot),
         };
     }
-    let waiter = Waiter {
+    let pending = PendingReply {
         slot,
         operation: Operation::of(request),
         started: 0,
@@ -170,29 +170,34 @@ fn owe(
     };
     let before = line.replace(request.command);
     let place = match place(options, request.command) {
-        Place::NewLine if options.joins && before == Some(request.command) => Place::SameLine,
+        Framing::NewLine if options.joins && before == Some(request.command) => Framing::SameLine,
         place => place,
     };
-    fifo.push(request, place, waiter, 0);
+    in_flight.push(request, place, pending, 0);
     Ok(())
 }
 
 /// Every read of classic text stands in a line; where the letter `l` says so, gets do so whatever the node knows.
-fn place(options: Options, command: Command) -> Place {
+fn place(options: Options, command: Command) -> Framing {
     let is_get = matches!(command, Command::Get | Command::Gets);
     match options.dialect {
-        Dialect::Classic if command.is_read() => Place::NewLine,
-        Dialect::Meta if is_get && options.joins => Place::NewLine,
-        _ => Place::Own,
+        Dialect::Classic if command.is_read() => Framing::NewLine,
+        Dialect::Meta if is_get && options.joins => Framing::NewLine,
+        _ => Framing::Own,
     }
 }
 
-fn receive(fifo: &mut Fifo, options: Options, pieces: &[&[u8]], shard: &NodeShard) -> Result<(), Desync> {
+fn receive(
+    in_flight: &mut InFlightQueue,
+    options: Options,
+    pieces: &[&[u8]],
+    shard: &NodeShard,
+) -> Result<(), Desync> {
     let mut buffer = BytesMut::new();
     for piece in pieces {
         buffer.extend_from_slice(piece);
         let arrival = Arrival { now: 0, shard };
-        let is_answered = fifo.receive(&mut buffer, options.dialect, options.max_value, arrival)?;
+        let is_answered = in_flight.receive(&mut buffer, options.dialect, options.max_value, arrival)?;
         assert!(!(is_answered && options.expires), "nobody waits for an answer");
     }
     Ok(())

@@ -9,10 +9,10 @@ use ringway::client::replies::Replies;
 use ringway::client::requests::Requests;
 use ringway::config::{self, Config};
 use ringway::net::outgoing::Outgoing;
-use ringway::reply::queue::Slots;
+use ringway::reply::queue::ReplyQueue;
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
-use ringway::worker::context::View;
+use ringway::worker::context::WorkerContext;
 
 use super::answers::{flush, whole};
 
@@ -60,8 +60,8 @@ fn converse(pieces: &[&[u8]]) -> Outcome {
     static PROVED: OnceLock<Config> = OnceLock::new();
     let config = PROVED.get_or_init(|| config::parse(CONFIG, "fuzz").expect("a good configuration"));
     let state = Arc::new(State::new(Snapshot::build(config.clone(), None)));
-    let view = Rc::new(View::new(state, 0));
-    let slots = Rc::new(Slots::default());
+    let view = Rc::new(WorkerContext::new(state, 0));
+    let slots = Rc::new(ReplyQueue::default());
     let mut requests = Requests::new(slots.clone(), &view);
     let (mut replies, mut out) = (Replies::default(), Outgoing::default());
     let mut buffer = BytesMut::new();

@@ -42,12 +42,12 @@ pub struct Client {
     /// The number of the next write of the world.
     writes: Rc<Cell<u64>>,
     histories: HashMap<String, History>,
-    owed: VecDeque<(Asked, Instant)>,
+    owed: VecDeque<(RequestOrigin, Instant)>,
 }
 
 /// A request whose answer is owed.
 #[derive(Debug)]
-enum Asked {
+enum RequestOrigin {
     Get(Vec<String>),
     Set(String, u64),
     Delete(String),
@@ -157,37 +157,37 @@ impl Client {
             }
             7 => {
                 *bytes += &format!("delete {key}\r\n");
-                self.owe(Asked::Delete(key));
+                self.owe(RequestOrigin::Delete(key));
             }
             8 => {
                 let opaque = self.random.within(0..1000);
                 if self.random.once_in(2) {
                     *bytes += &format!("mg {key} v O{opaque}\r\n");
-                    self.owe(Asked::MetaGet(key, opaque));
+                    self.owe(RequestOrigin::MetaGet(key, opaque));
                 } else {
                     *bytes += &format!("md {key} O{opaque}\r\n");
-                    self.owe(Asked::MetaDelete(key, opaque));
+                    self.owe(RequestOrigin::MetaDelete(key, opaque));
                 }
             }
             _ => {
                 let number = self.write(&key);
                 let value = format!("v{number}");
                 *bytes += &format!("ms {key} {} O{number}\r\n{value}\r\n", value.len());
-                self.owe(Asked::MetaSet(key, number));
+                self.owe(RequestOrigin::MetaSet(key, number));
             }
         }
     }
 
     fn ask_get(&mut self, keys: Vec<String>, bytes: &mut String) {
         *bytes += &format!("get {}\r\n", keys.join(" "));
-        self.owe(Asked::Get(keys));
+        self.owe(RequestOrigin::Get(keys));
     }
 
     fn ask_set(&mut self, key: String, bytes: &mut String) {
         let number = self.write(&key);
         let value = format!("v{number}");
         *bytes += &format!("set {key} 0 0 {}\r\n{value}\r\n", value.len());
-        self.owe(Asked::Set(key, number));
+        self.owe(RequestOrigin::Set(key, number));
     }
 
     fn write(&mut self, key: &str) -> u64 {
@@ -197,7 +197,7 @@ impl Client {
         number
     }
 
-    fn owe(&mut self, asked: Asked) {
+    fn owe(&mut self, asked: RequestOrigin) {
         self.owed.push_back((asked, Instant::now()));
     }
 
@@ -215,22 +215,22 @@ impl Client {
         line.unwrap_or_else(|| panic!("the session closed and owes {:?}", self.owed))
     }
 
-    async fn check(&mut self, asked: Asked, line: String) {
+    async fn check(&mut self, asked: RequestOrigin, line: String) {
         let has_failed = line.starts_with("SERVER_ERROR ");
         assert!(!has_failed || self.rules.may_fail, "{asked:?} answered {line}");
         match asked {
-            Asked::Get(keys) => self.check_values(keys, line).await,
-            Asked::Set(key, number) => match line.as_str() {
+            RequestOrigin::Get(keys) => self.check_values(keys, line).await,
+            RequestOrigin::Set(key, number) => match line.as_str() {
                 "STORED" => self.history(&key).stored(number),
                 _ if has_failed => self.history(&key).failed(number),
                 _ => panic!("set {key} answered {line}"),
             },
-            Asked::Delete(key) => match line.as_str() {
+            RequestOrigin::Delete(key) => match line.as_str() {
                 "DELETED" | "NOT_FOUND" => self.history(&key).deleted(),
                 _ if has_failed => self.history(&key).deleted(),
                 _ => panic!("delete {key} answered {line}"),
             },
-            Asked::MetaGet(key, opaque) => {
+            RequestOrigin::MetaGet(key, opaque) => {
                 let mut words = line.split(' ');
                 let status = words.next();
                 assert!(
@@ -247,12 +247,12 @@ impl Client {
                     _ => panic!("mg {key} answered {line}"),
                 }
             }
-            Asked::MetaSet(key, number) => match line.as_str() {
+            RequestOrigin::MetaSet(key, number) => match line.as_str() {
                 _ if line == format!("HD O{number}") => self.history(&key).stored(number),
                 _ if has_failed => self.history(&key).failed(number),
                 _ => panic!("ms {key} O{number} answered {line}"),
             },
-            Asked::MetaDelete(key, opaque) => match line.as_str() {
+            RequestOrigin::MetaDelete(key, opaque) => match line.as_str() {
                 _ if line == format!("HD O{opaque}") || line == format!("NF O{opaque}") => {
                     self.history(&key).deleted();
                 }

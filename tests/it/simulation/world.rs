@@ -15,7 +15,7 @@ use ringway::net::unix::UnixSocket;
 use ringway::runtime::{clock, rng};
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
-use ringway::worker::context::View;
+use ringway::worker::context::WorkerContext;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::{Instant, sleep};
@@ -47,7 +47,7 @@ struct World {
     directory: tempfile::TempDir,
     nodes: Vec<Rc<Node>>,
     state: Arc<State>,
-    view: Rc<View>,
+    view: Rc<WorkerContext>,
     settings: String,
 }
 
@@ -71,7 +71,7 @@ async fn live(seed: u64) -> String {
     let config = config_of(&nodes, &settings);
     let has_rehash = settings.contains("rehash");
     let state = Arc::new(State::new(Snapshot::build(config, None)));
-    let view = Rc::new(View::new(state.clone(), 0));
+    let view = Rc::new(WorkerContext::new(state.clone(), 0));
     tokio::spawn(prober::run(state.clone()));
     tokio::spawn(rehash::run(state.clone()));
     tokio::spawn(replay::run(state.clone()));
@@ -162,7 +162,7 @@ fn config_of(nodes: &[Rc<Node>], settings: &str) -> config::Config {
 }
 
 /// What a worker does when a snapshot is published.
-fn follow(view: &Rc<View>) {
+fn follow(view: &Rc<WorkerContext>) {
     let (view, mut changed) = (view.clone(), view.state.changed.subscribe());
     tokio::task::spawn_local(async move {
         while changed.changed().await.is_ok() {

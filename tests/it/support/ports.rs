@@ -16,7 +16,7 @@ const LAST: u16 = 32_000;
 const BLOCK: u16 = 50;
 
 /// The blocks of this process, and what it was given of the last one.
-struct Owned {
+struct OwnedRequest {
     held: Vec<UnixListener>,
     /// The next block to ask for.
     block: u16,
@@ -24,7 +24,7 @@ struct Owned {
     end: u16,
 }
 
-static OWNED: Mutex<Owned> = Mutex::new(Owned {
+static OWNED: Mutex<OwnedRequest> = Mutex::new(OwnedRequest {
     held: Vec::new(),
     block: FIRST,
     next: 0,
@@ -46,7 +46,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-impl Owned {
+impl OwnedRequest {
     /// Takes the next block that no process owns.
     fn take_block(&mut self) {
         while self.block + BLOCK <= LAST {

@@ -83,11 +83,11 @@ fn missing(request: &Request<'_>) -> Reply {
 
 /// Whether `request` creates the item if it is missing: ma, append and prepend with `N`.
 fn creates(request: &Request<'_>) -> bool {
-    Names::of(request.typed_flags()).has(b'N')
+    Names::of(request.raw_flags()).has(b'N')
 }
 
 /// Whether `request` is a delete without a condition, which leaves nothing.
 pub(super) fn is_plain_delete(request: &Request<'_>) -> bool {
-    let written = request.typed_flags();
+    let written = request.raw_flags();
     flags(written).all(|flag| b"bkqO".contains(&flag[0]))
 }

@@ -8,8 +8,8 @@ use crate::route::testing::{Fake, ask, expiring, line, meta, run, value};
 
 const ROUTE: &str = "{lazy_fill: {to: a, from: b}}";
 
-fn typed<'a>(request: &Request<'a>) -> &'a str {
-    let flags = request.typed_flags();
+fn raw<'a>(request: &Request<'a>) -> &'a str {
+    let flags = request.raw_flags();
     std::str::from_utf8(flags).expect("ASCII")
 }
 
@@ -27,7 +27,7 @@ fn number(line: &'static str, data: &'static str) -> Reply {
 fn only_in_from() -> impl Fn(&str, &Request<'_>) -> Option<Reply> {
     let is_copied = Cell::new(false);
     move |pool, request| {
-        Some(match (pool, request.command, typed(request)) {
+        Some(match (pool, request.command, raw(request)) {
             ("a", Command::MetaGet, "s c N10") if is_copied.get() => line("HD s1 c8"),
             ("a", Command::MetaGet, "s c N10") => line("HD s0 c7 W"),
             ("a", Command::MetaSet, "C7 F5 T100") => {
@@ -181,7 +181,7 @@ fn a_value_that_was_deleted_since_the_look_up_is_looked_up_again() {
     run(async {
         let rest = only_in_from();
         let tries = Cell::new(0);
-        let fake = Fake::new(ROUTE, move |pool, request| match (pool, typed(request)) {
+        let fake = Fake::new(ROUTE, move |pool, request| match (pool, raw(request)) {
             ("a", "v D1 C8") if tries.replace(tries.get() + 1) == 0 => Some(line("EX")),
             _ => rest(pool, request),
         });
@@ -209,7 +209,7 @@ fn an_add_of_a_missing_key_fills_the_placeholder_of_the_lease() {
             let fake = Fake::new(ROUTE, |pool, request| {
                 Some(match (pool, request.command) {
                     ("a", Command::MetaGet) => line("HD s0 c7 Z"),
-                    ("a", Command::MetaSet) if typed(request).contains("O1") => line("HD O1"),
+                    ("a", Command::MetaSet) if raw(request).contains("O1") => line("HD O1"),
                     ("a", _) => line("HD"),
                     _ => line("EN"),
                 })

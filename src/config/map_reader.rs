@@ -1,35 +1,35 @@
 //! Reading a tree: values with their paths, mappings with a closed set of keys.
 //!
-//! Who reads a mapping asks [`Keys`] for each key it knows; whatever was not asked for when it is
+//! Who reads a mapping asks [`MapReader`] for each key it knows; whatever was not asked for when it is
 //! finished is a mistake. So the set of known keys is written once: where they are read. Reading never
 //! stops at a mistake; it notes it and goes on.
 
 use std::collections::HashMap;
 
-use super::error::{At, Flaw, Mistakes, Place, quote};
+use super::error::{Diagnostics, Location, Problem, Spanned, quote};
 use super::foreign::{self, Foreign};
 use super::suggest;
-use super::tree::{Tree, Value};
+use super::tree::{SpannedValue, Value};
 
 /// A value on its path.
 #[derive(Debug, Clone)]
-pub struct Typed<'a> {
-    tree: &'a Tree,
+pub struct YamlNode<'a> {
+    tree: &'a SpannedValue,
     path: String,
 }
 
-impl<'a> Typed<'a> {
+impl<'a> YamlNode<'a> {
     /// The whole file.
-    pub fn root(tree: &'a Tree) -> Typed<'a> {
-        Typed {
+    pub fn root(tree: &'a SpannedValue) -> YamlNode<'a> {
+        YamlNode {
             tree,
             path: String::new(),
         }
     }
 
     /// Where it stands.
-    pub fn place(&self) -> Place {
-        place(self.tree, self.path.clone())
+    pub fn location(&self) -> Location {
+        location(self.tree, self.path.clone())
     }
 
     /// True for text and for nothing at all, false for lists and mappings.
@@ -49,38 +49,41 @@ impl<'a> Typed<'a> {
 
     /// True for a mapping with this key.
     pub fn has_key(&self, key: &str) -> bool {
-        let is_it =
-            |(typed, _): &(Tree, Tree)| matches!(&typed.value, Value::Scalar { text, .. } if text == key);
+        let is_it = |(raw, _): &(SpannedValue, SpannedValue)| matches!(&raw.value, Value::Scalar { text, .. } if text == key);
         matches!(&self.tree.value, Value::Map(entries) if entries.iter().any(is_it))
     }
 
     /// What `parse` makes of the text.
-    pub fn read<T>(&self, mistakes: &mut Mistakes, parse: impl Fn(&str) -> Result<T, Flaw>) -> Option<T> {
-        let flaw = match &self.tree.value {
+    pub fn read<T>(
+        &self,
+        diagnostics: &mut Diagnostics,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let problem = match &self.tree.value {
             Value::Scalar { text, .. } if !self.tree.is_null() => match parse(text) {
                 Ok(value) => return Some(value),
-                Err(flaw) => flaw,
+                Err(problem) => problem,
             },
             Value::Map(entries) if entries.is_empty() => self.expected("text").hint("put \"{}\" in quotes"),
             Value::List(items) if items.is_empty() => self.expected("text").hint("put \"[]\" in quotes"),
             _ => self.expected("text"),
         };
-        mistakes.add(&self.place(), flaw);
+        diagnostics.add(&self.location(), problem);
         None
     }
 
     /// The values of a list.
-    pub fn items(&self, mistakes: &mut Mistakes) -> Option<Vec<Typed<'a>>> {
+    pub fn items(&self, diagnostics: &mut Diagnostics) -> Option<Vec<YamlNode<'a>>> {
         let Value::List(items) = &self.tree.value else {
-            let flaw = self.expected("a list");
-            let hint = flaw
+            let problem = self.expected("a list");
+            let hint = problem
                 .hint
                 .clone()
                 .unwrap_or_else(|| "begin each of its lines with \"- \"".to_owned());
-            mistakes.add(&self.place(), flaw.hint(hint));
+            diagnostics.add(&self.location(), problem.hint(hint));
             return None;
         };
-        let item = |(index, tree)| Typed {
+        let item = |(index, tree)| YamlNode {
             tree,
             path: format!("{}[{index}]", self.path),
         };
@@ -90,20 +93,20 @@ impl<'a> Typed<'a> {
     /// The entries of a mapping whose keys are names, as `name` checks them.
     pub fn entries(
         &self,
-        mistakes: &mut Mistakes,
-        name: impl Fn(&str) -> Result<(), Flaw>,
-    ) -> Option<Vec<(At<String>, Typed<'a>)>> {
-        let entries = self.mapping(mistakes)?;
+        diagnostics: &mut Diagnostics,
+        name: impl Fn(&str) -> Result<(), Problem>,
+    ) -> Option<Vec<(Spanned<String>, YamlNode<'a>)>> {
+        let entries = self.mapping(diagnostics)?;
         for entry in &entries {
-            if let Err(flaw) = name(entry.key) {
-                mistakes.add(&entry.place, flaw);
+            if let Err(problem) = name(entry.key) {
+                diagnostics.add(&entry.location, problem);
             }
         }
         let split = |entry: Entry<'a>| {
             (
-                At {
+                Spanned {
                     value: entry.key.to_owned(),
-                    place: entry.place,
+                    location: entry.location,
                 },
                 entry.value,
             )
@@ -112,17 +115,17 @@ impl<'a> Typed<'a> {
     }
 
     /// The mapping, to be asked for its keys.
-    pub fn keys<'m>(&self, mistakes: &'m mut Mistakes) -> Keys<'a, 'm> {
-        let entries = self.mapping(mistakes);
-        Keys {
-            place: self.place(),
+    pub fn keys<'m>(&self, diagnostics: &'m mut Diagnostics) -> MapReader<'a, 'm> {
+        let entries = self.mapping(diagnostics);
+        MapReader {
+            location: self.location(),
             is_complete: entries.is_some() && self.is_readable(),
             foreign: &[],
             entries: entries.unwrap_or_default(),
             known: Vec::new(),
             required: Vec::new(),
             rejected: Vec::new(),
-            mistakes,
+            diagnostics,
         }
     }
 
@@ -132,8 +135,8 @@ impl<'a> Typed<'a> {
         let Value::Map(pairs) = &self.tree.value else {
             return true;
         };
-        let merges = |value: &Tree| match &value.value {
-            Value::List(items) => items.iter().all(Tree::is_map),
+        let merges = |value: &SpannedValue| match &value.value {
+            Value::List(items) => items.iter().all(SpannedValue::is_map),
             Value::Map(_) => true,
             Value::Scalar { .. } => false,
         };
@@ -143,28 +146,28 @@ impl<'a> Typed<'a> {
         })
     }
 
-    fn expected(&self, what: &str) -> Flaw {
-        if let Some(flaw) = self.tree.unquoted_address(None) {
-            return flaw;
+    fn expected(&self, what: &str) -> Problem {
+        if let Some(problem) = self.tree.unquoted_address(None) {
+            return problem;
         }
         if self.tree.is_null() {
-            return Flaw::new("there is no value").hint("write one or leave it out");
+            return Problem::new("there is no value").hint("write one or leave it out");
         }
         let found = match self.tree.value {
             Value::Scalar { .. } => "text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         };
-        Flaw::new(format!("{what} is expected here, not {found}"))
+        Problem::new(format!("{what} is expected here, not {found}"))
     }
 
     /// Nothing is a mapping without entries: so a section stays good whose keys are all commented out.
-    fn mapping(&self, mistakes: &mut Mistakes) -> Option<Vec<Entry<'a>>> {
+    fn mapping(&self, diagnostics: &mut Diagnostics) -> Option<Vec<Entry<'a>>> {
         match &self.tree.value {
-            Value::Map(pairs) => Some(flatten(pairs, &self.path, mistakes)),
+            Value::Map(pairs) => Some(flatten(pairs, &self.path, diagnostics)),
             _ if self.tree.is_null() => Some(Vec::new()),
             _ => {
-                mistakes.add(&self.place(), self.expected("a mapping"));
+                diagnostics.add(&self.location(), self.expected("a mapping"));
                 None
             }
         }
@@ -175,62 +178,66 @@ impl<'a> Typed<'a> {
 #[derive(Debug)]
 struct Entry<'a> {
     key: &'a str,
-    place: Place,
-    value: Typed<'a>,
+    location: Location,
+    value: YamlNode<'a>,
 }
 
 /// A mapping whose keys are a closed set.
 #[derive(Debug)]
-pub struct Keys<'a, 'm> {
-    place: Place,
+pub struct MapReader<'a, 'm> {
+    location: Location,
     /// Whether it is known which keys there are.
     is_complete: bool,
     foreign: &'static [Foreign],
     entries: Vec<Entry<'a>>,
     known: Vec<&'static str>,
-    required: Vec<(Vec<&'static str>, Flaw)>,
+    required: Vec<(Vec<&'static str>, Problem)>,
     rejected: Vec<&'static str>,
-    mistakes: &'m mut Mistakes,
+    diagnostics: &'m mut Diagnostics,
 }
 
-impl<'a> Keys<'a, '_> {
+impl<'a> MapReader<'a, '_> {
     /// What `read` makes of the value of `key`; `None` if the key is missing.
     pub fn get<T>(
         &mut self,
         key: &'static str,
-        mut read: impl FnMut(&Typed<'a>, &mut Mistakes) -> Option<T>,
+        mut read: impl FnMut(&YamlNode<'a>, &mut Diagnostics) -> Option<T>,
     ) -> Option<T> {
         self.known.push(key);
         let mut found = None;
         // A key given twice is a mistake already; the mistakes of both values are told.
         for entry in self.entries.iter().filter(|entry| entry.key == key) {
-            found = read(&entry.value, self.mistakes);
+            found = read(&entry.value, self.diagnostics);
         }
         found
     }
 
     /// What `parse` makes of the text of `key`; `None` if the key is missing.
-    pub fn value<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Flaw>) -> Option<T> {
-        self.get(key, |value, mistakes| value.read(mistakes, &parse))
+    pub fn value<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
+        self.get(key, |value, diagnostics| value.read(diagnostics, &parse))
     }
 
     /// The same, with its place; `default` where the key is missing, `None` if it holds a mistake.
-    pub fn at_or<T>(
+    pub fn spanned_or<T>(
         &mut self,
         key: &'static str,
-        parse: impl Fn(&str) -> Result<T, Flaw>,
-        default: At<T>,
-    ) -> Option<At<T>> {
-        let typed = self.at(key, parse);
-        if self.has(key) { typed } else { Some(default) }
+        parse: impl Fn(&str) -> Result<T, Problem>,
+        default: Spanned<T>,
+    ) -> Option<Spanned<T>> {
+        let raw = self.at(key, parse);
+        if self.has(key) { raw } else { Some(default) }
     }
 
     /// The same, with its place.
-    pub fn at<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Flaw>) -> Option<At<T>> {
-        self.get(key, |value, mistakes| {
-            value.read(mistakes, &parse).map(|read| At {
+    pub fn at<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Option<Spanned<T>> {
+        self.get(key, |value, diagnostics| {
+            value.read(diagnostics, &parse).map(|read| Spanned {
                 value: read,
-                place: value.place(),
+                location: value.location(),
             })
         })
     }
@@ -240,37 +247,37 @@ impl<'a> Keys<'a, '_> {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
-    /// Where the key is missing, and is no slip in another one, `flaw` is a mistake.
-    pub fn require(&mut self, key: &'static str, flaw: Flaw) {
-        self.require_one_of(&[key], flaw);
+    /// Where the key is missing, and is no slip in another one, `problem` is a mistake.
+    pub fn require(&mut self, key: &'static str, problem: Problem) {
+        self.require_one_of(&[key], problem);
     }
 
     /// The same where one of `keys` is enough.
-    pub fn require_one_of(&mut self, keys: &[&'static str], flaw: Flaw) {
-        self.required.push((keys.to_vec(), flaw));
+    pub fn require_one_of(&mut self, keys: &[&'static str], problem: Problem) {
+        self.required.push((keys.to_vec(), problem));
     }
 
-    /// Where the key is there, `flaw` is a mistake.
-    pub fn reject(&mut self, key: &'static str, flaw: Flaw) {
+    /// Where the key is there, `problem` is a mistake.
+    pub fn reject(&mut self, key: &'static str, problem: Problem) {
         self.rejected.push(key);
         for entry in self.entries.iter().filter(|entry| entry.key == key) {
-            self.mistakes.add(&entry.place, flaw.clone());
+            self.diagnostics.add(&entry.location, problem.clone());
         }
     }
 
     /// Notes a mistake of the mapping as a whole.
-    pub fn mistake(&mut self, flaw: Flaw) {
-        self.mistakes.add(&self.place, flaw);
+    pub fn diagnostic(&mut self, problem: Problem) {
+        self.diagnostics.add(&self.location, problem);
     }
 
-    /// Notes a mistake at `place`, which lies in the mapping.
-    pub fn mistake_at(&mut self, place: &Place, flaw: Flaw) {
-        self.mistakes.add(place, flaw);
+    /// Notes a mistake at `location`, which lies in the mapping.
+    pub fn diagnostic_at(&mut self, location: &Location, problem: Problem) {
+        self.diagnostics.add(location, problem);
     }
 
-    /// Warns of something at `place`, which lies in the mapping.
-    pub fn warn_at(&mut self, place: &Place, flaw: Flaw) {
-        self.mistakes.warn(place, flaw);
+    /// Warns of something at `location`, which lies in the mapping.
+    pub fn warn_at(&mut self, location: &Location, problem: Problem) {
+        self.diagnostics.warn(location, problem);
     }
 
     /// Tells keys of other programs in the words of `table`.
@@ -296,16 +303,16 @@ impl<'a> Keys<'a, '_> {
                     suggest::hint(entry.key, "known here", known)
                 }
             };
-            self.mistakes
-                .add(&entry.place, Flaw::new("unknown key").hint(hint));
+            self.diagnostics
+                .add(&entry.location, Problem::new("unknown key").hint(hint));
         }
-        for (keys, flaw) in self.required {
+        for (keys, problem) in self.required {
             let is_there = |key: &&'static str| {
                 self.entries.iter().any(|entry| entry.key == *key) || meant.contains(key)
             };
             let present = keys.iter().any(is_there);
             if self.is_complete && !present {
-                self.mistakes.add(&self.place, flaw);
+                self.diagnostics.add(&self.location, problem);
             }
         }
         meant
@@ -313,33 +320,37 @@ impl<'a> Keys<'a, '_> {
 }
 
 /// The entries of a mapping. `<<` brings those of other mappings, which give way to its own.
-fn flatten<'a>(pairs: &'a [(Tree, Tree)], path: &str, mistakes: &mut Mistakes) -> Vec<Entry<'a>> {
+fn flatten<'a>(
+    pairs: &'a [(SpannedValue, SpannedValue)],
+    path: &str,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Entry<'a>> {
     let mut entries = Vec::new();
     let mut merged = Vec::new();
     let mut lines: HashMap<&str, usize> = HashMap::new();
     for (key, value) in pairs {
         let Value::Scalar { text, plain } = &key.value else {
             let unquoted = key.unquoted_address(Some(value));
-            let flaw =
-                unquoted.unwrap_or_else(|| Flaw::new("a key is expected here, not a list or a mapping"));
-            mistakes.add(&place(key, path.to_owned()), flaw);
+            let problem =
+                unquoted.unwrap_or_else(|| Problem::new("a key is expected here, not a list or a mapping"));
+            diagnostics.add(&location(key, path.to_owned()), problem);
             continue;
         };
         let own = join(path, text);
-        let place = place(key, own.clone());
+        let location = location(key, own.clone());
         if let Some(line) = lines.get(text.as_str()) {
-            mistakes.add(
-                &place,
-                Flaw::new(format!("the key stands on line {line} already")),
+            diagnostics.add(
+                &location,
+                Problem::new(format!("the key stands on line {line} already")),
             );
         }
         lines.entry(text).or_insert(key.line);
         match *plain && text == "<<" {
-            true => merged.extend(brought(value, path, &place, mistakes)),
+            true => merged.extend(brought(value, path, &location, diagnostics)),
             false => entries.push(Entry {
                 key: text,
-                place,
-                value: Typed {
+                location,
+                value: YamlNode {
                     tree: value,
                     path: own,
                 },
@@ -348,7 +359,7 @@ fn flatten<'a>(pairs: &'a [(Tree, Tree)], path: &str, mistakes: &mut Mistakes) -
     }
     for entry in merged {
         if !lines.contains_key(entry.key) {
-            lines.insert(entry.key, entry.place.line);
+            lines.insert(entry.key, entry.location.line);
             entries.push(entry);
         }
     }
@@ -356,7 +367,12 @@ fn flatten<'a>(pairs: &'a [(Tree, Tree)], path: &str, mistakes: &mut Mistakes) -
 }
 
 /// What a merge key brings: the entries of one mapping, or of a list of them.
-fn brought<'a>(value: &'a Tree, path: &str, place: &Place, mistakes: &mut Mistakes) -> Vec<Entry<'a>> {
+fn brought<'a>(
+    value: &'a SpannedValue,
+    path: &str,
+    location: &Location,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Entry<'a>> {
     let sources = match &value.value {
         Value::List(items) => items.as_slice(),
         _ => std::slice::from_ref(value),
@@ -364,18 +380,18 @@ fn brought<'a>(value: &'a Tree, path: &str, place: &Place, mistakes: &mut Mistak
     let mut entries = Vec::new();
     for source in sources {
         match &source.value {
-            Value::Map(pairs) => entries.extend(flatten(pairs, path, mistakes)),
-            _ => mistakes.add(
-                place,
-                Flaw::new("what is merged must be a mapping").hint("write <<: *anchor"),
+            Value::Map(pairs) => entries.extend(flatten(pairs, path, diagnostics)),
+            _ => diagnostics.add(
+                location,
+                Problem::new("what is merged must be a mapping").hint("write <<: *anchor"),
             ),
         }
     }
     entries
 }
 
-fn place(tree: &Tree, path: String) -> Place {
-    Place {
+fn location(tree: &SpannedValue, path: String) -> Location {
+    Location {
         line: tree.line,
         column: tree.column,
         path,

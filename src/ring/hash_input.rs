@@ -11,7 +11,7 @@ pub(super) const LONGEST: usize = 512;
 
 /// Whose way of reading a key it is, beyond a tag and a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum KeyExtraction {
     /// The key as it is.
     Plain,
     /// mcrouter's: a routing prefix `/region/cluster/` does not count.
@@ -22,7 +22,7 @@ pub(super) enum Manner {
 
 /// What of a key counts.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(super) struct HashInput {
     pub(super) tag: Option<[u8; 2]>,
     /// What few rings have, so that the others pay one look for it.
     pub(super) more: Option<Box<More>>,
@@ -31,49 +31,49 @@ pub(super) struct Reading {
 /// What few rings have.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct More {
-    pub(super) manner: Manner,
+    pub(super) extraction: KeyExtraction,
     /// Only what stands before it counts; empty for none.
     pub(super) stop: Box<[u8]>,
     /// Hashed behind the key.
     pub(super) salt: Box<[u8]>,
 }
 
-impl Reading {
+impl HashInput {
     /// The part of `key` that counts, without the salt.
     #[inline]
-    pub(super) fn counted<'a>(&self, key: &'a [u8]) -> &'a [u8] {
+    pub(super) fn hashed_part<'a>(&self, key: &'a [u8]) -> &'a [u8] {
         match &self.more {
-            None => self.tag.map_or(key, |tag| tag::counted(key, tag)),
-            Some(more) => more.counted(key, self.tag),
+            None => self.tag.map_or(key, |tag| tag::hashed_part(key, tag)),
+            Some(more) => more.hashed_part(key, self.tag),
         }
     }
 
     /// What `act` makes of what is hashed of `key`.
     #[inline]
     pub(super) fn read<T>(&self, key: &[u8], act: impl FnOnce(&[u8]) -> T) -> T {
-        let counted = self.counted(key);
+        let hashed_part = self.hashed_part(key);
         match &self.more {
             Some(more) if !more.salt.is_empty() => {
                 let mut text = [0; LONGEST];
-                act(joined(counted, &more.salt, &mut text))
+                act(joined(hashed_part, &more.salt, &mut text))
             }
-            _ => act(counted),
+            _ => act(hashed_part),
         }
     }
 }
 
 impl More {
-    fn counted<'a>(&self, key: &'a [u8], tag: Option<[u8; 2]>) -> &'a [u8] {
-        let key = match self.manner {
-            Manner::Mcrouter => without_prefix(key),
+    fn hashed_part<'a>(&self, key: &'a [u8], tag: Option<[u8; 2]>) -> &'a [u8] {
+        let key = match self.extraction {
+            KeyExtraction::Mcrouter => without_prefix(key),
             _ => key,
         };
         let stop = (!self.stop.is_empty()).then(|| memchr::memmem::find(key, &self.stop));
         let key = stop.flatten().map_or(key, |end| &key[..end]);
-        match (tag, self.manner) {
+        match (tag, self.extraction) {
             (None, _) => key,
-            (Some(tag), Manner::MemcachedProxy) => tag::between(key, tag).unwrap_or(key),
-            (Some(tag), _) => tag::counted(key, tag),
+            (Some(tag), KeyExtraction::MemcachedProxy) => tag::between(key, tag).unwrap_or(key),
+            (Some(tag), _) => tag::hashed_part(key, tag),
         }
     }
 }
@@ -102,13 +102,13 @@ fn without_prefix(key: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn read(manner: Manner, stop: &str, salt: &str, tag: Option<[u8; 2]>, key: &str) -> String {
+    fn read(extraction: KeyExtraction, stop: &str, salt: &str, tag: Option<[u8; 2]>, key: &str) -> String {
         let more = More {
-            manner,
+            extraction,
             stop: stop.as_bytes().into(),
             salt: salt.as_bytes().into(),
         };
-        let reading = Reading {
+        let reading = HashInput {
             tag,
             more: Some(Box::new(more)),
         };
@@ -124,10 +124,14 @@ mod tests {
             ("a|#b", "a|#b"),
             ("", ""),
         ];
-        for (key, counted) in cases {
-            assert_eq!(read(Manner::Plain, "|#|", "", None, key), counted, "{key}");
+        for (key, hashed_part) in cases {
+            assert_eq!(
+                read(KeyExtraction::Plain, "|#|", "", None, key),
+                hashed_part,
+                "{key}"
+            );
         }
-        assert_eq!(read(Manner::Plain, "", "", None, "a|#|b"), "a|#|b");
+        assert_eq!(read(KeyExtraction::Plain, "", "", None, "a|#|b"), "a|#|b");
     }
 
     #[test]
@@ -141,9 +145,13 @@ mod tests {
             ("a/b/c/d", "a/b/c/d"),
             ("/", "/"),
         ];
-        for (key, counted) in cases {
-            assert_eq!(read(Manner::Mcrouter, "", "", None, key), counted, "{key}");
-            assert_eq!(read(Manner::Plain, "", "", None, key), key);
+        for (key, hashed_part) in cases {
+            assert_eq!(
+                read(KeyExtraction::Mcrouter, "", "", None, key),
+                hashed_part,
+                "{key}"
+            );
+            assert_eq!(read(KeyExtraction::Plain, "", "", None, key), key);
         }
     }
 
@@ -155,19 +163,19 @@ mod tests {
             ("a{b}c", "b", "b"),
             ("a}b{", "a}b{", "a}b{"),
         ] {
-            assert_eq!(read(Manner::Plain, "", "", tag, key), plain);
-            assert_eq!(read(Manner::MemcachedProxy, "", "", tag, key), proxy);
+            assert_eq!(read(KeyExtraction::Plain, "", "", tag, key), plain);
+            assert_eq!(read(KeyExtraction::MemcachedProxy, "", "", tag, key), proxy);
         }
     }
 
     #[test]
     fn the_salt_stands_behind_what_counts() {
         assert_eq!(
-            read(Manner::Mcrouter, "|#|", "pepper", None, "/a/b/key|#|x"),
+            read(KeyExtraction::Mcrouter, "|#|", "pepper", None, "/a/b/key|#|x"),
             "keypepper"
         );
-        assert_eq!(read(Manner::Plain, "", "s", Some(*b"{}"), "a{b}c"), "bs");
+        assert_eq!(read(KeyExtraction::Plain, "", "s", Some(*b"{}"), "a{b}c"), "bs");
         let long = "k".repeat(LONGEST + 10);
-        assert_eq!(read(Manner::Plain, "", "s", None, &long), long[..LONGEST]);
+        assert_eq!(read(KeyExtraction::Plain, "", "s", None, &long), long[..LONGEST]);
     }
 }

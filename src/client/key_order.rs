@@ -23,7 +23,7 @@ const KEEP: usize = 64;
 
 /// What one session's policies are at work on.
 #[derive(Debug, Default)]
-pub struct Order(RefCell<Queue>);
+pub struct KeyOrder(RefCell<Queue>);
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -56,12 +56,12 @@ enum What {
 
 /// A request that a policy is at work on, until it is dropped.
 #[derive(Debug)]
-pub struct Claim {
-    order: Rc<Order>,
+pub struct Ticket {
+    key_order: Rc<KeyOrder>,
     number: u64,
 }
 
-impl Order {
+impl KeyOrder {
     /// Whether no policy is at work.
     pub fn is_empty(&self) -> bool {
         self.0.borrow().entries.is_empty()
@@ -81,14 +81,14 @@ impl Order {
 
     /// A policy begins to work on `request`, or will when those before it are done.
     #[inline]
-    pub fn claim(self: &Rc<Order>, request: &Request<'_>) -> Claim {
+    pub fn ticket(self: &Rc<KeyOrder>, request: &Request<'_>) -> Ticket {
         let mut queue = self.0.borrow_mut();
         let entry = Entry::of(request);
         queue.changes += usize::from(entry.what != What::Read);
         let number = queue.first + queue.entries.len() as u64;
         queue.entries.push_back(entry);
-        Claim {
-            order: self.clone(),
+        Ticket {
+            key_order: self.clone(),
             number,
         }
     }
@@ -120,21 +120,21 @@ fn is_read(request: &Request<'_>) -> bool {
     match request.command {
         Command::Get | Command::Gets | Command::MetaDebug => true,
         Command::MetaGet => {
-            let names = Names::of(request.typed_flags());
+            let names = Names::of(request.raw_flags());
             !b"NRT".iter().any(|&name| names.has(name))
         }
         _ => false,
     }
 }
 
-impl Claim {
+impl Ticket {
     /// Waits until none is at work any more that came before and holds this one up.
     pub async fn turn(&self) {
         poll_fn(|cx| self.poll(cx)).await;
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut queue = self.order.0.borrow_mut();
+        let mut queue = self.key_order.0.borrow_mut();
         let index = (self.number - queue.first) as usize;
         let own = queue.entries[index];
         let before = queue.entries.range(..index);
@@ -149,9 +149,9 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for Ticket {
     fn drop(&mut self) {
-        let queue = &mut *self.order.0.borrow_mut();
+        let queue = &mut *self.key_order.0.borrow_mut();
         let entry = &mut queue.entries[(self.number - queue.first) as usize];
         entry.is_done = true;
         queue.changes -= usize::from(entry.what != What::Read);
@@ -177,38 +177,38 @@ mod tests {
 
     #[test]
     fn writes_wait_for_all_of_their_key_and_reads_for_writes() {
-        let order = Rc::new(Order::default());
+        let key_order = Rc::new(KeyOrder::default());
         let (get, set) = (Request::new(Command::Get, b"k"), Request::new(Command::Set, b"k"));
         let flush = Request::new(Command::FlushAll, b"");
         let other = Request::new(Command::Set, b"other");
-        let wait = || [&get, &set, &other, &flush].map(|request| order.must_wait(request));
+        let wait = || [&get, &set, &other, &flush].map(|request| key_order.must_wait(request));
         assert_eq!(wait(), [false; 4]);
-        let reading = order.claim(&get);
+        let reading = key_order.ticket(&get);
         assert_eq!(wait(), [false, true, false, true]);
-        let writing = order.claim(&set);
+        let writing = key_order.ticket(&set);
         assert_eq!(wait(), [true, true, false, true]);
         drop(reading);
         assert_eq!(wait(), [true, true, false, true]);
         drop(writing);
-        assert!(order.is_empty(), "what is done is forgotten");
-        let _flushing = order.claim(&flush);
+        assert!(key_order.is_empty(), "what is done is forgotten");
+        let _flushing = key_order.ticket(&flush);
         assert_eq!(wait(), [true; 4]);
     }
 
     #[test]
     fn each_gets_its_turn_when_those_before_it_are_done() {
-        let order = Rc::new(Order::default());
-        let claim = |command, key: &'static str| order.claim(&Request::new(command, key.as_bytes()));
+        let key_order = Rc::new(KeyOrder::default());
+        let ticket = |command, key: &'static str| key_order.ticket(&Request::new(command, key.as_bytes()));
         let mut cx = Context::from_waker(Waker::noop());
-        let first = claim(Command::Set, "a");
-        let other = claim(Command::Set, "b");
-        let (second, third) = (claim(Command::Get, "a"), claim(Command::Get, "a"));
-        let last = claim(Command::FlushAll, "");
+        let first = ticket(Command::Set, "a");
+        let other = ticket(Command::Set, "b");
+        let (second, third) = (ticket(Command::Get, "a"), ticket(Command::Get, "a"));
+        let last = ticket(Command::FlushAll, "");
         let mut waits =
-            || [&first, &other, &second, &third, &last].map(|claim| claim.poll(&mut cx).is_pending());
+            || [&first, &other, &second, &third, &last].map(|ticket| ticket.poll(&mut cx).is_pending());
         assert_eq!(waits(), [false, false, true, true, true]);
         drop(first);
-        let mut waits = || [&other, &second, &third, &last].map(|claim| claim.poll(&mut cx).is_pending());
+        let mut waits = || [&other, &second, &third, &last].map(|ticket| ticket.poll(&mut cx).is_pending());
         assert_eq!(waits(), [false, false, false, true]);
         drop((second, third));
         assert!(last.poll(&mut cx).is_pending());
