@@ -2,7 +2,7 @@
 
 use crate::protocol::meta::{Names, flags};
 use crate::protocol::operation::Operation;
-use crate::protocol::{Failure, Reply, Request};
+use crate::protocol::{Reply, Request};
 use crate::route::call::Context;
 use crate::route::policy::lazy_fill::warm::Warmed;
 use crate::route::policy::lazy_fill::{LazyFill, TRIES};
@@ -25,15 +25,20 @@ impl LazyFill {
     /// Between the look-up and the change another request may delete the key, and a third take the lease of its
     /// placeholder. An append to that would make a value of nothing, and an incr would read it as a number. So the
     /// change compares the cas id of the value that was seen (or of the placeholder, for an add); if that has changed,
-    /// it begins again. After [`TRIES`] it fails as busy: that takes as many changes of this key by others in as many
-    /// round trips.
-    pub(super) async fn change(&self, request: &Request<'_>, key: &MetaKey, context: &Context<'_>) -> Reply {
+    /// it begins again. Returns `None` after [`TRIES`]: that takes as many changes of this key by other requests.
+    pub(super) async fn change(
+        &self,
+        request: &Request<'_>,
+        key: &MetaKey,
+        context: &Context<'_>,
+    ) -> Option<Reply> {
         let call = context.call;
         let is_add = Operation::of(request) == Operation::Add;
+        let mut is_gone_from_warm = false;
         for _ in 0..TRIES {
             let warmed = match self.warm(key, context).await {
                 Ok(warmed) => warmed,
-                Err(reply) => return reply,
+                Err(reply) => return Some(reply),
             };
             let mut scratch = Vec::new();
             let swap = match warmed {
@@ -42,21 +47,24 @@ impl LazyFill {
                 // there proves that nothing was stored since the look-up.
                 Warmed::Nowhere(token) => match key.release(token, &self.to, call).await {
                     Ok(true) if creates(request) => None,
-                    Ok(true) => return missing(request),
+                    Ok(true) => return Some(missing(request)),
                     Ok(false) => continue,
-                    Err(reply) => return reply,
+                    Err(reply) => return Some(reply),
                 },
-                Warmed::Value(_) if is_add => return Reply::NotStored,
+                Warmed::Value(_) if is_add => return Some(Reply::NotStored),
                 Warmed::Value(cas) => compare_and_swap(request, cas, &mut scratch),
                 Warmed::Unsupported => None,
+                Warmed::Contended => return None,
             };
             // The old value goes before the new one comes: in the other order a read that misses in `to`, because the
             // new value was evicted at once, would bring the old one back.
-            if !matches!(warmed, Warmed::Nowhere(_)) {
+            if !is_gone_from_warm && !matches!(warmed, Warmed::Nowhere(_)) {
                 let gone = key.delete(&self.from, call).await;
                 if is_error(&gone) {
-                    return gone;
+                    return Some(gone);
                 }
+                // No request stores anything in the warm route, so it stays gone.
+                is_gone_from_warm = true;
             }
             let reply = call.send(&self.to, swap.as_ref().unwrap_or(request)).await;
             let reply = match swap {
@@ -65,11 +73,11 @@ impl LazyFill {
                 None if may_be_placeholder(&reply) => key.recheck(request, &reply, &self.to, call).await,
                 None => Some(reply),
             };
-            if let Some(reply) = reply {
+            if reply.is_some() {
                 return reply;
             }
         }
-        Reply::Failed(Failure::Busy)
+        None
     }
 }
 

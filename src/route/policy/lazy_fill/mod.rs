@@ -40,8 +40,9 @@ use crate::route::toolkit::read_through::ReadThrough;
 use crate::route::toolkit::reply::{is_error, is_failure, is_hit, without_cas};
 use warm::Warmed;
 
-/// How often a request tries again after others were faster.
-const TRIES: usize = 4;
+/// How often a request tries, as long as other requests change its key each time. One of those that compete wins each
+/// round, so it takes as many competitors to fail.
+const TRIES: usize = 32;
 
 /// A cold route that is warmed from another one.
 #[derive(Debug)]
@@ -101,7 +102,10 @@ impl Policy for LazyFill {
 
     async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
         let key = MetaKey::of(request);
-        let reply = self.start(request, &key, context).await;
+        let Some(reply) = self.start(request, &key, context).await else {
+            // Other requests were faster each time. What they left is newer, so it stays.
+            return Reply::Failed(Failure::Busy);
+        };
         // A change that failed, perhaps before `to` was asked, leaves nothing there that is older.
         if is_failure(&reply) && Operation::of(request) != Operation::Get {
             key.delete(&self.to, context.call).await;
@@ -118,12 +122,14 @@ impl Policy for LazyFill {
 }
 
 impl LazyFill {
-    async fn start(&self, request: &Request<'_>, key: &MetaKey, context: &Context<'_>) -> Reply {
+    /// Carries out what [`LazyFill::decide`] left to run. Returns `None` if other requests changed the key each time.
+    async fn start(&self, request: &Request<'_>, key: &MetaKey, context: &Context<'_>) -> Option<Reply> {
         let call = context.call;
-        match Operation::of(request) {
+        Some(match Operation::of(request) {
             // An mg that may be granted a lease itself: the one that looked must not be in its way.
             Operation::Get => match self.warm(key, context).await {
                 Err(reply) => reply,
+                Ok(Warmed::Contended) => return None,
                 Ok(warmed) => {
                     if let Warmed::Nowhere(token) = warmed {
                         let _released = key.release(token, &self.to, call).await;
@@ -136,8 +142,8 @@ impl LazyFill {
                 _ => call.send(&self.to, request).await,
             },
             Operation::Delete if change::is_plain_delete(request) => self.delete(request, context).await,
-            _ => self.change(request, key, context).await,
-        }
+            _ => return self.change(request, key, context).await,
+        })
     }
 
     /// Reads a value with its cas id in `to`, which lacks the key: it is copied there first.
@@ -152,6 +158,7 @@ impl LazyFill {
                     Ok(false) => continue,
                     Err(reply) => return reply,
                 },
+                Ok(Warmed::Contended) => break,
                 Ok(Warmed::Value(_) | Warmed::Unsupported) => {}
             }
             let reply = call.send(&self.to, request).await;

@@ -1,6 +1,6 @@
 //! Copies one key to the cold route before a request that needs it there.
 
-use crate::protocol::{Failure, Reply};
+use crate::protocol::Reply;
 use crate::route::call::Context;
 use crate::route::counters::Event;
 use crate::route::policy::lazy_fill::{LazyFill, TRIES};
@@ -14,6 +14,8 @@ pub enum Warmed {
     Nowhere(u64),
     /// Nodes know no leases: nothing was copied.
     Unsupported,
+    /// Other requests changed it each time, so what `to` has is newer than this request.
+    Contended,
 }
 
 impl LazyFill {
@@ -47,6 +49,6 @@ impl LazyFill {
                 }
             }
         }
-        Err(Reply::Failed(Failure::Busy))
+        Ok(Warmed::Contended)
     }
 }
