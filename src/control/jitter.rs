@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use crate::runtime::rng;
-
 /// `interval`, or up to a tenth less or more.
 pub fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(0.9 + 0.2 * rng::share())
+    interval.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ use crate::reply::slot::ReplySlot;
 use crate::runtime::local::Local;
 use crate::runtime::memory::MemoryBudget;
 use crate::runtime::turn::{self, Turn};
-use crate::runtime::{buffers, coalesce, rng};
+use crate::runtime::{buffers, coalesce};
 
 /// A link closes when nothing came for so many times `request_timeout` while something was owed, or nothing
 /// in time: where a reply is lost, each that comes may be taken for that of the request before.
@@ -275,7 +275,7 @@ impl Link {
         state.backoff = (state.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
         // Between half and the whole of it, so that workers and sidecars do not dial in step.
         let half = state.backoff.as_micros() as u64 / 2;
-        state.retry_at = now + half + rng::below(half + 1);
+        state.retry_at = now + half + fastrand::u64(..=half);
     }
 
     /// Carries requests until the connection breaks or the link ends.

@@ -6,6 +6,5 @@ pub mod clock;
 pub mod coalesce;
 pub mod local;
 pub mod memory;
-pub mod rng;
 pub mod shared_text;
 pub mod turn;

@@ -16,7 +16,6 @@ use crate::route::call::{Context, Forwarder};
 use crate::route::counters::Shard;
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
-use crate::runtime::rng;
 
 /// How long which requests wait.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ impl Policy for Delay {
     }
 
     async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
-        if rng::below(100) < u64::from(self.share) {
+        if fastrand::u64(..100) < u64::from(self.share) {
             sleep(self.by).await;
         }
         context.call.send(&self.to, request).await

@@ -15,7 +15,6 @@ use crate::route::counters::Shard;
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::rewrite::{Ttl, as_ttl, unix_time, whole_seconds, with_expiry};
-use crate::runtime::rng;
 
 /// The bounds, in seconds.
 #[derive(Debug)]
@@ -59,7 +58,7 @@ impl Policy for Expiry {
     }
 
     fn rewrite<'r>(&self, request: &Request<'r>, scratch: &'r mut Vec<u8>) -> Request<'r> {
-        let share = rng::share();
+        let share = fastrand::f64();
         with_expiry(request, scratch, |exptime| {
             self.bound(exptime, unix_time(), share)
         })

@@ -30,7 +30,6 @@ use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::lease::uses_lease;
 use crate::route::toolkit::reply::{is_done, is_error, is_miss};
 use crate::route::toolkit::rewrite::{unconditional, without_flags};
-use crate::runtime::rng;
 
 /// The most copies that a worker has in flight.
 const MAX_COPIES: u64 = 1024;
@@ -123,7 +122,7 @@ impl Shadow {
     fn copies(&self, request: &Request<'_>) -> bool {
         let drawn = match self.by {
             By::Key => u64::from(fingerprint(request.key)) % 100,
-            By::Request => rng::below(100),
+            By::Request => fastrand::u64(..100),
         };
         drawn < u64::from(self.share) && self.may_be_copied(request)
     }

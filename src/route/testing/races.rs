@@ -21,7 +21,6 @@ use crate::reply::oneshot::Answer;
 use crate::reply::slot::ReplySlot;
 use crate::route::testing::{ask, compile, run};
 use crate::route::{Call, Forwarder, Pool, Route};
-use crate::runtime::rng;
 
 const CLIENTS: usize = 4;
 const STEPS: usize = 60;
@@ -52,7 +51,7 @@ impl Forwarder for Caches {
             cache,
             owned: OwnedRequest::new(request),
             slot,
-            haste: rng::below(1 << 20),
+            haste: fastrand::u64(..1 << 20),
         });
     }
 
@@ -71,15 +70,15 @@ impl Caches {
         let mut waiting = self.waiting.borrow_mut();
         let hastiest = (0..waiting.len()).max_by_key(|&index| waiting[index].haste);
         let Some(hastiest) = hastiest else { return };
-        let next = match rng::below(4) {
-            0 => rng::below(waiting.len() as u64) as usize,
+        let next = match fastrand::u64(..4) {
+            0 => fastrand::usize(..waiting.len()),
             _ => hastiest,
         };
         let Waiting {
             cache, owned, slot, ..
         } = waiting.swap_remove(next);
         drop(waiting);
-        let fault = if faults { rng::below(40) } else { 40 };
+        let fault = if faults { fastrand::u64(..40) } else { 40 };
         if fault == 0 {
             return slot.fill(Reply::Failed(Failure::Connect));
         }
@@ -139,7 +138,7 @@ impl World {
         };
         let value = format!("v{}", self.changes.len());
         let mut request = ask(Command::Get, "k");
-        let what = match rng::below(14) {
+        let what = match fastrand::u64(..14) {
             0..=4 => What::Read,
             5 => {
                 request.command = Command::Gets;
@@ -154,7 +153,7 @@ impl World {
                     Command::Replace,
                     Command::Cas,
                 ];
-                request.command = commands[rng::below(commands.len() as u64) as usize];
+                request.command = commands[fastrand::usize(..commands.len())];
                 let is_delete = request.command == Command::Delete;
                 if request.command == Command::Cas {
                     request.cas = self.cas;
@@ -250,7 +249,7 @@ struct Trial {
 
 /// Runs one world. Returns how many reads were answered, and how many of them found a value.
 async fn survive(trial: Trial, seed: u64) -> (u64, u64) {
-    rng::seed(seed);
+    fastrand::seed(seed);
     let caches = Rc::new(Caches {
         caches: [Embedded::new(1 << 20), Embedded::new(1 << 20)],
         waiting: RefCell::default(),
@@ -281,14 +280,14 @@ async fn survive(trial: Trial, seed: u64) -> (u64, u64) {
         hits: 0,
     };
     for now in 1..=STEPS {
-        let client = rng::below(CLIENTS as u64) as usize;
+        let client = fastrand::usize(..CLIENTS);
         if world.clients[client].is_none() {
             world.ask(client, now);
         }
-        if trial.evicts && rng::below(5) == 0 {
+        if trial.evicts && fastrand::u64(..5) == 0 {
             caches.caches[0].execute(&ask(Command::Delete, "k"));
         }
-        for _ in 0..=rng::below(3) {
+        for _ in 0..=fastrand::u64(..3) {
             caches.step(trial.faults);
         }
         for _ in 0..3 {

@@ -12,7 +12,7 @@ use ringway::control::{prober, rehash, replay};
 use ringway::health;
 use ringway::net::stream::Stream;
 use ringway::net::unix::UnixSocket;
-use ringway::runtime::{clock, rng};
+use ringway::runtime::clock;
 use ringway::snapshot::Snapshot;
 use ringway::state::State;
 use ringway::worker::context::WorkerContext;
@@ -38,7 +38,7 @@ pub fn run(seed: u64) -> String {
         .on_thread_unpark(clock::turn)
         .build_local(LocalOptions::default())
         .expect("an event loop");
-    rng::seed(seed);
+    fastrand::seed(seed);
     runtime.block_on(live(seed))
 }
 
