@@ -24,6 +24,7 @@
 //!                     net/                  stream · dial · listen · outgoing · unix sockets
 //!                     journal/              what nodes missed, on disk
 //! floor 1  operator   config/               what was typed, what was validated, every mistake at its line
+//!                     discovery/            who belongs to a pool whose nodes are discovered: rules, parsers
 //!                     import/               from the configurations of other proxies and clients
 //! floor 0  pure       protocol/{classic,meta,binary} · ring/ · health · metrics · counter · histogram · log_limit
 //! ```
@@ -61,6 +62,7 @@ pub mod config;
 pub mod control;
 pub mod counter;
 pub mod diff;
+pub mod discovery;
 pub mod health;
 pub mod histogram;
 pub mod import;

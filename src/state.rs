@@ -2,6 +2,7 @@
 //!
 //! Workers read the snapshot; control publishes the next one. Neither knows the other.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
@@ -10,6 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::diff::Difference;
+use crate::discovery::status::Status;
 use crate::metrics::WorkerShard;
 use crate::snapshot::Snapshot;
 
@@ -72,6 +74,8 @@ pub struct State {
     pub workers: Box<[Arc<WorkerShard>]>,
     /// How reloads went.
     pub reloads: Mutex<Reloads>,
+    /// The pools that discover their nodes, by name.
+    pub discovery: Mutex<BTreeMap<String, Status>>,
     /// What the admin listener refused.
     pub admin: AdminCounters,
 }
@@ -88,6 +92,7 @@ impl State {
             phase: watch::Sender::new(Phase::Starting),
             workers,
             reloads: Mutex::default(),
+            discovery: Mutex::default(),
             admin: AdminCounters::default(),
         }
     }

@@ -17,7 +17,7 @@ use crate::client::listener::Listeners;
 use crate::config::Config;
 use crate::control::recovery::{self, CannotRecover};
 use crate::control::signals::{Orders, Signals};
-use crate::control::{self, admin, discovery, shutdown};
+use crate::control::{self, admin, discovery, shutdown, sources};
 use crate::health;
 use crate::node::{Kind, Node};
 use crate::snapshot::Snapshot;
@@ -106,12 +106,11 @@ async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), Can
         .map_err(CannotRun::because("cannot start a worker"))?;
     control::start(&state, file, admin, orders.reload)
         .map_err(CannotRun::because("cannot start the admin listener"))?;
+    sources::wait_for_first(&state, RESOLVE).await;
     meet_nodes(&state).await;
     let mut listeners = Listeners::new(state.clone(), workers);
     let listening = listeners.follow().await;
     listening.map_err(|reason| CannotRun(format!("{reason}{way_out}")))?;
-    state.phase.send_replace(Phase::Serving);
-    info!(version = env!("CARGO_PKG_VERSION"), workers = state.workers.len(), admin = %address, "ready");
     if is_quickstart {
         greet(&state);
     }
@@ -120,10 +119,28 @@ async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), Can
     tokio::select! {
         () = shutdown::wait(state.clone(), orders.stop) => {}
         () = follow(&mut listeners, &mut changed) => {}
+        () = become_ready(&state) => {}
     }
     listeners.close().await;
     drain(&state).await;
     Ok(())
+}
+
+/// Says that the process is ready once every pool has nodes, and then waits for ever.
+async fn become_ready(state: &State) {
+    sources::wait_for_first(state, Duration::MAX).await;
+    let is_first = state.phase.send_if_modified(|phase| {
+        let is_first = *phase == Phase::Starting;
+        if is_first {
+            *phase = Phase::Serving;
+        }
+        is_first
+    });
+    if is_first {
+        let admin = state.snapshot.load().config.admin.bind;
+        info!(version = env!("CARGO_PKG_VERSION"), workers = state.workers.len(), %admin, "ready");
+    }
+    std::future::pending().await
 }
 
 /// What all threads share, with what an earlier process remembered of its nodes.

@@ -152,7 +152,7 @@ fn too_many_colons(text: &str) -> Problem {
 }
 
 /// A host name as RFC 1123 has them, with the underscore that container networks use; or an IP address.
-fn check_host(host: &str) -> Result<(), Problem> {
+pub fn check_host(host: &str) -> Result<(), Problem> {
     if host.contains(':') {
         return Ok(()); // `split` parsed it.
     }

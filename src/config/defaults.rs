@@ -59,6 +59,7 @@ impl Pool {
     pub fn new(nodes: Vec<Node>) -> Pool {
         Pool {
             nodes,
+            discover: None,
             distribution: Distribution::default(),
             zone: None,
             hash_tag: None,
@@ -99,6 +100,7 @@ pub fn quickstart() -> Config {
         name: Some(name.to_owned()),
         address: Address::Embedded(64 << 20),
         weight: 1,
+        origin: None,
     };
     let pool = Pool::new(["cache-a", "cache-b", "cache-c"].map(node).into());
     Config {

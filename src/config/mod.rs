@@ -17,6 +17,8 @@ mod brackets;
 mod choices;
 mod defaults;
 mod directory;
+mod discover;
+mod discovered;
 mod distribution;
 pub mod error;
 mod file;
@@ -28,6 +30,7 @@ mod overlap;
 mod pool;
 mod resolve;
 mod route;
+mod settings;
 mod show;
 mod suggest;
 pub mod tree;
@@ -40,6 +43,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health;
@@ -48,6 +52,8 @@ use crate::ring::Distribution;
 
 pub use access::{Access, Group};
 pub use defaults::quickstart;
+pub use discover::{Discover, Origin, Source};
+pub use discovered::{discovered, is_host};
 pub use error::{Diagnostic, Error, Warning};
 pub use route::settings::*;
 pub use route::{By, Copied, Policy, Reads, Route, Settings, Under, Which, Writes};
@@ -334,8 +340,10 @@ pub struct Shutdown {
 /// Nodes under one ring.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pool {
-    /// At least one; no two of one name or address.
+    /// At least one; no two of one name or address. First those that are listed, then those that were discovered.
     pub nodes: Vec<Node>,
+    /// Where further nodes come from.
+    pub discover: Option<Discover>,
     /// Which node a key goes to.
     pub distribution: Distribution,
     /// Where its nodes are.
@@ -384,6 +392,8 @@ pub struct Node {
     pub address: Address,
     /// Its share of the ring, at least 1.
     pub weight: u32,
+    /// Where it came from; `None` if the configuration lists it.
+    pub origin: Option<Arc<Origin>>,
 }
 
 impl Node {
@@ -407,6 +417,8 @@ pub enum Address {
     Unix(PathBuf),
     /// An in-process cache of so many bytes.
     Embedded(u64),
+    /// Nowhere: no node of the pool was discovered yet.
+    Undiscovered,
 }
 
 impl fmt::Display for Address {
@@ -416,6 +428,7 @@ impl fmt::Display for Address {
             Address::Tcp { host, port } => write!(f, "{host}:{port}"),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
             Address::Embedded(_) => write!(f, "embedded"),
+            Address::Undiscovered => write!(f, "undiscovered"),
         }
     }
 }

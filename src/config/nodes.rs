@@ -47,6 +47,12 @@ pub fn name(text: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
+/// Reads the weight of a node.
+pub fn weight(text: &str) -> Result<u32, Problem> {
+    let weight = count(1..=HEAVIEST)(text)?;
+    Ok(u32::try_from(weight).expect("a million is less than 2^32"))
+}
+
 struct RawNode {
     node: Node,
     name: Option<Location>,
@@ -61,6 +67,7 @@ fn node(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<RawNode> {
                 name: None,
                 address,
                 weight: 1,
+                origin: None,
             },
             name: None,
             address: item.location(),
@@ -68,7 +75,7 @@ fn node(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<RawNode> {
     }
     let mut keys = item.keys(diagnostics);
     let name = keys.at("name", name);
-    let weight = keys.value("weight", count(1..=HEAVIEST));
+    let weight = keys.value("weight", weight);
     let address = keys.at("address", address::node);
     let embedded = keys.at("embedded", size(SMALLEST_EMBEDDED..=LARGEST_EMBEDDED));
     match (keys.has("address"), keys.has("embedded")) {
@@ -96,12 +103,13 @@ fn node(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<RawNode> {
         },
         _ => return None,
     };
-    let weight = weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(1);
+    let weight = weight.unwrap_or(1);
     let (name, name_place) = name.map_or((None, None), |name| (Some(name.value), Some(name.location)));
     let node = Node {
         name,
         address: address.value,
         weight,
+        origin: None,
     };
     Some(RawNode {
         node,

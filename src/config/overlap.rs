@@ -7,7 +7,7 @@ use super::{Address, Bind};
 /// One spelling for all spellings of a node's address; `None` for an embedded node, which has none.
 pub fn canonical(address: &Address) -> Option<Address> {
     match address {
-        Address::Embedded(_) => None,
+        Address::Embedded(_) | Address::Undiscovered => None,
         Address::Unix(path) => Some(Address::Unix(path.components().collect())),
         Address::Tcp { host, port } => {
             let host = match host.parse::<IpAddr>() {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::choices::{self, choose};
 use super::error::{Diagnostics, Problem, Spanned, quote};
 use super::foreign;
-use super::map_reader::{MapReader, YamlNode};
+use super::map_reader::YamlNode;
 use super::nodes;
+use super::settings::{narrow, number, set};
 use super::units::{count, percent, size, timeout};
-use super::{Health, OnReadError, Pool, distribution, warnings};
+use super::{Health, Node, OnReadError, Pool, discover, distribution, warnings};
 
 /// A gibibyte: what memcached's `-I` allows at most.
 const LARGEST_VALUE: u64 = 1 << 30;
@@ -28,6 +29,10 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
             distribution::read(value, &pool.nodes, diagnostics)
         }),
     );
+    pool.discover = keys.get("discover", discover::read);
+    if pool.discover.is_some() && pool.nodes.is_empty() {
+        pool.nodes.push(Node::undiscovered());
+    }
     pool.zone = keys.value("zone", nodes::name);
     set(&mut pool.hash_tag, keys.value("hash_tag", hash_tag));
     set(
@@ -75,32 +80,12 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
     );
     set(&mut pool.health, keys.get("health", health));
     keys.translate(foreign::POOL);
-    keys.require(
-        "nodes",
+    keys.require_one_of(
+        &["nodes", "discover"],
         Problem::new("the pool has no nodes").hint("give it at least one: `nodes: [host:port]`"),
     );
     keys.finish();
     pool
-}
-
-/// Reads a number that fits a usize because its range does.
-pub fn number(
-    keys: &mut MapReader<'_, '_>,
-    key: &'static str,
-    range: std::ops::RangeInclusive<u64>,
-) -> Option<usize> {
-    keys.value(key, count(range)).map(narrow)
-}
-
-/// Takes the value that was typed, where one was.
-pub fn set<T>(field: &mut T, raw: Option<T>) {
-    if let Some(raw) = raw {
-        *field = raw;
-    }
-}
-
-fn narrow(number: u64) -> usize {
-    usize::try_from(number).expect("every range ends below 2^32")
 }
 
 fn health(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Health> {

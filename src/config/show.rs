@@ -1,7 +1,7 @@
 //! A configuration as JSON that reads like the file it came from, and its hash.
 //!
 //! What is shown holds every setting, defaults too, in the words and units of the file: read as a file it
-//! gives the same configuration again.
+//! gives the same configuration again. Nodes that were discovered are not part of it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::choices::{self, word};
 use super::units::{show_duration, show_size};
-use super::{Address, Config, Listener, MissedWrites, Node, Pool, access, distribution};
+use super::{Address, Config, Discover, Listener, MissedWrites, Node, Pool, access, distribution};
 
 impl Config {
     /// 16 hexadecimal digits that are the same for configurations that mean the same.
@@ -74,7 +74,6 @@ fn listener(listener: &Listener) -> Value {
 fn pool(pool: &Pool) -> Value {
     let hash_tag: String = pool.hash_tag.iter().flatten().copied().map(char::from).collect();
     let mut shown = json!({
-        "nodes": pool.nodes.iter().map(node).collect::<Vec<_>>(),
         "distribution": distribution::show(&pool.distribution),
         "hash_tag": hash_tag,
         "connections": pool.connections,
@@ -102,7 +101,30 @@ fn pool(pool: &Pool) -> Value {
     if let Some(zone) = &pool.zone {
         shown["zone"] = json!(zone);
     }
+    let listed: Vec<Value> = pool
+        .nodes
+        .iter()
+        .filter(|node| node.is_listed())
+        .map(node)
+        .collect();
+    if !listed.is_empty() {
+        shown["nodes"] = json!(listed);
+    }
+    if let Some(settings) = &pool.discover {
+        shown["discover"] = discover(settings);
+    }
     shown
+}
+
+fn discover(discover: &Discover) -> Value {
+    json!({
+        "from": discover.from.to_string(),
+        "interval": show_duration(discover.interval),
+        "add_after": show_duration(discover.add_after),
+        "remove_after": show_duration(discover.remove_after),
+        "min_nodes": discover.min_nodes,
+        "max_moved": format!("{}%", discover.max_moved),
+    })
 }
 
 fn node(node: &Node) -> Value {
@@ -154,6 +176,8 @@ pools:
     max_in_flight: 5
     health: {down_after: 4, probe_interval: 1h, probe_timeout: 1ms, up_after: 1, max_probe_interval: 9m}
   "odd.name: \"x\"": {nodes: [a:1]}
+  found: {discover: {from: file+/nodes.yaml, interval: 3s, add_after: 0s, remove_after: 1h, min_nodes: 3, max_moved: 7%}}
+  both: {nodes: [b:1], discover: {from: "elasticache+[::1]:11211"}}
 routes: {default: main, away: default}
 "#;
         // A name with a space would be a mistake.

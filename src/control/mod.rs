@@ -33,6 +33,7 @@ pub mod reload;
 pub mod replay;
 pub mod shutdown;
 pub mod signals;
+pub mod sources;
 pub mod watch;
 
 #[cfg(test)]
@@ -63,6 +64,7 @@ pub fn start(
     signals::reload_on_hangup(hangups, reloader.clone());
     tokio::spawn(server.run());
     tokio::spawn(discovery::run(state.clone()));
+    tokio::spawn(sources::run(state.clone(), reloader.clone()));
     tokio::spawn(prober::run(state.clone()));
     tokio::spawn(replay::run(state.clone()));
     tokio::spawn(rehash::run(state.clone()));

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::discovery::{LOOKUP, resolve_new};
-use crate::config::{self, Admin, Config, MissedWrites};
+use crate::config::{self, Admin, Config, Discover, MissedWrites};
 use crate::diff::{Difference, Shown, percent};
 use crate::net::listen::try_listen;
 use crate::snapshot::Snapshot;
@@ -96,6 +96,23 @@ impl Reloader {
         // The outcome is logged and kept; nobody waits for it here.
         let _ = self.take(path, Ok(bytes)).await;
         Ok(true)
+    }
+
+    /// Makes `members` the nodes of `pool` that were discovered, while requests go on. Returns false if the configuration
+    /// that runs says something else of the pool's discovery.
+    pub async fn take_members(&self, pool: &str, discover: &Discover, members: Vec<config::Node>) -> bool {
+        let _turn = self.seen.lock().await;
+        let current = self.state.snapshot.load_full();
+        let mut next = current.config.clone();
+        let settings = next.pools.get_mut(pool);
+        let Some(settings) = settings.filter(|pool| pool.discover.as_ref() == Some(discover)) else {
+            return false;
+        };
+        settings.set_discovered(members);
+        let snapshot = Snapshot::build(next, Some(&current));
+        resolve_new(&snapshot, LOOKUP).await;
+        self.state.publish(snapshot);
+        true
     }
 
     /// The file cannot be read. What runs goes on, but a restart would not find it.
@@ -262,7 +279,9 @@ fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), String> {
     }
 }
 
-fn restart_kept(next: Config, current: &Config) -> Config {
+/// `next` with what `current` has that no file changes: settings that need a restart, and nodes that were discovered.
+fn restart_kept(mut next: Config, current: &Config) -> Config {
+    next.keep_discovered(current);
     Config {
         workers: current.workers,
         admin: Admin {

@@ -72,7 +72,7 @@ async fn run_with(path: PathBuf, reloader: Arc<Reloader>, look: Duration) {
 }
 
 /// The watched folders.
-struct Folders {
+pub struct Folders {
     watcher: Option<RecommendedWatcher>,
     watched: Vec<Folder>,
 }
@@ -86,16 +86,15 @@ struct Folder {
 }
 
 impl Folders {
-    fn new(touched: Arc<Notify>) -> Folders {
+    /// No folders yet; what happens in those that follow tells `touched`.
+    pub fn new(touched: Arc<Notify>) -> Folders {
         let on_event = move |event: notify::Result<notify::Event>| {
             if event.map_or(true, |event| changes(event.kind)) {
                 touched.notify_one();
             }
         };
         let watcher = notify::recommended_watcher(on_event)
-            .inspect_err(
-                |error| warn!(%error, every = ?LOOK, "cannot watch the configuration file, looking at it instead"),
-            )
+            .inspect_err(|error| warn!(%error, every = ?LOOK, "cannot watch files, looking at them instead"))
             .ok();
         Folders {
             watcher,
@@ -104,7 +103,7 @@ impl Folders {
     }
 
     /// Watches the folders that `path` passes through now.
-    fn follow(&mut self, path: &Path) {
+    pub fn follow(&mut self, path: &Path) {
         let Some(watcher) = &mut self.watcher else {
             return;
         };

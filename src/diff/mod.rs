@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 
-pub use movement::{Keys, Move, Moves, Rest};
+pub use movement::{Keys, Move, Moves, Rest, moved};
 pub use settings::{Change, Shown};
 
 /// What differs. Shown as text, a line for each change and for each move.

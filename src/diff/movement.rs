@@ -121,6 +121,11 @@ pub fn between(old: &Config, new: &Config, keys: Option<&[Vec<u8>]>) -> Vec<Move
         .collect()
 }
 
+/// The share of all keys of `pool` that move if its settings `old` become `new`.
+pub fn moved(pool: &str, old: &config::Pool, new: &config::Pool) -> f64 {
+    moves((pool, old), (pool, new), None).moved
+}
+
 /// Pools of one name, and those behind one listener, where it leads to a single one before and after.
 fn pairs<'a>(old: &'a Config, new: &'a Config) -> BTreeSet<(&'a str, &'a str)> {
     let same = old.pools.keys().filter(|name| new.pools.contains_key(*name));
@@ -208,7 +213,7 @@ impl Move {
 /// For each old node the index of the new one that is the same.
 fn twins(old: &[Node], new: &[Node]) -> Vec<Option<usize>> {
     let address = |node: &Node| match &node.address {
-        Address::Embedded(_) => None,
+        Address::Embedded(_) | Address::Undiscovered => None,
         address => Some(address.to_string()),
     };
     let addresses: HashMap<_, _> = (0..new.len())

@@ -32,6 +32,7 @@ pub async fn dial(address: &Address, resolved: &[SocketAddr], limit: Duration) -
         match address {
             Address::Tcp { .. } => tcp(resolved, limit).await,
             Address::Unix(path) => unix(path).await,
+            Address::Undiscovered => Err(io::Error::new(ErrorKind::NotFound, "no node was discovered yet")),
             Address::Embedded(_) => Err(io::Error::other("an embedded node has no connection")),
         }
     };

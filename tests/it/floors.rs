@@ -34,7 +34,7 @@ const FLOORS: [(&[&str], Neighbours); 10] = [
         ],
         Neighbours::Free,
     ),
-    (&["config", "import"], Neighbours::NoCircle),
+    (&["config", "discovery", "import"], Neighbours::NoCircle),
     (&["runtime", "net", "journal"], Neighbours::NoCircle),
     (&["node"], Neighbours::NoCircle),
     (&["reply"], Neighbours::NoCircle),

@@ -17,6 +17,7 @@ mod counting;
 mod deploy;
 mod diff;
 mod differential;
+mod discovery;
 mod docs;
 mod embedded;
 mod failures;

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use ringway::config;
 use ringway::control::exposition::{Exposition, METRICS};
+use ringway::discovery::status::Status;
 use ringway::metrics::{Class, ClientProtocol};
 use ringway::protocol::Failure;
 use ringway::protocol::operation::Operation;
@@ -43,6 +44,11 @@ fn sample() -> Arc<State> {
         node.in_flight.add(3);
         node.in_flight.sub(1);
     }
+    state
+        .discovery
+        .lock()
+        .unwrap()
+        .insert("main".into(), Status::default());
     (0..10).for_each(|_| snapshot.nodes[0].failed("test"));
     snapshot.listeners[0].counters.accepted.store(4, Relaxed);
     {

@@ -14,7 +14,7 @@ use crate::support::ringway::{Client, Ringway, free_port, http, pool, wait_for};
 use crate::support::scripted::{Act, Scripted};
 
 /// Clients that set and get without pause, and check every answer.
-struct Load {
+pub struct Load {
     is_over: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
     clients: Vec<JoinHandle<()>>,

@@ -5,7 +5,7 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::response::{Answer, json, raw, text};
-use super::{Context, actions, explain, nodes};
+use super::{Context, actions, explain, nodes, pools};
 use crate::config;
 use crate::control::exposition;
 use crate::state::{Phase, State};
@@ -17,9 +17,11 @@ GET  /livez      the process runs
 GET  /readyz     ready for traffic, or why not (also /healthz)
 GET  /metrics    Prometheus metrics
 GET  /nodes      every node of every pool, JSON
+GET  /pools      every pool, and where its nodes come from, JSON
 GET  /config     the running configuration, JSON
 GET  /explain    ?key=K [&route=R or &listener=L] [&live=1]: where a key goes, step by step, JSON
 POST /reload     read the configuration file again
+POST /pools/NAME/accept: apply the change of its nodes that is held
 POST /nodes/NAME/drain, /undrain, /admit [?pool=P]: take a node out of the ring, and let it in again
 ";
 
@@ -31,12 +33,12 @@ pub fn is_probe(path: &str) -> bool {
 /// Answers one request.
 pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
     let action = actions::parse(request.uri().path());
+    let accepted = pools::parse(request.uri().path());
     let allowed = match request.uri().path() {
         "/reload" => "POST",
-        _ if action.is_some() => "POST",
-        "/" | "/livez" | "/readyz" | "/healthz" | "/metrics" | "/nodes" | "/config" | "/explain" => {
-            "GET, HEAD"
-        }
+        _ if action.is_some() || accepted.is_some() => "POST",
+        "/" | "/livez" | "/readyz" | "/healthz" | "/metrics" | "/nodes" | "/pools" | "/config"
+        | "/explain" => "GET, HEAD",
         _ => return text(StatusCode::NOT_FOUND, "no such path; GET / lists them\n"),
     };
     let is_allowed = match *request.method() {
@@ -56,6 +58,9 @@ pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
     if let Some((action, name)) = action {
         return actions::act(&context.state, action, name, query);
     }
+    if let Some(pool) = accepted {
+        return pools::accept(&context.state, pool);
+    }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "alive\n"),
         "/readyz" | "/healthz" => readiness(&context.state),
@@ -65,6 +70,7 @@ pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
             context.exposition.render(),
         ),
         "/nodes" => json(StatusCode::OK, &nodes::list(&context.state)),
+        "/pools" => json(StatusCode::OK, &pools::list(&context.state)),
         "/config" => running(&context.state),
         "/explain" => explain::answer(&context.state, query).await,
         "/reload" => reload(context).await,
@@ -87,6 +93,13 @@ fn readiness(state: &State) -> Answer {
             "draining: told to stop\n".to_owned(),
         ),
     };
+    let statuses = state.discovery.lock().expect("no holder panics");
+    for (pool, discover) in state.snapshot.load().config.undiscovered() {
+        let error = statuses.get(pool).and_then(|status| status.last_error.as_deref());
+        let error = error.unwrap_or("no answer yet");
+        body += &format!("pool {pool} has no nodes from {} yet: {error}\n", discover.from);
+    }
+    drop(statuses);
     let diagnostics = &state.reloads.lock().expect("no holder panics").diagnostics;
     if !diagnostics.is_empty() {
         body.push_str("the configuration file is not what runs, the last good one does:\n");

@@ -6,8 +6,10 @@
 //! | `GET /readyz`, `/healthz` | 200 where it is ready, else 503 with the reason |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /nodes` | JSON: every node of every pool |
+//! | `GET /pools` | JSON: every pool, and where its nodes come from |
 //! | `GET /config` | JSON: the running configuration and its hash, secrets masked |
 //! | `GET /explain?key=K` | JSON: where the key goes, or 400; `&route=R` or `&listener=L` ask another route, `&live=1` the node too |
+//! | `POST /pools/NAME/accept` | 200, or 409 if no change of its nodes is held |
 //! | `POST /reload` | 200, or 422 with the mistakes |
 //! | `GET /` | these paths |
 //!
@@ -22,6 +24,7 @@ mod explain;
 mod guard;
 mod nodes;
 mod places;
+mod pools;
 mod progress;
 pub mod query;
 mod response;

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde::Serialize;
 
 use super::timestamp::rfc3339;
+use crate::config;
 use crate::counter::Counter;
 use crate::metrics::OperationCounters;
 use crate::node::{self, Node, embedded};
@@ -22,6 +23,10 @@ pub struct Shown {
     node: String,
     address: String,
     weight: u32,
+    /// What named the node; null if the configuration lists it.
+    from: Option<String>,
+    /// The zone that it said the node is in.
+    zone: Option<String>,
     state: &'static str,
     /// When the state changed last, in UTC.
     since: String,
@@ -85,18 +90,21 @@ pub fn list(state: &State) -> Vec<Shown> {
     for pool in snapshot.pools.values() {
         for (&index, settings) in pool.nodes.iter().zip(&pool.settings.nodes) {
             let in_ring = pool.targets.contains(&index);
-            shown.push(show(&snapshot.nodes[index], settings.weight, in_ring));
+            shown.push(show(&snapshot.nodes[index], settings, in_ring));
         }
     }
     shown
 }
 
-fn show(node: &Node, weight: u32, in_ring: bool) -> Shown {
+fn show(node: &Node, settings: &config::Node, in_ring: bool) -> Shown {
+    let origin = settings.origin.as_ref();
     Shown {
         pool: node.pool.clone(),
         node: node.label.clone(),
         address: node.address.to_string(),
-        weight,
+        weight: settings.weight,
+        from: origin.map(|origin| origin.from.clone()),
+        zone: origin.and_then(|origin| origin.zone.clone()),
         state: node.state().name(),
         since: rfc3339(node.since()),
         last_error: node.last_error(),

@@ -6,6 +6,7 @@
 //! An operation's series appear for every node as soon as any node saw it, so that rates begin at
 //! zero everywhere without thirteen series for each node; get, set and delete are there from the start.
 
+mod helpers;
 mod samples;
 mod table;
 

@@ -6,16 +6,16 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Kind, Metric, Samples, View, of_operation};
+use super::helpers::{commands, discovery, embedded, flag, listeners, nodes, shards, workers};
+use super::{Kind, Metric};
 use crate::control::limits::LIMITS;
-use crate::counter::Counter;
+use crate::discovery::status::Outcome;
 use crate::health;
-use crate::metrics::{ClientProtocol, NodeShard, OperationCounters, WorkerShard};
+use crate::metrics::{ClientProtocol, WorkerShard};
+use crate::node::Node;
 use crate::node::embedded::Embedded;
-use crate::node::{self, Node};
 use crate::protocol::Failure;
 use crate::protocol::operation::Operation;
-use crate::snapshot::ListenerCounters;
 use crate::state::Phase;
 
 const NODE: &[&str] = &["pool", "node"];
@@ -456,6 +456,37 @@ pub const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "ringway_discovery_members",
+        help: "Nodes of a pool that were discovered.",
+        kind: Kind::Gauge,
+        labels: &["pool"],
+        read: |view, samples| discovery(view, |pool, status| samples.put(&[pool], status.members as f64)),
+    },
+    Metric {
+        name: "ringway_discovery_held",
+        help: "1 while a change of a pool's nodes waits for an operator, because it would move too many keys.",
+        kind: Kind::Gauge,
+        labels: &["pool"],
+        read: |view, samples| {
+            discovery(view, |pool, status| {
+                samples.put(&[pool], flag(status.held.is_some()))
+            });
+        },
+    },
+    Metric {
+        name: "ringway_discovery_answers_total",
+        help: "Questions to the source of a pool's nodes by result: ok, too_few (less than min_nodes), failed, timeout.",
+        kind: Kind::Counter,
+        labels: &["pool", "result"],
+        read: |view, samples| {
+            discovery(view, |pool, status| {
+                for outcome in Outcome::ALL {
+                    samples.put(&[pool, outcome.name()], status.answers[outcome as usize] as f64);
+                }
+            });
+        },
+    },
+    Metric {
         name: "ringway_ejections_total",
         help: "Times a node went down.",
         kind: Kind::Counter,
@@ -519,51 +550,3 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| embedded(view, samples, Embedded::evictions),
     },
 ];
-
-fn flag(claim: bool) -> f64 {
-    f64::from(u8::from(claim))
-}
-
-fn listeners(view: &View<'_>, samples: &mut Samples, number: impl Fn(&ListenerCounters) -> u64) {
-    for listener in &view.snapshot.listeners {
-        let bind = listener.settings.bind.to_string();
-        samples.put(&[&bind], number(&listener.counters) as f64);
-    }
-}
-
-fn workers(view: &View<'_>, counter: impl Fn(&WorkerShard) -> &Counter) -> f64 {
-    let sum = view.state.workers.iter().map(|shard| counter(shard).get());
-    sum.fold(0, u64::wrapping_add) as f64
-}
-
-fn nodes(view: &View<'_>, samples: &mut Samples, number: impl Fn(&Node) -> f64) {
-    for node in view.nodes() {
-        samples.put(&[&node.pool, &node.label], number(node));
-    }
-}
-
-fn shards(view: &View<'_>, samples: &mut Samples, counter: impl Fn(&NodeShard) -> &Counter) {
-    nodes(view, samples, |node| node.sum(&counter) as f64);
-}
-
-fn embedded(view: &View<'_>, samples: &mut Samples, number: impl Fn(&Embedded) -> u64) {
-    for node in view.nodes() {
-        if let node::Kind::Embedded(embedded) = &node.kind {
-            samples.put(&[&node.pool, &node.label], number(embedded) as f64);
-        }
-    }
-}
-
-fn commands(
-    view: &View<'_>,
-    samples: &mut Samples,
-    counts: impl Fn(Operation) -> bool,
-    counter: impl Fn(&OperationCounters) -> &Counter,
-) {
-    for node in view.nodes() {
-        for &operation in view.operations.iter().filter(|&&operation| counts(operation)) {
-            let sum = of_operation(node, operation, |counters| counter(counters).get());
-            samples.put(&[&node.pool, &node.label, operation.name()], sum as f64);
-        }
-    }
-}

@@ -65,6 +65,9 @@ pub enum Step {
         address: String,
         /// Its weight.
         weight: u32,
+        /// What named it, if the configuration does not list it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
         /// The state of its health; `unknown` outside of a running Ringway.
         state: String,
     },
@@ -113,6 +116,7 @@ impl fmt::Display for Step {
                 name,
                 address,
                 weight,
+                from,
                 state,
             } => {
                 write!(f, "node {name}")?;
@@ -120,6 +124,9 @@ impl fmt::Display for Step {
                     write!(f, " at {address}")?;
                 }
                 write!(f, ": weight {weight}")?;
+                if let Some(from) = from {
+                    write!(f, ", from {from}")?;
+                }
                 match state.as_str() {
                     UNKNOWN => Ok(()),
                     state => write!(f, ", {state}"),
@@ -168,6 +175,7 @@ pub fn of_pool(pool: &Pool, chosen: usize, nodes: &[Arc<Node>], key: &[u8]) -> V
         name: node.label.clone(),
         address: node.address.to_string(),
         weight: settings.weight,
+        from: settings.origin.as_ref().map(|origin| origin.from.clone()),
         state: node.state().name().to_owned(),
     });
     let on_error = pool.settings.on_error();

@@ -10,6 +10,7 @@ mod answers;
 pub mod binary;
 mod client;
 pub mod config;
+pub mod elasticache;
 pub mod link;
 pub mod meta_flags;
 pub mod numbers;
@@ -23,9 +24,10 @@ pub mod text;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("binary", binary::check),
     ("config", config::check),
+    ("elasticache", elasticache::check),
     ("link", link::check),
     ("meta_flags", meta_flags::check),
     ("numbers", numbers::check),

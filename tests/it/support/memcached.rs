@@ -23,6 +23,15 @@ impl Memcached {
 
     /// Starts one on a free port with these arguments more.
     pub fn start_with(arguments: &[&str]) -> Memcached {
+        Memcached::try_to_start(&[&["-l", "127.0.0.1"], arguments].concat())
+    }
+
+    /// Starts one that listens on each address of this machine: on all of 127.0.0.0/8, too.
+    pub fn start_everywhere() -> Memcached {
+        Memcached::try_to_start(&["-l", "0.0.0.0"])
+    }
+
+    fn try_to_start(arguments: &[&str]) -> Memcached {
         let mut tries = (0..5).map(|_| Memcached::start_at(free_port(), arguments));
         tries
             .find_map(|started| started)
@@ -31,12 +40,12 @@ impl Memcached {
 
     /// Starts one on `port`. `None`: somebody else is there.
     pub fn start_on(port: u16) -> Option<Memcached> {
-        Memcached::start_at(port, &[])
+        Memcached::start_at(port, &["-l", "127.0.0.1"])
     }
 
     fn start_at(port: u16, arguments: &[&str]) -> Option<Memcached> {
         let port_text = port.to_string();
-        let mut child = spawn(&[&["-l", "127.0.0.1", "-p", &port_text], arguments].concat());
+        let mut child = spawn(&[&["-p", &port_text], arguments].concat());
         let is_up = answers(&mut child, || TcpStream::connect(("127.0.0.1", port)).is_ok());
         is_up.then_some(Memcached { child, port })
     }

@@ -45,9 +45,18 @@ impl Ringway {
     /// Starts it by a line of the shell, for which `"$@"` is the program with its arguments, and waits until it
     /// is ready.
     pub fn start_by(shell: &str, yaml: &str) -> Ringway {
+        Ringway::start_until("/readyz", shell, yaml)
+    }
+
+    /// Starts it and waits until it lives, ready or not.
+    pub fn start_unready(yaml: &str) -> Ringway {
+        Ringway::start_until("/livez", "exec \"$@\"", yaml)
+    }
+
+    fn start_until(path: &str, shell: &str, yaml: &str) -> Ringway {
         for _ in 0..TRIES {
             let mut ringway = Ringway::spawn_by(shell, yaml);
-            if ringway.becomes_ready() {
+            if ringway.answers(path) {
                 return ringway;
             }
         }
@@ -76,16 +85,16 @@ impl Ringway {
         }
     }
 
-    /// False where its ports were taken by somebody else meanwhile.
-    fn becomes_ready(&mut self) -> bool {
+    /// Waits until it answers 200 to `path`. Returns false if its ports were taken by somebody else meanwhile.
+    fn answers(&mut self, path: &str) -> bool {
         let mut is_taken = false;
-        wait_for("ready", || {
+        wait_for(path, || {
             match self.child.try_wait().expect("a child") {
                 Some(status) if status.code() == Some(3) => is_taken = true,
                 Some(status) => panic!("ringway ended with {status}:\n{}", self.log()),
                 None => {}
             }
-            is_taken || self.try_get("/readyz").is_some_and(|(status, _)| status == 200)
+            is_taken || self.try_get(path).is_some_and(|(status, _)| status == 200)
         });
         !is_taken
     }

@@ -1,0 +1,107 @@
+//! Discovered nodes beside those that a configuration lists.
+
+use std::sync::Arc;
+
+use super::error::{Problem, quote};
+use super::{Address, Config, Discover, Node, Origin, Pool, address, nodes, overlap};
+
+impl Node {
+    /// What stands in the ring of a pool whose nodes are still to be discovered: requests to it fail.
+    pub fn undiscovered() -> Node {
+        Node {
+            name: None,
+            address: Address::Undiscovered,
+            weight: 1,
+            origin: None,
+        }
+    }
+
+    /// Whether the configuration lists it.
+    pub fn is_listed(&self) -> bool {
+        self.origin.is_none() && self.address != Address::Undiscovered
+    }
+}
+
+impl Pool {
+    /// The nodes that were discovered.
+    pub fn discovered(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.origin.is_some())
+    }
+
+    /// Takes `members` in place of those that were discovered before.
+    pub fn set_discovered(&mut self, members: Vec<Node>) {
+        self.nodes.retain(Node::is_listed);
+        self.nodes.extend(members);
+        if self.nodes.is_empty() {
+            self.nodes.push(Node::undiscovered());
+        }
+    }
+
+    /// Whether a listed node has the name or the address of `node`.
+    pub fn lists(&self, node: &Node) -> bool {
+        let mut listed = self.nodes.iter().filter(|listed| listed.is_listed());
+        let address = overlap::canonical(&node.address);
+        listed.any(|listed| listed.label() == node.label() || overlap::canonical(&listed.address) == address)
+    }
+}
+
+impl Config {
+    /// The pools whose nodes are to be discovered and were not yet.
+    pub fn undiscovered(&self) -> impl Iterator<Item = (&str, &Discover)> {
+        let undiscovered = self.pools.iter();
+        let undiscovered = undiscovered.filter(|(_, pool)| pool.discovered().next().is_none());
+        undiscovered.filter_map(|(name, pool)| Some((name.as_str(), pool.discover.as_ref()?)))
+    }
+
+    /// Takes over the nodes that `running` discovered, for pools that discover theirs here, too.
+    pub fn keep_discovered(&mut self, running: &Config) {
+        for (name, pool) in &mut self.pools {
+            let before = running.pools.get(name).filter(|_| pool.discover.is_some());
+            let kept = before.into_iter().flat_map(Pool::discovered);
+            let kept: Vec<Node> = kept.filter(|node| !pool.lists(node)).cloned().collect();
+            if !kept.is_empty() {
+                pool.set_discovered(kept);
+            }
+        }
+    }
+
+    /// Whether a connection to `node` reaches one of the own listeners: its requests would come back for ever.
+    pub fn is_own_listener(&self, node: &Node) -> bool {
+        let mut listeners = self.listeners.iter();
+        listeners.any(|listener| overlap::reaches(&node.address, &listener.bind))
+    }
+}
+
+/// The node that a list of `origin` has at `target`, a host:port, with a name and a weight if the list says so.
+///
+/// # Errors
+/// What is wrong with it, in a line.
+pub fn discovered(
+    target: &str,
+    name: Option<&str>,
+    weight: Option<&str>,
+    origin: &Arc<Origin>,
+) -> Result<Node, String> {
+    let line = |problem: Problem| match problem.hint {
+        Some(hint) => format!("{}, {hint}", problem.reason),
+        None => problem.reason,
+    };
+    let address = address::node(target).map_err(line)?;
+    if !matches!(address, Address::Tcp { .. }) {
+        return Err(format!("{} is no host:port", quote(target)));
+    }
+    Ok(Node {
+        name: name.map(nodes::name).transpose().map_err(line)?,
+        address,
+        weight: weight.map(nodes::weight).transpose().map_err(line)?.unwrap_or(1),
+        origin: Some(origin.clone()),
+    })
+}
+
+/// Whether `host` may be the host of a node: a host name or an IP address, an IPv6 address without brackets.
+pub fn is_host(host: &str) -> bool {
+    match host.contains(':') {
+        true => host.parse::<std::net::Ipv6Addr>().is_ok(),
+        false => !host.is_empty() && address::check_host(host).is_ok(),
+    }
+}

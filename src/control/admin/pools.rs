@@ -1,0 +1,94 @@
+//! `/pools`: every pool with its nodes and where they come from; and `POST /pools/NAME/accept`.
+
+use hyper::StatusCode;
+use serde::Serialize;
+use tracing::info;
+
+use super::query::decode;
+use super::response::{Answer, text};
+use crate::discovery::status::{Held, Status};
+use crate::state::State;
+
+/// One pool as `/pools` shows it.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    name: String,
+    distribution: &'static str,
+    /// The names of its nodes, or else their addresses.
+    nodes: Vec<String>,
+    /// Null if the configuration lists all nodes.
+    discover: Option<Discovery>,
+}
+
+#[derive(Debug, Serialize)]
+struct Discovery {
+    from: String,
+    /// Null until there was an answer.
+    last_answer_age_seconds: Option<u64>,
+    /// Why the last question had no answer; null if it had one.
+    last_error: Option<String>,
+    /// How many nodes were discovered.
+    members: usize,
+    /// Nodes that were named, and do not take keys yet.
+    joining: Vec<String>,
+    /// Nodes that are not named any more, and still take keys.
+    leaving: Vec<String>,
+    held: Option<Held>,
+}
+
+/// All pools, by name.
+pub fn list(state: &State) -> Vec<Shown> {
+    let snapshot = state.snapshot.load();
+    let statuses = state.discovery.lock().expect("no holder panics");
+    let shown = snapshot.pools.iter().map(|(name, pool)| {
+        let discover = pool.settings.discover.as_ref();
+        let status = statuses.get(name).cloned().unwrap_or_default();
+        Shown {
+            name: name.clone(),
+            distribution: pool.settings.distribution.name(),
+            nodes: pool.settings.nodes.iter().map(|node| node.label()).collect(),
+            discover: discover.map(|discover| discovery(discover.from.to_string(), status)),
+        }
+    });
+    shown.collect()
+}
+
+fn discovery(from: String, status: Status) -> Discovery {
+    Discovery {
+        from,
+        last_answer_age_seconds: status.last_answer.map(|at| at.elapsed().as_secs()),
+        last_error: status.last_error,
+        members: status.members,
+        joining: status.joining,
+        leaving: status.leaving,
+        held: status.held,
+    }
+}
+
+/// The pool's name in the path of an `accept`, as it stands there; `None` for every other path.
+pub fn parse(path: &str) -> Option<&str> {
+    path.strip_prefix("/pools/")?.strip_suffix("/accept")
+}
+
+/// Has the change applied that is held for the pool called `name`.
+pub fn accept(state: &State, name: &str) -> Answer {
+    let Ok(name) = decode(name.as_bytes()) else {
+        return text(
+            StatusCode::BAD_REQUEST,
+            "% must be followed by two hexadecimal digits\n",
+        );
+    };
+    let name = String::from_utf8_lossy(&name).into_owned();
+    if !state.snapshot.load().pools.contains_key(&name) {
+        return text(StatusCode::NOT_FOUND, "no such pool; GET /pools lists them\n");
+    }
+    let mut statuses = state.discovery.lock().expect("no holder panics");
+    match statuses.get_mut(&name).filter(|status| status.held.is_some()) {
+        Some(status) => {
+            status.is_accepted = true;
+            info!(pool = name, "held change accepted");
+            text(StatusCode::OK, "accepted: it is applied within a few seconds\n")
+        }
+        None => text(StatusCode::CONFLICT, "no change of this pool is held\n"),
+    }
+}

@@ -1,0 +1,73 @@
+//! What rows of the table of metrics have in common: one number for each listener, node or command.
+
+use super::{Samples, View, of_operation};
+use crate::counter::Counter;
+use crate::discovery::status::Status;
+use crate::metrics::{NodeShard, OperationCounters, WorkerShard};
+use crate::node::embedded::Embedded;
+use crate::node::{self, Node};
+use crate::protocol::operation::Operation;
+use crate::snapshot::ListenerCounters;
+
+/// Returns 1 if `claim` holds, else 0.
+pub(super) fn flag(claim: bool) -> f64 {
+    f64::from(u8::from(claim))
+}
+
+/// Adds `number` of each listener.
+pub(super) fn listeners(view: &View<'_>, samples: &mut Samples, number: impl Fn(&ListenerCounters) -> u64) {
+    for listener in &view.snapshot.listeners {
+        let bind = listener.settings.bind.to_string();
+        samples.put(&[&bind], number(&listener.counters) as f64);
+    }
+}
+
+/// Returns the sum of `counter` over all workers.
+pub(super) fn workers(view: &View<'_>, counter: impl Fn(&WorkerShard) -> &Counter) -> f64 {
+    let sum = view.state.workers.iter().map(|shard| counter(shard).get());
+    sum.fold(0, u64::wrapping_add) as f64
+}
+
+/// Adds `number` of each node.
+pub(super) fn nodes(view: &View<'_>, samples: &mut Samples, number: impl Fn(&Node) -> f64) {
+    for node in view.nodes() {
+        samples.put(&[&node.pool, &node.label], number(node));
+    }
+}
+
+/// Adds the sum of `counter` over all workers, for each node.
+pub(super) fn shards(view: &View<'_>, samples: &mut Samples, counter: impl Fn(&NodeShard) -> &Counter) {
+    nodes(view, samples, |node| node.sum(&counter) as f64);
+}
+
+/// Adds `number` of each embedded node.
+pub(super) fn embedded(view: &View<'_>, samples: &mut Samples, number: impl Fn(&Embedded) -> u64) {
+    for node in view.nodes() {
+        if let node::Kind::Embedded(embedded) = &node.kind {
+            samples.put(&[&node.pool, &node.label], number(embedded) as f64);
+        }
+    }
+}
+
+/// Adds `counter` of each operation that `counts`, for each node.
+pub(super) fn commands(
+    view: &View<'_>,
+    samples: &mut Samples,
+    counts: impl Fn(Operation) -> bool,
+    counter: impl Fn(&OperationCounters) -> &Counter,
+) {
+    for node in view.nodes() {
+        for &operation in view.operations.iter().filter(|&&operation| counts(operation)) {
+            let sum = of_operation(node, operation, |counters| counter(counters).get());
+            samples.put(&[&node.pool, &node.label, operation.name()], sum as f64);
+        }
+    }
+}
+
+/// Passes each pool that discovers its nodes to `add`.
+pub(super) fn discovery(view: &View<'_>, mut add: impl FnMut(&str, &Status)) {
+    let statuses = view.state.discovery.lock().expect("no holder panics");
+    for (pool, status) in &*statuses {
+        add(pool, status);
+    }
+}

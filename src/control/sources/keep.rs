@@ -1,0 +1,268 @@
+//! Keeps the nodes of one pool: asks its source, and has the changes applied that are due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::{info, warn};
+
+use super::ask::{Asked, NoList};
+use super::probe::probe;
+use crate::config::{self, Discover, Node};
+use crate::control::jitter::jittered;
+use crate::control::reload::Reloader;
+use crate::diff::{self, percent};
+use crate::discovery::members::{Change, Members, Rules};
+use crate::discovery::status::{Held, Outcome, Status};
+use crate::health;
+use crate::state::State;
+
+/// Between looks at nodes that are about to join or to leave, and between questions while there is no list yet.
+const TICK: Duration = Duration::from_secs(1);
+/// From the event of a file to the look: writers need a moment.
+const SETTLE: Duration = Duration::from_millis(200);
+/// So many names of one change are logged.
+const MOST_LOGGED: usize = 20;
+
+/// What keeps the nodes of one pool.
+pub struct Keeper {
+    state: Arc<State>,
+    reloader: Arc<Reloader>,
+    pool: String,
+    discover: Discover,
+    source: Asked,
+    members: Members,
+    born: Instant,
+    /// The change that is held, with the share of keys that it moves.
+    held: Option<(Change, f64)>,
+    /// Why the last question had no list.
+    complaint: Option<String>,
+}
+
+impl Keeper {
+    /// A keeper of `pool`, beginning with the nodes that the snapshot has.
+    pub fn new(state: &Arc<State>, reloader: &Arc<Reloader>, pool: &str, discover: &Discover) -> Keeper {
+        let snapshot = state.snapshot.load();
+        let nodes = snapshot.config.pools.get(pool).into_iter();
+        let nodes: Vec<Node> = nodes.flat_map(config::Pool::discovered).cloned().collect();
+        let from = discover.from.to_string();
+        let is_same = |node: &Node| node.origin.as_ref().is_some_and(|origin| origin.from == from);
+        let has_list = nodes.iter().all(is_same);
+        let rules = Rules {
+            add_after: discover.add_after,
+            remove_after: discover.remove_after,
+            min_nodes: discover.min_nodes,
+        };
+        Keeper {
+            state: state.clone(),
+            reloader: reloader.clone(),
+            pool: pool.to_owned(),
+            discover: discover.clone(),
+            source: Asked::new(&discover.from),
+            members: Members::new(rules, nodes, has_list),
+            born: Instant::now(),
+            held: None,
+            complaint: None,
+        }
+    }
+
+    /// Keeps the nodes until this future is dropped, or the configuration says something else of the pool.
+    pub async fn run(mut self) {
+        loop {
+            self.ask().await;
+            let interval = match self.members.has_list() {
+                true => self.discover.interval,
+                false => self.discover.interval.min(TICK),
+            };
+            let again = Instant::now() + jittered(interval);
+            loop {
+                if !self.look().await {
+                    return;
+                }
+                self.show();
+                let look = match self.members.is_settled() {
+                    true => again,
+                    false => again.min(Instant::now() + TICK),
+                };
+                if timeout_at(look, self.source.touched()).await.is_ok() {
+                    sleep_until(Instant::now() + SETTLE).await;
+                    break;
+                }
+                if Instant::now() >= again {
+                    break;
+                }
+            }
+        }
+    }
+
+    async fn ask(&mut self) {
+        let answer = match self.source.ask().await {
+            Ok(nodes) => self.take(nodes),
+            Err(no_list) => Err(no_list),
+        };
+        let outcome = answer
+            .as_ref()
+            .map_or_else(|no_list| no_list.outcome, |()| Outcome::Ok);
+        let complaint = answer.err().map(|no_list| no_list.reason);
+        self.status(|status| {
+            status.answers[outcome as usize] += 1;
+            status.last_error.clone_from(&complaint);
+            if complaint.is_none() {
+                status.last_answer = Some(std::time::Instant::now());
+            }
+        });
+        let (pool, from) = (&self.pool, self.discover.from.to_string());
+        match (&complaint, &self.complaint) {
+            (Some(reason), before) if before.as_ref() != Some(reason) => {
+                warn!(pool, from, reason, "no list of nodes, the last one stays");
+            }
+            (None, Some(_)) => info!(pool, from, "the list of nodes is there again"),
+            _ => {}
+        }
+        self.complaint = complaint;
+    }
+
+    /// Takes a list, but for the nodes that cannot be discovered ones.
+    fn take(&mut self, nodes: Vec<Node>) -> Result<(), NoList> {
+        let snapshot = self.state.snapshot.load();
+        let config = &snapshot.config;
+        let listed = config.pools.get(&self.pool);
+        let is_free =
+            |node: &Node| !listed.is_some_and(|pool| pool.lists(node)) && !config.is_own_listener(node);
+        let nodes: Vec<Node> = nodes.into_iter().filter(is_free).collect();
+        let (count, least) = (nodes.len(), self.discover.min_nodes);
+        match self.members.answer(self.born.elapsed(), nodes) {
+            true => Ok(()),
+            false => Err(NoList {
+                outcome: Outcome::TooFew,
+                reason: format!("its list has {count} nodes, and min_nodes is {least}"),
+            }),
+        }
+    }
+
+    /// Applies the change that is due, if there is one. Returns false if the configuration says something else of the
+    /// pool by now.
+    async fn look(&mut self) -> bool {
+        let Some(settings) = self.settings() else {
+            return false;
+        };
+        for (label, outcome) in probe(self.members.unproven(), &settings).await {
+            self.members.probed(&label, outcome);
+        }
+        let Some(change) = self
+            .members
+            .change(self.born.elapsed(), |label| self.is_down(label))
+        else {
+            self.held = None;
+            return true;
+        };
+        let is_accepted = self.status(|status| std::mem::take(&mut status.is_accepted));
+        if let (true, Some((held, _))) = (is_accepted, &self.held) {
+            info!(pool = self.pool, "the change that was held is accepted");
+            self.members.accept(held);
+        }
+        let moved = match &self.held {
+            Some((held, moved)) if *held == change => *moved,
+            _ => moved(&self.pool, &settings, change.at_most.clone()).await,
+        };
+        let is_too_much = moved * 100.0 > f64::from(self.discover.max_moved);
+        if is_too_much && !change.is_first && !self.members.is_accepted(&change) {
+            self.hold(change, moved);
+            return true;
+        }
+        self.held = None;
+        let next = change.next.clone();
+        let moved = self::moved(&self.pool, &settings, next.clone()).await;
+        if !self.reloader.take_members(&self.pool, &self.discover, next).await {
+            return false;
+        }
+        self.members.apply(&change);
+        let Change {
+            added,
+            removed,
+            changed,
+            ..
+        } = &change;
+        let (pool, moved) = (&self.pool, percent(moved));
+        let [added, removed, changed] = [added, removed, changed].map(|names| shown(names));
+        let members = self.members.count();
+        info!(
+            pool,
+            added, removed, changed, members, moved, "discovered nodes changed"
+        );
+        true
+    }
+
+    fn hold(&mut self, change: Change, moved: f64) {
+        if self.held.as_ref().is_none_or(|(held, _)| *held != change) {
+            let pool = &self.pool;
+            let [added, removed] = [&change.added, &change.missing].map(|names| shown(names));
+            let (moved, most) = (percent(moved), self.discover.max_moved);
+            warn!(
+                pool,
+                added,
+                removed,
+                moved,
+                max_moved = format!("{most}%"),
+                "a change of the discovered nodes is held: POST /pools/NAME/accept applies it"
+            );
+        }
+        self.held = Some((change, moved));
+    }
+
+    /// The pool's settings; `None` if the configuration says something else of its discovery by now.
+    fn settings(&self) -> Option<config::Pool> {
+        let snapshot = self.state.snapshot.load();
+        let pool = snapshot.config.pools.get(&self.pool);
+        pool.filter(|pool| pool.discover.as_ref() == Some(&self.discover))
+            .cloned()
+    }
+
+    fn is_down(&self, label: &str) -> bool {
+        let snapshot = self.state.snapshot.load();
+        let mut nodes = snapshot.nodes.iter();
+        let node = nodes.find(|node| node.pool == self.pool && node.label == label);
+        node.is_some_and(|node| node.state() == health::State::Down)
+    }
+
+    fn show(&self) {
+        let held = self.held.as_ref().map(|(change, moved)| Held {
+            added: change.added.clone(),
+            removed: change.missing.clone(),
+            moved: *moved,
+        });
+        self.status(|status| {
+            status.members = self.members.count();
+            status.joining = self.members.joining();
+            status.leaving = self.members.missing();
+            status.held = held;
+        });
+    }
+
+    fn status<T>(&self, change: impl FnOnce(&mut Status) -> T) -> T {
+        let mut statuses = self.state.discovery.lock().expect("no holder panics");
+        change(statuses.entry(self.pool.clone()).or_default())
+    }
+}
+
+/// The share of the keys of `pool` that move if its discovered nodes become `members`. The rings are built on a thread
+/// of their own.
+async fn moved(pool: &str, settings: &config::Pool, members: Vec<Node>) -> f64 {
+    let (pool, old) = (pool.to_owned(), settings.clone());
+    let compare = move || {
+        let mut new = old.clone();
+        new.set_discovered(members);
+        diff::moved(&pool, &old, &new)
+    };
+    // All of them, should it panic.
+    tokio::task::spawn_blocking(compare).await.unwrap_or(1.0)
+}
+
+/// Names for the log, cut short if there are very many.
+fn shown(names: &[String]) -> String {
+    let mut text = names[..names.len().min(MOST_LOGGED)].join(" ");
+    if let Some(more @ 1..) = names.len().checked_sub(MOST_LOGGED) {
+        text += &format!(" and {more} more");
+    }
+    text
+}

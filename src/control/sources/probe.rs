@@ -1,0 +1,50 @@
+//! Asks what answers at the addresses of new nodes, before they take keys.
+
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::config::{Address, Node, Pool};
+use crate::control::discovery::LOOKUP;
+use crate::control::probe_client::Connection;
+use crate::discovery::members::Probe;
+
+/// So many are asked at once.
+const AT_ONCE: usize = 256;
+
+/// What answers at each of `nodes`, by their names, within the times that the settings of their pool say.
+pub async fn probe(nodes: Vec<Node>, settings: &Pool) -> Vec<(String, Probe)> {
+    let limits = (settings.connect_timeout, settings.health.probe_timeout);
+    let mut probed = Vec::with_capacity(nodes.len());
+    for part in nodes.chunks(AT_ONCE) {
+        let mut probes = JoinSet::new();
+        for node in part {
+            let (label, address) = (node.label(), node.address.clone());
+            probes.spawn(async move { (label, probe_one(&address, limits).await) });
+        }
+        while let Some(Ok(outcome)) = probes.join_next().await {
+            probed.push(outcome);
+        }
+    }
+    probed
+}
+
+async fn probe_one(address: &Address, (connect, answer): (Duration, Duration)) -> Probe {
+    let Address::Tcp { host, port } = address else {
+        return Probe::Silent;
+    };
+    let Ok(Ok(resolved)) = timeout(LOOKUP, lookup_host((host.as_str(), *port))).await else {
+        return Probe::Silent;
+    };
+    let resolved: Vec<_> = resolved.collect();
+    let Ok(mut connection) = Connection::dial(address, &resolved, connect).await else {
+        return Probe::Silent;
+    };
+    match connection.version(answer).await {
+        Ok(_) => Probe::Good,
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Probe::Foreign,
+        Err(_) => Probe::Silent,
+    }
+}

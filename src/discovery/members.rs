@@ -1,0 +1,293 @@
+//! Who belongs to a pool whose nodes are discovered: the rules, with time as an argument.
+//!
+//! | a node | becomes a member | ceases to be one |
+//! |---|---|---|
+//! | of the first list | at once, unless something else than memcached answers there | |
+//! | that is new in a list | once it was in lists for `add_after` and answered a probe | |
+//! | that is missing in lists | | after `remove_after`, and only if it is down |
+//! | with another address or weight | stays one, with what is new of it | |
+//!
+//! A list with fewer than `min_nodes` is none, and members never become fewer than that. Whether a change moves too
+//! many keys is decided by others, who see [`Change::at_most`]: nodes that are about to leave count as if they left
+//! at once, or half of a pool would leave one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::sort;
+use crate::config::Node;
+
+/// What the configuration says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// A new node takes keys once it was seen for so long.
+    pub add_after: Duration,
+    /// A missing node leaves after so long.
+    pub remove_after: Duration,
+    /// A list with fewer nodes is none; at least 1.
+    pub min_nodes: usize,
+}
+
+/// What answered at the address of a new node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// memcached.
+    Good,
+    /// Nobody.
+    Silent,
+    /// Something else, such as an exporter of metrics.
+    Foreign,
+}
+
+/// The nodes of one pool.
+#[derive(Debug)]
+pub struct Members {
+    rules: Rules,
+    members: BTreeMap<String, Member>,
+    joining: BTreeMap<String, Joining>,
+    /// Whether the members came from the source that is asked now.
+    has_list: bool,
+    /// Nodes whose change an operator accepted.
+    accepted: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+struct Member {
+    node: Node,
+    /// As the last list has it.
+    wanted: Node,
+    /// When the first of the lists without it came.
+    missing_since: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Joining {
+    node: Node,
+    seen_since: Duration,
+    probe: Probe,
+}
+
+/// A change of the members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// All members after it, in order.
+    pub next: Vec<Node>,
+    /// The members that there would be if those that are missing had left, too.
+    pub at_most: Vec<Node>,
+    /// Whether it is the first list.
+    pub is_first: bool,
+    /// The names of those that join.
+    pub added: Vec<String>,
+    /// The names of those that leave.
+    pub removed: Vec<String>,
+    /// The names of those that are missing, whether they leave now or not.
+    pub missing: Vec<String>,
+    /// The names of those with another address or weight.
+    pub changed: Vec<String>,
+}
+
+impl Members {
+    /// The members `nodes`. `has_list`: they came from the source that is asked now; otherwise its first list takes
+    /// their place at once.
+    pub fn new(rules: Rules, nodes: Vec<Node>, has_list: bool) -> Members {
+        let member = |node: Node| {
+            let member = Member {
+                wanted: node.clone(),
+                node,
+                missing_since: None,
+            };
+            (member.node.label(), member)
+        };
+        Members {
+            rules,
+            has_list: has_list && !nodes.is_empty(),
+            members: nodes.into_iter().map(member).collect(),
+            joining: BTreeMap::new(),
+            accepted: BTreeSet::new(),
+        }
+    }
+
+    /// A list came at `now`. Of two nodes with one name the first counts. Returns false if it has too few nodes, and
+    /// then changes nothing.
+    pub fn answer(&mut self, now: Duration, nodes: Vec<Node>) -> bool {
+        let mut listed = BTreeMap::new();
+        for node in nodes {
+            listed.entry(node.label()).or_insert(node);
+        }
+        if listed.len() < self.rules.min_nodes.max(1) {
+            return false;
+        }
+        for (label, member) in &mut self.members {
+            match listed.remove(label) {
+                Some(node) => {
+                    member.wanted = node;
+                    member.missing_since = None;
+                }
+                None => drop(member.missing_since.get_or_insert(now)),
+            }
+        }
+        self.joining.retain(|label, _| listed.contains_key(label));
+        for (label, node) in listed {
+            let joining = self.joining.entry(label).or_insert(Joining {
+                node: node.clone(),
+                seen_since: now,
+                probe: Probe::Silent,
+            });
+            if joining.node != node || joining.probe == Probe::Foreign {
+                (joining.node, joining.probe) = (node, Probe::Silent);
+            }
+        }
+        let (members, joining) = (&self.members, &self.joining);
+        let is_pending = |label: &String| {
+            let is_missing = |member: &Member| member.missing_since.is_some();
+            joining.contains_key(label) || members.get(label).is_some_and(is_missing)
+        };
+        self.accepted.retain(is_pending);
+        true
+    }
+
+    /// The new nodes at whose address nothing answered since the last list came.
+    pub fn unproven(&self) -> Vec<Node> {
+        let joining = self.joining.values();
+        let unproven = joining.filter(|joining| joining.probe == Probe::Silent);
+        unproven.map(|joining| joining.node.clone()).collect()
+    }
+
+    /// The new node `label` was probed.
+    pub fn probed(&mut self, label: &str, probe: Probe) {
+        if let Some(joining) = self.joining.get_mut(label) {
+            joining.probe = probe;
+        }
+    }
+
+    /// What is to be changed at `now`; `None` if nothing is. `is_down`: whether a member is down.
+    pub fn change(&self, now: Duration, is_down: impl Fn(&str) -> bool) -> Option<Change> {
+        let mut removed = self.removed(now, is_down);
+        let is_first = !self.has_list;
+        let joins = |joining: &&Joining| match is_first {
+            true => joining.probe != Probe::Foreign,
+            false => {
+                joining.probe == Probe::Good && has_passed(joining.seen_since, self.rules.add_after, now)
+            }
+        };
+        let added: Vec<&Joining> = self.joining.values().filter(joins).collect();
+        if self.members.len() + added.len() < removed.len() + self.rules.min_nodes.max(1) {
+            if is_first {
+                return None;
+            }
+            removed.clear();
+        }
+        let changed = self.members.iter();
+        let changed = changed.filter(|(_, member)| member.node != member.wanted);
+        let changed: Vec<String> = changed.map(|(label, _)| label.clone()).collect();
+        let is_answered = !is_first || !self.joining.is_empty() || !changed.is_empty() || !removed.is_empty();
+        if !is_answered || (!is_first && added.is_empty() && removed.is_empty() && changed.is_empty()) {
+            return None;
+        }
+        let with = |stays: &dyn Fn(&str, &Member) -> bool| {
+            let members = self.members.iter();
+            let members = members.filter(|(label, member)| stays(label, member));
+            let members = members.map(|(_, member)| member.wanted.clone());
+            let mut nodes: Vec<Node> = members
+                .chain(added.iter().map(|joining| joining.node.clone()))
+                .collect();
+            sort(&mut nodes);
+            nodes
+        };
+        let next = with(&|label, _| !removed.iter().any(|removed| removed == label));
+        let at_most = with(&|_, member| member.missing_since.is_none());
+        Some(Change {
+            at_most: if at_most.is_empty() { next.clone() } else { at_most },
+            next,
+            is_first,
+            added: added.iter().map(|joining| joining.node.label()).collect(),
+            removed,
+            missing: self.missing(),
+            changed,
+        })
+    }
+
+    /// The members that leave at `now`.
+    fn removed(&self, now: Duration, is_down: impl Fn(&str) -> bool) -> Vec<String> {
+        let leaves = |(label, member): &(&String, &Member)| {
+            let Some(since) = member.missing_since else {
+                return false;
+            };
+            !self.has_list || (has_passed(since, self.rules.remove_after, now) && is_down(label))
+        };
+        let leaving = self.members.iter().filter(leaves);
+        leaving.map(|(label, _)| label.clone()).collect()
+    }
+
+    /// `change` was made.
+    pub fn apply(&mut self, change: &Change) {
+        for label in &change.removed {
+            self.members.remove(label);
+        }
+        for label in &change.added {
+            if let Some(Joining { node, .. }) = self.joining.remove(label) {
+                let member = Member {
+                    wanted: node.clone(),
+                    node,
+                    missing_since: None,
+                };
+                self.members.insert(label.clone(), member);
+            }
+        }
+        for member in self.members.values_mut() {
+            member.node = member.wanted.clone();
+        }
+        self.has_list = true;
+        let applied = change.added.iter().chain(&change.removed).chain(&change.changed);
+        for label in applied {
+            self.accepted.remove(label);
+        }
+    }
+
+    /// An operator accepts `change`, and that those leave later that are missing.
+    pub fn accept(&mut self, change: &Change) {
+        let all = change.added.iter().chain(&change.missing).chain(&change.changed);
+        self.accepted.extend(all.cloned());
+    }
+
+    /// Whether an operator accepted all of `change`.
+    pub fn is_accepted(&self, change: &Change) -> bool {
+        let mut all = change.added.iter().chain(&change.missing).chain(&change.changed);
+        all.all(|label| self.accepted.contains(label))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is a list of the source.
+    pub fn has_list(&self) -> bool {
+        self.has_list
+    }
+
+    /// Whether nothing can change until the next list.
+    pub fn is_settled(&self) -> bool {
+        let is_settled = |member: &Member| member.missing_since.is_none() && member.node == member.wanted;
+        self.joining.is_empty() && self.members.values().all(is_settled)
+    }
+
+    /// The names of nodes that are in the last list and are not members.
+    pub fn joining(&self) -> Vec<String> {
+        self.joining.keys().cloned().collect()
+    }
+
+    /// The names of members that are not in the last list.
+    pub fn missing(&self) -> Vec<String> {
+        let missing = self.members.iter();
+        let missing = missing.filter(|(_, member)| member.missing_since.is_some());
+        missing.map(|(label, _)| label.clone()).collect()
+    }
+}
+
+fn has_passed(since: Duration, time: Duration, now: Duration) -> bool {
+    now.saturating_sub(since) >= time
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Fuzzes the properties of `elasticache`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::elasticache::check(data));
