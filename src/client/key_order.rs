@@ -81,7 +81,7 @@ impl KeyOrder {
 
     /// A policy begins to work on `request`, or will when those before it are done.
     #[inline]
-    pub fn ticket(self: &Rc<KeyOrder>, request: &Request<'_>) -> Ticket {
+    pub fn take_ticket(self: &Rc<KeyOrder>, request: &Request<'_>) -> Ticket {
         let mut queue = self.0.borrow_mut();
         let entry = Entry::of(request);
         queue.changes += usize::from(entry.what != What::Read);
@@ -183,22 +183,23 @@ mod tests {
         let other = Request::new(Command::Set, b"other");
         let wait = || [&get, &set, &other, &flush].map(|request| key_order.must_wait(request));
         assert_eq!(wait(), [false; 4]);
-        let reading = key_order.ticket(&get);
+        let reading = key_order.take_ticket(&get);
         assert_eq!(wait(), [false, true, false, true]);
-        let writing = key_order.ticket(&set);
+        let writing = key_order.take_ticket(&set);
         assert_eq!(wait(), [true, true, false, true]);
         drop(reading);
         assert_eq!(wait(), [true, true, false, true]);
         drop(writing);
         assert!(key_order.is_empty(), "what is done is forgotten");
-        let _flushing = key_order.ticket(&flush);
+        let _flushing = key_order.take_ticket(&flush);
         assert_eq!(wait(), [true; 4]);
     }
 
     #[test]
     fn each_gets_its_turn_when_those_before_it_are_done() {
         let key_order = Rc::new(KeyOrder::default());
-        let ticket = |command, key: &'static str| key_order.ticket(&Request::new(command, key.as_bytes()));
+        let ticket =
+            |command, key: &'static str| key_order.take_ticket(&Request::new(command, key.as_bytes()));
         let mut cx = Context::from_waker(Waker::noop());
         let first = ticket(Command::Set, "a");
         let other = ticket(Command::Set, "b");

@@ -55,7 +55,7 @@ impl Routed {
 
     fn hold(&self, request: &Request<'_>) -> Rc<InFlightGuard> {
         Rc::new(InFlightGuard {
-            ticket: self.key_order.ticket(request),
+            ticket: self.key_order.take_ticket(request),
             _counted: self.forwarder.count(request),
         })
     }

@@ -172,14 +172,14 @@ impl InFlightQueue {
         pending: PendingReply,
         start_offset: u64,
     ) {
-        let mut entry = self.entry(
+        let mut entry = self.new_entry(
             request.command,
             request.key,
             ExpectedReply::of(request),
             pending,
             start_offset,
         );
-        entry.is_in_line = self.framing(framing);
+        entry.is_in_line = self.joins_line(framing);
         entry.expected.hides_key |= framing == Framing::Keyless;
         if let Command::MetaGet | Command::MetaDebug = request.command
             && let Some(meta) = &request.meta
@@ -208,20 +208,20 @@ impl InFlightQueue {
         } else {
             Framing::Own
         };
-        let mut entry = self.entry(
+        let mut entry = self.new_entry(
             encoded.command,
             &encoded.key,
             encoded.expected,
             pending,
             start_offset,
         );
-        entry.is_in_line = self.framing(framing);
+        entry.is_in_line = self.joins_line(framing);
         self.entries.push_back(entry);
     }
 
     /// Whether the entry that is to be pushed is a key of a line.
     #[inline]
-    fn framing(&mut self, framing: Framing) -> bool {
+    fn joins_line(&mut self, framing: Framing) -> bool {
         match (framing, self.lines.back_mut()) {
             (Framing::Own | Framing::Keyless, _) => return false,
             (Framing::SameLine, Some(keys)) => *keys += 1,
@@ -231,7 +231,7 @@ impl InFlightQueue {
     }
 
     #[inline]
-    fn entry(
+    fn new_entry(
         &mut self,
         command: Command,
         key: &[u8],

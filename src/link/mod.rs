@@ -219,7 +219,7 @@ impl Link {
     pub async fn run(self: Rc<Link>) {
         while poll_fn(|cx| self.poll_wanted(cx)).await {
             match self.open().await {
-                Ok(opened) => self.forwarder(opened).await,
+                Ok(opened) => self.drive(opened).await,
                 Err(reason) => self.fail_to_open(&reason),
             }
         }
@@ -279,7 +279,7 @@ impl Link {
     }
 
     /// Carries requests until the connection breaks or the link ends.
-    async fn forwarder(&self, mut opened: Opened) {
+    async fn drive(&self, mut opened: Opened) {
         let dialect = opened.dialect;
         let peer = opened.stream.peer();
         self.shard().links.add(1);
@@ -289,7 +289,7 @@ impl Link {
         let mut rest = BytesMut::new();
         let mut timer = std::pin::pin!(sleep_until(tokio::time::Instant::now()));
         let end = poll_fn(|cx| {
-            let end = self.poll_carry(&mut opened, &mut rest, timer.as_mut(), cx);
+            let end = self.poll_drive(&mut opened, &mut rest, timer.as_mut(), cx);
             self.update_budget(&self.state.borrow(), buffers::held(&rest));
             end
         })
@@ -373,7 +373,7 @@ impl Link {
                 .is_ok_and(|request| !replaces(&request) && missed.bars(&request))
     }
 
-    fn poll_carry(
+    fn poll_drive(
         &self,
         opened: &mut Opened,
         rest: &mut BytesMut,
@@ -394,10 +394,10 @@ impl Link {
         }
         state.ask_if_doubted(|| self.local.clock.now() + trust::patience(&self.settings.borrow()));
         state.close_line();
-        let mut encoded = 0;
-        let flushed = state.outgoing.poll_flush(&mut opened.stream, cx, &mut encoded);
-        self.shard().bytes_written.add(encoded);
-        turn.spend(encoded as usize);
+        let mut written = 0;
+        let flushed = state.outgoing.poll_flush(&mut opened.stream, cx, &mut written);
+        self.shard().bytes_written.add(written);
+        turn.spend(written as usize);
         if let Poll::Ready(Err(_)) = flushed {
             return Poll::Ready(End::Closed);
         }

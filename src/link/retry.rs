@@ -49,9 +49,9 @@ pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: F
         dialect,
         failure,
     } = broken;
-    let encoded = outgoing.start();
+    let written = outgoing.start();
     let unanswered = in_flight.take_all();
-    let changes = Changes::of(&unanswered, encoded);
+    let changes = Changes::of(&unanswered, written);
     let mut on_their_way = Vec::new();
     let mut unanswered = unanswered.into_iter().enumerate().peekable();
     while let Some((index, mut request)) = unanswered.next() {
@@ -66,7 +66,7 @@ pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: F
             }
             continue;
         };
-        let is_begun = request.start_offset < encoded;
+        let is_begun = request.start_offset < written;
         let may_go = match request.is_repeatable() {
             true => !is_begun || !changes.come_after(index, request.words.key()),
             false => !is_begun,
@@ -129,10 +129,10 @@ struct Changes {
 }
 
 impl Changes {
-    fn of(unanswered: &[Unanswered], encoded: u64) -> Changes {
+    fn of(unanswered: &[Unanswered], written: u64) -> Changes {
         let mut changes = Changes::default();
         for (index, request) in unanswered.iter().enumerate() {
-            if request.start_offset >= encoded || request.is_repeatable() {
+            if request.start_offset >= written || request.is_repeatable() {
                 continue;
             }
             match request.command {
@@ -210,10 +210,10 @@ mod tests {
 
         /// Breaks where so many bytes were written. Returns what is sent once more: the bytes, or for what is
         /// written anew the words; and how many failed.
-        fn break_at(mut self, encoded: u64) -> (Vec<String>, usize) {
+        fn break_at(mut self, written: u64) -> (Vec<String>, usize) {
             let count = self.reply_queue.len();
             self.state.close_line();
-            self.state.outgoing.take_until(encoded);
+            self.state.outgoing.take_until(written);
             let broken = Broken {
                 in_flight: std::mem::take(&mut self.state.in_flight),
                 outgoing: std::mem::take(&mut self.state.outgoing),
@@ -236,7 +236,7 @@ mod tests {
                     Ok(request) => {
                         Dialect::Meta.write_line(&request, &mut |bytes| text.extend_from_slice(bytes));
                     }
-                    Err(encoded) => text = encoded.pieces.concat(),
+                    Err(written) => text = written.pieces.concat(),
                 }
                 again.push(String::from_utf8(text).expect("text"));
                 waiting.pending.answer(Reply::NotFound, 1, &self.shard);
@@ -325,21 +325,21 @@ mod tests {
             "ma b k v D0\r\n",
         ];
         let length: usize = lines.iter().map(|line| line.len()).sum();
-        for encoded in 0..=length {
+        for written in 0..=length {
             let mut connection = Connection::default();
             connection.ask_plainly(&origin);
             let mut start_offset = 0;
             let mut wanted = Vec::new();
             for line in lines {
                 // The read may go again unless the node may have counted up its key by now.
-                let is_read_in_time = line.starts_with("mg") && encoded <= length - lines[3].len();
-                if start_offset >= encoded || is_read_in_time {
+                let is_read_in_time = line.starts_with("mg") && written <= length - lines[3].len();
+                if start_offset >= written || is_read_in_time {
                     wanted.push(line.to_owned());
                 }
                 start_offset += line.len();
             }
-            let (again, failed) = connection.break_at(encoded as u64);
-            assert_eq!(again, wanted, "{encoded} bytes written");
+            let (again, failed) = connection.break_at(written as u64);
+            assert_eq!(again, wanted, "{written} bytes written");
             assert_eq!(failed, 4 - wanted.len());
         }
     }

@@ -250,7 +250,11 @@ fn a_superseded_copy_is_tried_again_and_then_given_up() {
         });
         let reply = fake.ask(&ask(Command::Append, "k")).await;
         assert_eq!(reply, Reply::Failed(Failure::Busy));
-        assert_eq!(fake.seen().len(), 3 * super::TRIES, "and what others stored stays");
+        assert_eq!(
+            fake.seen().len(),
+            3 * super::TRIES,
+            "and what others stored stays"
+        );
     });
 }
 
