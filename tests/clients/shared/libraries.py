@@ -41,7 +41,7 @@ def libraries(output, words=()):
     node = ["node", ADAPTERS / "node_clients.js"]
     java = ["java", "-Xmx64m", "-cp", f"{output}/java:/usr/share/java/spymemcached.jar", "Spymemcached", "spymemcached"]
     tools = [ADAPTERS / "libmemcached_tools.sh", "tools"]
-    rust = [output / "rust/debug/adapter", "memcache"]
+    rust = output / "rust/debug/adapter"
     every = [
         *(Library(name, "text", [*python, name]) for name in (
             "python-memcached", "pymemcache", "pymemcache HashClient", "pymemcache HashClient ignore_exc", "pylibmc",
@@ -69,7 +69,8 @@ def libraries(output, words=()):
         Library("spymemcached", "binary", java, "libspymemcached-java", parts=4),
         Library("libmemcached tools", "text", tools),
         Library("libmemcached tools", "binary", tools),
-        *(Library("memcache (Rust)", protocol, rust) for protocol in ("text", "binary", "meta")),
+        *(Library("memcache (Rust)", protocol, [rust, "memcache"]) for protocol in ("text", "binary", "meta")),
+        *(Library("async-memcached (Rust)", protocol, [rust, "async-memcached"]) for protocol in ("text", "meta")),
     ]  # fmt: skip
     chosen = [it for it in every if not words or any(word.lower() in it.name.lower() for word in words)]
     return chosen or sys.exit(f"no library is called {' or '.join(words)}")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use memcache::Client;
 
-use crate::{Cache, Outcome, equal, tried};
+use crate::{Cache, Outcome, Versions, equal, tried};
 
 pub struct Classic(Client);
 
@@ -35,31 +35,6 @@ impl Cache for Classic {
         equal("delete of nothing", self.0.delete(key)?, false)
     }
 
-    fn touch(&self, key: &str, seconds: u32) -> Outcome {
-        equal("touch", self.0.touch(key, seconds)?, true)?;
-        equal(
-            "touch of nothing",
-            self.0.touch(&format!("{key}:nothing"), seconds)?,
-            false,
-        )
-    }
-
-    fn compare_and_set(&self, key: &str) -> Outcome {
-        self.0.set(key, "first", 100)?;
-        let found: HashMap<String, (Vec<u8>, u32, Option<u64>)> = self.0.gets(&[key])?;
-        let token = found
-            .get(key)
-            .and_then(|(_, _, token)| *token)
-            .ok_or("gets gave no token")?;
-        equal("cas", self.0.cas(key, "second", 100, token)?, true)?;
-        equal(
-            "cas with an old token",
-            self.0.cas(key, "third", 100, token)?,
-            false,
-        )?;
-        equal("get after cas", self.0.get(key)?, Some("second".to_owned()))
-    }
-
     fn count(&self, key: &str) -> Outcome<[u64; 3]> {
         self.0.set(key, 10, 100)?;
         Ok([
@@ -85,5 +60,32 @@ impl Cache for Classic {
         equal("version of one server", self.0.version()?.len(), 1)?;
         tried(&["stats"]);
         Ok(())
+    }
+}
+
+impl Versions for Classic {
+    fn touch(&self, key: &str, seconds: u32) -> Outcome {
+        equal("touch", self.0.touch(key, seconds)?, true)?;
+        equal(
+            "touch of nothing",
+            self.0.touch(&format!("{key}:nothing"), seconds)?,
+            false,
+        )
+    }
+
+    fn compare_and_set(&self, key: &str) -> Outcome {
+        self.0.set(key, "first", 100)?;
+        let found: HashMap<String, (Vec<u8>, u32, Option<u64>)> = self.0.gets(&[key])?;
+        let token = found
+            .get(key)
+            .and_then(|(_, _, token)| *token)
+            .ok_or("gets gave no token")?;
+        equal("cas", self.0.cas(key, "second", 100, token)?, true)?;
+        equal(
+            "cas with an old token",
+            self.0.cas(key, "third", 100, token)?,
+            false,
+        )?;
+        equal("get after cas", self.0.get(key)?, Some("second".to_owned()))
     }
 }

@@ -1,11 +1,13 @@
-//! Rust's `memcache` crate, as its documentation has it, in its text, its binary or its meta protocol:
+//! Rust's `memcache` and `async-memcached` crates, as their documentation has it, in one of their protocols:
 //!
 //! ```sh
-//! client 127.0.0.1 11211 text
+//! client memcache 127.0.0.1 11211 text
 //! ```
 //!
 //! It prints `ok` and a name for each step that held, or says the first thing that differed and exits 1.
 
+mod async_meta;
+mod async_text;
 mod classic;
 mod meta;
 
@@ -27,38 +29,51 @@ pub trait Cache {
     fn get(&self, key: &str) -> Outcome<Option<Vec<u8>>>;
     fn get_many(&self, keys: &[String]) -> Outcome<HashMap<String, Vec<u8>>>;
     fn delete(&self, key: &str) -> Outcome;
-    fn touch(&self, key: &str, seconds: u32) -> Outcome;
-    /// Compares and sets, also where it must fail, on a key that is not there yet.
-    fn compare_and_set(&self, key: &str) -> Outcome;
     /// Takes 10 up by 32, down by 2 and down by 100, and gives what the server said each time.
     fn count(&self, key: &str) -> Outcome<[u64; 3]>;
     /// What only this client has.
     fn own_steps(&self, namespace: &str) -> Outcome;
 }
 
+/// What `async-memcached` lacks in text.
+pub trait Versions {
+    fn touch(&self, key: &str, seconds: u32) -> Outcome;
+    /// Compares and sets a key that is not there yet, also if it must fail.
+    fn compare_and_set(&self, key: &str) -> Outcome;
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [host, port, protocol] = &arguments[..] else {
-        eprintln!("usage: client HOST PORT text|binary|meta");
+    let [name, host, port, protocol] = &arguments[..] else {
+        eprintln!("usage: client memcache|async-memcached HOST PORT text|binary|meta");
         return ExitCode::FAILURE;
     };
     let address = format!("{host}:{port}");
-    let outcome = match &protocol[..] {
-        "meta" => meta::connect(&address).and_then(|cache| tour(&cache)),
-        _ => classic::connect(&address, protocol == "binary").and_then(|cache| tour(&cache)),
+    let outcome = match (&name[..], &protocol[..]) {
+        ("async-memcached", "meta") => async_meta::connect(&address).and_then(|cache| whole_tour(&cache)),
+        ("async-memcached", _) => async_text::connect(&address).and_then(|cache| tour(&cache)),
+        (_, "meta") => meta::connect(&address).and_then(|cache| whole_tour(&cache)),
+        _ => classic::connect(&address, protocol == "binary").and_then(|cache| whole_tour(&cache)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("memcache (Rust): {error}");
+            eprintln!("{name} (Rust): {error}");
             ExitCode::FAILURE
         }
     }
 }
 
+fn whole_tour(cache: &(impl Cache + Versions)) -> Outcome {
+    tour(cache)?;
+    let key = keys()?;
+    cache.compare_and_set(&key("cas"))?;
+    tried(&["cas"]);
+    touches(cache, key)
+}
+
 fn tour(cache: &impl Cache) -> Outcome {
-    let namespace: String = random(6)?.iter().map(|byte| format!("{byte:02x}")).collect();
-    let key = |name: &str| format!("ringway-{namespace}:{name}");
+    let key = keys()?;
 
     cache.set(&key("text"), b"some text", 100)?;
     equal(
@@ -92,8 +107,6 @@ fn tour(cache: &impl Cache) -> Outcome {
     equal("get of 100 and a miss", cache.get_many(&names)?, wanted)?;
     tried(&["multi-get"]);
 
-    cache.compare_and_set(&key("cas"))?;
-    tried(&["cas"]);
     equal(
         "incr, decr, and decr that stops at 0",
         cache.count(&key("number"))?,
@@ -107,15 +120,21 @@ fn tour(cache: &impl Cache) -> Outcome {
     equal("get of the deleted", cache.get(&key("deleted"))?, None)?;
     tried(&["delete"]);
 
-    // Keys that end after a second, that are told to, and that were to end and are told to stay.
-    cache.set(&key("stays"), b"v", 3)?;
+    cache.set(&key("stays"), b"v", 100)?;
     cache.set(&key("gone"), b"v", 1)?;
+    vanishes(cache, &key("gone"))?;
+    equal("get of the other", cache.get(&key("stays"))?.is_some(), true)?;
+    tried(&["expire"]);
+    Ok(())
+}
+
+/// One key is told to end, and one that was to end is told to stay.
+fn touches(cache: &(impl Cache + Versions), key: impl Fn(&str) -> String) -> Outcome {
+    cache.set(&key("stays"), b"v", 3)?;
     cache.set(&key("shortened"), b"v", 100)?;
     cache.touch(&key("stays"), 100)?;
     cache.touch(&key("shortened"), 1)?;
     cache.set(&key("last"), b"v", 3)?;
-    vanishes(cache, &key("gone"))?;
-    tried(&["expire"]);
     vanishes(cache, &key("shortened"))?;
     vanishes(cache, &key("last"))?;
     equal(
@@ -125,6 +144,12 @@ fn tour(cache: &impl Cache) -> Outcome {
     )?;
     tried(&["touch"]);
     Ok(())
+}
+
+/// Names that no other run has.
+fn keys() -> Outcome<impl Fn(&str) -> String> {
+    let namespace: String = random(6)?.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(move |name: &str| format!("ringway-{namespace}:{name}"))
 }
 
 fn vanishes(cache: &impl Cache, key: &str) -> Outcome {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use memcache::exp::{Memcache, Ttl};
 
-use crate::{Cache, Outcome, equal, tried};
+use crate::{Cache, Outcome, Versions, equal, tried};
 
 pub struct Meta(Memcache);
 
@@ -30,31 +30,6 @@ impl Cache for Meta {
         equal("delete", answer.applied(), true)?;
         let answer = self.0.meta().delete(key).send()?;
         equal("delete of nothing", answer.applied(), false)
-    }
-
-    fn touch(&self, key: &str, seconds: u32) -> Outcome {
-        Ok(self.0.touch(key, Ttl::secs(seconds))?)
-    }
-
-    fn compare_and_set(&self, key: &str) -> Outcome {
-        let client = self.0.meta();
-        let token = client
-            .set(key, "first")
-            .return_cas()
-            .send()?
-            .cas
-            .ok_or("ms gave no token")?;
-        equal(
-            "cas",
-            client.set(key, "second").compare_cas(token).send()?.applied(),
-            true,
-        )?;
-        equal(
-            "cas with an old token",
-            client.set(key, "third").compare_cas(token).send()?.applied(),
-            false,
-        )?;
-        equal("get after cas", self.get(key)?.as_deref(), Some(&b"second"[..]))
     }
 
     fn count(&self, key: &str) -> Outcome<[u64; 3]> {
@@ -115,5 +90,32 @@ impl Cache for Meta {
         equal("me gives the size", info.contains_key("size"), true)?;
         tried(&["set_many", "mn", "me"]);
         Ok(())
+    }
+}
+
+impl Versions for Meta {
+    fn touch(&self, key: &str, seconds: u32) -> Outcome {
+        Ok(self.0.touch(key, Ttl::secs(seconds))?)
+    }
+
+    fn compare_and_set(&self, key: &str) -> Outcome {
+        let client = self.0.meta();
+        let token = client
+            .set(key, "first")
+            .return_cas()
+            .send()?
+            .cas
+            .ok_or("ms gave no token")?;
+        equal(
+            "cas",
+            client.set(key, "second").compare_cas(token).send()?.applied(),
+            true,
+        )?;
+        equal(
+            "cas with an old token",
+            client.set(key, "third").compare_cas(token).send()?.applied(),
+            false,
+        )?;
+        equal("get after cas", self.get(key)?.as_deref(), Some(&b"second"[..]))
     }
 }
