@@ -32,14 +32,15 @@ const COUNTED: [&str; 18] = [
     "threads",
 ];
 
-/// What, besides [`COUNTED`], memcached's Prometheus exporter, telegraf's memcached input and Datadog's mcache read of `stats`, but for the
-/// processor's time (`rusage_user`, `rusage_system`), which they do without. The exporter calls a server down that has
-/// `cmd_set` and not all of `cas_hits`, `cas_misses` and `cas_badval`.
-const READ_BESIDES: [&str; 29] = [
+/// What, besides [`COUNTED`], memcached's Prometheus exporter, telegraf's memcached input and Datadog's mcache read of
+/// `stats`. The exporter calls a server down that has `cmd_set` and not all of `cas_hits`, `cas_misses` and `cas_badval`.
+const READ_BESIDES: [&str; 31] = [
     "version",
     "uptime",
     "time",
     "pointer_size",
+    "rusage_user",
+    "rusage_system",
     "bytes",
     "limit_maxbytes",
     "curr_items",
@@ -185,13 +186,21 @@ fn monitoring_finds_every_name_that_it_reads_and_a_number_under_each() {
     let stats = figures(&mut client, "");
     for name in COUNTED.iter().chain(&READ_BESIDES).copied() {
         let value = stats.get(name).unwrap_or_else(|| panic!("no {name}"));
-        assert!(
-            name == "version" || value.parse::<u64>().is_ok(),
-            "{name}: {value}"
-        );
+        let holds = match name {
+            "version" => true,
+            "rusage_user" | "rusage_system" => value.parse::<f64>().is_ok(),
+            _ => value.parse::<u64>().is_ok(),
+        };
+        assert!(holds, "{name}: {value}");
     }
     assert_eq!(stats["curr_connections"], "1");
     assert_eq!(stats["get_misses"], "0");
+    // It took time to start.
+    assert!(
+        ["rusage_user", "rusage_system"]
+            .iter()
+            .any(|name| !stats[*name].starts_with("0.000000"))
+    );
     let slabs = figures(&mut client, "slabs");
     assert_eq!(slabs["total_malloced"], "0");
     // The exporter asks for more under these, had they been `yes`.

@@ -6,6 +6,9 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
 use super::{Lines, version};
 use crate::counter::Counter;
 use crate::metrics::{ClientProtocol, WorkerShard};
@@ -121,6 +124,7 @@ pub fn put(state: &State, current: &ActiveRoutes, route: &Route, out: &mut Lines
     out.put("version", version(current, route).trim_start_matches("VERSION "));
     out.put("ringway_version", env!("CARGO_PKG_VERSION"));
     out.put("pointer_size", usize::BITS);
+    processor_time(out);
     connections(snapshot, &workers, out);
     commands(&workers, &totals, out);
     out.put("store_too_large", workers.sum(|shard| &shard.large_values));
@@ -152,6 +156,16 @@ pub fn put(state: &State, current: &ActiveRoutes, route: &Route, out: &mut Lines
     out.put("pools", snapshot.pools.len());
     out.put("nodes", snapshot.nodes.len());
     out.put("nodes_up", totals.up);
+}
+
+/// The processor time of the process, in seconds; left out if the system does not say.
+fn processor_time(out: &mut Lines) {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+        return;
+    };
+    let seconds = |time: TimeVal| format!("{}.{:06}", time.tv_sec(), time.tv_usec());
+    out.put("rusage_user", seconds(usage.user_time()));
+    out.put("rusage_system", seconds(usage.system_time()));
 }
 
 fn connections(snapshot: &Snapshot, workers: &Workers<'_>, out: &mut Lines) {
