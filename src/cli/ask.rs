@@ -34,12 +34,12 @@ impl fmt::Display for Admin {
     }
 }
 
-/// Reads `host:port`, `host`, `:port` (on this machine), or a URL such as `http://host:port/`.
+/// Reads `host:port`, `host`, `port` or `:port` (on this machine), or a URL such as `http://host:port/`.
 ///
 /// # Errors
 /// It is none of these.
 pub fn admin(text: &str) -> Result<Admin, String> {
-    let bad = || "write host:port, :port or http://host:port".to_owned();
+    let bad = || format!("write host:port, port or http://host:port, such as 127.0.0.1:{PORT}");
     let rest = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
         Some((scheme, _)) => return Err(format!("{scheme} is not supported: {}", bad())),
@@ -62,6 +62,8 @@ pub fn admin(text: &str) -> Result<Admin, String> {
                 ));
             }
             Some((host, port)) => (host, Some(port)),
+            // As the resolver reads it, a number is an IPv4 address: 22012 is 0.0.85.252.
+            None if is_number(authority) => ("", Some(authority)),
             None => (authority, None),
         },
     };
@@ -75,6 +77,10 @@ pub fn admin(text: &str) -> Result<Admin, String> {
         host: host.to_owned(),
         port,
     })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The status and the body of the answer to `GET path`.
@@ -129,6 +135,7 @@ mod tests {
             ("localhost:9200", "localhost:9200"),
             ("ringway.example.com", "ringway.example.com:9155"),
             (":9200", "127.0.0.1:9200"),
+            ("9200", "127.0.0.1:9200"),
             ("http://localhost:9200/", "localhost:9200"),
             ("http://localhost", "localhost:9155"),
             ("HTTP://10.0.0.1:1/readyz?x", "10.0.0.1:1"),
@@ -143,6 +150,7 @@ mod tests {
             ":",
             "a:b",
             "a:70000",
+            "70000",
             "https://a",
             "::1",
             "[::1",

@@ -113,13 +113,13 @@ pub enum Command {
     },
     /// Ask a running Ringway whether it is ready; made for a container's health check.
     Health {
-        /// Its admin address: host:port, :port or http://host:port.
+        /// Its admin address: host:port, port or http://host:port.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
         admin: Admin,
     },
     /// Show the nodes of a running Ringway: how each is, since when, and what went wrong last.
     Nodes {
-        /// Its admin address: host:port, :port or http://host:port.
+        /// Its admin address: host:port, port or http://host:port.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
         admin: Admin,
         /// Print JSON: what GET /nodes answers.
