@@ -58,6 +58,7 @@ pub use error::{Diagnostic, Error, Warning};
 pub use route::settings::*;
 pub use route::{By, Copied, Policy, Reads, Route, Settings, Under, Which, Writes};
 pub use show::show;
+pub use units::show_duration;
 
 pub(crate) use route::for_each_policy;
 

@@ -7,6 +7,9 @@
 //!
 //! Lines come out whole and in the order in which they were queued. A line that is lost is the limit `log` of
 //! [`super::limits`], which says so once somebody reads again.
+//!
+//! `tracing-appender` has such a queue, too. But its guard waits for a fixed time at the end, and if the queue is full by
+//! then (version 0.2.5) it prints that to stdout, without a bound: a container's stdout often has the same reader.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;

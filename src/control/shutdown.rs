@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tracing::info;
 
+use crate::config::show_duration;
 use crate::state::{Phase, State};
 
 /// Ends when a signal, whose name comes by `stop`, told the process to stop and [`Phase::Draining`] began.
@@ -25,7 +26,7 @@ pub async fn wait(state: Arc<State>, stop: oneshot::Receiver<&'static str>) {
         return std::future::pending().await;
     };
     let delay = state.snapshot.load().config.shutdown.delay;
-    info!(signal, delay = ?delay, "told to stop");
+    info!(signal, delay = show_duration(delay), "told to stop");
     leave(&state, delay).await;
 }
 
