@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::batch::Batch;
 use super::key_order::{KeyOrder, Ticket};
-use crate::link::queued::OwnedRequest;
+use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Reply, Request};
 use crate::reply::origin::RequestOrigin;
 use crate::reply::queue::ReplyQueue;

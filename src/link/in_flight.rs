@@ -18,9 +18,10 @@ use bytes::Bytes;
 use crate::link::byte_queue::ByteQueue;
 use crate::link::expected::ExpectedReply;
 use crate::link::pending_reply::{Failing, PendingReply};
-use crate::link::queued::{EncodedRequest, RawMeta, Words};
+use crate::link::queued::EncodedRequest;
 use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
+use crate::protocol::owned::{RawMeta, Words};
 use crate::protocol::{Command, Failure, Request};
 use crate::reply::slot::ReplySlot;
 

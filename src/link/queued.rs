@@ -10,7 +10,8 @@ use crate::link::expected::ExpectedReply;
 use crate::link::pending_reply::{Failing, PendingReply};
 use crate::node::missed::write::Write;
 use crate::protocol::dialect::Dialect;
-use crate::protocol::{Command, Failure, Meta, Request};
+use crate::protocol::owned::{OwnedRead, OwnedRequest};
+use crate::protocol::{Command, Failure, Request};
 
 /// Requests that an empty queue keeps room for.
 const KEEP: usize = 256;
@@ -45,7 +46,7 @@ pub struct QueuedRequest {
 #[derive(Debug)]
 pub enum Queued {
     /// A copy of a read, to be said in whatever dialect the node turns out to know.
-    Read(Read),
+    Read(OwnedRead),
     /// A copy of any other request.
     Copied(Box<OwnedRequest>),
     /// Bytes in one dialect, and no other will do.
@@ -54,44 +55,6 @@ pub enum Queued {
 
 // One waits for each request while a node is away.
 const _: () = assert!(size_of::<QueuedRequest>() <= 96);
-
-/// A copy of a request that says no more than its words.
-#[derive(Debug)]
-pub struct Read {
-    command: Command,
-    words: Words,
-    is_one_of_many: bool,
-}
-
-/// A copy of a request.
-#[derive(Debug)]
-pub struct OwnedRequest {
-    read: Read,
-    flags: u32,
-    exptime: i64,
-    cas: u64,
-    delta: u64,
-    value: Bytes,
-}
-
-/// The plain key of a request, and what was typed of a meta command, in one piece of memory.
-#[derive(Debug, Clone)]
-pub struct Words {
-    /// The plain key, the typed key unless it is the plain one, and the flags.
-    all: Bytes,
-    key: u16,
-    /// Of a meta command.
-    raw: Option<RawMeta>,
-}
-
-/// What is to be known of a meta command beside its words.
-#[derive(Debug, Clone, Copy)]
-pub struct RawMeta {
-    /// Bytes of the typed key; 0: it is the plain one.
-    pub key: u16,
-    /// A binary client asks.
-    pub is_binary: bool,
-}
 
 /// A request as it was written for a node.
 #[derive(Debug)]
@@ -110,116 +73,12 @@ pub struct EncodedRequest {
     pub pieces: Vec<Bytes>,
 }
 
-impl Words {
-    /// Those of which `all` has the plain key in its first `key` bytes, and behind it what was `raw`.
-    pub fn new(all: Bytes, key: u16, raw: Option<RawMeta>) -> Words {
-        Words { all, key, raw }
-    }
-
-    /// Copies those of `request`.
-    fn of(request: &Request<'_>) -> Words {
-        let key = request.key.len() as u16;
-        let Some(meta) = &request.meta else {
-            return Words::new(Bytes::copy_from_slice(request.key), key, None);
-        };
-        let other_key = meta.other_key(request.key);
-        let raw = RawMeta {
-            key: other_key.len() as u16,
-            is_binary: meta.is_binary,
-        };
-        let all = [request.key, other_key, meta.flags].concat();
-        Words::new(all.into(), key, Some(raw))
-    }
-
-    /// The plain key.
-    pub fn key(&self) -> &[u8] {
-        &self.all[..usize::from(self.key)]
-    }
-
-    /// The plain key, which shares the words' memory.
-    pub fn shared_key(&self) -> Bytes {
-        self.all.slice(..usize::from(self.key))
-    }
-
-    /// What was typed of a meta command.
-    pub fn meta(&self) -> Option<Meta<'_>> {
-        let raw = self.raw?;
-        let (other_key, flags) = self.all[usize::from(self.key)..].split_at(raw.key.into());
-        Some(Meta {
-            key: if other_key.is_empty() {
-                self.key()
-            } else {
-                other_key
-            },
-            flags,
-            is_binary: raw.is_binary,
-        })
-    }
-}
-
-impl Read {
-    /// A read that says no more than `words`.
-    pub fn new(command: Command, words: Words) -> Read {
-        Read {
-            command,
-            words,
-            is_one_of_many: false,
-        }
-    }
-
-    /// Copies of `request` what a read says.
-    fn of(request: &Request<'_>) -> Read {
-        Read {
-            is_one_of_many: request.is_one_of_many,
-            ..Read::new(request.command, Words::of(request))
-        }
-    }
-
-    fn request(&self) -> Request<'_> {
-        Request {
-            meta: self.words.meta(),
-            is_one_of_many: self.is_one_of_many,
-            ..Request::new(self.command, self.words.key())
-        }
-    }
-}
-
-impl OwnedRequest {
-    /// Copies `request`: its words into one piece of memory; its value is shared where it can be.
-    pub fn new(request: &Request<'_>) -> OwnedRequest {
-        OwnedRequest {
-            read: Read::of(request),
-            flags: request.flags,
-            exptime: request.exptime,
-            cas: request.cas,
-            delta: request.delta,
-            value: match request.block {
-                Some(block) => block.slice_ref(request.value),
-                None => Bytes::copy_from_slice(request.value),
-            },
-        }
-    }
-
-    /// The request, as it was.
-    pub fn request(&self) -> Request<'_> {
-        Request {
-            flags: self.flags,
-            exptime: self.exptime,
-            cas: self.cas,
-            delta: self.delta,
-            value: &self.value,
-            block: Some(&self.value),
-            ..self.read.request()
-        }
-    }
-}
-
 impl Queued {
     /// A copy of `request`.
     pub fn of(request: &Request<'_>) -> Queued {
         match request.command {
             Command::Get | Command::Gets | Command::MetaGet | Command::MetaDebug => {
-                Queued::Read(Read::of(request))
+                Queued::Read(OwnedRead::of(request))
             }
             _ => Queued::Copied(Box::new(OwnedRequest::new(request))),
         }
@@ -253,12 +112,12 @@ impl Queued {
     fn lengths(&self) -> Lengths {
         match self {
             Queued::Read(read) => Lengths {
-                words: read.words.all.len(),
+                words: read.words_len(),
                 values: 0,
             },
             Queued::Copied(owned) => Lengths {
-                words: size_of::<OwnedRequest>() + owned.read.words.all.len(),
-                values: owned.value.len(),
+                words: size_of::<OwnedRequest>() + owned.words_len(),
+                values: owned.value_len(),
             },
             Queued::EncodedRequest(encoded) => Lengths {
                 words: size_of::<EncodedRequest>() + encoded.key.len(),

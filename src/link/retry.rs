@@ -17,10 +17,11 @@ use bytes::Bytes;
 
 use crate::link::in_flight::{InFlightQueue, Unanswered};
 use crate::link::pending_reply::{Failing, PendingReply};
-use crate::link::queued::{EncodedRequest, Queued, QueuedRequests, Read};
+use crate::link::queued::{EncodedRequest, Queued, QueuedRequests};
 use crate::net::outgoing::Outgoing;
 use crate::node::missed::write::Write;
 use crate::protocol::dialect::Dialect;
+use crate::protocol::owned::OwnedRead;
 use crate::protocol::{Command, Failure, meta};
 
 /// Flags of mg that change nothing, and whose answer does not tell of the reads before.
@@ -79,7 +80,7 @@ pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: F
             continue;
         }
         let request = match request.is_repeatable() {
-            true => Queued::Read(Read::new(request.command, request.words)),
+            true => Queued::Read(OwnedRead::new(request.command, request.words)),
             false => Queued::EncodedRequest(Box::new(EncodedRequest {
                 dialect,
                 command: request.command,

@@ -77,23 +77,9 @@ impl Links {
             return slot.fill(reply);
         }
         if self.node.missed.is_any() {
-            return self.send_unless_missed(request, slot, settings, session);
+            return self.send_unless_missed(request, slot, settings, session, None);
         }
         self.link(session).send(request, slot, settings);
-    }
-
-    /// Sends `request`, unless the node missed a write of its key.
-    #[cold]
-    fn send_unless_missed(
-        &self,
-        request: &Request<'_>,
-        slot: ReplySlot,
-        settings: &config::Pool,
-        session: usize,
-    ) {
-        if let Some(slot) = self.pass(request, slot) {
-            self.link(session).send(request, slot, settings);
-        }
     }
 
     /// Sends `request` in place of its primary node, which is out of the ring: what it leaves here is remembered.
@@ -107,15 +93,31 @@ impl Links {
         fallback: Fallback,
     ) {
         if self.node.is_remote() {
-            if let Some(slot) = self.pass(request, slot) {
-                let slot = fallback::remember(&self.node, request, slot, fallback);
-                self.link(session).send(request, slot, settings);
-            }
-            return;
+            return self.send_unless_missed(request, slot, settings, session, Some(fallback));
         }
         let slot = fallback::slot_after_commit(&self.node, request, slot);
         self.send(request, slot, settings, session);
         copying::remember_embedded(&self.node, request, fallback);
+    }
+
+    /// Sends `request` on a link, unless the node missed a write of its key; as a `fallback` it first remembers what
+    /// the request leaves here.
+    #[cold]
+    fn send_unless_missed(
+        &self,
+        request: &Request<'_>,
+        slot: ReplySlot,
+        settings: &config::Pool,
+        session: usize,
+        fallback: Option<Fallback>,
+    ) {
+        let Some(mut slot) = self.pass(request, slot) else {
+            return;
+        };
+        if let Some(fallback) = fallback {
+            slot = fallback::remember(&self.node, request, slot, fallback);
+        }
+        self.link(session).send(request, slot, settings);
     }
 
     /// The slot in which the reply is to land; `None` if the request failed, since the node missed a write of its key.

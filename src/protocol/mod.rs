@@ -7,6 +7,7 @@
 //! - [`meta`] and [`classic`] write a request as a node reads it; [`reply`] takes the node's replies apart.
 //! - [`downgrade`] says a meta command in classic text, for nodes that know no other.
 //! - [`numbers`] parses decimal numbers as memcached does.
+//! - [`owned`] copies a request that outlives the buffer it came in.
 //! - [`operation`] says what a request does, whatever protocol asks for it.
 //! - [`failed`] says what a client reads where a node failed.
 
@@ -19,6 +20,7 @@ pub mod line;
 pub mod meta;
 pub mod numbers;
 pub mod operation;
+pub mod owned;
 pub mod reply;
 mod scan;
 pub mod text;

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::link::queued::OwnedRequest;
+use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
 use crate::route::call::Context;

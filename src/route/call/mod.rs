@@ -15,8 +15,8 @@ use std::task::{self, Waker};
 
 use tokio::time::Instant;
 
-use crate::link::queued::OwnedRequest;
 use crate::protocol::operation::drops_item_if_refused;
+use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::reply::slot::{ReplySlot, pending};

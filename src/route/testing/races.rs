@@ -14,8 +14,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
-use crate::link::queued::OwnedRequest;
 use crate::node::embedded::Embedded;
+use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::reply::slot::ReplySlot;
