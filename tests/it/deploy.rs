@@ -141,18 +141,27 @@ fn prometheus_takes_the_alerts_and_each_speaks_when_it_must() {
     run(Command::new("promtool").args(["check", "rules", "deploy/prometheus/alerts.yml"]));
     run(Command::new("promtool").args(["test", "rules", "deploy/prometheus/alerts_test.yml"]));
     let tests = read("prometheus/alerts_test.yml");
-    for group in documents("prometheus/alerts.yml")[0]["groups"]
-        .as_sequence()
-        .expect("groups")
-    {
-        for rule in group["rules"].as_sequence().expect("rules") {
-            if let Some(alert) = rule["alert"].as_str() {
-                assert!(
-                    tests.contains(&format!("alertname: {alert}")),
-                    "no test shows {alert}"
-                );
-            }
-        }
+    for (alert, _) in rules("alert") {
+        assert!(
+            tests.contains(&format!("alertname: {alert}")),
+            "no test shows {alert}"
+        );
+    }
+}
+
+#[test]
+fn each_alert_leads_to_its_section_of_the_runbook_and_each_section_is_of_an_alert() {
+    let runbook = include_str!("../../docs/runbook.md");
+    let sections: Vec<&str> = runbook
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    let alerts: Vec<String> = rules("alert").map(|(name, _)| name).collect();
+    assert_eq!(sections, alerts, "in the order of alerts.yml");
+    let text = read("prometheus/alerts.yml");
+    for alert in alerts {
+        let section = format!("runbook_url: docs/runbook.md#{}\n", alert.to_lowercase());
+        assert_eq!(text.matches(&section).count(), 1, "{section}");
     }
 }
 
@@ -231,6 +240,19 @@ pub fn metrics_in(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| word.starts_with("ringway_"))
 }
 
+/// The rules of alerts.yml of a kind, `alert` or `record`: name and expression.
+pub fn rules(kind: &str) -> impl Iterator<Item = (String, String)> {
+    let groups = documents("prometheus/alerts.yml")[0]["groups"].clone();
+    let rules = groups.as_sequence().expect("groups").iter().flat_map(|group| {
+        let rules = group["rules"].as_sequence().expect("rules").iter();
+        rules.filter_map(|rule| {
+            let expression = rule["expr"].as_str().expect("an expression");
+            Some((rule[kind].as_str()?.to_owned(), expression.to_owned()))
+        })
+    });
+    rules.collect::<Vec<_>>().into_iter()
+}
+
 fn documents(path: &str) -> Vec<Value> {
     serde_yaml::Deserializer::from_str(&read(path))
         .map(|document| Value::deserialize(document).unwrap_or_else(|error| panic!("deploy/{path}: {error}")))
@@ -240,7 +262,7 @@ fn documents(path: &str) -> Vec<Value> {
 /// The files under `deploy`, by their paths in it.
 fn files() -> Vec<String> {
     let mut files = Vec::new();
-    for folder in ["", "kubernetes", "systemd", "prometheus"] {
+    for folder in ["", "kubernetes", "systemd", "prometheus", "grafana"] {
         for entry in fs::read_dir(deploy(folder)).expect("deploy is readable") {
             let path = entry.expect("deploy is readable").path();
             if path.is_file() {
@@ -253,10 +275,12 @@ fn files() -> Vec<String> {
     files
 }
 
-fn read(path: &str) -> String {
+/// The text of a file under `deploy`.
+pub fn read(path: &str) -> String {
     fs::read_to_string(deploy(path)).unwrap_or_else(|error| panic!("deploy/{path}: {error}"))
 }
 
-fn deploy(path: &str) -> PathBuf {
+/// The path of a file under `deploy`.
+pub fn deploy(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)
 }

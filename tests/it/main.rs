@@ -14,6 +14,7 @@ mod config_warnings;
 mod control_keys;
 mod corpus;
 mod counting;
+mod dashboard;
 mod deploy;
 mod diff;
 mod differential;

@@ -1,63 +1,14 @@
-//! A real Prometheus scrapes a running Ringway, and answers what its alerts ask.
+//! A real Prometheus scrapes a running Ringway, and answers what dashboard, rules and alerts ask.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::support::memcached::Memcached;
-use crate::support::program;
-use crate::support::ringway::{Ringway, free_port, http, pool, wait_for};
-
-/// A running Prometheus; killed when it is dropped.
-struct Prometheus {
-    child: Child,
-    port: u16,
-    _directory: tempfile::TempDir,
-}
-
-impl Prometheus {
-    fn scraping(target: u16) -> Prometheus {
-        let directory = tempfile::tempdir().expect("a directory");
-        let config = directory.path().join("prometheus.yml");
-        let text = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
-             scrape_configs:\n  - job_name: ringway\n    static_configs:\n      - targets: ['127.0.0.1:{target}']\n"
-        );
-        fs::write(&config, text).expect("written");
-        let port = free_port();
-        let child = program::start(
-            Command::new("prometheus")
-                .arg(format!("--config.file={}", config.display()))
-                .arg(format!(
-                    "--storage.tsdb.path={}",
-                    directory.path().join("data").display()
-                ))
-                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null()),
-        );
-        Prometheus {
-            child,
-            port,
-            _directory: directory,
-        }
-    }
-
-    /// The value of the first sample that `query` finds.
-    fn ask(&self, query: &str) -> Option<f64> {
-        let (status, body) = http(self.port, "GET", &format!("/api/v1/query?query={query}"))?;
-        assert!(status == 200 || status == 503, "{status} {body}");
-        let answer: serde_json::Value = serde_json::from_str(&body).ok()?;
-        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ended_before = self.child.kill();
-        let _status = self.child.wait();
-    }
-}
+use crate::support::prometheus::Prometheus;
+use crate::support::ringway::{DEADLINE, Ringway, pool, wait_for};
+use crate::{dashboard, deploy};
 
 #[test]
 fn a_real_prometheus_scrapes_what_was_counted() {
@@ -67,18 +18,100 @@ fn a_real_prometheus_scrapes_what_was_counted() {
     for _ in 0..3 {
         client.set("k", "v");
     }
-    let prometheus = Prometheus::scraping(ringway.admin);
+    let prometheus = Prometheus::scraping(ringway.admin, "");
     wait_for("the first scrape", || prometheus.ask("up") == Some(1.0));
     for (query, value) in [
-        ("sum(ringway_requests_total%7Bcommand=%22set%22%7D)", 3.0),
+        ("sum(ringway_requests_total{command=\"set\"})", 3.0),
         ("ringway_node_up", 1.0),
         ("ringway_config_last_reload_successful", 1.0),
         ("count(ringway_build_info)", 1.0),
         (
-            "sum(ringway_request_duration_seconds_count%7Bclass=%22write%22%7D)",
+            "sum(ringway_request_duration_seconds_count{class=\"write\"})",
             3.0,
         ),
     ] {
         assert_eq!(prometheus.ask(query), Some(value), "{query}");
     }
+}
+
+/// Has what panels and alerts are about: a policy, pools with a memcached, an embedded node and discovered nodes.
+const CONFIG: &str = "\
+listeners: [{bind: '127.0.0.1:PORT', route: both}]
+routes: {both: {failover: [main, found]}}
+pools:
+  main: {nodes: [NODE], health: {down_after: 1, probe_interval: 100ms}}
+  found: {discover: {from: 'file+TARGETS', interval: 1s}}
+  here: {nodes: [{name: here, embedded: 1MiB}]}
+";
+
+/// With a node that is dead and a file that is refused.
+const FAULTS: [&str; 4] = [
+    "RingwayNodeDown",
+    "RingwayPoolFailsOpen",
+    "RingwayErrorRateHigh",
+    "RingwayConfigReloadFailed",
+];
+
+#[test]
+fn dashboard_rules_and_alerts_find_what_they_ask_for() {
+    let (node, found) = (Memcached::start(), Memcached::start());
+    let directory = tempfile::tempdir().expect("a directory");
+    let targets = directory.path().join("targets.json");
+    let text = serde_json::json!([{ "targets": [found.address()] }]).to_string();
+    fs::write(&targets, text).expect("written");
+    let yaml = CONFIG.replace("NODE", &node.address());
+    let ringway = Ringway::start(&yaml.replace("TARGETS", &targets.display().to_string()));
+    let file = deploy::deploy("prometheus/alerts.yml");
+    let prometheus = Prometheus::scraping(ringway.admin, &format!("rule_files: ['{}']\n", file.display()));
+
+    let alerts: BTreeMap<String, String> = deploy::rules("alert").collect();
+    let recorded = deploy::rules("record").map(|(name, _)| name);
+    let selectors = alerts.values().flat_map(|expression| selectors(expression));
+    let all: BTreeSet<String> = dashboard::queries().chain(recorded).chain(selectors).collect();
+    assert!(all.len() > 80, "{all:?}");
+    let load = || {
+        let mut client = ringway.client();
+        for n in 0..20 {
+            client.set(&format!("k{n}"), "v");
+            client.get(&format!("k{n}"));
+            client.ask(format!("delete k{n}\r\n"));
+        }
+    };
+    all_answered(&prometheus, all, load);
+
+    drop(node);
+    ringway.reload("pools: {main: {nodes: []}}");
+    all_answered(&prometheus, FAULTS.map(|alert| alerts[alert].clone()), load);
+}
+
+/// Waits until each of `queries` has found a number. Rates need two scrapes, and quotients of rates need requests
+/// between them: those of `load`.
+fn all_answered(prometheus: &Prometheus, queries: impl IntoIterator<Item = String>, load: impl Fn()) {
+    let mut waiting: Vec<String> = queries.into_iter().collect();
+    let end = Instant::now() + DEADLINE * 3;
+    while !waiting.is_empty() {
+        assert!(Instant::now() < end, "empty: {waiting:#?}");
+        sleep(Duration::from_millis(200));
+        load();
+        waiting.retain(|query| !prometheus.samples(query).iter().any(|number| number.is_finite()));
+    }
+}
+
+/// The selectors in an expression of an alert: metrics with the labels that they are asked by.
+fn selectors(expression: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let starts = ["ringway", "process_", "up{"];
+    let mut found = Vec::new();
+    let mut rest = expression;
+    while let Some(start) = starts.iter().filter_map(|start| rest.find(start)).min() {
+        let selector = &rest[start..];
+        let name = selector.find(|c| !is_name(c)).unwrap_or(selector.len());
+        let end = match selector[name..].strip_prefix('{') {
+            Some(labels) => name + labels.find('}').expect("closed") + 2,
+            None => name,
+        };
+        found.push(selector[..end].to_owned());
+        rest = &selector[end..];
+    }
+    found
 }

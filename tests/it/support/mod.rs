@@ -8,6 +8,7 @@ pub mod hosts;
 pub mod memcached;
 pub mod ports;
 pub mod program;
+pub mod prometheus;
 pub mod relay;
 pub mod ringway;
 pub mod scripted;
