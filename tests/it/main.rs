@@ -2,6 +2,7 @@
 
 mod bad_lines;
 mod binary;
+mod binary_cas;
 mod binary_keys;
 mod blocking;
 mod capable;
