@@ -211,7 +211,7 @@ impl Requests {
             ..own(command, ReplyMode::Single, Echo::of(head, key).into())
         };
         self.reply_queue
-            .push_filled(origin, Reply::Failed(Failure::Unsupported));
+            .push_filled(origin, Reply::Failed(Failure::LongKey));
     }
 
     /// Answers `status` and closes: where this packet ends nobody can tell.

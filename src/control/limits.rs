@@ -91,7 +91,10 @@ pub const LIMITS: &[Limit] = &[
     Limit {
         name: "key_length",
         setting: "250 bytes; 186 for a key with a zero byte, or in binary with a space or a control character",
-        read: |state, _, tell| workers(state, |shard| &shard.long_keys, tell),
+        read: |state, snapshot, tell| {
+            workers(state, |shard| &shard.long_keys, tell);
+            failures(snapshot, Failure::LongKey, tell);
+        },
     },
     Limit {
         name: "line_length",

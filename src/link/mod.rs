@@ -160,7 +160,7 @@ impl Link {
                     let (shard, missed) = (self.shard(), &self.node.missed);
                     return pending
                         .slot
-                        .refuse(request.into(), Failure::Unsupported, shard, missed);
+                        .refuse(request.into(), dialect.refusal(), shard, missed);
                 }
             }
         }
@@ -350,7 +350,7 @@ impl Link {
             }
             let is_retry = pending.is_retry;
             let (sent, failure) = match request.request() {
-                Ok(request) => (state.write(dialect, &request, pending), Failure::Unsupported),
+                Ok(request) => (state.write(dialect, &request, pending), dialect.refusal()),
                 Err(encoded) => (state.write_again(dialect, encoded, pending), Failure::Closed),
             };
             match sent {

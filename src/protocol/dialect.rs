@@ -1,7 +1,7 @@
 //! The two ways to say a request to a node, and which of them a node understands.
 
 use super::scan::has_nul;
-use super::{Request, classic, meta};
+use super::{Failure, Request, classic, meta};
 
 /// What a link speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,15 @@ impl Dialect {
         match self {
             Dialect::Meta => meta::can_say_key(request),
             Dialect::Classic => !has_nul(request.key),
+        }
+    }
+
+    /// What a request fails with that no line can carry.
+    pub fn refusal(self) -> Failure {
+        match self {
+            // It says all but a key that is too long in base64.
+            Dialect::Meta => Failure::LongKey,
+            Dialect::Classic => Failure::Unsupported,
         }
     }
 

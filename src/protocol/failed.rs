@@ -78,10 +78,12 @@ pub fn read_as(operation: Operation, on_error: OnError, read_in: ReadIn, reply: 
     let is_read = operation.is_read();
     let is_failure = match reply {
         // Of classic text a node's protocol cannot say some keys, and so has nothing under them.
-        Reply::Failed(Failure::Unsupported) if read_in == ReadIn::Classic && operation.finds_key() => {
+        Reply::Failed(Failure::Unsupported | Failure::LongKey)
+            if read_in == ReadIn::Classic && operation.finds_key() =>
+        {
             return without_key(operation);
         }
-        Reply::Failed(Failure::Unsupported) => is_binary,
+        Reply::Failed(Failure::Unsupported | Failure::LongKey) => is_binary,
         Reply::Failed(Failure::TooLarge) => is_read,
         Reply::Failed(_) => true,
         Reply::Error(line) if is_read || is_binary => {
@@ -181,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_no_node_failed_at_and_what_a_node_says_of_a_write_is_passed_on_but_not_in_binary() {
-        let unsupported = Reply::Failed(Failure::Unsupported);
+        let unsayable = [Failure::Unsupported, Failure::LongKey].map(Reply::Failed);
         let too_large = Reply::Failed(Failure::TooLarge);
         let own = Reply::Error("SERVER_ERROR out of memory storing object".into());
         let own_too_large = Reply::Error("SERVER_ERROR object too large for cache".into());
@@ -192,11 +194,9 @@ mod tests {
             let is_write = !operation.is_read();
             let is_binary = read_in == ReadIn::Binary;
             let is_never_there = read_in == ReadIn::Classic && operation.finds_key();
-            assert_eq!(
-                passed(&unsupported),
-                !(is_binary || is_never_there),
-                "{operation:?}"
-            );
+            for reply in &unsayable {
+                assert_eq!(passed(reply), !(is_binary || is_never_there), "{operation:?}");
+            }
             assert_eq!(passed(&own), is_write && !is_binary, "{operation:?}");
             assert_eq!(passed(&too_large), is_write, "{operation:?}");
             assert_eq!(passed(&own_too_large), is_write, "{operation:?}");
@@ -204,7 +204,9 @@ mod tests {
                 assert!(passed(answer), "{operation:?}");
             }
         }
-        let of_a_key_that_cannot_be = read_as(Operation::Cas, OnError::HIDE, ReadIn::Classic, &unsupported);
-        assert_eq!(of_a_key_that_cannot_be, &Reply::NotFound);
+        for reply in &unsayable {
+            let of_a_key_that_cannot_be = read_as(Operation::Cas, OnError::HIDE, ReadIn::Classic, reply);
+            assert_eq!(of_a_key_that_cannot_be, &Reply::NotFound);
+        }
     }
 }

@@ -302,13 +302,15 @@ pub enum Failure {
     TooLarge,
     /// The node's protocol cannot say what the client asked.
     Unsupported,
+    /// The key must travel in base64, in which it is longer than a node takes.
+    LongKey,
     /// The node missed a write of the key, which is to be deleted there first, so it was not asked.
     Missed,
 }
 
 impl Failure {
     /// Every failure, in the order of their discriminants.
-    pub const ALL: [Failure; 9] = [
+    pub const ALL: [Failure; 10] = [
         Failure::Connect,
         Failure::Timeout,
         Failure::Closed,
@@ -317,6 +319,7 @@ impl Failure {
         Failure::Desync,
         Failure::TooLarge,
         Failure::Unsupported,
+        Failure::LongKey,
         Failure::Missed,
     ];
 
@@ -331,6 +334,7 @@ impl Failure {
             Failure::Desync => "desync",
             Failure::TooLarge => "too_large",
             Failure::Unsupported => "unsupported",
+            Failure::LongKey => "long_key",
             Failure::Missed => "missed",
         }
     }
@@ -346,6 +350,7 @@ impl Failure {
             Failure::Desync => "SERVER_ERROR node answered out of step",
             Failure::TooLarge => "SERVER_ERROR object too large for cache",
             Failure::Unsupported => "CLIENT_ERROR the node's protocol cannot say this",
+            Failure::LongKey => "CLIENT_ERROR the key is too long in base64, in which it travels",
             Failure::Missed => "SERVER_ERROR node missed an earlier write of the key",
         }
     }

@@ -56,7 +56,7 @@ impl ReplySlot {
     /// it was written, so it may still arrive. Returns true if it may, and must be [settled](Missed::settle).
     #[cold]
     pub fn fail(self, write: Write<'_>, failure: Failure, is_sent: bool, missed: &Missed) -> bool {
-        let is_asked = !matches!(failure, Failure::Unsupported | Failure::Missed);
+        let is_asked = !matches!(failure, Failure::Unsupported | Failure::LongKey | Failure::Missed);
         let is_missed = is_asked && write.changes();
         let commit = if is_missed {
             missed.remember(write.key, is_sent)

@@ -166,15 +166,19 @@ fn what_cannot_be_said_of_a_zero_byte_is_refused_and_nothing_is_sent() {
     let too_long = [&b"k\0"[..], &[b'x'; 185]].concat();
     let mut client = remote.client();
     client.send(bytes("set K 0 0 1|v|get K|get a K|me K|mg K b|mn", &too_long));
-    let refusal = "CLIENT_ERROR the node's protocol cannot say this";
+    let refusal = "CLIENT_ERROR the key is too long in base64, in which it travels";
     let format = "CLIENT_ERROR bad command line format";
     // Nothing can be stored under it, so it is not there.
     for line in [refusal, "END", "END", format, format, "MN"] {
         assert_eq!(client.line(), line);
     }
+    // The client's key is at fault, not what the node speaks.
+    assert_eq!(remote.metric("ringway_errors_total", &["long_key"]), 3.0);
+    assert_eq!(remote.metric("ringway_errors_total", &["unsupported"]), 0.0);
     // It would end the line, and the data block would be read as commands.
     let old = Scripted::start("1.4.25", |_| say("END\r\n"));
     let ringway = Ringway::start(&pool(&[old.address()], &["request_timeout: 10s"]));
+    let refusal = "CLIENT_ERROR the node's protocol cannot say this";
     let mut client = ringway.client();
     client.send("set a\0b 0 0 9\r\nflush_all\r\nget a\0b\r\nmg a\0b v\r\nget c\r\n");
     for line in [refusal, "END", refusal, "END"] {

@@ -239,7 +239,7 @@ impl<'a> Outcome<'a> {
 
     fn of_failure(failure: Failure) -> Outcome<'a> {
         let status = match failure {
-            Failure::Unsupported => Status::Unknown,
+            Failure::Unsupported | Failure::LongKey => Status::Unknown,
             Failure::TooLarge => Status::TooLarge,
             _ => Status::Temporary,
         };

@@ -279,9 +279,9 @@ pub fn uses_lease(request: &Request<'_>) -> bool {
     request.command == Command::MetaGet && b"NRE".iter().any(|&name| names.has(name))
 }
 
-/// Whether the node knows no leases, since it speaks classic text only.
+/// Whether the node grants no lease of the key: it speaks classic text only, or the key is too long for it.
 pub fn lacks_leases(reply: &Reply) -> bool {
-    matches!(reply, Reply::Failed(Failure::Unsupported))
+    matches!(reply, Reply::Failed(Failure::Unsupported | Failure::LongKey))
 }
 
 /// Whether the reply to an mg with `s` is about a placeholder.

@@ -23,10 +23,11 @@ pub fn is_hit(reply: &Reply) -> bool {
 }
 
 /// Whether the node did not do what it was asked, and another one might: it did not reply, or with `SERVER_ERROR`. A
-/// value that is too large is too large elsewhere too, and what a protocol cannot say no other node can be asked.
+/// value that is too large is too large elsewhere too, and so is a key; what a protocol cannot say no other node can be
+/// asked.
 pub fn is_failure(reply: &Reply) -> bool {
     match reply {
-        Reply::Failed(Failure::TooLarge | Failure::Unsupported) => false,
+        Reply::Failed(Failure::TooLarge | Failure::Unsupported | Failure::LongKey) => false,
         Reply::Failed(_) => true,
         Reply::Error(line) | Reply::Refused(line) => {
             line.starts_with(b"SERVER_ERROR") && !line.ends_with(b"too large for cache")
