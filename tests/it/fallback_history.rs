@@ -156,7 +156,7 @@ fn survives(is_direct: bool, more: &str, settings: &str) {
         ringway: RwLock::new((0, Some(Ringway::start(&text)))),
         text,
     };
-    let world = World::new(false);
+    let world = World::new();
     let lasts = Duration::from_secs(number("FALLBACK_SECONDS", LASTS));
     let mut below = random(number("FALLBACK_SEED", 1));
     let mut copies = 0.0_f64;

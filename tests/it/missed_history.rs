@@ -23,20 +23,16 @@ pub struct World {
     pub hits: AtomicU64,
     pub failures: AtomicU64,
     pub is_over: AtomicBool,
-    /// A condition is decided by the first of several nodes, and the others are not asked where that one failed: they
-    /// keep what they have.
-    has_decider: bool,
 }
 
 impl World {
-    pub fn new(has_decider: bool) -> World {
+    pub fn new() -> World {
         World {
             history: History::new(KEYS, |key| format!("first{key}")),
             values: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
-            has_decider,
         }
     }
 
@@ -91,7 +87,7 @@ impl World {
     }
 
     fn store(&self, client: &mut Client, key: usize, command: &str) {
-        self.change(client, key, command == "set" || !self.has_decider, |value| {
+        self.change(client, key, |value| {
             format!("{command} k{key} 0 0 {}\r\n{value}\r\n", value.len())
         });
     }
@@ -100,14 +96,14 @@ impl World {
         let begin = self.history.now();
         client.send(format!("gets k{key}\r\n"));
         if let Some(id) = self.values(client, begin) {
-            self.change(client, key, !self.has_decider, |value| {
+            self.change(client, key, |value| {
                 format!("cas k{key} 0 0 {} {id}\r\n{value}\r\n", value.len())
             });
         }
     }
 
-    /// `reaches_all`: also where it fails, every node that may have the key was asked, or counts as down for it.
-    fn change(&self, client: &mut Client, key: usize, reaches_all: bool, request: impl Fn(&str) -> String) {
+    /// Where it fails too, every node that may have the key has forgotten it, or counts as down for it.
+    fn change(&self, client: &mut Client, key: usize, request: impl Fn(&str) -> String) {
         let value = format!("v{}", self.values.fetch_add(1, SeqCst));
         let begun = self.history.begin(key, &value);
         match client.ask(request(&value)).as_str() {
@@ -116,9 +112,7 @@ impl World {
             failed => {
                 assert!(failed.starts_with("SERVER_ERROR "), "{failed}");
                 self.failures.fetch_add(1, SeqCst);
-                if reaches_all {
-                    self.history.done(&begun);
-                }
+                self.history.done(&begun);
             }
         }
     }
@@ -220,7 +214,7 @@ fn survives(route: &str, is_direct: bool) {
         pool("a", 0),
         pool("b", 2)
     ));
-    let world = World::new(route.contains("replicate"));
+    let world = World::new();
     scope(|clients| {
         for client in 0..CLIENTS {
             let (world, ringway) = (&world, &ringway);

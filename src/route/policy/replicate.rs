@@ -6,9 +6,9 @@
 //! | gets, mg with `c`, `N`, `R` or `E`, me, every read of a binary client | the first replica: cas ids of two replicas have nothing to do with each other. The next if it fails, with a cas id that never matches |
 //! | gat, gats, mg with `T` | all at once; the first in the list that has the key answers |
 //! | set, ms, touch, append, prepend, incr, decr, ma | all at once; done as `write` says |
-//! | add, replace, cas, ms in these modes or with `C` | the first replica decides; if it stored, the others get the same as a set, done as `write` says |
+//! | add, replace, cas, ms in these modes or with `C` | the first replica decides; if it stored, the others get the same as a set, done as `write` says; if it did not answer, they delete the key |
 //! | delete, md | all at once; done as `write` says; `DELETED` if one that answered had it |
-//! | md with `C` | the first replica decides; if it deleted, the others delete |
+//! | md with `C` | the first replica decides; if it deleted, or did not answer, the others delete |
 //! | flush_all, version, stats | all pools |
 //!
 //! `write` says when a write is done. `all`: when all replicas did it; the error of one is the reply. `majority`: when
@@ -21,7 +21,7 @@
 //! does in 95 of 100 cases, a second one too, within `budget`.
 //!
 //! A write that one replica missed leaves the old value there: after an error with `all`, without one with the other
-//! modes. Two writes to one key by two clients at the same moment may reach two replicas in two orders; they differ
+//! modes; its node deletes the key before it is read there again. Two writes to one key by two clients at the same moment may reach two replicas in two orders; they differ
 //! until the next write or the expiry.
 
 use tokio::time::timeout;
@@ -225,9 +225,13 @@ impl Replicate {
         best.expect("there are replicas")
     }
 
-    /// Lets the first replica decide; if it did what was asked, the others get the same without the condition.
+    /// Lets the first replica decide; if it did what was asked, the others get the same without the condition. If it did
+    /// not answer, it may have done it: then they must not keep what is older.
     async fn decided(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
         let first = context.call.send(&self.to[0], request).await;
+        if matches!(first, Reply::Failed(_)) && is_failure(&first) {
+            self.forget(request.key, context).await;
+        }
         if !is_done(&first) {
             return first;
         }
@@ -240,6 +244,16 @@ impl Replicate {
         let mut write = self.write(Operation::of(request));
         write.take(0, first);
         write.settle(race).await
+    }
+
+    /// Deletes `key` in all replicas but the first. Where that fails the node remembers it.
+    async fn forget(&self, key: &[u8], context: &Context<'_>) {
+        let delete = Request::new(Command::Delete, key);
+        let others = self.to[1..].iter();
+        let answers: Vec<_> = others.map(|to| context.call.send(to, &delete)).collect();
+        for answer in answers {
+            answer.await;
+        }
     }
 }
 
@@ -343,12 +357,40 @@ mod tests {
     }
 
     #[test]
-    fn what_the_first_replica_did_not_do_is_not_sent_to_the_others() {
+    fn what_the_first_replica_may_have_done_leaves_nothing_older_in_the_others() {
+        run(async {
+            let fake = Fake::new("{replicate: [a, b, c]}", |pool, _| {
+                Some(match pool {
+                    "a" => Reply::Failed(Failure::Timeout),
+                    "b" => Reply::Failed(Failure::Down),
+                    _ => Reply::Done,
+                })
+            });
+            let failed = Reply::Failed(Failure::Timeout);
+            for command in [Command::Add, Command::Replace, Command::Cas] {
+                assert_eq!(fake.ask(&ask(command, "k")).await, failed);
+                let seen = fake.seen();
+                assert_eq!(seen[1..], ["b delete k", "c delete k"], "{command:?}");
+            }
+            for (command, flags) in [
+                (Command::MetaSet, "ME q"),
+                (Command::MetaSet, "C7 I"),
+                (Command::MetaDelete, "C7 q O1"),
+            ] {
+                assert_eq!(fake.ask(&meta(command, "k", flags)).await, failed);
+                assert_eq!(fake.seen()[1..], ["b delete k", "c delete k"], "{flags}");
+            }
+        });
+    }
+
+    #[test]
+    fn what_the_first_replica_refused_is_not_sent_to_the_others() {
         run(async {
             let replies = [
                 Reply::NotStored,
                 Reply::Exists,
-                Reply::Failed(Failure::Timeout),
+                Reply::Failed(Failure::TooLarge),
+                Reply::Failed(Failure::Unsupported),
                 Reply::Error("SERVER_ERROR out of memory".into()),
             ];
             for reply in replies {
