@@ -11,6 +11,8 @@ use std::thread;
 const LARGE: usize = 900_000;
 /// Requests in one write.
 const MANY: usize = 1000;
+/// Clients of the rows that have several, each with one request at a time.
+const SESSIONS: usize = 400;
 
 /// What the greedy client of one row of the table does.
 pub struct Row {
@@ -80,6 +82,8 @@ pub const ROWS: &[Row] = &[
     row("stats", || many("stats\r\n")),
     row("stats nodes", || many("stats nodes\r\n")),
     row("stats settings", || many("stats settings\r\n")),
+    row("stats of 400 sessions", || sessions("stats\r\n")),
+    row("stats nodes of 400 sessions", || sessions("stats nodes\r\n")),
     row("binary noop", || Greedy::of(packet(0x0a, b"").repeat(MANY))),
     row("binary get", || Greedy::of(packet(0x00, b"key").repeat(MANY))),
     row("binary stat", || Greedy::of(packet(0x10, b"").repeat(MANY))),
@@ -88,13 +92,13 @@ pub const ROWS: &[Row] = &[
     }),
     row("a long line, byte by byte", || Greedy {
         first: format!("get{}", " key".repeat(LARGE / 4)).into_bytes(),
-        repeated: b"k".repeat(100_000),
         piece: 1,
+        ..Greedy::of(b"k".repeat(100_000))
     }),
     row("a data block, byte by byte", || Greedy {
         first: format!("set{} key 0 0 {LARGE}\r\n", " ".repeat(1900)).into_bytes(),
-        repeated: b"k".repeat(LARGE),
         piece: 1,
+        ..Greedy::of(b"k".repeat(LARGE))
     }),
 ];
 
@@ -102,8 +106,10 @@ const fn row(name: &'static str, greedy: fn() -> Greedy) -> Row {
     Row { name, greedy }
 }
 
-/// One client.
+/// One client, or several that do the same.
 pub struct Greedy {
+    /// How many there are.
+    sessions: usize,
     /// What it sends at first.
     first: Vec<u8>,
     /// What it repeats.
@@ -115,6 +121,7 @@ pub struct Greedy {
 impl Greedy {
     fn of(repeated: Vec<u8>) -> Greedy {
         Greedy {
+            sessions: 1,
             first: Vec::new(),
             repeated,
             piece: usize::MAX,
@@ -123,6 +130,9 @@ impl Greedy {
 
     /// Sends as fast as it is served, and reads the answers, until `is_over`. Where it is thrown out it comes back.
     pub fn run(&self, listener: &Path, is_over: &AtomicBool) {
+        if self.sessions > 1 {
+            return self.run_all(listener, is_over);
+        }
         while !is_over.load(Relaxed) && !self.repeated.is_empty() {
             let client = UnixStream::connect(listener).expect("a listener");
             thread::scope(|scope| {
@@ -133,6 +143,24 @@ impl Greedy {
                 let _thrown_out = self.send(&client, is_over);
                 let _closed = client.shutdown(Shutdown::Both);
             });
+        }
+    }
+
+    /// All sessions ask at once, and ask again when all have read their answers.
+    fn run_all(&self, listener: &Path, is_over: &AtomicBool) {
+        let connect = |_| UnixStream::connect(listener).expect("a listener");
+        let clients: Vec<UnixStream> = (0..self.sessions).map(connect).collect();
+        let mut answer = vec![0; 1 << 20];
+        while !is_over.load(Relaxed) {
+            for mut client in &clients {
+                client.write_all(&self.repeated).expect("written");
+            }
+            for mut client in &clients {
+                let mut length = 0;
+                while !answer[..length].ends_with(b"END\r\n") {
+                    length += client.read(&mut answer[length..]).expect("answered");
+                }
+            }
         }
     }
 
@@ -160,6 +188,14 @@ impl Greedy {
 /// `line` so many times in one write.
 fn many(line: &str) -> Greedy {
     Greedy::of(line.repeat(MANY).into_bytes())
+}
+
+/// Several clients, each of which asks `line` and reads the answer.
+fn sessions(line: &str) -> Greedy {
+    Greedy {
+        sessions: SESSIONS,
+        ..Greedy::of(line.as_bytes().to_vec())
+    }
 }
 
 /// A large value, and `lines` after it that make it longer.
