@@ -13,6 +13,7 @@ use crate::protocol::{Reply, Request};
 use crate::reply::origin::RequestOrigin;
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::{ReplySlot, pending};
+use crate::route::toolkit::writes::begin_flush;
 use crate::route::{Call, Forwarder, Resolved, Route};
 use crate::worker::context::WorkerContext;
 use crate::worker::forwarder::{InProgress, LinkForwarder};
@@ -175,6 +176,7 @@ impl Routed {
         let (hold, owned) = (self.hold(request), OwnedRequest::new(request));
         tokio::task::spawn_local(async move {
             hold.ticket.turn().await;
+            let _in_progress = begin_flush();
             for pool in pools.iter().rev() {
                 let mut answers = Vec::new();
                 forwarder.flush(pool, &owned.request(), || {

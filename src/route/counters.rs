@@ -48,6 +48,8 @@ events! {
     OnlyCopy = "only_copy",
     /// The copy was not answered, or with an error.
     CopyFailed = "copy_failed",
+    /// It waited for the reply to another one.
+    Joined = "joined",
     /// It was over a limit.
     Limited = "limited",
     /// It was refused.

@@ -72,6 +72,7 @@ mod shadow;
 mod shutdown;
 mod signals;
 mod simulation;
+mod single_flight;
 mod stale_items;
 mod stats;
 mod support;

@@ -188,7 +188,7 @@ fn a_reload_to_a_plain_pool_lets_nothing_overtake_a_policy() {
 fn a_value_stored_while_the_first_pool_was_away_is_read_again_until_its_expiry() {
     let (port, gutter) = (free_port(), Memcached::start());
     let nodes = [format!("127.0.0.1:{port}"), gutter.address()];
-    let ringway = Ringway::start(&yaml(&nodes, "{failover: {to: [a, b], expiry: 2s}}"));
+    let ringway = Ringway::start(&yaml(&nodes, "{failover: {to: [a, b], expiry: 6s}}"));
     let mut client = ringway.client();
     client.set("k", "v");
     assert_eq!(client.get("k").as_deref(), Some(&b"v"[..]));

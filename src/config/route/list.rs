@@ -25,6 +25,8 @@ macro_rules! for_each_policy {
             lazy_fill::LazyFill,
             /// A near cache in front of a far one.
             layers::Layers,
+            /// Identical reads in flight share one request.
+            single_flight::SingleFlight,
             /// Copies requests to another route, whose replies are dropped.
             shadow::Shadow,
             /// Bounds requests per second and requests in flight.

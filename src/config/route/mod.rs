@@ -21,6 +21,7 @@ mod prefix;
 mod reader;
 mod replicate;
 mod shadow;
+mod single_flight;
 mod static_reply;
 
 use std::borrow::Cow;

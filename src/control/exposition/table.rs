@@ -248,7 +248,7 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "ringway_route_events_total",
-        help: "What policies did to requests: failover, over_budget, hedged, found, filled, copied, dropped, same, differs, only_original, only_copy, copy_failed, limited, denied.",
+        help: "What policies did to requests: failover, over_budget, hedged, found, filled, copied, dropped, same, differs, only_original, only_copy, copy_failed, joined, limited, denied.",
         kind: Kind::Counter,
         labels: &["route", "policy", "event"],
         read: |view, samples| {

@@ -232,6 +232,12 @@ impl Names {
     pub fn has(self, name: u8) -> bool {
         self.0 >> (name & 127) & 1 == 1
     }
+
+    /// Whether there is no flag beside those with these `names`, letters.
+    pub fn are_among(self, names: &[u8]) -> bool {
+        let known = names.iter().fold(0, |known, name| known | 1 << (name & 127));
+        self.0 & !known == 0
+    }
 }
 
 /// The flags of a meta command, none of them empty.

@@ -42,6 +42,7 @@ pub mod limit;
 pub mod prefix;
 pub mod replicate;
 pub mod shadow;
+pub mod single_flight;
 pub mod static_reply;
 
 use std::borrow::Cow;

@@ -9,3 +9,4 @@ pub mod race;
 pub mod read_through;
 pub mod reply;
 pub mod rewrite;
+pub mod writes;

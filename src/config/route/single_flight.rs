@@ -1,0 +1,37 @@
+//! The settings of `single_flight`.
+
+use std::borrow::Cow;
+
+use super::super::error::Diagnostics;
+use super::super::map_reader::YamlNode;
+use super::reader::{Beside, Reader};
+use super::{Route, Settings, Under};
+
+/// Identical reads in flight share one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SingleFlight {
+    /// The route under it.
+    pub to: Route,
+}
+
+impl Settings for SingleFlight {
+    const NAME: &'static str = "single_flight";
+
+    fn read(
+        reader: &mut Reader,
+        value: &YamlNode<'_>,
+        _beside: &Beside,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<SingleFlight> {
+        let to = if value.has_key("to") {
+            reader.to(value, diagnostics, |_| ())?.0
+        } else {
+            reader.route(value, diagnostics)?
+        };
+        Some(SingleFlight { to })
+    }
+
+    fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
+        vec![("to".into(), Under::One(&self.to))]
+    }
+}

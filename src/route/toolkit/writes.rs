@@ -1,0 +1,114 @@
+//! Tells readers whether a key was written since, across all workers of the process.
+//!
+//! Keys are counted in [`STRIPES`] groups, by the hash of the key: how many writes began, and how many ended. While
+//! the two differ a write is in progress, and no reader may rely on what another one reads. If they are equal, and are
+//! still the same later, no write of the key was acknowledged in between. Keys of one group disturb each other, which
+//! costs a reader its share and is never wrong.
+
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+use crate::protocol::fingerprint;
+
+/// Groups of keys.
+const STRIPES: usize = 256;
+
+/// Every flush_all that goes through a policy is a write of all keys.
+static FLUSHES: Stripe = Stripe::new();
+
+/// The writes of all keys that pass one policy.
+#[derive(Debug)]
+pub struct Writes(Box<[Stripe; STRIPES]>);
+
+/// The state of a key at one moment: equal states mean that no write of it was acknowledged in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    writes: u32,
+    flushes: u32,
+}
+
+/// A write in progress, until it is dropped: before its client gets the reply.
+#[derive(Debug)]
+pub struct InProgress<'a>(&'a Stripe);
+
+#[derive(Debug)]
+struct Stripe {
+    begun: AtomicU32,
+    ended: AtomicU32,
+}
+
+impl Writes {
+    /// A write of `key` begins.
+    pub fn begin(&self, key: &[u8]) -> InProgress<'_> {
+        self.stripe(key).begin()
+    }
+
+    /// The state of `key`; `None` while a write of it is in progress.
+    pub fn version(&self, key: &[u8]) -> Option<Version> {
+        Some(Version {
+            writes: self.stripe(key).version()?,
+            flushes: FLUSHES.version()?,
+        })
+    }
+
+    fn stripe(&self, key: &[u8]) -> &Stripe {
+        &self.0[fingerprint(key) as usize % STRIPES]
+    }
+}
+
+impl Default for Writes {
+    fn default() -> Writes {
+        Writes(Box::new([const { Stripe::new() }; STRIPES]))
+    }
+}
+
+/// A flush_all begins.
+pub fn begin_flush() -> InProgress<'static> {
+    FLUSHES.begin()
+}
+
+impl Stripe {
+    const fn new() -> Stripe {
+        Stripe {
+            begun: AtomicU32::new(0),
+            ended: AtomicU32::new(0),
+        }
+    }
+
+    fn begin(&self) -> InProgress<'_> {
+        self.begun.fetch_add(1, SeqCst);
+        InProgress(self)
+    }
+
+    /// `ended` is read first: a write that begins between the two reads makes them differ.
+    fn version(&self) -> Option<u32> {
+        let ended = self.ended.load(SeqCst);
+        (self.begun.load(SeqCst) == ended).then_some(ended)
+    }
+}
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_changes_with_each_write_and_there_is_none_during_one() {
+        let writes = Writes::default();
+        let before = writes.version(b"k");
+        assert!(before.is_some());
+        let one = writes.begin(b"k");
+        let other = writes.begin(b"k");
+        assert_eq!(writes.version(b"k"), None);
+        drop(one);
+        assert_eq!(writes.version(b"k"), None, "the other goes on");
+        drop(other);
+        let after = writes.version(b"k");
+        assert!(after.is_some() && after != before);
+        assert_eq!(writes.version(b"k"), after);
+    }
+}
