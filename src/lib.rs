@@ -23,6 +23,7 @@
 //! floor 2  machine    runtime/              what a worker owns: clock · buffers · memory · adaptive batching
 //!                     net/                  stream · dial · listen · outgoing · unix sockets
 //!                     journal/              what nodes missed, on disk
+//!                     resolver/             names of machines and services
 //! floor 1  operator   config/               what was typed, what was validated, every mistake at its line
 //!                     discovery/            who belongs to a pool whose nodes are discovered: rules, parsers
 //!                     import/               from the configurations of other proxies and clients
@@ -74,6 +75,7 @@ pub mod net;
 pub mod node;
 pub mod protocol;
 pub mod reply;
+pub mod resolver;
 pub mod ring;
 pub mod route;
 pub mod runtime;

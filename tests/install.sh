@@ -96,7 +96,7 @@ keep_services_off() {
     local package
     for package in "$@"; do
         case $package in
-            memcached | nutcracker | prometheus)
+            memcached | nutcracker | prometheus | unbound)
                 "${root[@]}" systemctl disable --quiet "$package.service" 2>/dev/null || true
                 ;;
         esac

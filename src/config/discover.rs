@@ -1,6 +1,7 @@
 //! What was written of a pool's `discover`: where its nodes come from, and when a change of them is taken.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ const MOST_NODES: u64 = 100_000;
 pub struct Discover {
     /// What is asked.
     pub from: Source,
+    /// The name server that is asked; `None`: those of this machine.
+    pub resolver: Option<SocketAddr>,
     /// Between two questions.
     pub interval: Duration,
     /// A new node takes keys once it was seen for so long, and answered a probe.
@@ -42,6 +45,22 @@ pub enum Source {
         /// Its port.
         port: u16,
     },
+    /// The addresses of a name.
+    Dns {
+        /// The name.
+        host: String,
+        /// The port of each node.
+        port: u16,
+    },
+    /// The targets of the SRV records of a name.
+    DnsSrv {
+        /// The name.
+        name: String,
+        /// The port of each node; `None`: that of its record.
+        port: Option<u16>,
+        /// Whether a target must have an address to be a node.
+        is_resolved: bool,
+    },
 }
 
 impl fmt::Display for Source {
@@ -51,6 +70,16 @@ impl fmt::Display for Source {
             Source::Elasticache { host, port } => {
                 let (host, port) = (host.clone(), *port);
                 write!(f, "elasticache+{}", Address::Tcp { host, port })
+            }
+            Source::Dns { host, port } => write!(f, "dns+{host}:{port}"),
+            Source::DnsSrv {
+                name,
+                port,
+                is_resolved,
+            } => {
+                let word = if *is_resolved { "dnssrv" } else { "dnssrvnoa" };
+                write!(f, "{word}+{name}")?;
+                port.map_or(Ok(()), |port| write!(f, ":{port}"))
             }
         }
     }
@@ -63,16 +92,25 @@ pub struct Origin {
     pub from: String,
     /// The zone that the source says the node is in.
     pub zone: Option<String>,
+    /// The name server that knows the node's name; `None`: those of this machine.
+    pub resolver: Option<SocketAddr>,
 }
 
 /// The words that a source begins with, each with what follows it.
-const WORDS: [(&str, &str); 2] = [("elasticache", "HOST:PORT"), ("file", "PATH")];
+const WORDS: [(&str, &str); 5] = [
+    ("dns", "HOST:PORT"),
+    ("dnssrv", "NAME[:PORT]"),
+    ("dnssrvnoa", "NAME[:PORT]"),
+    ("elasticache", "HOST:PORT"),
+    ("file", "PATH"),
+];
 
 impl Discover {
     /// Discovery from `from`, all else by default.
     fn new(from: Source) -> Discover {
         Discover {
             from,
+            resolver: None,
             interval: Duration::from_secs(10),
             add_after: Duration::from_secs(10),
             remove_after: Duration::from_secs(600),
@@ -91,6 +129,7 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Disco
     // What else was typed is checked all the same.
     let stands_in = || Source::File(PathBuf::new());
     let mut discover = Discover::new(from.clone().unwrap_or_else(stands_in));
+    discover.resolver = keys.value("resolver", resolver);
     set(&mut discover.interval, keys.value("interval", timeout));
     set(&mut discover.add_after, keys.value("add_after", duration));
     set(&mut discover.remove_after, keys.value("remove_after", duration));
@@ -120,6 +159,28 @@ fn source(text: &str, folder: &Path) -> Result<Source, Problem> {
             Address::Tcp { host, port } => Ok(Source::Elasticache { host, port }),
             _ => Err(none().hint("the endpoint is a host:port")),
         },
+        "dns" => match address::node(rest)? {
+            Address::Tcp { host, port } if !host.contains(':') => Ok(Source::Dns { host, port }),
+            _ => Err(none().hint("write dns+HOST:PORT")),
+        },
+        "dnssrv" | "dnssrvnoa" => {
+            let (name, port) = match rest.split_once(':') {
+                Some(_) => match address::node(rest)? {
+                    Address::Tcp { host, port } => (host, Some(port)),
+                    _ => return Err(none().hint(format!("write {word}+NAME or {word}+NAME:PORT"))),
+                },
+                None => (rest.to_owned(), None),
+            };
+            if name.is_empty() || name.contains(':') {
+                return Err(none().hint(format!("name the service: {word}+_memcache._tcp.example.com")));
+            }
+            address::check_host(&name)?;
+            Ok(Source::DnsSrv {
+                name,
+                port,
+                is_resolved: word == "dnssrv",
+            })
+        }
         _ => {
             let known = WORDS.map(|(word, _)| word);
             Err(none().hint(suggest::hint(word, "known here", known.into_iter())))
@@ -127,7 +188,17 @@ fn source(text: &str, folder: &Path) -> Result<Source, Problem> {
     }
 }
 
+/// Reads the address of a name server.
+fn resolver(text: &str) -> Result<SocketAddr, Problem> {
+    let ip = text.parse::<IpAddr>();
+    let address = text.parse().or(ip.map(|ip| SocketAddr::new(ip, 53)));
+    address.map_err(|_| {
+        Problem::new(format!("{} is no address of a name server", quote(text)))
+            .hint("write an IP address and a port, such as 127.0.0.1:53")
+    })
+}
+
 fn forms() -> String {
     let forms = WORDS.map(|(word, rest)| format!("{word}+{rest}"));
-    forms.join(" or ")
+    forms.join(", ")
 }

@@ -1,5 +1,6 @@
 //! Discovered nodes beside those that a configuration lists.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::error::{Problem, quote};
@@ -14,6 +15,11 @@ impl Node {
             weight: 1,
             origin: None,
         }
+    }
+
+    /// The name server that knows its name; `None`: those of this machine.
+    pub fn resolver(&self) -> Option<SocketAddr> {
+        self.origin.as_ref()?.resolver
     }
 
     /// Whether the configuration lists it.

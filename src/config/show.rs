@@ -117,14 +117,18 @@ fn pool(pool: &Pool) -> Value {
 }
 
 fn discover(discover: &Discover) -> Value {
-    json!({
+    let mut shown = json!({
         "from": discover.from.to_string(),
         "interval": show_duration(discover.interval),
         "add_after": show_duration(discover.add_after),
         "remove_after": show_duration(discover.remove_after),
         "min_nodes": discover.min_nodes,
         "max_moved": format!("{}%", discover.max_moved),
-    })
+    });
+    if let Some(resolver) = discover.resolver {
+        shown["resolver"] = json!(resolver.to_string());
+    }
+    shown
 }
 
 fn node(node: &Node) -> Value {
@@ -177,6 +181,9 @@ pools:
     health: {down_after: 4, probe_interval: 1h, probe_timeout: 1ms, up_after: 1, max_probe_interval: 9m}
   "odd.name: \"x\"": {nodes: [a:1]}
   found: {discover: {from: file+/nodes.yaml, interval: 3s, add_after: 0s, remove_after: 1h, min_nodes: 3, max_moved: 7%}}
+  a: {discover: {from: "dns+cache.example:11211", resolver: "[::1]:5353"}}
+  srv: {discover: {from: dnssrv+_memcache._tcp.example}}
+  noa: {discover: {from: "dnssrvnoa+_memcache._tcp.example.:11211", resolver: 10.0.0.1}}
   both: {nodes: [b:1], discover: {from: "elasticache+[::1]:11211"}}
 routes: {default: main, away: default}
 "#;

@@ -4,27 +4,29 @@
 //! addresses that are known; the log tells each change of outcome once. Links read the addresses from
 //! the node and never look up a name.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::lookup_host;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::jitter::jittered;
 use crate::config::Address;
 use crate::control::per_node_tasks::{follow, remote};
+use crate::health;
 use crate::node::{Node, Remote};
+use crate::resolver;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
 /// How long others wait for the first addresses of a new node.
 pub const LOOKUP: Duration = Duration::from_secs(2);
-/// Time from one lookup of a name to the next.
-const INTERVAL: Duration = Duration::from_secs(5);
+/// An answer holds at least so long, whatever its TTL.
+pub const SHORTEST: Duration = Duration::from_secs(5);
+/// And no longer than this.
+pub const LONGEST: Duration = Duration::from_secs(60);
 
 /// Keeps the addresses of every node with a host name, until this future is dropped.
 pub async fn run(state: Arc<State>) {
@@ -83,12 +85,13 @@ async fn keep(state: Arc<State>, node: Arc<Node>) {
             // Links that are idle look at it too.
             state.tell();
         }
+        let holds = outcome.as_ref().map_or(SHORTEST, |holds| *holds);
         failing = match (outcome, failing) {
             (Err(error), false) => {
                 warn!(pool = node.pool, node = node.label, %error, "cannot look up the node's name");
                 true
             }
-            (Ok(()), true) => {
+            (Ok(_), true) => {
                 info!(
                     pool = node.pool,
                     node = node.label,
@@ -98,28 +101,40 @@ async fn keep(state: Arc<State>, node: Arc<Node>) {
             }
             (_, failing) => failing,
         };
-        sleep(jittered(INTERVAL)).await;
+        rest(&node, holds).await;
     }
 }
 
-/// Looks up one node and notes what it found; `None` if it has no host.
-async fn look_up(node: &Node) -> Option<io::Result<()>> {
+/// Waits while an answer holds, and no longer than [`SHORTEST`] if the node fails: it may be somewhere else by now.
+async fn rest(node: &Node, holds: Duration) {
+    let until = Instant::now() + jittered(holds);
+    loop {
+        let step = Instant::now() + jittered(SHORTEST);
+        sleep_until(step.min(until)).await;
+        if Instant::now() >= until || node.state() != health::State::Up {
+            return;
+        }
+    }
+}
+
+/// Looks up one node and notes what it found. Returns for how long that holds; `None` if the node has no host.
+async fn look_up(node: &Node) -> Option<Result<Duration, resolver::Error>> {
     let remote = remote(node)?;
     let Address::Tcp { host, port } = &node.address else {
         return None;
     };
     if let Some(address) = literal(&node.address) {
         note(remote, vec![address]);
-        return Some(Ok(()));
+        return Some(Ok(LONGEST));
     }
-    let found = lookup_host((host.as_str(), *port)).await;
-    Some(found.and_then(|addresses| note_found(node, remote, addresses.collect())))
+    let found = resolver::of(node.resolver).sockets(host, *port).await;
+    Some(found.map(|found| {
+        note_found(node, remote, found.records);
+        found.ttl.clamp(SHORTEST, LONGEST)
+    }))
 }
 
-fn note_found(node: &Node, remote: &Remote, addresses: Vec<SocketAddr>) -> io::Result<()> {
-    if addresses.is_empty() {
-        return Err(io::Error::other("the name has no address"));
-    }
+fn note_found(node: &Node, remote: &Remote, addresses: Vec<SocketAddr>) {
     if note(remote, addresses) {
         let addresses = remote.resolved.load();
         info!(
@@ -129,7 +144,6 @@ fn note_found(node: &Node, remote: &Remote, addresses: Vec<SocketAddr>) -> io::R
             "the node's name leads to these addresses"
         );
     }
-    Ok(())
 }
 
 /// Notes `addresses` where they are others than those known, in whatever order: name servers turn the
@@ -211,13 +225,12 @@ mod tests {
         assert!(note(&remote, vec![b]));
     }
 
-    #[test]
-    fn a_name_that_leads_nowhere_keeps_the_addresses_it_had() {
-        let state = testing::state("pools: {main: {nodes: ['cache.invalid:11211']}}");
+    #[tokio::test]
+    async fn a_name_that_leads_nowhere_keeps_the_addresses_it_had() {
+        let state = testing::state("pools: {main: {nodes: ['[fe80::1%nowhere0]:11211']}}");
         let node = state.snapshot.load().nodes[0].clone();
-        let remote = remote(&node).unwrap();
-        note_found(&node, remote, vec![socket("10.0.0.1:11211")]).unwrap();
-        assert!(note_found(&node, remote, Vec::new()).is_err());
+        note_found(&node, remote(&node).unwrap(), vec![socket("10.0.0.1:11211")]);
+        assert!(look_up(&node).await.unwrap().is_err());
         assert_eq!(addresses(&state, 0), [socket("10.0.0.1:11211")]);
     }
 }

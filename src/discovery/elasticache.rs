@@ -132,6 +132,7 @@ mod tests {
         Arc::new(Origin {
             from: "elasticache+cfg:11211".to_owned(),
             zone: None,
+            resolver: None,
         })
     }
 

@@ -22,11 +22,11 @@ struct Group {
     labels: BTreeMap<String, Value>,
 }
 
-/// The nodes in `text`, a file that is called `from`.
+/// The nodes in `text`, a list of `origin`.
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub fn read(text: &str, from: &str) -> Result<Vec<Node>, String> {
+pub fn read(text: &str, origin: &Origin) -> Result<Vec<Node>, String> {
     // JSON is YAML, but for the tabs that it may be indented with.
     let groups: Vec<Group> = match text.trim_start().starts_with('[') {
         true => serde_json::from_str(text).or_else(|error| {
@@ -37,7 +37,7 @@ pub fn read(text: &str, from: &str) -> Result<Vec<Node>, String> {
     let mut nodes = Vec::new();
     let mut labels = HashSet::new();
     for (index, group) in groups.iter().enumerate() {
-        for node in read_group(group, from).map_err(|reason| format!("[{index}]: {reason}"))? {
+        for node in read_group(group, origin).map_err(|reason| format!("[{index}]: {reason}"))? {
             let label = node.label();
             if !labels.insert(label.clone()) {
                 return Err(format!("[{index}]: {label:?} is there twice"));
@@ -48,15 +48,15 @@ pub fn read(text: &str, from: &str) -> Result<Vec<Node>, String> {
     Ok(nodes)
 }
 
-fn read_group(group: &Group, from: &str) -> Result<Vec<Node>, String> {
+fn read_group(group: &Group, origin: &Origin) -> Result<Vec<Node>, String> {
     let label = |name: &str| group.labels.get(name).map(text).transpose();
     let (name, weight, zone) = (label("name")?, label("weight")?, label("zone")?);
     if name.is_some() && group.targets.len() != 1 {
         return Err("a name is that of one target: give each a group of its own".to_owned());
     }
     let origin = Arc::new(Origin {
-        from: from.to_owned(),
         zone,
+        ..origin.clone()
     });
     let node = |target: &String| config::discovered(target, name.as_deref(), weight.as_deref(), &origin);
     group.targets.iter().map(node).collect()
@@ -76,7 +76,12 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> Result<Vec<String>, String> {
-        let nodes = read(text, "file+/nodes")?;
+        let origin = Origin {
+            from: "file+/nodes".to_owned(),
+            zone: None,
+            resolver: None,
+        };
+        let nodes = read(text, &origin)?;
         let shown = nodes.iter().map(|node| {
             let origin = node.origin.as_ref().unwrap();
             assert_eq!(origin.from, "file+/nodes");

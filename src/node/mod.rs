@@ -39,6 +39,8 @@ pub struct Node {
     pub label: String,
     /// Where it is.
     pub address: Address,
+    /// The name server that knows its name; `None`: those of this machine.
+    pub resolver: Option<SocketAddr>,
     /// What kind of node it is, with what that kind needs.
     pub kind: Kind,
     /// One for each worker, by the worker's index.
@@ -152,6 +154,7 @@ impl Node {
             pool: pool.to_owned(),
             label: settings.label(),
             address: settings.address.clone(),
+            resolver: settings.resolver(),
             shards: (0..workers).map(|_| NodeShard::default()).collect(),
             membership: Membership::default(),
             missed: Arc::new(Missed::new(
@@ -175,7 +178,10 @@ impl Node {
 
     /// Whether `settings` in the pool named `pool` means this very node, so that a reload keeps it.
     pub fn is(&self, pool: &str, settings: &config::Node) -> bool {
-        self.pool == pool && self.address == settings.address && self.label == settings.label()
+        self.pool == pool
+            && self.address == settings.address
+            && self.label == settings.label()
+            && self.resolver == settings.resolver()
     }
 
     /// The ring is without it.

@@ -137,7 +137,7 @@ fn the_full_file_has_every_key_there_is() {
         ("admin:\n", "admin:\n  \"@\": 0\n", 2),
         ("shutdown:\n", "shutdown:\n  \"@\": 0\n", 2),
         ("  main:\n", "  main:\n    \"@\": 0\n", 20),
-        ("    discover:\n", "    discover:\n      \"@\": 0\n", 6),
+        ("    discover:\n", "    discover:\n      \"@\": 0\n", 7),
         ("{address: ", "{\"@\": 0, address: ", 4),
         ("{preset: twemproxy", "{\"@\": 0, preset: twemproxy", 7),
         ("{kind: ", "{\"@\": 0, kind: ", 8),

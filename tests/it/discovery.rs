@@ -96,12 +96,12 @@ fn addresses(nodes: &[Memcached]) -> Vec<String> {
     nodes.iter().map(Memcached::address).collect()
 }
 
-fn keys() -> Vec<String> {
+pub fn keys() -> Vec<String> {
     (0..200).map(|n| format!("key-{n}")).collect()
 }
 
 /// The node of each of `keys` if `addresses` were listed in a configuration.
-fn places(addresses: &[String], keys: &[String]) -> Vec<String> {
+pub fn places(addresses: &[String], keys: &[String]) -> Vec<String> {
     let mut arguments = vec!["explain", "--config", "-"];
     arguments.extend(keys.iter().map(String::as_str));
     let (code, out, err) = fed(&arguments, &pool(addresses, &[]));
@@ -111,7 +111,7 @@ fn places(addresses: &[String], keys: &[String]) -> Vec<String> {
 }
 
 /// The node of each of `keys` in a running Ringway.
-fn places_in(ringway: &Ringway, keys: &[String]) -> Vec<String> {
+pub fn places_in(ringway: &Ringway, keys: &[String]) -> Vec<String> {
     let place = |key: &String| {
         let (_, body) = ringway.get(&format!("/explain?key={key}"));
         let explained: Value = serde_json::from_str(&body).expect("JSON");
@@ -121,14 +121,14 @@ fn places_in(ringway: &Ringway, keys: &[String]) -> Vec<String> {
 }
 
 /// A client that sets and gets `keys` without pause, and reads each value that it set.
-struct Load {
+pub struct Load {
     is_over: Arc<AtomicBool>,
     rounds: Arc<AtomicU64>,
     client: JoinHandle<()>,
 }
 
 impl Load {
-    fn start(port: u16, keys: Vec<String>) -> Load {
+    pub fn start(port: u16, keys: Vec<String>) -> Load {
         assert!(!keys.is_empty());
         let (is_over, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (over, done) = (is_over.clone(), rounds.clone());
@@ -154,7 +154,7 @@ impl Load {
     }
 
     /// Waits until it has set and read all keys again.
-    fn go_on(&self) {
+    pub fn go_on(&self) {
         let enough = self.rounds.load(Relaxed) + 2;
         wait_for("the client to go on", || {
             assert!(!self.client.is_finished(), "the client gave up");
@@ -162,14 +162,14 @@ impl Load {
         });
     }
 
-    fn end(self) {
+    pub fn end(self) {
         self.is_over.store(true, Relaxed);
         self.client.join().expect("every value was right");
     }
 }
 
 /// The parts of the line that says that the nodes changed, for the last such change.
-fn last_change(ringway: &Ringway) -> String {
+pub fn last_change(ringway: &Ringway) -> String {
     let log = ringway.log();
     let line = log
         .lines()
@@ -179,7 +179,7 @@ fn last_change(ringway: &Ringway) -> String {
 }
 
 /// The share of keys that move between two lists, as `ringway diff` says it.
-fn diff(old: &[String], new: &[String]) -> String {
+pub fn diff(old: &[String], new: &[String]) -> String {
     let dir = tempfile::tempdir().expect("a directory");
     let write = |name: &str, nodes: &[String]| {
         let path = dir.path().join(name);
@@ -537,13 +537,21 @@ fn a_source_that_makes_no_sense_is_told_at_its_line() {
         ("from: fil+/a", "is no source of nodes, did you mean \"file\"?"),
         (
             "from: /etc/nodes.yaml",
-            "write elasticache+HOST:PORT or file+PATH",
+            "write dns+HOST:PORT, dnssrv+NAME[:PORT], dnssrvnoa+NAME[:PORT], elasticache+HOST:PORT, file+PATH",
         ),
         ("from: file+", "name a file"),
         ("from: elasticache+cluster", "has no port"),
         ("from: file+/a, max_moved: 50", "no share"),
         ("from: file+/a, min_nodes: 0", "out of range"),
         ("from: file+/a, add_afer: 1s", "did you mean \"add_after\"?"),
+        ("from: dnssrv+_m._tcp.a.b:port", "is no port"),
+        ("from: dns+cache.example", "has no port"),
+        ("from: 'dns+[::1]:11211'", "write dns+HOST:PORT"),
+        ("from: dnsrv+a", "did you mean \"dnssrv\"?"),
+        (
+            "from: file+/a, resolver: dns.example",
+            "write an IP address and a port",
+        ),
         ("interval: 1s", "it is not said where the nodes come from"),
     ];
     for (settings, expected) in cases {

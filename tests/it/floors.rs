@@ -35,7 +35,7 @@ const FLOORS: [(&[&str], Neighbours); 10] = [
         Neighbours::Free,
     ),
     (&["config", "discovery", "import"], Neighbours::NoCircle),
-    (&["runtime", "net", "journal"], Neighbours::NoCircle),
+    (&["runtime", "net", "journal", "resolver"], Neighbours::NoCircle),
     (&["node"], Neighbours::NoCircle),
     (&["reply"], Neighbours::NoCircle),
     (&["link"], Neighbours::NoCircle),

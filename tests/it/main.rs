@@ -20,6 +20,7 @@ mod deploy;
 mod diff;
 mod differential;
 mod discovery;
+mod dns;
 mod docs;
 mod embedded;
 mod failures;

@@ -6,20 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::lookup_host;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::config::{self, Address, Node, Origin, Source};
+use super::dns;
+use crate::config::{self, Address, Discover, Node, Origin, Source};
+use crate::control::discovery::{LONGEST, SHORTEST};
 use crate::control::watch::Folders;
 use crate::discovery::elasticache::{self, Cluster, OLD_QUESTION, QUESTION, Read};
 use crate::discovery::file_sd;
 use crate::discovery::status::Outcome;
 use crate::net::dial::dial;
 use crate::net::stream::Stream;
+use crate::resolver::{self, Answer};
 
 /// How long a source may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long name servers may take, one after the other, as `/etc/resolv.conf` says.
+const DNS_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why there is no list.
 #[derive(Debug)]
@@ -37,6 +41,13 @@ impl NoList {
             reason: reason.to_string(),
         }
     }
+
+    fn late(reason: String) -> NoList {
+        NoList {
+            outcome: Outcome::Timeout,
+            reason,
+        }
+    }
 }
 
 /// A source that is asked again and again.
@@ -50,9 +61,19 @@ pub struct Asked {
     version: u64,
 }
 
+/// A list of nodes.
+#[derive(Debug)]
+pub struct List {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// For how long it holds, if the source says so.
+    pub holds: Option<Duration>,
+}
+
 impl Asked {
     /// A source that was not asked yet.
-    pub fn new(source: &Source) -> Asked {
+    pub fn new(discover: &Discover) -> Asked {
+        let source = &discover.from;
         let touched = Arc::new(Notify::new());
         Asked {
             folders: matches!(source, Source::File(_)).then(|| Folders::new(touched.clone())),
@@ -60,6 +81,7 @@ impl Asked {
             origin: Arc::new(Origin {
                 from: source.to_string(),
                 zone: None,
+                resolver: discover.resolver,
             }),
             touched,
             version: 0,
@@ -75,23 +97,33 @@ impl Asked {
     ///
     /// # Errors
     /// There is none, or it is not to be had in time.
-    pub async fn ask(&mut self) -> Result<Vec<Node>, NoList> {
-        let answer = match self.source.clone() {
+    pub async fn ask(&mut self) -> Result<List, NoList> {
+        let patience = match self.source {
+            Source::File(_) | Source::Elasticache { .. } => PATIENCE,
+            Source::Dns { .. } | Source::DnsSrv { .. } => DNS_PATIENCE,
+        };
+        let answer = timeout(patience, self.answer()).await;
+        answer.unwrap_or_else(|_| Err(NoList::late(format!("no answer within {patience:?}"))))
+    }
+
+    async fn answer(&mut self) -> Result<List, NoList> {
+        let list = |nodes| List { nodes, holds: None };
+        match self.source.clone() {
             Source::File(path) => {
                 self.watch(&path).await;
-                timeout(PATIENCE, file(path, &self.origin.from)).await
+                file(path, &self.origin).await.map(list)
             }
             Source::Elasticache { host, port } => {
-                let asked = async { self.take(cluster(host, port, &self.origin).await?) };
-                timeout(PATIENCE, asked).await
+                let cluster = cluster(host, port, &self.origin).await?;
+                self.take(cluster).map(list)
             }
-        };
-        answer.unwrap_or_else(|_| {
-            Err(NoList {
-                outcome: Outcome::Timeout,
-                reason: format!("no answer within {PATIENCE:?}"),
-            })
-        })
+            Source::Dns { host, port } => held(dns::addresses(&host, port, &self.origin).await),
+            Source::DnsSrv {
+                name,
+                port,
+                is_resolved,
+            } => held(dns::services(&name, port, is_resolved, &self.origin).await),
+        }
     }
 
     /// Watches the folders on the way to the file. Set before it is read, or a change between the two would be missed.
@@ -121,17 +153,29 @@ impl Asked {
     }
 }
 
-async fn file(path: PathBuf, from: &str) -> Result<Vec<Node>, NoList> {
+/// A list from name servers. Their answers hold as long as they say, within bounds.
+fn held(answer: Result<Answer<Node>, resolver::Error>) -> Result<List, NoList> {
+    match answer {
+        Ok(Answer { records, ttl }) => Ok(List {
+            nodes: records,
+            holds: Some(ttl.clamp(SHORTEST, LONGEST)),
+        }),
+        Err(error @ resolver::Error::Timeout) => Err(NoList::late(error.to_string())),
+        Err(error) => Err(NoList::failed(error)),
+    }
+}
+
+async fn file(path: PathBuf, origin: &Origin) -> Result<Vec<Node>, NoList> {
     let read = tokio::task::spawn_blocking(move || config::read_regular(&path)).await;
     let bytes = read.map_err(io::Error::other).flatten().map_err(NoList::failed)?;
     let text = String::from_utf8(bytes).map_err(|_| NoList::failed("it is no UTF-8 text"))?;
-    file_sd::read(&text, from).map_err(NoList::failed)
+    file_sd::read(&text, origin).map_err(NoList::failed)
 }
 
 async fn cluster(host: String, port: u16, origin: &Arc<Origin>) -> Result<Cluster, NoList> {
-    let resolved = lookup_host((host.as_str(), port)).await;
-    let resolved: Vec<_> = resolved.map_err(NoList::failed)?.collect();
-    let stream = dial(&Address::Tcp { host, port }, &resolved, PATIENCE).await;
+    let resolver = resolver::of(origin.resolver);
+    let found = resolver.sockets(&host, port).await.map_err(NoList::failed)?;
+    let stream = dial(&Address::Tcp { host, port }, &found.records, PATIENCE).await;
     let mut stream = stream.map_err(NoList::failed)?;
     for question in [QUESTION, OLD_QUESTION] {
         if let Some(cluster) = exchange(&mut stream, question, origin).await? {

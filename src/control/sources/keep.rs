@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{info, warn};
 
-use super::ask::{Asked, NoList};
+use super::ask::{Asked, List, NoList};
 use super::probe::probe;
 use crate::config::{self, Discover, Node};
 use crate::control::jitter::jittered;
@@ -58,7 +58,7 @@ impl Keeper {
             reloader: reloader.clone(),
             pool: pool.to_owned(),
             discover: discover.clone(),
-            source: Asked::new(&discover.from),
+            source: Asked::new(discover),
             members: Members::new(rules, nodes, has_list),
             born: Instant::now(),
             held: None,
@@ -69,9 +69,9 @@ impl Keeper {
     /// Keeps the nodes until this future is dropped, or the configuration says something else of the pool.
     pub async fn run(mut self) {
         loop {
-            self.ask().await;
-            let interval = match self.members.has_list() {
-                true => self.discover.interval,
+            let holds = self.ask().await.unwrap_or_default();
+            let interval = match self.members.has_list() || !holds.is_zero() {
+                true => self.discover.interval.max(holds),
                 false => self.discover.interval.min(TICK),
             };
             let again = Instant::now() + jittered(interval);
@@ -95,14 +95,16 @@ impl Keeper {
         }
     }
 
-    async fn ask(&mut self) {
+    /// Asks the source. Returns for how long its list holds, if it says so.
+    async fn ask(&mut self) -> Option<Duration> {
         let answer = match self.source.ask().await {
-            Ok(nodes) => self.take(nodes),
+            Ok(List { nodes, holds }) => self.take(nodes).map(|()| holds),
             Err(no_list) => Err(no_list),
         };
+        let holds = answer.as_ref().ok().copied().flatten();
         let outcome = answer
             .as_ref()
-            .map_or_else(|no_list| no_list.outcome, |()| Outcome::Ok);
+            .map_or_else(|no_list| no_list.outcome, |_| Outcome::Ok);
         let complaint = answer.err().map(|no_list| no_list.reason);
         self.status(|status| {
             status.answers[outcome as usize] += 1;
@@ -120,6 +122,7 @@ impl Keeper {
             _ => {}
         }
         self.complaint = complaint;
+        holds
     }
 
     /// Takes a list, but for the nodes that cannot be discovered ones.

@@ -9,6 +9,7 @@
 //! knows is in the snapshot: the nodes that were discovered are there.
 
 mod ask;
+mod dns;
 mod keep;
 mod probe;
 

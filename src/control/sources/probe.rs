@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::net::lookup_host;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -10,6 +9,7 @@ use crate::config::{Address, Node, Pool};
 use crate::control::discovery::LOOKUP;
 use crate::control::probe_client::Connection;
 use crate::discovery::members::Probe;
+use crate::resolver;
 
 /// So many are asked at once.
 const AT_ONCE: usize = 256;
@@ -21,8 +21,8 @@ pub async fn probe(nodes: Vec<Node>, settings: &Pool) -> Vec<(String, Probe)> {
     for part in nodes.chunks(AT_ONCE) {
         let mut probes = JoinSet::new();
         for node in part {
-            let (label, address) = (node.label(), node.address.clone());
-            probes.spawn(async move { (label, probe_one(&address, limits).await) });
+            let node = node.clone();
+            probes.spawn(async move { (node.label(), probe_one(&node, limits).await) });
         }
         while let Some(Ok(outcome)) = probes.join_next().await {
             probed.push(outcome);
@@ -31,15 +31,15 @@ pub async fn probe(nodes: Vec<Node>, settings: &Pool) -> Vec<(String, Probe)> {
     probed
 }
 
-async fn probe_one(address: &Address, (connect, answer): (Duration, Duration)) -> Probe {
-    let Address::Tcp { host, port } = address else {
+async fn probe_one(node: &Node, (connect, answer): (Duration, Duration)) -> Probe {
+    let Address::Tcp { host, port } = &node.address else {
         return Probe::Silent;
     };
-    let Ok(Ok(resolved)) = timeout(LOOKUP, lookup_host((host.as_str(), *port))).await else {
+    let resolver = resolver::of(node.resolver());
+    let Ok(Ok(found)) = timeout(LOOKUP, resolver.sockets(host, *port)).await else {
         return Probe::Silent;
     };
-    let resolved: Vec<_> = resolved.collect();
-    let Ok(mut connection) = Connection::dial(address, &resolved, connect).await else {
+    let Ok(mut connection) = Connection::dial(&node.address, &found.records, connect).await else {
         return Probe::Silent;
     };
     match connection.version(answer).await {

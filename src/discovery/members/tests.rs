@@ -26,6 +26,7 @@ fn node(name: &str) -> Node {
         origin: Some(Arc::new(Origin {
             from: "test".to_owned(),
             zone: None,
+            resolver: None,
         })),
     }
 }

@@ -11,6 +11,7 @@ pub fn check(bytes: &[u8]) {
     let origin = Arc::new(Origin {
         from: "elasticache+cfg:1".to_owned(),
         zone: None,
+        resolver: None,
     });
     let whole = read(bytes, &origin);
     if let Ok(Read::Whole(cluster)) = &whole {

@@ -4,6 +4,7 @@
 //! resolver reads it at each lookup, so a test changes an answer by writing the file.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::NamedTempFile;
@@ -36,15 +37,20 @@ impl Hosts {
 
     /// Starts Ringway where these names hold, and waits until it is ready.
     pub fn start(&self, yaml: &str) -> Ringway {
-        let path = self.file.path().display();
-        // Those who are not root are so in a namespace of users.
-        let user = if is_root() { "" } else { "--map-root-user" };
-        let mount = format!("mount --bind {path} /etc/hosts && exec \"$@\"");
-        Ringway::start_by(
-            &format!("exec unshare {user} --mount sh -c '{mount}' sh \"$@\""),
-            yaml,
-        )
+        start_under(self.file.path(), "/etc/hosts", yaml)
     }
+}
+
+/// Starts Ringway where `file` lies over `place`, and waits until it is ready.
+pub fn start_under(file: &Path, place: &str, yaml: &str) -> Ringway {
+    let path = file.display();
+    // Those who are not root are so in a namespace of users.
+    let user = if is_root() { "" } else { "--map-root-user" };
+    let mount = format!("mount --bind {path} {place} && exec \"$@\"");
+    Ringway::start_by(
+        &format!("exec unshare {user} --mount sh -c '{mount}' sh \"$@\""),
+        yaml,
+    )
 }
 
 fn is_root() -> bool {

@@ -26,6 +26,13 @@ impl Memcached {
         Memcached::try_to_start(&[&["-l", "127.0.0.1"], arguments].concat())
     }
 
+    /// Starts one on the same port of `ip`, another address of this machine.
+    pub fn start_beside(&self, ip: &str) -> Memcached {
+        let is_up = || TcpStream::connect((ip, self.port)).is_ok();
+        let started = Memcached::start_once(self.port, &["-l", ip], is_up);
+        started.expect("nobody is there")
+    }
+
     /// Starts one that listens on each address of this machine: on all of 127.0.0.0/8, too.
     pub fn start_everywhere() -> Memcached {
         Memcached::try_to_start(&["-l", "0.0.0.0"])
@@ -44,9 +51,14 @@ impl Memcached {
     }
 
     fn start_at(port: u16, arguments: &[&str]) -> Option<Memcached> {
+        let is_up = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+        Memcached::start_once(port, arguments, is_up)
+    }
+
+    fn start_once(port: u16, arguments: &[&str], is_up: impl Fn() -> bool) -> Option<Memcached> {
         let port_text = port.to_string();
         let mut child = spawn(&[&["-p", &port_text], arguments].concat());
-        let is_up = answers(&mut child, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let is_up = answers(&mut child, is_up);
         is_up.then_some(Memcached { child, port })
     }
 

@@ -2,6 +2,7 @@
 //! wrong to what it carries, nodes that follow a script, and names that a test decides.
 
 pub mod client;
+pub mod dns;
 pub mod forgetful;
 pub mod history;
 pub mod hosts;

@@ -1,0 +1,228 @@
+//! Pools whose nodes are in DNS, asked of real name servers: dnsmasq and unbound.
+
+use std::fs;
+
+use tempfile::NamedTempFile;
+
+use crate::discovery::{
+    Load, diff, discovering, keys, last_change, main_pool, nodes, places, places_in, wait_nodes,
+};
+use crate::support::client::Client;
+use crate::support::dns::Dns;
+use crate::support::hosts::start_under;
+use crate::support::memcached::Memcached;
+use crate::support::ringway::{Ringway, wait_for};
+use crate::support::scripted::{Act, Scripted};
+
+const SERVICE: &str = "_memcache._tcp.cache.test";
+
+/// Lines for a service with a target for each of these ports, and an address for each target.
+fn service(ports: &[u16]) -> Vec<String> {
+    let lines = ports.iter().enumerate().flat_map(|(index, port)| {
+        [
+            format!("srv-host={SERVICE},cache-{index}.cache.test,{port}"),
+            format!("host-record=cache-{index}.cache.test,127.0.0.1"),
+        ]
+    });
+    lines.collect()
+}
+
+/// The names of the nodes of [`service`].
+fn names(ports: &[u16]) -> Vec<String> {
+    let names = ports.iter().enumerate();
+    names
+        .map(|(index, port)| format!("cache-{index}.cache.test:{port}"))
+        .collect()
+}
+
+/// A configuration of a pool whose nodes `dns` knows.
+fn asking(dns: &Dns, from: &str, more: &str) -> String {
+    discovering(from, &format!("resolver: \"{}\", {more}", dns.address()))
+}
+
+fn error(ringway: &Ringway) -> String {
+    main_pool(ringway)["discover"]["last_error"].to_string()
+}
+
+#[test]
+fn a_service_grows_and_shrinks_and_no_failing_answer_takes_a_node() {
+    let mut memcached: Vec<Memcached> = (0..5).map(|_| Memcached::start()).collect();
+    let ports: Vec<u16> = memcached.iter().map(Memcached::port).collect();
+    let all = names(&ports);
+    let mut dns = Dns::start(&service(&ports[..3]));
+    let ringway = Ringway::start(&asking(&dns, &format!("dnssrvnoa+{SERVICE}"), ""));
+    wait_nodes(&ringway, &all[..3]);
+    assert_eq!(places_in(&ringway, &keys()), places(&all[..3], &keys()));
+    let places = places(&all, &keys()).into_iter();
+    let kept = keys()
+        .into_iter()
+        .zip(places)
+        .filter(|(_, node)| all[..3].contains(node));
+    let load = Load::start(ringway.port, kept.map(|(key, _)| key).collect());
+    dns.set(&service(&ports));
+    wait_nodes(&ringway, &all);
+    assert!(last_change(&ringway).contains(&format!("moved=\"{}\"", diff(&all[..3], &all))));
+    load.go_on();
+    dns.set(&[]);
+    wait_for("NXDOMAIN", || error(&ringway).contains("NXDOMAIN"));
+    load.go_on();
+    dns.stop();
+    wait_for("nobody answers", || error(&ringway).contains("cannot be reached"));
+    load.go_on();
+    assert_eq!(nodes(&ringway).len(), 5);
+    assert!(ringway.metric("ringway_discovery_answers_total", &["result=\"failed\""]) >= 2.0);
+    memcached.truncate(3);
+    dns.set(&service(&ports[..3]));
+    wait_nodes(&ringway, &all[..3]);
+    load.go_on();
+    load.end();
+}
+
+#[test]
+fn every_address_of_a_name_is_a_node_behind_aliases_too() {
+    let memcached = Memcached::start_everywhere();
+    let port = memcached.port();
+    let mut dns = Dns::start(&[
+        "host-record=cache.test,127.0.0.1,::1".to_owned(),
+        "host-record=cache.test,127.0.0.2".to_owned(),
+        "cname=alias.test,cache.test".to_owned(),
+        "cname=first.test,alias.test".to_owned(),
+    ]);
+    let ringway = Ringway::start(&asking(
+        &dns,
+        &format!("dns+first.test:{port}"),
+        "max_moved: 100%",
+    ));
+    let node = |ip: &str| format!("{ip}:{port}");
+    wait_nodes(&ringway, &[node("127.0.0.1"), node("127.0.0.2"), node("[::1]")]);
+    dns.set(&["host-record=first.test,127.0.0.3".to_owned()]);
+    // The one of IPv6 is missing and down; those that answer stay.
+    wait_nodes(
+        &ringway,
+        &[node("127.0.0.1"), node("127.0.0.2"), node("127.0.0.3")],
+    );
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_moves_no_key() {
+    for from in ["dnssrvnoa", "dnssrv"] {
+        let one = Memcached::start();
+        let other = one.start_beside("127.0.0.2");
+        let records = |ip: &str| {
+            vec![
+                format!("srv-host={SERVICE},cache-0.cache.test,{}", one.port()),
+                format!("host-record=cache-0.cache.test,{ip}"),
+            ]
+        };
+        let mut dns = Dns::start(&records("127.0.0.1"));
+        let ringway = Ringway::start(&asking(&dns, &format!("{from}+{SERVICE}"), "max_moved: 0%"));
+        let before = places_in(&ringway, &keys());
+        let mut client = ringway.client();
+        dns.set(&records("127.0.0.2"));
+        wait_for("requests reach the new address", || {
+            client.set("key", from);
+            let mut there = Client::connect_to(("127.0.0.2", other.port()));
+            there.get("key").as_deref() == Some(from.as_bytes())
+        });
+        assert_eq!(places_in(&ringway, &keys()), before);
+    }
+}
+
+#[test]
+fn three_hundred_targets_come_over_tcp_in_their_natural_order() {
+    let memcached = Memcached::start_everywhere();
+    let ports = vec![memcached.port(); 300];
+    let dns = Dns::start(&service(&ports));
+    let ringway = Ringway::start(&asking(&dns, &format!("dnssrv+{SERVICE}"), ""));
+    assert_eq!(nodes(&ringway), names(&ports));
+    let load = Load::start(ringway.port, keys());
+    load.go_on();
+    load.end();
+}
+
+#[test]
+fn a_port_that_is_given_counts_and_an_exporter_in_the_answer_is_no_node() {
+    let memcached = Memcached::start();
+    let exporter = Scripted::start("", |_| {
+        let refusal = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+        vec![Act::Say(refusal.to_vec()), Act::Close]
+    });
+    let records = [
+        format!("srv-host={SERVICE},cache-0.cache.test,{}", memcached.port()),
+        format!("srv-host={SERVICE},cache-0.cache.test,{}", exporter.port),
+        "host-record=cache-0.cache.test,127.0.0.1".to_owned(),
+        // No node: it has no address.
+        format!("srv-host={SERVICE},gone.cache.test,{}", memcached.port()),
+    ];
+    let dns = Dns::start(&records);
+    let port = memcached.port();
+    let ringway = Ringway::start(&asking(&dns, &format!("dnssrv+{SERVICE}"), ""));
+    assert_eq!(nodes(&ringway), [format!("cache-0.cache.test:{port}")]);
+    let joining = main_pool(&ringway)["discover"]["joining"].clone();
+    assert_eq!(
+        joining,
+        serde_json::json!([format!("cache-0.cache.test:{}", exporter.port)])
+    );
+    let ringway = Ringway::start(&asking(&dns, &format!("dnssrv+{SERVICE}:{port}"), ""));
+    assert_eq!(nodes(&ringway), [format!("cache-0.cache.test:{port}")]);
+    assert_eq!(main_pool(&ringway)["discover"]["joining"], serde_json::json!([]));
+}
+
+#[test]
+fn a_server_that_fails_or_is_silent_keeps_it_unready_and_says_so() {
+    let dns = Dns::start_unbound(&[
+        "local-zone: \"refused.test.\" always_refuse",
+        "local-zone: \"silent.test.\" always_deny",
+        "local-zone: \"static.test.\" static",
+        "local-data: \"alias.static.test. CNAME away.test.\"",
+        "local-zone: \"away.test.\" static",
+        "local-data: \"away.test. A 127.0.0.1\"",
+        // Nobody listens there.
+        "forward-zone:\n name: \"broken.lan.\"\n forward-addr: 127.0.0.1@9",
+    ]);
+    let cases = [
+        ("dns+refused.test:11211", "the name server answers REFUSED"),
+        ("dns+broken.lan:11211", "the name server answers SERVFAIL"),
+        ("dns+silent.test:11211", "no name server answered in time"),
+        ("dns+nowhere.static.test:11211", "no such name (NXDOMAIN)"),
+        ("dnssrv+away.test", "the name has no such records"),
+    ];
+    let started = cases.map(|(from, reason)| {
+        let ringway = Ringway::start_unready(&asking(&dns, from, ""));
+        (ringway, reason)
+    });
+    for (ringway, reason) in started {
+        wait_for(reason, || {
+            let (status, body) = ringway.get("/readyz");
+            status == 503 && body.contains(reason)
+        });
+    }
+    let memcached = Memcached::start();
+    let from = format!("dns+alias.static.test:{}", memcached.port());
+    let ringway = Ringway::start(&asking(&dns, &from, ""));
+    assert_eq!(
+        nodes(&ringway),
+        [memcached.address()],
+        "an alias that the server does not follow"
+    );
+}
+
+#[test]
+fn a_short_name_is_searched_in_the_domains_of_resolv_conf_which_is_read_again_when_it_changes() {
+    let memcached = Memcached::start();
+    let dns = Dns::start(&service(&[memcached.port()]));
+    let file = NamedTempFile::new().expect("a file");
+    // Written in place: another file would not be seen through the mount.
+    let search = |domains: &str| {
+        let text = format!("search {domains}\noptions ndots:5 timeout:1 attempts:1\nnameserver 127.0.0.1\n");
+        fs::write(file.path(), text).expect("written");
+    };
+    search("nothing.test cache.test");
+    let yaml = asking(&dns, "dnssrvnoa+_memcache._tcp", "");
+    let ringway = start_under(file.path(), "/etc/resolv.conf", &yaml);
+    assert_eq!(nodes(&ringway), names(&[memcached.port()]));
+    search("nothing.test");
+    wait_for("the name is not found any more", || error(&ringway) != "null");
+    search("cache.test");
+    wait_for("it is found again", || error(&ringway) == "null");
+}
