@@ -1,9 +1,9 @@
-//! The two ways to say a request to a node, and which of them a node understands.
+//! The two text protocols that nodes understand, and which one a given node gets.
 
 use super::scan::has_nul;
 use super::{Failure, Request, classic, meta};
 
-/// What a link speaks.
+/// The protocol that a link speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// Meta commands.
@@ -13,8 +13,8 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The dialect for a node that says it is `version`, such as `1.6.18`. Meta commands took the form
-    /// they have now in 1.6.10; a version that cannot be read gets classic text.
+    /// Returns the dialect for a node that reports `version`, such as `1.6.18`. Meta commands have had
+    /// their present form since 1.6.10; an unreadable version gets classic text.
     pub fn of_version(version: &str) -> Dialect {
         match parse_version(version) {
             Some(version) if version >= [1, 6, 10] => Dialect::Meta,
@@ -22,7 +22,7 @@ impl Dialect {
         }
     }
 
-    /// Whether a line can carry the key of `request`. A zero byte ends the line for nodes that know no meta.
+    /// Whether a line can carry the key of `request`. For nodes without meta, a zero byte ends the line.
     #[inline]
     pub fn can_say_key(self, request: &Request<'_>) -> bool {
         match self {
@@ -31,16 +31,16 @@ impl Dialect {
         }
     }
 
-    /// What a request fails with that no line can carry.
+    /// Returns the failure of a request whose key no line can carry.
     pub fn refusal(self) -> Failure {
         match self {
-            // It says all but a key that is too long in base64.
+            // Meta can express every key, except one that is too long in base64.
             Dialect::Meta => Failure::LongKey,
             Dialect::Classic => Failure::Unsupported,
         }
     }
 
-    /// Writes `request` up to the value; the value and its line end follow for the storage commands.
+    /// Writes `request` up to its value. For storage commands the caller appends the value and its line end.
     #[inline]
     pub fn write_line(self, request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
         match self {
@@ -50,8 +50,8 @@ impl Dialect {
     }
 }
 
-/// The three numbers that a version begins with; what stands behind them (`1.6.18-1`, `1.6.0_beta1`) does
-/// not count. `None` if it begins with no number.
+/// Returns the three numbers that a version begins with and ignores what follows (`1.6.18-1`,
+/// `1.6.0_beta1`). `None` if it does not begin with a number.
 pub fn parse_version(version: &str) -> Option<[u32; 3]> {
     let mut numbers = version.split('.').map(|part| {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();

@@ -1,30 +1,33 @@
-//! What a client reads where a node failed: that nothing was found and nothing was changed, or an error.
+//! Decides what a client reads if a node failed: an error, or an answer as if nothing were found or
+//! changed.
 //!
-//! To a client Ringway is its only server, and many a library shuts out a server that says `SERVER_ERROR`, with all of
-//! its keys. So by default a failed request reads as one whose key is not there:
+//! To a client Ringway is its only server, and many libraries shut out a server that answers
+//! `SERVER_ERROR`, with all of its keys. So by default a failed request reads as if its key did not exist:
 //!
 //! | operation | reads as |
 //! |---|---|
 //! | get, gat | a miss |
 //! | set, add, replace, append, prepend | not stored |
-//! | cas | exists: somebody else was faster |
+//! | cas | exists: changed by another client |
 //! | incr, decr, delete, touch | not found |
 //! | flush_all | a client error; in binary not stored |
 //!
-//! Which words those are was measured with real clients, see docs/clients.md. cas: to "not found" pylibmc raises, and
-//! dalli takes it for success in binary; "not stored" is a word that memcached never says to it, and some clients
-//! do not know it there. flush_all: memcached has no word for one that was not done. After `SERVER_ERROR` pylibmc and
-//! others shut the server out, after `NOT_STORED` PHP's memcache does, after `CLIENT_ERROR` none does.
-//! No failed write reads as a success, in quiet mode neither: memcached hides only successes of writes there.
+//! These answers were chosen by measuring real clients, see docs/clients.md. For cas, pylibmc raises on
+//! "not found" and dalli takes it for success in binary; memcached never answers "not stored" to cas, and
+//! some clients do not expect it. memcached has no answer for a flush_all that was not done: after
+//! `SERVER_ERROR` pylibmc and others shut the server out, after `NOT_STORED` PHP's memcache does, after
+//! `CLIENT_ERROR` none does. A failed write never reads as a success, not even in quiet mode, which hides
+//! only successful writes.
 //!
-//! What a route says instead of a node ([`Reply::Refused`]) is the operator's word, and is never hidden.
+//! A refusal by a route ([`Reply::Refused`]) is the operator's wording and is never hidden.
 //!
-//! What a node says itself is passed on, but for its `SERVER_ERROR` to a read. So are the words for a value that is too
-//! large, which are memcached's own, and those for what the node's protocol cannot say: there no node failed. A key in
-//! classic text that it cannot say is never there, though: between the values of a multi-get a line of error is one
-//! that clients do not get over, and memcached 1.6.45, which can say every key, answers a miss. In binary
-//! both, and a node's `SERVER_ERROR` to a write, read as failures too: libmemcached shuts out a server for every status
-//! but 0x00 to 0x03 and 0x05, so that what one node says would cost the keys of all.
+//! Errors from a node are passed on, except `SERVER_ERROR` to a read. So are memcached's own error for a
+//! value that is too large and the error for a request that the node's protocol cannot express: in both
+//! cases no node failed. There are two exceptions. A read of a key that the node's classic text cannot
+//! express is a miss: clients cannot handle an error line between the values of a multi-get, and memcached
+//! 1.6.45, which can express every key, answers a miss too. In binary both errors, and a node's
+//! `SERVER_ERROR` to a write, are hidden as failures: libmemcached shuts out a server for every status
+//! except 0x00 to 0x03 and 0x05, so one node's answer would cost the keys of all nodes.
 
 use bytes::Bytes;
 
@@ -42,28 +45,28 @@ pub enum ReadIn {
     Binary,
 }
 
-/// How failures of a pool read.
+/// How the failures of a pool are presented to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnError {
-    /// Whether a failed read is a miss.
+    /// Whether a failed read looks like a miss.
     pub read_is_miss: bool,
-    /// Whether a failed write is not stored, or not found.
+    /// Whether a failed write looks like "not stored" or "not found".
     pub write_is_not_stored: bool,
 }
 
 impl OnError {
-    /// Clients see no failure.
+    /// Hides every failure from clients.
     pub const HIDE: OnError = OnError {
         read_is_miss: true,
         write_is_not_stored: true,
     };
-    /// Clients see each failure.
+    /// Shows every failure to clients.
     pub const SHOW: OnError = OnError {
         read_is_miss: false,
         write_is_not_stored: false,
     };
 
-    /// Hides what both hide.
+    /// Returns the settings that hide only what both hide.
     pub fn and(self, other: OnError) -> OnError {
         OnError {
             read_is_miss: self.read_is_miss && other.read_is_miss,
@@ -72,12 +75,12 @@ impl OnError {
     }
 }
 
-/// What a client reads for `reply` to a request that does `operation`.
+/// Returns what a client reads for `reply` to a request that performs `operation`.
 pub fn read_as(operation: Operation, on_error: OnError, read_in: ReadIn, reply: &Reply) -> &Reply {
     let is_binary = read_in == ReadIn::Binary;
     let is_read = operation.is_read();
     let is_failure = match reply {
-        // Of classic text a node's protocol cannot say some keys, and so has nothing under them.
+        // Such a key cannot exist on a node whose protocol cannot express it.
         Reply::Failed(Failure::Unsupported | Failure::LongKey)
             if read_in == ReadIn::Classic && operation.finds_key() =>
         {
@@ -103,7 +106,7 @@ pub fn read_as(operation: Operation, on_error: OnError, read_in: ReadIn, reply: 
     }
 }
 
-/// What `operation` reads if its node failed: nothing is found and nothing is changed.
+/// Returns the answer to `operation` if its node failed: nothing is found and nothing is changed.
 fn without_node(operation: Operation, read_in: ReadIn) -> &'static Reply {
     static EXISTS: Reply = Reply::Exists;
     static NOT_STORED: Reply = Reply::NotStored;
@@ -116,7 +119,7 @@ fn without_node(operation: Operation, read_in: ReadIn) -> &'static Reply {
     }
 }
 
-/// What `operation` reads if its key is not there, or its condition did not hold.
+/// Returns the answer to `operation` if its key does not exist or its condition did not hold.
 fn without_key(operation: Operation) -> &'static Reply {
     use Operation::*;
     static NOT_FOUND: Reply = Reply::NotFound;
@@ -133,7 +136,7 @@ mod tests {
 
     const EACH: [ReadIn; 3] = [ReadIn::Classic, ReadIn::Meta, ReadIn::Binary];
 
-    /// Every operation in every protocol, and what it reads if all is hidden.
+    /// Every operation in every protocol, with its answer if everything is hidden.
     fn table() -> impl Iterator<Item = (Operation, ReadIn, Reply)> {
         use Operation::*;
         let of = |operation, read_in| match operation {

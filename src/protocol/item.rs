@@ -1,8 +1,8 @@
-//! A value as a node gave it.
+//! A value as a node sent it.
 //!
-//! It is kept in the very bytes that came, with where the key and the value stand in them: one reference holds both,
-//! and where they are lines of classic text, a classic client can have them as they are. Many items wait in queues,
-//! so they are small.
+//! An item keeps the received bytes and the offsets of key and value in them, so one reference holds both,
+//! and a classic client can be sent a node's classic lines unchanged. Many items wait in queues, so they
+//! are small.
 
 use bytes::Bytes;
 
@@ -13,45 +13,45 @@ use super::reply::Frame;
 pub struct Item {
     /// The client's flags.
     pub flags: u32,
-    /// The cas id; 0 if it was not asked for.
+    /// The cas id; 0 if not requested.
     pub cas: u64,
-    /// What came.
+    /// The received bytes, laid out as `form` says.
     block: Bytes,
     form: Form,
-    /// Where the key begins in the block, and its bytes.
+    /// The key's offset in the block and its length.
     key_at: u16,
     key: u16,
-    /// Where the value begins in the block.
+    /// The value's offset in the block.
     data_at: u32,
-    /// The key, if it does not stand in the block. In a box: only policies that change keys need it.
+    /// The key, if it is not in the block. Boxed, because only policies that change keys need it.
     key_apart: Option<Box<Bytes>>,
 }
 
-/// What a block holds.
+/// The layout of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// `VALUE <key> <flags> <length>[ <cas>]`, the value, and both line ends.
     Lines,
-    /// A line of another kind, the value, and both line ends.
+    /// Some other line, the value, and both line ends.
     Framed,
-    /// The value; before it the key, where that does not stand apart.
+    /// The value, preceded by the key unless that is stored apart.
     Bare,
 }
 
-/// Bytes that lie in a buffer which may be shared.
+/// A slice of a buffer that may be shared.
 #[derive(Debug, Clone, Copy)]
 pub struct Part<'a> {
     /// The bytes.
     pub bytes: &'a [u8],
-    /// What they are a part of, or all of.
+    /// The buffer that contains them.
     pub of: &'a Bytes,
 }
 
-/// Bytes of a line end.
+/// The length of a line end.
 pub(super) const LINE_END: usize = 2;
 
 impl Item {
-    /// The value `data` of `key`.
+    /// Returns an item made of a key and a value.
     pub fn new(key: Bytes, flags: u32, cas: u64, data: Bytes) -> Item {
         Item {
             key_apart: Some(Box::new(key)),
@@ -59,7 +59,7 @@ impl Item {
         }
     }
 
-    /// An item whose `block` is its key, of so many bytes, with the value behind it.
+    /// Returns an item whose `block` is its key of `key` bytes followed by the value.
     pub fn joined(block: Bytes, key: u8, flags: u32, cas: u64) -> Item {
         Item {
             flags,
@@ -73,7 +73,8 @@ impl Item {
         }
     }
 
-    /// The value that `frame`, of a meta line or of a classic one, tells of, with all the bytes it came in.
+    /// Returns the value described by `frame`, the parsed form of `block`, which is a meta or classic
+    /// reply.
     #[inline]
     pub fn of_frame(block: Bytes, frame: &Frame) -> Item {
         Item {
@@ -88,7 +89,8 @@ impl Item {
         }
     }
 
-    /// The same, where the bytes are the classic lines that a client may have as they are.
+    /// Like [`Item::of_frame`], for a block that is in classic lines and may be sent to a classic client
+    /// unchanged.
     #[inline]
     pub fn of_lines(lines: Bytes, frame: &Frame) -> Item {
         Item {
@@ -97,7 +99,7 @@ impl Item {
         }
     }
 
-    /// The key, as the node brought it back.
+    /// The key, as the node returned it.
     pub fn key(&self) -> &[u8] {
         match &self.key_apart {
             Some(key) => key,
@@ -110,7 +112,7 @@ impl Item {
         &self.block[self.data_at as usize..][..self.size()]
     }
 
-    /// The value, and what its bytes may be shared with.
+    /// The value, with the buffer that it can share.
     pub fn part(&self) -> Part<'_> {
         Part {
             bytes: self.data(),
@@ -118,7 +120,7 @@ impl Item {
         }
     }
 
-    /// Bytes of the value.
+    /// The size of the value in bytes.
     #[inline]
     pub fn size(&self) -> usize {
         let tail = if self.form == Form::Bare { 0 } else { LINE_END };
@@ -136,21 +138,21 @@ impl Item {
     /// The same value with another cas id.
     pub fn with_cas(self, cas: u64) -> Item {
         let form = match self.form {
-            // The old one stands there.
+            // The lines contain the old cas id.
             Form::Lines => Form::Framed,
             form => form,
         };
         Item { cas, form, ..self }
     }
 
-    /// The lines in which classic text tells of the item, where the node told of it so.
+    /// The node's classic lines, if it sent the item so and they are still accurate.
     #[inline]
     pub fn lines(&self) -> Option<&Bytes> {
         (self.form == Form::Lines && self.key_apart.is_none()).then_some(&self.block)
     }
 }
 
-/// Equal are items that say the same, whatever they came in.
+/// Items are equal if their contents are, whatever their layout.
 impl PartialEq for Item {
     fn eq(&self, other: &Item) -> bool {
         (self.flags, self.cas, self.key(), self.data()) == (other.flags, other.cas, other.key(), other.data())

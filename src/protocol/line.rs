@@ -1,75 +1,75 @@
-//! One command line of a text client as it was read, and the words that all lines are made of.
+//! The parsed form of a text client's command line, and the tokens that lines consist of.
 
 use super::scan::{find_space, skip_spaces};
 use super::{Command, MAX_KEY, Request};
 
 pub(super) const ERROR: &str = "ERROR";
 pub(super) const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
-/// memcached takes no larger data block, whatever its item size (`INT_MAX - 2`).
+/// The largest data block that memcached accepts, whatever its item size (`INT_MAX - 2`).
 pub(super) const MAX_LENGTH: i32 = i32::MAX - 2;
 
 /// One command line, without its line end.
 #[derive(Debug)]
 pub enum Line<'a> {
-    /// get, gets, gat, gats. Every key is good; gat and gats may have none.
+    /// get, gets, gat, gats. Every key is valid; gat and gats may have none.
     Read {
         /// Which of the four.
         command: Command,
-        /// Of gat and gats, in memcached's sense; else 0.
+        /// The exptime of gat and gats, in memcached's sense; otherwise 0.
         exptime: i64,
-        /// The keys in the order in which they were asked.
+        /// The keys, in the order of the request.
         keys: Keys<'a>,
     },
     /// A storage command, or ms; its data block of `length` bytes and a line end follow.
     Store {
-        /// All but the value.
+        /// The request without its value.
         request: Request<'a>,
-        /// Of the value, in bytes.
+        /// The length of the value in bytes.
         length: usize,
-        /// The client wants no answer.
+        /// Whether the client wants no reply.
         noreply: bool,
     },
     /// incr, decr, delete, touch; mg, md, ma, me.
     Single {
-        /// Whole.
+        /// The complete request.
         request: Request<'a>,
-        /// The client wants no answer.
+        /// Whether the client wants no reply.
         noreply: bool,
     },
     /// flush_all.
     FlushAll {
-        /// Seconds, 0 or less: at once.
+        /// The delay in seconds; 0 or less means at once.
         delay: i64,
-        /// The client wants no answer.
+        /// Whether the client wants no reply.
         noreply: bool,
     },
-    /// mn: answered when everything before it is.
+    /// mn: answered once everything before it is.
     Noop,
     /// version.
     Version,
-    /// verbosity; it changes nothing here.
+    /// verbosity; it has no effect here.
     Verbosity {
-        /// The client wants no answer.
+        /// Whether the client wants no reply.
         noreply: bool,
     },
-    /// stats, with what stands behind it.
+    /// stats, with its arguments.
     Stats(&'a [u8]),
     /// quit.
     Quit,
-    /// No command, or one with mistakes.
+    /// Not a command, or a malformed one.
     Bad {
         /// The line to answer, without its line end.
         answer: &'static str,
-        /// Bytes of a data block to swallow.
+        /// The number of bytes to swallow as its data block.
         swallow: usize,
-        /// The client wants no answer.
+        /// Whether the client wants no reply.
         noreply: bool,
-        /// The mistake is a key that is longer than [`MAX_KEY`].
+        /// Whether the error is a key longer than [`MAX_KEY`].
         has_long_key: bool,
     },
     /// The first line of an HTTP request: memcached closes the connection.
     Http,
-    /// The line is longer than any command: memcached closes the connection.
+    /// A line longer than any command: memcached closes the connection.
     TooLong,
 }
 
@@ -78,7 +78,7 @@ pub enum Line<'a> {
 pub struct Keys<'a>(pub(super) &'a [u8]);
 
 impl<'a> Keys<'a> {
-    /// The keys in what is left of a line that was read before, with its line end.
+    /// Returns the keys in the remainder of a line that was already parsed in part, with its line end.
     pub fn of(line: &'a [u8]) -> Keys<'a> {
         Keys(
             line.strip_suffix(b"\n")
@@ -86,7 +86,7 @@ impl<'a> Keys<'a> {
         )
     }
 
-    /// Bytes of the line, without its end, that are not read yet.
+    /// The number of unread bytes of the line, without its end.
     pub fn left(&self) -> usize {
         self.0.len()
     }
@@ -102,7 +102,7 @@ impl<'a> Iterator for Keys<'a> {
     }
 }
 
-/// A mistake with no data block behind it, which is answered.
+/// Returns an error that has no data block behind it and is sent to the client.
 pub(super) fn bad<'a>(answer: &'static str) -> Line<'a> {
     Line::Bad {
         answer,
@@ -112,7 +112,7 @@ pub(super) fn bad<'a>(answer: &'static str) -> Line<'a> {
     }
 }
 
-/// The answer to a key that is longer than any, with `swallow` bytes of a data block behind the line.
+/// Returns the error for a key that is too long, with `swallow` bytes of a data block behind the line.
 pub(super) fn long_key<'a>(swallow: usize, noreply: bool) -> Line<'a> {
     Line::Bad {
         answer: BAD_FORMAT,

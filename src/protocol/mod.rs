@@ -1,15 +1,15 @@
-//! What travels: one [`Request`] for every client protocol, one [`Reply`] for every node protocol.
+//! The protocols: one [`Request`] for every client protocol, one [`Reply`] for every node protocol.
 //!
-//! This floor is pure: bytes in, bytes out. It knows no socket, no clock and no lock.
+//! This floor is pure, bytes in and bytes out: no sockets, clocks or locks.
 //!
-//! - [`text`] reads what a client types in memcached's classic text protocol, [`answer`] writes what it reads.
-//! - [`meta_answer`] does so for the meta protocol, [`meta_flags`] reads its flags as a node does.
-//! - [`meta`] and [`classic`] write a request as a node reads it; [`reply`] takes the node's replies apart.
-//! - [`downgrade`] says a meta command in classic text, for nodes that know no other.
+//! - [`text`] parses the lines of classic and meta clients, [`answer`] writes classic answers.
+//! - [`meta_answer`] writes meta answers, [`meta_flags`] parses meta flags as a node does.
+//! - [`meta`] and [`classic`] write requests for nodes; [`reply`] parses the nodes' replies.
+//! - [`downgrade`] translates meta commands into classic text, for nodes without meta.
 //! - [`numbers`] parses decimal numbers as memcached does.
-//! - [`owned`] copies a request that outlives the buffer it came in.
-//! - [`operation`] says what a request does, whatever protocol asks for it.
-//! - [`failed`] says what a client reads where a node failed.
+//! - [`owned`] copies a request that must outlive its read buffer.
+//! - [`operation`] says what a request does, independent of its protocol.
+//! - [`failed`] decides what a client reads if a node failed.
 
 pub mod binary;
 pub mod classic;
@@ -32,10 +32,10 @@ pub use crate::protocol::meta::reply::MetaReply;
 pub use failed::OnError;
 pub use item::{Item, Part};
 
-/// The longest key that memcached takes, in bytes (`KEY_MAX_LENGTH` in memcached.h).
+/// The longest key that memcached accepts, in bytes (`KEY_MAX_LENGTH` in memcached.h).
 pub const MAX_KEY: usize = 250;
 
-/// What a request asks a node to do. One variant for each label value `command` in the metrics.
+/// A command for a node. Each variant is a value of the metrics' label `command`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Command {
@@ -53,11 +53,11 @@ pub enum Command {
     Add,
     /// Store if there is one.
     Replace,
-    /// Put behind the value that is there.
+    /// Append to an existing value.
     Append,
-    /// Put before the value that is there.
+    /// Prepend to an existing value.
     Prepend,
-    /// Store if nobody changed the value since its cas id was read.
+    /// Store if the value has not changed since its cas id was read.
     Cas,
     /// Add to a decimal number.
     Incr,
@@ -77,7 +77,7 @@ pub enum Command {
     MetaDelete,
     /// Meta: add or subtract.
     MetaArithmetic,
-    /// Meta: tell of an item what a debugger wants to know.
+    /// Meta: show an item's internals.
     MetaDebug,
 }
 
@@ -132,33 +132,33 @@ impl Command {
         }
     }
 
-    /// True for the meta commands.
+    /// Returns true for the meta commands.
     pub fn is_meta(self) -> bool {
         self as u8 >= Command::MetaGet as u8
     }
 
-    /// True for the classic commands that answer with a value: get, gets, gat, gats.
+    /// Returns true for the classic commands that answer with a value: get, gets, gat, gats.
     pub fn is_read(self) -> bool {
         matches!(self, Command::Get | Command::Gets | Command::Gat | Command::Gats)
     }
 
-    /// True for the commands that carry a data block: set, add, replace, append, prepend, cas, ms.
+    /// Returns true for the commands with a data block: set, add, replace, append, prepend, cas, ms.
     pub fn is_store(self) -> bool {
         (Command::Set as u8..=Command::Cas as u8).contains(&(self as u8)) || self == Command::MetaSet
     }
 
-    /// True for the reads that answer with the cas id too: gets, gats.
+    /// Returns true for the reads that also return the cas id: gets, gats.
     pub fn wants_cas(self) -> bool {
         matches!(self, Command::Gets | Command::Gats)
     }
 }
 
-/// One command on one key, whatever protocol the client spoke.
+/// One command on one key, whichever protocol the client spoke.
 ///
 /// Fields that a command does not use are zero or empty.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// What to do.
+    /// The command.
     pub command: Command,
     /// The key, 1 to [`MAX_KEY`] bytes; empty for [`Command::FlushAll`].
     pub key: &'a [u8],
@@ -169,20 +169,21 @@ pub struct Request<'a> {
     pub exptime: i64,
     /// The cas id that [`Command::Cas`] compares.
     pub cas: u64,
-    /// What [`Command::Incr`] adds or [`Command::Decr`] takes.
+    /// The amount that [`Command::Incr`] adds or [`Command::Decr`] subtracts.
     pub delta: u64,
     /// The data block, without its line end.
     pub value: &'a [u8],
-    /// What a meta command says beyond that; the fields above that its flags could set are left alone.
+    /// The rest of a meta command. Fields above that its flags could set are left at their defaults.
     pub meta: Option<Meta<'a>>,
-    /// The buffer that `value` is a part of, if it may be shared instead of copied.
+    /// The buffer that contains `value`, if it may be shared instead of copied.
     pub block: Option<&'a Bytes>,
-    /// A key among many of one multi-get, so that others for the same node are likely to follow.
+    /// Whether this is one key of a multi-get, so that more requests for the same node are likely to
+    /// follow.
     pub is_one_of_many: bool,
 }
 
 impl<'a> Request<'a> {
-    /// A request that carries a command and a key, and nothing else.
+    /// Returns a request with a command, a key and nothing else.
     pub fn new(command: Command, key: &'a [u8]) -> Self {
         Request {
             command,
@@ -198,48 +199,49 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Bytes of the words that must be kept until the reply is there: the key, and what was typed of a meta command.
+    /// The number of bytes to retain until the reply arrives: the key, and the client's key and flags of a
+    /// meta command.
     #[inline]
     pub fn words(&self) -> usize {
         let raw = self.meta.map_or(0, |meta| meta.key.len() + meta.flags.len());
         self.key.len() + raw
     }
 
-    /// The flags of a meta command, as they were typed; of any other there are none.
+    /// The flags of a meta command, unparsed; empty for other commands.
     #[inline]
     pub fn raw_flags(&self) -> &'a [u8] {
         self.meta.map_or(b"", |meta| meta.flags)
     }
 
-    /// Whether the answer is to tell the cas id of a value that is read.
+    /// Whether the answer must contain the cas id of a value that is read.
     pub fn wants_cas(&self) -> bool {
         let is_read = self.command == Command::MetaGet;
         self.command.wants_cas() || is_read && meta::flag(self.raw_flags(), b'c').is_some()
     }
 }
 
-/// A meta command as its client typed it.
+/// A meta command as its client sent it.
 #[derive(Debug, Clone, Copy)]
 pub struct Meta<'a> {
-    /// The key: in base64 where the flags have a `b`. The request's own key is the plain one.
+    /// The key, in base64 if the flags have a `b`. The request's own key is the decoded one.
     pub key: &'a [u8],
-    /// The flags, with spaces between them.
+    /// The flags, separated by spaces.
     pub flags: &'a [u8],
-    /// A client of the binary protocol asks: cas ids come back with every reply there, so the flags ask for
-    /// one even where it can be done without.
+    /// Whether the client speaks the binary protocol. Its replies always carry cas ids, so the flags
+    /// request one even if the client can do without.
     pub is_binary: bool,
 }
 
 impl<'a> Meta<'a> {
-    /// The key as it was typed, if that is not `plain`; else nothing, so that what is kept of a request has one key
-    /// once.
+    /// Returns the key as the client sent it if it differs from `plain`, otherwise nothing, so that a
+    /// retained request stores its key only once.
     #[inline]
     pub fn other_key(&self, plain: &[u8]) -> &'a [u8] {
         if self.key == plain { b"" } else { self.key }
     }
 
-    /// The plain key: `room` takes it where it was typed in base64. Where that is no base64 it stays as it was
-    /// typed, for the node to refuse.
+    /// Returns the decoded key, using `room` if it was sent in base64. Invalid base64 is returned
+    /// unchanged, for the node to refuse.
     pub fn plain_key<'b>(&self, room: &'b mut [u8; MAX_KEY]) -> &'b [u8]
     where
         'a: 'b,
@@ -254,35 +256,34 @@ impl<'a> Meta<'a> {
     }
 }
 
-/// What a node answered to one [`Request`]. How a client reads it depends on the command it asked.
+/// A node's answer to one [`Request`]. How a client reads it depends on the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// A read found its key.
+    /// A read's hit.
     Value(Item),
-    /// It is done: `STORED`, `DELETED`, `TOUCHED` or `OK`, as the command has it.
+    /// Success: `STORED`, `DELETED`, `TOUCHED` or `OK`, depending on the command.
     Done,
     /// `NOT_STORED`: the condition of add, replace, append or prepend did not hold.
     NotStored,
-    /// `EXISTS`: somebody changed the value since its cas id was read.
+    /// `EXISTS`: the value was changed since its cas id was read.
     Exists,
-    /// The key is not there: a miss for reads, `NOT_FOUND` for the others.
+    /// The key does not exist: a miss for reads, `NOT_FOUND` for the other commands.
     NotFound,
-    /// What incr or decr made of the number.
+    /// The new number after incr or decr.
     Number(u64),
-    /// What a node answered to a meta command.
+    /// A node's answer to a meta command.
     Meta(MetaReply),
-    /// An error line that a node gave (`ERROR`, `CLIENT_ERROR …`, `SERVER_ERROR …`), without its line end.
+    /// An error line from a node (`ERROR`, `CLIENT_ERROR …`, `SERVER_ERROR …`), without its line end.
     Error(Bytes),
-    /// An error line by which a route refuses, without its line end: the operator's words, which no setting hides.
+    /// A route's refusal, without its line end: the operator's wording, which no setting hides.
     Refused(Bytes),
     /// Lines that Ringway itself answers, without the last line end.
     Text(Bytes),
-    /// The node could not answer: down, timed out, cut off, or out of step. What a client reads then says
-    /// [`failed`].
+    /// The node could not answer. [`failed`] decides what the client reads.
     Failed(Failure),
 }
 
-/// Why a node gave no answer. One variant for each label value `kind` of `ringway_errors_total`.
+/// Why a node gave no answer. Each variant is a value of the label `kind` of `ringway_errors_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Failure {
@@ -290,21 +291,21 @@ pub enum Failure {
     Connect,
     /// No answer within `request_timeout`.
     Timeout,
-    /// The connection broke while the answer was owed.
+    /// The connection broke before the answer arrived.
     Closed,
-    /// The node is marked down, so it was not asked.
+    /// The node is marked down, so the request was not sent.
     Down,
-    /// The link owes `max_in_flight` answers already.
+    /// The link already has `max_in_flight` requests outstanding.
     Busy,
-    /// The node answered something that is no memcached reply, or a reply to another request.
+    /// The node's answer is not a memcached reply, or belongs to another request.
     Desync,
     /// The node sent a value larger than `max_value_size`.
     TooLarge,
-    /// The node's protocol cannot say what the client asked.
+    /// The node's protocol cannot express the request.
     Unsupported,
-    /// The key must travel in base64, in which it is longer than a node takes.
+    /// The key must be sent in base64, in which it is longer than a node accepts.
     LongKey,
-    /// The node missed a write of the key, which is to be deleted there first, so it was not asked.
+    /// The node missed a write of the key, which must be deleted there first, so the request was not sent.
     Missed,
 }
 
@@ -356,7 +357,10 @@ impl Failure {
     }
 }
 
-/// A short hash, to see whether a reply brings back the opaque that was asked for. Not for placement.
+/// Returns a short hash of a key or an opaque, not used for placement. It checks that a reply returns the
+/// opaque of its request, orders requests by key, and samples keys for shadows. 32 bits are enough: a
+/// collision of two keys only makes their requests wait for each other, and a reply's key is compared in
+/// full.
 #[inline]
 pub fn fingerprint(key: &[u8]) -> u32 {
     const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;

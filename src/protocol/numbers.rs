@@ -1,17 +1,17 @@
-//! Decimal numbers, read as memcached reads them (`safe_strtoull` and its kin in memcached's util.c).
+//! Parses decimal numbers as memcached does (`safe_strtoull` and its siblings in memcached's util.c).
 //!
-//! All of them skip leading white space, take one sign, want at least one digit, and end at the end of the
-//! text or at white space; what follows is not looked at. So `+5`, `\t5` and `5\tx` are 5, and `5x`, `--5` and
-//! the empty text are no numbers. Splitting a line into words is left to the caller.
+//! All functions skip leading white space, accept one sign, require at least one digit, and stop at the end
+//! of the text or at white space; what follows is ignored. So `+5`, `\t5` and `5\tx` are 5, and `5x`, `--5`
+//! and the empty text are not numbers. Splitting a line into words is left to the caller.
 //!
-//! A word with a zero byte behind its digits is no number, as in memcached 1.6.45; 1.6.18 ends the line there. In a
-//! stored value a zero byte ends the number in both: [`parse_stored`].
+//! A word with a zero byte behind its digits is not a number, as in memcached 1.6.45; 1.6.18 ends the line
+//! there. In a stored value a zero byte ends the number in both versions: [`parse_stored`].
 
 use memchr::{memchr, memchr2};
 
-/// An unsigned 64-bit number. A negative one wraps around, and is refused only where the result has the
-/// highest bit set: `-1` is none, `-18446744073709551615` is 1. A minus sign anywhere in the text, before a
-/// zero byte, refuses a number with that bit too.
+/// Parses an unsigned 64-bit number. A negative one wraps around, and is refused only if the result has the
+/// highest bit set: `-1` is refused, `-18446744073709551615` is 1. A minus sign anywhere in the text,
+/// before a zero byte, also refuses a number with that bit.
 #[inline]
 pub fn parse_u64(text: &[u8]) -> Option<u64> {
     let number = read(text)?;
@@ -23,20 +23,20 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
     (value <= i64::MAX as u64 || !has_minus(text)).then_some(value)
 }
 
-/// An unsigned 64-bit number that is stored as a value, as incr and decr read it.
+/// Parses a stored value as an unsigned 64-bit number, as incr and decr do.
 pub fn parse_stored(value: &[u8]) -> Option<u64> {
     let end = memchr(0, value);
     parse_u64(&value[..end.unwrap_or(value.len())])
 }
 
-/// An unsigned 32-bit number: the lower half of what [`parse_u64`] reads, so `4294967297` is 1.
+/// Parses an unsigned 32-bit number: the lower half of what [`parse_u64`] returns, so `4294967297` is 1.
 #[inline]
 pub fn parse_u32(text: &[u8]) -> Option<u32> {
     parse_u64(text).map(|value| value as u32)
 }
 
-/// A signed 32-bit number: the lower half of a signed 64-bit number, so `4294967295` is -1. A number that
-/// does not fit 64 bits is none.
+/// Parses a signed 32-bit number: the lower half of a signed 64-bit number, so `4294967295` is -1. A number
+/// that does not fit into 64 bits is refused.
 #[inline]
 pub fn parse_i32(text: &[u8]) -> Option<i32> {
     let number = read(text)?;
@@ -76,7 +76,7 @@ fn read(text: &[u8]) -> Option<Number> {
     })
 }
 
-/// `isspace` in the C locale; `u8::is_ascii_whitespace` leaves the vertical tab out.
+/// `isspace` in the C locale; `u8::is_ascii_whitespace` excludes the vertical tab.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
@@ -89,10 +89,10 @@ fn has_minus(text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// The text, and what the three functions make of it.
+    /// A text and the results of the three functions.
     type Row = (&'static str, Option<u64>, Option<u32>, Option<i32>);
 
-    // As memcached 1.6.18 took them for the flags, the exptime or the delta of a command.
+    // As memcached 1.6.18 reads the flags, the exptime or the delta of a command.
     #[test]
     fn numbers_are_read_as_memcached_reads_them() {
         let table: &[Row] = &[

@@ -1,4 +1,5 @@
-//! What a request does to its key, whatever protocol asks for it: the words in which routes speak of requests.
+//! What a request does to its key, independent of its protocol: the terms in which routes describe
+//! requests.
 
 use super::meta::{flag, is_bare};
 use super::{Command, Request, binary};
@@ -8,35 +9,35 @@ use crate::protocol::classic::downgrade::downgrade;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Operation {
-    /// get, gets, me, and mg that sets no expiry.
+    /// get, gets, me, and mg that does not set an expiry.
     Get,
-    /// gat, gats, and mg that sets an expiry and brings the value.
+    /// gat, gats, and mg that sets an expiry and returns the value.
     Gat,
     /// set, and ms without a condition.
     Set,
-    /// add, and ms in its mode.
+    /// add, and ms in add mode.
     Add,
-    /// replace, and ms in its mode.
+    /// replace, and ms in replace mode.
     Replace,
-    /// append, and ms in its mode.
+    /// append, and ms in append mode.
     Append,
-    /// prepend, and ms in its mode.
+    /// prepend, and ms in prepend mode.
     Prepend,
     /// cas, and ms that compares a cas id.
     Cas,
-    /// incr, and ma in its mode.
+    /// incr, and ma that increments.
     Incr,
-    /// decr, and ma in its mode.
+    /// decr, and ma that decrements.
     Decr,
     /// delete and md.
     Delete,
-    /// touch, and mg that sets an expiry and brings no value.
+    /// touch, and mg that sets an expiry and returns no value.
     Touch,
     /// flush_all.
     FlushAll,
 }
 
-/// Operations that go together.
+/// A group of related operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Group {
     /// get and gat.
@@ -52,7 +53,7 @@ pub enum Group {
 }
 
 impl Operation {
-    /// The words for all of them.
+    /// The names of all operations.
     pub const WORDS: &[(&str, Operation)] = &[
         ("get", Operation::Get),
         ("gat", Operation::Gat),
@@ -69,7 +70,7 @@ impl Operation {
         ("flush_all", Operation::FlushAll),
     ];
 
-    /// How many there are.
+    /// The number of operations.
     pub const COUNT: usize = Operation::WORDS.len();
 
     /// Every operation, in the order of their discriminants.
@@ -77,33 +78,33 @@ impl Operation {
         Operation::WORDS.iter().map(|(_, operation)| *operation)
     }
 
-    /// Its word in configurations and metrics.
+    /// The operation's name in configurations and metrics.
     pub fn name(self) -> &'static str {
         Operation::WORDS[self as usize].0
     }
 
-    /// True for those that store a value: set, add, replace, append, prepend, cas.
+    /// Returns true for those that store a value: set, add, replace, append, prepend, cas.
     pub fn is_store(self) -> bool {
         self.group() == Some(Group::Writes)
     }
 
-    /// True for those that find their key or do not.
+    /// Returns true for those whose answer depends on whether the key exists.
     #[inline]
     pub fn finds_key(self) -> bool {
         use Operation::{Add, Append, FlushAll, Prepend, Replace, Set};
         !matches!(self, Set | Add | Replace | Append | Prepend | FlushAll)
     }
 
-    /// What `request` does.
+    /// Returns what `request` does.
     #[inline]
     pub fn of(request: &Request<'_>) -> Operation {
         Operation::of_command(request.command, request.raw_flags())
     }
 
-    /// What `command` does with the flags that were `raw`, if it is a meta command.
+    /// Returns what `command` does, with the flags `raw` if it is a meta command.
     #[inline]
     pub fn of_command(command: Command, raw: &[u8]) -> Operation {
-        /// Of the classic commands, in the order of their discriminants.
+        /// The operations of the classic commands, in the order of their discriminants.
         const CLASSIC: [Operation; Command::MetaGet as usize] = [
             Operation::Get,
             Operation::Get,
@@ -152,7 +153,8 @@ impl Operation {
         }
     }
 
-    /// What the packet of `operation` does, which compares a cas id or not; `None` if it does nothing to a key.
+    /// Returns what a packet of `operation` does, given whether it compares a cas id; `None` if it does
+    /// nothing to a key.
     pub fn of_packet(operation: binary::Operation, compares: bool) -> Option<Operation> {
         use binary::Operation as Packet;
         Some(match operation {
@@ -173,7 +175,7 @@ impl Operation {
         })
     }
 
-    /// The group it belongs to; flush_all belongs to none.
+    /// The operation's group; `None` for flush_all.
     pub fn group(self) -> Option<Group> {
         use Operation::*;
         match self {
@@ -186,21 +188,22 @@ impl Operation {
         }
     }
 
-    /// Whether it answers with what is stored.
+    /// Whether the operation returns the stored value.
     pub fn is_read(self) -> bool {
         self.group() == Some(Group::Reads)
     }
 }
 
-/// Whether `request` may leave a stale item behind: one that is marked as such, whose next meta reader wins a token.
+/// Whether `request` may leave an item marked as stale, whose next meta reader wins a token.
 pub fn may_leave_stale(request: &Request<'_>) -> bool {
     matches!(request.command, Command::MetaDelete | Command::MetaSet)
         && flag(request.raw_flags(), b'I').is_some()
 }
 
-/// The read or touch that memcached carries out without a look at stale items and their tokens: classic and binary
-/// ones. mg takes the token of a stale item, so this is said in classic text to a node that has such items; `None`: it
-/// is another command, or classic text cannot say it.
+/// Returns `request` as a classic read or touch, which memcached performs without regard to stale items and
+/// their tokens. Requests of classic and binary clients must behave so, but mg would take the token of a
+/// stale item; they are therefore sent in classic text to a node that has such items. `None` for any other
+/// command, and if classic text cannot express it.
 pub fn plain_read<'a>(request: &Request<'a>) -> Option<Request<'a>> {
     use Command::{Gat, Gats, Get, Gets, MetaGet, Touch};
     let plain = match (request.command, &request.meta) {
@@ -211,9 +214,10 @@ pub fn plain_read<'a>(request: &Request<'a>) -> Option<Request<'a>> {
     is_bare(plain.key).then_some(plain)
 }
 
-/// The write after whose refusal, for the size of its value, memcached leaves the item: a classic or binary one, but
-/// for set. In ms it would remove the item, so this is said in classic text to a node that has no room for it; `None`:
-/// it is another command, or classic text cannot say it.
+/// Returns `request` as a classic write, after which memcached keeps the old item if the new value is too
+/// large: a classic or binary write other than set. ms would remove the item, so these are sent in classic
+/// text to a node that has no room for the value. `None` for any other command, and if classic text cannot
+/// express it.
 pub fn plain_store<'a>(request: &Request<'a>) -> Option<Request<'a>> {
     use Command::{Add, Append, Cas, MetaSet, Prepend, Replace};
     let plain = match (request.command, &request.meta) {
@@ -224,8 +228,8 @@ pub fn plain_store<'a>(request: &Request<'a>) -> Option<Request<'a>> {
     is_bare(plain.key).then_some(plain)
 }
 
-/// Whether memcached removes the item when it has no room for the value that `request` brings: for set, and for ms
-/// in every mode. A binary client's storage commands are ms here, but memcached treats them as it does classic ones.
+/// Whether memcached removes the item if it has no room for the value of `request`: for set, and for ms in
+/// every mode. A binary client's storage commands are ms here, but memcached treats them as classic ones.
 pub fn drops_item_if_refused(request: &Request<'_>) -> bool {
     match (request.command, &request.meta) {
         (Command::Set, _) => true,
@@ -235,7 +239,7 @@ pub fn drops_item_if_refused(request: &Request<'_>) -> bool {
 }
 
 impl Group {
-    /// The words for all of them.
+    /// The names of all groups.
     pub const WORDS: &[(&str, Group)] = &[
         ("reads", Group::Reads),
         ("writes", Group::Writes),

@@ -1,7 +1,7 @@
-//! The replies of a node, meta and classic: the words of the two do not overlap, so one reader takes both.
+//! Parses a node's replies, meta and classic. Their vocabularies do not overlap, so one parser reads both.
 //!
-//! [`read`] finds where the first reply in a buffer ends and what it says, as offsets into that buffer.
-//! It never looks past the reply and allocates nothing.
+//! [`read`] returns the first reply in a buffer as offsets into that buffer. It never looks past the reply
+//! and allocates nothing.
 
 use std::ops::Range;
 
@@ -11,36 +11,36 @@ use super::Command;
 use super::numbers::parse_u64;
 use super::scan::find_space;
 
-/// The longest reply line. A key of 250 bytes with every flag stays far below.
+/// The maximum length of a reply line. A key of 250 bytes with every flag stays far below.
 const MAX_LINE: usize = 2048;
-/// memcached can be told to take items up to 1 GiB (`-I`); a node that announces more is out of its mind.
+/// memcached can be configured for items of up to 1 GiB (`-I`); larger sizes are rejected as garbage.
 const LARGEST_ITEM: u64 = 1 << 30;
 
-/// What was found at the front of the buffer.
+/// The result of reading the front of the buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Read {
-    /// Not a whole reply; it takes at least so many bytes in all.
+    /// An incomplete reply, which takes at least this many bytes in all.
     Partial(usize),
-    /// A whole reply.
+    /// A complete reply.
     Whole(Frame),
-    /// A value above the limit, of which all but the value is there; the whole reply is to be passed over.
+    /// A value above the limit; everything but the value is present. The caller must skip the whole reply.
     TooLarge(Frame),
-    /// No reply of memcached's begins so.
+    /// Not the beginning of any memcached reply.
     Garbage,
 }
 
-/// One reply, as offsets into the buffer it was read from.
+/// One reply, as offsets into the buffer that it was read from.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame {
     /// What it says.
     pub status: Status,
-    /// The key it brings back; empty where it brings none.
+    /// The returned key; empty if there is none.
     pub key: Range<usize>,
-    /// The key stands there in base64, as memcached shows one that was stored so.
+    /// Whether the returned key is in base64, as memcached shows one that was stored so.
     pub is_base64: bool,
-    /// The item is stale, as its `X` says.
+    /// Whether the item is stale (`X`).
     pub is_stale: bool,
-    /// The opaque it brings back, with its `O`; empty where it brings none.
+    /// The returned opaque, with its `O`; empty if there is none.
     pub opaque: Range<usize>,
     /// The client's flags of a value.
     pub flags: u32,
@@ -48,14 +48,14 @@ pub struct Frame {
     pub cas: u64,
     /// The value of [`Status::Value`], the line of [`Status::Error`] and [`Status::Version`].
     pub data: Range<usize>,
-    /// Bytes that the reply takes.
+    /// The length of the reply in bytes.
     pub length: usize,
 }
 
-/// What a reply says.
+/// The kind of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// A value: `VA`, or one `VALUE` of those that stand before `END`.
+    /// A value: `VA`, or one of the `VALUE` lines before `END`.
     Value,
     /// `HD`, `STORED`, `DELETED`, `TOUCHED`, `OK`.
     Done,
@@ -63,15 +63,15 @@ pub enum Status {
     NotStored,
     /// `EX`, `EXISTS`.
     Exists,
-    /// A read found nothing: `EN`; or nothing more: `END`.
+    /// A read found nothing (`EN`), or nothing more (`END`).
     Miss,
-    /// Nothing else than a read did: `NF`, `NOT_FOUND`.
+    /// A command other than a read did not find its key: `NF`, `NOT_FOUND`.
     NotFound,
-    /// A classic number: what incr or decr made.
+    /// A classic number, the result of incr or decr.
     Number(u64),
     /// `ERROR`, `CLIENT_ERROR …`, `SERVER_ERROR …`.
     Error,
-    /// `VERSION …`; `data` is what stands behind it.
+    /// `VERSION …`; `data` is the version.
     Version,
     /// `ME <key> …`; `data` is the whole line.
     Debug,
@@ -92,7 +92,7 @@ impl Frame {
         }
     }
 
-    /// Whether the reply can answer `command`. That it brings back the right key is for the caller to see.
+    /// Whether the reply can answer `command`. Whether it returns the right key is left to the caller.
     pub fn answers(&self, command: Command) -> bool {
         use Command::{Decr, FlushAll, Incr, MetaArithmetic, MetaDebug, MetaDelete, MetaGet, Touch};
         let counts = matches!(command, Incr | Decr);
@@ -103,7 +103,7 @@ impl Frame {
             Status::Done => !command.is_read() && !counts && command != MetaDebug,
             Status::NotStored => command.is_store() || command == MetaArithmetic,
             Status::Exists => command.is_store() || matches!(command, MetaDelete | MetaArithmetic),
-            // As meta says it, touch is a read.
+            // In meta, touch is a read.
             Status::Miss => command.is_read() || matches!(command, Touch | MetaGet | MetaDebug),
             Status::NotFound => !command.is_read() && !matches!(command, MetaGet | MetaDebug | FlushAll),
             Status::Debug => command == MetaDebug,
@@ -112,11 +112,11 @@ impl Frame {
     }
 }
 
-/// Reads the reply at the front of `buf`. A value of more than `max_value` bytes is told as soon as its
+/// Reads the reply at the front of `buf`. A value of more than `max_value` bytes is reported as soon as its
 /// length is known.
 #[inline]
 pub fn read(buf: &[u8], max_value: usize) -> Read {
-    // Of a whole line too, or its meaning would depend on the pieces in which it came.
+    // Complete lines are checked too, or the result would depend on how the bytes were split.
     if !is_start(buf) {
         return Read::Garbage;
     }
@@ -154,15 +154,15 @@ pub fn read(buf: &[u8], max_value: usize) -> Read {
     }
 }
 
-/// Whether the reply at the front of `buf`, which is no error, is in the words of meta. A meta client gets a
-/// node's line as it is, so no other will do for it.
+/// Whether the reply at the front of `buf`, which is not an error, is a meta reply. A meta client gets the
+/// node's line unchanged, so it must not get another kind.
 pub fn is_meta(buf: &[u8]) -> bool {
     let status = buf.get(..2).unwrap_or_default();
     let is_word_end = matches!(buf.get(2), Some(b' ' | b'\r'));
     is_word_end && matches!(status, b"VA" | b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"ME")
 }
 
-/// Whether a reply may begin with what is there: a letter or a digit first, never control bytes.
+/// Whether a reply may begin with these bytes: with a letter or a digit, and without control bytes.
 fn is_start(buf: &[u8]) -> bool {
     buf.first()
         .is_none_or(|first| first.is_ascii_uppercase() || first.is_ascii_digit())
@@ -176,7 +176,7 @@ fn meta_status(status: Status, line: &[u8], length: usize) -> Read {
     }
 }
 
-/// `VA <length> <flags>*`, then the value.
+/// Reads `VA <length> <flags>*` and the value.
 fn meta_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Read {
     let size_end = 3 + find_space(&line[3..]);
     let Some(size) = parse_u64(&line[3..size_end]) else {
@@ -193,7 +193,7 @@ fn meta_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Read {
     }
 }
 
-/// What there is of the reply in `frame`, whose line is whole, when it comes to its value.
+/// Completes the reply in `frame`, whose line is complete, with its value.
 #[inline]
 fn with_data(buf: &[u8], frame: Frame, max_value: usize) -> Read {
     if frame.data.len() > max_value {
@@ -222,7 +222,7 @@ fn read_flags(frame: &mut Frame, line: &[u8], from: usize) -> Option<()> {
             Some(b'c') => frame.cas = parse_u64(&line[at + 1..end])?,
             _ => {}
         }
-        // What a client typed comes back as it was typed, and is compared; the rest is the node's own.
+        // What the client sent is returned as it was sent, and is compared; the rest is the node's own.
         if !matches!(line.get(at), Some(b'k' | b'O')) && has_control(&line[at..end]) {
             return None;
         }
@@ -253,7 +253,7 @@ fn classic(line: &[u8], length: usize) -> Read {
         {
             whole(Status::Error, 0..line.len())
         }
-        // decr leaves spaces where the number became shorter.
+        // decr leaves trailing spaces if the number became shorter.
         _ => match parse_u64(line.trim_ascii_end()) {
             Some(number) => whole(Status::Number(number), 0..0),
             None => Read::Garbage,
@@ -261,7 +261,7 @@ fn classic(line: &[u8], length: usize) -> Read {
     }
 }
 
-/// `VALUE <key> <flags> <length>[ <cas>]`, and the value.
+/// Reads `VALUE <key> <flags> <length>[ <cas>]` and the value.
 #[inline]
 fn classic_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Read {
     let Some(frame) = value_line(line, start) else {
@@ -292,7 +292,8 @@ fn value_line(line: &[u8], start: usize) -> Option<Frame> {
     })
 }
 
-/// Takes digits and the space behind them, if any, from the front of `text`. `None` if something else stands there.
+/// Takes digits, and the space behind them if any, from the front of `text`. `None` if it begins with
+/// anything else.
 #[inline]
 fn take_number(text: &mut &[u8]) -> Option<u64> {
     let mut number = 0u64;

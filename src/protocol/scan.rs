@@ -1,18 +1,18 @@
-//! Looks through short texts eight bytes at a time. Words of a line are short: for them this is quicker than a search
-//! that is made for long texts.
+//! Scans short texts eight bytes at a time. The tokens of a line are short: for them this is faster than a
+//! search made for long texts.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 const SPACES: u64 = 0x2020_2020_2020_2020;
 const FEEDS: u64 = 0x0a0a_0a0a_0a0a_0a0a;
 
-/// Where the first space in `text` is; its length where there is none.
+/// Returns the offset of the first space in `text`, or its length if there is none.
 #[inline]
 pub fn find_space(text: &[u8]) -> usize {
     let (words, rest) = text.as_chunks::<8>();
     for (index, &word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(word) ^ SPACES;
-        // The lowest of these bits is that of the first space.
+        // The lowest set bit belongs to the first space.
         let spaces = word.wrapping_sub(ONES) & !word & HIGHS;
         if spaces != 0 {
             return 8 * index + spaces.trailing_zeros() as usize / 8;
@@ -22,7 +22,7 @@ pub fn find_space(text: &[u8]) -> usize {
     text.len() - rest.len() + in_rest.unwrap_or(rest.len())
 }
 
-/// What of `text` stands behind the spaces at its front. Mostly there is one, or none.
+/// Returns `text` without its leading spaces. Usually there is at most one.
 #[inline]
 pub fn skip_spaces(text: &[u8]) -> &[u8] {
     let [b' ', rest @ ..] = text else {
@@ -47,19 +47,19 @@ fn skip_run(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// Whether `text` has a zero byte in it.
+/// Whether `text` contains a zero byte.
 #[inline]
 pub fn has_nul(text: &[u8]) -> bool {
     let Some(last) = text.last_chunk::<8>() else {
         return text.contains(&0);
     };
-    // The last eight bytes may overlap those before.
+    // The last eight bytes may overlap those before them.
     let (words, _) = text.as_chunks::<8>();
     let nuls = words.iter().fold(nuls(last), |all, word| all | nuls(word));
     nuls & HIGHS != 0
 }
 
-/// Whether `text` has one of the bytes that end a word or a line of text: space, line feed, zero.
+/// Whether `text` contains a byte that ends a word or a line: space, line feed, zero.
 #[inline]
 pub fn has_end(text: &[u8]) -> bool {
     let Some(last) = text.last_chunk::<8>() else {
@@ -70,14 +70,14 @@ pub fn has_end(text: &[u8]) -> bool {
     ends & HIGHS != 0
 }
 
-/// Has a high bit where one of the bytes is a space, a line feed or zero, and none where none is.
+/// Returns a word with a high bit set if any byte is a space, a line feed or zero, and 0 otherwise.
 #[inline]
 fn ends(bytes: &[u8; 8]) -> u64 {
     let word = u64::from_le_bytes(*bytes);
     nuls(bytes) | nuls(&(word ^ SPACES).to_le_bytes()) | nuls(&(word ^ FEEDS).to_le_bytes())
 }
 
-/// Has a high bit where one of the bytes is zero, and none where none is.
+/// Returns a word with a high bit set if any byte is zero, and 0 otherwise.
 #[inline]
 fn nuls(bytes: &[u8; 8]) -> u64 {
     let word = u64::from_le_bytes(*bytes);

@@ -1,7 +1,7 @@
-//! A node's answer to `version`.
+//! Parses a node's answer to `version`.
 
-/// The version in the line `VERSION 1.6.18`, given without its end; `None` if that is no such answer. What it returns
-/// has no control bytes: it may be logged, and passed on in a line.
+/// Returns the version in the line `VERSION 1.6.18`, given without its end; `None` if it is not such a
+/// line. The result contains no control bytes: it may be logged and repeated in a line.
 pub fn of_line(line: &[u8]) -> Option<&str> {
     let version = std::str::from_utf8(line.strip_prefix(b"VERSION ")?).ok()?;
     let is_plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';

@@ -1,30 +1,30 @@
-//! What a client reads in the binary protocol: a node's reply as a packet.
+//! Responses of the binary protocol: writes a node's reply as the packet that the client reads.
 
 use crate::protocol::binary::{Head, Operation, RESPONSE};
 use crate::protocol::numbers::{parse_u32, parse_u64};
 use crate::protocol::{Failure, MetaReply, Part, Reply};
 
-/// The status of a response, with memcached's own words for it.
+/// The status of a response, with memcached's own text for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Status {
-    /// It is done.
+    /// Success.
     Success = 0x00,
-    /// The key is not there.
+    /// The key does not exist.
     NotFound = 0x01,
-    /// The key is there, or somebody changed it.
+    /// The key exists, or its value was changed by another client.
     Exists = 0x02,
-    /// The value is larger than may be.
+    /// The value is too large.
     TooLarge = 0x03,
-    /// The packet's lengths make no sense.
+    /// The packet's lengths are inconsistent.
     Invalid = 0x04,
-    /// A condition did not hold.
+    /// The condition did not hold.
     NotStored = 0x05,
-    /// The value is no number.
+    /// The value is not a number.
     NonNumeric = 0x06,
-    /// There is no such operation, or the node's protocol cannot say it.
+    /// Unknown operation, or one that the node's protocol cannot express.
     Unknown = 0x81,
-    /// The node has no memory left.
+    /// The node is out of memory.
     OutOfMemory = 0x82,
     /// The node could not answer.
     Temporary = 0x86,
@@ -47,27 +47,27 @@ impl Status {
     }
 }
 
-/// What of a request its response repeats, or depends on.
+/// The parts of a request that its response repeats or depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Echo<'a> {
     /// The operation code.
     pub opcode: u8,
     /// The opaque number.
     pub opaque: u32,
-    /// The request compares a cas id.
+    /// Whether the request compares a cas id.
     pub compares: bool,
-    /// The key, where the operation gives it back; else empty.
+    /// The key, if the operation returns it; otherwise empty.
     pub key: &'a [u8],
 }
 
 impl<'a> Echo<'a> {
-    /// What the response to the request of `head` for `key` repeats.
+    /// Returns what the response to the request with header `head` and key `key` repeats.
     pub fn of(head: &Head, key: &'a [u8]) -> Echo<'a> {
         let gives_key = Operation::of(head.opcode).is_some_and(|(_, _, gives_key)| gives_key);
         Echo::with_key(head, if gives_key { key } else { b"" })
     }
 
-    /// Repeats `key`, whatever the operation.
+    /// Like [`Echo::of`], but repeats `key` whatever the operation.
     pub fn with_key(head: &Head, key: &'a [u8]) -> Echo<'a> {
         Echo {
             opcode: head.opcode,
@@ -78,7 +78,7 @@ impl<'a> Echo<'a> {
     }
 }
 
-/// A response whose value, if any, is still to be written.
+/// A response without its value, which the caller writes.
 struct Response<'a> {
     status: Status,
     cas: u64,
@@ -87,8 +87,8 @@ struct Response<'a> {
     body: &'a [u8],
 }
 
-/// Writes the response to `reply` up to its value, and returns the value that follows; nothing where the
-/// operation is quiet about it.
+/// Writes the response to `reply` up to its value and returns the value that follows. Writes nothing if a
+/// quiet operation suppresses this response.
 pub fn write<'a>(echo: Echo<'_>, reply: &'a Reply, put: &mut impl FnMut(&[u8])) -> Option<Part<'a>> {
     let (operation, is_quiet, _) = Operation::of(echo.opcode)?;
     let is_read = matches!(
@@ -109,7 +109,7 @@ pub fn write<'a>(echo: Echo<'_>, reply: &'a Reply, put: &mut impl FnMut(&[u8])) 
     let body = match &number {
         Some(number) => &number[..],
         None if is_hit => b"",
-        // A miss that gives back its key has no room for words.
+        // A miss that returns its key has no room for text.
         None if outcome.status == Status::NotFound && !echo.key.is_empty() => b"",
         None => outcome.words.unwrap_or(outcome.status.words().as_bytes()),
     };
@@ -126,7 +126,8 @@ pub fn write<'a>(echo: Echo<'_>, reply: &'a Reply, put: &mut impl FnMut(&[u8])) 
     value
 }
 
-/// Writes a whole response of Ringway's own: a status and a body, or where that is empty the status's own words.
+/// Writes a complete response of Ringway's own: a status and a body, or the status's own text if `body` is
+/// empty.
 pub fn write_own(echo: Echo<'_>, status: Status, body: &[u8], put: &mut impl FnMut(&[u8])) {
     let body = if body.is_empty() {
         status.words().as_bytes()
@@ -164,7 +165,7 @@ fn write_head(echo: Echo<'_>, response: &Response<'_>, value: usize, put: &mut i
     put(response.body);
 }
 
-/// A reply, in the terms of this protocol.
+/// A reply in the terms of the binary protocol.
 struct Outcome<'a> {
     status: Status,
     words: Option<&'a [u8]>,
@@ -217,7 +218,7 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// The line of a meta reply.
+    /// Converts the line of a meta reply.
     fn of_meta(operation: Operation, reply: &MetaReply) -> Outcome<'a> {
         let status = match reply.line().get(..2) {
             Some(b"VA" | b"HD") => Status::Success,
@@ -249,14 +250,14 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// An error line: a node's, or a route's.
+    /// Converts an error line, from a node or from a route.
     fn of_line(line: &'a [u8]) -> Outcome<'a> {
         let says = |words: &[u8]| line.windows(words.len()).any(|window| window == words);
         Outcome::new(match line {
             _ if says(b"non-numeric") => Status::NonNumeric,
             _ if says(b"too large") => Status::TooLarge,
             _ if says(b"out of memory") => Status::OutOfMemory,
-            // As a route refuses a request. libmemcached would shut out the server for `Invalid arguments`.
+            // A route's refusal. libmemcached would shut out the server for `Invalid arguments`.
             _ if line.starts_with(b"CLIENT_ERROR") => {
                 return Outcome {
                     words: words_of(line),
@@ -268,17 +269,18 @@ impl<'a> Outcome<'a> {
     }
 }
 
-/// What a condition that did not hold is called here.
+/// Returns the status for a condition that did not hold.
 fn not_stored(operation: Operation) -> Status {
     match operation {
-        // A set that its node failed. bmemcached raises at `NotStored`, and no client minds `Exists`.
+        // A set that failed at its node. bmemcached raises for `NotStored`, and no client objects to
+        // `Exists`.
         Operation::Add | Operation::Set => Status::Exists,
         Operation::Replace => Status::NotFound,
         _ => Status::NotStored,
     }
 }
 
-/// What stands behind the first word of an error line.
+/// Returns the text behind the first word of an error line.
 fn words_of(line: &[u8]) -> Option<&[u8]> {
     let space = line.iter().position(|&byte| byte == b' ')?;
     Some(&line[space + 1..])

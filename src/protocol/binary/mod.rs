@@ -1,7 +1,7 @@
-//! memcached's binary protocol: what a packet asks, said as a meta request (doc/protocol-binary.txt).
+//! memcached's binary protocol (doc/protocol-binary.txt): translates each packet into a meta request.
 //!
-//! A packet is a header of 24 bytes and a body of extras, key and value. [`Head::read`] takes the header,
-//! [`Head::ask`] says what is wanted, and [`Head::request`] says it as a meta request, so that links stay text.
+//! A packet is a header of 24 bytes and a body of extras, key and value. [`Head::read`] parses the header,
+//! [`Head::ask`] validates it, and [`Head::request`] translates it, so that links only carry text.
 
 pub mod answer;
 
@@ -17,10 +17,10 @@ use super::{Command, MAX_KEY, Meta, Request};
 pub const REQUEST: u8 = 0x80;
 /// The first byte of a response.
 pub const RESPONSE: u8 = 0x81;
-/// Bytes of a header.
+/// The length of a header in bytes.
 pub const HEAD: usize = 24;
 
-/// What the operation codes are called; those of quiet forms stand in [`Operation::of`].
+/// The operations, each without its quiet form: [`Operation::of`] maps both opcodes to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Read a value.
@@ -41,15 +41,15 @@ pub enum Operation {
     Quit,
     /// Forget everything.
     Flush,
-    /// Answered when everything before it is.
+    /// Answered once everything before it is.
     Noop,
-    /// Tell the version.
+    /// Return the version.
     Version,
-    /// Put behind the value that is there.
+    /// Append to an existing value.
     Append,
-    /// Put before the value that is there.
+    /// Prepend to an existing value.
     Prepend,
-    /// Tell figures.
+    /// Return statistics.
     Stat,
     /// Set the expiry.
     Touch,
@@ -58,8 +58,8 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The operation of `opcode`, whether it is quiet and whether its answer repeats the key. `None`:
-    /// memcached without SASL knows no such operation.
+    /// Returns the operation of `opcode`, whether it is quiet, and whether its response repeats the key.
+    /// `None` if memcached without SASL knows no such operation.
     pub fn of(opcode: u8) -> Option<(Operation, bool, bool)> {
         use Operation::*;
         let (operation, is_quiet, has_key) = match opcode {
@@ -100,7 +100,7 @@ impl Operation {
         Some((operation, is_quiet, has_key))
     }
 
-    /// The meta command that carries it out; `None` if no single key is meant.
+    /// The meta command that performs it; `None` if it does not act on a single key.
     pub fn command(self) -> Option<Command> {
         use Operation::*;
         match self {
@@ -116,44 +116,46 @@ impl Operation {
 /// The header of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// Which operation, as it was typed.
+    /// The operation code as received.
     pub opcode: u8,
-    /// Bytes of the key.
+    /// The length of the key in bytes.
     pub key: usize,
-    /// Bytes of the extras before it.
+    /// The length of the extras, which precede the key, in bytes.
     pub extras: usize,
-    /// Bytes of extras, key and value.
+    /// The length of extras, key and value together, in bytes.
     pub body: usize,
-    /// Comes back as it was sent.
+    /// Returned unchanged in the response.
     pub opaque: u32,
-    /// The cas id to compare; 0: none.
+    /// The cas id to compare; 0 if none.
     pub cas: u64,
 }
 
-/// The words of one meta request that its packet does not have. It may serve one request after the other.
+/// Scratch space for the parts of a meta request that the packet does not contain. Reusable between
+/// requests.
 #[derive(Debug, Default)]
 pub struct Room {
     key: String,
     flags: Vec<u8>,
 }
 
-/// What a header asks for.
+/// The result of validating a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// An operation whose lengths are as they must be.
+    /// A known operation with valid lengths.
     Operation(Operation),
-    /// An operation that memcached does not know: its body is passed over.
+    /// An operation that memcached does not know: its body is skipped.
     Unknown,
-    /// Lengths that do not fit each other: memcached says `Unknown command` and closes.
+    /// Lengths that contradict each other: memcached answers `Unknown command` and closes the connection.
     Truncated,
-    /// Lengths that do not fit the operation: memcached says `Invalid arguments` and closes.
+    /// Lengths that the operation does not allow: memcached answers `Invalid arguments` and closes the
+    /// connection.
     Invalid,
-    /// A key that is longer than [`MAX_KEY`]: memcached says `Invalid arguments` and closes.
+    /// A key longer than [`MAX_KEY`]: memcached answers `Invalid arguments` and closes the connection.
     LongKey,
 }
 
 impl Head {
-    /// The header at the front of `buf`; `None` if it is not whole.
+    /// Reads the header at the front of `buf`; `None` if it is incomplete.
     pub fn read(buf: &[u8]) -> Option<Head> {
         let (head, _) = buf.split_first_chunk::<HEAD>()?;
         let word = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
@@ -167,7 +169,7 @@ impl Head {
         })
     }
 
-    /// What the header asks for, as memcached checks it (`dispatch_bin_command`).
+    /// Validates the header as memcached does (`dispatch_bin_command`).
     pub fn ask(&self) -> Ask {
         use Operation::*;
         let Head {
@@ -199,14 +201,14 @@ impl Head {
         }
     }
 
-    /// Bytes of the value.
+    /// The length of the value in bytes.
     pub fn value(&self) -> usize {
         self.body - self.key - self.extras
     }
 
-    /// What this header and its whole `body` ask, as the meta request `command` of `operation`. Words that the
-    /// packet does not have are kept in `room`. `None`: the key has spaces or control characters, and in
-    /// base64 it is longer than text can carry.
+    /// Translates this header and its complete `body` into the meta request `command` of `operation`. Text
+    /// that the packet does not contain is kept in `room`. `None` if the key has spaces or control
+    /// characters and its base64 form is too long for text.
     pub fn request<'a>(
         &self,
         operation: Operation,
@@ -240,8 +242,7 @@ impl Head {
         })
     }
 
-    /// Writes the meta flags that say the same as this header and its `extras`, for a key that is in base64
-    /// or not.
+    /// Writes the meta flags equivalent to this header and its `extras`.
     fn write_flags(&self, operation: Operation, extras: &[u8], is_base64: bool, out: &mut Vec<u8>) {
         use Operation::*;
         let mut put = |text: std::fmt::Arguments<'_>| out.write_fmt(text).expect("a vector takes all");
@@ -251,7 +252,7 @@ impl Head {
             Touch => put(format_args!("f c T{}", expiry(extras, 0))),
             Set => put(format_args!("c F{} T{}", number(extras, 0), expiry(extras, 4))),
             Add | Replace => {
-                // With a cas id, memcached takes both as a set that compares, and so it does ms in this mode.
+                // With a cas id, memcached treats both as a compare-and-swap, and so does ms in this mode.
                 let is_add = operation == Add && self.cas == 0;
                 let mode = if is_add { " ME" } else { " MR" };
                 put(format_args!(
@@ -265,7 +266,7 @@ impl Head {
             Increment | Decrement => {
                 let mode = if operation == Increment { "MI" } else { "MD" };
                 put(format_args!("v c {mode} D{}", long(extras, 0)));
-                // All ones: do not create it.
+                // All ones: do not create the item.
                 if number(extras, 16) != u32::MAX {
                     put(format_args!(" N{} J{}", expiry(extras, 16), long(extras, 8)));
                 }
@@ -293,7 +294,7 @@ fn long(extras: &[u8], at: usize) -> u64 {
         .fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
-/// An expiry is unsigned here, and one beyond what text can say is far in the future.
+/// Reads an expiry. It is unsigned here; one beyond the range of the text protocol is far in the future.
 fn expiry(extras: &[u8], at: usize) -> u32 {
     number(extras, at).min(i32::MAX as u32)
 }

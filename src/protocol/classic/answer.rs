@@ -1,10 +1,11 @@
-//! What a client reads in memcached's classic text protocol: one [`Reply`] as the lines it stands for.
+//! Answers of memcached's classic text protocol: writes one [`Reply`] as the client's lines.
 
 use crate::protocol::{Command, Item, Reply};
 
-/// The line that answers `reply` to `command`, without its line end; for every reply but a value.
+/// Returns the line that answers `reply` to `command`, without its line end, for every reply except a
+/// value.
 ///
-/// A read that found nothing has no line of its own: its caller writes `END`.
+/// A read that found nothing has no line of its own: the caller writes `END`.
 pub fn line<'a>(command: Command, reply: &'a Reply, number: &'a mut itoa::Buffer) -> &'a [u8] {
     match reply {
         Reply::Done => done(command),
@@ -27,8 +28,8 @@ fn done(command: Command) -> &'static [u8] {
     }
 }
 
-/// Writes the `VALUE` line of `item`, with its line end and with the cas id where `command` asks for it. Where the
-/// node told of it in such lines, [`Item::lines`] has them already.
+/// Writes the `VALUE` line of `item` with its line end, and with the cas id if `command` asks for it. If
+/// the node sent the item as classic lines, use [`Item::lines`] instead.
 pub fn value_line(command: Command, item: &Item, put: &mut impl FnMut(&[u8])) {
     let mut number = itoa::Buffer::new();
     put(b"VALUE ");

@@ -1,4 +1,4 @@
-//! What each command's line must hold, token by token, and what memcached answers where it does not.
+//! Parses the line of each classic command, token by token, with memcached's answers to malformed ones.
 
 use crate::protocol::line::{
     BAD_FORMAT, ERROR, Keys, Line, MAX_LENGTH, bad, is_good_key, long_key, next_token,
@@ -11,7 +11,7 @@ const BAD_DELTA: &str = "CLIENT_ERROR invalid numeric delta argument";
 const BAD_EXPTIME: &str = "CLIENT_ERROR invalid exptime argument";
 const BAD_DELETE: &str = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]";
 
-/// Reads a line without its line end.
+/// Parses a line, given without its line end.
 #[inline]
 pub fn parse(line: &[u8]) -> Line<'_> {
     let mut rest = line;
@@ -46,7 +46,7 @@ pub fn parse(line: &[u8]) -> Line<'_> {
     }
 }
 
-/// `text` without the spaces around it. Other white space is part of a word.
+/// Trims spaces on both sides. Other white space is part of a word.
 fn trim_spaces(text: &[u8]) -> &[u8] {
     let is_word = |&byte: &u8| byte != b' ';
     let Some(start) = text.iter().position(is_word) else {
@@ -56,13 +56,14 @@ fn trim_spaces(text: &[u8]) -> &[u8] {
     &text[start..=end]
 }
 
-/// Words of HTTP that are no command of memcached's in whatever case.
+/// HTTP methods; none is a memcached command in any case.
 const HTTP_METHODS: [&[u8]; 7] = [
     b"POST", b"PUT", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT",
 ];
 
-/// True for the first line of an HTTP request, which begins with `word`. memcached knows it by its version; here the
-/// methods do too, for what follows might be commands that somebody put into a form or a header.
+/// Returns true if the line, which begins with `word`, is the first line of an HTTP request. memcached
+/// recognises it by the version; here the method is enough, because an attacker may have placed commands in
+/// the form or headers that follow.
 fn is_http(word: &[u8], mut rest: &[u8]) -> bool {
     let first = next_token(&mut rest);
     let mut last = if first.is_empty() { word } else { first };
@@ -78,7 +79,7 @@ fn is_http(word: &[u8], mut rest: &[u8]) -> bool {
         || matches!(word, b"GET" | b"DELETE") && is_path
 }
 
-/// A mistake with no data block behind it; nobody reads of it where the client wants no answer.
+/// Returns an error that has no data block behind it; it is not sent if the client asked for no reply.
 fn refuse<'a>(answer: &'static str, noreply: bool) -> Line<'a> {
     Line::Bad {
         answer,
@@ -117,7 +118,7 @@ fn read_and_touch(command: Command, mut rest: &[u8]) -> Line<'_> {
     }
 }
 
-/// The tokens behind a command's name, `N` at most, and whether the last one is `noreply`.
+/// Returns the arguments of a command, at most `N`, their number, and whether the last one is `noreply`.
 /// `None` if there are more than `N` or fewer than `least`.
 fn arguments<const N: usize>(mut rest: &[u8], least: usize) -> Option<([&[u8]; N], usize, bool)> {
     let mut tokens = [&b""[..]; N];
@@ -135,7 +136,8 @@ fn arguments<const N: usize>(mut rest: &[u8], least: usize) -> Option<([&[u8]; N
 }
 
 fn store(command: Command, rest: &[u8]) -> Line<'_> {
-    // key flags exptime length, for cas its id, and perhaps noreply: one token more is no command.
+    // key flags exptime length, the id for cas, and perhaps noreply: with one token more it is not a
+    // command.
     let wanted = if command == Command::Cas { 5 } else { 4 };
     let Some((tokens, count, noreply)) = arguments::<6>(rest, wanted) else {
         return bad(ERROR);
@@ -148,7 +150,7 @@ fn store(command: Command, rest: &[u8]) -> Line<'_> {
         .filter(|length| (0..=MAX_LENGTH).contains(length))
         .map(|n| n as usize);
     if !is_good_key(key) {
-        // A length that is none leaves nothing to swallow.
+        // Without a valid length there is no data block to swallow.
         return long_key(length.map_or(0, |length| length + 2), noreply);
     }
     let cas = if command == Command::Cas {
@@ -216,7 +218,7 @@ fn delete(rest: &[u8]) -> Line<'_> {
     let Some(([key, hold, _], count, noreply)) = arguments::<3>(rest, 1) else {
         return bad(ERROR);
     };
-    // Clients of old send `delete k 0`; any other hold time is refused. A zero byte ends it.
+    // Old clients send `delete k 0`; any other hold time is refused. A zero byte ends it.
     let hold = hold.split(|&byte| byte == 0).next().unwrap_or_default();
     let is_zero = matches!(hold, b"0" | b"");
     let is_valid = match count {

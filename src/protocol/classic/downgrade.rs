@@ -1,14 +1,14 @@
-//! A meta command in classic text, for nodes that know no other, where classic text can say it.
+//! Translates a meta command into classic text, for nodes without meta, if classic text can express it.
 
 use crate::protocol::meta::{flag, flags, is_bare};
 use crate::protocol::numbers::{parse_i32, parse_u32, parse_u64};
 use crate::protocol::{Command, Meta, Request};
 
-/// The classic request that does what the meta command `request` asks; `None` if none does.
+/// Returns the classic request equivalent to the meta command `request`; `None` if there is none.
 ///
-/// mg reads (`v f k c s O`) or touches (`T`), ms stores in its five modes (`F T C M`), md removes, ma counts
-/// (`D M`). A key in base64 is said plainly, but not where it has bytes that text cannot carry or is no base64.
-/// Everything about leases, stale items, time to live, and cas ids of writes has no classic form.
+/// mg reads (`v f k c s O`) or touches (`T`), ms stores in its five modes (`F T C M`), md removes, ma
+/// counts (`D M`). A base64 key is sent decoded, unless it is invalid base64 or contains bytes that text
+/// cannot carry. Leases, stale items, time to live and the cas ids of writes have no classic form.
 pub fn downgrade<'a>(request: &Request<'a>) -> Option<Request<'a>> {
     let Meta {
         key,
@@ -19,7 +19,7 @@ pub fn downgrade<'a>(request: &Request<'a>) -> Option<Request<'a>> {
     if is_no_base64 || !is_bare(request.key) {
         return None;
     }
-    // A binary client takes a reply without a cas id.
+    // A binary client accepts a reply without a cas id.
     let spare: &[u8] = if is_binary { b"c" } else { b"" };
     let classic = Request {
         meta: None,
@@ -37,7 +37,7 @@ pub fn downgrade<'a>(request: &Request<'a>) -> Option<Request<'a>> {
     }
 }
 
-/// Whether the flags are among `known`, or among those that ask nothing of a node: `k O q b`.
+/// Whether all flags are among `known` or among those that ask nothing of a node: `k O q b`.
 fn says_only(raw: &[u8], known: &[u8]) -> bool {
     flags(raw).all(|flag| known.contains(&flag[0]) || b"kOqb".contains(&flag[0]))
 }

@@ -1,4 +1,4 @@
-//! A request as memcached's classic text commands say it, for nodes that do not know meta.
+//! Writes requests as classic text commands, for nodes without meta.
 
 pub mod answer;
 pub mod commands;
@@ -6,7 +6,7 @@ pub mod downgrade;
 
 use super::{Command, Request};
 
-/// Writes `request` up to the value; the value and its line end follow for the storage commands.
+/// Writes `request` up to its value. For storage commands the caller appends the value and its line end.
 pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     let mut number = itoa::Buffer::new();
     put(request.command.name().as_bytes());

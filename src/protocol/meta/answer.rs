@@ -1,8 +1,8 @@
-//! What a client reads to a meta command: the node's own line, or one made of its flags.
+//! Answers to meta commands: the node's own line, or one built from the command's flags.
 //!
-//! A node that knows meta answers in meta already: only what Ringway asked for itself, the key, is taken out
-//! again. Where a node failed, or speaks classic text, the line is made here. Then quiet mode hides what
-//! memcached would hide: the miss of mg, the success of the others.
+//! A node with meta already answers in meta: only the key is removed again, which Ringway requests for
+//! itself. If the node failed, or speaks classic text, the line is built here. Then quiet mode hides what
+//! memcached would hide: the misses of mg and the successes of the other commands.
 
 use std::ops::Range;
 
@@ -12,8 +12,9 @@ use crate::protocol::meta::{KEY_PLACE, Names, flag, flags, is_unsayable};
 use crate::protocol::scan::has_nul;
 use crate::protocol::{Command, Item, MAX_KEY, Meta, MetaReply, Part, Reply};
 
-/// Writes the answer to a meta command that was typed with `key` and `raw` flags, up to its value; nothing
-/// where quiet mode hides it. Returns the value that follows, with a line end behind it.
+/// Writes the answer to a meta command that the client sent with `key` and `raw` flags, up to its value,
+/// and returns the value that follows, with a line end behind it. Writes nothing if quiet mode hides the
+/// answer.
 pub fn write<'a>(
     command: Command,
     key: &[u8],
@@ -41,7 +42,7 @@ pub fn write<'a>(
         return None;
     }
     put(status);
-    // Neither an error nor me gives flags back.
+    // Neither errors nor me return flags.
     if status.len() == 2 && command != Command::MetaDebug {
         write_flags(key, raw, None, put);
     }
@@ -49,14 +50,14 @@ pub fn write<'a>(
     None
 }
 
-/// Whether the `q` flag hides the answer. `data` is its value.
+/// Whether the `q` flag hides the answer, whose value is `data`.
 fn is_hidden(command: Command, raw: &[u8], status: &[u8], data: Option<&[u8]>) -> bool {
     if flag(raw, b'q').is_none() {
         return false;
     }
     match command {
         Command::MetaGet => status == b"EN",
-        // memcached shows the number where ma created it, which is known by its initial value.
+        // memcached shows the number if ma created it, which is recognised by its initial value.
         Command::MetaArithmetic if status == b"VA" => {
             let is_created = flag(raw, b'N').is_some() && initial(raw) == data.unwrap_or_default();
             !is_created
@@ -95,7 +96,7 @@ fn pass_on<'a>(
         put(reply.line());
     } else {
         put(&reply.line()[..reply.key().start]);
-        // A key that travelled in base64, unknown to the client.
+        // The client does not know that its key was sent in base64.
         if names.has(b'k') && !reply.key().is_empty() {
             put(b" k");
             put(key);
@@ -106,7 +107,7 @@ fn pass_on<'a>(
     reply.part()
 }
 
-/// Puts the key as it was typed in its place: a link does not ask for such a key, an embedded node brings it.
+/// Inserts the key as the client sent it: a link does not request such a key, an embedded node returns it.
 fn put_with_key(key: &[u8], raw: &[u8], reply: &MetaReply, put: &mut impl FnMut(&[u8])) {
     let line = reply.line();
     if flag(raw, b'k').is_none() {
@@ -128,7 +129,7 @@ fn put_with_key(key: &[u8], raw: &[u8], reply: &MetaReply, put: &mut impl FnMut(
     put(after);
 }
 
-/// Where in `line` the key belongs: flags come back in the order in which they were typed.
+/// Returns the offset in `line` at which the key belongs: flags are returned in the order of the request.
 fn behind_flags_before_key(raw: &[u8], line: &[u8]) -> usize {
     let before: Vec<u8> = flags(raw)
         .map(|flag| flag[0])
@@ -144,7 +145,7 @@ fn behind_flags_before_key(raw: &[u8], line: &[u8]) -> usize {
     lengths.sum::<usize>() - 1
 }
 
-/// A key that was stored in base64 is followed by a flag that says so.
+/// Removes the flag that memcached puts behind a key that was stored in base64.
 fn without_base64_flag(behind_key: &[u8]) -> &[u8] {
     match behind_key {
         [b' ', b'b'] => b"",
@@ -187,7 +188,7 @@ fn write_number(key: &[u8], raw: &[u8], number: u64, put: &mut impl FnMut(&[u8])
     }
 }
 
-/// The flags that come back, in the order in which they were asked.
+/// Writes the returned flags in the order of the request.
 fn write_flags(key: &[u8], raw: &[u8], item: Option<&Item>, put: &mut impl FnMut(&[u8])) {
     let mut number = itoa::Buffer::new();
     let mut field = |name: &[u8], value: &[u8]| {

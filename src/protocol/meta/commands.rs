@@ -1,5 +1,5 @@
-//! The lines of meta commands. Their flags are the node's to judge; here stands only what it takes to route a
-//! request and to stay in step.
+//! Parses the lines of meta commands. Nodes validate the flags; this module only checks what it takes to
+//! route a request and to stay in step.
 
 use crate::protocol::line::{BAD_FORMAT, ERROR, Line, MAX_LENGTH, bad, is_good_key, long_key, next_token};
 use crate::protocol::meta::{flag, flags, is_unsayable};
@@ -9,15 +9,15 @@ use crate::protocol::{Command, MAX_KEY, Meta, Request};
 
 const TOO_MANY: &str = "CLIENT_ERROR options flags too long";
 const TOO_MANY_MG: &str = "CLIENT_ERROR options flags are too long";
-/// memcached takes fewer tokens in a line of meta.
+/// memcached takes fewer tokens than this in a meta line.
 const MAX_TOKENS: usize = 20;
-/// Flags that are added on the way, at most: a `k` and a `b`.
+/// The maximum number of flags that Ringway adds: a `k` and a `b`.
 const MAX_ADDED: usize = 2;
-/// Bytes of flags with one space between them. A node would close the link if a part of more than 2048 bytes of the
-/// line came first; no flag that it takes needs so much.
+/// The maximum length of the flags in bytes, with one space between them. A node closes the link if more
+/// than 2048 bytes of a line arrive without its end; no flag that it accepts needs that much.
 const MAX_FLAGS: usize = 1600;
 
-/// mg, md, ma, me: a key and flags.
+/// Parses mg, md, ma and me: a key and flags.
 pub fn single(command: Command, mut rest: &[u8]) -> Line<'_> {
     let key = next_token(&mut rest);
     if key.is_empty() && command != Command::MetaDebug {
@@ -35,7 +35,7 @@ pub fn single(command: Command, mut rest: &[u8]) -> Line<'_> {
     }
 }
 
-/// ms: a key, the length of the data block, and flags.
+/// Parses ms: a key, the length of the data block, and flags.
 pub fn set(mut rest: &[u8]) -> Line<'_> {
     let key = next_token(&mut rest);
     if key.is_empty() {
@@ -64,7 +64,7 @@ pub fn set(mut rest: &[u8]) -> Line<'_> {
     }
 }
 
-/// The request, or what memcached answers where its key is no key.
+/// Returns the request, or memcached's answer if the key is invalid.
 fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Request<'a>, &'static str> {
     if key.is_empty() {
         return Err(BAD_FORMAT);
@@ -85,11 +85,11 @@ fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Reques
     if rest.len() > MAX_FLAGS && flags(rest).map(|flag| flag.len() + 1).sum::<usize>() > MAX_FLAGS {
         return Err(BAD_FORMAT);
     }
-    // A zero byte would end the line for a node, before what is asked there to know the reply by.
+    // A node would end the line at a zero byte, before the flags by which its reply is recognised.
     if has_nul(rest) || has_nul(key) && !may_have_nul(command, &meta) {
         return Err(BAD_FORMAT);
     }
-    // The answer to me always has the key, and such a key may bring line ends into it.
+    // The answer to me always contains the key, and a key in base64 may put line ends into it.
     if command == Command::MetaDebug && is_hidden_key(&meta) {
         return Err(BAD_FORMAT);
     }
@@ -99,21 +99,21 @@ fn request<'a>(command: Command, key: &'a [u8], rest: &'a [u8]) -> Result<Reques
     })
 }
 
-/// Whether the key may have a zero byte: it travels in base64, which it must not be in already, and the answer to me
-/// would have it plain.
+/// Whether the key may contain a zero byte. Such a key is sent in base64, so it must not be in base64
+/// already; and the answer to me would contain it decoded.
 #[cold]
 fn may_have_nul(command: Command, meta: &Meta<'_>) -> bool {
     command != Command::MetaDebug && flag(meta.flags, b'b').is_none()
 }
 
-/// Whether the flags are so many bytes that they could be too many tokens. Each takes two bytes at least.
+/// Whether the flags are long enough to be too many tokens. Each takes at least two bytes.
 #[inline]
 fn may_have_too_many(meta: &Meta<'_>, tokens_before: usize) -> bool {
     tokens_before + meta.flags.len().div_ceil(2) + MAX_ADDED >= MAX_TOKENS
 }
 
-/// Whether the line has more tokens than memcached takes, with the flags that are added on the way. me has no
-/// such bound.
+/// Whether the line, with the flags that Ringway adds, has more tokens than memcached takes. me has no such
+/// limit.
 #[cold]
 fn has_too_many(command: Command, meta: &Meta<'_>, tokens_before: usize) -> bool {
     let tokens = tokens_before + flags(meta.flags).count();
@@ -121,13 +121,14 @@ fn has_too_many(command: Command, meta: &Meta<'_>, tokens_before: usize) -> bool
     command != Command::MetaDebug && is_near && tokens + added(meta) >= MAX_TOKENS
 }
 
-/// How many flags [`write_line`](crate::protocol::meta::write_line) adds: a `k`, and a `b`.
+/// Returns the number of flags that [`write_line`](crate::protocol::meta::write_line) adds: a `k`, and a
+/// `b`.
 fn added(meta: &Meta<'_>) -> usize {
     let asks_for_key = flag(meta.flags, b'k').is_none() && !is_hidden_key(meta);
     usize::from(asks_for_key) + usize::from(has_nul(meta.key))
 }
 
-/// Whether the key is in base64 and is not asked for.
+/// Whether the key is in base64 and its return is not requested.
 fn is_hidden_key(meta: &Meta<'_>) -> bool {
     flag(meta.flags, b'b').is_some() && is_unsayable(meta.plain_key(&mut [0; MAX_KEY]))
 }

@@ -1,14 +1,15 @@
-//! The flags of a meta command, read as a node reads them: what is asked, or the line that refuses it.
+//! Parses the flags of a meta command as a node does: into what they request, or the error line that
+//! refuses them.
 //!
-//! The rules, the words and their order are those of memcached 1.6.18 (`_meta_flag_preparse` in
-//! proto_text.c): all commands know the same flags and pass over those that mean nothing to them. `E` and `x`
-//! are newer (doc/protocol.txt of 1.6.45) and are taken as well. Base64 is left to whoever read the key, and
-//! so is quiet mode.
+//! The rules, the error texts and their order are those of memcached 1.6.18 (`_meta_flag_preparse` in
+//! proto_text.c): all commands know the same flags and ignore those that mean nothing to them. `E` and `x`
+//! are newer (doc/protocol.txt of 1.6.45) and are accepted as well. Decoding base64 is left to the reader
+//! of the key, and quiet mode to the writer of the answer.
 
 use crate::protocol::numbers::{parse_i32, parse_u32, parse_u64};
 use crate::protocol::{Command, MAX_KEY, Meta, meta};
 
-/// A command has fewer tokens than this, the name, the key and the length of ms among them
+/// The limit that the number of tokens must stay below, counting the name, the key and the length of ms
 /// (`MFLAG_MAX_OPT_LENGTH`).
 const MAX_TOKENS: usize = 20;
 
@@ -32,38 +33,38 @@ const BAD_MODE_LENGTH: &str = "CLIENT_ERROR incorrect length for M token";
 const BAD_INITIAL: &str = "CLIENT_ERROR invalid numeric initial value";
 const BAD_DELTA: &str = "CLIENT_ERROR invalid numeric delta value";
 
-/// What the flags of a meta command ask, their numbers read.
+/// The parsed flags of a meta command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetaFlags {
-    /// `b`: the key was typed in base64.
+    /// `b`: the key is in base64.
     pub is_base64: bool,
-    /// `v`: bring back the value.
+    /// `v`: return the value.
     pub wants_value: bool,
-    /// `u`: reading does not count as a hit.
+    /// `u`: the read does not count as a hit.
     pub is_unnoticed: bool,
-    /// `h`, `l`, `N`, `R`, `T`: what was known before this hit is asked for, or the item may change.
+    /// `h`, `l`, `N`, `R`, `T`: asks for the state before this hit, or may change the item.
     pub is_exclusive: bool,
-    /// `I`: mark as stale instead of removing; of ms, store as stale where the cas id is too low.
+    /// `I`: mark as stale instead of removing; for ms, store as stale if the cas id is too low.
     pub makes_stale: bool,
     /// `x`: remove the value but not the item.
     pub empties: bool,
     /// `T`: seconds to live.
     pub ttl: Option<i32>,
-    /// `N`: on a miss create the item, with so many seconds to live.
+    /// `N`: on a miss create the item, with this many seconds to live.
     pub vivify: Option<i32>,
-    /// `R`: who finds fewer seconds to live than these may fill the item anew.
+    /// `R`: a reader that finds fewer seconds to live than this may refill the item.
     pub recache: Option<i32>,
     /// `F`: the client's flags.
     pub client_flags: u32,
     /// `C`: the cas id to compare.
     pub cas: Option<u64>,
-    /// `E`: the cas id that the item gets.
+    /// `E`: the item's new cas id.
     pub new_cas: Option<u64>,
-    /// `M`: the mode of ms or ma, not judged yet.
+    /// `M`: the mode of ms or ma, not validated yet.
     pub mode: Option<u8>,
-    /// `J`: what ma begins with where it creates the item.
+    /// `J`: the initial number if ma creates the item.
     pub initial: u64,
-    /// `D`: what ma adds or takes.
+    /// `D`: the number that ma adds or subtracts.
     pub delta: u64,
 }
 
@@ -86,13 +87,14 @@ impl MetaFlags {
         delta: 1,
     };
 
-    /// Reads the flags that `command` was typed with. The error is the line that a client reads, without its
-    /// line end.
+    /// Parses the flags that a client sent with `command`. The error is the line that the client reads,
+    /// without its line end.
     pub fn parse(command: Command, raw: &[u8]) -> Result<MetaFlags, &'static str> {
         MetaFlags::parse_for(command, raw, true)
     }
 
-    /// The same, with a look at the key: one that is said to be in base64 and is not is a mistake of its flag.
+    /// Like [`MetaFlags::parse`], and also checks the key: the `b` flag is an error if the key is not valid
+    /// base64.
     pub fn of(command: Command, meta: &Meta<'_>) -> Result<MetaFlags, &'static str> {
         let is_base64 = || meta::decode_key(meta.key, &mut [0; MAX_KEY]) > 0;
         let is_key = meta::flag(meta.flags, b'b').is_none() || is_base64();
@@ -111,14 +113,14 @@ impl MetaFlags {
         })
     }
 
-    /// A flag that is none, or stands there twice, is told of at once; of wrong numbers the last one.
+    /// Unknown and repeated flags are reported at once; of several invalid numbers the last is reported.
     fn read(raw: &[u8], is_key: bool) -> Result<MetaFlags, &'static str> {
         let mut found = MetaFlags::NONE;
         let mut seen = 0u128;
         let mut diagnostic = None;
         for flag in meta::flags(raw) {
             let name = flag[0];
-            // memcached's table has 127 places, and what is beyond it counts as found before.
+            // memcached's table has 127 entries; flags beyond it count as repeated.
             if name >= 127 || seen & (1 << name) != 0 {
                 return Err(DUPLICATE);
             }
@@ -128,7 +130,7 @@ impl MetaFlags {
                 Ok(()) => {}
                 Err(Wrong::Flag) => return Err(INVALID),
                 Err(Wrong::Token(words)) => diagnostic = Some(words),
-                // These have no words of their own.
+                // These errors have no text of their own.
                 Err(Wrong::ClientFlags) => diagnostic = diagnostic.or(Some(BAD_FORMAT)),
             }
         }
@@ -161,15 +163,15 @@ impl MetaFlags {
         Ok(())
     }
 
-    /// The token of a flag that sets or compares a time.
+    /// Parses the token of a flag that sets or compares a time.
     fn seconds(&mut self, token: &[u8]) -> Result<Option<i32>, Wrong> {
         self.is_exclusive = true;
         parse_i32(token).map(Some).ok_or(Wrong::Token(BAD_TOKEN))
     }
 }
 
-/// What memcached looks at in an ms before it looks for room for its value: the plain key, which `room` takes if it was
-/// typed in base64, or the line that refuses the command.
+/// Performs the checks that memcached makes on an ms before it allocates the item: returns the plain key,
+/// decoded into `room` if it was sent in base64, or the line that refuses the command.
 pub fn check_set<'a>(meta: &Meta<'a>, room: &'a mut [u8; MAX_KEY]) -> Result<&'a [u8], &'static str> {
     let flags = MetaFlags::of(Command::MetaSet, meta)?;
     if meta::flag(meta.flags, b'O').is_some_and(|opaque| opaque.len() > MAX_OPAQUE) {
@@ -185,13 +187,13 @@ pub fn check_set<'a>(meta: &Meta<'a>, room: &'a mut [u8; MAX_KEY]) -> Result<&'a
     Ok(&room[..length])
 }
 
-/// What is wrong with one flag.
+/// An error in one flag.
 enum Wrong {
-    /// There is no such flag.
+    /// No such flag.
     Flag,
-    /// Its token, in these words.
+    /// An invalid token, with its error text.
     Token(&'static str),
-    /// The token of `F`.
+    /// An invalid token of `F`.
     ClientFlags,
 }
 

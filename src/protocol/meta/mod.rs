@@ -1,10 +1,11 @@
-//! A request as memcached's meta commands say it (doc/protocol.txt, "Meta Commands"), since 1.6.10.
+//! Writes requests as memcached's meta commands (doc/protocol.txt, "Meta Commands"), available since
+//! 1.6.10.
 //!
-//! Every command asks for its key back (`k`), so that each reply can be checked against the request it
-//! answers. Meta has no flush_all: that one stays classic.
+//! Every command requests its key back (`k`), so that each reply can be checked against its request. Meta
+//! has no flush_all: that one stays classic.
 //!
-//! Keys travel as they are, but for those with a zero byte: older nodes take that for the end of the line, so such
-//! a key travels in base64.
+//! Keys are sent unchanged, except those that contain a zero byte: older nodes take it for the end of the
+//! line, so such a key is sent in base64.
 
 pub mod answer;
 pub mod commands;
@@ -19,10 +20,10 @@ use base64::engine::general_purpose::STANDARD;
 use super::scan::{find_space, has_end, has_nul, skip_spaces};
 use super::{Command, MAX_KEY, Request, classic};
 
-/// The longest key that is within [`MAX_KEY`] in base64.
+/// The longest key whose base64 form is within [`MAX_KEY`].
 pub const MAX_ENCODED_KEY: usize = MAX_KEY / 4 * 3;
 
-/// Writes `request` up to the value; the value and its line end follow for the storage commands.
+/// Writes `request` up to its value. For storage commands the caller appends the value and its line end.
 #[inline]
 pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     let mut number = itoa::Buffer::new();
@@ -72,7 +73,7 @@ pub fn write_line(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     put(b"\r\n");
 }
 
-/// Puts `key`, and behind it the flag that says how.
+/// Writes `key` and the flag that states its encoding.
 #[inline]
 fn put_key_and_flag(key: &[u8], put: &mut impl FnMut(&[u8])) {
     let flag = put_key(key, put);
@@ -81,7 +82,7 @@ fn put_key_and_flag(key: &[u8], put: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// Puts `key`. Returns the flag that says how, with a space before it; most keys need none.
+/// Writes `key`. Returns the flag that states its encoding, preceded by a space; most keys need none.
 #[inline]
 fn put_key(key: &[u8], put: &mut impl FnMut(&[u8])) -> &'static [u8] {
     if has_nul(key) {
@@ -99,7 +100,7 @@ fn put_encoded(key: &[u8], put: &mut impl FnMut(&[u8])) -> &'static [u8] {
     b" b"
 }
 
-/// Whether a line can carry the key of `request`, as it is or in base64.
+/// Whether a line can carry the key of `request`, plain or in base64.
 #[inline]
 pub fn can_say_key(request: &Request<'_>) -> bool {
     let raw = request.meta.map_or(request.key, |meta| meta.key);
@@ -117,7 +118,7 @@ fn write_store(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     match request.command {
         Command::Add => put(b" ME"),
         Command::Replace => put(b" MR"),
-        // What is there keeps its flags and its expiry.
+        // An existing value keeps its flags and its expiry.
         Command::Append => return put(b" MA"),
         Command::Prepend => return put(b" MP"),
         Command::Cas => {
@@ -136,8 +137,8 @@ fn write_store(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// Passes a meta command on as it was typed, but for two flags: `q` is left out, since others share the link
-/// and each request must have its reply, and `k` is added where it is missing.
+/// Forwards a meta command as the client sent it, except for two flags: `q` is removed, because the link is
+/// shared and each request needs its reply, and `k` is added if it is missing.
 fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     let Some(meta) = &request.meta else { return };
     put(request.command.name().as_bytes());
@@ -148,7 +149,7 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
         put(itoa::Buffer::new().format(request.value.len()).as_bytes());
     }
     put(key_flag);
-    // Nearly every request has neither: its flags go out in one piece.
+    // Nearly every request has neither: its flags are written in one piece.
     let names = Names::of(meta.flags);
     if !names.has(b'q') && !names.has(b'b') {
         if !meta.flags.is_empty() {
@@ -160,7 +161,7 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
         }
         return;
     }
-    // A flag that is there twice is a mistake, which the node has to see.
+    // A repeated flag is an error that the node must see.
     let is_quiet = flags(meta.flags).filter(|flag| flag[0] == b'q').count() == 1;
     let is_unsayable = names.has(b'b') && is_unsayable(request.key);
     let mut has_key = request.command == Command::MetaDebug || is_unsayable;
@@ -181,41 +182,42 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// The opaque, with its `O`, that comes back to a meta command on `key` that was typed with these flags,
-/// which have these names.
+/// Returns the opaque, with its `O`, that the node must return for a meta command on `key` with the flags
+/// `raw`, whose names are `names`.
 #[inline]
 pub fn opaque<'a>(names: Names, raw: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     if names.has(b'O') {
         return flag(raw, b'O');
     }
-    // What write_typed puts in the place of `k`.
+    // What `write_typed` writes instead of `k`.
     let has_place = names.has(b'b') && names.has(b'k') && is_unsayable(key);
     has_place.then_some(KEY_PLACE.trim_ascii_start())
 }
 
-/// An opaque that is asked for where a key that no line can carry is to come back.
+/// An opaque requested in place of a key that no line can carry.
 pub const KEY_PLACE: &[u8] = b" Ok";
 
-/// True for keys that a line of classic text can carry, whatever the node's version: without spaces, line feeds and
-/// zero bytes.
+/// Returns true for keys that a classic text line can carry, whatever the node's version: without spaces,
+/// line feeds and zero bytes.
 #[inline]
 pub fn is_bare(key: &[u8]) -> bool {
     !has_end(key)
 }
 
-/// True for keys with spaces or control characters. Where such a key was given in base64, memcached 1.6.18 forgets that
-/// it was when ma creates an item, when append or prepend make a new one, and when a binary client stores it, and
-/// brings it back as it is, line ends and all: so it is not asked for.
+/// Returns true for keys with spaces or control characters, which are sent in base64. memcached 1.6.18
+/// forgets that a key was given in base64 if ma creates the item, if append or prepend make a new one, and
+/// if a binary client stores it. It then returns the raw key, line ends included, so such a key is never
+/// requested back.
 pub fn is_unsayable(key: &[u8]) -> bool {
     key.iter().any(|&byte| byte <= b' ' || byte == 0x7f)
 }
 
-/// Which flags there are, by their first byte: one look at the text answers for all.
+/// The set of flag names in a text, so that one scan answers every question about them.
 #[derive(Debug, Clone, Copy)]
 pub struct Names(u128);
 
 impl Names {
-    /// Of the flags in `text`.
+    /// Collects the names of the flags in `text`.
     #[inline]
     pub fn of(text: &[u8]) -> Names {
         let mut before = b' ';
@@ -240,13 +242,13 @@ impl Names {
     }
 }
 
-/// The flags of a meta command, none of them empty.
+/// Returns the flags of a meta command, none of them empty.
 #[inline]
 pub fn flags(text: &[u8]) -> Flags<'_> {
     Flags(text)
 }
 
-/// What [`flags`] returns. Runs of spaces are passed over eight bytes at a time.
+/// The iterator that [`flags`] returns. Runs of spaces are skipped eight bytes at a time.
 #[derive(Debug, Clone)]
 pub struct Flags<'a>(&'a [u8]);
 
@@ -262,10 +264,10 @@ impl<'a> Iterator for Flags<'a> {
     }
 }
 
-/// The flags with one space between them. Only what is longer than clients type is copied: what is kept of a request
-/// until its reply comes is to have no runs of spaces.
+/// Returns the flags with one space between them. Copies only flags that are unusually long: a request that
+/// is retained until its reply arrives must not contain long runs of spaces.
 pub fn single_spaced(text: &[u8]) -> Cow<'_, [u8]> {
-    /// The longest flags that are left as they are, in bytes.
+    /// The length in bytes up to which flags are left unchanged.
     const USUAL: usize = 96;
     if text.len() <= USUAL {
         return Cow::Borrowed(text);
@@ -281,13 +283,14 @@ pub fn single_spaced(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(single)
 }
 
-/// The flag that begins with `name`, with its token.
+/// Returns the flag that begins with `name`, with its token.
 pub fn flag(text: &[u8], name: u8) -> Option<&[u8]> {
     flags(text).find(|flag| flag[0] == name)
 }
 
-/// Decodes a key in base64 as memcached does (`base64_decode` in base64.c): other characters are passed over,
-/// and what follows the padding is not looked at. Returns how many bytes of `out` it took; 0: no base64.
+/// Decodes a base64 key as memcached does (`base64_decode` in base64.c): other characters are skipped, and
+/// what follows the padding is ignored. Returns the number of bytes written to `out`; 0 if it is not
+/// base64.
 pub fn decode_key(raw: &[u8], out: &mut [u8; MAX_KEY]) -> usize {
     let digits = || {
         raw.iter()

@@ -1,4 +1,5 @@
-//! A node's reply to a meta command, in the bytes that came; as [`Item`](crate::protocol::Item), many wait in queues.
+//! A node's reply to a meta command, kept in the received bytes. Like [`Item`](crate::protocol::Item), it
+//! is small, because many wait in queues.
 
 use std::ops::Range;
 
@@ -8,25 +9,25 @@ use crate::protocol::item::{LINE_END, Part};
 use crate::protocol::meta;
 use crate::protocol::reply::{Frame, Status};
 
-/// A line, and the value behind it where the line begins with `VA`.
+/// A line, and its value if the line begins with `VA`.
 #[derive(Debug, Clone)]
 pub struct MetaReply {
-    /// The line; where a node sent a value, that too, and both line ends.
+    /// The line; if a node sent a value, also the value and both line ends.
     block: Bytes,
-    /// Bytes of the line.
+    /// The length of the line in bytes.
     line: u32,
-    /// In the line, the space and the token that bring the key back.
+    /// The range of the returned key in the line: its space and its token.
     key_start: u32,
     key_end: u32,
-    /// The value stands in the block, behind the line.
+    /// Whether the value is in the block, behind the line.
     is_followed: bool,
-    /// The value, if it does not stand in the block.
+    /// The value, if it is not in the block.
     data_apart: Option<Box<Bytes>>,
 }
 
 impl MetaReply {
-    /// A reply of this `line`, without line ends, and this value. `key` is where in the line the space and the token
-    /// stand that bring the key back; empty if none does.
+    /// Returns a reply with this `line`, without line ends, and this value. `key` is the range of the
+    /// returned key in the line, space and token; empty if no key is returned.
     pub fn new(line: impl Into<Bytes>, key: Range<usize>, data: Option<Bytes>) -> MetaReply {
         let block = line.into();
         MetaReply {
@@ -39,7 +40,7 @@ impl MetaReply {
         }
     }
 
-    /// What `frame` tells of, with all the bytes it came in.
+    /// Returns the reply described by `frame`, the parsed form of `block`.
     #[inline]
     pub fn of_frame(block: Bytes, frame: &Frame) -> MetaReply {
         let has_value = frame.status == Status::Value;
@@ -71,13 +72,13 @@ impl MetaReply {
         &self.block[..self.line as usize]
     }
 
-    /// In the line, the space and the token that bring the key back; empty if none does.
+    /// The range of the returned key in the line, space and token; empty if no key is returned.
     #[inline]
     pub fn key(&self) -> Range<usize> {
         self.key_start as usize..self.key_end as usize
     }
 
-    /// The value, without its line end, and what its bytes may be shared with. `None` if the line does not begin
+    /// The value without its line end, with the buffer that it can share. `None` if the line does not begin
     /// with `VA`.
     #[inline]
     pub fn part(&self) -> Option<Part<'_>> {
@@ -100,23 +101,23 @@ impl MetaReply {
         self.part().map(|part| part.bytes)
     }
 
-    /// The value, without its line end; it shares the bytes.
+    /// The value without its line end, sharing the received bytes.
     pub fn shared_data(&self) -> Option<Bytes> {
         self.part().map(|part| part.of.slice_ref(part.bytes))
     }
 
-    /// Whether the line says that the key is not there.
+    /// Whether the line is a miss.
     pub fn is_miss(&self) -> bool {
         self.line().starts_with(b"EN") || self.line().starts_with(b"NF")
     }
 
-    /// What stands behind the flag called `name` in the line.
+    /// Returns the token of the returned flag `name`.
     pub fn token(&self, name: u8) -> Option<&[u8]> {
         meta::flag(self.line().get(2..)?, name).map(|flag| &flag[1..])
     }
 }
 
-/// Equal are replies that say the same, whatever they came in.
+/// Replies are equal if their contents are, whatever their layout.
 impl PartialEq for MetaReply {
     fn eq(&self, other: &MetaReply) -> bool {
         self.line() == other.line() && self.key() == other.key() && self.data() == other.data()
