@@ -1,8 +1,8 @@
-//! A number that its one writer counts up without a locked instruction.
+//! A counter whose single writer needs no locked instruction.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A number that one thread writes and all may read.
+/// A number that one thread writes and any thread may read.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -13,19 +13,19 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
-    /// Takes `n` away, for counters that count what there is now. Only the shard's own worker may call it.
+    /// Subtracts `n`, for gauges. Only the shard's own worker may call it.
     #[inline]
     pub fn sub(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
     }
 
-    /// Puts `n` in its place. Only the shard's own worker may call it.
+    /// Sets the number to `n`. Only the shard's own worker may call it.
     #[inline]
     pub fn set(&self, n: u64) {
         self.0.store(n, Relaxed);
     }
 
-    /// The number as it stands.
+    /// The present number.
     #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)

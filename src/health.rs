@@ -1,4 +1,4 @@
-//! When a node counts as up or down: a pure state machine, driven by what happened to it and when.
+//! Decides whether a node is up or down: a pure state machine, driven by events and their times.
 //!
 //! ```text
 //!           failure                down_after failures in a row
@@ -9,28 +9,28 @@
 //! ```
 //!
 //! A node that stays down is probed less and less often. One that goes down again soon after it came up
-//! *flaps*, and has to answer more probes each time before it gets requests again.
+//! *flaps*, and must answer more probes each time before it gets requests again.
 //!
-//! Times are counted from any moment that the caller keeps to.
+//! Times are measured from an arbitrary origin that the caller keeps constant.
 
 use std::time::Duration;
 
-/// A node that goes down so soon after it came up flaps.
+/// A node that goes down within this time after it came up flaps.
 pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
-/// Each flap doubles the good probes that are needed, so many times at most.
+/// The maximum number of flaps that each double the number of good probes needed.
 const MOST_DOUBLINGS: u32 = 4;
 
-/// How a node is seen. Requests go to a node that is up or suspect; they fail at once on the others.
+/// The state of a node. Requests go to a node that is up or suspect; on other nodes they fail at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
     /// It answers.
     Up,
-    /// It failed lately, or is far slower than its peers; it still gets its requests.
+    /// It failed recently, or is far slower than its peers; it still gets its requests.
     Suspect,
     /// It gets no requests, only probes.
     Down,
-    /// It answered a probe after it was down; it gets no requests yet.
+    /// It answered a probe after it was down; it does not get requests yet.
     Probation,
 }
 
@@ -51,16 +51,17 @@ impl State {
     }
 }
 
-/// What an operator sets.
+/// The operator's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Failures in a row that take a node down, at least 1.
+    /// The number of consecutive failures that take a node down, at least 1.
     pub down_after: u32,
-    /// Good probes in a row that bring it up again, at least 1.
+    /// The number of consecutive good probes that bring it up again, at least 1.
     pub up_after: u32,
-    /// Between two probes.
+    /// The interval between probes.
     pub probe_interval: Duration,
-    /// Between two probes of a node that has been down for long; `probe_interval` where that is longer.
+    /// The maximum interval between probes of a node that has been down for long; `probe_interval` if that
+    /// is longer.
     pub max_probe_interval: Duration,
 }
 
@@ -69,18 +70,18 @@ pub struct Limits {
 pub struct Health {
     limits: Limits,
     state: State,
-    /// Failures, or good probes in probation.
+    /// Consecutive failures; in probation, consecutive good probes.
     in_a_row: u32,
-    /// Since it went down.
+    /// Failed probes since the node went down.
     failed_probes: u32,
-    /// Times that it went down soon after it came up.
+    /// The number of times that the node went down soon after it came up.
     flaps: u32,
     came_up: Option<Duration>,
     is_slow: bool,
 }
 
 impl Health {
-    /// A node that nothing is known of counts as up.
+    /// Returns the state of a new node, which counts as up.
     pub fn new(limits: Limits) -> Health {
         Health {
             limits,
@@ -93,7 +94,7 @@ impl Health {
         }
     }
 
-    /// How the node is seen now.
+    /// The present state.
     pub fn state(&self) -> State {
         match self.state {
             State::Up if self.is_slow => State::Suspect,
@@ -101,18 +102,18 @@ impl Health {
         }
     }
 
-    /// Whether it failed lately and the next answer makes it good.
+    /// Whether the node failed recently and the next answer makes it good.
     pub fn is_failing(&self) -> bool {
         self.state == State::Suspect
     }
 
-    /// Takes new limits after a reload; the state stays.
+    /// Sets new limits after a reload; the state stays.
     pub fn configure(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
-    /// A connection or a request failed. It says nothing new of a node that is down: what fails there was
-    /// sent before, or is tried because the whole pool seems to be down.
+    /// Records a failed connection or request. It is ignored for a node that is down: such a request was
+    /// sent before, or is attempted because the whole pool seems to be down.
     pub fn failed(&mut self, now: Duration) {
         if !self.state.takes_requests() {
             return;
@@ -124,7 +125,7 @@ impl Health {
         }
     }
 
-    /// A request was answered. A late answer does not bring back a node that is down.
+    /// Records an answered request. A late answer does not bring back a node that is down.
     pub fn answered(&mut self) {
         if self.state == State::Suspect {
             self.state = State::Up;
@@ -132,7 +133,7 @@ impl Health {
         }
     }
 
-    /// A probe failed.
+    /// Records a failed probe.
     pub fn probe_failed(&mut self, now: Duration) {
         if self.state.takes_requests() {
             return self.failed(now);
@@ -142,7 +143,7 @@ impl Health {
         self.failed_probes += 1;
     }
 
-    /// A probe was answered.
+    /// Records an answered probe.
     pub fn probed(&mut self, now: Duration) {
         if self.state.takes_requests() {
             return self.answered();
@@ -156,12 +157,12 @@ impl Health {
         }
     }
 
-    /// It is far slower than its peers, or no longer so.
+    /// Records whether the node is far slower than its peers.
     pub fn slow(&mut self, is_slow: bool) {
         self.is_slow = is_slow;
     }
 
-    /// How long to wait for the next probe, before jitter.
+    /// Returns the time until the next probe, before jitter.
     pub fn until_probe(&self) -> Duration {
         let Limits {
             probe_interval,
@@ -191,7 +192,7 @@ impl Health {
         self.failed_probes = 0;
     }
 
-    /// Good probes in a row that bring it up.
+    /// Returns the number of consecutive good probes that bring the node up.
     fn needed(&self) -> u32 {
         self.limits.up_after.saturating_mul(1 << self.flaps)
     }
@@ -212,7 +213,7 @@ mod tests {
         })
     }
 
-    /// Takes the node down and up again. Returns how many good probes that took.
+    /// Takes the node down and up again. Returns the number of good probes that it took.
     fn bounce(health: &mut Health, now: Duration) -> u32 {
         while health.state() != State::Down {
             health.failed(now);

@@ -2,7 +2,7 @@
 
 use crate::counter::Counter;
 
-/// Buckets double from 16 µs; the last one takes the rest (above 8.4 s).
+/// The number of buckets. Bounds double from 16 µs; the last bucket takes the rest (above 8.4 s).
 pub const BUCKETS: usize = 21;
 
 /// Counts durations in buckets whose bounds double: 16 µs, 32 µs, … 8.39 s, and one for the rest.
@@ -13,7 +13,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// The upper bound of bucket `index` in seconds, inclusive; `None` for the last, which has none.
+    /// Returns the inclusive upper bound of bucket `index` in seconds; `None` for the last, which has none.
     pub fn bound(index: usize) -> Option<f64> {
         (index + 1 < BUCKETS).then(|| (16u64 << index) as f64 / 1e6)
     }
@@ -26,7 +26,7 @@ impl Histogram {
         self.sum_micros.add(micros);
     }
 
-    /// The count in each bucket, not cumulated.
+    /// The count in each bucket, not cumulative.
     pub fn counts(&self) -> [u64; BUCKETS] {
         std::array::from_fn(|index| self.buckets[index].get())
     }

@@ -1,23 +1,22 @@
-//! Keeps a log line that can repeat from filling the log: one line in each interval, with the number of those
-//! held back since the last.
+//! Rate-limits a log line: one per interval, with the number of those suppressed since the last.
 //!
-//! Pure: the time is an argument, counted from any moment that the caller keeps to. It may be shared by threads;
-//! two that ask at the very same moment may rarely both be let through.
+//! Pure: the time is an argument, measured from an arbitrary origin that the caller keeps constant. Threads
+//! may share one; two that ask at the very same moment may on rare occasions both be allowed.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Lets one line through in each interval.
+/// Allows one line per interval.
 #[derive(Debug)]
 pub struct LogLimit {
     interval: Duration,
-    /// Milliseconds: no line before this moment.
+    /// The time before which no line is allowed, in milliseconds.
     next: AtomicU64,
     held_back: AtomicU64,
 }
 
 impl LogLimit {
-    /// At most one line in each `interval`; the first passes at once.
+    /// Returns a limit of one line per `interval`; the first is allowed at once.
     pub const fn new(interval: Duration) -> LogLimit {
         LogLimit {
             interval,
@@ -26,7 +25,8 @@ impl LogLimit {
         }
     }
 
-    /// `Some` if the line may be written now: how many were held back since the last one. `None` holds it back.
+    /// Returns the number of lines suppressed since the last one if a line may be written now, otherwise
+    /// `None`.
     pub fn allow(&self, now: Duration) -> Option<u64> {
         let now = now.as_millis() as u64;
         if now < self.next.load(Relaxed) {

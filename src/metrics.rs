@@ -1,14 +1,14 @@
-//! The numbers that are counted: plain counters in one shard for each worker, summed when they are read.
+//! Counters, one shard for each worker, summed when they are read.
 //!
-//! A shard has one writer, its worker, so counting is a load and a store, never a locked instruction.
-//! Anyone may read. How the numbers are named and shown stands in `control/exposition.rs`.
+//! A shard has one writer, its worker, so counting is a load and a store, never a locked instruction. Any
+//! thread may read. Names and help texts are in `control/exposition/table.rs`.
 
 use crate::counter::Counter;
 use crate::histogram::Histogram;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply};
 
-/// Operations grouped for the duration histograms, so that the series stay few.
+/// A class of operations in the duration histograms; classes keep the number of series low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Class {
@@ -24,7 +24,7 @@ impl Class {
     /// Every class, in the order of their discriminants.
     pub const ALL: [Class; 3] = [Class::Read, Class::Write, Class::Delete];
 
-    /// The class of an operation.
+    /// Returns the class of an operation.
     #[inline]
     pub fn of(operation: Operation) -> Class {
         match operation {
@@ -74,56 +74,58 @@ impl ClientProtocol {
     }
 }
 
-/// What one worker counts for one operation on one node.
+/// One worker's counters for one operation on one node.
 #[derive(Debug, Default)]
 pub struct OperationCounters {
     /// Requests answered or failed.
     pub requests: Counter,
-    /// Of those, the ones that found their key (reads, incr, decr, delete, touch, cas).
+    /// Requests that found their key (reads, incr, decr, delete, touch, cas).
     pub hits: Counter,
-    /// Of those, the ones that did not.
+    /// Requests that did not find their key.
     pub misses: Counter,
 }
 
-/// What one worker counts for one node. The shards of all workers stand side by side, so each begins on cache lines
-/// of its own (processors fetch two at once): counting in one must not slow down the worker beside it.
+/// One worker's counters for one node. The shards of all workers are adjacent, so each begins on its own
+/// pair of cache lines (processors fetch two at once): counting in one must not slow down the neighbouring
+/// worker.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct NodeShard {
-    /// By [`Operation`] discriminant: what requests do, whatever their protocol.
+    /// By [`Operation`] discriminant: independent of the request's protocol.
     pub operations: [OperationCounters; Operation::COUNT],
-    /// Seconds from request to reply, by [`Class`] discriminant. Only of requests that were sent, and that the
+    /// Seconds from request to reply, by [`Class`] discriminant. Only requests that were sent, and that the
     /// node answered or let time out.
     pub durations: [Histogram; Class::ALL.len()],
     /// Failures, by [`Failure`] discriminant.
     pub failures: [Counter; Failure::ALL.len()],
-    /// cas that found another value than the one that it was to replace.
+    /// cas requests refused because the value had changed.
     pub cas_badval: Counter,
-    /// Error lines that the node itself answered.
+    /// Error lines from the node itself.
     pub error_replies: Counter,
     /// Bytes written to the node.
     pub bytes_written: Counter,
     /// Bytes read from the node.
     pub bytes_read: Counter,
-    /// Requests that were sent once more because their connection broke.
+    /// Requests sent a second time because their connection broke.
     pub retries: Counter,
-    /// Requests that await their reply now.
+    /// Requests that await their reply.
     pub in_flight: Counter,
-    /// Links open now.
+    /// Open links.
     pub links: Counter,
     /// Links ever opened.
     pub connects: Counter,
-    /// Links that were opened anew: they were idle and gave no answer, or the node's name leads elsewhere.
+    /// Links that were replaced: they were idle and did not answer, or the node's name resolves to another
+    /// address.
     pub renewals: Counter,
 }
 
 impl NodeShard {
-    /// Counts one request that was sent and what came of it, `micros` microseconds after it was read.
+    /// Counts a request that was sent, with its reply, `micros` microseconds after it was read.
     #[inline]
     pub fn count(&self, operation: Operation, reply: &Reply, micros: u64) {
         let counters = &self.operations[operation as usize];
         match reply {
-            // The node said nothing: how soon its connection broke tells nothing of how fast it is.
+            // The node did not answer: how soon its connection broke says nothing about its speed.
             Reply::Failed(failure @ (Failure::Closed | Failure::Desync)) => {
                 return self.count_unsent(operation, *failure);
             }
@@ -132,7 +134,7 @@ impl NodeShard {
             _ if !operation.finds_key() => {}
             Reply::NotFound => counters.misses.add(1),
             Reply::Meta(reply) if reply.is_miss() => counters.misses.add(1),
-            // As memcached counts it: of ma neither a hit nor a miss.
+            // As memcached counts it: for ma neither a hit nor a miss.
             reply if is_refused_cas(reply) => match operation {
                 Operation::Cas => self.cas_badval.add(1),
                 Operation::Delete => counters.misses.add(1),
@@ -144,8 +146,8 @@ impl NodeShard {
         self.durations[Class::of(operation) as usize].record(micros);
     }
 
-    /// Counts one request that failed before it was sent: without a duration, so that a node that is not asked
-    /// does not look like the fastest.
+    /// Counts a request that failed before it was sent. No duration is recorded, so that a node that gets
+    /// no requests does not look like the fastest.
     #[cold]
     pub fn count_unsent(&self, operation: Operation, failure: Failure) {
         self.operations[operation as usize].requests.add(1);
@@ -153,7 +155,7 @@ impl NodeShard {
     }
 }
 
-/// Whether the item is there, with another cas id than the one that was asked for.
+/// Whether the item exists with another cas id than the request's.
 fn is_refused_cas(reply: &Reply) -> bool {
     match reply {
         Reply::Exists => true,
@@ -162,11 +164,11 @@ fn is_refused_cas(reply: &Reply) -> bool {
     }
 }
 
-/// What one worker counts for itself, on cache lines of its own.
+/// A worker's counters for itself, on cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct WorkerShard {
-    /// Sessions open now.
+    /// Open sessions.
     pub sessions: Counter,
     /// Sessions ever opened.
     pub sessions_total: Counter,
@@ -174,35 +176,35 @@ pub struct WorkerShard {
     pub bytes_read: Counter,
     /// Bytes written to clients.
     pub bytes_written: Counter,
-    /// Requests of clients, by [`ClientProtocol`] and [`Operation`] discriminants; a multi-get counts once for
+    /// Client requests, by [`ClientProtocol`] and [`Operation`] discriminants; a multi-get counts once for
     /// each key.
     pub requests: [[Counter; Operation::COUNT]; ClientProtocol::ALL.len()],
-    /// Requests that were refused before any node was asked: bad lines, keys and values.
+    /// Requests refused before reaching a node: bad lines, keys and values.
     pub bad_requests: Counter,
     /// Lines that were longer than any command.
     pub long_lines: Counter,
-    /// Keys of clients that were longer than memcached takes, or than the way to a node can carry.
+    /// Keys that were longer than memcached accepts, or than the node's protocol can carry.
     pub long_keys: Counter,
-    /// Values of clients that were larger than `max_value_size`.
+    /// Values that were larger than `max_value_size`.
     pub large_values: Counter,
-    /// Sessions that ended because their client speaks HTTP.
+    /// Sessions closed because their client speaks HTTP.
     pub http_closed: Counter,
-    /// Values that were left out because their client read too slowly, or because of `memory_limit`.
+    /// Values dropped because their client read too slowly, or because of `memory_limit`.
     pub dropped: Counter,
     /// Sessions closed because they were idle.
     pub idle_closed: Counter,
-    /// Bytes that the buffers of sessions and links hold now.
+    /// Bytes in the buffers of sessions and links.
     pub buffered: Counter,
-    /// Requests that were refused because of `memory_limit`: storage commands, and long lines.
+    /// Requests refused because of `memory_limit`: storage commands, and long lines.
     pub out_of_memory: Counter,
-    /// Requests that policies are at work on now.
+    /// Requests that policies are processing.
     pub in_progress: Counter,
-    /// Naps: sleeps before the worker waited for events.
+    /// Adaptive batching: the number of times that the worker slept before it waited for events.
     pub naps: Counter,
 }
 
 impl WorkerShard {
-    /// Counts one request of a client.
+    /// Counts one client request.
     #[inline]
     pub fn count(&self, protocol: ClientProtocol, operation: Operation) {
         self.requests[protocol as usize][operation as usize].add(1);

@@ -1,7 +1,7 @@
 //! The compiled configuration that workers read: listeners → routes → pools → rings → nodes.
 //!
-//! A snapshot never changes. A reload builds the next one from a new [`Config`] and the one before, so
-//! that nodes and listeners that stayed keep their identity, health and counters.
+//! A snapshot never changes. A reload builds the next one from a new [`Config`] and the previous snapshot,
+//! so that remaining nodes and listeners keep their identity, health and counters.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use crate::node::missed::Budget;
 use crate::route::policy::compile::{AllCounters, Compiler};
 use crate::route::{Pool, Route};
 
-/// Everything that a worker needs to carry a request.
+/// Everything that a worker needs to forward a request.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// What it was built from.
+    /// The configuration that it was built from.
     pub config: Config,
-    /// Every node of every pool; a pool names them by their index here.
+    /// Every node of every pool; a pool refers to them by index.
     pub nodes: Vec<Arc<Node>>,
     /// In the order of the configuration's listeners.
     pub listeners: Vec<Listener>,
     /// The pools by name.
     pub pools: BTreeMap<String, Arc<Pool>>,
-    /// What nodes may remember of writes that failed; kept across reloads.
+    /// The memory budget for records of failed writes; kept across reloads.
     pub missed: Arc<Budget>,
-    /// What is counted for the policies of each route; kept across reloads.
+    /// The counters of each route's policies; kept across reloads.
     pub counters: AllCounters,
 }
 
@@ -35,28 +35,28 @@ pub struct Snapshot {
 pub struct Listener {
     /// Its settings.
     pub settings: config::Listener,
-    /// Where its requests go.
+    /// The route of its requests.
     pub route: Route,
-    /// Counted across reloads.
+    /// Kept across reloads.
     pub counters: Arc<ListenerCounters>,
 }
 
-/// What is counted for one listener.
+/// The counters of one listener.
 #[derive(Debug, Default)]
 pub struct ListenerCounters {
-    /// Sessions open now.
+    /// Open sessions.
     pub open: AtomicUsize,
     /// Connections accepted.
     pub accepted: AtomicU64,
     /// Connections refused because of `max_connections`.
     pub refused: AtomicU64,
-    /// Times that no connection could be accepted, as without a free file descriptor.
+    /// Failed accepts, for example for lack of file descriptors.
     pub accept_errors: AtomicU64,
 }
 
 impl Snapshot {
-    /// Compiles `config`. Nodes and listeners that `previous` has too are kept. Nodes that may take no keys now
-    /// are left out of their ring.
+    /// Compiles `config`. Nodes and listeners that are also in `previous` are kept. Nodes that may not take
+    /// keys now are left out of their ring.
     pub fn build(config: Config, previous: Option<&Snapshot>) -> Snapshot {
         let mut nodes = Vec::new();
         let mut pools = BTreeMap::new();
@@ -98,7 +98,7 @@ impl Snapshot {
         }
     }
 
-    /// Its rings are about to be used, all with this `number`, in place of those of `previous`.
+    /// Activates its rings, numbered `number`, in place of those of `previous`.
     pub fn begin(&self, number: u64, previous: &Snapshot) {
         for (name, pool) in &self.pools {
             let stood = |node: &Arc<Node>| previous.has_in_ring(name, node);
@@ -106,14 +106,14 @@ impl Snapshot {
         }
     }
 
-    /// True if its rings were used, and `node` takes keys in that of the pool called `pool`.
+    /// Returns true if its rings were in use and `node` takes keys in that of the pool `pool`.
     fn has_in_ring(&self, pool: &str, node: &Arc<Node>) -> bool {
         let is_node = |&target: &usize| Arc::ptr_eq(&self.nodes[target], node);
         let pool = self.pools.get(pool).filter(|pool| pool.has_begun());
         pool.is_some_and(|pool| pool.targets.iter().any(is_node))
     }
 
-    /// The listener bound to `bind`, with its index.
+    /// Returns the listener bound to `bind`, with its index.
     pub fn listener(&self, bind: &Bind) -> Option<(usize, &Listener)> {
         self.listeners
             .iter()
@@ -121,7 +121,7 @@ impl Snapshot {
             .find(|(_, listener)| listener.settings.bind == *bind)
     }
 
-    /// The nodes that are in no ring.
+    /// Returns the nodes that are in no ring.
     pub fn outsiders(&self) -> impl Iterator<Item = &Node> {
         self.pools.values().flat_map(|pool| {
             let is_out = |index: &&usize| !pool.targets.contains(index);
@@ -129,12 +129,13 @@ impl Snapshot {
         })
     }
 
-    /// `route` as the listener bound to `bind` takes it; `None` if it names what nobody defined.
+    /// Compiles `route` as the listener bound to `bind` would; `None` if it names an undefined route or
+    /// pool.
     pub fn compile(&self, route: &config::Route, bind: &Bind) -> Option<Route> {
         compiler(&self.config, &self.pools, Some(&self.counters)).compile(route, bind)
     }
 
-    /// The route or pool called `name`, as the first listener takes it; `None` if nobody defined it.
+    /// Compiles the route or pool called `name` as the first listener would; `None` if undefined.
     pub fn route(&self, name: &str) -> Option<Route> {
         let first = self.listeners.first()?;
         self.compile(&config::Route::Name(name.to_owned()), &first.settings.bind)
@@ -156,7 +157,7 @@ fn compiler<'a>(
     }
 }
 
-/// The nodes of `previous` by the names of their pools and their labels.
+/// Maps pool name and node label to the nodes of `previous`.
 fn known(previous: Option<&Snapshot>) -> HashMap<(&str, &str), &Arc<Node>> {
     let nodes = previous.into_iter().flat_map(|previous| &previous.nodes);
     nodes

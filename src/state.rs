@@ -1,6 +1,6 @@
-//! What the whole process shares: the running snapshot, the phase of life, and what each worker counts.
+//! Process-wide state: the running snapshot, the phase, and each worker's counters.
 //!
-//! Workers read the snapshot; control publishes the next one. Neither knows the other.
+//! Workers read the snapshot; control publishes the next one. Neither depends on the other.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,64 +15,65 @@ use crate::discovery::status::Status;
 use crate::metrics::WorkerShard;
 use crate::snapshot::Snapshot;
 
-/// The life of the process, in order.
+/// A phase in the life of the process, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Listeners are not all bound yet.
+    /// Not all listeners are bound yet.
     Starting,
     /// Ready.
     Serving,
-    /// Told to stop: not ready, but still serving as before (`shutdown.delay`).
+    /// Asked to stop: not ready, but still serving as before (`shutdown.delay`).
     Leaving,
-    /// No new connections; what is owed is answered (`shutdown.drain`).
+    /// No new connections; outstanding requests are answered (`shutdown.drain`).
     Draining,
 }
 
-/// How the last reload went.
+/// The history of reloads.
 #[derive(Debug, Clone, Default)]
 pub struct Reloads {
-    /// Configurations taken, without the first.
+    /// The number of configurations applied, not counting the first.
     pub succeeded: u64,
-    /// Configurations refused.
+    /// The number of configurations refused.
     pub failed: u64,
-    /// When the running configuration was taken.
+    /// When the running configuration was applied.
     pub taken_at: Option<SystemTime>,
-    /// The mistakes of the last configuration, if it was refused; empty if it was taken.
+    /// The diagnostics of the last configuration if it was refused; empty if it was applied.
     pub diagnostics: Vec<String>,
-    /// What the running configuration changed of the one before; `None` until a reload changed something, and
-    /// shortly after it did.
+    /// How the running configuration differs from the one before; `None` until a reload changed something,
+    /// and shortly after it did.
     pub difference: Option<Difference>,
 }
 
-/// What the admin listener refused or cut.
+/// What the admin listener refused or closed.
 #[derive(Debug, Default)]
 pub struct AdminCounters {
-    /// Requests for a foreign host or from a foreign page, and those without a good `Host`.
+    /// Requests for a foreign host or from a foreign page, and those without a valid `Host`.
     pub foreign: AtomicU64,
-    /// Requests and connections that came while all places were busy.
+    /// Requests and connections refused because the maximum was in use.
     pub busy: AtomicU64,
     /// Connections whose client did not take an answer in time.
     pub late: AtomicU64,
-    /// Idle or slow connections that made way for new ones.
+    /// Idle or slow connections closed in favour of new ones.
     pub displaced: AtomicU64,
 }
 
-/// What all threads share.
+/// The state that all threads share.
 #[derive(Debug)]
 pub struct State {
     /// When the process began to serve.
     pub started: Instant,
     /// The running configuration, compiled.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Says that there is another snapshot, or that nodes lead elsewhere; the value is how often.
+    /// Signals that the snapshot changed, or that a node resolves to other addresses; the value is a
+    /// sequence number.
     pub changed: watch::Sender<u64>,
-    /// How many snapshots were published: the number of the running one's rings.
+    /// The number of snapshots published, which is the number of the running one's rings.
     rings: AtomicU64,
-    /// Where in its life the process is.
+    /// The phase of the process.
     pub phase: watch::Sender<Phase>,
-    /// By worker index.
+    /// Each worker's counters, by worker index.
     pub workers: Box<[Arc<WorkerShard>]>,
-    /// How reloads went.
+    /// The history of reloads.
     pub reloads: Mutex<Reloads>,
     /// The pools that discover their nodes, by name.
     pub discovery: Mutex<BTreeMap<String, Status>>,
@@ -81,7 +82,7 @@ pub struct State {
 }
 
 impl State {
-    /// The state of a process that begins with `snapshot`.
+    /// Returns the state of a process that begins with `snapshot`.
     pub fn new(snapshot: Snapshot) -> State {
         let workers = (0..snapshot.config.workers).map(|_| Arc::default()).collect();
         State {
@@ -97,8 +98,8 @@ impl State {
         }
     }
 
-    /// Makes `next` the running snapshot and tells everyone. Nodes that are not in its rings have left them, and what
-    /// nodes hold in place of others is held against them before a worker sees them.
+    /// Makes `next` the running snapshot and notifies all subscribers. Nodes that are not in its rings have
+    /// left them; what nodes hold as fallbacks is recorded as missed before a worker sees the new rings.
     pub fn publish(&self, next: Snapshot) {
         // A node may have left its ring, or come back, since it was built.
         let is_stale = next.pools.values().any(|pool| pool.is_stale(&next.nodes));
@@ -114,7 +115,7 @@ impl State {
         self.tell();
     }
 
-    /// Tells everyone that something changed that they look at.
+    /// Notifies all subscribers of a change.
     pub fn tell(&self) {
         self.changed.send_modify(|changes| *changes += 1);
     }

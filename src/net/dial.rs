@@ -1,8 +1,9 @@
-//! How a connection to a node is made: by links, by probes, and by whoever else asks a node something.
+//! Connects to nodes, for links, probes and other queries.
 //!
-//! A name may have several addresses, some of which drop packets. They are tried one after the other, each as soon
-//! as those before failed or had their part of the time, and those go on meanwhile: the first that answers wins. So
-//! the time for a connection is spent once, whatever the number of addresses, and a slow address keeps its chance.
+//! A name may have several addresses, some of which drop packets. They are tried in order, each as soon as
+//! those before it failed or had their head start, and earlier attempts continue meanwhile: the first that
+//! answers wins. So the time limit is spent once, whatever the number of addresses, and a slow address
+//! keeps its chance.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -18,15 +19,16 @@ use super::stream::Stream;
 use super::unix::UnixSocket;
 use crate::config::Address;
 
-/// The longest that an address has for itself before the next is tried too (RFC 8305 recommends it).
+/// The maximum time before the next address is tried too (the value that RFC 8305 recommends).
 const LONGEST_HEAD_START: Duration = Duration::from_millis(250);
-/// How soon a unix socket is tried again whose queue of clients is full.
+/// The interval between attempts on a unix socket whose backlog is full.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Connects to the node at `address`, whose name stands for `resolved`, within `limit`.
+/// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`.
 ///
 /// # Errors
-/// The failure of the last address that failed; `TimedOut` if none answered in time; `NotFound` if there is none.
+/// The error of the last address that failed; `TimedOut` if none answered in time; `NotFound` if there is
+/// none.
 pub async fn dial(address: &Address, resolved: &[SocketAddr], limit: Duration) -> io::Result<Stream> {
     let dialled = async {
         match address {
@@ -53,7 +55,7 @@ async fn tcp(addresses: &[SocketAddr], limit: Duration) -> io::Result<Stream> {
     Ok(Stream::Tcp(stream))
 }
 
-/// The first of `addresses` that answers; each has `head_start` before the next is tried too.
+/// Connects to the first of `addresses` that answers; each has `head_start` before the next is tried too.
 async fn first_of(addresses: &[SocketAddr], head_start: Duration) -> io::Result<TcpStream> {
     let head_start = head_start.min(LONGEST_HEAD_START);
     let mut failure = io::Error::new(ErrorKind::NotFound, "its name has no known address");
@@ -80,7 +82,7 @@ async fn unix(path: &Path) -> io::Result<Stream> {
     loop {
         match UnixStream::connect(path).await {
             Ok(stream) => return UnixSocket::new(stream.into_std()?).map(Stream::Unix),
-            // Its queue of clients is full.
+            // Its backlog is full.
             Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(AGAIN).await,
             Err(error) => return Err(error),
         }
@@ -107,7 +109,8 @@ mod tests {
         listening().1
     }
 
-    /// An address that drops what comes: its queue is full, and it never accepts. The sockets keep it so.
+    /// Returns an address that drops packets: its backlog is full and it never accepts, as long as the
+    /// sockets exist.
     fn dropping() -> (SocketAddr, Vec<Socket>) {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("made");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -1,8 +1,9 @@
-//! TCP keepalive: what it takes to notice that the other side of a silent connection is gone.
+//! TCP keepalive, to detect that the peer of a silent connection is gone.
 //!
-//! Load balancers and firewalls forget a connection that carries nothing, many after 350 s, and machines go without a
-//! word. So every connection to a node and from a client asks the other side's kernel after a minute of silence; that
-//! keeps the connection known on its way, and closes it if nobody answers.
+//! Load balancers and firewalls forget a connection that carries nothing, many after 350 s, and machines
+//! disappear without a word. So the kernel probes the peer of every connection, to nodes and from clients,
+//! after a minute of silence; that keeps the connection known on its way, and closes it if the peer does
+//! not answer.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,17 +11,17 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
-/// Silence before the other side is asked.
+/// The silence before the first probe.
 pub const IDLE: Duration = Duration::from_secs(60);
-/// Time between questions that get no answer.
+/// The interval between unanswered probes.
 pub const INTERVAL: Duration = Duration::from_secs(15);
-/// Questions without an answer after which the connection is closed: two minutes after the last byte.
+/// The number of unanswered probes after which the connection is closed: two minutes after the last byte.
 pub const QUESTIONS: u32 = 4;
 
-/// Lets the kernel look after `socket`.
+/// Enables keepalive on `socket`.
 ///
 /// # Errors
-/// As the kernel gives them.
+/// Those of the kernel.
 pub fn set(socket: &impl AsFd) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(IDLE)

@@ -1,4 +1,4 @@
-//! How an address is listened on.
+//! Binds listening sockets.
 
 use std::io;
 use std::net;
@@ -10,10 +10,10 @@ use super::keepalive;
 use super::socket_file::SocketFile;
 use crate::config::{Access, Bind};
 
-/// Connections that the kernel keeps until they are accepted.
+/// The number of connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// A socket that listens, and does not block.
+/// A non-blocking listening socket.
 #[derive(Debug)]
 pub enum Listening {
     /// On a TCP port.
@@ -22,19 +22,19 @@ pub enum Listening {
     Unix(UnixListener, SocketFile),
 }
 
-/// Listens on `bind`; a unix socket lets those connect whom `access` allows. A unix socket that a killed process left
-/// behind is replaced. May wait for the disk.
+/// Listens on `bind`; `access` restricts who may connect to a unix socket. A unix socket that a killed
+/// process left behind is replaced. May block on the disk.
 ///
 /// # Errors
-/// As the kernel gives them; `AddrInUse` if somebody listens there, `AlreadyExists` if the path is a file of another
-/// kind.
+/// Those of the kernel; `AddrInUse` if another process listens there, `AlreadyExists` if the path is a file
+/// of another kind.
 pub fn listen(bind: &Bind, access: &Access) -> io::Result<Listening> {
     match bind {
         Bind::Tcp(address) => {
             let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
             socket.set_nonblocking(true)?;
-            // Those that it accepts have it from here.
+            // Accepted sockets inherit it.
             keepalive::set(&socket)?;
             socket.bind(&(*address).into())?;
             socket.listen(BACKLOG)?;
@@ -47,7 +47,7 @@ pub fn listen(bind: &Bind, access: &Access) -> io::Result<Listening> {
     }
 }
 
-/// Tries whether `bind` could be listened on, and leaves no trace. May wait for the disk.
+/// Tests whether `bind` could be listened on, and leaves no trace. May block on the disk.
 ///
 /// # Errors
 /// Those of [`listen`].

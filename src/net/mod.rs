@@ -1,5 +1,4 @@
-//! Bytes in and out of sockets: streams, how they are dialled and listened for, the buffers between them and us, the
-//! clock that all who wait on them share, and how a busy worker waits for more of them.
+//! Sockets: streams, how they are dialled and listened for, and how bytes are written to them.
 
 pub mod dial;
 pub mod keepalive;

@@ -1,4 +1,4 @@
-//! Bytes on their way out: small pieces are copied together, large ones travel as they are.
+//! A queue of outgoing bytes: small pieces are copied together, large ones are written from where they are.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -11,48 +11,48 @@ use tokio::io::AsyncWrite;
 use crate::protocol::Part;
 use crate::runtime::{buffers, turn};
 
-/// A piece of at least this many bytes is worth a slot in a vectored write; below it a copy is cheaper.
+/// The size from which a piece gets its own entry in a vectored write; below it a copy is cheaper.
 pub const LARGE: usize = 8 << 10;
-/// Pieces in one vectored write.
+/// The maximum number of pieces in one vectored write.
 const PIECES: usize = 32;
-/// An empty buffer larger than this is not kept.
+/// The capacity above which an empty buffer is freed.
 const KEEP: usize = 256 << 10;
 
-/// A queue of bytes that are written in order, in as few calls as they allow.
+/// A queue of bytes that are written in order, in as few system calls as possible.
 #[derive(Debug, Default)]
 pub struct Outgoing {
-    /// What goes out before `tail`.
+    /// The bytes that precede `tail`.
     pieces: VecDeque<Bytes>,
     pieces_len: usize,
     tail: BytesMut,
-    /// Bytes that left the queue, ever.
+    /// The number of bytes that ever left the queue.
     gone: u64,
-    /// The last time not all of it was taken.
+    /// Whether the last write was incomplete.
     is_behind: bool,
 }
 
 impl Outgoing {
-    /// Bytes that wait.
+    /// The number of bytes in the queue.
     pub fn len(&self) -> usize {
         self.pieces_len + self.tail.len()
     }
 
-    /// Bytes of memory that the queue keeps, though nothing may wait.
+    /// The number of bytes of memory that the queue keeps, even if it is empty.
     pub fn held(&self) -> usize {
         self.pieces_len + self.tail.capacity()
     }
 
-    /// Whether nothing waits.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where the first byte that waits stands among all that were ever put.
+    /// The offset of the first byte in the queue, counted from the first byte ever put.
     pub fn start(&self) -> u64 {
         self.gone
     }
 
-    /// Where the next byte will stand among all that were ever put.
+    /// The offset of the next byte to be put, counted from the first byte ever put.
     #[inline]
     pub fn end(&self) -> u64 {
         self.gone + self.len() as u64
@@ -64,7 +64,7 @@ impl Outgoing {
         self.tail.extend_from_slice(bytes);
     }
 
-    /// Puts `bytes` at the end of the queue, without copying them where they are large and go out soon.
+    /// Appends `bytes` to the queue, without a copy if they are large and likely to leave soon.
     #[inline]
     pub fn share(&mut self, bytes: &Bytes) {
         if bytes.len() < LARGE {
@@ -73,7 +73,7 @@ impl Outgoing {
         self.share_large(bytes);
     }
 
-    /// As [`Outgoing::share`], of bytes that may be a part of others.
+    /// Like [`Outgoing::share`], for bytes that may be a part of a larger buffer.
     #[inline]
     pub fn share_part(&mut self, part: Part<'_>) {
         if part.bytes.len() < LARGE {
@@ -85,7 +85,7 @@ impl Outgoing {
     fn share_large(&mut self, bytes: &Bytes) {
         self.close_tail();
         self.pieces_len += bytes.len();
-        // What will wait is not to keep the whole read buffer that it came in.
+        // Bytes that will wait must not keep alive the whole read buffer that they are a part of.
         let piece = if self.is_behind && bytes.len() < buffers::SIZE {
             Bytes::copy_from_slice(bytes)
         } else {
@@ -101,7 +101,7 @@ impl Outgoing {
         }
     }
 
-    /// Takes the bytes that wait and stand before `end` among all that were ever put.
+    /// Takes the bytes that precede the offset `end`, which counts from the first byte ever put.
     pub fn take_until(&mut self, end: u64) -> Vec<Bytes> {
         self.close_tail();
         let mut taken = Vec::new();
@@ -115,8 +115,9 @@ impl Outgoing {
         taken
     }
 
-    /// Writes until nothing waits, and adds what went out to `written`. `Pending`: the stream takes no more now and
-    /// wakes the task later; or [`turn::COST`] bytes went out, which ends the caller's turn.
+    /// Writes until the queue is empty, and adds the number of bytes to `written`. Returns `Pending` if the
+    /// stream takes no more now (the task is woken later), or if [`turn::COST`] bytes were written, which
+    /// ends the caller's turn.
     pub fn poll_flush<W: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut W,
@@ -185,7 +186,7 @@ impl Outgoing {
 mod tests {
     use super::*;
 
-    /// Takes a few bytes at each call, as a full socket does.
+    /// A stream that takes a few bytes at each call, as a full socket does.
     struct Reluctant {
         taken: Vec<u8>,
         most: usize,

@@ -1,11 +1,12 @@
-//! The file of a unix socket that listens: made, guarded and removed so that no other process loses its own.
+//! The file of a listening unix socket: created, guarded and removed without taking it from another
+//! process.
 //!
-//! A file that is there already is replaced only if it is a socket that refuses connections, as the one that a killed
-//! process left behind. At the end only the very file that was made is removed: if somebody else's socket took the
-//! path, it stays. Both happen under a lock beside the path, so that of two processes that start at once one listens
-//! and the other is told so.
+//! An existing file is replaced only if it is a socket that refuses connections, as one that a killed
+//! process left behind does. At the end only the file that was created here is removed: a socket that
+//! another process has put at the path stays. Both happen under a lock beside the path, so that of two
+//! processes that start at once one listens and the other gets an error.
 //!
-//! All of it may wait for the disk or the lock: not for the threads that carry requests.
+//! All of it may block on the disk or the lock: never call it on a worker's thread.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
@@ -19,7 +20,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::config::Access;
 
-/// How often the lock is tried, and the time between.
+/// The number of attempts to take the lock, and the time between them.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 /// Permission bits of a file's mode.
@@ -30,11 +31,11 @@ const PERMISSIONS: u32 = 0o777;
 pub struct SocketFile {
     path: PathBuf,
     id: Id,
-    /// Mode and group that it had before [`SocketFile::permit`].
+    /// The mode and group before [`SocketFile::permit`].
     made: (u32, u32),
 }
 
-/// Which file a path leads to, whatever the path.
+/// The identity of a file, independent of its path.
 type Id = (u64, u64);
 
 fn id(metadata: &fs::Metadata) -> Id {
@@ -42,11 +43,11 @@ fn id(metadata: &fs::Metadata) -> Id {
 }
 
 impl SocketFile {
-    /// Listens at `path` with room for `backlog` clients. Nobody can connect before `access` holds.
+    /// Listens at `path` with the given `backlog`. No client can connect before `access` is in force.
     ///
     /// # Errors
-    /// As the kernel gives them; `AddrInUse` if somebody listens there or starts to, `AlreadyExists` if the path is
-    /// a file of another kind.
+    /// Those of the kernel; `AddrInUse` if another process listens or is about to listen there,
+    /// `AlreadyExists` if the path is a file of another kind.
     pub fn listen(path: &Path, access: &Access, backlog: i32) -> io::Result<(UnixListener, SocketFile)> {
         check_folder(path)?;
         let _lock = Lock::take(path)?;
@@ -70,10 +71,10 @@ impl SocketFile {
         }
     }
 
-    /// Sets mode and group to what `access` says, or back to what they were when the file was made.
+    /// Sets mode and group as `access` says, or restores those that the file was created with.
     ///
     /// # Errors
-    /// As the kernel gives them, with the setting in question; `NotFound` if the path leads to another file now.
+    /// Those of the kernel, with the setting in question; `NotFound` if the path is another file now.
     pub fn permit(&self, access: &Access) -> io::Result<()> {
         if !self.is_ours() {
             return Err(io::Error::new(
@@ -95,8 +96,8 @@ impl SocketFile {
         Ok(())
     }
 
-    /// Removes the file, unless the path leads to another one by now. The socket must still be open: else the
-    /// other one could have the same identity.
+    /// Removes the file, unless the path is another file by now. The socket must still be open: otherwise
+    /// another file could have been given the same identity.
     pub fn remove(&self) {
         // Without the lock the file stays: the next process finds that it refuses connections.
         if let Ok(_lock) = Lock::take(&self.path) {
@@ -115,7 +116,7 @@ impl SocketFile {
     }
 }
 
-/// Names the folder of `path` if it is not there; what else is wrong with it the kernel says.
+/// Reports the folder of `path` if it is missing; the kernel reports any other problem with it.
 fn check_folder(path: &Path) -> io::Result<()> {
     let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
         return Ok(());
@@ -152,7 +153,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Ok(_) => {}
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // If its queue is full, a socket that is waited for answers only when its process accepts.
+    // A blocking connect to a socket with a full backlog returns only when its process accepts.
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
@@ -164,14 +165,14 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Held while a file is made or removed; the file that is locked goes with it.
+/// A lock held while a file is created or removed; its lock file is removed with it.
 struct Lock {
     path: PathBuf,
     file: File,
 }
 
 impl Lock {
-    /// The lock for `path`, which is the file `path.lock`.
+    /// Takes the lock for `path`, which is the file `path.lock`.
     fn take(path: &Path) -> io::Result<Lock> {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
@@ -185,7 +186,7 @@ impl Lock {
                 .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
                 .open(&path)
                 .map_err(because(&format!("cannot lock {}", path.display())))?;
-            // Whoever held it before removed it: then another may be locked already.
+            // Its previous holder may have removed it, and another process may have locked a new one.
             let is_there = || {
                 let found = fs::symlink_metadata(&path)?;
                 Ok::<_, io::Error>(id(&found) == id(&file.metadata()?))
@@ -204,7 +205,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A file with something in it is not ours, whatever its name.
+        // A file with content is not ours, whatever its name.
         if self.file.metadata().is_ok_and(|file| file.len() == 0) {
             let _is_gone = fs::remove_file(&self.path);
         }

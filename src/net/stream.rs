@@ -1,4 +1,4 @@
-//! A byte stream, whatever socket it runs over.
+//! A byte stream over TCP or a unix socket.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -13,14 +13,14 @@ use super::unix::UnixSocket;
 /// A connected TCP or unix socket.
 #[derive(Debug)]
 pub enum Stream {
-    /// Over TCP, without delay.
+    /// TCP with `TCP_NODELAY`.
     Tcp(TcpStream),
-    /// Over a unix socket.
+    /// A unix socket.
     Unix(UnixSocket),
 }
 
 impl Stream {
-    /// Where it leads; `None` for a unix socket, and for a connection that is gone.
+    /// The address of the peer; `None` for a unix socket, and for a connection that is gone.
     pub fn peer(&self) -> Option<SocketAddr> {
         match self {
             Stream::Tcp(stream) => stream.peer_addr().ok(),
@@ -28,11 +28,11 @@ impl Stream {
         }
     }
 
-    /// Lets the close that follows reset the connection: what the kernel has not delivered yet it never will.
-    /// A unix socket needs no such thing, since what is written to it is delivered at once.
+    /// Makes the following close reset the connection, so that the kernel drops what it has not delivered
+    /// yet. Not needed for a unix socket, which delivers at once.
     pub fn forget_unsent(&self) {
         if let Stream::Tcp(stream) = self {
-            // Where it fails the connection is gone already.
+            // If this fails, the connection is already gone.
             let _is_gone = stream.set_zero_linger();
         }
     }

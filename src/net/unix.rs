@@ -1,7 +1,7 @@
-//! A unix socket that is waited for to take bytes only while it is full.
+//! A unix socket that waits for writability only while it is full.
 //!
-//! The kernel tells those who wait for room in a unix socket each time the other side has read, whether there was
-//! room before or not, and tokio's own stream always waits for it: each reply would wake its worker once more, and
+//! The kernel wakes those who wait to write to a unix socket each time the peer has read, even if there was
+//! room before, and tokio's own stream always waits for it: each reply would wake its worker once more, and
 //! each request its client. So the socket is registered for reading alone until a write finds it full.
 
 use std::io::{self, IoSlice};
@@ -14,20 +14,20 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe;
 
-/// A connected unix socket. Its halves are those of tokio that wait for one thing only; they are meant for pipes, but
-/// what they ask of the kernel is the same.
+/// A connected unix socket. Its halves are tokio's pipe types, because those register for one direction
+/// only, and the kernel interface is the same.
 #[derive(Debug)]
 pub struct UnixSocket {
     reader: pipe::Receiver,
-    /// There since the socket was full for the first time.
+    /// Registered for writing; exists once the socket has been full.
     writer: Option<pipe::Sender>,
 }
 
 impl UnixSocket {
-    /// Registers `socket`, which must not block, with this thread's event loop.
+    /// Registers `socket`, which must be non-blocking, with this thread's event loop.
     ///
     /// # Errors
-    /// As the kernel gives them.
+    /// Those of the kernel.
     pub fn new(socket: UnixStream) -> io::Result<UnixSocket> {
         Ok(UnixSocket {
             reader: pipe::Receiver::from_owned_fd_unchecked(OwnedFd::from(socket))?,
@@ -35,7 +35,7 @@ impl UnixSocket {
         })
     }
 
-    /// Writes at once by `now` while the socket was never full, else by `later`, which waits for room.
+    /// Writes with `now` if the socket was never full, otherwise with `later`, which waits for room.
     #[inline]
     fn poll_write_by(
         &mut self,

@@ -1,4 +1,4 @@
-//! The way back: the queue of replies that a session is owed, and who else may wait for a reply.
+//! The way back: each session's queue of outstanding replies, and the other recipients of a reply.
 
 pub mod oneshot;
 pub mod origin;

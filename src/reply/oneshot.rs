@@ -1,4 +1,4 @@
-//! A reply that is for somebody inside of the worker: for a policy that waits for it, or that looks at it on its way.
+//! A single reply for a policy, which waits for it or inspects it on its way.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::protocol::Reply;
 
-/// The place where one reply lands.
+/// The receiving end of one reply.
 #[derive(Debug, Default)]
 pub struct Pending(RefCell<State>);
 
@@ -18,12 +18,12 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// The reply, once it is there. Whoever drops it before then does not want it any more: the request goes on.
+/// A future of the reply. Dropping it discards the reply; the request continues.
 #[derive(Debug)]
 pub struct Answer(pub(super) Rc<Pending>);
 
 impl Pending {
-    /// Puts the reply in its place. Of several, as flush_all has them, the last.
+    /// Stores the reply. Of several, as flush_all has them, the last one counts.
     pub fn fill(&self, reply: Reply) {
         let mut state = self.0.borrow_mut();
         state.reply = Some(reply);
@@ -34,7 +34,7 @@ impl Pending {
 }
 
 impl Answer {
-    /// A reply that is there already.
+    /// Returns an answer that is complete already.
     pub fn ready(reply: Reply) -> Answer {
         let pending = Rc::new(Pending::default());
         pending.fill(reply);

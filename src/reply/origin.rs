@@ -1,28 +1,28 @@
-//! What of a request its answer depends on, kept until the reply is there.
+//! The parts of a request that its answer depends on, kept until the reply arrives.
 
 use crate::protocol::binary;
 use crate::protocol::binary::answer::Echo;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, OnError};
 
-/// What the allocator adds to a small allocation, in bytes; about so many.
+/// The approximate overhead of a small allocation, in bytes.
 const ALLOCATION: usize = 16;
 
-/// What a session needs to know, when the reply is there, of what was asked.
+/// The parts of a request that a session needs when the reply arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestOrigin {
     /// The command.
     pub command: Command,
-    /// Who reads the answer.
+    /// Whether and how the answer is sent.
     pub mode: ReplyMode,
-    /// How it reads if its node failed.
+    /// How the answer reads if the node failed.
     pub on_error: OnError,
-    /// How the client asked, and so how it is answered.
+    /// The client's protocol, and what the answer repeats of the request.
     pub format: WireFormat,
 }
 
 impl RequestOrigin {
-    /// What the request does; `None` if that is nothing to any key.
+    /// Returns what the request does; `None` if it does nothing to any key.
     pub fn operation(&self) -> Option<Operation> {
         match &self.format {
             WireFormat::Classic => Some(Operation::of_command(self.command, b"")),
@@ -35,34 +35,34 @@ impl RequestOrigin {
     }
 }
 
-/// The key and the flags of what a meta client typed.
+/// Splits a meta client's text into key and flags.
 pub fn split_meta(raw: &[u8]) -> (&[u8], &[u8]) {
     let space = memchr::memchr(b' ', raw).unwrap_or(raw.len());
     raw.split_at(space)
 }
 
-/// The protocol of a request, with what of the request its answer repeats.
+/// The protocol of a request, with the parts of the request that its answer repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WireFormat {
     /// Classic text.
     Classic,
-    /// Meta: the key as it was typed, a space, and the flags.
+    /// Meta: the key as sent, a space, and the flags.
     Meta(Box<[u8]>),
-    /// Binary: an [`Echo`]. Its parts, since they take less room so; many voices wait in queues.
+    /// Binary: the fields of an [`Echo`], which take less memory this way; many of them wait in queues.
     Binary {
         /// The operation code.
         opcode: u8,
         /// The opaque number.
         opaque: u32,
-        /// The request compares a cas id.
+        /// Whether the request compares a cas id.
         compares: bool,
-        /// The key, where the operation gives it back; else empty.
+        /// The key, if the operation returns it; otherwise empty.
         key: Box<[u8]>,
     },
 }
 
 impl WireFormat {
-    /// Bytes of memory that it keeps beside itself.
+    /// The number of bytes of heap memory.
     #[inline]
     pub fn bytes(&self) -> usize {
         let raw = match self {
@@ -88,15 +88,15 @@ impl From<Echo<'_>> for WireFormat {
     }
 }
 
-/// Who reads an answer.
+/// How an answer is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyMode {
-    /// An answer of its own.
+    /// On its own.
     Single,
-    /// One item of a multi-get; the slot of [`ReplyMode::MultiGetEnd`] closes it.
+    /// As one item of a multi-get; the slot with [`ReplyMode::MultiGetEnd`] ends it.
     MultiGetItem,
-    /// The end of a multi-get.
+    /// As the end of a multi-get.
     MultiGetEnd,
-    /// None: `noreply`.
+    /// Not at all: `noreply`.
     NoReply,
 }

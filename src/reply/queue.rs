@@ -1,5 +1,5 @@
-//! A session's queue of replies that are owed: whatever order nodes answer in, the client reads them in
-//! the order in which it asked.
+//! A session's queue of outstanding replies: nodes answer in any order, the client reads in the order of
+//! its requests.
 //!
 //! ```text
 //!   session pushes ─▶ [ get a: value ][ set b: … ][ get c: miss ][ incr d: … ] ─▶ session takes the front
@@ -8,9 +8,9 @@
 //!                        link of node 1 ───┘       link of node 2 ────┘  fill by number
 //! ```
 //!
-//! Slots are counted from the session's first; a link keeps a [`ReplySlot`](super::slot::ReplySlot) and fills it when the reply comes.
-//! The session is woken once, when its front slots are filled so far that they make a whole answer. A
-//! session that went away leaves its queue closed, and what is filled later is dropped.
+//! Slots are numbered from the session's first; a link keeps a [`ReplySlot`](super::slot::ReplySlot) and
+//! fills it when the reply arrives. The session is woken once, when the filled slots at the front make a
+//! complete answer. A session that ends closes its queue, and later replies are dropped.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -24,31 +24,30 @@ use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 use crate::reply::wakeup::Wakeup;
 use crate::runtime::memory::MemoryBudget;
 
-/// Bytes of values that may wait in a queue; those that come on top are left out, and
-/// their requests fail, but for the one whose turn it is. That one is left out too where the session's
-/// [`MemoryBudget`] has no room for it.
+/// The maximum number of bytes of values in a queue. Values beyond it are dropped and their requests fail,
+/// except the one at the front; that is dropped only if the session's [`MemoryBudget`] has no room for it.
 const MAX_HELD: usize = 64 << 20;
-/// What stands in the place of a value that was left out. It reads as a node's own error, so that each protocol
-/// says it in its own way: a miss, or an error where the pool asks for that.
+/// Replaces a dropped value. It reads as a node's own error, so each protocol presents it in its own way:
+/// as a miss, or as an error if the pool is configured so.
 pub const DROPPED: Reply = Reply::Error(Bytes::from_static(b"SERVER_ERROR too much waits for this client"));
-/// Bytes of values that are reason enough for a write, though the multi-get they belong to is not complete.
+/// The number of bytes of values that are worth a write although their multi-get is incomplete.
 const TOGETHER: usize = 64 << 10;
-/// Bytes of slots and words that a session may have however short memory is.
+/// A session may always have this many bytes of slots and words, even under memory pressure.
 const MIN_OWED: usize = 32 << 10;
-/// Bytes of typed words and of Ringway's own answers after which a session takes no more requests until some have
-/// left: a whole `stats nodes` is many times as long as the line that asks for it.
+/// The number of bytes of client text and of Ringway's own answers above which a session takes no more
+/// requests: a whole `stats nodes` is many times as long as the line that requests it.
 const MAX_WORDS: usize = 512 << 10;
-/// Bytes of values that are ready to be written after which a session takes no more requests until they are.
-/// An embedded node answers at once, so a few short requests may bring as many bytes as a queue may hold.
+/// The number of bytes of values ready to be written above which a session takes no more requests. An
+/// embedded node answers at once, so a few short requests could otherwise fill the queue.
 const MAX_READY: usize = 256 << 10;
-/// Slots that an empty queue keeps room for.
+/// The capacity that an empty queue keeps, in slots.
 const KEEP: usize = 256;
 
 /// The queue of one session.
 #[derive(Debug, Default)]
 pub struct ReplyQueue {
     queue: RefCell<Queue>,
-    /// Of the session: what waits here, and what the session says it holds besides.
+    /// The session's memory: what waits here, and what the session reports that it holds besides.
     budget: MemoryBudget,
 }
 
@@ -57,15 +56,15 @@ struct Queue {
     entries: VecDeque<Entry>,
     /// The number of the front entry.
     first: u32,
-    /// Entries at the front that are filled.
+    /// The number of filled entries at the front.
     filled: usize,
-    /// Of those, the ones that may leave.
+    /// The number of those that may be taken.
     complete: usize,
-    /// Bytes of the values that wait.
+    /// Bytes of the values in the queue.
     held: usize,
-    /// Bytes of what requests typed, kept until their answers repeat it, and of answers that no node gave.
+    /// Bytes of client text kept until the answer repeats it, and of answers that Ringway itself gave.
     words: usize,
-    /// Values that were left out and not told of yet.
+    /// Dropped values that were not reported yet.
     dropped: u64,
     wakeup: Wakeup,
     is_closed: bool,
@@ -75,14 +74,14 @@ struct Queue {
 struct Entry {
     reply: Reply,
     awaited: u32,
-    /// The parts of [`RequestOrigin`], which take less room so.
+    /// The fields of [`RequestOrigin`], inlined to save memory.
     command: Command,
     mode: ReplyMode,
     on_error: OnError,
     format: WireFormat,
 }
 
-// One waits for each key of a multi-get, and each is looked for in memory when its reply comes.
+// Each key of a multi-get has an entry, and each is a cache miss when its reply arrives.
 const _: () = assert!(size_of::<Entry>() <= 96);
 
 impl Entry {
@@ -111,7 +110,7 @@ impl Entry {
 }
 
 impl ReplyQueue {
-    /// An empty queue of a session with this `budget`.
+    /// Returns an empty queue for a session with this `budget`.
     pub fn new(budget: MemoryBudget) -> ReplyQueue {
         ReplyQueue {
             queue: RefCell::default(),
@@ -119,7 +118,8 @@ impl ReplyQueue {
         }
     }
 
-    /// A new slot at the end that awaits `replies` replies; with none it is filled with [`Reply::Done`].
+    /// Appends a slot that awaits `replies` replies; with none it is filled with [`Reply::Done`]. Returns
+    /// its number.
     #[inline]
     pub fn push(self: &Rc<ReplyQueue>, origin: RequestOrigin, replies: u32) -> u32 {
         let mut queue = self.queue.borrow_mut();
@@ -129,7 +129,7 @@ impl ReplyQueue {
         number
     }
 
-    /// A new slot at the end that is filled already.
+    /// Appends a slot that is already filled.
     pub fn push_filled(&self, origin: RequestOrigin, reply: Reply) {
         let mut queue = self.queue.borrow_mut();
         queue.words += origin.format.bytes() + text_bytes(&reply);
@@ -175,8 +175,9 @@ impl ReplyQueue {
         }
     }
 
-    /// Takes the front reply, if it is there. The values of a multi-get leave together, unless they are
-    /// many bytes: nodes answer one after the other, and a write for each costs more than the client gains.
+    /// Takes the front reply if it has arrived. The values of a multi-get are released together unless they
+    /// are many bytes: nodes answer one after the other, and a write for each costs more than the client
+    /// gains.
     #[inline]
     pub fn take(&self) -> Option<(RequestOrigin, Reply)> {
         let mut queue = self.queue.borrow_mut();
@@ -195,30 +196,30 @@ impl ReplyQueue {
         Some(entry.into_parts())
     }
 
-    /// Values that were left out since the last call.
+    /// Returns the number of values dropped since the last call.
     pub fn take_left_out(&self) -> u64 {
         std::mem::take(&mut self.queue.borrow_mut().dropped)
     }
 
-    /// Slots in the queue.
+    /// The number of slots in the queue.
     pub fn len(&self) -> usize {
         self.queue.borrow().entries.len()
     }
 
-    /// Whether nothing is owed.
+    /// Whether no reply is outstanding.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes that the session may hold in all, as long as others hold what they do.
+    /// The number of bytes that the session may hold in all, given what others hold.
     #[inline]
     pub fn budget(&self) -> usize {
         self.budget.most()
     }
 
-    /// Whether the session must wait before it takes more requests: its queue has `max` slots, or takes `budget`
-    /// bytes where that is more than every session may have, or holds words that are many bytes, or many bytes of
-    /// values could leave it.
+    /// Whether the session must take no more requests for now: its queue has `max` slots, or uses more than
+    /// `budget` bytes and more than the guaranteed minimum, or holds too many bytes of words or of values
+    /// that are ready.
     #[inline]
     pub fn is_full(&self, max: usize, budget: usize) -> bool {
         let queue = self.queue.borrow();
@@ -229,13 +230,13 @@ impl ReplyQueue {
             || queue.complete > 0 && queue.held >= MAX_READY
     }
 
-    /// Whether the session may hold so many bytes more; with 0, if it holds no more than it may.
+    /// Whether the session may hold `bytes` more; with 0, whether it is within its budget.
     #[inline]
     pub fn has_room(&self, bytes: usize) -> bool {
         self.budget.has_room(bytes)
     }
 
-    /// Tells the session's account what waits here, and that the session holds `others` bytes besides.
+    /// Updates the session's budget with what waits here and `others` bytes that the session holds besides.
     #[inline]
     pub fn update_budget(&self, others: usize) {
         let queue = self.queue.borrow();
@@ -243,7 +244,7 @@ impl ReplyQueue {
         self.budget.set(entries + queue.held + queue.words + others);
     }
 
-    /// Gives back the memory of an empty queue.
+    /// Frees the memory of an empty queue.
     pub fn trim(&self) {
         let entries = &mut self.queue.borrow_mut().entries;
         if entries.is_empty() {
@@ -251,24 +252,24 @@ impl ReplyQueue {
         }
     }
 
-    /// Wakes the session, whatever it waits for.
+    /// Wakes the session unconditionally.
     pub fn wake(&self) {
         self.queue.borrow_mut().wakeup.wake();
     }
 
-    /// The session's turn begins: until its end it looks for itself what was filled, and is not woken.
+    /// Begins the session's turn: until its end the session checks for replies itself and is not woken.
     #[inline]
     pub fn hold(&self) {
         self.queue.borrow_mut().wakeup.hold();
     }
 
-    /// The session's turn is over: notes whom to wake from now on.
+    /// Ends the session's turn, and registers the task to wake from now on.
     #[inline]
     pub fn register(&self, cx: &Context<'_>) {
         self.queue.borrow_mut().wakeup.register(cx);
     }
 
-    /// The session goes away: replies that come later are dropped.
+    /// Closes the queue when its session ends: later replies are dropped.
     pub fn close(&self) {
         *self.queue.borrow_mut() = Queue {
             is_closed: true,
@@ -278,14 +279,14 @@ impl ReplyQueue {
     }
 }
 
-/// Whether a value of so many bytes, which answers `command`, may be left out for want of room. The number that
-/// ma made of one takes hardly any, and without it the client could not tell that it was made.
+/// Whether a value of `size` bytes that answers `command` may be dropped for lack of memory. The number
+/// that ma returns is small, and without it the client could not know that it was changed.
 #[inline]
 pub fn may_be_left_out(command: Command, size: usize) -> bool {
     size > 0 && command != Command::MetaArithmetic
 }
 
-/// Bytes of a text that Ringway answers itself; 0 for every other reply.
+/// The number of bytes of text that Ringway answers itself; 0 for any other reply.
 #[inline]
 fn text_bytes(reply: &Reply) -> usize {
     match reply {
@@ -294,7 +295,7 @@ fn text_bytes(reply: &Reply) -> usize {
     }
 }
 
-/// Bytes of the value in `reply`; 0 if it holds none.
+/// The number of bytes of the value in `reply`; 0 if there is none.
 #[inline]
 pub fn value_bytes(reply: &Reply) -> usize {
     match reply {
@@ -305,7 +306,7 @@ pub fn value_bytes(reply: &Reply) -> usize {
 }
 
 impl Queue {
-    /// Counts what is filled at the front. Returns true if more may leave than before.
+    /// Advances over filled entries. Returns true if more may be taken than before.
     #[inline]
     fn advance(&mut self) -> bool {
         let before = self.complete;
@@ -317,7 +318,8 @@ impl Queue {
                 self.complete = self.filled;
             }
         }
-        // The end of a multi-get may not be asked yet: it goes on when there is room again.
+        // If every slot so far is filled, the end of a multi-get may not even be sent yet: its keys
+        // continue once there is room, so the values must not wait for it.
         if self.filled == self.entries.len() || self.held >= TOGETHER {
             self.complete = self.filled;
         }

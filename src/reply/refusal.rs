@@ -1,12 +1,13 @@
-//! An answer that is given in a node's place, once the node has done what memcached does beside it.
+//! An answer given instead of a node's, once the node has done what memcached would do besides.
 //!
-//! memcached removes the item when it has no room for the value of a `set`. Ringway refuses such a value itself, and
-//! has the item removed; the client reads the refusal when that is done, or has failed, whatever the node says to it.
+//! memcached removes the item if it has no room for the value of a `set`. Ringway refuses such a value
+//! itself, and has the item removed; the client reads the refusal once that is done or has failed, whatever
+//! the node answers.
 
 use crate::protocol::Reply;
 use crate::reply::slot::{ReplyInspector, ReplySlot};
 
-/// An answer that waits for another reply.
+/// An answer held back until another reply arrives.
 #[derive(Debug)]
 struct Refusal {
     slot: ReplySlot,
@@ -14,7 +15,7 @@ struct Refusal {
 }
 
 impl ReplySlot {
-    /// A slot that takes any reply and fills this one with `answer` then.
+    /// Returns a slot that takes any reply and then fills this one with `answer`.
     pub fn answering(self, answer: Reply) -> ReplySlot {
         ReplySlot::Inspected(Box::new(Box::new(Refusal { slot: self, answer })))
     }

@@ -1,4 +1,4 @@
-//! Where one reply must land: in a session's queue, with a policy that waits for it, or with one that looks at it first.
+//! The destination of one reply: a session's queue, a policy that waits for it, or an inspector.
 
 use std::fmt;
 use std::rc::Rc;
@@ -11,31 +11,31 @@ use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply};
 
-/// Looks at a reply on its way to where it must land.
+/// Inspects a reply on its way to its destination.
 pub trait ReplyInspector: fmt::Debug {
-    /// Takes the reply. A link may be in the middle of its turn, so nothing is sent from here.
+    /// Takes the reply. It may be called during a link's turn, so it must not send requests.
     fn fill(self: Box<Self>, reply: Reply);
 }
 
-/// The place where one reply must land.
+/// The destination of one reply.
 #[derive(Debug)]
 pub enum ReplySlot {
-    /// In a session's queue.
+    /// A session's queue.
     Queue(Rc<ReplyQueue>, u32),
-    /// With a policy, which makes of it what its own slot gets.
+    /// A policy, which computes the reply for its own slot.
     Pending(Rc<Pending>),
-    /// With a policy that looks at it first. Boxed twice, so that the slots of plain requests stay small.
+    /// A policy that inspects it first. Boxed twice, so that the slots of plain requests stay small.
     Inspected(Box<Box<dyn ReplyInspector>>),
 }
 
 impl ReplySlot {
-    /// The slot with this `number` in a session's queue.
+    /// Returns the slot `number` of a session's queue.
     #[inline]
     pub fn queued(queue: &Rc<ReplyQueue>, number: u32) -> ReplySlot {
         ReplySlot::Queue(queue.clone(), number)
     }
 
-    /// Puts the reply in its place. A slot that awaits several replies keeps the first that is an error.
+    /// Delivers the reply. A slot that awaits several replies keeps the first error.
     #[inline]
     pub fn fill(self, reply: Reply) {
         match self {
@@ -45,15 +45,17 @@ impl ReplySlot {
         }
     }
 
-    /// Fails `write`, which may be a read too, at once, before anything was sent to the node that `shard` counts.
+    /// Fails a request (`write`, which may also be a read) before anything was sent to the node with the
+    /// counters `shard`.
     #[cold]
     pub fn refuse(self, write: Write<'_>, failure: Failure, shard: &NodeShard, missed: &Missed) {
         shard.count_unsent(Operation::of_command(write.command, write.flags), failure);
         self.fail(write, failure, false, missed);
     }
 
-    /// Fails a request, after what its node missed is remembered, and on disk if that is kept there. `is_sent`: a byte of
-    /// it was written, so it may still arrive. Returns true if it may, and must be [settled](Missed::settle).
+    /// Fails a request, after recording the write that its node missed, also on disk if configured.
+    /// `is_sent`: a byte of it was written, so it may still arrive. Returns true if it may, and must be
+    /// [settled](Missed::settle).
     #[cold]
     pub fn fail(self, write: Write<'_>, failure: Failure, is_sent: bool, missed: &Missed) -> bool {
         let is_asked = !matches!(failure, Failure::Unsupported | Failure::LongKey | Failure::Missed);
@@ -74,7 +76,7 @@ impl ReplySlot {
     }
 }
 
-/// A slot, and the reply that lands in it.
+/// Returns a slot, and the future of its reply.
 pub fn pending() -> (ReplySlot, Answer) {
     let pending = Rc::new(Pending::default());
     (ReplySlot::Pending(pending.clone()), Answer(pending))

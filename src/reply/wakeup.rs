@@ -1,8 +1,8 @@
-//! Wakes a task once for all that happens until its next turn.
+//! Wakes a task once for all events before its next turn.
 
 use std::task::{Context, Waker};
 
-/// Whom to wake, and whether that was done since its last turn.
+/// The task to wake, and whether it was woken since its last turn.
 #[derive(Debug, Default)]
 pub struct Wakeup {
     waker: Option<Waker>,
@@ -10,8 +10,8 @@ pub struct Wakeup {
 }
 
 impl Wakeup {
-    /// Notes whom to wake; the task calls it at the beginning of each of its turns, or at the end where it
-    /// called [`Wakeup::hold`] at the beginning.
+    /// Registers the task to wake. The task calls it at the beginning of each of its turns, or at the end
+    /// if it called [`Wakeup::hold`] at the beginning.
     #[inline]
     pub fn register(&mut self, cx: &Context<'_>) {
         self.is_woken = false;
@@ -21,7 +21,7 @@ impl Wakeup {
         }
     }
 
-    /// The task sees for itself what happens in this turn of its own.
+    /// Suppresses wakeups during the task's own turn, in which it checks for events itself.
     #[inline]
     pub fn hold(&mut self) {
         self.is_woken = true;

@@ -1,22 +1,22 @@
-//! Points of nodes on a circle of 32 bits: the first point at or after a key's hash owns the key, and after the
-//! last comes the first.
+//! A circle of 32-bit points: the first point at or after a key's hash owns the key, and after the last
+//! point comes the first.
 //!
 //! ```text
 //! hash ─▶ first[hash >> shift] ─▶ points[i], points[i+1], … the first one not below the hash
 //! ```
 //!
-//! About one point falls to each entry of `first`, so that a look-up takes a step or two, whatever the
+//! On average one point falls to each entry of `first`, so a look-up takes a step or two, whatever the
 //! number of nodes.
 
 /// The points and an index over them.
 #[derive(Debug)]
 pub(super) struct Circle {
-    /// Sorted by value. The last one is no point of any node but the first one's owner again, at the
-    /// highest value there is: no hash is above it, so every search ends, and ends rightly.
+    /// Sorted by value. The last one is a sentinel with the highest possible value and the owner of the
+    /// first point: no hash is above it, so every search ends at the right owner.
     points: Box<[Point]>,
-    /// For each value of a hash's upper bits, where the first point with these bits or more is.
+    /// For each value of a hash's upper bits, the index of the first point with at least these bits.
     first: Box<[u32]>,
-    /// How many lower bits `first` leaves out, less than 32.
+    /// The number of lower bits that `first` ignores, less than 32.
     shift: u32,
 }
 
@@ -26,26 +26,26 @@ struct Point {
     owner: u32,
 }
 
-/// Which of the nodes that share a point owns it.
+/// Which of several nodes with the same point owns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tie {
-    /// The one that came first.
+    /// The one that was added first.
     First,
-    /// The one that came last.
+    /// The one that was added last.
     Last,
 }
 
-/// Points that are gathered, node by node.
+/// Collects the points, node by node.
 #[derive(Debug, Default)]
 pub(super) struct Points {
-    /// Value above the owner's rank, in one number: sorted at once.
+    /// The point's value above its owner's rank in one number, so that one sort orders both.
     ranked: Vec<u64>,
     /// The owner of each rank.
     owners: Vec<u32>,
 }
 
 impl Points {
-    /// The values of the next node, the member with the index `owner`.
+    /// Adds the points `values` of the next node, the member with the index `owner`.
     pub(super) fn add(&mut self, owner: usize, values: impl Iterator<Item = u32>) {
         let rank = self.owners.len() as u64;
         self.owners.push(owner as u32);
@@ -53,7 +53,7 @@ impl Points {
             .extend(values.map(|value| u64::from(value) << 32 | rank));
     }
 
-    /// The circle of all points; where there is none, all hashes lead to the first node.
+    /// Builds the circle of all points; if there are none, all hashes lead to the first node.
     pub(super) fn close(mut self, tie: Tie) -> Circle {
         if tie == Tie::Last {
             let last = self.owners.len() as u64 - 1;
@@ -79,11 +79,11 @@ impl Points {
 }
 
 impl Circle {
-    /// The index of the member that owns `hash`.
+    /// Returns the index of the member that owns `hash`.
     #[inline]
     pub(super) fn owner(&self, hash: u32) -> usize {
         let mut at = self.first[(hash >> self.shift) as usize] as usize;
-        // Two steps without a branch are enough most of the time.
+        // Two branchless steps are usually enough.
         at += usize::from(self.points[at].value < hash);
         at += usize::from(self.points[at].value < hash);
         while self.points[at].value < hash {
@@ -92,21 +92,22 @@ impl Circle {
         self.points[at].owner as usize
     }
 
-    /// The point that `hash` leads to.
+    /// Returns the point that owns `hash`.
     pub(super) fn point(&self, hash: u32) -> u32 {
         let points = &self.points[..self.points.len() - 1];
         let at = points.partition_point(|point| point.value < hash);
         points[at % points.len()].value
     }
 
-    /// The highest hash of each arc and the member that owns it, in order; the last arc ends with the circle.
+    /// Returns the highest hash of each arc and the member that owns it, in order; the last arc ends at the
+    /// highest hash.
     pub(super) fn arcs(&self) -> impl Iterator<Item = (u32, usize)> {
         self.points
             .iter()
             .map(|point| (point.value, point.owner as usize))
     }
 
-    /// `points` are sorted by value.
+    /// Builds the index; `points` must be sorted by value.
     fn of(mut points: Vec<Point>) -> Circle {
         let buckets = points.len().next_power_of_two().max(2);
         let shift = 32 - buckets.trailing_zeros();

@@ -1,26 +1,27 @@
-//! What part of all keys goes from one node to another where a ring takes the place of an older one.
+//! Estimates the share of keys that move from one node to another if a ring replaces an older one.
 //!
-//! Where both are circles that hash a key alike, the answer is exact: between two neighbouring points of both
-//! together each ring has one owner, and the length of the arc is its share of all keys. Else keys are drawn.
+//! If both are circles that hash a key alike, the answer is exact: between two neighbouring points of the
+//! two circles, each ring has one owner, and the length of the arc is its share of all keys. Otherwise keys
+//! are sampled.
 
 use std::collections::HashMap;
 
 use super::{Hash, Placement, Ring};
 
-/// How many keys are drawn: their share is right to about a third of a percent.
+/// The number of sampled keys: shares are accurate to about a third of a percent.
 pub const DRAWN: u32 = 100_000;
 
 /// Where the keys of each member of an older ring go in a newer one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Movement {
-    /// False where keys were drawn.
+    /// False if keys were sampled.
     pub is_exact: bool,
-    /// By the index of the old member and that of the new one, the share of all keys, from 0 to 1. Also of
-    /// those that stay.
+    /// The share of all keys, from 0 to 1, by the index of the old member and of the new one. Includes keys
+    /// that stay.
     pub shares: HashMap<(usize, usize), f64>,
 }
 
-/// Where keys go that `old` places, once `new` does.
+/// Returns where the keys of `old` go in `new`.
 pub fn movement(old: &Ring, new: &Ring) -> Movement {
     if let Some((old, new)) = arcs(old, new) {
         return exact(old, new);
@@ -44,7 +45,7 @@ pub fn movement(old: &Ring, new: &Ring) -> Movement {
 /// Upper ends of arcs with their owners, sorted; the last one ends the circle.
 type Arcs = Vec<(u32, usize)>;
 
-/// Both rings as arcs of the same circle; `None` if they are not.
+/// Returns both rings as arcs of the same circle; `None` if they are not.
 fn arcs(old: &Ring, new: &Ring) -> Option<(Arcs, Arcs)> {
     let is_alike = (old.hash, old.seed) == (new.hash, new.seed) && old.hash_input == new.hash_input;
     match (&old.placement, &new.placement) {
@@ -66,7 +67,7 @@ fn of(placement: &Placement) -> Option<Arcs> {
     }
 }
 
-/// Whether hashes of keys are everywhere on the circle alike, so that an arc's length is its share.
+/// Whether the hash spreads keys evenly over the circle, so that the length of an arc is its share.
 fn is_even(hash: Hash) -> bool {
     !matches!(hash, Hash::Crc16 | Hash::Crc32 | Hash::Crc32Of31Bits | Hash::Java)
 }
@@ -93,7 +94,7 @@ fn exact(old: Arcs, new: Arcs) -> Movement {
     }
 }
 
-/// Numbers without a pattern, for keys that are like no one's own (splitmix64).
+/// Returns numbers without a pattern, as keys that resemble no real ones (splitmix64).
 fn mixed(number: u64) -> u64 {
     let mut z = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

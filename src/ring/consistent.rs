@@ -1,5 +1,6 @@
-//! Circles whose points are hashes of `name-0`, `name-1`, …, one each: libmemcached's unweighted consistent
-//! distribution, memcached's proxy's ring, spymemcached's with another hash than MD5, and dalli's.
+//! Circles whose points are hashes of `name-0`, `name-1`, …, one point each: libmemcached's unweighted
+//! consistent distribution, the ring of memcached's proxy, spymemcached's with a hash other than MD5, and
+//! dalli's.
 
 use sha1::{Digest, Sha1};
 
@@ -7,7 +8,8 @@ use super::Hash;
 use super::circle::{Circle, Points, Tie};
 use super::names::RingMembers;
 
-/// The circle of the active `members`, with `points` for each on average, in proportion to their weights.
+/// Returns the circle of the active `members`, with `points` for each on average, in proportion to their
+/// weights.
 pub(super) fn circle(members: &RingMembers, hash: Hash, points: u32, tie: Tie) -> Circle {
     let mut all = Points::default();
     for index in members.active() {
@@ -18,13 +20,14 @@ pub(super) fn circle(members: &RingMembers, hash: Hash, points: u32, tie: Tie) -
     all.close(tie)
 }
 
-/// dalli's circle: the first four bytes of SHA-1, the highest first. In it the last point at or *before* a hash owns
-/// the hash. So points are kept turned round, each as its complement, and so must hashes be that ask.
+/// Returns dalli's circle: points are the first four bytes of SHA-1, highest first, and the last point at
+/// or *before* a hash owns it. Points are therefore stored as their complements, and hashes must be
+/// complemented for a look-up.
 pub(super) fn turned_circle_of_dalli(members: &RingMembers, points: u32) -> Circle {
     let total = members.total() as f64;
     let mut all = Points::default();
     for index in members.order.iter().copied() {
-        // In 64-bit floating point, which rounds otherwise than whole numbers would.
+        // In 64-bit floating point, as dalli does: it rounds differently from integer arithmetic.
         let weighed = members.len() as u64 * u64::from(points) * u64::from(members.weights[index]);
         let count = (weighed as f64 / total).floor() as u64;
         let value = |number: u64| {
@@ -36,7 +39,7 @@ pub(super) fn turned_circle_of_dalli(members: &RingMembers, points: u32) -> Circ
     all.close(Tie::Last)
 }
 
-/// How many points the member at `index` gets, rounded down.
+/// Returns the number of points for the member at `index`, rounded down.
 fn count(members: &RingMembers, index: usize, points: u32) -> u64 {
     let weighed = u128::from(points) * members.len() as u128 * u128::from(members.weights[index]);
     (weighed / u128::from(members.total().max(1))) as u64

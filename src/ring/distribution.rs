@@ -1,14 +1,14 @@
-//! How keys are spread over nodes, as a configuration says it: a preset or a kind, and what of it is changed.
+//! How a configuration spreads keys over nodes: a preset or a kind, with the changes made to it.
 
 use super::Hash;
 use super::hash_input::{HashInput, KeyExtraction, More};
 use super::names::Naming;
 use super::presets::{self, Kind, Rules};
 
-/// What cuts mcrouter's keys where nothing else is said.
+/// mcrouter's default hash stop.
 const MCROUTERS_STOP: &str = "|#|";
 
-/// How keys are spread over nodes. The default is the preset `ketama`.
+/// A distribution of keys over nodes. The default is the preset `ketama`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distribution {
     pub(super) rules: Rules,
@@ -19,18 +19,18 @@ pub struct Distribution {
     full_weight: Option<u32>,
 }
 
-/// What of a distribution may be changed where its rules ask for it. (A stop and a salt have a meaning in all.)
+/// A setting that only some distributions have. (All accept a hash stop and a salt.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// What keys are hashed with.
+    /// The hash of keys.
     Hash,
-    /// Points of a node of mean weight.
+    /// The number of points for a node of mean weight.
     Points,
-    /// Which names nodes have in it.
+    /// The naming of nodes.
     Names,
-    /// The seed of the hash.
+    /// The hash seed.
     Seed,
-    /// The weight that is all of it.
+    /// The weight that counts as mcrouter's 1.0.
     FullWeight,
 }
 
@@ -51,13 +51,13 @@ impl Distribution {
     /// The names that [`Distribution::kind`] knows.
     pub const KINDS: &[&str] = &names_of(&presets::KINDS);
 
-    /// The preset called `name`.
+    /// Returns the preset called `name`.
     pub fn preset(name: &str) -> Option<Distribution> {
         let found = presets::PRESETS.iter().find(|rules| rules.name == name);
         found.map(|rules| Distribution::of(*rules, true))
     }
 
-    /// The kind called `name`, with its default parts.
+    /// Returns the kind called `name`, with its default settings.
     pub fn kind(name: &str) -> Option<Distribution> {
         let found = presets::KINDS.iter().find(|rules| rules.name == name);
         found.map(|rules| Distribution::of(*rules, false))
@@ -75,60 +75,60 @@ impl Distribution {
         }
     }
 
-    /// The same rules with another key hash. The points of a ketama ring stay MD5, as with the peers; those of a
-    /// consistent one are hashed as keys are.
+    /// Changes the hash of keys. The points of a ketama ring remain MD5, as with the peers; those of a
+    /// consistent ring use the hash of keys.
     pub fn with_hash(mut self, hash: Hash) -> Distribution {
         self.rules.hash = hash;
         self
     }
 
-    /// The same rules with so many points for a node of mean weight.
+    /// Sets the number of points for a node of mean weight.
     pub fn with_points(mut self, points: u32) -> Distribution {
         self.rules.points = points;
         self
     }
 
-    /// The same rules with other names for nodes that have none of their own.
+    /// Sets the naming of nodes that have no name of their own.
     pub fn with_names(mut self, names: Naming) -> Distribution {
         self.rules.naming = names;
         self
     }
 
-    /// The same rules where only what stands before `stop` in a key is hashed; all of it where `stop` is empty.
+    /// Hashes only the part of a key before `stop`, or the whole key if `stop` is empty.
     pub fn with_hash_stop(mut self, stop: &str) -> Distribution {
         stop.clone_into(&mut self.hash_stop);
         self
     }
 
-    /// The same rules where `salt` is hashed behind each key, as mcrouter does.
+    /// Hashes `salt` behind each key, as mcrouter does.
     pub fn with_salt(mut self, salt: &str) -> Distribution {
         salt.clone_into(&mut self.salt);
         self
     }
 
-    /// The same rules where the XXH3 of `seed` seeds the hash of keys, as memcached's proxy does; none where it is empty.
+    /// Seeds the hash of keys with the XXH3 of `seed`, as memcached's proxy does; no seed if it is empty.
     pub fn with_seed(mut self, seed: &str) -> Distribution {
         seed.clone_into(&mut self.seed);
         self
     }
 
-    /// The same rules where a node of the weight `full` takes every key that leads to it: mcrouter's weight 1.0.
+    /// Sets the weight at which a node takes every key that leads to it: mcrouter's weight 1.0.
     pub fn with_full_weight(mut self, full: u32) -> Distribution {
         self.full_weight = Some(full);
         self
     }
 
-    /// The name of the preset or kind that this is, or that it was made from.
+    /// The name of the preset or kind that this is based on.
     pub fn name(&self) -> &'static str {
         self.rules.name
     }
 
-    /// True for a preset, also for a changed one.
+    /// Returns true for a preset, even if changed.
     pub fn is_preset(&self) -> bool {
         self.is_preset
     }
 
-    /// Whether the rules ask for `part`.
+    /// Whether the distribution has the setting `part`.
     pub fn has(&self, part: Part) -> bool {
         use Kind::*;
         match part {
@@ -151,42 +151,42 @@ impl Distribution {
         self.rules.weighs
     }
 
-    /// What keys are hashed with.
+    /// The hash of keys.
     pub fn hash(&self) -> Hash {
         self.rules.hash
     }
 
-    /// Points of a node of mean weight.
+    /// The number of points for a node of mean weight.
     pub fn points(&self) -> u32 {
         self.rules.points
     }
 
-    /// Which names nodes have that have none of their own.
+    /// The naming of nodes that have no name of their own.
     pub fn names(&self) -> Naming {
         self.rules.naming
     }
 
-    /// What ends the part of a key that is hashed; empty for none.
+    /// The text that ends the hashed part of a key; empty for none.
     pub fn hash_stop(&self) -> &str {
         &self.hash_stop
     }
 
-    /// What is hashed behind each key.
+    /// The text hashed behind each key.
     pub fn salt(&self) -> &str {
         &self.salt
     }
 
-    /// What seeds the hash; empty for nothing.
+    /// The text that seeds the hash; empty for none.
     pub fn seed(&self) -> &str {
         &self.seed
     }
 
-    /// The weight that is mcrouter's 1.0; `None`: that of the heaviest node.
+    /// The weight that counts as mcrouter's 1.0; if `None`, that of the heaviest node.
     pub fn full_weight(&self) -> Option<u32> {
         self.full_weight
     }
 
-    /// How keys are read under this and a pool's hash tag.
+    /// Returns the key extraction for this distribution and a pool's hash tag.
     pub(super) fn hash_input(&self, tag: Option<[u8; 2]>) -> HashInput {
         let is_plain = self.rules.extraction == KeyExtraction::Plain
             && self.hash_stop.is_empty()
@@ -202,7 +202,7 @@ impl Distribution {
         }
     }
 
-    /// The number that seeds the hash.
+    /// Returns the number that seeds the hash.
     pub(super) fn seed_number(&self) -> u64 {
         if self.seed.is_empty() {
             return 0;

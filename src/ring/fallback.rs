@@ -1,32 +1,33 @@
-//! Who takes a key whose node is out, in a ring that counts its nodes by numbers.
+//! Chooses the fallback node of a key whose primary node is out, in rings that number their nodes.
 //!
-//! Such a ring keeps all of its nodes, so that no key of an active one moves. Where the peer has a rule of its own
-//! for a node that is dead, it is kept: python-memcached and dalli hash the key again, up to so many times. Else,
-//! and after that, the active ones draw for the key.
+//! Such a ring keeps all of its nodes, so that no key of an active node moves. If the peer has its own rule
+//! for a dead node, that rule comes first: python-memcached and dalli hash the key again, a limited number
+//! of times. Without such a rule, and if it finds no active node, rendezvous among the active nodes
+//! decides.
 
 use super::Hash;
 use super::hash_input::{LONGEST, joined};
 use super::names::RingMembers;
 use super::rendezvous::Rendezvous;
 
-/// python-memcached looks so often for a server, the first time included.
+/// The number of attempts python-memcached makes to find a server, including the first.
 const TRIES_OF_PYTHON: u32 = 10;
 
-/// dalli does.
+/// The number of attempts that dalli makes.
 const TRIES_OF_DALLI: u32 = 20;
 
-/// Whose rule is tried first.
+/// The rehash rule of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RehashRule {
-    /// Nobody's.
+    /// No rehash.
     Never,
-    /// The hash in digits, and the number of the try behind it, are hashed.
+    /// Hashes the hash in decimal digits, followed by the number of the attempt.
     Python,
-    /// The number of the try, and the key behind it, are hashed.
+    /// Hashes the number of the attempt, followed by the key.
     Dalli,
 }
 
-/// The nodes that take keys of others.
+/// The nodes that take the keys of nodes that are out.
 #[derive(Debug)]
 pub(super) struct FallbackNodes {
     active: Box<[bool]>,
@@ -35,7 +36,7 @@ pub(super) struct FallbackNodes {
 }
 
 impl FallbackNodes {
-    /// The active `members`; none if all are.
+    /// Returns the fallback nodes among the active `members`; `None` if all are active.
     pub(super) fn of(members: &RingMembers, rehash_rule: RehashRule) -> Option<FallbackNodes> {
         (!members.is_whole()).then(|| FallbackNodes {
             active: members.active.as_slice().into(),
@@ -44,7 +45,8 @@ impl FallbackNodes {
         })
     }
 
-    /// The member that takes `key`, whose hash by `hash` leads to `primary`; `place` says where another hash leads.
+    /// Returns the member that takes `key`, whose hash by `hash` leads to `primary`. `place` maps another
+    /// hash to a member.
     pub(super) fn instead(
         &self,
         primary: usize,

@@ -1,22 +1,22 @@
 //! mcrouter's Ch3, also called furc: a key's bits lead down a binary tree whose leaves are the nodes.
 //!
-//! Nodes are numbers here: only one at the end of the list comes or goes without moving the keys of others.
+//! Nodes are numbered: only a node at the end of the list can come or go without moving the keys of others.
 
 use super::hashes::{murmur64a, spooky32};
 
 /// The seed of the bits.
 pub(super) const SEED: u64 = 4_193_360_111;
 
-/// The seed of the draw that a weight decides.
+/// The seed of the draw against a node's weight.
 const DRAW_SEED: u64 = 0xface_2014;
 
-/// So often mcrouter tries before it takes what it has.
+/// The number of attempts after which mcrouter takes the last node found.
 const TRIES: u32 = 32;
 
-/// How many bits of the sequence one step down takes.
+/// The number of bits in the sequence that one step down consumes.
 const STRIDE: u32 = 23;
 
-/// The number among `count` that `key` leads to.
+/// Returns the number below `count` that `key` leads to.
 pub(super) fn furc(key: &[u8], count: usize) -> usize {
     if count <= 1 {
         return 0;
@@ -45,8 +45,8 @@ pub(super) fn furc(key: &[u8], count: usize) -> usize {
     0
 }
 
-/// The same where the node with the number `i` takes `shares[i]` of 2³² of the keys that lead to it; the others
-/// are tried again with the number of the try behind the key.
+/// Like [`furc`], but the node with the number `i` accepts `shares[i]` of 2³² of the keys that lead to it.
+/// A rejected key is tried again with the number of the attempt appended.
 pub(super) fn weighted(key: &[u8], shares: &[u32]) -> usize {
     let mut index = furc(key, shares.len());
     if spooky32(key, DRAW_SEED) < shares[index] {
@@ -68,19 +68,19 @@ pub(super) fn weighted(key: &[u8], shares: &[u32]) -> usize {
     index
 }
 
-/// What a node of `weight` takes of 2³² keys, where one of `full` takes all.
+/// Returns how many of 2³² keys a node of `weight` accepts, if one of `full` accepts all.
 pub(super) fn share(weight: u32, full: u32) -> u32 {
     let part = (f64::from(weight) / f64::from(full)).min(1.0);
     (part * f64::from(u32::MAX)) as u32
 }
 
-/// A key with its salt is no longer.
+/// The maximum length of a key with its salt.
 const LONGEST: usize = super::hash_input::LONGEST;
 
-/// An endless sequence of bits: those of the key's hash, of that hash's hash, and so on.
+/// An endless sequence of bits: the key's hash, the hash of that hash, and so on.
 struct Bits {
     first: u64,
-    /// The word that was looked at last, and its place.
+    /// The most recently used word and its index.
     word: u64,
     at: u32,
 }

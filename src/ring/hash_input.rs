@@ -1,4 +1,4 @@
-//! What of a key is hashed: the part that counts, and a salt behind it.
+//! Extracts the hash input of a key: the part that is hashed, followed by a salt.
 //!
 //! ```text
 //! /region/cluster/name|#|rest ─▶ prefix ─▶ stop ─▶ tag ─▶ name + salt
@@ -6,40 +6,40 @@
 
 use super::tag;
 
-/// No key with its salt is longer, in bytes: memcached's keys have 250 at most.
+/// The maximum length of a key with its salt, in bytes: memcached's keys have at most 250.
 pub(super) const LONGEST: usize = 512;
 
-/// Whose way of reading a key it is, beyond a tag and a stop.
+/// A peer's own rule of key extraction, beyond a tag and a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyExtraction {
-    /// The key as it is.
+    /// The whole key.
     Plain,
-    /// mcrouter's: a routing prefix `/region/cluster/` does not count.
+    /// mcrouter's: the routing prefix `/region/cluster/` is ignored.
     Mcrouter,
-    /// memcached's proxy's: a tag with nothing in it counts as nothing, not as the whole key.
+    /// memcached's proxy: an empty tag means an empty hash input, not the whole key.
     MemcachedProxy,
 }
 
-/// What of a key counts.
+/// How the hash input of a key is extracted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct HashInput {
     pub(super) tag: Option<[u8; 2]>,
-    /// What few rings have, so that the others pay one look for it.
+    /// Settings that few rings have, boxed so that all others pay only one check.
     pub(super) more: Option<Box<More>>,
 }
 
-/// What few rings have.
+/// Settings that few rings have.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct More {
     pub(super) extraction: KeyExtraction,
-    /// Only what stands before it counts; empty for none.
+    /// Only the part before this text is hashed; empty for none.
     pub(super) stop: Box<[u8]>,
     /// Hashed behind the key.
     pub(super) salt: Box<[u8]>,
 }
 
 impl HashInput {
-    /// The part of `key` that counts, without the salt.
+    /// Returns the hashed part of `key`, without the salt.
     #[inline]
     pub(super) fn hashed_part<'a>(&self, key: &'a [u8]) -> &'a [u8] {
         match &self.more {
@@ -48,7 +48,7 @@ impl HashInput {
         }
     }
 
-    /// What `act` makes of what is hashed of `key`.
+    /// Calls `act` with the hash input of `key`.
     #[inline]
     pub(super) fn read<T>(&self, key: &[u8], act: impl FnOnce(&[u8]) -> T) -> T {
         let hashed_part = self.hashed_part(key);
@@ -78,7 +78,7 @@ impl More {
     }
 }
 
-/// `head` and `tail` in `text`, cut where they are longer.
+/// Concatenates `head` and `tail` in `text`, truncated to its length.
 pub(super) fn joined<'a>(head: &[u8], tail: &[u8], text: &'a mut [u8; LONGEST]) -> &'a [u8] {
     let mut length = 0;
     for &byte in head.iter().chain(tail).take(LONGEST) {
@@ -88,7 +88,7 @@ pub(super) fn joined<'a>(head: &[u8], tail: &[u8], text: &'a mut [u8; LONGEST]) 
     &text[..length]
 }
 
-/// `key` without mcrouter's `/region/cluster/` before it.
+/// Returns `key` without mcrouter's leading `/region/cluster/`.
 fn without_prefix(key: &[u8]) -> &[u8] {
     if key.first() != Some(&b'/') {
         return key;

@@ -1,8 +1,8 @@
-//! Jump consistent hash (Lamping and Veach): a bucket of `count` without any table.
+//! Jump consistent hash (Lamping and Veach): one of `count` buckets without a table.
 //!
-//! Buckets are numbers, so only one at the end comes or goes without moving the keys of others.
+//! Buckets are numbered: only one at the end can come or go without moving the keys of others.
 
-/// The bucket of `hash` among `count`, at least one.
+/// Returns the bucket of `hash`; `count` must be at least 1.
 pub(super) fn jump(mut hash: u64, count: usize) -> usize {
     let (mut bucket, mut next) = (0, 0);
     while next < count as u64 {

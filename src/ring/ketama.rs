@@ -1,7 +1,7 @@
-//! The weighted ketama circle, as libmemcached and twemproxy build it, and the forms of it that others have.
+//! The weighted ketama circle, as libmemcached and twemproxy build it, and its variants in other clients.
 //!
-//! Each MD5 of `name-0`, `name-1`, … gives four points. How many a node gets follows from its weight in
-//! 32-bit floating point, and the rounding is part of the rule: 25 equal nodes get 156 points each, not
+//! Each MD5 of `name-0`, `name-1`, … gives four points. A node's number of points follows from its weight
+//! in 32-bit floating point, and the rounding is part of the rule: 25 equal nodes get 156 points each, not
 //! 160, and a ring computed in 64 bits would send more than two of a hundred keys elsewhere.
 
 use md5::{Digest, Md5};
@@ -9,25 +9,26 @@ use md5::{Digest, Md5};
 use super::circle::{Circle, Points, Tie};
 use super::names::RingMembers;
 
-/// How many points libmemcached gives a node of mean weight.
+/// The number of points libmemcached gives a node of mean weight.
 pub(super) const POINTS: u32 = 160;
 
-/// How many points a node gets.
+/// How the number of a node's points is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
-    /// As the formula says, also where all weights are the same.
+    /// By the formula, even if all weights are equal.
     Weighed,
-    /// As the formula says, but where every weight is 1 each gets just so many.
+    /// By the formula, except that every node gets exactly `points` if all weights are 1.
     Even,
 }
 
-/// The circle of the active `members`, with `points` for each on average.
+/// Returns the circle of the active `members`, with `points` for each on average.
 ///
-/// Where two nodes share a point, the one that the peer keeps first owns it, or the last, as `tie` says.
-/// libmemcached sorts by value and index, so that is its rule. twemproxy sorts its nodes by name and its points
-/// by value alone; that the first by name wins is what glibc's `qsort`, a merge sort, makes of it.
+/// If two nodes share a point, `tie` decides whether the first or the last in the peer's order owns it.
+/// libmemcached sorts by value and index, so the first owns it. twemproxy sorts its nodes by name and its
+/// points by value alone; the first by name wins because glibc's `qsort` is a merge sort.
 ///
-/// How many points each has comes of all members, so that a key of an active one stays there.
+/// The number of points of each member depends on all members, active or not, so that no key of an active
+/// one moves.
 pub(super) fn circle(members: &RingMembers, points: u32, share: Share, tie: Tie) -> Circle {
     let total = members.total();
     let is_even = share == Share::Even && members.is_unweighted();
@@ -42,17 +43,17 @@ pub(super) fn circle(members: &RingMembers, points: u32, share: Share, tie: Tie)
     all.close(tie)
 }
 
-/// How many MD5 words, of four points each, a node of `weight` among `count` nodes gets.
+/// Returns the number of MD5 words, of four points each, for a node of `weight` among `count` nodes.
 ///
-/// All of it in 32-bit floating point and in this order, as in libmemcached's `update_continuum` and
-/// twemproxy's `ketama_update`: each step rounds, and so decides whether 40.0 or 39.999998 is rounded
-/// down. (Their tiny addend is below the last bit of any result that matters.)
+/// Everything is computed in 32-bit floating point and in this order, as in libmemcached's
+/// `update_continuum` and twemproxy's `ketama_update`: each step rounds, and so decides whether 40.0 or
+/// 39.999998 is rounded down. (Their tiny addend is below the last bit of any result that matters.)
 fn words_of(weight: u32, total: u64, count: usize, points: u32) -> u32 {
     let share = weight as f32 / total as f32;
     (share * points as f32 / 4.0 * count as f32 + 0.000_000_000_1).floor() as u32
 }
 
-/// The four points of each of `name-0`, `name-1`, … up to `words`.
+/// Returns the four points of each of `name-0`, `name-1`, … up to `words`.
 fn values(name: &str, words: u32) -> impl Iterator<Item = u32> {
     let mut text = format!("{name}-").into_bytes();
     let stem = text.len();
@@ -74,7 +75,7 @@ mod tests {
 
     #[test]
     fn equal_nodes_get_160_points_but_where_the_rounding_says_156() {
-        // Counted with the peers' formula in 32-bit floats.
+        // Computed with the peers' formula in 32-bit floats.
         let odd: Vec<usize> = (1..=200)
             .filter(|&count| words_of(1, count as u64, count) != 40)
             .collect();

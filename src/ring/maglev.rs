@@ -1,35 +1,36 @@
-//! Maglev hashing (Eisenbud and others): nodes take the slots of a table in turns, each by its own permutation.
+//! Maglev hashing (Eisenbud and others): nodes take the slots of a table in turns, each in the order of its
+//! own permutation.
 //!
-//! Shares are as even as a table can be. When a node comes or goes some hashes of others move, too. While a node
-//! is out its slots are drawn for, one by one, among the active ones, and no other slot moves.
+//! Shares are as even as a table allows. When a node joins or leaves, some hashes of other nodes move too.
+//! While a node is out, rendezvous distributes its slots among the active nodes, and no other slot moves.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::names::RingMembers;
 use super::rendezvous::{Rendezvous, mixed};
 
-/// How many slots there are: a prime, as every step through it must reach each slot.
+/// The number of slots: a prime, because every step through the table must reach each slot.
 const SLOTS: u64 = 65537;
 
-/// Who owns each slot.
+/// The owner of each slot.
 #[derive(Debug)]
 pub(super) struct Maglev {
     owners: Box<[u32]>,
 }
 
-/// A node that takes slots.
+/// A node that is taking slots.
 struct Taker {
     index: u32,
-    /// Where it looks next, and how far it steps then.
+    /// The next slot to try, and the step to the one after.
     at: u64,
     step: u64,
-    /// How much of a turn it has saved, and gets a round; a whole turn is 1.
+    /// The node's accumulated share of a turn. Each round adds its share; at 1 it takes a slot.
     saved: f64,
     gain: f64,
 }
 
 impl Maglev {
-    /// The table of all in `members`, in which those that are out have been stood in for.
+    /// Builds the table of all `members`, with fallback nodes for those that are out.
     pub(super) fn build(members: &RingMembers) -> Maglev {
         let mut owners = filled(members);
         if !members.is_whole() {
@@ -45,10 +46,10 @@ impl Maglev {
         }
     }
 
-    /// The index of the member that owns `hash`.
+    /// Returns the index of the member that owns `hash`.
     #[inline]
     pub(super) fn owner(&self, hash: u64) -> usize {
-        // The product's upper half is the hash's share of the slots.
+        // The product's upper half maps the hash onto the slots.
         let slot = (u128::from(mixed(hash)) * u128::from(SLOTS)) >> 64;
         self.owners[slot as usize] as usize
     }

@@ -1,24 +1,24 @@
-//! Which node a key goes to.
+//! Chooses the node of a key.
 //!
-//! A [`Ring`] is built once for a pool and answers [`Ring::pick`] without a lock and without allocating.
-//! It does not know health: who must not be picked is left out when it is built.
+//! A [`Ring`] is built once for a pool and answers [`Ring::pick`] without a lock and without allocating. It
+//! does not know health: nodes that must not be picked are left out when it is built.
 //!
-//! A [`Distribution`] says by which client's or proxy's rules. Those rules are kept to the letter, their
-//! accidents too: someone who moves a fleet here keeps a warm cache only if *every* key stays on its node.
+//! A [`Distribution`] says which client's or proxy's rules apply. Those rules are reproduced exactly,
+//! accidents included: a fleet that moves here keeps a warm cache only if *every* key stays on its node.
 //!
 //! ```text
-//! key ─▶ hash_input: what of it counts ─▶ hashes: a number ─▶ circle, jump, modula, …: the node that owns the number
-//!                                                             └ it is out ─▶ fallback: another one
+//! key ─▶ hash_input: the hashed part ─▶ hashes: a number ─▶ circle, jump, modula, …: the node that owns the number
+//!                                                           └ it is out ─▶ fallback: another one
 //!
-//! distribution: presets by name, and what of them is changed ─▶ which hash, which names, which kind of ring
+//! distribution: presets by name, and their changes ─▶ which hash, which names, which kind of ring
 //! ```
 //!
 //! | kind of ring | file | a key whose node is out |
 //! |---|---|---|
 //! | circles | ketama, consistent | goes to the next point of an active node |
-//! | scores of each node, slots that are drawn for | scores, rendezvous | goes to the node with the next best score |
-//! | slots by turns | maglev | each such slot is drawn for |
-//! | numbers | jump, modula, furc | is drawn for, or hashed again as the peer does: fallback |
+//! | scores of each node, or slots assigned by score | scores, rendezvous | goes to the node with the next best score |
+//! | slots in turns | maglev | goes to the slot's fallback node, chosen by score |
+//! | numbers | jump, modula, furc | goes to a fallback node chosen by score, or by the peer's own rehash rule: fallback |
 
 mod circle;
 pub mod compare;
@@ -56,44 +56,44 @@ use scores::{Mcrouter, Pymemcache};
 /// A node as the ring sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Member<'a> {
-    /// The name the operator gave, if any: what the ring hashes, under every preset.
+    /// The operator's name for the node, if any: the ring hashes it under every preset.
     pub name: Option<&'a str>,
     /// Host (an IPv6 address without brackets), path of a unix socket, or the name of an embedded node.
     pub host: &'a str,
     /// Port; `None` for unix sockets and embedded nodes.
     pub port: Option<u16>,
-    /// Its share, at least 1. It counts where the distribution weighs.
+    /// The node's share, at least 1. Ignored if the distribution is unweighted.
     pub weight: u32,
 }
 
-/// A built ring.
+/// A pool's ring.
 #[derive(Debug)]
 pub struct Ring {
     hash: Hash,
     seed: u64,
     hash_input: HashInput,
     placement: Placement,
-    /// Who takes the keys of those that are out, in rings that count their nodes by numbers.
+    /// The fallback nodes, in rings that number their nodes, if any node is out.
     fallback: Option<Box<FallbackNodes>>,
 }
 
-/// How a key, or its hash, leads to a member.
+/// How a key or its hash is mapped to a member.
 #[derive(Debug)]
 enum Placement {
     /// Points on a circle.
     Circle(Circle),
     /// One member takes all keys: nothing is hashed.
     Only(usize),
-    /// Points on a circle, turned round: dalli's.
+    /// Points on a circle, complemented: dalli's.
     Turned(Circle),
     ReplyQueue(ReplyQueue),
     Maglev(Maglev),
-    /// So many buckets.
+    /// Jump consistent hash with this number of buckets.
     Jump(usize),
     Modula(Modula),
-    /// So many leaves.
+    /// Furc with this number of leaves.
     Furc(usize),
-    /// What each leaf takes of 2³².
+    /// Furc, with the share of 2³² keys that each leaf accepts.
     WeightedFurc(Box<[u32]>),
     Mcrouter(Mcrouter),
     WeightedMcrouter(Mcrouter),
@@ -103,15 +103,16 @@ enum Placement {
 impl Ring {
     /// Builds the ring of `members`, which must not be empty.
     ///
-    /// `hash_tag` holds the two bytes between which a key's hashed part stands, see [`Ring::hash`].
-    /// A member too light to get a point gets no key. 1000 members take some ten milliseconds.
+    /// `hash_tag` holds the two bytes around the hashed part of a key, see [`Ring::hash`]. A member too
+    /// light to get a point gets no key. 1000 members take some ten milliseconds.
     pub fn build(distribution: &Distribution, hash_tag: Option<[u8; 2]>, members: &[Member<'_>]) -> Ring {
         let all: Vec<usize> = (0..members.len()).collect();
         Ring::among(distribution, hash_tag, members, &all)
     }
 
-    /// The ring of `members` in which only those with an index in `active`, which is not empty, take keys: the
-    /// keys of each other one go to others that do, and no key of an active one moves, whatever the weights.
+    /// Builds the ring of `members` in which only those with an index in `active`, which must not be empty,
+    /// take keys. The keys of the other members go to active ones, and no key of an active member moves,
+    /// whatever the weights.
     pub fn among(
         distribution: &Distribution,
         hash_tag: Option<[u8; 2]>,
@@ -135,7 +136,7 @@ impl Ring {
         }
     }
 
-    /// The index among the members of the node that `key` goes to.
+    /// Returns the index among the members of the node that owns `key`.
     #[inline]
     pub fn pick(&self, key: &[u8]) -> usize {
         if let Placement::Only(member) = self.placement {
@@ -144,10 +145,11 @@ impl Ring {
         self.hash_input.read(key, |key| self.place(key))
     }
 
-    /// The number by which `key` is placed, for people to look at. (A ring of one member never asks.)
+    /// Returns the number by which `key` is placed, for display. (A ring of one member does not compute
+    /// it.)
     ///
-    /// Where the ring has a hash tag and the key has something between its first opening byte and the
-    /// first closing byte after that, only what stands between them counts.
+    /// If the ring has a hash tag and the key has something between its first opening byte and the first
+    /// closing byte after that, only that part is hashed.
     pub fn hash(&self, key: &[u8]) -> u64 {
         self.hash_input.read(key, |key| match &self.placement {
             Placement::Furc(_) | Placement::WeightedFurc(_) => hashes::murmur64a(key, furc::SEED),
@@ -158,17 +160,17 @@ impl Ring {
         })
     }
 
-    /// What of `key` is hashed, apart from a salt.
+    /// Returns the hashed part of `key`, without the salt.
     pub fn hashed_part<'a>(&self, key: &'a [u8]) -> &'a [u8] {
         self.hash_input.hashed_part(key)
     }
 
-    /// False where one member takes all keys.
+    /// False if one member takes all keys.
     pub fn is_hashed(&self) -> bool {
         !matches!(self.placement, Placement::Only(_))
     }
 
-    /// The function that [`Ring::hash`] is made with.
+    /// The name of the function behind [`Ring::hash`].
     pub fn hash_name(&self) -> &'static str {
         match &self.placement {
             Placement::Furc(_)
@@ -180,7 +182,7 @@ impl Ring {
         }
     }
 
-    /// The point on the circle that `key` goes to; `None` if the ring has no points.
+    /// Returns the point on the circle that owns `key`; `None` if the ring has no points.
     pub fn point(&self, key: &[u8]) -> Option<u32> {
         self.hash_input.read(key, |key| match &self.placement {
             Placement::Circle(circle) => Some(circle.point(self.digest(key) as u32)),
@@ -194,7 +196,7 @@ impl Ring {
         self.hash.seeded(key, self.seed)
     }
 
-    /// Where what is read of a key leads.
+    /// Maps a hash input to a member.
     #[inline]
     fn place(&self, key: &[u8]) -> usize {
         let primary = match &self.placement {
@@ -217,7 +219,7 @@ impl Ring {
         }
     }
 
-    /// Where `hash` leads in rings whose nodes may be stood in for.
+    /// Maps `hash` to a member in rings with fallback nodes.
     #[inline]
     fn numbered(&self, hash: u64) -> usize {
         match &self.placement {
@@ -229,7 +231,7 @@ impl Ring {
     }
 }
 
-/// The placement by `rules`, and, where it keeps those that are out, whose way it is to look again.
+/// Builds the placement for `rules`; if it keeps nodes that are out, also returns its rehash rule.
 fn placement(
     rules: &Rules,
     members: &RingMembers,

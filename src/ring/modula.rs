@@ -1,6 +1,6 @@
-//! A hash modulo the number of nodes, each counted as often as it weighs.
+//! The hash modulo the number of nodes, each counted as often as its weight.
 //!
-//! It moves nearly all keys when a node comes or goes, and is here for those who have it.
+//! Nearly all keys move when a node comes or goes; this is only for fleets that already use it.
 
 use super::names::RingMembers;
 
@@ -8,13 +8,13 @@ use super::names::RingMembers;
 #[derive(Debug)]
 pub(super) struct Modula {
     order: Box<[u32]>,
-    /// For each in `order` the number after its last one; empty where each has one number.
+    /// For each node in `order`, the number after its last one; empty if each has one number.
     ends: Box<[u64]>,
     total: u64,
 }
 
 impl Modula {
-    /// Of all in `members`, also of those that are out.
+    /// Builds the placement from all `members`, including those that are out.
     pub(super) fn build(members: &RingMembers) -> Modula {
         let mut end = 0;
         let ends = members.order.iter().map(|&index| {
@@ -33,7 +33,7 @@ impl Modula {
         }
     }
 
-    /// The index of the member that `hash` leads to.
+    /// Returns the index of the member that owns `hash`.
     #[inline]
     pub(super) fn owner(&self, hash: u64) -> usize {
         let number = hash % self.total;

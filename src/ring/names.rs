@@ -1,26 +1,26 @@
-//! What a ring hashes of a node: the name it is known by.
+//! The names by which rings know their nodes, and which rings hash.
 //!
-//! A name that the operator gave is that name, whoever's rules hold. Nodes without one are named after
-//! their address, and there the peers differ.
+//! A name that the operator gave is used under every preset. Nodes without one are named after their
+//! address, and there the peers differ.
 
 use super::Member;
 
-/// Whose names nodes without a name of their own get.
+/// A peer's names for nodes that have no name of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
-    /// `host` where the port is 11211, else `host:port`; a unix socket is `path:0`
-    /// (`update_continuum` in libmemcached's `src/libmemcached/hosts.cc`; there a socket has port 0).
+    /// `host` if the port is 11211, otherwise `host:port`; a unix socket is `path:0` (`update_continuum` in
+    /// libmemcached's `src/libmemcached/hosts.cc`; there a socket has port 0).
     Libmemcached,
     /// As libmemcached, but a unix socket is `path:`, with the colon and nothing behind it
-    /// (`conf_add_server` in twemproxy's `src/nc_conf.c`). It sorts its nodes, too.
+    /// (`conf_add_server` in twemproxy's `src/nc_conf.c`). twemproxy also sorts its nodes.
     Twemproxy,
     /// `host:port`, and the path of a unix socket.
     Address,
-    /// `/host:port`, as libmemcached's SPY form has it.
+    /// `/host:port`, as in libmemcached's SPY form.
     Slash,
-    /// `host/host:port`, as EVCache has it.
+    /// `host/host:port`, as in EVCache.
     Twice,
-    /// `host:port` with an IPv6 host in brackets, as mcrouter has it.
+    /// `host:port` with an IPv6 host in brackets, as in mcrouter.
     Brackets,
 }
 
@@ -34,7 +34,7 @@ const NAMED: [(&str, Naming); 6] = [
     ("mcrouter", Naming::Brackets),
 ];
 
-/// Both peers leave this port out, so that lists from before they knew ports keep their keys in place.
+/// Both peers leave this port out, so that lists from before they had ports keep their keys in place.
 const DEFAULT_PORT: u16 = 11211;
 
 impl Naming {
@@ -49,17 +49,17 @@ impl Naming {
         names
     };
 
-    /// The naming that `word` stands for.
+    /// Returns the naming called `word`.
     pub fn from_name(word: &str) -> Option<Naming> {
         NAMED.iter().find(|named| named.0 == word).map(|named| named.1)
     }
 
-    /// Its word in configurations.
+    /// The naming's word in configurations.
     pub fn name(self) -> &'static str {
         NAMED[self as usize].0
     }
 
-    /// The name of `member`.
+    /// Returns the name of `member`.
     pub(super) fn name_of(self, member: &Member<'_>) -> String {
         if let Some(name) = member.name {
             return name.to_owned();
@@ -77,8 +77,8 @@ impl Naming {
         }
     }
 
-    /// The positions of `names` in the order in which the peer keeps its nodes: it decides who owns a point that
-    /// two nodes share, and which number a node has. twemproxy sorts by length first, then by bytes.
+    /// Returns the positions of `names` in the order of the peer. It decides who owns a point that two
+    /// nodes share, and each node's number. twemproxy sorts by length first, then by bytes.
     fn order(self, names: &[String]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..names.len()).collect();
         if self == Naming::Twemproxy {
@@ -88,21 +88,21 @@ impl Naming {
     }
 }
 
-/// The nodes of a ring that is built.
+/// The members of a ring, while it is built.
 #[derive(Debug)]
 pub(super) struct RingMembers {
-    /// What each member is called.
+    /// The name of each member.
     pub(super) names: Vec<String>,
-    /// The weight of each member; 1 where the rules know no weights.
+    /// The weight of each member; 1 if the rules ignore weights.
     pub(super) weights: Vec<u32>,
-    /// The members in the order of the peer.
+    /// The members in the peer's order.
     pub(super) order: Vec<usize>,
-    /// Who takes keys.
+    /// Whether each member takes keys.
     pub(super) active: Vec<bool>,
 }
 
 impl RingMembers {
-    /// `members`, of which those with an index in `taking_keys` take keys.
+    /// Names and orders `members`, of which those with an index in `taking_keys` take keys.
     pub(super) fn new(
         naming: Naming,
         weighs: bool,
@@ -123,12 +123,12 @@ impl RingMembers {
         }
     }
 
-    /// How many members there are.
+    /// The number of members.
     pub(super) fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// The weight of all.
+    /// The sum of all weights.
     pub(super) fn total(&self) -> u64 {
         self.weights.iter().map(|&weight| u64::from(weight)).sum()
     }
@@ -138,12 +138,12 @@ impl RingMembers {
         self.weights.iter().all(|&weight| weight == 1)
     }
 
-    /// Whether all take keys.
+    /// Whether all members take keys.
     pub(super) fn is_whole(&self) -> bool {
         self.active.iter().all(|&active| active)
     }
 
-    /// The indices of those who take keys, in order.
+    /// The indices of the members that take keys, in order.
     pub(super) fn active(&self) -> impl Iterator<Item = usize> {
         self.order.iter().copied().filter(|&index| self.active[index])
     }

@@ -1,42 +1,42 @@
-//! The distributions by name: each preset is one client's or proxy's whole set of rules, each kind the default ones
-//! of a way to place keys.
+//! The named distributions: each preset is one client's or proxy's complete set of rules, each kind the
+//! defaults of one way to place keys.
 
 use super::Hash;
 use super::hash_input::KeyExtraction;
 use super::ketama::Share;
 use super::names::Naming;
 
-/// How a hash, or a key, leads to a node.
+/// How a hash or a key is mapped to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The weighted circle of MD5 words, the first of two nodes with one point before the other.
+    /// The weighted circle of MD5 words; of two nodes with the same point the first owns it.
     Ketama(Share),
-    /// A circle of hashes, one for each point.
+    /// A circle with one hash per point.
     Consistent,
     /// The same without weights; with weights libmemcached builds the weighted circle.
     LibmemcachedConsistent,
-    /// The default ring of memcached's proxy: a circle of XXH3 hashes, whatever hashes the keys.
+    /// The default ring of memcached's proxy: a circle of XXH3 hashes, whatever the hash of keys.
     MemcachedProxyRing,
-    /// The circle of MD5 words, the last of two nodes with one point before the other. Where the hash is another than
-    /// MD5 and every weight is 1 its points are hashes, too.
+    /// The circle of MD5 words; of two nodes with the same point the last owns it. If the hash is not MD5
+    /// and every weight is 1, its points are hashes, too.
     Spymemcached,
     /// A circle of SHA-1, searched backwards.
     Dalli,
     /// Jump consistent hash.
     Jump,
-    /// Slots that nodes draw for.
+    /// Slots assigned by rendezvous.
     Rendezvous,
     /// Slots that nodes take in turns.
     Maglev,
     /// Modulo.
     Modula,
-    /// The same, and the hash is hashed again where a node is out.
+    /// Modulo, and the hash is hashed again if a node is out.
     PythonMemcached,
     /// mcrouter's Ch3.
     Furc,
     /// mcrouter's WeightedCh3.
     WeightedFurc,
-    /// mcrouter's draw.
+    /// mcrouter's rendezvous.
     McrouterRendezvous,
     /// mcrouter's WeightedRendezvous.
     McrouterWeightedRendezvous,
@@ -51,7 +51,7 @@ pub(super) struct Rules {
     pub(super) kind: Kind,
     pub(super) naming: Naming,
     pub(super) hash: Hash,
-    /// Points of a node of mean weight, if there is a circle.
+    /// The number of points for a node of mean weight, if there is a circle.
     pub(super) points: u32,
     pub(super) extraction: KeyExtraction,
     /// Whether weights count.
@@ -82,7 +82,7 @@ const fn of_mcrouter(rules: Rules) -> Rules {
     Rules { extraction, ..rules }
 }
 
-/// memcached's proxy knows no weights.
+/// memcached's proxy ignores weights.
 const fn of_proxy(name: &'static str, kind: Kind, naming: Naming) -> Rules {
     Rules {
         extraction: KeyExtraction::MemcachedProxy,
@@ -90,7 +90,7 @@ const fn of_proxy(name: &'static str, kind: Kind, naming: Naming) -> Rules {
     }
 }
 
-/// What a file without a distribution means, too.
+/// The rules of a configuration without a distribution.
 pub(super) const DEFAULT: Rules = PRESETS[0];
 
 /// Every preset.
@@ -102,7 +102,7 @@ pub(super) const PRESETS: [Rules; 23] = [
         Naming::Libmemcached,
         Hash::Md5,
     ),
-    // What Ringway would choose itself.
+    // Our recommendation.
     rules("ringway", Kind::Rendezvous, Naming::Address, Hash::Xxh3),
     Rules {
         points: 100,
@@ -199,7 +199,7 @@ pub(super) const PRESETS: [Rules; 23] = [
     ),
 ];
 
-/// Every kind that a file may build upon.
+/// Every kind that a configuration may build upon.
 pub(super) const KINDS: [Rules; 6] = [
     rules(
         "ketama",

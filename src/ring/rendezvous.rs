@@ -1,27 +1,28 @@
-//! Weighted rendezvous: each node draws a number for each hash, and the highest draw owns it.
+//! Weighted rendezvous: each node has a score for each hash, and the node with the highest score owns it.
 //!
-//! When a node comes or goes no hash moves but those that it takes or had; weights are shares, exactly. Drawing
-//! asks every node, so [`ReplyQueue`] draws once for each of 65536 parts of all hashes, when the ring is built.
+//! When a node comes or goes, only the hashes that it gains or loses move, and shares match weights
+//! exactly. Computing scores asks every node, so [`SlotTable`] does it once for each of 65536 parts of the
+//! hash space, when the ring is built.
 //!
 //! ```text
-//! hash ─▶ mixed, upper 16 bits ─▶ slots[…] ─▶ the node that drew highest for the slot
+//! hash ─▶ mixed, upper 16 bits ─▶ slots[…] ─▶ the node with the highest score for the slot
 //! ```
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::names::RingMembers;
 
-/// Parts of all hashes; a power of two.
+/// The number of parts of the hash space, a power of two.
 const SLOTS: usize = 1 << 16;
 
-/// Who owns each slot.
+/// The owner of each slot.
 #[derive(Debug)]
 pub(super) struct ReplyQueue {
     owners: Box<[u32]>,
 }
 
 impl ReplyQueue {
-    /// The slots of the active `members`.
+    /// Builds the slots of the active `members`.
     pub(super) fn build(members: &RingMembers) -> ReplyQueue {
         let rendezvous = Rendezvous::among(members);
         let owner = |slot: usize| rendezvous.highest(slot as u64) as u32;
@@ -30,17 +31,17 @@ impl ReplyQueue {
         }
     }
 
-    /// The index of the member that owns `hash`.
+    /// Returns the index of the member that owns `hash`.
     #[inline]
     pub(super) fn owner(&self, hash: u64) -> usize {
         self.owners[(mixed(hash) >> (u64::BITS - SLOTS.trailing_zeros())) as usize] as usize
     }
 }
 
-/// Nodes that draw.
+/// Nodes that compete by score.
 #[derive(Debug)]
 pub(super) struct Rendezvous {
-    /// By weight, so that within a group the highest number wins and only the winners are weighed.
+    /// Nodes grouped by weight: within a group the highest number wins, so only the winners need weighing.
     groups: Box<[Group]>,
 }
 
@@ -48,12 +49,12 @@ pub(super) struct Rendezvous {
 #[derive(Debug)]
 struct Group {
     weight: f64,
-    /// What each is known by, and its index among the members.
+    /// The hash of each node's name, and its index among the members.
     nodes: Box<[(u64, u32)]>,
 }
 
 impl Rendezvous {
-    /// A draw among the active `members`.
+    /// Groups the active `members`.
     pub(super) fn among(members: &RingMembers) -> Rendezvous {
         let mut active: Vec<usize> = members.active().collect();
         active.sort_by_key(|&index| members.weights[index]);
@@ -70,7 +71,7 @@ impl Rendezvous {
         }
     }
 
-    /// The index of the member that draws highest for `hash`.
+    /// Returns the index of the member with the highest score for `hash`.
     pub(super) fn highest(&self, hash: u64) -> usize {
         let hash = mixed(hash);
         let best = |group: &Group| {
@@ -87,7 +88,7 @@ impl Rendezvous {
         }
         let weighed = self.groups.iter().map(|group| {
             let (rendezvous, index) = best(group);
-            // Even in ]0, 1[: of the 64 bits a float holds 53.
+            // Uniform in ]0, 1[: a float holds 53 of the 64 bits.
             let even = ((rendezvous >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
             (group.weight / -even.ln(), index)
         });
@@ -96,7 +97,7 @@ impl Rendezvous {
     }
 }
 
-/// A number of which each bit hears of each bit of `hash`: SplitMix64's last steps.
+/// Mixes the bits of `hash` so that each influences all others: SplitMix64's last steps.
 #[inline]
 pub(super) fn mixed(hash: u64) -> u64 {
     let hash = hash.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,7 +1,7 @@
-//! Rings in which every node is asked for its score of a key, and the best one owns it: mcrouter's rendezvous, its
-//! weighted form, and pymemcache's.
+//! Rings that compute every node's score for a key and pick the best: mcrouter's rendezvous, its weighted
+//! form, and pymemcache's.
 //!
-//! One look-up takes time in proportion to the number of nodes.
+//! A look-up takes time in proportion to the number of nodes.
 
 use super::furc;
 use super::hashes::{Murmur3, characters, murmur64a};
@@ -17,7 +17,7 @@ pub(super) struct Mcrouter {
 }
 
 impl Mcrouter {
-    /// The active `members`; a node of the weight `full` weighs 1.
+    /// Builds the ring of the active `members`; a node of the weight `full` has the weight 1.
     pub(super) fn build(members: &RingMembers, full: u32) -> Mcrouter {
         let node = |index: usize| {
             let hash = murmur64a(members.names[index].as_bytes(), furc::SEED);
@@ -29,20 +29,20 @@ impl Mcrouter {
         }
     }
 
-    /// What the nodes' scores are made of, of a key.
+    /// Returns the hash of a key from which scores are computed.
     pub(super) fn hash(key: &[u8]) -> u64 {
         murmur64a(key, KEY_SEED)
     }
 
-    /// The index of the member whose score of `hash` is the highest; the last one of those.
+    /// Returns the index of the member with the highest score for `hash`; of equal ones the last.
     pub(super) fn owner(&self, hash: u64) -> usize {
-        // Compared as 64-bit floats, which hold 53 bits of a score.
+        // Compared as 64-bit floats, as mcrouter does, which hold 53 bits of a score.
         let scores = self.nodes.iter().map(|node| (mixed(node.0, hash) as f64, node.2));
         let best = scores.max_by(|a, b| a.0.total_cmp(&b.0));
         best.expect("somebody stands").1 as usize
     }
 
-    /// The same with weights; the first one of those.
+    /// Like [`Mcrouter::owner`], with weights; of equal scores the first wins.
     pub(super) fn weighted_owner(&self, hash: u64) -> usize {
         const BITS: u64 = (1 << 53) - 1;
         let mut best = (0.0, self.nodes[0].2);
@@ -57,7 +57,7 @@ impl Mcrouter {
     }
 }
 
-/// CityHash's 128 bits to 64.
+/// Reduces 128 bits to 64 as CityHash does.
 fn mixed(upper: u64, lower: u64) -> u64 {
     const M: u64 = 0x9ddf_ea08_eb38_2d69;
     let a = (lower ^ upper).wrapping_mul(M);
@@ -65,15 +65,16 @@ fn mixed(upper: u64, lower: u64) -> u64 {
     (b ^ b >> 47).wrapping_mul(M)
 }
 
-/// pymemcache's nodes: MurmurHash3 of `name-`, to which a key's characters come, and the index among the members.
+/// pymemcache's nodes: the MurmurHash3 state after `name-`, to which a key's characters are appended, and
+/// the index among the members.
 #[derive(Debug)]
 pub(super) struct Pymemcache {
-    /// In the order of names, as of two with one score the one with the greater name wins.
+    /// In the order of names, because of equal scores the greater name wins.
     nodes: Box<[(Murmur3, u32)]>,
 }
 
 impl Pymemcache {
-    /// The active `members`.
+    /// Builds the ring of the active `members`.
     pub(super) fn build(members: &RingMembers) -> Pymemcache {
         let mut active: Vec<usize> = members.active().collect();
         active.sort_by_key(|&index| &members.names[index]);
@@ -88,7 +89,7 @@ impl Pymemcache {
         }
     }
 
-    /// The highest score of `key`, and the index of the member whose it is.
+    /// Returns the highest score for `key` and the index of its member.
     pub(super) fn best(&self, key: &[u8]) -> (u32, usize) {
         let score = |&(mut hash, index): &(Murmur3, u32)| {
             push(&mut hash, key);
@@ -99,7 +100,7 @@ impl Pymemcache {
     }
 }
 
-/// Python hashes a text's characters, each cut to eight bits.
+/// Appends a text as Python does: its characters, each truncated to eight bits.
 fn push(hash: &mut Murmur3, text: &[u8]) {
     characters(text).for_each(|c| hash.push(c as u32 as u8));
 }

@@ -1,17 +1,18 @@
-//! The part of a key that counts: what stands between the two bytes of a hash tag.
+//! Hash tags: the part of a key between two bytes is hashed instead of the whole key.
 //!
-//! The rule is twemproxy's (`server_pool_idx` in `src/nc_server.c`) and holds for every preset but those of
-//! memcached's proxy, since no other peer has one of its own.
+//! The rule is twemproxy's (`server_pool_idx` in `src/nc_server.c`) and holds for every preset except those
+//! of memcached's proxy, since no other peer has one of its own.
 
-/// What of `key` is hashed under `tag`, an opening and a closing byte: what stands between the first
-/// opening byte and the first closing byte after it, or else, if that is nothing, the whole key.
+/// Returns the hashed part of `key` under `tag`, an opening and a closing byte: the part between the first
+/// opening byte and the first closing byte after it, or the whole key if that part is empty or missing.
 pub(super) fn hashed_part(key: &[u8], tag: [u8; 2]) -> &[u8] {
     between(key, tag)
         .filter(|tagged| !tagged.is_empty())
         .unwrap_or(key)
 }
 
-/// What stands between the first opening byte and the first closing byte after it, if both are there.
+/// Returns the part between the first opening byte and the first closing byte after it, if both are
+/// present.
 pub(super) fn between(key: &[u8], [opening, closing]: [u8; 2]) -> Option<&[u8]> {
     let inside = &key[memchr::memchr(opening, key)? + 1..];
     Some(&inside[..memchr::memchr(closing, inside)?])

@@ -1,28 +1,28 @@
-//! Read buffers that all sessions and links of a worker take turns with.
+//! Read buffers that the sessions and links of a worker share.
 //!
-//! Whoever reads takes one, and gives it back as soon as it has nothing unread in it. So ten thousand idle
-//! sessions hold no buffer at all, and a busy worker reads into memory that is still in the cache.
+//! A reader takes one, and gives it back as soon as it holds nothing unread. So ten thousand idle sessions
+//! hold no buffer at all, and a busy worker reads into memory that is still in the processor's cache.
 
 use std::cell::RefCell;
 
 use bytes::BytesMut;
 
-/// Room that a read finds at least, in bytes.
+/// The minimum room for a read, in bytes.
 const ROOM: usize = 16 << 10;
-/// Size of a new buffer, in bytes.
+/// The size of a new buffer, in bytes.
 pub const SIZE: usize = 64 << 10;
-/// Spare buffers to keep; more are in use only in bursts.
+/// The number of spare buffers to keep; more are in use only in bursts.
 const SPARE: usize = 16;
-/// A spare buffer is no larger, in bytes.
+/// The maximum size of a spare buffer, in bytes.
 pub const LARGEST_SPARE: usize = 2 * SIZE;
-/// An unread rest up to this size, in bytes, moves to memory of its own size.
+/// Unparsed bytes up to this size are moved to memory of their own size.
 pub const SMALL: usize = 4 << 10;
 
-/// Bytes of memory that the unread `rest` of somebody keeps.
+/// The number of bytes of memory that the unparsed `rest` keeps.
 #[inline]
 pub fn held(rest: &BytesMut) -> usize {
     if rest.len() > SMALL {
-        // It is a whole buffer, of which the front may be read already.
+        // It is a whole buffer, whose front may have been consumed.
         rest.capacity().max(SIZE)
     } else {
         rest.capacity()
@@ -34,8 +34,8 @@ pub fn held(rest: &BytesMut) -> usize {
 pub struct Buffers(RefCell<Vec<BytesMut>>);
 
 impl Buffers {
-    /// A buffer that begins with `rest`, with room to read into. Where it is known that what stands there
-    /// takes `whole` bytes in all, it is made that large at once, and not twice as large by and by.
+    /// Returns a buffer that begins with `rest`, with room to read into. If the request or reply is known
+    /// to take `whole` bytes in all, the buffer gets that size at once instead of doubling repeatedly.
     pub fn take(&self, rest: &mut BytesMut, whole: usize) -> BytesMut {
         let mut buffer = std::mem::take(rest);
         if buffer.capacity() >= SIZE {
@@ -47,9 +47,10 @@ impl Buffers {
         larger
     }
 
-    /// Makes room in `buffer` to read more of what takes `whole` bytes in all, as far as it is known. A value that
-    /// fits into a spare buffer is brought there: memory that is new for each value costs more than to copy its
-    /// beginning. What `buffer` had before, room for `largest` bytes at most, is spare once its values are gone.
+    /// Makes room in `buffer` to read more of something that takes `whole` bytes in all, as far as known. A
+    /// value that fits into a spare buffer is moved there: allocating memory for each value costs more than
+    /// copying its beginning. The old memory of `buffer`, which had room for at most `largest` bytes,
+    /// becomes spare once its values are gone.
     #[inline]
     pub fn make_room(&self, buffer: &mut BytesMut, whole: usize, largest: usize) {
         let length = buffer.len();
@@ -64,8 +65,8 @@ impl Buffers {
         }
     }
 
-    /// A spare buffer with `room`, or a new one. Values that wait for a slow client may still stand in a spare one,
-    /// so that it has no room again; the others are looked at before memory is asked for.
+    /// Returns a spare buffer with `room`, or a new one. Values that wait for a slow client may still
+    /// occupy a spare buffer, which then has no room; the others are tried before memory is allocated.
     fn spare(&self, room: usize) -> BytesMut {
         let mut spare = self.0.borrow_mut();
         let has_room = |buffer: &mut BytesMut| buffer.try_reclaim(room);
@@ -73,14 +74,14 @@ impl Buffers {
             return spare.swap_remove(index);
         }
         if spare.len() >= SPARE {
-            // It makes place for the new one when that is given back.
+            // Make way for the new buffer when that is given back.
             spare.swap_remove(0);
         }
         BytesMut::with_capacity(SIZE.max(room))
     }
 
-    /// Takes `buffer` back, which had room for `largest` bytes at most since it was taken. What is unread in
-    /// it is returned: nothing, a small copy, or the buffer itself.
+    /// Takes `buffer` back, whose capacity was at most `largest` bytes since it was taken. Returns its
+    /// unread bytes: nothing, a small copy, or the buffer itself.
     pub fn give(&self, buffer: BytesMut, largest: usize) -> BytesMut {
         if buffer.len() > SMALL {
             return buffer;
@@ -97,7 +98,7 @@ impl Buffers {
     fn keep(&self, mut buffer: BytesMut, largest: usize) {
         buffer.clear();
         let mut spare = self.0.borrow_mut();
-        // What is left of a large one keeps all of it, which is more than anyone accounts for.
+        // The rest of a large buffer keeps all of its memory alive, more than any budget accounts for.
         if spare.len() < SPARE && largest <= LARGEST_SPARE {
             spare.push(buffer);
         }

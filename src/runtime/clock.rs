@@ -1,23 +1,23 @@
-//! The time, read at most once a turn of a worker's event loop.
+//! The time, read at most once per turn of a worker's event loop.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A turn with much to do reads the time again after so many looks at it.
+/// A long turn reads the time again after this many look-ups.
 const LOOKS: u8 = 64;
 
 thread_local! {
     static LEFT: Cell<u8> = const { Cell::new(0) };
 }
 
-/// Says that this thread's event loop begins a turn, so that the next look reads the time anew.
+/// Begins a turn of this thread's event loop, so that the next look-up reads the time.
 pub fn turn() {
     LEFT.set(0);
 }
 
-/// Microseconds since the clock was made. One for each worker.
+/// A worker's clock: microseconds since it was made.
 #[derive(Debug)]
 pub struct Clock {
     origin: Instant,
@@ -25,7 +25,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that stands at 0 now.
+    /// Returns a clock that is at 0 now.
     pub fn new() -> Clock {
         Clock {
             origin: Instant::now(),
@@ -33,7 +33,7 @@ impl Clock {
         }
     }
 
-    /// Microseconds since the clock was made, as of this turn.
+    /// The microseconds since the clock was made, as of this turn.
     #[inline]
     pub fn now(&self) -> u64 {
         match LEFT.get() {
@@ -46,7 +46,7 @@ impl Clock {
         self.micros.get()
     }
 
-    /// The moment when [`Clock::now`] will be `micros`.
+    /// Returns the moment at which [`Clock::now`] is `micros`.
     pub fn instant(&self, micros: u64) -> Instant {
         self.origin + Duration::from_micros(micros)
     }

@@ -1,63 +1,65 @@
-//! A short sleep of a busy worker before it waits for events, so that one turn of its loop sees several.
+//! Adaptive batching: a busy worker sleeps briefly before it waits for events, so that one turn of its loop
+//! handles several.
 //!
-//! As a network card holds back its interrupts under load: a worker that wakes for each event by itself spends its
-//! time on waking, and writes to each node one request at a time. It naps only where it is awake for more than
-//! [`BUSY`] of the time, where the nap is likely to gather [`LEAST`] reads, and where naps before did. So the
-//! clients of an idle worker never wait for it, and one client alone once in about [`REST`] turns, when it is tried
-//! again. A worker that is busy and not yet full trades latency for work: its replies wait for its naps. They
-//! take a tenth of the time in which its clients come round, from [`SHORTEST`] to [`USUAL`], or, if that is
-//! more, a quarter of the time until replies of its nodes are read, up to [`LONGEST`].
+//! This is what a network card does when it coalesces interrupts under load: a worker that wakes for each
+//! event separately spends its time on waking, and writes to each node one request at a time. It waits only
+//! if it is awake for more than [`BUSY`] of the time, if the wait is likely to gather [`LEAST`] reads, and
+//! if earlier waits did. So the clients of an idle worker never wait for it, and a single client only once
+//! in about [`REST`] turns, when waiting is tried again. A worker that is busy but not saturated trades
+//! latency for throughput: its replies are delayed by its waits. A wait takes a tenth of the time in which
+//! each client sends its next request, from [`SHORTEST`] to [`USUAL`], or, if that is more, a quarter of
+//! the time until replies arrive from nodes, up to [`LONGEST`].
 //!
-//! The state is the thread's own. Beside the worker's clock it reads the time twice a turn, and calls nothing else
-//! where there is no nap.
+//! The state is per thread. Beside the worker's clock it reads the time twice a turn, and makes no
+//! system call unless it waits.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-/// How long naps take, in seconds.
+/// The duration of waits, in seconds.
 const SHORTEST: f32 = 60e-6;
 const USUAL: f32 = 100e-6;
 const LONGEST: f32 = 400e-6;
-/// Of a nap, what Linux adds to each sleep: its timer slack, if nobody changed it.
+/// What Linux adds to each sleep: its default timer slack, which is subtracted from the wait.
 const SLACK: Duration = Duration::from_micros(50);
-/// Worth a nap: so many reads in it.
+/// A wait pays if it gathers this many reads.
 const LEAST: f32 = 2.5;
-/// A turn with so many reads needs none.
+/// A turn with this many reads needs no wait.
 const ENOUGH: u32 = 32;
-/// A worker that is awake for less than this share of the time needs none.
+/// A worker that is awake for less than this share of the time needs no wait.
 const BUSY: f32 = 0.4;
-/// Turns without a nap after naps that gathered too little.
+/// The number of turns without a wait after waits that gathered too little.
 const REST: u32 = 1024;
-/// How much of the past counts in the next turn.
+/// The weight of past turns after each turn.
 const PAST: f32 = 31.0 / 32.0;
 
 thread_local! {
     static PACE: RefCell<Pace> = const { RefCell::new(Pace::new()) };
 }
 
-/// Whether this thread naps at all. It does where nothing was said.
+/// Sets whether this thread may wait; it may by default.
 pub fn allow(may_nap: bool) {
     PACE.with_borrow_mut(|pace| pace.is_forbidden = !may_nap);
 }
 
-/// Counts a client that came.
+/// Counts a new client.
 pub fn enter() {
     PACE.with_borrow_mut(|pace| pace.clients += 1);
 }
 
-/// A client is gone.
+/// Counts a client that left.
 pub fn leave() {
     PACE.with_borrow_mut(|pace| pace.clients -= 1);
 }
 
-/// Counts a read that brought bytes of a client.
+/// Counts a read that returned bytes from a client.
 #[inline]
 pub fn read_requests() {
     PACE.with_borrow_mut(|pace| pace.asks += 1);
 }
 
-/// Counts a read that brought bytes of a node, so many microseconds after the first request that they answer was
-/// read.
+/// Counts a read that returned bytes from a node. `took` is the number of microseconds since the first of
+/// the answered requests was read.
 #[inline]
 pub fn read_replies(took: Option<u64>) {
     PACE.with_borrow_mut(|pace| {
@@ -68,12 +70,12 @@ pub fn read_replies(took: Option<u64>) {
     });
 }
 
-/// The event loop begins a turn.
+/// Begins a turn of the event loop.
 pub fn wake() {
     PACE.with_borrow_mut(|pace| pace.woke = Some(Instant::now()));
 }
 
-/// The event loop is about to wait for events: naps where that pays. Returns true if it did.
+/// Called before the event loop waits for events: sleeps if that pays. Returns true if it did.
 pub fn park() -> bool {
     let nap = PACE.with_borrow_mut(|pace| pace.end_turn(Instant::now()));
     if let Some(nap) = nap {
@@ -82,12 +84,12 @@ pub fn park() -> bool {
     nap.is_some()
 }
 
-/// What the last turns were like. Sums fade with [`PAST`]; times are in seconds.
+/// Statistics of recent turns. Sums decay by [`PAST`]; times are in seconds.
 #[derive(Debug)]
 struct Pace {
     is_forbidden: bool,
     clients: u32,
-    /// Reads of this turn, from clients and from nodes.
+    /// Reads in this turn, from clients and from nodes.
     asks: u32,
     answers: u32,
     woke: Option<Instant>,
@@ -96,12 +98,12 @@ struct Pace {
     sum_answers: f32,
     awake: f32,
     total: f32,
-    /// How soon quick replies come: one in five comes sooner.
+    /// The 20th percentile of the reply times.
     quick: f32,
     has_napped: bool,
-    /// Reads in a turn after a nap, on average.
+    /// Average number of reads in a turn after a wait.
     gathered: f32,
-    /// Turns until the next nap.
+    /// Turns until the next wait is allowed.
     rest: u32,
 }
 
@@ -125,7 +127,9 @@ impl Pace {
         }
     }
 
-    /// A reply took so long. Not an average: naps must not grow because one node of many is slow.
+    /// Updates the estimate of the reply time. A low percentile and not the average, because waits must not
+    /// grow when one node of many is slow. Rising by 1/64 and falling by 1/16 balances at one reply in
+    /// five.
     #[inline]
     fn learn(&mut self, took: f32) {
         let step = if took < self.quick {
@@ -136,7 +140,7 @@ impl Pace {
         self.quick = (self.quick * (1.0 + step)).max(1e-6);
     }
 
-    /// How long a nap takes, if there is one.
+    /// Returns the duration of a wait, if there is one.
     fn nap(&self) -> f32 {
         let round = self.total * self.clients as f32 / self.sum_asks.max(1.0);
         (round / 10.0)
@@ -145,7 +149,7 @@ impl Pace {
             .min(LONGEST)
     }
 
-    /// The turn is over `now`. Returns how long a nap pays, if one does.
+    /// Ends a turn at `now`. Returns how long to wait, if waiting pays.
     fn end_turn(&mut self, now: Instant) -> Option<Duration> {
         let since = |then: Option<Instant>| then.map_or(0.0, |then| (now - then).as_secs_f32());
         let reads = self.asks + self.answers;
@@ -175,7 +179,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Naps in 10 000 turns of `awake` µs with one read each, `idle` µs apart, where a nap gathers `gathers`.
+    /// Returns the waits in 10 000 turns of `awake` µs with one read each, `idle` µs apart, if a wait
+    /// gathers `gathers`.
     fn naps(pace: &mut Pace, awake: u64, idle: u64, gathers: u32) -> Vec<Duration> {
         let mut now = Instant::now();
         let turns = (0..10_000).filter_map(|_| {

@@ -16,10 +16,10 @@ pub struct Local {
     pub clock: Clock,
     /// The worker's read buffers.
     pub buffers: Buffers,
-    /// What all of them hold.
+    /// The memory that all of them hold.
     pub memory: Rc<Memory>,
-    /// Of the requests that policies are at work on.
+    /// The memory of the requests that policies are processing.
     pub in_progress: MemoryBudget,
-    /// Texts about Ringway itself that sessions wait for.
+    /// Shared texts such as `stats`, which sessions wait for.
     pub texts: Rc<SharedTexts>,
 }

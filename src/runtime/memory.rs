@@ -1,15 +1,16 @@
-//! What the buffers of one worker hold together, and who may hold more.
+//! The memory of one worker's buffers, and which sessions and links may hold more.
 //!
 //! ```text
-//!   0 ────────── for whoever asks ──────────▶ ¾ ── for those who hold little ──▶ limit ── for nobody
+//!   0 ──────────── for all ────────────▶ ¾ ──── for accounts within their share ────▶ limit ──── for none
 //! ```
 //!
-//! Each session and each link has an [`MemoryBudget`] of the bytes that it holds. Up to three quarters of the
-//! worker's limit anyone may hold more. The last quarter is shared out: an account may hold its share of it,
-//! so whoever holds little is served while the greedy are refused. Who is refused, and what it is told, is for
-//! the account's owner; nothing that is held already is taken away.
+//! Each session and each link has a [`MemoryBudget`] that accounts for the bytes it holds. Up to three
+//! quarters of the worker's limit every account may hold more. The last quarter is divided: an account may
+//! hold its share of it, so accounts that hold little are served while large ones are refused. What to
+//! refuse, and with which answer, is left to the account's owner; memory that is already held is never
+//! taken away.
 //!
-//! One thread owns all of it: a few cells, and a counter that others may read.
+//! One thread owns all of it: a few cells, and a counter that other threads may read.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::metrics::WorkerShard;
 
-/// The least share, in bytes: one read buffer.
+/// The minimum share, in bytes: one read buffer.
 const MIN_SHARE: usize = 64 << 10;
 
 /// The buffers of one worker.
@@ -26,16 +27,16 @@ const MIN_SHARE: usize = 64 << 10;
 pub struct Memory {
     limit: Cell<usize>,
     budgets: Cell<usize>,
-    /// What others hold of the process's memory, and how many workers share that.
+    /// The process-wide memory outside of any account, and the number of workers among which it is divided.
     besides: RefCell<(Arc<AtomicUsize>, usize)>,
-    /// This worker's part of that, as it was at the last look.
+    /// This worker's part of that, as of the last [`Memory::look`].
     part: Cell<usize>,
     /// Its `buffered` is the sum of all accounts.
     shard: Arc<WorkerShard>,
 }
 
 impl Memory {
-    /// Without a limit until one is set; the sum is kept in `shard`.
+    /// Returns an account without a limit, which is set later; the sum is kept in `shard`.
     pub fn new(shard: Arc<WorkerShard>) -> Memory {
         Memory {
             limit: Cell::new(usize::MAX),
@@ -46,45 +47,46 @@ impl Memory {
         }
     }
 
-    /// Takes another limit, in bytes. What is held above it stays until it is given back.
+    /// Sets the limit, in bytes. Memory held above it stays until it is given back.
     pub fn set_limit(&self, limit: usize) {
         self.limit.set(limit);
     }
 
-    /// From now on `bytes`, which is held by nobody here, counts too: this worker's part, of so many `workers`.
+    /// From now on `bytes`, which belongs to no account here, counts too, divided among `workers`.
     pub fn set_besides(&self, bytes: &Arc<AtomicUsize>, workers: usize) {
         *self.besides.borrow_mut() = (bytes.clone(), workers);
         self.look();
     }
 
-    /// Looks how much is held besides: once for each batch, for it changes only where nodes fail.
+    /// Refreshes the memory outside of any account: once per batch is enough, because it changes only if
+    /// nodes fail.
     #[inline]
     pub fn look(&self) {
         let (besides, workers) = &*self.besides.borrow();
         self.part.set(besides.load(Relaxed) / workers);
     }
 
-    /// True while buffers that are empty may be kept: they never take more than a quarter, so to refuse
-    /// somebody for the sake of empty buffers is never needed.
+    /// Returns true while empty buffers may be kept. They never take more than a quarter of the limit, so
+    /// no account is ever refused for the sake of empty buffers.
     #[inline]
     pub fn is_below_low_watermark(&self) -> bool {
         self.total() <= self.limit.get() / 4
     }
 
-    /// Bytes that all accounts hold, and this worker's part of what is held besides.
+    /// The number of bytes that all accounts hold, with this worker's part of the memory outside of them.
     #[inline]
     pub fn total(&self) -> usize {
         self.shard.buffered.get() as usize + self.part.get()
     }
 
-    /// Up to here anyone may hold more.
+    /// The total up to which every account may hold more.
     #[inline]
     fn free(&self) -> usize {
         let limit = self.limit.get();
         limit - limit / 4
     }
 
-    /// What one account may hold beyond that.
+    /// The number of bytes that one account may hold beyond that.
     fn share(&self) -> usize {
         (self.limit.get() / 4 / self.budgets.get().max(1)).max(MIN_SHARE)
     }
@@ -96,7 +98,7 @@ impl Default for Memory {
     }
 }
 
-/// The bytes that one session or link holds. Dropping it gives them back.
+/// The account of one session or link. Dropping it gives its bytes back.
 #[derive(Debug)]
 pub struct MemoryBudget {
     memory: Rc<Memory>,
@@ -104,7 +106,7 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// An account that holds nothing yet.
+    /// Returns an empty account.
     pub fn new(memory: &Rc<Memory>) -> MemoryBudget {
         memory.budgets.set(memory.budgets.get() + 1);
         MemoryBudget {
@@ -113,7 +115,7 @@ impl MemoryBudget {
         }
     }
 
-    /// Its owner holds so many bytes now.
+    /// Sets the number of bytes that the owner holds.
     #[inline]
     pub fn set(&self, bytes: usize) {
         let before = self.held.replace(bytes);
@@ -121,27 +123,27 @@ impl MemoryBudget {
         self.memory.shard.buffered.add(more);
     }
 
-    /// Its owner holds so many bytes more.
+    /// Adds to the number of bytes that the owner holds.
     #[inline]
     pub fn add(&self, bytes: usize) {
         self.held.set(self.held.get() + bytes);
         self.memory.shard.buffered.add(bytes as u64);
     }
 
-    /// Its owner gave back so many bytes.
+    /// Subtracts from the number of bytes that the owner holds.
     #[inline]
     pub fn sub(&self, bytes: usize) {
         self.set(self.held.get() - bytes);
     }
 
-    /// Whether it may hold so many bytes more. With 0: where it holds no more than it may.
+    /// Whether the account may hold `bytes` more; with 0, whether it is within its budget.
     #[inline]
     pub fn has_room(&self, bytes: usize) -> bool {
         self.memory.total().saturating_add(bytes) <= self.memory.free()
             || self.held.get().saturating_add(bytes) <= self.most()
     }
 
-    /// The bytes that it may hold in all, as long as the others hold what they do.
+    /// The maximum number of bytes that the account may hold in all, given what others hold.
     #[inline]
     pub fn most(&self) -> usize {
         let memory = &self.memory;
@@ -154,7 +156,7 @@ impl MemoryBudget {
         free.max(left.min(memory.share()))
     }
 
-    /// Whether it is one of those that bring all together above three quarters of the limit.
+    /// Whether the account exceeds its share while the total is above three quarters of the limit.
     #[inline]
     pub fn is_over_quota(&self) -> bool {
         self.memory.total() > self.memory.free() && self.held.get() > self.memory.share()

@@ -1,5 +1,5 @@
-//! What one worker owns whatever it serves: its clock, its buffers, its memory, its random numbers, the bound
-//! of a turn.
+//! The resources of one worker, whatever it serves: clock, buffers, memory, random numbers, adaptive
+//! batching, and the bound of a turn.
 
 pub mod buffers;
 pub mod clock;

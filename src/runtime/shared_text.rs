@@ -1,8 +1,10 @@
-//! Texts about Ringway itself that several sessions of a worker read, such as `stats`: rendered once for all that wait.
+//! Texts about Ringway itself, such as `stats`, rendered once for all sessions of a worker that are waiting
+//! for them.
 //!
-//! A text must tell of everything that was asked before it. So a session that wants one first ends its turn and waits
-//! ([`SharedTexts::wait`]); of what was rendered since then it may have a copy. In each turn of the event loop the
-//! first that waited renders, and the others share. When none waits nothing is kept.
+//! A text must reflect everything that was requested before it. So a session that wants one first ends its
+//! turn and waits ([`SharedTexts::wait`]); it may share any text rendered after that. In each turn of the
+//! event loop the first waiting session renders, and the others share. While no session waits, nothing is
+//! kept.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -15,24 +17,24 @@ use super::memory::MemoryBudget;
 /// The texts of one worker.
 #[derive(Debug, Default)]
 pub struct SharedTexts {
-    /// How many were rendered.
+    /// The number of texts rendered.
     rendered: Cell<u64>,
     waiting: Cell<usize>,
-    /// By what was asked, with the number of the rendering.
+    /// Texts by request, with the number of their rendering.
     texts: RefCell<HashMap<String, (u64, Bytes)>>,
     budget: MemoryBudget,
 }
 
-/// A session that waits for a text.
+/// A session's wait for a text.
 #[derive(Debug)]
 pub struct Waiting {
     shared: Rc<SharedTexts>,
-    /// Texts that were rendered before it waited.
+    /// The number of texts rendered before the wait began.
     since: u64,
 }
 
 impl SharedTexts {
-    /// Without any text. Those that are kept count in `budget`.
+    /// Returns an empty store. Kept texts count in `budget`.
     pub fn new(budget: MemoryBudget) -> SharedTexts {
         SharedTexts {
             budget,
@@ -40,7 +42,7 @@ impl SharedTexts {
         }
     }
 
-    /// A session waits from now on.
+    /// Begins the wait of a session.
     pub fn wait(self: &Rc<SharedTexts>) -> Waiting {
         self.waiting.set(self.waiting.get() + 1);
         Waiting {
@@ -51,7 +53,7 @@ impl SharedTexts {
 }
 
 impl Waiting {
-    /// The answer to `asked`: one that was rendered since the session waits, or what `render` gives.
+    /// Returns the answer to `asked`: one rendered since the wait began, or the result of `render`.
     pub fn take(self, asked: String, render: impl FnOnce() -> String) -> Bytes {
         let shared = &self.shared;
         if let Some((number, text)) = shared.texts.borrow().get(&asked)

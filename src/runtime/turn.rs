@@ -1,17 +1,17 @@
-//! The bound of a turn: how much a session or a link does before the others of its worker go on.
+//! The bound of a turn: how much work a session or a link does before the other tasks of its worker run.
 //!
-//! One event loop carries everything of a worker, one task after the other, so a task that always has more to do must
-//! stop by itself. Requests differ in cost by a factor of thousands, so their number alone is no bound. A turn ends at
-//! the first of these:
+//! One event loop runs all tasks of a worker, one after the other, so a task that always has more to do
+//! must yield. Requests differ in cost by a factor of thousands, so their number alone is no bound. A turn
+//! ends at the first of these:
 //!
 //! | bound | why this much |
 //! |---|---|
-//! | [`COST`] bytes read and written; a request counts as [`REQUEST`] of them, a key of many as [`KEY`], a read as [`READ`] | It is 1024 plain requests, about 1 ms of work. A client that pipelines less is never interrupted, and one that pipelines more pays for a turn of the event loop with each 1024 requests |
-//! | [`TIME`], counted from the 128th request | Cost is an estimate, and what an embedded node does for a request is not in it. Then the clock is read after each 32 requests. Before that it is not: most turns are over by then, and do the same on a slow machine |
+//! | [`COST`] bytes read and written; a request counts as [`REQUEST`] of them, each key of a multi-get as [`KEY`], a read as [`READ`] | This is 1024 plain requests, about 1 ms of work. A client that pipelines less is never interrupted, and one that pipelines more pays for a turn of the event loop with each 1024 requests |
+//! | [`TIME`], checked from the 128th request | Cost is an estimate, and does not include the work of an embedded node. From then on the clock is read after each 32 requests. Before that it is not read: most turns are over by then, and behave the same on a slow machine |
 //! | a second answer about Ringway itself (`stats`) | It costs as much as hundreds of requests |
 //!
-//! A task whose turn ends is woken again after the event loop has looked for events, and goes on behind all others
-//! that are ready.
+//! A task whose turn ends is woken again after the event loop has polled for events, and continues behind
+//! all other tasks that are ready.
 
 use std::future::Future;
 use std::pin::pin;
@@ -20,34 +20,34 @@ use std::time::Duration;
 
 use super::clock::{self, Clock};
 
-/// Bytes after which a turn ends.
+/// The cost after which a turn ends, in bytes.
 pub const COST: usize = 512 << 10;
-/// What a request costs beside its bytes.
+/// The cost of a request beside its bytes.
 pub const REQUEST: usize = 512;
-/// What each key of a line of many costs.
+/// The cost of each key of a multi-get.
 pub const KEY: usize = REQUEST / 2;
-/// What a read from a socket costs beside its bytes, which may be few.
+/// The cost of a read from a socket beside its bytes, which may be few.
 pub const READ: usize = 1 << 10;
-/// Time after which a turn ends.
+/// The time after which a turn ends.
 pub const TIME: Duration = Duration::from_micros(500);
 
-/// Cost after which the clock is read first.
+/// The cost after which the clock is first read.
 const FIRST_LOOK: usize = 128 * REQUEST;
-/// Cost after which it is read again.
+/// The cost between later reads of the clock.
 const LOOK: usize = 32 * REQUEST;
 
 /// One turn of a session or a link.
 #[derive(Debug, Clone, Copy)]
 pub struct Turn {
     spent: usize,
-    /// Once so much is spent, the clock is read.
+    /// The cost at which the clock is read next.
     next_look: usize,
-    /// When the clock was read first, in its microseconds.
+    /// The first time that the clock showed, in microseconds.
     began: Option<u64>,
 }
 
 impl Turn {
-    /// A turn that begins now. The clock is not read yet: most turns are over before that is needed.
+    /// Begins a turn. The clock is not read yet: most turns are over before that is needed.
     #[inline]
     pub fn begin() -> Turn {
         Turn {
@@ -57,20 +57,20 @@ impl Turn {
         }
     }
 
-    /// Counts work.
+    /// Adds to the cost.
     #[inline]
     pub fn spend(&mut self, cost: usize) {
         self.spent += cost;
     }
 
-    /// Ends the turn, whatever was spent.
+    /// Ends the turn regardless of its cost.
     #[inline]
     pub fn end(&mut self) {
         self.spent = self.spent.max(COST);
         self.next_look = 0;
     }
 
-    /// Whether the others must go on first.
+    /// Whether the task must yield.
     #[inline]
     pub fn is_over(&mut self, clock: &Clock) -> bool {
         self.spent >= self.next_look && self.look(clock)
@@ -92,7 +92,8 @@ impl Turn {
     }
 }
 
-/// Wakes the task of `cx` when the event loop has looked for events: its turn is over, and there may be more to do.
+/// Wakes the task of `cx` after the event loop has polled for events: its turn is over, and there may be
+/// more to do.
 pub fn go_on_later(cx: &mut Context<'_>) {
     clock::turn();
     let first = pin!(tokio::task::yield_now()).poll(cx);
@@ -105,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// Requests that a turn has room for, if each takes `time`.
+    /// Returns the number of requests that fit into a turn if each takes `time`.
     async fn requests(time: Duration) -> usize {
         let clock = Clock::new();
         let mut turn = Turn::begin();

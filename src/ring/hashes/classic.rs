@@ -1,11 +1,11 @@
-//! The functions that twemproxy and libmemcached share, as their builds for x86 and for other machines with a
-//! signed `char` compute them: some extend the sign of bytes from 0x80 up.
+//! The functions that twemproxy and libmemcached share, as computed by their builds for x86 and other
+//! machines with a signed `char`: some sign-extend bytes from 0x80 up.
 
 use md5::{Digest, Md5};
 
 use super::padded;
 
-/// A `char` of C as it is widened where `char` has a sign.
+/// Widens a byte as C widens a signed `char`.
 fn signed(byte: u8) -> u32 {
     byte as i8 as u32
 }
@@ -105,7 +105,7 @@ pub(super) fn jenkins(key: &[u8]) -> u32 {
     if key.is_empty() {
         return start;
     }
-    // The last one to twelve bytes are for the end, even where they are twelve.
+    // The final mix takes the last one to twelve bytes, even if they are a full block of twelve.
     let (body, tail) = key.split_at((key.len() - 1) / 12 * 12);
     let mut state = [start; 3];
     for twelve in body.as_chunks::<12>().0 {

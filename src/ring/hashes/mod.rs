@@ -1,7 +1,8 @@
-//! The functions that turn a key into a number: the twelve that twemproxy and libmemcached share, and those of
-//! other proxies and clients.
+//! Hash functions for keys: the twelve that twemproxy and libmemcached share, and those of other proxies
+//! and clients.
 //!
-//! They are theirs to the letter, accidents too: some differ from their textbook for keys that are not ASCII.
+//! They reproduce the peers exactly, accidents included: some differ from their textbook for non-ASCII
+//! keys.
 
 mod classic;
 mod murmur;
@@ -19,7 +20,7 @@ pub enum Hash {
     OneAtATime,
     /// The first four bytes of the MD5, the lowest first.
     Md5,
-    /// CRC-16 (CCITT), whose upper bits are never cut off: it fills 32.
+    /// CRC-16 (CCITT), whose upper bits are not cut off: it fills 32.
     Crc16,
     /// CRC-32, of which 15 bits are left. Nearly useless on a circle: all keys fall into its first 2⁻¹⁷.
     Crc32,
@@ -81,23 +82,23 @@ impl Hash {
         names
     };
 
-    /// The function called `name`.
+    /// Returns the function called `name`.
     pub fn from_name(name: &str) -> Option<Hash> {
         NAMED.iter().find(|named| named.0 == name).map(|named| named.1)
     }
 
-    /// What it is called in configurations.
+    /// The function's name in configurations.
     pub fn name(self) -> &'static str {
         NAMED[self as usize].0
     }
 
-    /// The hash of `key`: 32 bits, but 64 of [`Hash::Xxh3`], with the seed 0.
+    /// Returns the hash of `key`, with the seed 0: 32 bits, or 64 for [`Hash::Xxh3`].
     #[inline]
     pub fn digest(self, key: &[u8]) -> u64 {
         self.seeded(key, 0)
     }
 
-    /// The same with a seed, which all but [`Hash::Xxh3`] pass over.
+    /// Like [`Hash::digest`], with a seed, which all functions except [`Hash::Xxh3`] ignore.
     #[inline]
     pub(super) fn seeded(self, key: &[u8], seed: u64) -> u64 {
         u64::from(match self {
@@ -106,7 +107,8 @@ impl Hash {
             Hash::Crc16 => classic::crc16(key),
             Hash::Crc32 => (crc32fast::hash(key) >> 16) & 0x7fff,
             Hash::Crc32a => crc32fast::hash(key),
-            // Lower bits of a product hear nothing of upper ones: the lower halves do for 64 bits.
+            // The lower bits of a product do not depend on upper ones, so the lower halves of the 64-bit
+            // constants suffice.
             Hash::Fnv1_64 => classic::fnv1(key, 0x8422_2325, 0x1b3),
             Hash::Fnv1a64 => classic::fnv1a(key, 0x8422_2325, 0x1b3),
             Hash::Fnv1_32 => classic::fnv1(key, 0x811c_9dc5, 0x0100_0193),
@@ -122,7 +124,7 @@ impl Hash {
     }
 }
 
-/// `String.hashCode` of the text that `key` is in UTF-8, as a number without a sign.
+/// Java's `String.hashCode` of `key` as UTF-8 text, as an unsigned number.
 fn java(key: &[u8]) -> u32 {
     let step = |hash: u32, unit: u16| hash.wrapping_mul(31).wrapping_add(u32::from(unit));
     let mut units = [0; 2];
@@ -133,7 +135,7 @@ fn java(key: &[u8]) -> u32 {
     })
 }
 
-/// The characters that `key` is in UTF-8; of what is no UTF-8 each byte is one.
+/// Decodes `key` as UTF-8; each invalid byte becomes one character.
 pub(super) fn characters(key: &[u8]) -> impl Iterator<Item = char> {
     key.utf8_chunks().flat_map(|chunk| {
         let bytes = chunk.invalid().iter().map(|&byte| char::from(byte));
@@ -141,7 +143,7 @@ pub(super) fn characters(key: &[u8]) -> impl Iterator<Item = char> {
     })
 }
 
-/// `bytes`, at most `N`, and zeros after them.
+/// Returns `bytes`, at most `N`, padded with zeros.
 fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut all = [0; N];
     all[..bytes.len()].copy_from_slice(bytes);

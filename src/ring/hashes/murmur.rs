@@ -2,7 +2,7 @@
 
 use super::padded;
 
-/// The seed that twemproxy and libmemcached multiply with the length.
+/// The seed, which twemproxy and libmemcached multiply by the length.
 const SEED: u32 = 0xdead_beef;
 
 /// MurmurHash2 with twemproxy's seed.
@@ -46,17 +46,17 @@ pub(super) fn murmur3_of_libmemcached(key: &[u8]) -> u32 {
     state.finish()
 }
 
-/// MurmurHash3 (x86, 32 bits) of bytes that come one by one.
+/// MurmurHash3 (x86, 32 bits), computed incrementally.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Murmur3 {
     hash: u32,
-    /// The bytes of the word that is not full yet, the first one lowest.
+    /// The bytes of the incomplete word, the first one lowest.
     word: u32,
     length: u32,
 }
 
 impl Murmur3 {
-    /// Of no bytes yet.
+    /// Returns the state before any byte.
     pub(crate) fn new(seed: u32) -> Murmur3 {
         Murmur3 {
             hash: seed,
@@ -65,7 +65,7 @@ impl Murmur3 {
         }
     }
 
-    /// One byte more.
+    /// Appends one byte.
     #[inline]
     pub(crate) fn push(&mut self, byte: u8) {
         self.word |= u32::from(byte) << (self.length % 4 * 8);
@@ -77,7 +77,7 @@ impl Murmur3 {
         }
     }
 
-    /// The hash of all bytes that came.
+    /// Returns the hash of all bytes.
     #[inline]
     pub(crate) fn finish(self) -> u32 {
         let mut hash = self.hash ^ scrambled(self.word) ^ self.length;

@@ -1,16 +1,17 @@
-//! Bob Jenkins's SpookyHash V2, of which mcrouter's weighted hash takes 32 bits.
+//! Bob Jenkins's SpookyHash V2, of which mcrouter's weighted hash uses 32 bits.
 //!
-//! Keys below 192 bytes take the short way, with four words of state; longer ones the long way, with twelve.
+//! Keys below 192 bytes use the short form, with four words of state; longer ones the long form, with
+//! twelve.
 
 use super::padded;
 
-/// What stands in for no data: odd, and half of its bits set.
+/// The constant that fills unused state: odd, with half of its bits set.
 const FILLER: u64 = 0xdead_beef_dead_beef;
 
-/// Bytes of a block of the long way.
+/// The block size of the long form in bytes.
 const BLOCK: usize = 96;
 
-/// The lower half of the 64-bit SpookyHash V2 of `key`.
+/// Returns the lower half of the 64-bit SpookyHash V2 of `key`.
 pub(crate) fn spooky32(key: &[u8], seed: u64) -> u32 {
     if key.len() < 2 * BLOCK {
         short(key, seed) as u32
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn short_and_long_keys_give_the_values_of_its_author() {
-        // From the results that come with SpookyHash V2: of the bytes 128, 129, … up to so many.
+        // Results published with SpookyHash V2, of the bytes 128, 129, … up to the given length.
         let known = [
             (0, 0x6bf5_0919),
             (1, 0x70de_1d26),
