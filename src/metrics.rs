@@ -200,7 +200,7 @@ pub struct WorkerShard {
     /// Requests that policies are processing.
     pub in_progress: Counter,
     /// Adaptive batching: the number of times that the worker slept before it waited for events.
-    pub naps: Counter,
+    pub batching_waits: Counter,
 }
 
 impl WorkerShard {

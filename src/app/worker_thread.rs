@@ -40,7 +40,7 @@ pub fn start(state: Arc<State>, index: usize) -> std::io::Result<UnboundedSender
     Ok(sender)
 }
 
-/// The event loop of this thread. It counts its naps in `shard`.
+/// The event loop of this thread. It counts its batching waits in `shard`.
 fn event_loop(shard: Arc<WorkerShard>) -> std::io::Result<LocalRuntime> {
     Builder::new_current_thread()
         .enable_all()
@@ -49,7 +49,7 @@ fn event_loop(shard: Arc<WorkerShard>) -> std::io::Result<LocalRuntime> {
             clock::turn();
             coalesce::wake();
         })
-        .on_thread_park(move || shard.naps.add(u64::from(coalesce::park())))
+        .on_thread_park(move || shard.batching_waits.add(u64::from(coalesce::park())))
         .build_local(LocalOptions::default())
 }
 
@@ -103,11 +103,11 @@ mod tests {
 
     use super::*;
 
-    /// Naps in turns that are busy and bring many reads each, where a worker naps if it ever does.
-    fn naps(may_nap: bool) -> u64 {
+    /// Returns the number of waits after one busy turn with many reads, in which a worker waits if it ever does.
+    fn batching_waits(may_wait: bool) -> u64 {
         let shard = Arc::new(WorkerShard::default());
         let runtime = event_loop(shard.clone()).unwrap();
-        coalesce::allow(may_nap);
+        coalesce::allow(may_wait);
         runtime.block_on(async {
             let (mut near, mut far) = tokio::net::UnixStream::pair().unwrap();
             for _ in 0..20_000 {
@@ -119,17 +119,17 @@ mod tests {
                 let (read, written) = tokio::join!(far.read_exact(&mut byte), written);
                 written.unwrap();
                 read.unwrap();
-                if shard.naps.get() > 0 {
+                if shard.batching_waits.get() > 0 {
                     break;
                 }
             }
         });
-        shard.naps.get()
+        shard.batching_waits.get()
     }
 
     #[test]
-    fn a_busy_worker_naps_to_gather_events_and_counts_it() {
-        assert_eq!(naps(true), 1);
-        assert_eq!(naps(false), 0);
+    fn a_busy_worker_waits_to_gather_events_and_counts_it() {
+        assert_eq!(batching_waits(true), 1);
+        assert_eq!(batching_waits(false), 0);
     }
 }

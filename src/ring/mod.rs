@@ -50,7 +50,7 @@ use maglev::Maglev;
 use modula::Modula;
 use names::RingMembers;
 use presets::{Kind, Rules};
-use rendezvous::ReplyQueue;
+use rendezvous::SlotTable;
 use scores::{Mcrouter, Pymemcache};
 
 /// A node as the ring sees it.
@@ -86,7 +86,7 @@ enum Placement {
     Only(usize),
     /// Points on a circle, complemented: dalli's.
     Turned(Circle),
-    ReplyQueue(ReplyQueue),
+    Slots(SlotTable),
     Maglev(Maglev),
     /// Jump consistent hash with this number of buckets.
     Jump(usize),
@@ -202,7 +202,7 @@ impl Ring {
         let primary = match &self.placement {
             Placement::Circle(circle) => return circle.owner(self.digest(key) as u32),
             Placement::Only(member) => return *member,
-            Placement::ReplyQueue(slots) => return slots.owner(self.digest(key)),
+            Placement::Slots(slots) => return slots.owner(self.digest(key)),
             Placement::Maglev(maglev) => return maglev.owner(self.digest(key)),
             Placement::Mcrouter(nodes) => return nodes.owner(Mcrouter::hash(key)),
             Placement::WeightedMcrouter(nodes) => return nodes.weighted_owner(Mcrouter::hash(key)),
@@ -256,7 +256,7 @@ fn placement(
         )),
         Kind::Spymemcached if hash != Hash::Md5 && members.is_unweighted() => consistent(Tie::Last),
         Kind::Spymemcached => ketama(Share::Even, Tie::Last),
-        Kind::Rendezvous => Placement::ReplyQueue(ReplyQueue::build(members)),
+        Kind::Rendezvous => Placement::Slots(SlotTable::build(members)),
         Kind::Maglev => Placement::Maglev(Maglev::build(members)),
         Kind::McrouterRendezvous => Placement::Mcrouter(Mcrouter::build(members, full)),
         Kind::McrouterWeightedRendezvous => Placement::WeightedMcrouter(Mcrouter::build(members, full)),

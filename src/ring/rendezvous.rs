@@ -17,16 +17,16 @@ const SLOTS: usize = 1 << 16;
 
 /// The owner of each slot.
 #[derive(Debug)]
-pub(super) struct ReplyQueue {
+pub(super) struct SlotTable {
     owners: Box<[u32]>,
 }
 
-impl ReplyQueue {
+impl SlotTable {
     /// Builds the slots of the active `members`.
-    pub(super) fn build(members: &RingMembers) -> ReplyQueue {
+    pub(super) fn build(members: &RingMembers) -> SlotTable {
         let rendezvous = Rendezvous::among(members);
         let owner = |slot: usize| rendezvous.highest(slot as u64) as u32;
-        ReplyQueue {
+        SlotTable {
             owners: (0..SLOTS).map(owner).collect(),
         }
     }
@@ -75,25 +75,20 @@ impl Rendezvous {
     pub(super) fn highest(&self, hash: u64) -> usize {
         let hash = mixed(hash);
         let best = |group: &Group| {
-            let rendezvous = |&(node, index): &(u64, u32)| (mixed(node ^ hash), index);
-            group
-                .nodes
-                .iter()
-                .map(rendezvous)
-                .max()
-                .expect("a group has a node")
+            let score = |&(node, index): &(u64, u32)| (mixed(node ^ hash), index);
+            group.nodes.iter().map(score).max().expect("a group has a node")
         };
         if let [only] = &*self.groups {
             return best(only).1 as usize;
         }
         let weighed = self.groups.iter().map(|group| {
-            let (rendezvous, index) = best(group);
+            let (score, index) = best(group);
             // Uniform in ]0, 1[: a float holds 53 of the 64 bits.
-            let even = ((rendezvous >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+            let even = ((score >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
             (group.weight / -even.ln(), index)
         });
         let highest = weighed.max_by(|a, b| a.0.total_cmp(&b.0));
-        highest.expect("somebody stands").1 as usize
+        highest.expect("a group has a node").1 as usize
     }
 }
 

@@ -38,8 +38,8 @@ thread_local! {
 }
 
 /// Sets whether this thread may wait; it may by default.
-pub fn allow(may_nap: bool) {
-    PACE.with_borrow_mut(|pace| pace.is_forbidden = !may_nap);
+pub fn allow(may_wait: bool) {
+    PACE.with_borrow_mut(|pace| pace.is_forbidden = !may_wait);
 }
 
 /// Counts a new client.
@@ -77,11 +77,11 @@ pub fn wake() {
 
 /// Called before the event loop waits for events: sleeps if that pays. Returns true if it did.
 pub fn park() -> bool {
-    let nap = PACE.with_borrow_mut(|pace| pace.end_turn(Instant::now()));
-    if let Some(nap) = nap {
-        std::thread::sleep(nap.saturating_sub(SLACK));
+    let wait = PACE.with_borrow_mut(|pace| pace.end_turn(Instant::now()));
+    if let Some(wait) = wait {
+        std::thread::sleep(wait.saturating_sub(SLACK));
     }
-    nap.is_some()
+    wait.is_some()
 }
 
 /// Statistics of recent turns. Sums decay by [`PAST`]; times are in seconds.
@@ -100,7 +100,7 @@ struct Pace {
     total: f32,
     /// The 20th percentile of the reply times.
     quick: f32,
-    has_napped: bool,
+    has_waited: bool,
     /// Average number of reads in a turn after a wait.
     gathered: f32,
     /// Turns until the next wait is allowed.
@@ -121,7 +121,7 @@ impl Pace {
             awake: 0.0,
             total: 0.0,
             quick: 0.0,
-            has_napped: false,
+            has_waited: false,
             gathered: 2.0 * LEAST,
             rest: 0,
         }
@@ -141,7 +141,7 @@ impl Pace {
     }
 
     /// Returns the duration of a wait, if there is one.
-    fn nap(&self) -> f32 {
+    fn wait(&self) -> f32 {
         let round = self.total * self.clients as f32 / self.sum_asks.max(1.0);
         (round / 10.0)
             .clamp(SHORTEST, USUAL)
@@ -158,7 +158,7 @@ impl Pace {
         self.awake = self.awake * PAST + since(self.woke);
         self.total = self.total * PAST + since(self.queued);
         self.queued = Some(now);
-        if self.has_napped {
+        if self.has_waited {
             self.gathered += (reads as f32 - self.gathered) / 8.0;
             if self.gathered < LEAST {
                 self.gathered = LEAST;
@@ -167,11 +167,11 @@ impl Pace {
         }
         self.rest = self.rest.saturating_sub(1);
         let is_busy = self.total > 0.0 && self.awake > BUSY * self.total;
-        let nap = self.nap();
-        let is_dense = (self.sum_asks + self.sum_answers) * nap >= LEAST * self.total;
+        let wait = self.wait();
+        let is_dense = (self.sum_asks + self.sum_answers) * wait >= LEAST * self.total;
         let pays = self.rest == 0 && reads < ENOUGH && is_busy && is_dense;
-        self.has_napped = pays && !self.is_forbidden;
-        self.has_napped.then(|| Duration::from_secs_f32(nap))
+        self.has_waited = pays && !self.is_forbidden;
+        self.has_waited.then(|| Duration::from_secs_f32(wait))
     }
 }
 
@@ -181,30 +181,30 @@ mod tests {
 
     /// Returns the waits in 10 000 turns of `awake` µs with one read each, `idle` µs apart, if a wait
     /// gathers `gathers`.
-    fn naps(pace: &mut Pace, awake: u64, idle: u64, gathers: u32) -> Vec<Duration> {
+    fn waits(pace: &mut Pace, awake: u64, idle: u64, gathers: u32) -> Vec<Duration> {
         let mut now = Instant::now();
         let turns = (0..10_000).filter_map(|_| {
-            pace.asks = if pace.has_napped { gathers } else { 1 };
+            pace.asks = if pace.has_waited { gathers } else { 1 };
             pace.woke = Some(now);
             now += Duration::from_micros(awake);
-            let nap = pace.end_turn(now);
-            now += nap.unwrap_or(Duration::from_micros(idle));
-            nap
+            let wait = pace.end_turn(now);
+            now += wait.unwrap_or(Duration::from_micros(idle));
+            wait
         });
         turns.collect()
     }
 
     fn count(awake: u64, idle: u64, gathers: u32) -> usize {
-        naps(&mut Pace::new(), awake, idle, gathers).len()
+        waits(&mut Pace::new(), awake, idle, gathers).len()
     }
 
-    fn assert_near(nap: Option<&Duration>, expected: u128, why: &str) {
-        let nap = nap.map_or(0, Duration::as_micros);
-        assert!(nap.abs_diff(expected) * 10 < expected, "{nap} µs: {why}");
+    fn assert_near(wait: Option<&Duration>, expected: u128, why: &str) {
+        let wait = wait.map_or(0, Duration::as_micros);
+        assert!(wait.abs_diff(expected) * 10 < expected, "{wait} µs: {why}");
     }
 
     #[test]
-    fn a_busy_worker_naps_an_idle_one_does_not_and_one_with_a_single_client_only_tries() {
+    fn a_busy_worker_waits_an_idle_one_does_not_and_one_with_a_single_client_only_tries() {
         assert!(count(15, 5, 5) > 500);
         assert_eq!(count(15, 200, 5), 0, "idle");
         assert_eq!(count(5, 20, 5), 0, "awake for a fifth of the time");
@@ -212,20 +212,20 @@ mod tests {
     }
 
     #[test]
-    fn a_nap_takes_a_tenth_of_the_time_in_which_clients_come_round_within_limits() {
+    fn a_wait_takes_a_tenth_of_the_time_in_which_clients_come_round_within_limits() {
         for (clients, asks_a_second, expected) in [(50, 500_000, 60), (50, 62_500, 80), (1000, 100_000, 100)]
         {
             let mut pace = Pace::new();
             pace.clients = clients;
             pace.total = 1e-3;
             pace.sum_asks = asks_a_second as f32 * pace.total;
-            let nap = Duration::from_secs_f32(pace.nap());
-            assert_near(Some(&nap), expected, &format!("{clients} clients"));
+            let wait = Duration::from_secs_f32(pace.wait());
+            assert_near(Some(&wait), expected, &format!("{clients} clients"));
         }
     }
 
     #[test]
-    fn a_nap_grows_with_what_most_nodes_take_up_to_a_limit() {
+    fn a_wait_grows_with_what_most_nodes_take_up_to_a_limit() {
         for (quick, slow, expected) in [
             (20, 20, 100),
             (1_000, 1_000, 250),
@@ -237,15 +237,15 @@ mod tests {
             for turn in 0..10_000 {
                 pace.learn(if turn % 4 == 0 { slow } else { quick } as f32 * 1e-6);
             }
-            let naps = naps(&mut pace, 15, 5, 16);
-            assert_near(naps.last(), expected, &format!("nodes take {quick} µs"));
+            let waits = waits(&mut pace, 15, 5, 16);
+            assert_near(waits.last(), expected, &format!("nodes take {quick} µs"));
         }
     }
 
     #[test]
-    fn a_worker_that_may_not_nap_does_not() {
+    fn a_worker_that_may_not_wait_does_not() {
         let mut pace = Pace::new();
         pace.is_forbidden = true;
-        assert!(naps(&mut pace, 15, 5, 5).is_empty());
+        assert!(waits(&mut pace, 15, 5, 5).is_empty());
     }
 }

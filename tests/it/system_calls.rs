@@ -1,5 +1,5 @@
 //! What a worker asks of the kernel in steady state: one read and one write for each batch on either side, and nothing
-//! else but the wait for events. Seen by strace. Naps of a busy worker are turned off for that.
+//! else but the wait for events. Seen by strace. Adaptive batching is turned off for that.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -153,14 +153,14 @@ fn assert_at_most(what: &str, calls: usize, batches: usize, trace: &Trace) {
 }
 
 /// A pool of `nodes` on a worker that makes no call to gather events.
-fn without_naps(nodes: &[String]) -> String {
+fn without_batching(nodes: &[String]) -> String {
     String::from("batching: never\n") + &pool(nodes, &["request_timeout: 15s"])
 }
 
 #[test]
 fn a_batch_costs_one_read_and_one_write_on_either_side_and_no_other_call() {
     let node = Memcached::start();
-    let ringway = Ringway::start(&without_naps(&[node.address()]));
+    let ringway = Ringway::start(&without_batching(&[node.address()]));
     let mut clients = [ringway.client()];
     talk(&mut clients, 10);
     let Some(trace) = trace(&ringway, || talk(&mut clients, BATCHES)) else {
@@ -190,7 +190,7 @@ fn many_clients_over_many_nodes_cost_no_call_more_than_a_batch_each() {
     // By name, or with some ports one node has all keys of the batch.
     let named = |(name, node): (&str, &Memcached)| format!("{{name: {name}, address: '{}'}}", node.address());
     let named: Vec<String> = ["a", "b"].into_iter().zip(&nodes).map(named).collect();
-    let ringway = Ringway::start(&without_naps(&named));
+    let ringway = Ringway::start(&without_batching(&named));
     let mut clients: Vec<Client> = (0..8).map(|_| ringway.client()).collect();
     talk(&mut clients, 10);
     let Some(trace) = trace(&ringway, || talk(&mut clients, BATCHES)) else {
@@ -210,9 +210,9 @@ fn many_clients_over_many_nodes_cost_no_call_more_than_a_batch_each() {
 }
 
 #[test]
-fn a_busy_worker_makes_no_nap_where_batching_is_never() {
+fn a_busy_worker_makes_no_wait_if_batching_is_never() {
     let node = Memcached::start();
-    let ringway = Ringway::start(&without_naps(&[node.address()]));
+    let ringway = Ringway::start(&without_batching(&[node.address()]));
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {

@@ -232,7 +232,7 @@ pub const METRICS: &[Metric] = &[
         help: "Sleeps in which a busy worker gathered events (batching: when-busy).",
         kind: Kind::Counter,
         labels: &[],
-        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.naps)),
+        read: |view, samples| samples.put(&[], workers(view, |shard| &shard.batching_waits)),
     },
     Metric {
         name: "ringway_route_requests_total",
