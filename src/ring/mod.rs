@@ -18,7 +18,7 @@
 //! | circles | ketama, consistent | goes to the next point of an active node |
 //! | scores of each node, or slots assigned by score | scores, rendezvous | goes to the node with the next best score |
 //! | slots in turns | maglev | goes to the slot's fallback node, chosen by score |
-//! | numbers | jump, modula, furc | goes to a fallback node chosen by score, or by the peer's own rehash rule: fallback |
+//! | numbers | jump, modula, furc | goes to a fallback node, by score or by the peer's rehash rule: fallback |
 
 mod circle;
 pub mod compare;
