@@ -1,15 +1,15 @@
-//! Whether a node may stand in its pool's ring, whatever its health: what an operator said, and whether it has
-//! left and not been let in again.
+//! Whether a node may be in its pool's ring, regardless of its health: whether an operator drained it, and
+//! whether it has left the ring and was not admitted again.
 //!
 //! A node that left the ring may hold values that were changed elsewhere since. So it comes back only when
-//! somebody [admits](Membership::admit) it: control after it was cleared, or an operator.
+//! control has cleared it, or an operator [admits](Membership::admit) it.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use tokio::time::Instant;
 
-/// How one node stands to its ring.
+/// The membership of one node in its ring.
 #[derive(Debug, Default)]
 pub struct Membership {
     is_drained: AtomicBool,
@@ -19,22 +19,22 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// True while an operator wants it to take no keys.
+    /// Returns true while an operator has drained the node, so that it takes no keys.
     pub fn is_drained(&self) -> bool {
         self.is_drained.load(Relaxed)
     }
 
-    /// An operator wants it to take no keys, or wants it to take them again.
+    /// Drains the node, or ends that.
     pub fn set_drained(&self, is_drained: bool) {
         self.is_drained.store(is_drained, Relaxed);
     }
 
-    /// When it left the ring; `None` if it did not, or was admitted since.
+    /// When the node left the ring; `None` if it did not, or was admitted since.
     pub fn left_at(&self) -> Option<Instant> {
         *self.left_at.lock().expect("no holder panics")
     }
 
-    /// The ring is without it. A node that left before left then, and false is returned.
+    /// Records that the ring is without the node. Returns false and changes nothing if it had left before.
     pub fn leave(&self, now: Instant) -> bool {
         let mut left_at = self.left_at.lock().expect("no holder panics");
         let leaves = left_at.is_none();
@@ -42,29 +42,29 @@ impl Membership {
         leaves
     }
 
-    /// It may stand in the ring again. False if it did before.
+    /// Lets the node back into the ring. Returns false if it had not left.
     pub fn admit(&self) -> bool {
         let was_out = self.left_at.lock().expect("no holder panics").take().is_some();
         self.rejoins.fetch_add(u64::from(was_out), Relaxed);
         was_out
     }
 
-    /// Whether nothing but its health can keep it out of the ring.
+    /// Whether only its health can keep the node out of the ring.
     pub fn may_stand(&self) -> bool {
         !self.is_drained() && self.left_at().is_none()
     }
 
-    /// It was flushed before it came back.
+    /// Counts a flush of the node before it came back.
     pub fn count_flush(&self) {
         self.flushes.fetch_add(1, Relaxed);
     }
 
-    /// Times that it came back to the ring.
+    /// The number of times that the node came back to the ring.
     pub fn rejoins(&self) -> u64 {
         self.rejoins.load(Relaxed)
     }
 
-    /// Times that it was flushed before it came back.
+    /// The number of times that the node was flushed before it came back.
     pub fn flushes(&self) -> u64 {
         self.flushes.load(Relaxed)
     }

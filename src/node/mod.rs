@@ -1,7 +1,7 @@
-//! The far side: nodes, and the links that lead to them.
+//! Nodes, as all parts of Ringway see them.
 //!
-//! A [`Node`] is what all workers share of one memcached: its identity, its health, its counters. It
-//! lives as long as the configuration names it, across reloads.
+//! A [`Node`] is what all workers share of one memcached: its identity, its health, its counters. It lives
+//! as long as the configuration names it, across reloads.
 
 pub mod embedded;
 pub mod membership;
@@ -35,21 +35,21 @@ use missed::{Budget, Missed};
 pub struct Node {
     /// The pool's name.
     pub pool: String,
-    /// Its name, or else its address: unique in the pool.
+    /// Its name, or its address if it has none: unique in the pool.
     pub label: String,
-    /// Where it is.
+    /// Its address.
     pub address: Address,
     /// The name server that knows its name; `None`: those of this machine.
     pub resolver: Option<SocketAddr>,
-    /// What kind of node it is, with what that kind needs.
+    /// The kind of node, with the state that this kind needs.
     pub kind: Kind,
-    /// One for each worker, by the worker's index.
+    /// One per worker, by the worker's index.
     shards: Box<[NodeShard]>,
-    /// Whether it may stand in its ring.
+    /// Whether it may be in its ring.
     pub membership: Membership,
-    /// Writes that failed there. A node that takes its place at another address takes it over.
+    /// Writes that failed there. A node that replaces this one at another address takes them over.
     pub missed: Arc<Missed>,
-    /// What the times of its health are counted from.
+    /// The origin of the times in its health.
     born: Instant,
     health: Mutex<Watched>,
     state: AtomicU8,
@@ -57,13 +57,13 @@ pub struct Node {
     ejections: AtomicU64,
 }
 
-/// The health of a node, with what operators ask of it.
+/// The health of a node, and its history.
 #[derive(Debug)]
 struct Watched {
     machine: Health,
-    /// When its state changed last.
+    /// When its state last changed.
     since: SystemTime,
-    /// Why a request, a connection or a probe failed last.
+    /// The reason of the last failed request, connection or probe.
     last_error: Option<String>,
 }
 
@@ -76,55 +76,55 @@ pub enum Kind {
     Embedded(Embedded),
 }
 
-/// What is known of a memcached beyond its address.
+/// The state of a memcached beyond its address.
 #[derive(Debug, Default)]
 pub struct Remote {
-    /// What its host name stands for now; empty until it is known. Links read it.
+    /// The addresses that its host name resolves to; empty until known. Links read it.
     pub resolved: ArcSwap<Vec<SocketAddr>>,
-    /// How often that became something else.
+    /// The number of times that `resolved` changed.
     moves: AtomicU64,
-    /// The links that are open now, by where they lead.
+    /// The number of open links to each address.
     leads: Mutex<BTreeMap<SocketAddr, u64>>,
-    /// The version it gave last, such as `1.6.18`; empty until it is known.
+    /// The version it last reported, such as `1.6.18`; empty until known.
     pub version: ArcSwap<String>,
-    /// How many bytes an item may have there (`memcached -I`); 0 until it is known.
+    /// The maximum size of an item there in bytes (`memcached -I`); 0 until known.
     pub item_size_max: AtomicU64,
-    /// It may have stale items: one was left through this process, or a reply told of one.
+    /// Whether it may have stale items: one was left through this process, or a reply mentioned one.
     pub has_stale: AtomicBool,
 }
 
 impl Remote {
-    /// From now on its name stands for `addresses`. Links to others are opened anew.
+    /// Sets the addresses that its name resolves to. Links to other addresses are replaced.
     pub fn lead_to(&self, addresses: Vec<SocketAddr>) {
         self.resolved.store(Arc::new(addresses));
         self.moves.fetch_add(1, Release);
     }
 
-    /// How often its name came to stand for something else. Read before the addresses, and seen unchanged later, it
-    /// says that they still hold.
+    /// The number of times that the addresses changed. If it is read before the addresses and unchanged
+    /// later, they are still valid.
     #[inline]
     pub fn moves(&self) -> u64 {
         self.moves.load(Acquire)
     }
 
-    /// True if its name stands for something, and not for `peer`.
+    /// Returns true if its name resolves to any address, and not to `peer`.
     pub fn left(&self, peer: SocketAddr) -> bool {
         let resolved = self.resolved.load();
         !resolved.is_empty() && !resolved.contains(&peer)
     }
 
-    /// The links that are open now, by where they lead; those over a unix socket are not in it.
+    /// The number of open links to each address; links over a unix socket are not counted.
     pub fn leads(&self) -> BTreeMap<SocketAddr, u64> {
         self.leads.lock().expect("no holder panics").clone()
     }
 
-    /// Counts a link that leads to `peer`.
+    /// Counts a link to `peer`.
     pub fn enter(&self, peer: SocketAddr) {
         let mut leads = self.leads.lock().expect("no holder panics");
         *leads.entry(peer).or_default() += 1;
     }
 
-    /// A link that led to `peer` is closed.
+    /// Counts out a closed link to `peer`.
     pub fn leave(&self, peer: SocketAddr) {
         let mut leads = self.leads.lock().expect("no holder panics");
         if let Some(links) = leads.get_mut(&peer) {
@@ -137,8 +137,8 @@ impl Remote {
 }
 
 impl Node {
-    /// A node as `settings` describes it, in the pool named `pool`, counted by `workers` workers.
-    /// What it misses is remembered within `budget`.
+    /// Returns a node as described by `settings`, in the pool named `pool`, with counters for `workers`
+    /// workers and the `budget` for recording what it misses.
     pub fn new(
         pool: &str,
         settings: &config::Node,
@@ -176,7 +176,7 @@ impl Node {
         }
     }
 
-    /// Whether `settings` in the pool named `pool` means this very node, so that a reload keeps it.
+    /// Whether `settings` in the pool named `pool` describe this node, so that a reload keeps it.
     pub fn is(&self, pool: &str, settings: &config::Node) -> bool {
         self.pool == pool
             && self.address == settings.address
@@ -184,21 +184,22 @@ impl Node {
             && self.resolver == settings.resolver()
     }
 
-    /// The ring is without it.
+    /// Records that the ring is without the node.
     pub fn leave(&self, now: Instant) {
         if self.membership.leave(now) && self.is_remote() {
             self.missed.note_membership(true);
         }
     }
 
-    /// It may stand in the ring again.
+    /// Lets the node back into the ring.
     pub fn admit(&self) {
         if self.membership.admit() && self.is_remote() {
             self.missed.note_membership(false);
         }
     }
 
-    /// What it holds may be old, and it takes keys all the same: nothing of it is read any more.
+    /// Discards the node's items, which may be old, when it takes keys all the same: none of them is read
+    /// any more.
     pub fn forget_items(&self) {
         match &self.kind {
             Kind::Embedded(cache) => drop(cache.execute(&Request::new(Command::FlushAll, b""))),
@@ -206,7 +207,7 @@ impl Node {
         }
     }
 
-    /// True if it is a memcached, and not a cache in this process.
+    /// Returns true if it is a memcached, and not a cache in this process.
     pub fn is_remote(&self) -> bool {
         matches!(self.kind, Kind::Remote(_))
     }
@@ -228,7 +229,7 @@ impl Node {
         &self.shards
     }
 
-    /// How the node is seen now.
+    /// The state of its health.
     pub fn state(&self) -> State {
         match self.state.load(Relaxed) {
             0 => State::Up,
@@ -238,18 +239,18 @@ impl Node {
         }
     }
 
-    /// How many times it went down.
+    /// The number of times that it went down.
     pub fn ejections(&self) -> u64 {
         self.ejections.load(Relaxed)
     }
 
-    /// A connection or a request failed, for `reason`.
+    /// Records a failed connection or request, with the `reason`.
     pub fn failed(&self, reason: &str) {
         self.note_error(reason);
         self.observe(reason, |health| health.failed(self.born.elapsed()));
     }
 
-    /// A request was answered. Costs one load where the node is up.
+    /// Records an answered request. Costs one load if the node is up.
     #[inline]
     pub fn answered(&self) {
         if self.is_failing.load(Relaxed) {
@@ -257,19 +258,19 @@ impl Node {
         }
     }
 
-    /// A probe failed, for `reason`.
+    /// Records a failed probe, with the `reason`.
     pub fn probe_failed(&self, reason: &str) {
         self.note_error(reason);
         self.observe(reason, |health| health.probe_failed(self.born.elapsed()));
     }
 
-    /// When its state changed last, or when it came into the configuration.
+    /// When its state last changed, or when it came into the configuration.
     pub fn since(&self) -> SystemTime {
         self.watched().since
     }
 
-    /// Why a request, a connection or a probe failed last; `None` if none failed yet. It stays when the node is up
-    /// again.
+    /// The reason of the last failed request, connection or probe; `None` if none failed yet. It is kept
+    /// when the node is up again.
     pub fn last_error(&self) -> Option<String> {
         self.watched().last_error.clone()
     }
@@ -285,12 +286,12 @@ impl Node {
         self.health.lock().expect("no holder panics")
     }
 
-    /// A probe was answered.
+    /// Records an answered probe.
     pub fn probed(&self) {
         self.observe("probe answered", |health| health.probed(self.born.elapsed()));
     }
 
-    /// It is far slower than its peers, or no longer so.
+    /// Records whether it is far slower than its peers.
     pub fn slow(&self, is_slow: bool) {
         self.observe("slower than its peers", |health| health.slow(is_slow));
         if is_slow {
@@ -308,12 +309,12 @@ impl Node {
         }
     }
 
-    /// How long to wait for the next probe, before jitter.
+    /// The time until the next probe, before jitter.
     pub fn until_probe(&self) -> Duration {
         self.watched().machine.until_probe()
     }
 
-    /// Takes new limits after a reload.
+    /// Sets new limits after a reload.
     pub fn configure(&self, health: &config::Health) {
         self.watched().machine.configure(health.limits());
     }

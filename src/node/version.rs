@@ -1,4 +1,4 @@
-//! The question that every new connection to a node begins with: its version.
+//! Asks a node for its version, which every new connection begins with.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -8,14 +8,15 @@ use tokio::time::timeout;
 
 use crate::protocol::version;
 
-/// The longest answer that is read, in bytes.
+/// The maximum length of the answer in bytes.
 const MAX_LINE: usize = 256;
 
-/// Asks for the node's version, such as `1.6.18`. Nothing else may be owed on `stream`.
+/// Asks for the node's version, such as `1.6.18`. Nothing else may be outstanding on `stream`.
 ///
 /// # Errors
-/// [`ErrorKind::TimedOut`] after `limit`, [`ErrorKind::InvalidData`] if the answer is no version or more than that,
-/// [`ErrorKind::UnexpectedEof`] if the node closes the connection, and what reading and writing brings.
+/// [`ErrorKind::TimedOut`] after `limit`, [`ErrorKind::InvalidData`] if the answer is not a version or has
+/// bytes behind it, [`ErrorKind::UnexpectedEof`] if the node closes the connection, and the errors of
+/// reading and writing.
 pub async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), limit: Duration) -> io::Result<String> {
     let late = |_| {
         let reason = format!("no answer to version within {limit:?}");

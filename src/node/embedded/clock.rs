@@ -1,23 +1,23 @@
-//! The cache's own clock. It starts at the machine's time and then counts the seconds that pass, so that setting
-//! the machine's clock neither ends items early nor keeps them alive.
+//! The cache's own clock. It starts at the system time and then counts elapsed seconds, so that setting the
+//! system clock neither ends items early nor keeps them alive.
 //!
-//! Only an expiry that is a Unix time is compared with the machine's clock, once, when a command brings it: it is
-//! translated to the cache's clock there.
+//! Only an expiry that is a Unix time is compared with the system clock, once, when a command brings it: it
+//! is translated to the cache's clock then.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::expiry::MAX_DELTA;
 
-/// Seconds since 1970 as they were when the cache was made, and those that passed since then.
+/// The system time when the cache was made, plus the seconds elapsed since then.
 #[derive(Debug)]
 pub(super) struct Clock {
     started: Instant,
-    /// The machine's time at `started`, since 1970.
+    /// The system time at `started`, since 1970.
     base: Duration,
 }
 
 impl Clock {
-    /// A clock that shows the machine's time now.
+    /// Returns a clock that shows the system time.
     pub(super) fn new() -> Clock {
         Clock {
             started: Instant::now(),
@@ -25,12 +25,12 @@ impl Clock {
         }
     }
 
-    /// Whole seconds of this clock.
+    /// The whole seconds of this clock.
     pub(super) fn now(&self) -> u64 {
         self.time().as_secs()
     }
 
-    /// `exptime` with a Unix time translated to this clock; a time to live stays as it is.
+    /// Translates `exptime` to this clock if it is a Unix time; a time to live is returned unchanged.
     pub(super) fn translate(&self, exptime: i64) -> i64 {
         if exptime <= MAX_DELTA {
             return exptime;
@@ -47,8 +47,8 @@ fn machine_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The Unix time `exptime` on a clock that shows `own` when the machine's shows `machine`. It stays a Unix time,
-/// however far in the past it is.
+/// Translates the Unix time `exptime` to a clock that shows `own` when the system clock shows `machine`.
+/// The result is still a Unix time, however far in the past it is.
 fn translate(exptime: i64, machine: Duration, own: Duration) -> i64 {
     let ahead = (machine.as_secs_f64() - own.as_secs_f64()).round() as i64;
     exptime.saturating_sub(ahead).max(MAX_DELTA + 1)
@@ -66,7 +66,7 @@ mod tests {
             (own, 1_800_000_060, 1_800_000_060),
             // Read a moment apart, the two clocks are the same.
             (own + Duration::from_millis(200), 1_800_000_060, 1_800_000_060),
-            // The machine's clock was set back two hours: the moment is two hours further away.
+            // The system clock was set back two hours, so the moment is two hours further away.
             (ago(7200.0), 1_799_992_860, 1_800_000_060),
             (own + Duration::from_secs(7200), 1_800_007_260, 1_800_000_060),
             (own, MAX_DELTA + 1, MAX_DELTA + 1),

@@ -1,10 +1,10 @@
-//! When items end: their own deadlines, and `flush_all`. Pure; the clock comes in as an argument.
+//! When items end: by their own deadlines and by `flush_all`. Pure: the time is an argument.
 //!
-//! Times are whole seconds of the cache's clock (see `clock.rs`), since memcached's clock has whole seconds. The rules are those of
-//! memcached 1.6.18 (`realtime` in memcached.c, `item_is_flushed` in items.c and
-//! `process_flush_all_command` in proto_text.c).
+//! Times are whole seconds of the cache's clock (see `clock.rs`), because memcached's clock has whole
+//! seconds. The rules are those of memcached 1.6.18 (`realtime` in memcached.c, `item_is_flushed` in
+//! items.c and `process_flush_all_command` in proto_text.c).
 
-/// The longest time to live; a larger number is a Unix time (`REALTIME_MAXDELTA` in memcached.h).
+/// The maximum time to live; a larger number is a Unix time (`REALTIME_MAXDELTA` in memcached.h).
 pub(super) const MAX_DELTA: i64 = 60 * 60 * 24 * 30;
 
 /// The second from which an item is gone.
@@ -12,11 +12,11 @@ pub(super) const MAX_DELTA: i64 = 60 * 60 * 24 * 30;
 pub(super) struct Deadline(u64);
 
 impl Deadline {
-    /// Not at all.
+    /// A deadline that never passes.
     pub(super) const NEVER: Deadline = Deadline(u64::MAX);
 
-    /// What a client's `exptime` means at `now`: 0 never, negative at once, up to 30 days from now on,
-    /// more is a Unix time.
+    /// Interprets a client's `exptime` at `now`: 0 means never, a negative number at once, a number of up
+    /// to 30 days that many seconds from now, and a larger number is a Unix time.
     pub(super) fn new(exptime: i64, now: u64) -> Deadline {
         match exptime {
             0 => Deadline::NEVER,
@@ -26,36 +26,36 @@ impl Deadline {
         }
     }
 
-    /// True from the deadline's second on.
+    /// Returns true from the deadline's second on.
     pub(super) fn has_passed(self, now: u64) -> bool {
         self.0 <= now
     }
 
-    /// Whether this one comes before `limit`; none does where that is never or has passed.
+    /// Whether this deadline comes before `limit`; false if `limit` is never or has passed.
     pub(super) fn is_within(self, limit: Deadline, now: u64) -> bool {
         limit != Deadline::NEVER && !limit.has_passed(now) && self < limit
     }
 
-    /// The seconds that are left; `None`: it never ends. Where it has passed memcached lets the number wrap
-    /// around 32 bits, and so is this one.
+    /// The seconds left; `None` if the item never ends. After the deadline the number wraps around 32 bits,
+    /// as memcached's does.
     pub(super) fn seconds_left(self, now: u64) -> Option<u32> {
         (self != Deadline::NEVER).then_some((self.0 as u32).wrapping_sub(now as u32))
     }
 }
 
-/// What `flush_all` took so far, and the one that is to come. A later one takes the place of one that is
-/// still to come.
+/// The effect of past `flush_all` commands, and the pending delayed one. A later delayed one replaces one
+/// that is still pending.
 ///
-/// memcached can bring items back that an earlier flush took, when a delayed one follows before it has used
-/// their memory again. Here what is gone stays gone.
+/// In memcached, a delayed flush can bring back items that an earlier flush removed, if their memory has
+/// not been reused yet. Here what is gone stays gone.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flush {
-    /// What was stored under a lower number is gone: tells items before and after a flush in one second
-    /// apart.
+    /// Items stored under a lower number are gone. Distinguishes items before and after a flush in the same
+    /// second.
     before_number: u64,
-    /// What was stored before this second is gone.
+    /// Items stored before this second are gone.
     before: u64,
-    /// What will have been stored before this second goes then; in memcached "then" is the second before it.
+    /// Items stored before this second will be gone then; for memcached "then" is the second before it.
     moment: u64,
 }
 
@@ -67,15 +67,15 @@ impl Flush {
         moment: u64::MAX,
     };
 
-    /// What follows this flush when `flush_all delay` comes at `now`, where `number` is higher than that
-    /// of each item stored so far. A delay of 0, below 0 or of a Unix time in the past means now.
+    /// Returns the state after `flush_all delay` at `now`, where `number` is higher than that of each item
+    /// stored so far. A delay of 0, below 0, or of a Unix time in the past means now.
     pub(super) fn then(self, delay: i64, now: u64, number: u64) -> Flush {
         let moment = if delay > 0 {
             Deadline::new(delay, now).0
         } else {
             now
         };
-        // One with a delay of 1 acted a second before its moment: on all that is stored so far, and no longer.
+        // A delay of 1 took effect a second early, but only on items stored up to then.
         let acted_early = self.moment > now && is_due(self.moment, now);
         let before_number = if acted_early || is_due(moment, now) {
             number
@@ -90,7 +90,7 @@ impl Flush {
         }
     }
 
-    /// Whether a flush took an item that was stored at `stored_at` under `number`.
+    /// Whether a flush removed an item that was stored at `stored_at` under `number`.
     pub(super) fn took(self, stored_at: u64, number: u64, now: u64) -> bool {
         number < self.before_number
             || stored_at < self.before
@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_flush_takes_what_was_stored_before_its_moment() {
-        // The delay; then stored at NOW plus, with a number against the flush's 10, seen at NOW plus.
+        // Columns: the delay; the time of storing relative to NOW; its number (the flush's is 10); when it
+        // is looked for, relative to NOW.
         let table = [
             (0, 0, 9, 0, true),
             (0, 0, 11, 0, false),
@@ -168,7 +169,7 @@ mod tests {
         let now = Flush::NONE.then(100, NOW, 10).then(0, NOW, 11);
         assert!(now.took(NOW, 9, NOW));
         assert!(!now.took(NOW + 1, 12, NOW + 200));
-        // As in memcached, what is stored behind the later one stays.
+        // As in memcached, items stored after the later flush stay.
         let early = Flush::NONE.then(1, NOW, 10).then(0, NOW, 12);
         assert!(early.took(NOW, 11, NOW));
         assert!(!early.took(NOW, 13, NOW));

@@ -1,13 +1,13 @@
-//! A large value that changes where it stands. Append and prepend make it longer: its buffer has room to spare, so that
-//! what is added is written beside what is there, and a thousand additions copy the value a few times and not a thousand
-//! times. Incr and decr write the number over what is there.
+//! Large values that are changed in place. Append and prepend write into spare room of the value's buffer,
+//! so a thousand additions copy the value a few times and not a thousand times. Incr and decr overwrite the
+//! number.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// A value of at least this many bytes gets a buffer of its own when it is changed. To copy a smaller one costs
-/// less than the buffer.
+/// The size from which a value gets a buffer of its own when it is changed. Copying a smaller one is
+/// cheaper than the buffer.
 pub(super) const LARGE: usize = 4 << 10;
 
 /// A key and its value.
@@ -17,7 +17,7 @@ pub(super) struct Growing {
     data: VecDeque<u8>,
 }
 
-/// The end of a value to which bytes are added.
+/// The end of a value at which bytes are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// append
@@ -27,8 +27,8 @@ pub(super) enum End {
 }
 
 impl Growing {
-    /// The value of `key` that is `parts` together, with room for a quarter more, but for no more than `max` bytes in
-    /// all.
+    /// Returns `key` with the concatenation of `parts` as its value, and room for a quarter more, but at
+    /// most `max` bytes in all.
     pub(super) fn new(key: &[u8], parts: [&[u8]; 2], max: usize) -> Growing {
         let length = parts[0].len() + parts[1].len();
         let mut data = VecDeque::with_capacity((length + length / 4).min(max).max(length));
@@ -39,7 +39,7 @@ impl Growing {
         }
     }
 
-    /// Adds `value` at the `end`, if there is room for it; false if there is not.
+    /// Adds `value` at `end`; returns false if there is no room for it.
     pub(super) fn add(&mut self, end: End, value: &[u8]) -> bool {
         if self.data.len() + value.len() > self.data.capacity() {
             return false;
@@ -51,29 +51,29 @@ impl Growing {
         true
     }
 
-    /// Writes `digits` over the front of the value, which is not shorter, and spaces over the rest.
+    /// Overwrites the value with `digits`, which must not be longer, and fills up with spaces.
     pub(super) fn overwrite(&mut self, digits: &[u8]) {
         let (front, rest) = self.data.make_contiguous().split_at_mut(digits.len());
         front.copy_from_slice(digits);
         rest.fill(b' ');
     }
 
-    /// The value, in one piece from now on.
+    /// Makes the value contiguous and returns it.
     pub(super) fn contiguous(&mut self) -> &[u8] {
         self.data.make_contiguous()
     }
 
-    /// Bytes of the value.
+    /// The size of the value in bytes.
     pub(super) fn size(&self) -> usize {
         self.data.len()
     }
 
-    /// Bytes of memory that both take.
+    /// The number of bytes of memory that key and value take.
     pub(super) fn held(&self) -> usize {
         self.key.len() + self.data.capacity() + size_of::<Growing>()
     }
 
-    /// A copy of the key with the value behind it.
+    /// Returns a copy of the key followed by the value.
     pub(super) fn joined(&self) -> Bytes {
         let (front, back) = self.data.as_slices();
         [&self.key, front, back].concat().into()

@@ -1,15 +1,16 @@
-//! The meta commands that read, mg and me, and the way to the others.
+//! The meta commands that read, mg and me, and the dispatch to the others.
 //!
-//! Answers are those of memcached 1.6.18, line for line, with what newer versions add where a client asks for
-//! it: `E` gives an item the cas id that the client wants, `x` of md empties an item instead of removing it,
-//! `s` of ms brings back the size that is stored, and `N` of ms creates what append or prepend did not find.
-//! 1.6.18 refuses the first two and passes over the others.
+//! Answers are those of memcached 1.6.18, line for line, with additions of newer versions if a client asks
+//! for them: `E` sets the item's cas id, `x` of md empties an item instead of removing it, `s` of ms
+//! returns the stored size, and `N` of ms creates the item that append or prepend did not find. 1.6.18
+//! refuses the first two and ignores the others.
 //!
-//! `T` of ma sets the time even where the number becomes longer; 1.6.18 forgets it there. `l` counts from the last time that an item was read; memcached leaves some reads out, to save time. `cls`
-//! of me is always 1, and its size is what the item takes of the cache. Where one command ends an item and
-//! asks for the seconds left, they wrap around 32 bits as memcached's do, but to a number of their own.
+//! `T` of ma sets the time even if the number becomes longer; 1.6.18 forgets it there. `l` counts from the
+//! last read of the item; memcached skips some reads, to save time. `cls` of me is always 1, and its size
+//! is what the item takes of the cache. If one command both ends an item and asks for the seconds left, the
+//! result wraps around 32 bits as in memcached, but to a different number.
 //!
-//! Every command is answered: quiet mode is for those who pass the answer on.
+//! Every command is answered: quiet mode is left to the caller.
 
 use super::expiry::Deadline;
 use super::meta_line::{Line, shown_key};
@@ -26,12 +27,12 @@ const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 pub(super) type Answer = Result<Reply, &'static str>;
 
 impl Embedded {
-    /// Carries out a meta command.
+    /// Executes a meta command.
     pub(super) fn meta(&self, request: &Request<'_>, now: u64) -> Reply {
         let Some(meta) = request.meta else {
             return Reply::Failed(Failure::Unsupported);
         };
-        // me passes over flags that it does not know.
+        // me ignores flags that it does not know.
         if request.command == Command::MetaDebug {
             let is_key = meta::flag(meta.flags, b'b').is_none() || meta.key != request.key;
             if !is_key {
@@ -75,7 +76,7 @@ impl Embedded {
             return Line::new(b"EN").into_reply(None);
         };
         let shown = shown_key(item.key(), item.marks.has(Marks::BASE64));
-        // memcached 1.6.18 shows the seconds left below 0.
+        // memcached 1.6.18 shows negative seconds.
         let expiry = item
             .deadline
             .seconds_left(now)
@@ -111,7 +112,7 @@ impl Embedded {
         Ok(line?.into_reply(data))
     }
 
-    /// The empty item that `N` leaves where there was none.
+    /// Stores the empty item that `N` creates on a miss.
     fn vivify(&self, shard: &mut Shard, ask: &Ask<'_>, now: u64) -> Option<Stored> {
         ask.flags.vivify.filter(|_| self.fits(ask.key, 0))?;
         let item = Stored::new(ask.key, [b"", b""], 0, Deadline::NEVER);
@@ -121,12 +122,12 @@ impl Embedded {
     }
 }
 
-/// What a flag that sets a time means.
+/// Returns the deadline for a flag that sets a time.
 pub(super) fn deadline(seconds: Option<i32>, now: u64) -> Deadline {
     Deadline::new(seconds.unwrap_or(0).into(), now)
 }
 
-/// Flag by flag, for each sees what those before it changed.
+/// Processes the flags in order; each sees the changes of those before it.
 fn read(item: &mut Stored, is_new: bool, ask: &Ask<'_>, now: u64) -> Result<Line, &'static str> {
     let flags = &ask.flags;
     let mut line = if flags.wants_value {

@@ -8,7 +8,7 @@ use super::meta::{Answer, deadline};
 use super::meta_line::Line;
 use super::meta_request::Ask;
 use super::stored::{Marks, Stored};
-use super::write::{EncodedRequest, Write, counted};
+use super::write::{Outcome, Write, counted};
 use super::{NON_NUMERIC, TOO_LARGE};
 use crate::protocol::Command;
 use crate::protocol::meta::flags::BAD_SET_MODE;
@@ -29,7 +29,7 @@ impl Embedded {
             Some(b'P') => Command::Prepend,
             Some(_) => return Err(BAD_SET_MODE),
         };
-        // The line is tried before anything is stored.
+        // The line is built first, so that an error is found before anything is stored.
         Line::new(b"").echo_all(ask)?;
         let written = self.write(
             &Write {
@@ -47,12 +47,12 @@ impl Embedded {
             now,
         );
         let (status, cas, length) = match written {
-            EncodedRequest::Stored { cas, length } => (b"HD", cas, length),
-            EncodedRequest::NotStored => (b"NS", 0, ask.value.len()),
-            EncodedRequest::Exists => (b"EX", 0, ask.value.len()),
-            EncodedRequest::NotFound => (b"NF", 0, ask.value.len()),
-            EncodedRequest::TooLarge => {
-                // Whatever the mode, memcached would rather lose the old value than keep a stale one.
+            Outcome::Stored { cas, length } => (b"HD", cas, length),
+            Outcome::NotStored => (b"NS", 0, ask.value.len()),
+            Outcome::Exists => (b"EX", 0, ask.value.len()),
+            Outcome::NotFound => (b"NF", 0, ask.value.len()),
+            Outcome::TooLarge => {
+                // In every mode, memcached drops the old value rather than keep a stale one.
                 self.shard(ask.key).remove(ask.key);
                 return Err(TOO_LARGE);
             }
@@ -86,7 +86,7 @@ impl Embedded {
                 if flags.makes_stale {
                     item.cas = number;
                     item.marks.set(Marks::STALE);
-                    // The next client may win again.
+                    // The next client may win the token again.
                     item.marks.clear(Marks::TOKEN_SENT);
                     if flags.ttl.is_some() {
                         item.deadline = deadline(flags.ttl, now);
@@ -130,13 +130,13 @@ impl Embedded {
         let mut item = item.numbered(self.next_number(), flags.new_cas, now);
         let digits = flags.wants_value.then(|| Bytes::from(number.to_string()));
         let line = describe(&mut item, is_new, digits.as_deref(), ask, now);
-        // The number is counted even where the line cannot be given.
+        // The number is changed even if the answer line is an error.
         shard.put(item, now);
         Ok(line?.into_reply(digits))
     }
 }
 
-/// The line of ma, flag by flag; each sees what those before it changed.
+/// Builds the line of ma, flag by flag; each sees the changes of those before it.
 fn describe(
     item: &mut Stored,
     is_new: bool,

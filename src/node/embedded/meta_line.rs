@@ -1,4 +1,4 @@
-//! The line that answers a meta command, flag by flag.
+//! Builds the line that answers a meta command, flag by flag.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,14 +11,14 @@ use super::meta_request::Ask;
 use crate::protocol::meta::flags::{MAX_OPAQUE, OPAQUE_TOO_LONG};
 use crate::protocol::{MetaReply, Reply};
 
-/// A line as far as it is written, without its line end.
+/// A partial line, without its line end.
 pub(super) struct Line {
     text: Vec<u8>,
     key: Range<usize>,
 }
 
 impl Line {
-    /// A line that begins with a status such as `HD`.
+    /// Begins a line with a status such as `HD`.
     pub(super) fn new(status: &[u8]) -> Line {
         Line {
             text: status.to_vec(),
@@ -26,30 +26,30 @@ impl Line {
         }
     }
 
-    /// The line in front of a value of `length` bytes.
+    /// Begins the line of a value of `length` bytes.
     pub(super) fn value(length: usize) -> Line {
         let mut line = Line::new(b"VA ");
         line.number(length);
         line
     }
 
-    /// Adds a flag that has no token.
+    /// Adds a flag without a token.
     pub(super) fn mark(&mut self, name: u8) {
         self.text.extend_from_slice(&[b' ', name]);
     }
 
-    /// Adds a flag that has a number.
+    /// Adds a flag with a number.
     pub(super) fn field(&mut self, name: u8, number: impl itoa::Integer) {
         self.mark(name);
         self.number(number);
     }
 
-    /// Adds the seconds that are left, -1 where the item never ends.
+    /// Adds the seconds left, or -1 if the item never ends.
     pub(super) fn ttl(&mut self, seconds_left: Option<u32>) {
         self.field(b't', seconds_left.map_or(-1, i64::from));
     }
 
-    /// Adds the plain key, or says it in base64 as the flag behind it then tells.
+    /// Adds the key, plain or in base64 with the flag that says so.
     pub(super) fn key(&mut self, key: &[u8], is_base64: bool) {
         let start = self.text.len();
         self.mark(b'k');
@@ -60,7 +60,7 @@ impl Line {
         }
     }
 
-    /// Adds an opaque token as it was typed. The error is the line that refuses it.
+    /// Adds the client's opaque token. The error is the line that refuses it.
     pub(super) fn opaque(&mut self, flag: &[u8]) -> Result<(), &'static str> {
         if flag.len() > MAX_OPAQUE {
             return Err(OPAQUE_TOO_LONG);
@@ -70,7 +70,7 @@ impl Line {
         Ok(())
     }
 
-    /// Adds what comes back as it was asked: the opaque token and the key.
+    /// Adds what is returned as requested: the opaque token and the key.
     pub(super) fn echo(&mut self, flag: &[u8], ask: &Ask<'_>) -> Result<(), &'static str> {
         match flag[0] {
             b'O' => self.opaque(flag)?,
@@ -80,7 +80,7 @@ impl Line {
         Ok(())
     }
 
-    /// Adds all that [`echo`](Line::echo) knows.
+    /// Adds everything that [`echo`](Line::echo) handles.
     pub(super) fn echo_all(mut self, ask: &Ask<'_>) -> Result<Line, &'static str> {
         for flag in ask.raw() {
             self.echo(flag, ask)?;
@@ -88,12 +88,12 @@ impl Line {
         Ok(self)
     }
 
-    /// Puts another status in the place of the one that the line began with.
+    /// Replaces the status that the line began with.
     pub(super) fn set_status(&mut self, status: [u8; 2]) {
         self.text[..2].copy_from_slice(&status);
     }
 
-    /// The whole reply.
+    /// Returns the complete reply.
     pub(super) fn into_reply(self, data: Option<Bytes>) -> Reply {
         Reply::Meta(MetaReply::new(self.text, self.key, data))
     }
@@ -104,7 +104,7 @@ impl Line {
     }
 }
 
-/// A key as a line shows it.
+/// Returns a key as a line shows it.
 pub(super) fn shown_key(key: &[u8], is_base64: bool) -> Cow<'_, [u8]> {
     if is_base64 {
         Cow::Owned(STANDARD.encode(key).into_bytes())

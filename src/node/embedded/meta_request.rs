@@ -1,22 +1,22 @@
-//! A meta command that the embedded cache carries out.
+//! A meta command for the embedded cache.
 
 use crate::protocol::meta;
 use crate::protocol::meta::flags::MetaFlags;
 
-/// A meta command, its flags read.
+/// A meta command with its parsed flags.
 pub(super) struct Ask<'a> {
     /// The plain key.
     pub(super) key: &'a [u8],
     pub(super) value: &'a [u8],
     pub(super) flags: MetaFlags,
-    /// The flags as they were typed.
+    /// The client's flags, unparsed.
     pub(super) text: &'a [u8],
-    /// A binary client reads: it knows no tokens, and takes none.
+    /// Whether the client speaks the binary protocol: it knows no tokens, and takes none.
     pub(super) is_binary: bool,
 }
 
 impl<'a> Ask<'a> {
-    /// The flags as they were typed, in their order.
+    /// The client's flags, unparsed, in order.
     pub(super) fn raw(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         meta::flags(self.text)
     }

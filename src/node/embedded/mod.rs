@@ -1,15 +1,15 @@
 //! An in-process cache that answers as memcached 1.6.18 does, shared by all workers.
 //!
-//! It promises that each request is carried out as a whole: it holds the lock of the one [`Shard`] in which
-//! its key lives, so no increment is lost and no cas id is given twice, but where clients choose their own.
-//! It stays within its size, reckoned as key, value and [`ITEM_OVERHEAD`] for each item. Reading requests is
-//! left to the protocol, and writing replies too, but for the lines of meta commands; `get` and `gets` are
-//! answered alike, with the cas id. `meta` tells what those can do that 1.6.18 cannot.
+//! Each request is atomic: it holds the lock of the one [`Shard`] that contains its key, so no increment is
+//! lost and no cas id is assigned twice, unless clients choose their own. The cache stays within its size,
+//! computed as key, value and [`ITEM_OVERHEAD`] for each item. Parsing requests and writing replies is left
+//! to the protocol, except for the lines of meta commands; `get` and `gets` are answered alike, with the
+//! cas id. The module `meta` lists what those commands can do that 1.6.18 cannot.
 //!
-//! Where it is not memcached: the largest item is half a shard, instead of 1 MiB; items that have ended
-//! leave when they are asked for or their room is needed, no crawler looks for them; a `flush_all` with a
-//! Unix time in the past flushes now, even if that time lies before the start; and what a flush took does
-//! not come back when a delayed one follows.
+//! Differences from memcached: the largest item is half a shard, instead of 1 MiB; items that have ended
+//! are removed when they are requested or their space is needed, no crawler looks for them; a `flush_all`
+//! with a Unix time in the past flushes now, even if that time is before the start; and items removed by a
+//! flush do not come back when a delayed one follows.
 
 mod clock;
 mod expiry;
@@ -34,17 +34,17 @@ use clock::Clock;
 use expiry::Deadline;
 use growing::Growing;
 use shard::Shard;
-use write::{EncodedRequest, Write, counted};
+use write::{Outcome, Write, counted};
 
-/// What an item takes beside its key and its value, in bytes: its entries in the tables, and what the
-/// allocator adds.
+/// The overhead of an item beside its key and its value, in bytes: its entries in the tables, and the
+/// allocator's overhead.
 pub const ITEM_OVERHEAD: u64 = 200;
 
-/// A shard has at least so many bytes, where the cache has; more shards let more workers in at once, but
-/// the largest item becomes smaller.
+/// The minimum size of a shard in bytes, if the cache has as much. More shards let more workers in at once,
+/// but limit the size of items.
 const MIN_SHARD: u64 = 16 << 20;
 
-/// More shards than this gain nothing: there are not so many workers.
+/// The maximum number of shards: more gain nothing, because there are fewer workers.
 const MAX_SHARDS: u64 = 16;
 
 const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
@@ -56,17 +56,17 @@ pub struct Embedded {
     /// Their number is a power of two.
     shards: Box<[Mutex<Shard>]>,
     hasher: DefaultHashBuilder,
-    /// The number given last to an item, which is its cas id where no client chose one. Taken under a shard's
-    /// lock, so that those of one key grow.
+    /// The last number assigned to an item, which is its cas id unless the client chose one. Incremented
+    /// under a shard's lock, so that numbers of the same key grow.
     last_number: AtomicU64,
     max_item: u64,
-    /// The largest value, in bytes; commands that make one of two look at it.
+    /// The maximum size of a value in bytes, checked by commands that combine two values.
     max_value: AtomicUsize,
     clock: Clock,
 }
 
 impl Embedded {
-    /// A cache that holds `bytes` at most. An item, with its key and [`ITEM_OVERHEAD`], may take half of
+    /// Returns a cache of at most `bytes`. An item, with its key and [`ITEM_OVERHEAD`], may take half of
     /// `bytes` below 32 MiB, and at least 8 MiB above.
     pub fn new(bytes: u64) -> Embedded {
         let count = 1 << (bytes / MIN_SHARD).clamp(1, MAX_SHARDS).ilog2();
@@ -81,18 +81,18 @@ impl Embedded {
         }
     }
 
-    /// From now on no value grows beyond so many bytes.
+    /// Sets the maximum size of values that commands may produce.
     pub fn limit_values(&self, bytes: usize) {
         self.max_value.store(bytes, Relaxed);
     }
 
-    /// Carries out one request and answers as memcached would.
+    /// Executes one request and answers as memcached would.
     pub fn execute(&self, request: &Request<'_>) -> Reply {
         self.execute_at(request, self.clock.now())
     }
 
-    /// [`execute`](Embedded::execute) at the time `now`, in seconds of the cache's clock: Unix seconds, unless the
-    /// machine's clock was set since the cache was made.
+    /// [`execute`](Embedded::execute) at the time `now`, in seconds of the cache's clock: Unix seconds,
+    /// unless the system clock was set since the cache was made.
     pub fn execute_at(&self, request: &Request<'_>, now: u64) -> Reply {
         match request.command {
             Command::Get | Command::Gets => self.get(request, now),
@@ -114,22 +114,22 @@ impl Embedded {
         }
     }
 
-    /// How many items it holds; those that have ended count until they leave.
+    /// The number of items, including those that have ended and were not removed yet.
     pub fn items(&self) -> u64 {
         self.sum(Shard::len)
     }
 
-    /// The bytes that they take, with [`ITEM_OVERHEAD`] for each.
+    /// The bytes that the items take, with [`ITEM_OVERHEAD`] for each.
     pub fn bytes(&self) -> u64 {
         self.sum(Shard::bytes)
     }
 
-    /// The bytes that they may take.
+    /// The maximum number of bytes that items may take.
     pub fn capacity(&self) -> u64 {
         self.sum(Shard::capacity)
     }
 
-    /// How many items left to make room for others before they had ended.
+    /// The number of items evicted before they had ended.
     pub fn evictions(&self) -> u64 {
         self.sum(Shard::evictions)
     }
@@ -187,12 +187,12 @@ impl Embedded {
             now,
         );
         match written {
-            EncodedRequest::Stored { .. } => Reply::Done,
-            EncodedRequest::NotStored => Reply::NotStored,
-            EncodedRequest::Exists => Reply::Exists,
-            EncodedRequest::NotFound => Reply::NotFound,
-            EncodedRequest::TooLarge => {
-                // memcached too would rather lose the old value of a failed set than keep a stale one.
+            Outcome::Stored { .. } => Reply::Done,
+            Outcome::NotStored => Reply::NotStored,
+            Outcome::Exists => Reply::Exists,
+            Outcome::NotFound => Reply::NotFound,
+            Outcome::TooLarge => {
+                // memcached too drops the old value after a failed set rather than keep a stale one.
                 if request.command == Command::Set {
                     self.shard(request.key).remove(request.key);
                 }
@@ -215,7 +215,7 @@ impl Embedded {
     }
 
     fn flush(&self, delay: i64, now: u64) -> Reply {
-        // All locks at once, always in this order, so that two flushes leave all shards alike.
+        // Takes all locks, always in this order, so that concurrent flushes leave all shards alike.
         let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
         let number = self.next_number();
         let delay = self.clock.translate(delay);
@@ -239,7 +239,7 @@ impl Embedded {
         is_within && (key.len() + length) as u64 + ITEM_OVERHEAD <= self.max_item
     }
 
-    /// Bytes of memory that the value of `key` may take, with room to grow in.
+    /// The maximum number of bytes of memory for the value of `key`, including room to grow.
     fn max_growing(&self, key: &[u8]) -> usize {
         let beside = ITEM_OVERHEAD as usize + key.len() + size_of::<Growing>();
         let max = usize::try_from(self.max_item).unwrap_or(usize::MAX);

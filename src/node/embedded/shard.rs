@@ -1,8 +1,8 @@
-//! One part of the cache: items bounded by their bytes, and which of them are still alive.
+//! One part of the cache: items bounded by their total size, and which of them are alive.
 //!
-//! It promises that the bytes never pass the capacity and that an item which has ended is not found. Who
-//! leaves when room is needed is left to [`quick_cache`]: a kind of CLOCK-Pro, which keeps what is asked for
-//! often and withstands scans. What commands mean is left to the caller, and so is the lock.
+//! It never exceeds its capacity and never finds an item that has ended. Eviction is left to
+//! [`quick_cache`]: a kind of CLOCK-Pro, which keeps frequently requested items and withstands scans. The
+//! meaning of commands and locking are left to the caller.
 
 use std::ops::DerefMut;
 
@@ -13,7 +13,7 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use super::expiry::Flush;
 use super::stored::Stored;
 
-/// The item size that the number of remembered keys, lately evicted, is reckoned from.
+/// The item size from which the number of remembered keys of recently evicted items is computed.
 const TYPICAL_ITEM: u64 = 1024;
 
 /// A bounded set of items.
@@ -25,7 +25,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// An empty one that holds `capacity` bytes.
+    /// Returns an empty shard with a `capacity` in bytes.
     pub(super) fn new(capacity: u64) -> Shard {
         let estimated_items = usize::try_from(capacity / TYPICAL_ITEM).unwrap_or(usize::MAX);
         Shard {
@@ -41,7 +41,7 @@ impl Shard {
         }
     }
 
-    /// The item under `key`, unless it has ended; then it is dropped.
+    /// Returns the item under `key`; if it has ended, removes it instead.
     pub(super) fn find(&mut self, key: &[u8], now: u64) -> Option<Stored> {
         let stored = self.items.get(key)?;
         if stored.is_alive(self.flush, now) {
@@ -51,7 +51,7 @@ impl Shard {
         None
     }
 
-    /// As [`find`](Shard::find), for a reply with the value: notes that the item is read.
+    /// Like [`find`](Shard::find), for a reply with the value: marks the item as read.
     pub(super) fn fetch(&mut self, key: &[u8], now: u64) -> Option<Stored> {
         let mut stored = self.find(key, now)?;
         if stored.note_hit(now) | stored.settle() {
@@ -60,7 +60,7 @@ impl Shard {
         Some(stored)
     }
 
-    /// Puts an item, which is [`numbered`](Stored::numbered), in the place of what was there under its key.
+    /// Stores an item, which must be [`numbered`](Stored::numbered), in place of the one under its key.
     pub(super) fn put(&mut self, stored: Stored, now: u64) {
         let key = stored.shared_key();
         let mut leavers = Leavers {
@@ -72,39 +72,39 @@ impl Shard {
         self.evictions += leavers.alive;
     }
 
-    /// Notes what changed of the item under this key, but for its value.
+    /// Updates the item under this key, except its value.
     pub(super) fn update(&mut self, changed: &Stored) {
         if let Some(mut stored) = self.items.peek_mut(changed.key()) {
             stored.follow(changed);
         }
     }
 
-    /// The item under this key, in its place. What changes must not change what it weighs.
+    /// Returns the item under this key for changes in place, which must not change its weight.
     pub(super) fn in_place(&mut self, key: &[u8]) -> Option<impl DerefMut<Target = Stored> + '_> {
         self.items.peek_mut(key)
     }
 
-    /// Drops what is under `key`.
+    /// Removes the item under `key`.
     pub(super) fn remove(&mut self, key: &[u8]) {
         self.items.remove(key);
     }
 
-    /// How many items there are, those that have ended unnoticed among them.
+    /// The number of items, including those that have ended unnoticed.
     pub(super) fn len(&self) -> u64 {
         self.items.len() as u64
     }
 
-    /// The bytes that they take.
+    /// The bytes that the items take.
     pub(super) fn bytes(&self) -> u64 {
         self.items.weight()
     }
 
-    /// The bytes that they may take.
+    /// The maximum number of bytes that items may take.
     pub(super) fn capacity(&self) -> u64 {
         self.items.capacity()
     }
 
-    /// How many items left to make room before they had ended.
+    /// The number of items evicted before they had ended.
     pub(super) fn evictions(&self) -> u64 {
         self.evictions
     }
@@ -120,7 +120,7 @@ impl Weighter<Bytes, Stored> for Size {
     }
 }
 
-/// Counts who leaves to make room.
+/// Counts evictions.
 #[derive(Debug)]
 struct Evict;
 
@@ -134,7 +134,7 @@ struct Leavers {
 impl Lifecycle<Bytes, Stored> for Evict {
     type RequestState = Leavers;
 
-    // Not `on_evict`: that is told of items too that gave way to a new value under their own key.
+    // Not `on_evict`, which is also called for items replaced by a new value under their own key.
     fn before_evict(&self, leavers: &mut Leavers, _key: &Bytes, stored: &mut Stored) {
         if leavers
             .flush

@@ -1,5 +1,5 @@
-//! One item of the cache: its key and value, and what is known of it. What commands make of that, and where
-//! items are kept, is left to others.
+//! One item of the cache: its key, its value and its metadata. The meaning of commands and the storage of
+//! items are left to other modules.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::protocol::Item;
 pub(super) struct Stored {
     block: Block,
     pub(super) cas: u64,
-    /// Grows with each item stored; the cas id need not, where a client chose it.
+    /// Grows with each item stored; the cas id need not, because a client may choose it.
     number: u64,
     pub(super) deadline: Deadline,
-    /// Unix seconds, as those of memcached in 32 bits.
+    /// Unix seconds in 32 bits, as memcached's.
     stored_at: u32,
     accessed_at: u32,
     pub(super) flags: u32,
@@ -31,16 +31,16 @@ pub(super) struct Stored {
 enum Block {
     /// The key and behind it the value: one allocation, of exactly their size.
     Joined(Bytes),
-    /// A large value that was changed where it stands and not read since.
+    /// A large value that was changed in place and not read since.
     Growing(Arc<Growing>),
 }
 
-// [`ITEM_OVERHEAD`] counts on it.
+// [`ITEM_OVERHEAD`] assumes this size.
 const _: () = assert!(size_of::<Stored>() <= 72);
 
 impl Stored {
-    /// An item whose value is the two parts together. The key is no longer than
-    /// [`MAX_KEY`](crate::protocol::MAX_KEY). The cas id is [`numbered`](Stored::numbered)'s to give.
+    /// Returns an item whose value is the concatenation of two parts. The key must not be longer than
+    /// [`MAX_KEY`](crate::protocol::MAX_KEY). [`numbered`](Stored::numbered) assigns the cas id.
     pub(super) fn new(key: &[u8], value: [&[u8]; 2], flags: u32, deadline: Deadline) -> Stored {
         Stored {
             block: Block::Joined([key, value[0], value[1]].concat().into()),
@@ -55,8 +55,8 @@ impl Stored {
         }
     }
 
-    /// The item with `value` added to its own at the `end`, of which nothing else is known but flags and deadline. Where
-    /// it gets a buffer to grow in, that takes no more than `max` bytes.
+    /// Returns the item with `value` added at `end`; of its metadata only flags and deadline are kept. If
+    /// it gets a buffer to grow in, that has at most `max` bytes.
     pub(super) fn grown(&self, end: End, value: &[u8], max: usize) -> Stored {
         let own = self.joined();
         let own = &own[usize::from(self.key_length)..];
@@ -73,8 +73,8 @@ impl Stored {
         }
     }
 
-    /// As [`grown`](Stored::grown) and [`numbered`](Stored::numbered), without a copy of what is there. False if there
-    /// is no room for that, and then nothing changes.
+    /// Like [`grown`](Stored::grown) and [`numbered`](Stored::numbered), but in place, without a copy.
+    /// Returns false and changes nothing if there is no room.
     pub(super) fn grow(&mut self, end: End, value: &[u8], number: u64, cas: Option<u64>, now: u64) -> bool {
         let Block::Growing(growing) = &mut self.block else {
             return false;
@@ -87,9 +87,9 @@ impl Stored {
         true
     }
 
-    /// The item with `digits` in the place of its value, of which nothing else is known but flags and deadline. They are
-    /// filled up with spaces to the old length; if they need no more than that, all that is known stays, and a large
-    /// value is written over without a copy, but for the first time.
+    /// Returns the item with `digits` as its value, padded with spaces to the old length. If they fit into
+    /// the old length all metadata is kept, and a large value is overwritten without a copy, except the
+    /// first time; otherwise only flags and deadline are kept.
     pub(super) fn counted(&mut self, digits: &[u8]) -> Stored {
         let size = self.size();
         if digits.len() > size {
@@ -109,7 +109,7 @@ impl Stored {
         Stored { block, ..*self }
     }
 
-    /// Makes one block of the value that is to be read, if it is none yet. True if it was none.
+    /// Makes the value one block before it is read. Returns true if it was not yet.
     pub(super) fn settle(&mut self) -> bool {
         let Block::Growing(growing) = &self.block else {
             return false;
@@ -118,7 +118,8 @@ impl Stored {
         true
     }
 
-    /// The item as it is to be stored at `now` under `number`, which is its cas id too where none was chosen.
+    /// Returns the item as stored at `now` under `number`, which is also its cas id unless the client chose
+    /// one.
     pub(super) fn numbered(self, number: u64, cas: Option<u64>, now: u64) -> Stored {
         Stored {
             cas: cas.unwrap_or(number),
@@ -137,7 +138,7 @@ impl Stored {
         }
     }
 
-    /// The value, to be looked at where it stands.
+    /// The value, borrowed in place.
     pub(super) fn value(&mut self) -> &[u8] {
         match &mut self.block {
             Block::Joined(block) => &block[usize::from(self.key_length)..],
@@ -145,7 +146,7 @@ impl Stored {
         }
     }
 
-    /// Bytes of the value.
+    /// The size of the value in bytes.
     pub(super) fn size(&self) -> usize {
         match &self.block {
             Block::Joined(block) => block.len() - usize::from(self.key_length),
@@ -153,7 +154,7 @@ impl Stored {
         }
     }
 
-    /// The key; it shares the bytes.
+    /// The key, sharing the bytes.
     pub(super) fn shared_key(&self) -> Bytes {
         match &self.block {
             Block::Joined(block) => block.slice(..usize::from(self.key_length)),
@@ -161,12 +162,12 @@ impl Stored {
         }
     }
 
-    /// The value; it shares the bytes of an item that is [`settled`](Stored::settle).
+    /// The value; it shares the bytes if the item is [`settled`](Stored::settle).
     pub(super) fn shared_data(&self) -> Bytes {
         self.joined().slice(usize::from(self.key_length)..)
     }
 
-    /// The key with the value behind it; it shares the bytes of an item that is settled.
+    /// The key followed by the value; shares the bytes if the item is settled.
     fn joined(&self) -> Bytes {
         match &self.block {
             Block::Joined(block) => block.clone(),
@@ -174,12 +175,12 @@ impl Stored {
         }
     }
 
-    /// The item as a reply carries it; it shares the bytes of one that is settled.
+    /// Returns the item for a reply; it shares the bytes if the item is settled.
     pub(super) fn into_item(self) -> Item {
         Item::joined(self.joined(), self.key_length, self.flags, self.cas)
     }
 
-    /// What it takes of the capacity, in bytes.
+    /// The number of bytes of capacity that it takes.
     pub(super) fn weight(&self) -> u64 {
         let bytes = match &self.block {
             Block::Joined(block) => block.len(),
@@ -188,12 +189,12 @@ impl Stored {
         bytes as u64 + ITEM_OVERHEAD
     }
 
-    /// Seconds since it was stored or last read.
+    /// The seconds since it was stored or last read.
     pub(super) fn idle(&self, now: u64) -> u32 {
         (now as u32).saturating_sub(self.accessed_at)
     }
 
-    /// Notes that it is read. False: that was known.
+    /// Marks the item as read. Returns false if nothing changed.
     pub(super) fn note_hit(&mut self, now: u64) -> bool {
         let is_known = self.marks.has(Marks::FETCHED) && self.accessed_at == now as u32;
         self.marks.set(Marks::FETCHED);
@@ -201,7 +202,7 @@ impl Stored {
         !is_known
     }
 
-    /// Becomes as `changed` in what may change while the value stays, though that may be settled now.
+    /// Takes over the metadata of `changed`, but not its value, which may have been settled meanwhile.
     pub(super) fn follow(&mut self, changed: &Stored) {
         self.cas = changed.cas;
         self.deadline = changed.deadline;
@@ -212,24 +213,24 @@ impl Stored {
         }
     }
 
-    /// False from its deadline on, and where `flush` took it.
+    /// Returns false from its deadline on, and if `flush` removed it.
     pub(super) fn is_alive(&self, flush: Flush, now: u64) -> bool {
         !self.deadline.has_passed(now) && !flush.took(self.stored_at.into(), self.number, now)
     }
 }
 
-/// What is known of an item beside its value: a set of the constants.
+/// An item's flags of state, a set of the constants below.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Marks(u8);
 
 impl Marks {
     /// It was read since it was stored.
     pub(super) const FETCHED: Marks = Marks(1);
-    /// It is invalid, and one client may fill it anew.
+    /// It is stale, and one client may refill it.
     pub(super) const STALE: Marks = Marks(2);
-    /// A client was told to fill it anew.
+    /// A client was given the token to refill it.
     pub(super) const TOKEN_SENT: Marks = Marks(4);
-    /// Its key was typed in base64, and is shown so.
+    /// The client sent its key in base64, and it is shown so.
     pub(super) const BASE64: Marks = Marks(8);
 
     pub(super) fn has(self, mark: Marks) -> bool {

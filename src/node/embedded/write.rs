@@ -1,5 +1,5 @@
-//! What stores: set, add, replace, cas, append, prepend, incr and decr, classic or meta. Who asked reads the
-//! request and says the outcome in its own words.
+//! The commands that store: set, add, replace, cas, append, prepend, incr and decr, classic or meta. The
+//! caller parses the request and words the outcome.
 
 use super::Embedded;
 use super::expiry::Deadline;
@@ -9,7 +9,7 @@ use super::stored::{Marks, Stored};
 use crate::protocol::Command;
 use crate::protocol::numbers::parse_stored;
 
-/// What is to be stored, and where that is allowed.
+/// What to store, and under which condition.
 pub(super) struct Write<'a> {
     /// Set, add, replace, cas, append or prepend.
     pub(super) command: Command,
@@ -17,37 +17,37 @@ pub(super) struct Write<'a> {
     pub(super) value: &'a [u8],
     pub(super) flags: u32,
     pub(super) deadline: Deadline,
-    /// Of cas the id that must be there; of append and prepend too, but 0 is any.
+    /// The id that cas compares; append and prepend compare it too, unless it is 0.
     pub(super) cas: u64,
-    /// The id that the item gets.
+    /// The item's new cas id, if the client chose one.
     pub(super) new_cas: Option<u64>,
-    /// Cas stores as stale where the id is lower than the one that is there, and not 0.
+    /// Whether cas stores as stale if its id is lower than the item's, and not 0.
     pub(super) may_be_stale: bool,
-    /// The key was typed in base64.
+    /// Whether the client sent the key in base64.
     pub(super) is_base64: bool,
-    /// Append and prepend store where nothing is there, until then.
+    /// The deadline with which append and prepend create a missing item, if they may.
     pub(super) vivify: Option<Deadline>,
 }
 
-/// What became of a [`Write`].
-pub(super) enum EncodedRequest {
-    /// It is stored, under this cas id and with so many bytes.
+/// The outcome of a [`Write`].
+pub(super) enum Outcome {
+    /// Stored with this cas id and size in bytes.
     Stored { cas: u64, length: usize },
-    /// The command's condition does not hold.
+    /// The command's condition did not hold.
     NotStored,
-    /// Another cas id is there.
+    /// The cas id did not match.
     Exists,
-    /// Cas found nothing.
+    /// cas did not find the key.
     NotFound,
-    /// Nothing changed.
+    /// Too large: nothing was changed.
     TooLarge,
 }
 
 impl Embedded {
-    /// Stores, if it may.
-    pub(super) fn write(&self, write: &Write<'_>, now: u64) -> EncodedRequest {
+    /// Stores the item if its condition holds.
+    pub(super) fn write(&self, write: &Write<'_>, now: u64) -> Outcome {
         if !self.fits(write.key, write.value.len()) {
-            return EncodedRequest::TooLarge;
+            return Outcome::TooLarge;
         }
         match write.command {
             Command::Append | Command::Prepend => self.extend(write, now),
@@ -55,17 +55,17 @@ impl Embedded {
         }
     }
 
-    fn replace(&self, write: &Write<'_>, now: u64) -> EncodedRequest {
+    fn replace(&self, write: &Write<'_>, now: u64) -> Outcome {
         // The value is copied before the lock is taken.
         let mut stored = write.item(write.deadline);
         let mut shard = self.shard(write.key);
         if write.command != Command::Set {
             match (write.command, shard.find(write.key, now)) {
-                (Command::Add, Some(_)) | (Command::Replace, None) => return EncodedRequest::NotStored,
-                (Command::Cas, None) => return EncodedRequest::NotFound,
+                (Command::Add, Some(_)) | (Command::Replace, None) => return Outcome::NotStored,
+                (Command::Cas, None) => return Outcome::NotFound,
                 (Command::Cas, Some(old)) if old.cas != write.cas => {
                     if !write.may_be_stale || write.cas == 0 || write.cas > old.cas {
-                        return EncodedRequest::Exists;
+                        return Outcome::Exists;
                     }
                     stored.deadline = old.deadline;
                     stored.marks.set(Marks::STALE);
@@ -77,40 +77,41 @@ impl Embedded {
             }
         }
         let stored = stored.numbered(self.next_number(), write.new_cas, now);
-        let written = EncodedRequest::of(&stored);
+        let written = Outcome::of(&stored);
         shard.put(stored, now);
         written
     }
 
-    /// Append and prepend: flags and deadline stay those of the old value.
-    fn extend(&self, write: &Write<'_>, now: u64) -> EncodedRequest {
+    /// Append and prepend: flags and deadline of the old value are kept.
+    fn extend(&self, write: &Write<'_>, now: u64) -> Outcome {
         let mut shard = self.shard(write.key);
         let end = match write.command {
             Command::Append => End::Back,
             _ => End::Front,
         };
-        // One number for each item stored, as in memcached, so it is taken once an item will be.
+        // One number for each item stored, as in memcached, so it is taken only once an item will be
+        // stored.
         let (number, stored) = match (shard.find(write.key, now), write.vivify) {
-            (None, None) => return EncodedRequest::NotStored,
+            (None, None) => return Outcome::NotStored,
             (None, Some(deadline)) => (self.next_number(), write.item(deadline)),
-            (Some(old), _) if write.cas != 0 && write.cas != old.cas => return EncodedRequest::Exists,
-            // memcached 1.6.18 has no other answer where only both parts together are too large.
+            (Some(old), _) if write.cas != 0 && write.cas != old.cas => return Outcome::Exists,
+            // memcached 1.6.18 has no other answer if only both parts together are too large.
             (Some(old), _) if !self.fits(write.key, old.size() + write.value.len()) => {
-                return EncodedRequest::NotStored;
+                return Outcome::NotStored;
             }
             (Some(old), _) => {
-                // While somebody else has the value, it must not grow where it stands.
+                // A value that is referenced elsewhere must not grow in place.
                 drop(old);
                 let mut old = shard.in_place(write.key).expect("found above");
                 let number = self.next_number();
                 if old.grow(end, write.value, number, write.new_cas, now) {
-                    return EncodedRequest::of(&old);
+                    return Outcome::of(&old);
                 }
                 (number, old.grown(end, write.value, self.max_growing(write.key)))
             }
         };
         let stored = stored.numbered(number, write.new_cas, now);
-        let written = EncodedRequest::of(&stored);
+        let written = Outcome::of(&stored);
         shard.put(stored, now);
         written
     }
@@ -126,23 +127,23 @@ impl Write<'_> {
     }
 }
 
-impl EncodedRequest {
-    fn of(stored: &Stored) -> EncodedRequest {
-        EncodedRequest::Stored {
+impl Outcome {
+    fn of(stored: &Stored) -> Outcome {
+        Outcome::Stored {
             cas: stored.cas,
             length: stored.size(),
         }
     }
 }
 
-/// The number that incr or decr makes of `old`, which is in `shard`, and the item to be put there for it; `None` if
-/// `old` is no number.
+/// Returns the result of incr or decr on `old`, which is in `shard`, and the item to store for it; `None`
+/// if `old` is not a number.
 ///
-/// Flags and deadline stay, and the value never becomes shorter, for memcached writes the number over the
-/// old one and fills up with spaces. Only a longer number makes a new item, of which nothing else is known.
+/// Flags and deadline are kept, and the value never becomes shorter, because memcached overwrites the
+/// number and pads it with spaces. Only a longer number makes a new item, which loses all other metadata.
 pub(super) fn counted(shard: &mut Shard, old: Stored, is_incr: bool, delta: u64) -> Option<(u64, Stored)> {
     let key = old.shared_key();
-    // While somebody else has the value, it cannot be written over where it stands.
+    // A value that is referenced elsewhere cannot be overwritten in place.
     drop(old);
     let mut old = shard.in_place(&key).expect("it is in the shard");
     let number = parse_stored(old.value())?;

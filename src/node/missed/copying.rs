@@ -1,21 +1,24 @@
-//! Requests that go to a fallback node, because their primary node is out of the ring.
+//! Copies: values at a fallback node, whose primary node is out of the ring.
 //!
 //! ```text
-//!   N is out: set k ─▶ F     k is a copy at F                    remembered, on disk where that is kept, capped expiry
+//!   N is out: set k ─▶ F     k is a copy at F                    recorded, on disk if configured, expiry capped
 //!   N is back: set k ─▶ N    F is no longer the owner: k is missed at F ─▶ reads of k there are misses ─▶ deleted
 //!   N is out: get k ─▶ F     a miss
 //! ```
 //!
 //! Why no old copy is read, through this Ringway:
 //!
-//! 1. A write is remembered before it is sent, and before its client reads that it was done it is on disk too.
-//! 2. Before workers see a new ring all copies are held against it. Those whose key has another owner in it are missed
-//!    before a write can go there. So a write that is newer than a copy is sent only after the copy is missed.
-//! 3. A worker that still has the old ring may send a write after that. Rings have numbers: the write is missed at once.
-//! 4. A copy that is on its way when it is missed is deleted after it was answered, as each missed write is.
+//! 1. A write is recorded before it is sent, and is on disk before its client reads that it succeeded.
+//! 2. Before workers see a new ring, all copies are checked against it. Those whose key has another owner
+//!    become missed before a write can go to that owner. So a write that is newer than a copy is only sent
+//!    once the copy is missed.
+//! 3. A worker that still has the old ring may send a write after that. Rings are numbered: such a write is
+//!    missed at once.
+//! 4. A copy that is in flight when it becomes missed is deleted after it was answered, like any missed
+//!    write.
 //!
-//! What was not remembered, for want of room, by another process, or by one that ended without `missed_writes.dir`,
-//! lives for `fallback_expiry` at most.
+//! Copies that were not recorded, for lack of memory, or because another process wrote them or one that
+//! ended without `missed_writes.dir`, live for at most `fallback_expiry`.
 
 use tokio::time::Instant;
 
@@ -27,13 +30,13 @@ use crate::protocol::{Command, Request};
 /// The ring that led a request to a fallback node.
 #[derive(Debug, Clone, Copy)]
 pub struct Fallback {
-    /// Its number.
+    /// The ring's number.
     pub ring: u64,
-    /// What is written there has expired by then; `None` if it need not expire.
+    /// When what is written there will have expired; `None` if it may never.
     pub expires: Option<Instant>,
 }
 
-/// An embedded node, a fallback node, has carried out `request`.
+/// Records `request`, which an embedded fallback node has executed.
 pub fn remember_embedded(node: &Node, request: &Request<'_>, fallback: Fallback) {
     if !leaves_copy(request) {
         return;
@@ -47,7 +50,7 @@ pub fn remember_embedded(node: &Node, request: &Request<'_>, fallback: Fallback)
     }
 }
 
-/// Deletes in an embedded node what is missed there.
+/// Deletes the missed keys of an embedded node.
 pub fn delete_embedded(node: &Node) {
     let Kind::Embedded(cache) = &node.kind else { return };
     let missed = node.missed.take(None, usize::MAX);
@@ -57,7 +60,7 @@ pub fn delete_embedded(node: &Node) {
     node.missed.deleted(&missed);
 }
 
-/// True if the item may be there after `request`, and may not have been before, or not for as long.
+/// Returns true if `request` may create the item or extend its life.
 pub fn leaves_copy(request: &Request<'_>) -> bool {
     match request.command {
         Command::Delete | Command::FlushAll => false,

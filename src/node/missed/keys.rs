@@ -1,11 +1,12 @@
-//! What one node missed: a pure structure, to which times come as arguments.
+//! The keys that one node missed: a pure structure, which takes times as arguments.
 //!
-//! A missed key is in `ready` when it may be deleted, in `settling` when it may soon, in neither while a write of it is
-//! on its way or its delete is. What is in a queue is looked at again when it leaves it: a failure since changes where
-//! it belongs.
+//! A missed key is in `ready` if it may be deleted, in `settling` if it may be soon, and in neither while a
+//! write of it or its delete is in flight. Entries are checked when they leave a queue: a later failure may
+//! have changed where they belong.
 //!
-//! A key may be missed, a copy (the node holds it in place of its primary node), or both. A copy costs no request
-//! anything until the ring changes and the node is no longer its owner: then it is missed like a failed write.
+//! A key may be missed, a copy (held in place of the key's primary node), or both. A copy costs requests
+//! nothing until the ring changes and the node is no longer the key's owner: then it is missed like a
+//! failed write.
 
 mod copies;
 
@@ -20,78 +21,78 @@ use copies::FallbackCopy;
 use super::{Budget, SETTLE};
 use crate::journal::record::Change;
 
-/// What a key costs beside its bytes; about so many.
+/// The approximate overhead of a key beside its bytes.
 const ENTRY: usize = 192;
 
-/// A key that is to be deleted.
+/// A key that must be deleted.
 #[derive(Debug, Clone)]
 pub struct Due {
     /// The plain key.
     pub key: Bytes,
-    /// The failure that it is deleted for.
+    /// The number of the failure because of which it is deleted.
     failure: u64,
 }
 
-/// That the node is to be flushed.
+/// A flush that the node must get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flush {
-    /// The failure that it is flushed for.
+    /// The number of the failure because of which it is flushed.
     failure: u64,
-    /// A client asked for it; otherwise more was missed than is remembered.
+    /// Whether a client requested it; otherwise more was missed than could be recorded.
     pub is_asked: bool,
 }
 
-/// What became of a key that was to be remembered.
+/// The result of recording a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// It was remembered before, or all keys count as missing.
+    /// It was recorded before, or all keys count as missing.
     Already,
-    /// It is from now on.
+    /// It was recorded now.
     New,
-    /// All keys count as missing from now on, since all were to be removed.
-    RequestOrigin,
+    /// All keys count as missing from now on, because a flush_all failed.
+    AllKeys,
     /// There was no room: all keys count as missing from now on.
     Overflow,
 }
 
-/// What one node missed, and what it holds in place of others.
+/// What one node missed, and its copies of other nodes' keys.
 #[derive(Debug, Default)]
 pub struct Keys {
     keys: HashMap<Bytes, Entry>,
-    /// All keys count as missing, and none is remembered by itself.
+    /// Set if all keys count as missing; then keys are not recorded separately.
     all: Option<Flush>,
-    /// May be deleted.
+    /// Keys that may be deleted.
     ready: VecDeque<Bytes>,
-    /// The link of each broke at this time, the earliest first.
+    /// Keys whose link broke at this time, the earliest first.
     settling: VecDeque<(Instant, Bytes)>,
-    /// Failures so far: the number of the last.
+    /// The number of failures so far, which numbers them.
     failures: u64,
     last_failure: Option<Instant>,
-    /// When a link last broke over a write.
+    /// The last time that a link broke with a write in flight.
     last_break: Option<Instant>,
-    /// Writes that may still be carried out.
+    /// The number of writes that may still be executed.
     on_their_way: u64,
     bytes: usize,
-    /// Keys that are missed.
+    /// The number of missed keys.
     missed: usize,
-    /// Keys that are copies.
+    /// The number of copies.
     copies: usize,
     /// Every copy, and keys that were one.
     copied: VecDeque<Bytes>,
-    /// The number of the newest ring that copies were held against.
+    /// The number of the newest ring that copies were checked against.
     ring: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// The last failure; 0 if it is not missed.
+    /// The number of the last failure; 0 if the key is not missed.
     failure: u64,
-    /// The node holds it in place of its primary node.
+    /// Set if the node holds the key in place of its primary node.
     copy: Option<FallbackCopy>,
     on_their_way: u32,
-    /// When a link last broke over a write of it.
+    /// The last time that a link broke with a write of this key in flight.
     broke_at: Option<Instant>,
-    /// It is in a queue, or its delete is on its way.
+    /// Whether the key is in a queue, or its delete is in flight.
     is_placed: bool,
 }
 
@@ -112,17 +113,17 @@ impl Entry {
 }
 
 impl Keys {
-    /// True if nothing is missed.
+    /// Returns true if nothing is missed.
     pub fn is_empty(&self) -> bool {
         self.missed == 0 && self.all.is_none()
     }
 
-    /// Missed keys that are remembered one by one.
+    /// The number of missed keys that are recorded separately.
     pub fn keys(&self) -> usize {
         self.missed
     }
 
-    /// Bytes that they take.
+    /// The number of bytes that all entries take.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -137,7 +138,8 @@ impl Keys {
         self.all.is_some() || self.keys.get(key).is_some_and(Entry::is_missed)
     }
 
-    /// A write of `key` failed; of every key where that is empty. `is_sent`: it may still be carried out.
+    /// Records a failed write of `key`, or of every key if `key` is empty. `is_sent`: it may still be
+    /// executed.
     pub fn remember(&mut self, key: &[u8], is_sent: bool, now: Instant, budget: &Budget) -> Kept {
         self.failures += 1;
         self.last_failure = Some(now);
@@ -148,7 +150,7 @@ impl Keys {
         }
         if key.is_empty() {
             self.miss_all(true, budget);
-            return Kept::RequestOrigin;
+            return Kept::AllKeys;
         }
         if !self.enter(key, budget) {
             self.miss_all(false, budget);
@@ -163,7 +165,7 @@ impl Keys {
         if is_new { Kept::New } else { Kept::Already }
     }
 
-    /// Makes an entry for `key` if there is none. False if there is no room for it.
+    /// Makes an entry for `key` if there is none. Returns false if there is no room for it.
     fn enter(&mut self, key: &[u8], budget: &Budget) -> bool {
         if self.keys.contains_key(key) {
             return true;
@@ -176,7 +178,7 @@ impl Keys {
         true
     }
 
-    /// Every key counts as missing from now on. True if not every key did.
+    /// Makes all keys count as missing. Returns false if they already did.
     pub fn miss_everything(&mut self, now: Instant, budget: &Budget) -> bool {
         if self.all.is_some() {
             return false;
@@ -205,7 +207,7 @@ impl Keys {
         self.settling = VecDeque::new();
     }
 
-    /// Puts `key` into the queue that it belongs to, where it belongs to one.
+    /// Puts `key` into its queue, if it belongs to one.
     fn place(&mut self, key: &[u8]) {
         let Some((key, entry)) = self.keys.get_key_value(key) else {
             return;
@@ -221,7 +223,7 @@ impl Keys {
         self.keys.get_mut(&key).expect("it is there").is_placed = true;
     }
 
-    /// A write of `key` is no longer on its way.
+    /// Records that a write of `key` is no longer in flight.
     pub fn settle(&mut self, key: &[u8], is_broken: bool, now: Instant, budget: &Budget) {
         debug_assert!(self.on_their_way > 0, "nothing was on its way");
         self.on_their_way = self.on_their_way.saturating_sub(1);
@@ -239,7 +241,7 @@ impl Keys {
         self.tidy(key, budget);
     }
 
-    /// Up to `most` keys whose deletes come after all that was on its way.
+    /// Takes up to `most` keys whose deletes will be executed after everything that was in flight.
     pub fn take(&mut self, now: Instant, calm_since: Option<Instant>, most: usize) -> Vec<Due> {
         self.let_settle(now, calm_since);
         let mut taken = Vec::new();
@@ -255,14 +257,14 @@ impl Keys {
                 taken.push(Due { key, failure });
                 continue;
             }
-            // It failed again while it waited here.
+            // It failed again while it was in the queue.
             entry.is_placed = false;
             self.place(&key);
         }
         taken
     }
 
-    /// `key`, where a write of it that is sent now comes after all that was on its way.
+    /// Returns `key` if a write of it sent now will be executed after everything that was in flight.
     pub fn clearable(&self, key: &[u8]) -> Option<Due> {
         let (key, entry) = self
             .keys
@@ -284,7 +286,7 @@ impl Keys {
         }
     }
 
-    /// The node has answered the delete of `due`. True if it is forgotten now.
+    /// Records that the node answered the delete of `due`. Returns true if the key is forgotten now.
     pub fn deleted(&mut self, due: &Due, budget: &Budget) -> bool {
         let Some(entry) = self.keys.get_mut(&due.key) else {
             return false;
@@ -298,7 +300,7 @@ impl Keys {
         true
     }
 
-    /// `key` is no longer missed.
+    /// Makes `key` no longer missed.
     fn forget(&mut self, key: &[u8], budget: &Budget) {
         let Some(entry) = self.keys.get_mut(key) else {
             return;
@@ -310,7 +312,7 @@ impl Keys {
         self.tidy(key, budget);
     }
 
-    /// Removes the entry of `key` if it says nothing any more.
+    /// Removes the entry of `key` if it is no longer needed.
     fn tidy(&mut self, key: &[u8], budget: &Budget) {
         let is_idle = |entry: &Entry| !entry.is_missed() && entry.copy.is_none() && entry.on_their_way == 0;
         if self.keys.get(key).is_some_and(is_idle) {
@@ -323,7 +325,7 @@ impl Keys {
         }
     }
 
-    /// The delete of `due` was not answered.
+    /// Records that the delete of `due` was not answered.
     pub fn not_deleted(&mut self, due: &Due) {
         if let Some(entry) = self.keys.get_mut(&due.key) {
             entry.is_placed = false;
@@ -331,18 +333,19 @@ impl Keys {
         }
     }
 
-    /// That the node is to be flushed, where that comes after all that was on its way.
+    /// Returns the flush that the node must get, if it will be executed after everything that was in
+    /// flight.
     pub fn flush_due(&self, now: Instant, calm_since: Option<Instant>) -> Option<Flush> {
         let is_settled = self.last_break.is_none_or(|at| has_settled(at, now, calm_since));
         self.all.filter(|_| self.on_their_way == 0 && is_settled)
     }
 
-    /// The node has answered the flush_all of `flush`. True if nothing is remembered now.
+    /// Records that the node answered the flush_all of `flush`. Returns true if nothing is recorded now.
     pub fn flushed(&mut self, flush: Flush) -> bool {
         self.all.take_if(|all| all.failure == flush.failure).is_some()
     }
 
-    /// The node began to run at this time, and had nothing then. True if something was remembered, and is no more.
+    /// Records that the node started, empty, at this time. Returns true if that cleared anything.
     pub fn restarted(&mut self, at: Instant, budget: &Budget) -> bool {
         let has_nothing = self.on_their_way == 0 && self.last_failure.is_some_and(|failure| failure < at);
         let was_any = has_nothing && !self.is_empty();
@@ -352,7 +355,7 @@ impl Keys {
         was_any
     }
 
-    /// Nothing is missed any more. Copies stay: they may be newer than what cleared the node.
+    /// Clears everything that is missed. Copies stay: they may be newer than what cleared the node.
     fn clear(&mut self, budget: &Budget) {
         self.all = None;
         for key in self.to_vec() {
@@ -362,12 +365,12 @@ impl Keys {
         self.settling = VecDeque::new();
     }
 
-    /// What was missed and not remembered is accepted as it is. True if there was any.
+    /// Accepts the node although it missed writes that were not recorded. Returns true if there were any.
     pub fn accept(&mut self) -> bool {
         self.all.take().is_some()
     }
 
-    /// Takes what the journal of an earlier process said. What that sent may still be carried out.
+    /// Applies a journal record of an earlier process. Its writes may still be executed.
     pub fn recover(&mut self, change: Change<'_>, now: Instant, budget: &Budget) {
         match change {
             Change::Missed(key) => self.recover_failure(key, now, budget),
@@ -388,12 +391,12 @@ impl Keys {
         self.settle(key, true, now, budget);
     }
 
-    /// That all keys count as missing, if they do.
+    /// The state of all keys, if all count as missing.
     pub fn all(&self) -> Option<Flush> {
         self.all
     }
 
-    /// Every key that is missed and remembered by itself.
+    /// Every missed key that is recorded separately.
     pub fn to_vec(&self) -> Vec<Bytes> {
         self.some(Entry::is_missed)
     }
@@ -408,7 +411,8 @@ fn cost(key: &[u8]) -> usize {
     ENTRY + key.len()
 }
 
-/// Whether what a link left that broke at this time is carried out, or never will be.
+/// Whether everything that a link left behind when it broke at `broke_at` has been executed, or never will
+/// be.
 fn has_settled(broke_at: Instant, now: Instant, calm_since: Option<Instant>) -> bool {
     calm_since.is_some_and(|calm| calm.max(broke_at) + SETTLE <= now)
 }

@@ -1,53 +1,55 @@
-//! Writes that a node missed: what may keep a value there that is older than a write which failed.
+//! Writes that a node missed, after which it may hold a value older than the failed write.
 //!
-//! A write that fails leaves the old value where it is, or arrives after all, long after its client was told that it
-//! failed, and takes the place of a newer one. So its key is remembered for that node, by all workers together, until
-//! it was deleted there *after* every copy of the write that may still be on its way. Until then, for that key, the node
-//! counts as down (see `link::missed`): a read is a miss, or goes on to where a `failover` leads, and a write fails.
+//! A write that fails leaves the old value in place, or is executed after all, long after its client was
+//! told that it failed, and replaces a newer value. So its key is recorded for that node, by all workers
+//! together, until it was deleted there *after* every copy of the write that may still be in flight. Until
+//! then the node counts as down for that key (see `link::missed`): a read is a miss, or goes to the next
+//! route of a `failover`, and a write fails.
 //!
 //! ```text
 //!                 refused, not one byte sent ───────────────────────┐
 //!   a write fails ┤                                                 ▼        deleted by control
-//!                 └ sent: on its way ─┬─ a late reply came ──────▶ ready ──────────────────────▶ forgotten
+//!                 └ sent: in flight ──┬─ a late reply came ──────▶ ready ──────────────────────▶ forgotten
 //!                                     └─ its link broke ─▶ settling ─┘  └ failed again: from the start
 //! ```
 //!
 //! Why no old value is read, through this Ringway and at this node:
 //!
-//! 1. A key is remembered before the client can read that its write failed: both happen in one turn of the worker,
-//!    and what is remembered is there for all workers.
-//! 2. A delete that is answered has removed whatever was there when it was carried out. What comes later comes from
-//!    writes that were carried out after it: from those that are no older, or from copies that were still on their way.
-//! 3. A copy on its way is one of which a byte was sent and whose reply did not come. Where its link lives the late
-//!    reply says that it was carried out. Where the link broke it was reset, so nothing more comes of what this side
-//!    held; but the node may have bytes of it that it has not carried out, and a stopped process carries them out when
-//!    it goes on. It does so as soon as it runs: so such a key *settles* first. It is deleted when the node has
-//!    answered one question after the other, each at once, for [`SETTLE`], all of it after the link broke.
-//! 4. A key that fails again while its delete is on its way stays remembered: each failure has a number, and a delete
-//!    ends only what it was sent for.
+//! 1. A key is recorded before the client can read that its write failed: both happen in one turn of the
+//!    worker, and the record is visible to all workers.
+//! 2. A delete that is answered has removed whatever was there when it was executed. Later values come from
+//!    writes that were executed after it: from newer ones, or from copies that were still in flight.
+//! 3. A copy is in flight if a byte of it was sent and its reply did not arrive. While its link lives, the
+//!    late reply tells that it was executed. A broken link was reset, so nothing that this side held is
+//!    delivered; but the node may have received bytes that it has not processed, and a stopped process
+//!    processes them when it continues. It does so as soon as it runs, so such a key *settles* first: it is
+//!    deleted once the node has answered every probe at once for [`SETTLE`], all of it after the link
+//!    broke.
+//! 4. A key that fails again while its delete is in flight stays recorded: failures are numbered, and a
+//!    delete only ends those that it was sent for.
+//! 5. A client's set or delete serves as the delete, if nothing else is in flight when it is sent and it
+//!    succeeds.
 //!
-//! 5. A set or a delete of a client serves as the delete, if nothing else is on its way when it is sent, and it is
-//!    answered as done.
+//! An unnecessary delete costs one hit and nothing else, so in doubt the key is deleted: after touch and
+//! gat, which leave no old value but an old expiry, and if the write may have been executed after all.
 //!
-//! A delete that comes too late costs one hit and nothing else, so wherever it is doubtful the key is deleted: after
-//! touch and gat, which leave no old value but an old expiry, and where the write may have been carried out after all.
+//! What is not guaranteed: other processes that write to the node record only their own failed writes, so a
+//! read through another process may find the old value until this one has deleted it. And point 3 relies on
+//! time, not on order: it does not cover a node that answers probes for two seconds while one of its own
+//! threads does not run at all, or a relay on the way that holds bytes for longer.
 //!
-//! What does not hold: whoever else writes to the node remembers its own failed writes only, so a read through another
-//! process may find the old value until this one has deleted it. And 3 is about time, not about order: a node that
-//! answers probes for two seconds, while one of its own threads does not run at all, is beyond it; so is a relay
-//! between that keeps bytes for longer.
+//! With `missed_writes.dir` each change is written to the [`journal`](crate::journal) under the same lock,
+//! and the client reads that its write failed once that is on disk. What an earlier process left counts as
+//! sent over links that broke when this process started, and as failed then: whether a node was restarted
+//! before is not considered, because the clocks of two processes may differ.
 //!
-//! With `missed_writes.dir` each change is written to the [`journal`](crate::journal) under the same lock, and the client
-//! reads that its write failed when that is on disk. What an earlier process left counts as sent over links that broke
-//! when this one began, and as failed then: whether a node was restarted before is not asked, since the clocks of two
-//! processes may differ by a step.
+//! The keys that a node holds in place of nodes that are out of the ring, its *copies*, are recorded in the
+//! same structure and the same budget, and become missed when the ring assigns the keys to another owner
+//! (see [`copying`] and [`Missed::sweep`]).
 //!
-//! What a node holds in place of nodes that are out of the ring, its *copies*, is remembered in the same structure and
-//! the same budget, and becomes missed when the ring says that the keys are no longer its own (see [`copying`] and
-//! [`Missed::sweep`]).
-//!
-//! Where more keys were missed than may be remembered ([`Budget`]), or a flush_all failed, the node counts as down for
-//! *all* keys, and it is flushed as a key is deleted: when nothing is on its way and all has settled.
+//! If more keys were missed than may be recorded ([`Budget`]), or a flush_all failed, the node counts as
+//! down for *all* keys, and it is flushed in the same way as a key is deleted: once nothing is in flight
+//! and all has settled.
 
 pub mod copying;
 mod keys;
@@ -67,21 +69,22 @@ use crate::protocol::{Command, Request};
 use keys::{Copied, Kept, Keys};
 pub use keys::{Due, Flush};
 
-/// So long a node must have answered at once before what a broken link left there counts as carried out.
+/// How long a node must have answered at once before the bytes that a broken link left there count as
+/// processed.
 pub const SETTLE: Duration = Duration::from_secs(2);
 
-/// Copies that are held against a new ring before another thread gets its turn.
+/// The number of copies to check against a new ring before the lock is released for other threads.
 const SWEEP: usize = 1000;
 
-/// What all nodes of a process may remember.
+/// The limits of what all nodes of a process may record.
 #[derive(Debug)]
 pub struct Budget {
-    /// Keys of one node.
+    /// The maximum number of keys of one node.
     max: AtomicUsize,
-    /// Bytes of all keys of all nodes.
+    /// The maximum number of bytes of all keys of all nodes.
     max_bytes: AtomicUsize,
     bytes: Arc<AtomicUsize>,
-    /// Where it is written too; nowhere without `missed_writes.dir`.
+    /// The journal, if there is one (`missed_writes.dir`).
     journal: OnceLock<Arc<Journal>>,
 }
 
@@ -97,28 +100,28 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Takes other limits: keys of each node, and bytes of all.
+    /// Sets the limits: keys of each node, and bytes of all.
     pub fn configure(&self, max: usize, max_bytes: usize) {
         self.max.store(max, Relaxed);
         self.max_bytes.store(max_bytes, Relaxed);
     }
 
-    /// From now on all that is remembered and forgotten is written to `journal` too. The first call counts.
+    /// Writes every later change to `journal` too. Only the first call has an effect.
     pub fn write_to(&self, journal: Arc<Journal>) {
         let _kept_if_there_is_one = self.journal.set(journal);
     }
 
-    /// Where it is written too.
+    /// The journal, if there is one.
     pub fn journal(&self) -> Option<&Arc<Journal>> {
         self.journal.get()
     }
 
-    /// The bytes that are taken now.
+    /// The number of bytes in use.
     pub fn bytes(&self) -> &Arc<AtomicUsize> {
         &self.bytes
     }
 
-    /// Whether a node that remembers `keys` may remember one more of `bytes`, which are taken then.
+    /// Reserves `bytes` for one more key of a node that has `keys`. Returns false if that exceeds a limit.
     fn take(&self, keys: usize, bytes: usize) -> bool {
         let is_room = keys < self.max.load(Relaxed)
             && self.bytes.load(Relaxed).saturating_add(bytes) <= self.max_bytes.load(Relaxed);
@@ -133,7 +136,7 @@ impl Budget {
     }
 }
 
-/// What one node missed. Shared by all workers, and touched only where something failed.
+/// What one node missed. Shared by all workers, and only used after failures.
 #[derive(Debug)]
 pub struct Missed {
     pool: String,
@@ -141,29 +144,29 @@ pub struct Missed {
     is_any: AtomicBool,
     keys: Mutex<Keys>,
     budget: Arc<Budget>,
-    /// Changes are written to the budget's journal: what the node holds outlives the process.
+    /// Whether changes are written to the budget's journal, because the node's items outlive the process.
     is_durable: bool,
-    /// There is something to delete.
+    /// Notified when there is something to delete.
     pub wake: Notify,
     replayed: AtomicU64,
     overflows: AtomicU64,
     copy_overflows: AtomicU64,
 }
 
-/// A copy that is on its way to a fallback node.
+/// A copy that is in flight to a fallback node.
 #[derive(Debug)]
 pub struct Noted {
-    /// What is to be waited for before the client may know that it was done.
+    /// The commit to wait for before the client may read that the write succeeded.
     pub commit: Option<Commit>,
-    /// It must be [settled](Missed::settle). False if there was no room to remember it.
+    /// Whether it must be [settled](Missed::settle). False if there was no room to record it.
     pub is_remembered: bool,
-    /// The ring has changed since it was sent: it is to be deleted.
+    /// Whether the ring has changed since it was sent, so that it must be deleted.
     pub is_late: bool,
 }
 
 impl Missed {
-    /// Nothing, within `budget`. It is that of the node `node` of `pool`, and is written to the
-    /// budget's journal under these names, if it `is_durable`: what an embedded node holds ends with the process.
+    /// Returns an empty record within `budget`, of the node `node` of `pool`. It is written to the budget's
+    /// journal under these names if it `is_durable`: the items of an embedded node end with the process.
     pub fn new(pool: &str, node: &str, budget: Arc<Budget>, is_durable: bool) -> Missed {
         Missed {
             pool: pool.to_owned(),
@@ -179,26 +182,28 @@ impl Missed {
         }
     }
 
-    /// Whether anything is remembered: the one look that a request costs while all is well.
+    /// Whether anything is recorded: the only check that a request pays for while all is well.
     #[inline]
     pub fn is_any(&self) -> bool {
         self.is_any.load(Acquire)
     }
 
-    /// Whether `request` is not to be sent now, since its key is remembered.
+    /// Whether `request` must not be sent now, because its key is recorded.
     #[cold]
     pub fn bars(&self, request: &Request<'_>) -> bool {
         request.command != Command::FlushAll && self.lock().has(request.key)
     }
 
-    /// The key of `request` as one that a write of it may clear, if it is remembered and nothing of it is on its way.
+    /// Returns `key` if it is recorded and a write of it, sent now, may clear it because nothing of it is
+    /// in flight.
     #[cold]
     pub fn clearable(&self, key: &[u8]) -> Option<Due> {
         self.lock().clearable(key)
     }
 
-    /// Remembers that a write of `key` failed. `is_sent`: a byte of it was written, so it may still arrive, and must be
-    /// [settled](Missed::settle). Returns the commit that the client must not be answered before, if there is one.
+    /// Records a failed write of `key`. `is_sent`: a byte of it was written, so it may still arrive, and
+    /// must be [settled](Missed::settle). Returns the commit to wait for before the client is answered, if
+    /// there is one.
     #[cold]
     pub fn remember(&self, key: &[u8], is_sent: bool) -> Option<Commit> {
         let mut keys = self.lock();
@@ -207,7 +212,7 @@ impl Missed {
         match kept {
             Kept::Already => {}
             Kept::New => self.write(Change::Missed(key)),
-            Kept::RequestOrigin => self.write(Change::FlushMissed),
+            Kept::AllKeys => self.write(Change::FlushMissed),
             Kept::Overflow => {
                 self.overflows.fetch_add(1, Relaxed);
                 self.write(Change::Overflowed);
@@ -215,12 +220,12 @@ impl Missed {
         }
         drop(keys);
         self.wake.notify_one();
-        // What it adds nothing to may be on its way to the disk too.
+        // An earlier record of the same key may still be on its way to the disk.
         self.commit()
     }
 
-    /// Remembers that a write of `key` is sent to the node in place of the key's primary node, by the ring with the
-    /// number `ring`, and that what it leaves has expired by `expires`.
+    /// Records a write of `key` that is sent to the node in place of the key's primary node, by the ring
+    /// with the number `ring`, and whose item will have expired by `expires`.
     pub fn copy(&self, key: &[u8], ring: u64, expires: Option<Instant>) -> Noted {
         let mut keys = self.lock();
         let copied = keys.copy(key, ring, expires, Instant::now(), &self.budget);
@@ -240,13 +245,15 @@ impl Missed {
         }
     }
 
-    /// What is written to the journal now, if that is to be waited for: that another node has left its ring, perhaps.
+    /// Returns the commit of what is being written to the journal now, if any: it may say that another node
+    /// left its ring.
     pub fn commit(&self) -> Option<Commit> {
         self.budget.journal()?.commit()
     }
 
-    /// The ring with the number `ring` is about to be used, in which the node is the owner of the keys for which
-    /// `is_owner`. Copies of other keys are missed from now on, also those that are sent by an older ring.
+    /// Checks all copies against the ring with the number `ring`, which is about to be used. Copies of keys
+    /// that the node does not own in it (`is_owner`) become missed, also those that an older ring sends
+    /// later.
     pub fn sweep(&self, ring: u64, is_owner: impl Fn(&[u8]) -> bool) {
         let mut copied = self.lock().begin_sweep(ring);
         let mut is_any = false;
@@ -268,7 +275,8 @@ impl Missed {
         }
     }
 
-    /// Nobody knows what of the node's items is old: every key counts as missing until it was flushed.
+    /// Makes every key count as missing until the node was flushed, because nothing is known about the age
+    /// of its items.
     pub fn miss_everything(&self) {
         let mut keys = self.lock();
         if keys.miss_everything(Instant::now(), &self.budget) {
@@ -279,7 +287,7 @@ impl Missed {
         self.wake.notify_one();
     }
 
-    /// Writes a change to the journal, in the hands of who holds what changed.
+    /// Writes a change to the journal, while the caller holds the lock on what changed.
     fn write(&self, change: Change<'_>) {
         if let Some(journal) = self.budget.journal().filter(|_| self.is_durable) {
             journal.append(&self.record(change));
@@ -294,22 +302,22 @@ impl Missed {
         }
     }
 
-    /// The node has left its ring, or stands in it again: a process after this one must know.
+    /// Records that the node has left its ring, or is in it again, for later processes.
     pub fn note_membership(&self, has_left: bool) {
         self.write(if has_left { Change::Left } else { Change::Admitted });
     }
 
-    /// Takes what the journal of an earlier process said.
+    /// Applies a journal record of an earlier process.
     pub fn recover(&self, change: Change<'_>) {
         let mut keys = self.lock();
         keys.recover(change, Instant::now(), &self.budget);
         self.note(&keys);
     }
 
-    /// Gives `each` all that is remembered, as records from which [`Missed::recover`] makes it again.
+    /// Passes `each` everything that is recorded, as records from which [`Missed::recover`] restores it.
     ///
     /// # Errors
-    /// As `each` gives them.
+    /// Those of `each`.
     pub fn tell<E>(&self, mut each: impl FnMut(Record<'_>) -> Result<(), E>) -> Result<(), E> {
         let keys = self.lock();
         let (all, all_keys, copies) = (keys.all(), keys.to_vec(), keys.copies_to_vec());
@@ -325,26 +333,26 @@ impl Missed {
             .try_for_each(|key| each(self.record(Change::Missed(key))))
     }
 
-    /// A write of `key` that was on its way is so no more: its late reply came, or its link `is_broken`.
+    /// Records that a write of `key` is no longer in flight: its late reply came, or its link `is_broken`.
     #[cold]
     pub fn settle(&self, key: &[u8], is_broken: bool) {
         self.lock().settle(key, is_broken, Instant::now(), &self.budget);
         self.wake.notify_one();
     }
 
-    /// Up to `most` keys that may be deleted now. Each must be given back to [`Missed::deleted`] or
+    /// Takes up to `most` keys that may be deleted now. Each must be given back to [`Missed::deleted`] or
     /// [`Missed::not_deleted`]. The node has answered at once since `calm_since`.
     pub fn take(&self, calm_since: Option<Instant>, most: usize) -> Vec<Due> {
         self.lock().take(Instant::now(), calm_since, most)
     }
 
-    /// The node has answered the deletes of these.
+    /// Records that the node has answered these deletes.
     pub fn deleted(&self, batch: &[Due]) {
         self.replayed.fetch_add(batch.len() as u64, Relaxed);
         self.clear(batch);
     }
 
-    /// These are deleted, or replaced.
+    /// Records that these keys were deleted or replaced.
     pub fn clear(&self, batch: &[Due]) {
         let mut keys = self.lock();
         for due in batch {
@@ -355,18 +363,18 @@ impl Missed {
         self.note(&keys);
     }
 
-    /// Nobody knows whether these were deleted.
+    /// Records that the outcome of these deletes is unknown.
     pub fn not_deleted(&self, batch: &[Due]) {
         let mut keys = self.lock();
         batch.iter().for_each(|due| keys.not_deleted(due));
     }
 
-    /// Where the whole node is to be flushed, and may be now.
+    /// Returns the flush that the node must get, if it may be sent now.
     pub fn flush_due(&self, calm_since: Option<Instant>) -> Option<Flush> {
         self.lock().flush_due(Instant::now(), calm_since)
     }
 
-    /// The node has answered the flush_all of this.
+    /// Records that the node has answered the flush_all of `flush`.
     pub fn flushed(&self, flush: Flush) {
         let mut keys = self.lock();
         if keys.flushed(flush) {
@@ -375,7 +383,7 @@ impl Missed {
         self.note(&keys);
     }
 
-    /// The node was started at this time, empty, or later.
+    /// Records that the node was started empty at this time or later.
     pub fn restarted(&self, at: Instant) {
         let mut keys = self.lock();
         if keys.restarted(at, &self.budget) {
@@ -384,7 +392,7 @@ impl Missed {
         self.note(&keys);
     }
 
-    /// An operator takes the node as it is though it missed more than was remembered.
+    /// Accepts the node by an operator's decision, although it missed more than was recorded.
     pub fn accept(&self) {
         let mut keys = self.lock();
         if keys.accept() {
@@ -393,22 +401,22 @@ impl Missed {
         self.note(&keys);
     }
 
-    /// True if `key` counts as missing.
+    /// Returns true if `key` counts as missing.
     pub fn has(&self, key: &[u8]) -> bool {
         self.lock().has(key)
     }
 
-    /// Keys that are held in place of other nodes, and remembered.
+    /// The number of recorded copies.
     pub fn copies(&self) -> usize {
         self.lock().copies()
     }
 
-    /// Copies that there was no room to remember.
+    /// The number of copies that there was no room to record.
     pub fn copy_overflows(&self) -> u64 {
         self.copy_overflows.load(Relaxed)
     }
 
-    /// Keys that are remembered.
+    /// The number of recorded keys.
     pub fn keys(&self) -> usize {
         self.lock().keys()
     }
@@ -418,12 +426,12 @@ impl Missed {
         self.lock().is_all()
     }
 
-    /// Keys that were deleted on the node.
+    /// The number of keys that were deleted on the node.
     pub fn replayed(&self) -> u64 {
         self.replayed.load(Relaxed)
     }
 
-    /// Times that more was missed than may be remembered.
+    /// The number of times that more was missed than may be recorded.
     pub fn overflows(&self) -> u64 {
         self.overflows.load(Relaxed)
     }
@@ -437,7 +445,7 @@ impl Missed {
     }
 }
 
-/// How the journal says that all keys count as missing.
+/// Returns the journal's record for "all keys count as missing".
 fn overflow_or_flush(is_asked: bool) -> Change<'static> {
     match is_asked {
         true => Change::FlushMissed,

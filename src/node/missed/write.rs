@@ -1,16 +1,16 @@
-//! Which requests count as writes.
+//! Classifies requests as writes.
 
 use crate::protocol::meta::Names;
 use crate::protocol::{Command, Request};
 
-/// What of a request says whether it is a write, and of which key.
+/// The parts of a request that tell whether it is a write, and of which key.
 #[derive(Debug, Clone, Copy)]
 pub struct Write<'a> {
     /// The command.
     pub command: Command,
     /// The plain key; empty for flush_all.
     pub key: &'a [u8],
-    /// The flags of a meta command, as they were typed.
+    /// The flags of a meta command, unparsed.
     pub flags: &'a [u8],
 }
 
@@ -25,8 +25,8 @@ impl<'a> From<&Request<'a>> for Write<'a> {
 }
 
 impl Write<'_> {
-    /// Whether it may change the item, so that a failure may leave something old. An mg does with `N`, `R`, `E`
-    /// or `T`.
+    /// Whether the request may change the item, so that its failure may leave something old. An mg does
+    /// with `N`, `R`, `E` or `T`.
     pub fn changes(&self) -> bool {
         match self.command {
             Command::Get | Command::Gets | Command::MetaDebug => false,

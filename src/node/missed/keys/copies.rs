@@ -1,8 +1,9 @@
-//! Copies: what a fallback node holds in place of primary nodes that are out of the ring.
+//! Copies: the keys that a fallback node holds in place of primary nodes that are out of the ring.
 //!
-//! A copy is good as long as the ring says that its key belongs here. When the ring changes all copies are held against
-//! it, and those whose key has another owner are missed from then on, so that they are deleted before they are read
-//! again. A write that was sent by an older ring than the newest one that copies were held against is missed at once.
+//! A copy is valid as long as the ring assigns its key to this node. When the ring changes all copies are
+//! checked against it, and those whose key has another owner become missed, so that they are deleted before
+//! they are read again. A write sent by a ring that is older than the last one checked becomes missed at
+//! once.
 
 use std::collections::VecDeque;
 
@@ -11,35 +12,35 @@ use tokio::time::Instant;
 
 use super::{Budget, Keys};
 
-/// What became of a copy that was to be remembered.
+/// The result of recording a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
-    /// It was remembered before.
+    /// It was recorded before.
     Already,
-    /// It is from now on.
+    /// It was recorded now.
     New,
-    /// The ring has changed since it was sent here, so it is to be deleted.
+    /// The ring has changed since it was sent here, so it must be deleted.
     Late,
-    /// There was no room: only its expiry bounds it.
+    /// There was no room: only its expiry bounds its life.
     Overflow,
 }
 
 /// A copy on a fallback node.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FallbackCopy {
-    /// When it has expired at the latest; `None`: it need not expire.
+    /// When it will have expired at the latest; `None` if it may never.
     expires: Option<Instant>,
 }
 
 impl Keys {
-    /// Copies that are remembered.
+    /// The number of recorded copies.
     pub fn copies(&self) -> usize {
         self.copies
     }
 
-    /// A write of `key` is sent here in place of its primary node, by the ring with the number `ring`. What it leaves
-    /// has expired by `expires`. Unless there is no room it counts as on its way, until it is
-    /// [settled](Keys::settle).
+    /// Records a write of `key` that is sent here in place of its primary node by the ring with the number
+    /// `ring`, and whose item will have expired by `expires`. Unless there is no room it counts as in
+    /// flight until it is [settled](Keys::settle).
     pub fn copy(
         &mut self,
         key: &[u8],
@@ -49,7 +50,7 @@ impl Keys {
         budget: &Budget,
     ) -> Copied {
         if let Some(all) = &mut self.all {
-            // A flush that is on its way may come before this write.
+            // A flush that is in flight may be executed before this write.
             self.failures += 1;
             all.failure = self.failures;
             self.on_their_way += 1;
@@ -82,7 +83,7 @@ impl Keys {
         }
     }
 
-    /// The copy of `key` counts as missed.
+    /// Makes the copy of `key` count as missed.
     fn miss_copy(&mut self, key: &[u8], now: Instant) {
         self.failures += 1;
         self.last_failure = Some(now);
@@ -92,7 +93,8 @@ impl Keys {
         self.place(key);
     }
 
-    /// Forgets some copies that have expired. Each new copy looks at two old ones, so all are looked at in turn.
+    /// Forgets some copies that have expired. Each new copy checks two old ones, so all are checked in
+    /// turn.
     fn let_expire(&mut self, now: Instant, budget: &Budget) {
         for _ in 0..2 {
             let Some(key) = self.copied.pop_front() else {
@@ -107,7 +109,7 @@ impl Keys {
         }
     }
 
-    /// True if `key` is no copy, or one that has expired.
+    /// Returns true if `key` is not a copy, or one that has expired.
     fn is_over(&self, key: &[u8], now: Instant) -> bool {
         let Some(entry) = self.keys.get(key) else {
             return true;
@@ -128,14 +130,15 @@ impl Keys {
         }
     }
 
-    /// From now on the ring with the number `ring` says who owns a key. Returns all copies; each is to be given back to
-    /// [`Keys::sweep`].
+    /// Begins to check copies against the ring with the number `ring`. Returns all copies; each must be
+    /// given to [`Keys::sweep`].
     pub fn begin_sweep(&mut self, ring: u64) -> VecDeque<Bytes> {
         self.ring = self.ring.max(ring);
         std::mem::take(&mut self.copied)
     }
 
-    /// `key` was a copy when the ring changed. Unless the node `is_owner` still it is missed from now on. True then.
+    /// Checks the copy `key` against the new ring: unless the node still `is_owner` it becomes missed, and
+    /// true is returned.
     pub fn sweep(&mut self, key: Bytes, is_owner: bool, now: Instant, budget: &Budget) -> bool {
         if self.is_over(&key, now) {
             self.end_copy(&key);
@@ -151,7 +154,7 @@ impl Keys {
         true
     }
 
-    /// What was sent by a process that ended counts as broken off now: it may still be carried out.
+    /// Recovers a copy of an earlier process. It counts as broken off now: its write may still be executed.
     pub(super) fn recover_copy(&mut self, key: &[u8], now: Instant, budget: &Budget) {
         if self.copy(key, self.ring, None, now, budget) != Copied::Overflow {
             self.settle(key, true, now, budget);

@@ -205,7 +205,7 @@ impl Bench {
             .copy(key.as_bytes(), ring, expires, self.now, &self.budget)
     }
 
-    /// The ring with this number leaves the node the keys of `owned`.
+    /// Checks copies against the ring with this number, in which the node owns the keys `owned`.
     fn sweeps(&mut self, ring: u64, owned: &[&str]) {
         for key in self.keys.begin_sweep(ring) {
             let is_owner = owned.iter().any(|owned| owned.as_bytes() == key);
