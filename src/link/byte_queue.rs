@@ -1,13 +1,13 @@
-//! A queue of bytes, for what requests say until their replies come.
+//! A queue of bytes, for the parts of requests that are kept until their replies arrive.
 
 use bytes::Bytes;
 
-/// An empty queue larger than this is not kept, in bytes.
+/// The capacity in bytes above which an empty queue is freed.
 const KEEP: usize = 64 << 10;
-/// What was passed is let go of when it is at least so much, and half of all.
+/// Passed bytes are discarded once they are at least this many and half of all.
 const SLACK: usize = 4 << 10;
 
-/// Bytes that are put at the end and leave at the front.
+/// Bytes that are appended at the end and removed at the front.
 #[derive(Debug, Default)]
 pub(super) struct ByteQueue {
     all: Vec<u8>,
@@ -24,18 +24,18 @@ impl ByteQueue {
         self.all.extend_from_slice(bytes);
     }
 
-    /// Bytes of memory that the queue keeps.
+    /// The number of bytes of memory that the queue keeps.
     pub(super) fn held(&self) -> usize {
         self.all.capacity()
     }
 
-    /// Those that have not left.
+    /// The bytes in the queue.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         &self.all[self.passed..]
     }
 
-    /// Lets the first `length` of them leave.
+    /// Removes `length` bytes at the front.
     #[inline]
     pub(super) fn pass(&mut self, length: usize) {
         self.passed += length;
@@ -48,7 +48,7 @@ impl ByteQueue {
         }
     }
 
-    /// Takes those that have not left.
+    /// Takes the bytes in the queue.
     pub(super) fn take(self) -> Bytes {
         Bytes::from(self.all).slice(self.passed..)
     }

@@ -1,4 +1,4 @@
-//! How a link opens: the node is dialled, asked for its version, and so the link learns what to speak.
+//! Opens a link: dials the node and asks for its version, which determines the dialect.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::protocol::dialect::Dialect;
 pub struct Opened {
     /// The connection.
     pub stream: Stream,
-    /// What to speak on it.
+    /// The dialect to speak on it.
     pub dialect: Dialect,
-    /// Of the node, before its address was read.
+    /// [`Remote::moves`](crate::node::Remote::moves), as it was before the address was read.
     pub moves: u64,
 }
 
-/// Connects to `node` and chooses what to speak. The node's version is noted where it was asked.
+/// Connects to `node` and chooses the dialect. Stores the node's version if it was asked.
 ///
 /// # Errors
-/// What went wrong, for the log.
+/// The reason, for the log.
 pub async fn open(node: &Node, settings: &config::Pool) -> Result<Opened, String> {
     let Kind::Remote(remote) = &node.kind else {
         return Err("an embedded node has no links".to_owned());

@@ -1,26 +1,26 @@
-//! What a reply to a meta command must look like beyond its key: others may ask for the same key otherwise,
-//! and their replies are not this one's.
+//! What a reply to a meta command must look like beyond its key: other requests may read the same key with
+//! other flags, and their replies must not be mistaken for this one's.
 //!
-//! A command with an opaque (`O`) has it brought back, and no other has one. mg and ma bring a value where they
-//! ask for it (`v`), and only there.
+//! A command's opaque (`O`) is returned in its reply and in no other. mg and ma return a value if they
+//! request it (`v`), and only then.
 
 use crate::protocol::meta::{Names, is_unsayable, opaque};
 use crate::protocol::reply::{Frame, Status};
 use crate::protocol::{Command, Request, fingerprint};
 
-/// The form of the reply to one request.
+/// The expected form of the reply to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpectedReply {
-    /// Of the opaque; 0 if there is none.
+    /// The fingerprint of the opaque; 0 if there is none.
     opaque: u32,
-    /// Of mg and ma: what is there is to be told with or without its value.
+    /// For mg and ma: whether a hit must come with its value.
     with_value: Option<bool>,
-    /// The key is one that is not asked for.
+    /// Whether the key is one that is not requested back.
     pub hides_key: bool,
 }
 
 impl ExpectedReply {
-    /// The form of the reply to `request`, as a link writes it.
+    /// Returns the form of the reply to `request`, as a link writes it.
     #[inline]
     pub fn of(request: &Request<'_>) -> ExpectedReply {
         let Some(meta) = &request.meta else {
@@ -39,11 +39,11 @@ impl ExpectedReply {
         }
     }
 
-    /// Whether `frame`, which stands in `buffer`, has this form.
+    /// Whether `frame`, which is in `buffer`, has this form.
     #[inline]
     pub fn fits(self, frame: &Frame, buffer: &[u8]) -> bool {
         let is_opaque_right = match &buffer[frame.opaque.clone()] {
-            // Errors have no flags, and neither have the misses of mg nor what me says.
+            // Errors have no flags, and neither have the misses of mg nor the answers of me.
             b"" => self.opaque == 0 || matches!(frame.status, Status::Error | Status::Miss | Status::Debug),
             opaque => self.opaque == fingerprint(opaque),
         };

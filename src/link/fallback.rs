@@ -1,7 +1,7 @@
-//! Requests that go to a fallback node: what they leave there is remembered before they are sent, and before their
-//! clients read that they were done it is on disk, if that is kept.
+//! Requests to a fallback node: the copies that they leave there are recorded before they are sent, and on
+//! disk, if configured, before the clients read that they succeeded.
 //!
-//! Which, and why that is enough, says [`copying`](crate::node::missed::copying).
+//! [`copying`](crate::node::missed::copying) explains which requests, and why that suffices.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::node::missed::write::Write;
 use crate::protocol::{Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
 
-/// The slot of a request that goes to `node`, a fallback node, once what it may leave there is remembered.
+/// Records what `request` may leave at `node`, its fallback node, and returns the slot to send it with.
 pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: ReplySlot, fallback: Fallback) -> ReplySlot {
     if !leaves_copy(request) {
         return slot_after_commit(node, request, slot);
@@ -31,8 +31,9 @@ pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: ReplySlot, fallba
     })))
 }
 
-/// The slot of a request that goes to `node`, a fallback node, and leaves no copy: before its client reads that a write
-/// was done, it is on disk that the primary node, which keeps an older value, is out of its ring.
+/// Returns the slot for a request to the fallback node `node` that leaves no copy. Before its client reads
+/// that a write succeeded, it must be on disk that the primary node, which has an older value, is out of
+/// its ring.
 pub fn slot_after_commit(node: &Node, request: &Request<'_>, slot: ReplySlot) -> ReplySlot {
     let commit = Write::from(request).changes().then(|| node.missed.commit());
     match commit.flatten() {
@@ -41,7 +42,7 @@ pub fn slot_after_commit(node: &Node, request: &Request<'_>, slot: ReplySlot) ->
     }
 }
 
-/// A write on its way to a fallback node.
+/// A write in flight to a fallback node.
 #[derive(Debug)]
 struct Copying {
     node: Arc<Node>,
@@ -53,7 +54,7 @@ struct Copying {
 
 impl ReplyInspector for Copying {
     fn fill(mut self: Box<Self>, reply: Reply) {
-        // A failure is on its way by an account of its own.
+        // A failure is recorded separately, and in flight by its own account.
         self.node.missed.settle(&self.key, false);
         let slot = self.slot.take().expect("it is filled once");
         match self.commit.take() {

@@ -1,15 +1,14 @@
-//! What a link owes: requests that were written and whose replies have not come, oldest first.
+//! A link's in-flight queue: requests that were written and whose replies have not arrived, oldest first.
 //!
-//! memcached answers one connection in the order of its requests, so the first reply belongs to the first
-//! request, and the key that it brings back proves it. A request that takes too long is *abandoned*: its
-//! slot is answered, its place stays, and the late reply is dropped when it comes, so the requests behind
-//! it go on undisturbed.
+//! memcached answers the requests of a connection in order, so the first reply belongs to the first
+//! request, and the key that it returns proves it. A request that takes too long is *abandoned*: its slot
+//! is filled with a failure but its entry stays, and the late reply is dropped when it arrives, so the
+//! requests behind it are not disturbed.
 //!
-//! The keys, and of meta reads all that was typed, stand in one queue of bytes beside the entries: they come
-//! and go in the same order, so an entry needs only their lengths.
+//! The keys, and the text of meta reads, are in one queue of bytes beside the entries: they come and go in
+//! the same order, so an entry only needs their lengths.
 //!
-//! No socket and no clock: bytes and times come in as arguments. How replies find their requests stands in
-//! `receive.rs`.
+//! No sockets and no clocks: bytes and times are arguments. `receive.rs` matches replies to requests.
 
 use std::collections::VecDeque;
 
@@ -25,78 +24,78 @@ use crate::protocol::owned::{RawMeta, Words};
 use crate::protocol::{Command, Failure, Request};
 use crate::reply::slot::ReplySlot;
 
-/// Entries that an empty queue keeps room for.
+/// The capacity that an empty queue keeps, in entries.
 const KEEP: usize = 4096;
 
-/// The queue of one link.
+/// The in-flight queue of one link.
 #[derive(Debug)]
 pub struct InFlightQueue {
     entries: VecDeque<InFlight>,
-    /// What the entries hold of their requests, one after the other.
+    /// The text of all entries, concatenated.
     text: ByteQueue,
-    /// For each line that reads keys, oldest first, how many of its keys are in `entry`. 0: only `END` is still
-    /// to come.
+    /// For each multi-get line, oldest first, the number of its keys that are still in `entries`. 0: only
+    /// `END` is outstanding.
     pub(super) lines: VecDeque<u32>,
-    /// Entries whose slot was answered without them.
+    /// The number of abandoned entries.
     pub(super) abandoned: usize,
-    /// Keys of abandoned writes whose late replies came.
+    /// Keys of abandoned writes whose late replies arrived.
     late: Vec<Bytes>,
-    /// A reply told of a stale item.
+    /// Whether a reply mentioned a stale item.
     pub(super) has_seen_stale: bool,
-    /// Bytes of a reply that are to be passed over.
+    /// The number of bytes of a reply that are still to be skipped.
     pub(super) skip: usize,
-    /// Larger values are passed over too, for now.
+    /// Values above this size are skipped for now, for lack of memory.
     pub(super) room: usize,
-    /// Bytes that the reply takes, at least, of which a part has come; 0 if none has.
+    /// The minimum size of the reply that has partly arrived; 0 if none has.
     pub(super) needs: usize,
 }
 
-/// What a request asks on its connection.
+/// How a request's reply is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// A reply of its own.
     Own,
-    /// A reply of its own that does not bring the key back.
+    /// A reply of its own that does not return the key.
     Keyless,
-    /// A key, the first of a line that reads keys.
+    /// The first key of a multi-get line.
     NewLine,
-    /// One more key of the line before.
+    /// Another key of the same multi-get line.
     SameLine,
 }
 
-/// A request whose reply is to come.
+/// A request whose reply is outstanding.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    /// `None`: abandoned.
+    /// `None` if abandoned.
     pub(super) slot: Option<ReplySlot>,
     pub(super) command: Command,
     pub(super) operation: Operation,
     pub(super) expected: ExpectedReply,
     pub(super) is_retry: bool,
-    /// It was abandoned, and is remembered as a write that the node missed.
+    /// Whether it was abandoned and recorded as a write that the node missed.
     is_missed: bool,
     is_in_line: bool,
-    /// A meta read: what was typed of it stands behind its key.
+    /// Whether it is a meta read, whose text is behind its key.
     is_meta: bool,
-    /// A binary client asks, by a meta command.
+    /// Whether it is a meta command of a binary client.
     is_binary: bool,
-    /// Bytes of the plain key, and behind it of what was typed of a meta read: its key, unless it is the plain one,
-    /// and its flags, which come in a line of 16 KiB at most.
+    /// The length of the plain key, followed in the text by a meta read's own key, unless that is the plain
+    /// one, and its flags, all from a line of at most 16 KiB.
     key: u16,
     raw_key: u16,
     raw_flags: u16,
     /// When the request was read, in microseconds of the worker's clock.
     pub(super) started: u64,
     deadline: u64,
-    /// Where its first byte stands among all that went to the connection.
+    /// The offset of its first byte among all bytes sent on the connection.
     start_offset: u64,
 }
 
-// One waits for each request.
+// There is one for each outstanding request.
 const _: () = assert!(size_of::<InFlight>() <= 64);
 
 impl InFlight {
-    /// Who waits for it; `None`: it was abandoned, as it is from now on.
+    /// Takes the pending reply and so abandons the entry; `None` if it was abandoned before.
     fn take_pending(&mut self) -> Option<PendingReply> {
         Some(PendingReply {
             slot: self.slot.take()?,
@@ -107,7 +106,7 @@ impl InFlight {
         })
     }
 
-    /// The request, of which `own` is what was said.
+    /// Returns the request as a [`Write`]; `own` is its part of the text.
     fn write<'a>(&self, own: &'a [u8]) -> Write<'a> {
         let flags = own.len() - usize::from(self.raw_flags);
         Write {
@@ -125,20 +124,20 @@ impl InFlight {
     }
 }
 
-/// A request whose reply did not come before the connection broke.
+/// A request that was unanswered when the connection broke.
 #[derive(Debug)]
 pub struct Unanswered {
     /// The command.
     pub command: Command,
-    /// The plain key, and what was typed of a meta read.
+    /// The plain key, and the text of a meta read.
     pub words: Words,
-    /// What its reply must look like.
+    /// The expected form of its reply.
     pub expected: ExpectedReply,
-    /// Its reply ends with `END`.
+    /// Whether its reply is part of a multi-get line's, which ends with `END`.
     pub is_in_line: bool,
-    /// `None`: abandoned.
+    /// `None` if abandoned.
     pub pending: Option<PendingReply>,
-    /// Where its first byte stands among all that went to the connection.
+    /// The offset of its first byte among all bytes sent on the connection.
     pub start_offset: u64,
 }
 
@@ -159,12 +158,12 @@ impl Default for InFlightQueue {
 }
 
 impl InFlightQueue {
-    /// Until the next call, values of more than `room` bytes are passed over as what the link is too busy for.
+    /// Sets the size above which values are skipped because the link is too busy, until the next call.
     pub fn set_room(&mut self, room: usize) {
         self.room = room;
     }
 
-    /// Notes that `request` was written, from the byte at `start_offset` among all that went to the connection.
+    /// Appends `request`, which was written at `start_offset` among all bytes of the connection.
     #[inline]
     pub fn push(
         &mut self,
@@ -202,7 +201,7 @@ impl InFlightQueue {
         self.entries.push_back(entry);
     }
 
-    /// Notes that the bytes of `encoded` were put from the byte at `start_offset` on.
+    /// Appends `encoded`, whose bytes were written at `start_offset`.
     pub fn push_written(&mut self, encoded: &EncodedRequest, pending: PendingReply, start_offset: u64) {
         let framing = if encoded.is_in_line {
             Framing::NewLine
@@ -220,7 +219,7 @@ impl InFlightQueue {
         self.entries.push_back(entry);
     }
 
-    /// Whether the entry that is to be pushed is a key of a line.
+    /// Whether the entry about to be pushed is a key of a multi-get line.
     #[inline]
     fn joins_line(&mut self, framing: Framing) -> bool {
         match (framing, self.lines.back_mut()) {
@@ -260,27 +259,27 @@ impl InFlightQueue {
         }
     }
 
-    /// Bytes that are kept of what requests say.
+    /// The number of bytes of text.
     pub fn words(&self) -> usize {
         self.text.bytes().len()
     }
 
-    /// Bytes of memory that the queue keeps.
+    /// The number of bytes of memory that the queue keeps.
     pub fn held(&self) -> usize {
         self.entries.capacity() * size_of::<InFlight>() + self.text.held()
     }
 
-    /// Requests that were written and not answered, abandoned ones too.
+    /// The number of unanswered requests, abandoned ones included.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether no reply is to come.
+    /// Whether no reply is outstanding.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.lines.is_empty()
     }
 
-    /// Bytes that the reply takes, at least, of which a part has come; 0 if none has.
+    /// The minimum size of the reply that has partly arrived; 0 if none has.
     pub fn needs(&self) -> usize {
         self.needs
     }
@@ -298,7 +297,7 @@ impl InFlightQueue {
         &self.text.bytes()[..usize::from(length)]
     }
 
-    /// Whether what comes next belongs to a line that reads keys.
+    /// Whether the next reply belongs to a multi-get line.
     #[inline]
     pub(super) fn is_in_line(&self) -> bool {
         match self.lines.front() {
@@ -308,13 +307,13 @@ impl InFlightQueue {
         }
     }
 
-    /// The keys that are left of the line whose reply comes next.
+    /// The number of outstanding keys in the multi-get line whose reply comes next.
     #[inline]
     pub(super) fn left_in_line(&self) -> u32 {
         self.lines.front().copied().unwrap_or(0)
     }
 
-    /// How many keys of the line stand before the next one that is `key`; `None` if none is.
+    /// The number of keys of the line before the next one that equals `key`; `None` if none does.
     #[inline]
     pub(super) fn find_in_line(&self, key: &[u8]) -> Option<usize> {
         if self.left_in_line() > 0 && self.front_key() == key {
@@ -331,17 +330,17 @@ impl InFlightQueue {
             })
     }
 
-    /// Requests whose late replies are to be dropped.
+    /// The number of requests whose late replies will be dropped.
     pub fn abandoned(&self) -> usize {
         self.abandoned
     }
 
-    /// When the oldest request was read that is still to be answered or dropped.
+    /// When the oldest outstanding request was read, abandoned ones included.
     pub fn oldest(&self) -> Option<u64> {
         self.entries.front().map(|entry| entry.started)
     }
 
-    /// When the next request is due that was not abandoned.
+    /// When the next request that was not abandoned is due.
     pub fn next_deadline(&self) -> Option<u64> {
         self.entries
             .iter()
@@ -363,13 +362,13 @@ impl InFlightQueue {
         Some(entry)
     }
 
-    /// Keys of abandoned writes whose late replies came since the last call.
+    /// Takes the keys of abandoned writes whose late replies arrived since the last call.
     #[inline]
     pub fn take_late(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.late)
     }
 
-    /// Abandons every request that is due. Returns how many.
+    /// Abandons every request that is due. Returns their number.
     pub fn expire(&mut self, at: Failing<'_>) -> usize {
         let mut text = self.text.bytes();
         let due = self
@@ -389,8 +388,8 @@ impl InFlightQueue {
         expired
     }
 
-    /// The connection is gone: every request that is still owed fails for `failure`. Returns the keys of writes that
-    /// the node may still carry out, those that were abandoned before too.
+    /// Fails every outstanding request with `failure`, because the connection is gone. Returns the keys of
+    /// writes that the node may still execute, including those abandoned before.
     pub fn fail_all(&mut self, failure: Failure, at: Failing<'_>) -> Vec<Bytes> {
         let InFlightQueue { entries, text, .. } = std::mem::take(self);
         at.shard.in_flight.sub(entries.len() as u64);
@@ -408,7 +407,7 @@ impl InFlightQueue {
         on_their_way
     }
 
-    /// The connection is gone: takes all that is still owed, oldest first.
+    /// Takes all outstanding requests, oldest first, because the connection is gone.
     pub fn take_all(&mut self) -> Vec<Unanswered> {
         let in_flight = std::mem::take(self);
         let mut text = in_flight.text.take();

@@ -1,14 +1,14 @@
-//! What becomes of a request for a key that its node missed a write of: for that key the node counts as down.
+//! Requests for keys of which the node missed a write: for such a key the node counts as down.
 //!
-//! | request for a remembered key | what happens |
+//! | request for a recorded key | what happens |
 //! |---|---|
-//! | set, ms without a condition, delete | sent where nothing is on its way: once it is answered as done the key is clear |
+//! | set, ms without a condition, delete | sent if nothing of the key is in flight; its success clears the key |
 //! | flush_all | sent |
-//! | everything else, and those while something is on its way | fails, without being sent |
+//! | everything else, and those while something is in flight | fails without being sent |
 //!
-//! So a read is a miss, or goes on to the next pool of a `failover`, as on a node that is down. A set that were sent
-//! while an older write may still arrive could not be believed, and an add could let two clients believe that theirs is
-//! the one that stands: the delete that is to come would take it away.
+//! So a read is a miss, or goes to the next route of a `failover`, as if the node were down. A set that
+//! were sent while an older write may still arrive could be overwritten by it, and an add could tell two
+//! clients that theirs was stored: the pending delete would remove either.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
 
-/// The slot in which the reply to `request` is to land, if it is sent to `node`, which missed something.
+/// Returns the slot to send `request` to `node` with, which missed some write.
 ///
 /// # Errors
-/// The slot, if it is not sent: it fails.
+/// The slot, if the request must not be sent: the caller fails it.
 #[cold]
 pub fn pass(node: &Arc<Node>, request: &Request<'_>, slot: ReplySlot) -> Result<ReplySlot, ReplySlot> {
     if replaces(request)
@@ -33,18 +33,20 @@ pub fn pass(node: &Arc<Node>, request: &Request<'_>, slot: ReplySlot) -> Result<
             slot,
         }))));
     }
+    // A set or delete that cannot clear the key, because an older write may still arrive, is barred
+    // like any other request.
     match node.missed.bars(request) {
         true => Err(slot),
         false => Ok(slot),
     }
 }
 
-/// Whether it depends on nothing that is there, and leaves nothing of it.
+/// Whether the request ignores the old item and leaves nothing of it.
 pub fn replaces(request: &Request<'_>) -> bool {
     Operation::of(request) == Operation::Set || request.command == Command::Delete
 }
 
-/// A write on its way that replaces, or removes, whatever is old.
+/// A write in flight that replaces or removes the old item.
 #[derive(Debug)]
 struct Clearing {
     node: Arc<Node>,
@@ -54,6 +56,8 @@ struct Clearing {
 
 impl ReplyInspector for Clearing {
     fn fill(self: Box<Self>, reply: Reply) {
+        // Only success proves that the node executed this write. A refusal (too large, no memory) may
+        // have left the old item.
         let is_done = match &reply {
             Reply::Done | Reply::NotFound => true,
             Reply::Meta(meta) => meta.line().starts_with(b"HD"),

@@ -8,12 +8,13 @@
 //!                            slots of A, B, C
 //! ```
 //!
-//! A link is opened by the first request that wants it. While it opens, requests are queued; it asks the
-//! node for its version, and so learns what to speak. When it breaks, what it owes and may safely be sent
-//! again is queued and opens it at once; the rest fails, and the next request opens it again, not before a
-//! jittered backoff where the node could not be reached. It closes by itself only where it is out of step,
-//! makes no progress at all, gives only late replies, or owes too many abandoned ones. It is opened anew if it was
-//! idle and does not answer, or if the node's name leads elsewhere: requests are queued meanwhile (`trust`).
+//! A link is opened by the first request that needs it. While it opens, requests are queued; it asks the
+//! node for its version, which determines the dialect. When it breaks, outstanding requests that may safely
+//! be sent again are queued and reopen it at once; the others fail, and the next request opens it again,
+//! after a jittered backoff if the node could not be reached. It closes by itself only if it is out of
+//! step, makes no progress at all, gets only late replies, or has too many abandoned requests. It is
+//! reopened if it was idle and does not answer, or if the node's name resolves to other addresses: requests
+//! are queued meanwhile (`trust`).
 
 pub mod byte_queue;
 pub mod connect;
@@ -64,19 +65,19 @@ use crate::runtime::memory::MemoryBudget;
 use crate::runtime::turn::{self, Turn};
 use crate::runtime::{buffers, coalesce};
 
-/// A link closes when nothing came for so many times `request_timeout` while something was owed, or nothing
-/// in time: where a reply is lost, each that comes may be taken for that of the request before.
+/// Close the link after this many `request_timeout`s without progress, or with late replies only: once a
+/// reply is lost, every later one may be attributed to the wrong request.
 const PROGRESS: u64 = 4;
-/// A link closes when it owes so many replies that nobody waits for.
+/// Close the link when this many of its outstanding requests are abandoned.
 const MAX_ABANDONED: usize = 1024;
-/// A link whose node has so many bytes still to take is busy.
+/// A link with this many unsent bytes is busy.
 const MAX_UNSENT: usize = 64 << 20;
-/// What a request costs while it waits for its reply, beside its words and its value; about so many bytes.
+/// The approximate overhead of an in-flight request in bytes, beside its words and its value.
 const REQUEST: usize = 128;
-/// Where memory is short, a link is busy once the words of its requests take more bytes than this: its node is slow.
-/// One that holds much only for large values still takes reads.
+/// Under memory pressure, a link is busy if the words of its requests take more bytes than this: its node
+/// is slow. A link that only holds much because of large values still accepts reads.
 const SMALL_QUEUE: usize = 64 << 10;
-/// The first wait after a connection that could not be made; it doubles up to the last.
+/// The first backoff after a failed connection attempt; it doubles up to the last.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
 
@@ -88,12 +89,12 @@ pub struct Link {
     settings: RefCell<Rc<config::Pool>>,
     state: RefCell<LinkState>,
     is_ending: Cell<bool>,
-    /// What waits for the node, and what arrives from it.
+    /// The memory of unsent requests and unread replies.
     budget: MemoryBudget,
 }
 
 impl Link {
-    /// A link that is not open. [`Link::run`] must be spawned to make it work.
+    /// Returns a link that is not open. It does nothing until [`Link::run`] is spawned.
     pub fn new(node: Arc<Node>, local: Rc<Local>, settings: Rc<config::Pool>) -> Link {
         Link {
             node,
@@ -105,23 +106,23 @@ impl Link {
         }
     }
 
-    /// Takes the pool's settings after a reload.
+    /// Sets the pool's settings after a reload.
     pub fn configure(&self, settings: Rc<config::Pool>) {
         *self.settings.borrow_mut() = settings;
     }
 
-    /// Lets the link look whether its address still holds.
+    /// Wakes the link, so that it checks whether its address is still valid.
     pub fn wake(&self) {
         self.state.borrow_mut().wakeup.wake();
     }
 
-    /// Lets the link close as soon as it owes nothing.
+    /// Lets the link close once nothing is outstanding.
     pub fn end(&self) {
         self.is_ending.set(true);
         self.state.borrow_mut().wakeup.wake();
     }
 
-    /// Sends `request`; its reply, or why there is none, lands in `slot`. Never waits.
+    /// Sends `request`; its reply, or the reason for its failure, is delivered to `slot`. Never blocks.
     #[inline(always)]
     pub fn send(&self, request: &Request<'_>, slot: ReplySlot, settings: &config::Pool) {
         let now = self.local.clock.now();
@@ -145,7 +146,7 @@ impl Link {
             is_retry: false,
         };
         self.shard().in_flight.add(1);
-        // Words are kept twice: to know the reply by them, and on their way out.
+        // Words are held twice: in the in-flight queue and in the outgoing bytes.
         self.budget
             .add(REQUEST + 2 * request.words() + request.value.len());
         state.spares_tokens = self.spares_tokens(request);
@@ -167,7 +168,7 @@ impl Link {
         state.wakeup.wake();
     }
 
-    /// Whether the node may have stale items, once it was asked `request`.
+    /// Whether the node may have stale items after `request`.
     #[inline]
     fn spares_tokens(&self, request: &Request<'_>) -> bool {
         let Kind::Remote(remote) = &self.node.kind else {
@@ -179,7 +180,7 @@ impl Link {
         remote.has_stale.load(Relaxed)
     }
 
-    /// How many bytes an item of the node may have: what it told, or else what memcached takes by default.
+    /// The maximum size of an item on the node in bytes: as the node reported it, or memcached's default.
     fn item_size_max(&self) -> u64 {
         const DEFAULT: u64 = 1 << 20;
         match &self.node.kind {
@@ -191,7 +192,7 @@ impl Link {
         }
     }
 
-    /// Tells the account what the link holds; `unread` bytes came and were not taken yet.
+    /// Updates the budget with what the link holds, including `unread` bytes that were not consumed yet.
     fn update_budget(&self, state: &LinkState, unread: usize) {
         self.budget
             .set(unread + state.outgoing.len() + state.queued.held() + state.in_flight.held());
@@ -214,8 +215,8 @@ impl Link {
         self.settings.borrow().clone()
     }
 
-    /// Opens the connection when it is wanted, carries requests, and begins anew when it breaks. Returns
-    /// after [`Link::end`], once nothing is owed.
+    /// Opens the connection when it is needed, drives it, and starts over when it breaks. Returns after
+    /// [`Link::end`], once nothing is outstanding.
     pub async fn run(self: Rc<Link>) {
         while poll_fn(|cx| self.poll_wanted(cx)).await {
             match self.open().await {
@@ -225,7 +226,7 @@ impl Link {
         }
     }
 
-    /// True as soon as a request is queued; false where the link ends and none is.
+    /// Returns true once a request is queued; false if the link ends and none is.
     fn poll_wanted(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut state = self.state.borrow_mut();
         state.wakeup.register(cx);
@@ -236,18 +237,18 @@ impl Link {
         }
     }
 
-    /// Dials the node and learns what to speak, while queued requests that are due fail.
+    /// Dials the node and determines the dialect; queued requests that are due meanwhile fail.
     async fn open(&self) -> Result<Opened, String> {
         let settings = self.settings();
         let mut opened = std::pin::pin!(connect::open(&self.node, &settings));
         loop {
-            // What comes while nothing is queued is due after a whole timeout at the earliest.
+            // Requests that arrive while the queue is empty are due after a whole timeout at the earliest.
             let patience = settings.request_timeout.as_micros() as u64;
             let due = self.state.borrow().queued.next_deadline();
             let due = due.unwrap_or_else(|| self.local.clock.now() + patience);
             let due = self.local.clock.instant(due);
             tokio::select! {
-                // Without a draw, so that a simulation can be run again.
+                // In a fixed order, so that a simulation is reproducible.
                 biased;
                 opened = &mut opened => return opened,
                 () = sleep_until(due) => {
@@ -278,7 +279,7 @@ impl Link {
         state.retry_at = now + half + fastrand::u64(..=half);
     }
 
-    /// Carries requests until the connection breaks or the link ends.
+    /// Drives the connection until it breaks or the link ends.
     async fn drive(&self, mut opened: Opened) {
         let dialect = opened.dialect;
         let peer = opened.stream.peer();
@@ -299,7 +300,7 @@ impl Link {
         let mut state = self.state.borrow_mut();
         let is_out_of_step = matches!(end, End::Desync);
         if is_out_of_step && state.in_flight.is_empty() {
-            // No request fails for a reply too many, but it is to be seen.
+            // The extra reply fails no request, but must show in the metrics.
             self.shard().failures[Failure::Desync as usize].add(1);
         }
         let is_no_failure = matches!(end, End::Forgotten | End::Moved);
@@ -316,8 +317,9 @@ impl Link {
                 "link broken"
             );
             self.node.failed(end.reason());
-            // What was written and failed must not arrive long after. Where the network was cut and heals, TCP
-            // would go on with an old `set`, and a value would come back that was replaced elsewhere meanwhile.
+            // Requests that failed must not arrive much later. When a network partition heals, TCP would
+            // otherwise still deliver an old `set`, and bring back a value that was replaced elsewhere
+            // meanwhile.
             opened.stream.forget_unsent();
         }
         let failing = self.failing(self.local.clock.now());
@@ -340,7 +342,7 @@ impl Link {
     }
 
     fn write_queued(&self, state: &mut LinkState, dialect: Dialect, now: u64) {
-        // Nobody waits for these any more, so they are not to be carried out.
+        // Their clients were already answered, so they must not be executed.
         state.queued.expire(now, Failure::Timeout, self.failing(now));
         while let Some(QueuedRequest { request, pending }) = state.queued.take() {
             if self.is_barred(&request) {
@@ -363,8 +365,8 @@ impl Link {
         }
     }
 
-    /// Whether a request waited that depends on what is there, and its key was missed meanwhile: what was written
-    /// before it may arrive after it.
+    /// Whether the request depends on the old item and its key was missed while it was queued: an earlier
+    /// write may arrive after it.
     fn is_barred(&self, request: &Queued) -> bool {
         let missed = &self.node.missed;
         missed.is_any()
@@ -415,7 +417,7 @@ impl Link {
         end
     }
 
-    /// True if the node's name leads elsewhere since the connection was opened.
+    /// Returns true if the node's name resolves to other addresses since the connection was opened.
     #[inline]
     fn has_moved(&self, opened: &mut Opened) -> bool {
         let Kind::Remote(remote) = &self.node.kind else {
@@ -440,7 +442,8 @@ impl Link {
         let mut buffer = self.local.buffers.take(rest, 0);
         let mut largest = buffer.capacity();
         let max_value = self.settings.borrow().max_value_size;
-        // A value that is whole in a buffer takes no more of it; its session may have room or not.
+        // A value that fits into one read buffer takes no further memory; whether its session has room is
+        // checked there.
         state.in_flight.set_room(self.budget.most().max(buffers::SIZE));
         let end = loop {
             if turn.is_over(&self.local.clock) {
@@ -496,7 +499,7 @@ impl Link {
                     }
                     match received {
                         Ok(true) => self.node.answered(),
-                        // An answer that nobody waits for any more is no sign of health.
+                        // A reply to an abandoned request is no sign of health.
                         Ok(false) => {}
                         Err(_) => break Poll::Ready(End::Desync),
                     }
@@ -507,7 +510,7 @@ impl Link {
         end
     }
 
-    /// Ends the link that was asked and gave no answer in time.
+    /// Ends the link if it was asked and did not answer in time.
     fn poll_answer(
         &self,
         state: &mut LinkState,
@@ -525,8 +528,8 @@ impl Link {
         Poll::Pending
     }
 
-    /// Abandons what is due. The timer is armed once and left alone until it fires, however many requests
-    /// come and go meanwhile: what came later is due later.
+    /// Abandons requests that are due. The timer is armed once and left alone until it fires, however many
+    /// requests come and go meanwhile: later requests are due later.
     fn poll_deadlines(
         &self,
         state: &mut LinkState,
@@ -557,7 +560,7 @@ impl Link {
             if now >= hopeless_at || is_always_late || state.in_flight.abandoned() >= MAX_ABANDONED {
                 return Poll::Ready(End::Silent);
             }
-            // Where all is abandoned, what comes next is due after a whole timeout at the earliest.
+            // If all are abandoned, the next request is due after a whole timeout at the earliest.
             let next = state
                 .in_flight
                 .next_deadline()

@@ -1,20 +1,22 @@
-//! The keys of a multi-get that go to one node go out as one line, `get a b c`: the node parses one command, and a
-//! classic client can have its answer as it is.
+//! Multi-get lines: the keys of a multi-get that go to one node are sent as one line, `get a b c`. The node
+//! parses one command, and a classic client can be given the reply unchanged.
 //!
-//! A single get is said in meta where the node knows it. memcached as Debian ships it (1.6.18) sends each classic answer with a call
-//! of its own and many meta answers with one: lines of a key or two would cost it, and Ringway, more than they save.
-//! A node with stale items (see `state.rs`) gets such lines all the same, since mg would take their tokens.
-//! For nodes that know no meta every get stands in such a line, since there a line of several is the only batch.
+//! A single get is sent as meta if the node knows it. memcached as Debian ships it (1.6.18) sends each
+//! classic reply with a system call of its own and many meta replies with one: lines of a key or two would
+//! cost it, and Ringway, more than they save. A node with stale items (see `state.rs`) gets such lines even
+//! so, because mg would take their tokens. For nodes without meta every get is sent in such a line, because
+//! there lines of several keys are the only batching.
 
 use crate::net::outgoing::Outgoing;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::meta::is_bare;
 use crate::protocol::{Command, Request};
 
-/// Bytes of a line at most: memcached looks for a line's end in its first 2048 bytes before it takes other ways.
+/// The maximum length of a line in bytes: memcached looks for a line's end in its first 2048 bytes before
+/// it takes slower paths.
 const LONGEST: usize = 2000;
 
-/// The line at the end of what waits to be written, as long as further keys may be put there.
+/// The line at the end of the outgoing bytes, as long as more keys may be added to it.
 #[derive(Debug, Default)]
 pub(super) struct MultiGetLine {
     command: Option<Command>,
@@ -22,20 +24,20 @@ pub(super) struct MultiGetLine {
 }
 
 impl MultiGetLine {
-    /// Whether `request` goes out in such a line to a node that speaks `dialect`.
+    /// Whether `request` is sent in such a line to a node that speaks `dialect`.
     #[inline]
     pub(super) fn takes(dialect: Dialect, request: &Request<'_>) -> bool {
         let is_get = matches!(request.command, Command::Get | Command::Gets);
         is_get && (dialect == Dialect::Classic || request.is_one_of_many) && is_bare(request.key)
     }
 
-    /// Whether the key of `request` may stand in the line that is open.
+    /// Whether the key of `request` may be added to the open line.
     #[inline]
     pub(super) fn has_room(&self, request: &Request<'_>) -> bool {
         self.command == Some(request.command) && self.length + request.key.len() < LONGEST
     }
 
-    /// Puts the key of `request` into the line that is open and has room, or into a new one.
+    /// Adds the key of `request` to the open line if it has room, or to a new one.
     #[inline]
     pub(super) fn put(&mut self, request: &Request<'_>, outgoing: &mut Outgoing) {
         if self.command.is_none() {
@@ -48,7 +50,7 @@ impl MultiGetLine {
         outgoing.put(request.key);
     }
 
-    /// Ends the line that is open, if any.
+    /// Ends the open line, if any.
     #[inline]
     pub(super) fn close(&mut self, outgoing: &mut Outgoing) {
         if self.command.take().is_some() {

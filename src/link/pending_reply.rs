@@ -1,4 +1,4 @@
-//! Who waits for a node's reply: the slot that it lands in, and for how long.
+//! The recipient of a node's reply, and its deadline.
 
 use crate::metrics::NodeShard;
 use crate::node::missed::Missed;
@@ -7,22 +7,23 @@ use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply};
 use crate::reply::slot::ReplySlot;
 
-/// Who waits for one reply. Times are in microseconds of the worker's clock.
+/// The recipient of one reply. Times are in microseconds of the worker's clock.
 #[derive(Debug)]
 pub struct PendingReply {
-    /// Where the reply goes.
+    /// Where the reply is delivered.
     pub slot: ReplySlot,
-    /// What the request does, to be counted.
+    /// The request's operation, for the metrics.
     pub operation: Operation,
     /// When the request was read.
     pub started: u64,
     /// When the reply is due.
     pub deadline: u64,
-    /// The connection broke under the request before, and it is not sent a third time.
+    /// Whether this is the second attempt, after a broken connection; there is no third.
     pub is_retry: bool,
 }
 
-/// When requests fail, in microseconds of the worker's clock, where that is counted, and where it is remembered.
+/// What it takes to fail requests: the time in microseconds of the worker's clock, the counters, and the
+/// record of missed writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Failing<'a> {
     /// The time.
@@ -34,16 +35,15 @@ pub struct Failing<'a> {
 }
 
 impl PendingReply {
-    /// Counts the request, which was sent, and fills its slot. That it is in flight no more is for the caller to
-    /// count.
+    /// Counts the request, which was sent, and delivers the reply. The caller updates `in_flight`.
     #[inline]
     pub fn answer(self, reply: Reply, now: u64, shard: &NodeShard) {
         shard.count(self.operation, &reply, now.saturating_sub(self.started));
         self.slot.fill(reply);
     }
 
-    /// Counts `write`, which may be a read too, as failed, and fills its slot once what it missed is remembered.
-    /// `is_sent`: a byte of it was written. Returns true if it may still arrive.
+    /// Counts a request (`write`, which may also be a read) as failed, and fills its slot after recording
+    /// what the node missed. `is_sent`: a byte of it was written. Returns true if it may still arrive.
     #[cold]
     pub fn fail(self, write: Write<'_>, failure: Failure, is_sent: bool, at: Failing<'_>) -> bool {
         if is_sent || self.is_retry {

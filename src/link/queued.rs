@@ -1,5 +1,5 @@
-//! Requests that wait for a link to open: owned copies, since the buffers they came in move on, or the bytes
-//! that a connection left unwritten when it broke.
+//! Requests that wait for a link to open: owned copies, because their read buffers move on, or the bytes
+//! that a broken connection left unwritten.
 
 use std::collections::VecDeque;
 use std::ops::AddAssign;
@@ -13,68 +13,68 @@ use crate::protocol::dialect::Dialect;
 use crate::protocol::owned::{OwnedRead, OwnedRequest};
 use crate::protocol::{Command, Failure, Request};
 
-/// Requests that an empty queue keeps room for.
+/// The capacity that an empty queue keeps, in requests.
 const KEEP: usize = 256;
 
-/// Requests that wait, oldest first.
+/// Queued requests, oldest first.
 #[derive(Debug, Default)]
 pub struct QueuedRequests {
     waiting: VecDeque<QueuedRequest>,
-    /// Of all of them.
+    /// The sum over all requests.
     lengths: Lengths,
 }
 
-/// Bytes of what requests say.
+/// Sizes in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 struct Lengths {
-    /// What is no value.
+    /// Everything but values.
     words: usize,
-    /// Values, and of what was written for a node all that is to be written.
+    /// Values, and all bytes of encoded requests.
     values: usize,
 }
 
-/// A request that waits, and who waits for its reply.
+/// A queued request, and the recipient of its reply.
 #[derive(Debug)]
 pub struct QueuedRequest {
     /// The request.
     pub request: Queued,
-    /// Who waits.
+    /// The recipient of its reply.
     pub pending: PendingReply,
 }
 
-/// The forms of a request that waits. Most are reads, and take no more room than they need.
+/// The forms of a queued request. Most are reads, which take no more memory than they need.
 #[derive(Debug)]
 pub enum Queued {
     /// A copy of a read, to be said in whatever dialect the node turns out to know.
     Read(OwnedRead),
     /// A copy of any other request.
     Copied(Box<OwnedRequest>),
-    /// Bytes in one dialect, and no other will do.
+    /// The bytes of a request in one dialect, which fit no other.
     EncodedRequest(Box<EncodedRequest>),
 }
 
-// One waits for each request while a node is away.
+// There is one for each request while a node is away.
 const _: () = assert!(size_of::<QueuedRequest>() <= 96);
 
 /// A request as it was written for a node.
 #[derive(Debug)]
 pub struct EncodedRequest {
-    /// What it was written in.
+    /// The dialect that it was written in.
     pub dialect: Dialect,
-    /// The command, as `dialect` has it.
+    /// The command in terms of `dialect`.
     pub command: Command,
     /// The plain key.
     pub key: Bytes,
-    /// What its reply must look like.
+    /// The expected form of its reply.
     pub expected: ExpectedReply,
-    /// It is the only key of a line that reads keys.
+    /// Whether it is the only key of a multi-get line.
     pub is_in_line: bool,
     /// All its bytes, in order.
     pub pieces: Vec<Bytes>,
 }
 
 impl Queued {
-    /// A copy of `request`.
+    /// Returns a copy of `request`.
     pub fn of(request: &Request<'_>) -> Queued {
         match request.command {
             Command::Get | Command::Gets | Command::MetaGet | Command::MetaDebug => {
@@ -93,7 +93,7 @@ impl Queued {
         }
     }
 
-    /// What of it may change an item. Of an mg only one is written again as it was that does more than read.
+    /// Returns the request as a [`Write`]. An mg is only ever encoded if it does more than read.
     pub fn write(&self) -> Write<'_> {
         match self.request() {
             Ok(request) => Write::from(&request),
@@ -135,39 +135,39 @@ impl AddAssign for Lengths {
 }
 
 impl QueuedRequests {
-    /// Puts a request at the end.
+    /// Appends a request.
     pub fn push(&mut self, request: Queued, pending: PendingReply) {
         self.lengths += request.lengths();
         self.waiting.push_back(QueuedRequest { request, pending });
     }
 
-    /// Puts all of `later` at the end.
+    /// Appends all of `later`.
     pub fn append(&mut self, mut later: QueuedRequests) {
         self.lengths += later.lengths;
         self.waiting.append(&mut later.waiting);
     }
 
-    /// Requests that wait.
+    /// The number of queued requests.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Bytes of all that they say, and of memory that those which are no reads take.
+    /// The number of bytes of their words and values, plus the memory of those that are not reads.
     pub fn bytes(&self) -> usize {
         self.lengths.words + self.lengths.values
     }
 
-    /// Bytes of what they say that is no value.
+    /// The number of bytes of their words.
     pub fn words(&self) -> usize {
         self.lengths.words
     }
 
-    /// Bytes of memory that they keep.
+    /// The number of bytes of memory that they keep.
     pub fn held(&self) -> usize {
         self.waiting.capacity() * size_of::<QueuedRequest>() + self.bytes()
     }
 
-    /// Whether none waits.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -189,7 +189,8 @@ impl QueuedRequests {
         Some(oldest)
     }
 
-    /// Fails for `failure` those that are due by `until`; all where that is `u64::MAX`. None of them was sent.
+    /// Fails with `failure` those that are due by `until`, or all if that is `u64::MAX`. None of them was
+    /// sent.
     pub fn expire(&mut self, until: u64, failure: Failure, at: Failing<'_>) {
         while self.next_deadline().is_some_and(|deadline| deadline <= until)
             && let Some(QueuedRequest { request, pending }) = self.take()

@@ -1,12 +1,13 @@
-//! What arrives on a link: each reply goes to the oldest request, once it is sure that it is its own.
+//! Matches the replies that arrive on a link to its requests: each goes to the oldest one, after a check
+//! that it belongs to it.
 //!
-//! Most requests have a reply each. A get line (see `multi_get.rs`) asks for several keys at once: the node gives a value for each key
-//! that it has, in the order in which they were asked, and then `END`.
+//! Most requests have a reply of their own. A multi-get line (see `multi_get.rs`) asks for several keys:
+//! the node returns a value for each key that it has, in the order of the line, and then `END`.
 //!
 //! ```text
 //!   get a b c      ◀─ VALUE a …   is a's
 //!                  ◀─ VALUE c …   is c's, and b is a miss
-//!                  ◀─ END         all that are left are misses
+//!                  ◀─ END         all remaining keys are misses
 //! ```
 
 use base64::Engine;
@@ -21,11 +22,11 @@ use crate::protocol::numbers::parse_u64;
 use crate::protocol::reply::{self, Frame, Read, Status};
 use crate::protocol::{Command, Failure, Item, MetaReply, Reply};
 
-/// The link is out of step: what came is no reply, or a reply to another request.
+/// The link is out of step: the bytes are not a reply, or a reply to another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Desync;
 
-/// When something arrives, in microseconds of the worker's clock, and where it is counted.
+/// The time of an arrival in microseconds of the worker's clock, and the counters.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival<'a> {
     /// The time.
@@ -35,11 +36,12 @@ pub struct Arrival<'a> {
 }
 
 impl InFlightQueue {
-    /// Takes every whole reply from the front of `buffer` and fills its slot. Values of more than
-    /// `max_value` bytes are passed over and fail. Returns true if a reply came before its request was abandoned.
+    /// Takes every complete reply from the front of `buffer` and delivers it. Values of more than
+    /// `max_value` bytes are skipped and their requests fail. Returns true if a reply arrived before its
+    /// request was abandoned.
     ///
     /// # Errors
-    /// [`Desync`]: the link must be closed. Slots filled before that are right.
+    /// [`Desync`]: the link must be closed. Replies delivered before that are valid.
     pub fn receive(
         &mut self,
         buffer: &mut BytesMut,
@@ -47,13 +49,15 @@ impl InFlightQueue {
         max_value: usize,
         arrival: Arrival<'_>,
     ) -> Result<bool, Desync> {
-        // Of a value in many pieces, the line is read once and not again with each piece.
+        // While a large value is arriving, its line is parsed once and not again for each piece. Not if it
+        // exceeds `room`: then it must be skipped now instead of being buffered.
         if buffer.len() < self.needs && self.needs <= self.room {
             return Ok(false);
         }
         let mut is_answered = false;
         self.needs = 0;
         loop {
+            // The rest of a skipped value is discarded as it arrives, so it never takes memory.
             if self.skip > 0 {
                 let step = self.skip.min(buffer.len());
                 buffer.advance(step);
@@ -63,12 +67,16 @@ impl InFlightQueue {
                 return Ok(is_answered);
             }
             let (frame, failure) = match reply::read(buffer, max_value.min(self.room)) {
+                // Bytes without an outstanding request belong to none: an extra reply, after which no
+                // match can be trusted.
                 Read::Partial(_) if self.is_empty() => return Err(Desync),
                 Read::Partial(least) => {
                     self.needs = least;
                     return Ok(is_answered);
                 }
                 Read::Garbage => return Err(Desync),
+                // The limit in force was memory and not the configuration, so the failure is
+                // temporary.
                 Read::TooLarge(frame) if self.room < max_value => (frame, Some(Failure::Busy)),
                 Read::TooLarge(frame) => (frame, Some(Failure::TooLarge)),
                 Read::Whole(frame) => (frame, None),
@@ -91,6 +99,8 @@ impl InFlightQueue {
     ) -> Result<bool, Desync> {
         match frame.status {
             Status::Value if buffer.starts_with(b"VALUE") => {
+                // Nodes answer in the order of the keys, so the keys before this one are misses. A key
+                // that is not in the rest of the line proves that the link is out of step.
                 let passed = self.find_in_line(&buffer[frame.key.clone()]).ok_or(Desync)?;
                 for _ in 0..passed {
                     self.settle_in_line(Reply::NotFound, arrival);
@@ -117,7 +127,7 @@ impl InFlightQueue {
         }
     }
 
-    /// Answers all that are left of the line.
+    /// Answers the remaining keys of the line.
     fn end_line(&mut self, reply: &Reply, arrival: Arrival<'_>) -> bool {
         let mut is_answered = false;
         while self.left_in_line() > 0 {
@@ -145,6 +155,8 @@ impl InFlightQueue {
     ) -> Result<bool, Desync> {
         self.has_seen_stale |= frame.is_stale;
         let entry = self.front().ok_or(Desync)?;
+        // Checked before the entry is removed: on a desync it is handled with all the others when the link
+        // closes.
         check(entry, self.front_key(), buffer, &frame, dialect)?;
         let reply = match failure {
             Some(failure) => self.pass_over(frame, failure),
@@ -159,7 +171,7 @@ impl InFlightQueue {
         Reply::Failed(failure)
     }
 
-    /// Whether the reply came in time.
+    /// Counts and delivers a reply. Returns true if its request was not abandoned.
     #[inline]
     fn settle(&mut self, entry: InFlight, reply: Reply, arrival: Arrival<'_>) -> bool {
         let Arrival { now, shard } = arrival;
@@ -174,7 +186,7 @@ impl InFlightQueue {
     }
 }
 
-/// Makes sure that `frame`, which stands in `buffer`, answers the request that is `entry` its reply.
+/// Checks that `frame`, which is in `buffer`, answers the request `entry`, whose key is `wanted`.
 #[inline]
 fn check(
     entry: &InFlight,
@@ -189,6 +201,8 @@ fn check(
         key if key == wanted => true,
         key => frame.status == Status::Debug && is_in_base64(key, wanted),
     };
+    // A meta client gets the node's line unchanged, so a classic reply to a meta command would confuse
+    // it.
     let is_form_right = !entry.command.is_meta() || frame.status == Status::Error || reply::is_meta(buffer);
     let is_own = is_key_right && entry.expected.fits(frame, buffer);
     if !frame.answers(entry.command) || !is_own || !is_form_right {
@@ -197,7 +211,7 @@ fn check(
     Ok(())
 }
 
-/// Takes what `frame` says to `command` from `buffer`.
+/// Takes the reply in `frame` from `buffer`.
 #[inline]
 fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -> Result<Reply, Desync> {
     let reply = match frame.status {
@@ -219,7 +233,7 @@ fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -
                 None => item,
             }));
         }
-        // decr leaves spaces where the number became shorter.
+        // decr leaves trailing spaces if the number became shorter.
         Status::Value => Reply::Number(parse_u64(buffer[frame.data].trim_ascii_end()).ok_or(Desync)?),
         Status::Number(number) => Reply::Number(number),
         Status::Done => Reply::Done,
@@ -232,8 +246,8 @@ fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -
     Ok(reply)
 }
 
-/// A node's error line as a client may read it. A control character in it could be the end of a line for a client, and
-/// what stands behind it another reply.
+/// Returns a node's error line in a form that is safe for clients. To a client, a control character in it
+/// could end the line, and the rest would be read as another reply.
 fn error_line(line: &[u8]) -> Bytes {
     let shown = line
         .iter()
@@ -241,8 +255,9 @@ fn error_line(line: &[u8]) -> Bytes {
     shown.collect()
 }
 
-/// The reply to an mg that was sent twice, unless it says that another client fills the item anew (`Z`): that
-/// may mean the first try, whose reply nobody read, and then everybody would wait for nobody.
+/// Returns the reply to an mg that was sent twice, unless it says that another client is refilling the item
+/// (`Z`). That client may be this one: the first attempt may have won the token, but its reply was lost.
+/// Every client would then wait for a refill that none of them makes.
 #[cold]
 fn believed(reply: MetaReply) -> Reply {
     if Names::of(reply.line()).has(b'Z') {
@@ -251,18 +266,19 @@ fn believed(reply: MetaReply) -> Reply {
     Reply::Meta(reply)
 }
 
-/// Whether the reply to `command` brings back its key, if it is the reply to it.
+/// Whether a genuine reply to `command` returns its key.
 fn must_bring_key(command: Command, status: Status, dialect: Dialect) -> bool {
     match status {
         Status::Error => false,
         Status::Value => true,
-        // me has no way to ask for the key of a miss.
+        // me has no way to request the key of a miss.
         Status::Miss if command == Command::MetaDebug => false,
         _ => dialect == Dialect::Meta && command != Command::FlushAll,
     }
 }
 
-/// The key in `frame`, if it stands there in base64: one that was stored so is shown so to everyone.
+/// Returns the decoded key of `frame` if it is in base64: memcached shows such a key in base64 to every
+/// client.
 fn plain_key(buffer: &[u8], frame: &Frame) -> Result<Option<Vec<u8>>, Desync> {
     if !frame.is_base64 {
         return Ok(None);
@@ -273,7 +289,7 @@ fn plain_key(buffer: &[u8], frame: &Frame) -> Result<Option<Vec<u8>>, Desync> {
         .map_err(|_| Desync)
 }
 
-/// me shows a key that was stored in base64 so, too, but does not say that it does.
+/// me, too, shows a key in base64 if it was stored so, but without a flag that says it.
 fn is_in_base64(key: &[u8], wanted: &[u8]) -> bool {
     STANDARD.decode(key).is_ok_and(|key| key == wanted)
 }

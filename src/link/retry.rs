@@ -1,15 +1,15 @@
-//! What becomes of the requests of a connection that broke: some are sent once more, the others fail.
+//! Decides which requests of a broken connection are sent once more; the others fail.
 //!
-//! - A request of which not one byte was written is sent once more, whatever it is. Its bytes still wait on
-//!   this side, and they go as they are.
-//! - A read that was written is sent once more where a second answer is as good as the first: get, gets, me,
-//!   and mg whose flags neither change the item nor ask how it was used before. But not where a change of the
-//!   same key was written behind it, or the read would see what its session asked for later.
-//! - Whatever else was written fails: the node may have carried it out.
-//! - A request that was sent once more before fails.
-//! - What there is no memory to keep fails.
+//! - A request of which not one byte was written is sent again, whatever it is. Its bytes are still on this
+//!   side and are sent unchanged.
+//! - A read that was written is sent again if a second answer is as good as the first: get, gets, me, and
+//!   mg whose flags neither change the item nor report its use. But not if a change of the same key was
+//!   written behind it, or the read would see the effect of a later request of its session.
+//! - Any other request that was written fails: the node may have executed it.
+//! - A request that was already sent a second time fails.
+//! - Requests for which there is no memory fail.
 //!
-//! What is sent once more is queued in the order in which it was owed, so it goes before what comes later.
+//! Requests are queued again in their original order, and so go before later ones.
 
 use std::collections::HashMap;
 
@@ -24,25 +24,25 @@ use crate::protocol::dialect::Dialect;
 use crate::protocol::owned::OwnedRead;
 use crate::protocol::{Command, Failure, meta};
 
-/// Flags of mg that change nothing, and whose answer does not tell of the reads before.
+/// Flags of mg that change nothing, and whose answer does not depend on earlier reads.
 const PLAIN: &[u8] = b"bcfkqstuvOPL";
 
-/// What a connection leaves when it breaks.
+/// The state of a connection when it broke.
 #[derive(Debug)]
 pub struct Broken {
-    /// What was owed.
+    /// Unanswered requests.
     pub in_flight: InFlightQueue,
-    /// What was not written.
+    /// Unwritten bytes.
     pub outgoing: Outgoing,
-    /// What it spoke.
+    /// The dialect that it spoke.
     pub dialect: Dialect,
-    /// Why those fail that are not sent once more.
+    /// The failure of requests that are not sent again.
     pub failure: Failure,
 }
 
-/// Parks in `queued` what may be sent once more, as long as that takes `room` bytes at most, and lets the rest fail.
-/// Returns the keys of writes that the node may
-/// still carry out, those that were abandoned before too.
+/// Moves the requests that may be sent again to `queued`, as long as that takes at most `room` bytes, and
+/// fails the others. Returns the keys of writes that the node may still execute, including those abandoned
+/// before.
 pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: Failing<'_>) -> Vec<Bytes> {
     let Broken {
         mut in_flight,
@@ -108,7 +108,7 @@ impl Unanswered {
         }
     }
 
-    /// Whether to ask twice is as good as to ask once.
+    /// Whether a second attempt gives as good an answer as the first.
     fn is_repeatable(&self) -> bool {
         match self.command {
             Command::Get | Command::Gets => true,
@@ -122,7 +122,7 @@ impl Unanswered {
     }
 }
 
-/// The last places in the queue where something was written that may change an item.
+/// For each key, the last position in the queue of a written request that may change its item.
 #[derive(Debug, Default)]
 struct Changes {
     by_key: HashMap<Bytes, usize>,
@@ -163,7 +163,7 @@ mod tests {
     use crate::reply::queue::ReplyQueue;
     use crate::reply::slot::ReplySlot;
 
-    /// A connection that is about to break, and who waits for its replies.
+    /// A connection that is about to break, and the queue of its replies.
     #[derive(Default)]
     struct Connection {
         state: LinkState,
@@ -171,7 +171,7 @@ mod tests {
         shard: NodeShard,
         missed: Missed,
         are_retries: bool,
-        /// For what is queued; `None`: as much as it takes.
+        /// The memory for queued requests; unlimited if `None`.
         room: Option<usize>,
     }
 
@@ -209,8 +209,8 @@ mod tests {
             }
         }
 
-        /// Breaks where so many bytes were written. Returns what is sent once more: the bytes, or for what is
-        /// written anew the words; and how many failed.
+        /// Breaks the connection after `written` bytes. Returns the requests that are sent again (their
+        /// bytes, or their words if they are encoded anew) and the number of those that failed.
         fn break_at(mut self, written: u64) -> (Vec<String>, usize) {
             let count = self.reply_queue.len();
             self.state.close_line();
@@ -332,7 +332,7 @@ mod tests {
             let mut start_offset = 0;
             let mut wanted = Vec::new();
             for line in lines {
-                // The read may go again unless the node may have counted up its key by now.
+                // The read may be repeated unless the node may have incremented its key by now.
                 let is_read_in_time = line.starts_with("mg") && written <= length - lines[3].len();
                 if start_offset >= written || is_read_in_time {
                     wanted.push(line.to_owned());

@@ -1,4 +1,4 @@
-//! What one worker holds of one node: its links, or the way into the embedded cache.
+//! One worker's way to one node: its links, or the embedded cache.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Links {
 }
 
 impl Links {
-    /// Links to `node`, each with its task on the current thread's `LocalRuntime`.
+    /// Creates links to `node`, each with a task on the current thread's `LocalRuntime`.
     pub fn new(node: &Arc<Node>, local: &Rc<Local>, settings: &Rc<config::Pool>) -> Links {
         let mut links = Links {
             node: node.clone(),
@@ -39,8 +39,9 @@ impl Links {
         links
     }
 
-    /// Takes the pool's settings after a reload: more or fewer links, or others that speak another
-    /// protocol. Those that are let go finish what they owe. Returns true if a session may have another link now.
+    /// Sets the pool's settings after a reload, which may add links, end some, or replace all if the
+    /// protocol changes. Links that end first finish their outstanding requests. Returns true if a session
+    /// may have another link now.
     pub fn configure(&mut self, settings: &Rc<config::Pool>) -> bool {
         if let Kind::Embedded(cache) = &self.node.kind {
             cache.limit_values(settings.max_value_size);
@@ -67,8 +68,8 @@ impl Links {
         is_other
     }
 
-    /// Sends `request`; its reply, or why there is none, lands in `slot`. Requests with the same `session`
-    /// take the same link, so they are carried out in the order in which they were sent.
+    /// Sends `request`; its reply, or the reason for its failure, is delivered to `slot`. Requests with the
+    /// same `session` use the same link, so they are executed in the order in which they were sent.
     #[inline]
     pub fn send(&self, request: &Request<'_>, slot: ReplySlot, settings: &config::Pool, session: usize) {
         if let Kind::Embedded(cache) = &self.node.kind {
@@ -82,7 +83,8 @@ impl Links {
         self.link(session).send(request, slot, settings);
     }
 
-    /// Sends `request` in place of its primary node, which is out of the ring: what it leaves here is remembered.
+    /// Sends `request` in place of its primary node, which is out of the ring, and records what it leaves
+    /// here.
     #[cold]
     pub fn send_as_fallback(
         &self,
@@ -120,7 +122,8 @@ impl Links {
         self.link(session).send(request, slot, settings);
     }
 
-    /// The slot in which the reply is to land; `None` if the request failed, since the node missed a write of its key.
+    /// Returns the slot to send the request with; `None` if it failed because the node missed a write of
+    /// its key.
     fn pass(&self, request: &Request<'_>, slot: ReplySlot) -> Option<ReplySlot> {
         if !self.node.missed.is_any() {
             return Some(slot);
@@ -142,12 +145,12 @@ impl Links {
         }
     }
 
-    /// Lets the links look whether their addresses still hold.
+    /// Wakes the links, so that they check whether their addresses are still valid.
     pub fn wake(&self) {
         self.links.iter().for_each(|link| link.wake());
     }
 
-    /// Fails `request` at once, for its node is down.
+    /// Fails `request` at once, because its node is down.
     pub fn refuse(&self, request: &Request<'_>, slot: ReplySlot) {
         slot.refuse(request.into(), Failure::Down, self.shard(), &self.node.missed);
     }

@@ -1,6 +1,6 @@
-//! What one link carries: requests that wait for it to open, bytes that wait to be written, replies that are owed.
-//! The link says when; how a request becomes bytes and an entry in the queue, and what becomes of all that when the
-//! connection breaks, stands here.
+//! The state of one link: requests that wait for it to open, bytes to be written, outstanding replies. The
+//! link decides when; this module writes a request and records it as in flight, and handles all of them
+//! when the connection breaks.
 
 use std::time::Duration;
 
@@ -20,37 +20,40 @@ use crate::protocol::{Command, Failure, Part, Request};
 use crate::reply::wakeup::Wakeup;
 use crate::runtime::buffers;
 
-/// Values of this size fit into every node: the smallest `-I` of memcached is 1024 bytes.
+/// Values up to this size fit into every node: the smallest `-I` of memcached is 1024 bytes.
 pub(super) const NEVER_LARGE: usize = 700;
-/// What memcached adds to a key and a value, at least: the item's header, its cas id, and the ends of key and value.
+/// The minimum overhead of an item in memcached: its header, its cas id, and the terminators of key and
+/// value.
 const ITEM_HEADER: usize = 48 + 8 + 1 + 2;
 
-/// The traffic of one link.
+/// The state of one link.
 #[derive(Debug, Default)]
 pub(super) struct LinkState {
-    /// `None`: not open, or not to be written to now; requests are queued.
+    /// `None` if the link is not open, or must not be written to now; then requests are queued.
     pub(super) dialect: Option<Dialect>,
-    /// Why an open link is not to be written to.
+    /// Whether an open link may be written to.
     pub(super) trust: Trust,
     pub(super) queued: QueuedRequests,
     pub(super) in_flight: InFlightQueue,
     pub(super) outgoing: Outgoing,
     multi_get: MultiGetLine,
-    /// The node has stale items: classic and binary reads must not take their tokens.
+    /// Whether the node has stale items, whose tokens classic and binary reads must not take.
     pub(super) spares_tokens: bool,
-    /// How many bytes an item may have there, as far as it is known; looked up for values above [`NEVER_LARGE`].
+    /// The maximum size of an item on the node, as far as known; only checked for values above
+    /// [`NEVER_LARGE`].
     pub(super) item_size_max: u64,
-    /// About the size of the largest replies of late that did not come in one piece, in bytes.
+    /// The approximate size in bytes of the largest recent replies that did not arrive in one piece.
     reply_size: usize,
-    /// When the last reply came, or the link opened.
+    /// When the last reply arrived, or the link opened.
     pub(super) progress: u64,
-    /// When a request timed out, if none was answered in time since then and something was always owed.
+    /// When a request timed out, if since then none was answered in time and at least one was always
+    /// outstanding.
     pub(super) late_since: Option<u64>,
-    /// Before that, the node is not dialled again.
+    /// The node is not dialled again before this time.
     pub(super) retry_at: u64,
     pub(super) backoff: Duration,
     pub(super) wakeup: Wakeup,
-    /// The timer will wake the link.
+    /// Whether the timer will wake the link.
     pub(super) is_timed: bool,
 }
 
@@ -64,7 +67,7 @@ impl LinkState {
         self.backoff = Duration::ZERO;
     }
 
-    /// A request is to be sent at `now`: doubts the connection if it was idle for long.
+    /// Called before a request is sent at `now`: doubts the connection if it was idle for long.
     #[inline]
     pub(super) fn doubt_if_idle(&mut self, now: u64) {
         let is_silent = now.saturating_sub(self.progress) > trust::IDLE;
@@ -74,7 +77,7 @@ impl LinkState {
         }
     }
 
-    /// Asks the connection, if it is doubted, whether it carries anything; it may answer until `until`.
+    /// Asks a doubted connection whether it is alive; it must answer by `until`.
     #[inline]
     pub(super) fn ask_if_doubted(&mut self, until: impl FnOnce() -> u64) {
         if self.trust == Trust::Doubted {
@@ -84,27 +87,27 @@ impl LinkState {
         }
     }
 
-    /// The connection answered: it may be written to.
+    /// Trusts the connection, which has answered: it may be written to.
     pub(super) fn trust(&mut self, dialect: Dialect) {
         self.dialect = Some(dialect);
         self.trust = Trust::Full;
         self.is_timed = false;
     }
 
-    /// Nothing more goes to the connection, which ends once nobody waits for anything on it.
+    /// Stops writing to the connection, which ends once no client waits for a reply on it.
     pub(super) fn leave(&mut self) {
         self.dialect = None;
         self.trust = Trust::Leaving;
     }
 
-    /// True if it leaves, and nobody waits for anything on it.
+    /// Returns true if the connection is leaving and no client waits for a reply on it.
     #[inline]
     pub(super) fn has_left(&self) -> bool {
         self.trust == Trust::Leaving && self.in_flight.abandoned() == self.in_flight.len()
     }
 
-    /// Bytes to have room for when a reply is read: what is known of the one that has begun, or else what a large one
-    /// takes where they were large of late, so that its beginning need not be copied.
+    /// The room to read a reply into, in bytes: the size of the one that has begun, or the size of large
+    /// ones if those were frequent recently, so that their first part need not be copied.
     #[inline]
     pub(super) fn reply_room(&self) -> usize {
         match self.in_flight.needs() {
@@ -113,7 +116,7 @@ impl LinkState {
         }
     }
 
-    /// Replies were read: notes how large they are.
+    /// Updates the estimate of the size of replies.
     #[inline]
     pub(super) fn learn_reply_size(&mut self) {
         self.reply_size = match self.in_flight.needs() {
@@ -122,13 +125,13 @@ impl LinkState {
         };
     }
 
-    /// Bytes of the words, without values, of requests that wait for the link to open or for their replies.
+    /// The number of bytes of words, without values, of queued and in-flight requests.
     pub(super) fn words(&self) -> usize {
         self.queued.words() + self.in_flight.words()
     }
 
-    /// The connection is gone: what it owes is queued, as long as that takes `room` bytes at most, or fails. Returns
-    /// the keys of writes that may still be carried out.
+    /// Handles a broken connection: outstanding requests are queued again, as long as that takes at most
+    /// `room` bytes, or fail. Returns the keys of writes that may still be executed.
     pub(super) fn on_disconnect(
         &mut self,
         end: End,
@@ -141,8 +144,9 @@ impl LinkState {
         self.is_timed = false;
         self.multi_get = MultiGetLine::default();
         let outgoing = std::mem::take(&mut self.outgoing);
-        // A node that is silent on one connection is not asked on another: all that is owed waited long enough. For
-        // what is owed to one that was left nobody waits.
+        // If the node is silent, it is not asked again on another connection: all outstanding requests
+        // have waited long enough. If the connection was leaving, no client waits for its outstanding
+        // requests.
         if let End::Silent | End::Moved = end {
             return self.in_flight.fail_all(end.failure(), at);
         }
@@ -152,17 +156,17 @@ impl LinkState {
             dialect,
             failure: end.failure(),
         };
-        // What was queued while the connection was not to be written to came later than what it owes.
+        // Requests queued while the connection must not be written to are later than the outstanding ones.
         let later = std::mem::take(&mut self.queued);
         let lost = retry::partition(broken, &mut self.queued, room, at);
         self.queued.append(later);
         lost
     }
 
-    /// Writes `request` and notes that its reply is owed.
+    /// Writes `request` and records it as in flight.
     ///
     /// # Errors
-    /// The pending request, if `dialect` cannot say the request.
+    /// The pending request, if `dialect` cannot express the request.
     #[inline]
     pub(super) fn write(
         &mut self,
@@ -216,7 +220,7 @@ impl LinkState {
         Ok(())
     }
 
-    /// Whether the node refuses the value of `request` for its size.
+    /// Whether the node would refuse the value of `request` because of its size.
     #[inline]
     fn is_too_large_there(&self, request: &Request<'_>) -> bool {
         let size = request.value.len() + request.key.len() + ITEM_HEADER;
@@ -236,7 +240,7 @@ impl LinkState {
         self.multi_get.put(request, &mut self.outgoing);
     }
 
-    /// Writes a read or touch in classic text, whatever the link speaks.
+    /// Writes a read or touch in classic text, whatever the link's dialect.
     #[cold]
     fn write_plain_read(&mut self, request: &Request<'_>, pending: PendingReply) {
         if matches!(request.command, Command::Get | Command::Gets) {
@@ -252,13 +256,13 @@ impl LinkState {
         write_request(&mut self.outgoing, Dialect::Classic, request);
     }
 
-    /// Ends the line to which further keys could be put: what waits may be written then.
+    /// Ends the multi-get line that is open, so that the outgoing bytes may be written.
     #[inline]
     pub(super) fn close_line(&mut self) {
         self.multi_get.close(&mut self.outgoing);
     }
 
-    /// Writes the bytes that a broken connection left, and notes that their reply is owed.
+    /// Writes the bytes that a broken connection left, and records the request as in flight.
     ///
     /// # Errors
     /// The pending request, if the bytes are in another dialect.
@@ -280,11 +284,11 @@ impl LinkState {
     }
 }
 
-/// Where a request has its reply that stands in a line of its own.
+/// Returns how the reply to a request with a line of its own is framed.
 #[inline]
 fn framing(dialect: Dialect, command: Command) -> Framing {
     match dialect {
-        // In classic text `END` follows the value that gat brings.
+        // In classic text `END` follows the value that gat returns.
         Dialect::Classic if command.is_read() => Framing::NewLine,
         _ => Framing::Own,
     }
@@ -306,7 +310,7 @@ fn write_request(outgoing: &mut Outgoing, dialect: Dialect, request: &Request<'_
     outgoing.put(b"\r\n");
 }
 
-/// Why a link no longer carries.
+/// Why a connection ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum End {
     Closed,
@@ -314,7 +318,7 @@ pub(super) enum End {
     Silent,
     /// It was idle, and did not answer when it was asked.
     Forgotten,
-    /// Its address is gone from the answer of the node's name.
+    /// The node's name no longer resolves to its address.
     Moved,
 }
 

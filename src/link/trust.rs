@@ -3,55 +3,57 @@
 //! ```text
 //!            idle for IDLE, a request comes            its address is gone from the name's answer
 //!   Full ─────────────────────────────▶ Doubted   Full, Doubted, Asked ─────────────────▶ Leaving
-//!    ▲                                     │ `version` is written                          │ nothing is owed
+//!    ▲                                     │ `version` is written                          │ nothing is outstanding
 //!    └──────── an answer in time ──────  Asked ──── no answer ──▶ opened anew ◀────────────┘
 //! ```
 //!
-//! In every state but `Full` requests are queued, so those of one session keep their order. A firewall or a load
-//! balancer may have forgotten a connection that carried nothing for a while, and may not say so: what is written
-//! then is lost, and a write that is lost fails. So the connection is asked first. A busy link is never asked, and an
-//! idle one once for each silence, when it is used again.
+//! In every state except `Full` requests are queued, so those of one session keep their order. A firewall
+//! or a load balancer may have silently forgotten a connection that carried nothing for a while: requests
+//! written to it are lost, and a lost write fails. So the connection is asked first. A busy link is never
+//! asked, and an idle one once for each silence, when it is used again.
 
 use bytes::BytesMut;
 
 use crate::config;
 use crate::protocol::version;
 
-/// A link that carried nothing for longer is asked before it is used, in microseconds.
+/// A link that was idle for longer is asked before it is used, in microseconds.
 pub const IDLE: u64 = 1_000_000;
-/// What it is asked.
+/// The question.
 pub const QUESTION: &[u8] = b"version\r\n";
-/// A longer answer is none, in bytes.
+/// The maximum length of an answer in bytes.
 const MAX_LINE: usize = 256;
 
 /// Whether an open link may be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Trust {
-    /// Yes.
+    /// It may be written to.
     #[default]
     Full,
-    /// Not before it was asked.
+    /// It must be asked first.
     Doubted,
-    /// Not before it answers, which it may do until then.
+    /// It was asked and must answer by this time.
     Asked(u64),
-    /// No: it closes once nothing is owed.
+    /// It must not be written to, and closes once nothing is outstanding.
     Leaving,
 }
 
-/// Microseconds for an answer. Enough of the request's own time is left to open the link anew.
+/// The time to wait for an answer, in microseconds. It leaves enough of the request's own time to reopen
+/// the link.
 pub fn patience(settings: &config::Pool) -> u64 {
     let limit = settings.connect_timeout.min(settings.request_timeout / 4);
     limit.as_micros() as u64
 }
 
-/// Whether what came is an answer to [`QUESTION`], which is taken from `buffer`; `None` if it is not whole.
+/// Takes an answer to [`QUESTION`] from `buffer` and returns whether it is valid; `None` if it is
+/// incomplete.
 pub fn take_answer(buffer: &mut BytesMut) -> Option<bool> {
     let Some(end) = memchr::memchr(b'\n', buffer) else {
         return (buffer.len() > MAX_LINE).then_some(false);
     };
     let line = buffer.split_to(end + 1);
     let line = line.strip_suffix(b"\r\n").unwrap_or(&line);
-    // Some proxies do not know the question, but their answer is as good.
+    // Some proxies do not know the command, but their answer proves as much.
     Some((version::of_line(line).is_some() || line == b"ERROR") && buffer.is_empty())
 }
 

@@ -27,32 +27,33 @@ pub struct OwnedRequest {
     value: Bytes,
 }
 
-/// The plain key of a request, and what was typed of a meta command, in one piece of memory.
+/// The plain key of a request, and the client's text of a meta command, in one allocation.
 #[derive(Debug, Clone)]
 pub struct Words {
-    /// The plain key, the typed key unless it is the plain one, and the flags.
+    /// The plain key, the key as sent unless it is the plain one, and the flags.
     all: Bytes,
     key: u16,
-    /// Of a meta command.
+    /// Set for a meta command.
     raw: Option<RawMeta>,
 }
 
-/// What is to be known of a meta command beside its words.
+/// The properties of a meta command beside its words.
 #[derive(Debug, Clone, Copy)]
 pub struct RawMeta {
-    /// Bytes of the typed key; 0: it is the plain one.
+    /// The length of the key as sent; 0 if it is the plain one.
     pub key: u16,
-    /// A binary client asks.
+    /// Whether the client speaks the binary protocol.
     pub is_binary: bool,
 }
 
 impl Words {
-    /// Those of which `all` has the plain key in its first `key` bytes, and behind it what was `raw`.
+    /// Returns the words in `all`: the plain key in its first `key` bytes, and behind it the text described
+    /// by `raw`.
     pub fn new(all: Bytes, key: u16, raw: Option<RawMeta>) -> Words {
         Words { all, key, raw }
     }
 
-    /// Copies those of `request`.
+    /// Copies the words of `request`.
     fn of(request: &Request<'_>) -> Words {
         let key = request.key.len() as u16;
         let Some(meta) = &request.meta else {
@@ -72,12 +73,12 @@ impl Words {
         &self.all[..usize::from(self.key)]
     }
 
-    /// The plain key, which shares the words' memory.
+    /// The plain key, sharing the words' memory.
     pub fn shared_key(&self) -> Bytes {
         self.all.slice(..usize::from(self.key))
     }
 
-    /// What was typed of a meta command.
+    /// The client's text of a meta command.
     pub fn meta(&self) -> Option<Meta<'_>> {
         let raw = self.raw?;
         let (other_key, flags) = self.all[usize::from(self.key)..].split_at(raw.key.into());
@@ -111,7 +112,7 @@ impl OwnedRead {
         }
     }
 
-    /// The request, as it was.
+    /// The original request.
     pub fn request(&self) -> Request<'_> {
         Request {
             meta: self.words.meta(),
@@ -127,7 +128,7 @@ impl OwnedRead {
 }
 
 impl OwnedRequest {
-    /// Copies `request`: its words into one piece of memory; its value is shared where it can be.
+    /// Copies `request`: its words into one allocation; its value is shared if possible.
     pub fn new(request: &Request<'_>) -> OwnedRequest {
         OwnedRequest {
             read: OwnedRead::of(request),
@@ -142,7 +143,7 @@ impl OwnedRequest {
         }
     }
 
-    /// The request, as it was.
+    /// The original request.
     pub fn request(&self) -> Request<'_> {
         Request {
             flags: self.flags,

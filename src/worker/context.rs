@@ -1,7 +1,7 @@
-//! What one worker sees of the snapshot: the routes as they are, and its own links to each node.
+//! One worker's view of the snapshot: its routes, and the worker's own links to each node.
 //!
-//! A worker looks once for each batch of requests whether there is a new snapshot. If so it takes over the
-//! links of nodes that stayed, makes links to new ones, and lets go of the rest, which finish what they owe.
+//! Once per batch of requests a worker checks for a new snapshot. It then keeps the links of nodes that
+//! remain, creates links to new ones, and ends the others, which first finish their outstanding requests.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -24,14 +24,14 @@ use crate::runtime::shared_text::SharedTexts;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// What one worker sees.
+/// The context of one worker.
 #[derive(Debug)]
 pub struct WorkerContext {
-    /// What all workers share.
+    /// The state that all workers share.
     pub state: Arc<State>,
     /// What the worker's sessions and links share.
     pub local: Rc<Local>,
-    /// No new connections, and sessions end when they owe nothing.
+    /// Whether the worker is draining: no new connections, and sessions end once nothing is outstanding.
     pub is_draining: Cell<bool>,
     cache: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     current: RefCell<Rc<ActiveRoutes>>,
@@ -44,26 +44,26 @@ pub struct WorkerContext {
 pub struct ActiveRoutes {
     /// The snapshot.
     pub snapshot: Arc<Snapshot>,
-    /// As the snapshot's nodes.
+    /// By node index of the snapshot.
     links: RefCell<Vec<Links>>,
-    /// Counts how often sessions may have got other links to a node. One that owes something under another number
-    /// waits, or its requests could overtake each other on two links.
+    /// The number of times that sessions may have got other links to a node. A session with outstanding
+    /// requests of an older generation waits, because its requests could overtake each other on two links.
     pub links_generation: u64,
-    /// Where the requests of each listener go; of a listener that was removed too, for its last sessions.
+    /// The route of each listener, also of removed ones, for their last sessions.
     routes: Vec<ListenerRoute>,
 }
 
-/// Where the requests of one listener go.
+/// The route of one listener.
 #[derive(Debug)]
 struct ListenerRoute {
     bind: Bind,
     route: Route,
-    /// As it was configured.
+    /// The route as configured.
     raw: config::Route,
 }
 
 impl ActiveRoutes {
-    /// Where the requests of the listener bound to `bind` go; `None` if it and its pool are gone.
+    /// Returns the route of the listener bound to `bind`; `None` if it and its pool are gone.
     #[inline]
     pub fn route(&self, bind: &Bind) -> Option<&Route> {
         self.routes
@@ -72,7 +72,7 @@ impl ActiveRoutes {
             .map(|entry| &entry.route)
     }
 
-    /// Sends `request` to the snapshot's node with this index, or fails it at once where that is down.
+    /// Sends `request` to the snapshot's node with this index, or fails it at once if the node is down.
     #[inline]
     pub fn send(&self, node: usize, request: &Request<'_>, slot: ReplySlot, pool: &Pool, session: usize) {
         let links = &self.links.borrow()[node];
@@ -89,7 +89,8 @@ impl ActiveRoutes {
 }
 
 impl WorkerContext {
-    /// The view of the worker with index `worker`. Must be made on its thread, inside its `LocalRuntime`.
+    /// Returns the context of the worker with index `worker`. Must be called on its thread, inside its
+    /// `LocalRuntime`.
     pub fn new(state: Arc<State>, worker: usize) -> WorkerContext {
         let mut cache = Cache::new(state.snapshot.clone());
         let snapshot = cache.load().clone();
@@ -113,7 +114,7 @@ impl WorkerContext {
         }
     }
 
-    /// The running snapshot with this worker's links. One look for each batch of requests.
+    /// Returns the running snapshot with this worker's links. Call it once per batch of requests.
     #[inline]
     pub fn current(&self) -> Rc<ActiveRoutes> {
         self.local.memory.look();
@@ -126,8 +127,8 @@ impl WorkerContext {
         self.current.borrow().clone()
     }
 
-    /// The same, without a look whether there is a new one: what is in the middle of a batch goes on over the same
-    /// links.
+    /// Like [`WorkerContext::current`], but does not check for a new snapshot: requests in the middle of a
+    /// batch stay on the same links.
     #[inline]
     pub fn running(&self) -> Rc<ActiveRoutes> {
         self.current.borrow().clone()
@@ -139,12 +140,12 @@ impl WorkerContext {
         &self.state.workers[self.local.worker]
     }
 
-    /// Whether sessions of the listener bound to `bind` are to end when they owe nothing.
+    /// Whether sessions of the listener bound to `bind` must end once nothing is outstanding.
     pub fn is_ending(&self, bind: &Bind) -> bool {
         self.is_draining.get() || self.current.borrow().snapshot.listener(bind).is_none()
     }
 
-    /// Counts a new session. Returns its number.
+    /// Counts a new session and returns its number.
     pub fn enter(&self, reply_queue: &Rc<ReplyQueue>) -> usize {
         let number = self.next_session.get();
         self.next_session.set(number + 1);
@@ -155,20 +156,20 @@ impl WorkerContext {
         number
     }
 
-    /// The session with this number is gone.
+    /// Removes the session with this number.
     pub fn leave(&self, number: usize) {
         self.sessions.borrow_mut().remove(&number);
         self.shard().sessions.sub(1);
         coalesce::leave();
     }
 
-    /// Wakes every link, so that it looks whether its address still holds.
+    /// Wakes every link, so that it checks whether its address is still valid.
     pub fn wake_links(&self) {
         let current = self.current();
         current.links.borrow().iter().for_each(Links::wake);
     }
 
-    /// Wakes every session, so that it looks whether it is to end.
+    /// Wakes every session, so that it checks whether it must end.
     pub fn wake_sessions(&self) {
         for reply_queue in self.sessions.borrow().values() {
             reply_queue.wake();

@@ -1,4 +1,4 @@
-//! How a worker carries the requests of policies: to the nodes of the running snapshot, over its own links.
+//! Forwards the requests of policies to the nodes of the running snapshot, over the worker's own links.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,15 +11,16 @@ use crate::reply::slot::ReplySlot;
 use crate::route::{Forwarder, Pool};
 use crate::worker::context::WorkerContext;
 
-/// Carries the requests of one session.
+/// Forwards the requests of one session.
 #[derive(Debug)]
 pub struct LinkForwarder {
     worker: Rc<WorkerContext>,
-    /// Decides among several links to a node.
+    /// Selects among several links to a node.
     session: usize,
 }
 
-/// One request that a policy is at work on: its bytes are counted, and the process does not end before it is done.
+/// One request that a policy is processing: it counts against memory, and the process does not end before
+/// it is done.
 #[derive(Debug)]
 pub struct InProgress {
     worker: Rc<WorkerContext>,
@@ -27,16 +28,16 @@ pub struct InProgress {
 }
 
 impl LinkForwarder {
-    /// Carries the requests of the session with this number.
+    /// Returns a forwarder for the session with this number.
     pub fn new(worker: Rc<WorkerContext>, session: usize) -> LinkForwarder {
         LinkForwarder { worker, session }
     }
 
-    /// Counts `request` until what is returned is dropped.
+    /// Counts `request` until the returned guard is dropped.
     pub fn count(&self, request: &Request<'_>) -> InProgress {
-        /// What a request costs beside its words and its value; about so many bytes.
+        /// The approximate overhead of a request in bytes, beside its words and its value.
         const WORK: usize = 1024;
-        // A policy may keep a copy of its own beside that of the order it is carried out in.
+        // A policy may keep its own copy beside the one in the key order.
         let bytes = WORK + 2 * request.words() + request.value.len();
         self.worker.local.in_progress.add(bytes);
         self.worker.shard().in_progress.add(1);
@@ -46,7 +47,7 @@ impl LinkForwarder {
         }
     }
 
-    /// Sends `request`, a flush_all, to every node of `pool`. `slot` is asked for a slot for each of them.
+    /// Sends `request`, a flush_all, to every node of `pool`, each with a slot from `slot`.
     pub fn flush(&self, pool: &Pool, request: &Request<'_>, mut slot: impl FnMut() -> ReplySlot) {
         let current = self.worker.running();
         let Some(running) = current.snapshot.pools.get(&pool.name) else {
@@ -61,12 +62,13 @@ impl LinkForwarder {
     }
 }
 
-/// A reload took away what was to be asked.
+/// The reply if a reload removed the target.
 const GONE: Reply = Reply::Failed(Failure::Down);
 
 impl Forwarder for LinkForwarder {
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
-        // What was compiled when the request came may be old by now, and its indices with it.
+        // The snapshot may have changed since the request was compiled against it, and its indices with
+        // it.
         let current = self.worker.running();
         match current.snapshot.pools.get(&pool.name) {
             None => slot.fill(GONE),

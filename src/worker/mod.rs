@@ -1,4 +1,4 @@
-//! What one worker sees of the configuration, and how it forwards requests.
+//! One worker's view of the configuration, and how it forwards requests.
 
 pub mod context;
 pub mod forwarder;
