@@ -1,11 +1,11 @@
-//! What is counted for the policies of a route: one shard for each worker, as for nodes.
+//! Counters for the policies of a route: one shard per worker, as for nodes.
 
 use crate::counter::Counter;
 
-/// Makes the enum of events, and the words for them, from one table.
+/// Defines the enum of events, and their names, from one table.
 macro_rules! events {
     ($($(#[$doc:meta])* $Event:ident = $name:literal,)*) => {
-        /// What may happen to a request in a policy. One variant for each value of the label `event` in the metrics.
+        /// An event in a policy. Each variant is a value of the metrics' label `event`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u8)]
         pub enum Event {
@@ -24,21 +24,21 @@ macro_rules! events {
 }
 
 events! {
-    /// It went on to another route.
+    /// The request was sent to another route.
     Failover = "failover",
-    /// It did not go on, because the budget was spent.
+    /// The request was not sent to another route, because the budget was spent.
     OverBudget = "over_budget",
-    /// It was sent to a second replica too, because the first was slow.
+    /// The request was sent to a second replica too, because the first was slow.
     Hedged = "hedged",
-    /// It was found in the second route that was asked.
+    /// The key was found in the second route.
     Found = "found",
-    /// Its value was copied to the first route.
+    /// The value was copied to the first route.
     Filled = "filled",
-    /// A copy of it was sent.
+    /// A copy of the request was sent.
     Copied = "copied",
-    /// No copy of it was sent: too many are on their way.
+    /// No copy was sent: too many are in flight.
     Dropped = "dropped",
-    /// Both had the same value, or neither had one.
+    /// Both routes had the same value, or neither had one.
     Same = "same",
     /// The values, or their flags, differ.
     Differs = "differs",
@@ -46,20 +46,20 @@ events! {
     OnlyOriginal = "only_original",
     /// Only the copy found the key.
     OnlyCopy = "only_copy",
-    /// The copy was not answered, or with an error.
+    /// The copy failed or got an error.
     CopyFailed = "copy_failed",
     /// It waited for the reply to another one.
     Joined = "joined",
-    /// It was over a limit.
+    /// The request was over a limit.
     Limited = "limited",
-    /// It was refused.
+    /// The request was refused.
     Denied = "denied",
 }
 
-/// What is counted for one kind of policy in one route, across reloads.
+/// The counters for one kind of policy in one route, kept across reloads.
 #[derive(Debug)]
 pub struct Counters {
-    /// The name of the route, or what its listener binds if it is written there.
+    /// The name of the route, or its listener's bind address if it is defined inline.
     pub route: String,
     /// The policy's name.
     pub policy: &'static str,
@@ -68,25 +68,26 @@ pub struct Counters {
     shards: Box<[Shard]>,
 }
 
-/// What one worker counts.
+/// One worker's counters.
 #[derive(Debug, Default)]
 pub struct Shard {
-    /// Requests about which the policy decided.
+    /// Requests that the policy decided about.
     pub requests: Counter,
     /// By [`Event`] discriminant.
     pub events: [Counter; Event::COUNT],
-    /// What is spent of a budget and not earned yet, in percent of a request.
+    /// The part of a budget that was spent and not earned yet, in percent of a request.
     pub budget: Counter,
     /// How long a hedged read waits for the first replica, in microseconds; 0 if not known yet.
     pub hedge_delay: Counter,
     /// Copies in flight.
     pub copies: Counter,
-    /// Bytes of the values in them.
+    /// Bytes of the values in copies in flight.
     pub copied_bytes: Counter,
 }
 
 impl Counters {
-    /// Counts the `events` of the policies called `policy` in `route`, for this number of workers.
+    /// Returns counters for the `events` of the policies called `policy` in `route`, for this number of
+    /// workers.
     pub fn new(route: &str, policy: &'static str, events: &'static [Event], workers: usize) -> Counters {
         Counters {
             route: route.to_owned(),

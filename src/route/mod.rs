@@ -1,7 +1,7 @@
-//! What decides where a request goes.
+//! Decides where a request goes.
 //!
-//! A plain pool is the leaf and the fast path: the ring picks, nothing is allocated. Above it are policies, each in
-//! a file of its own behind the trait [`policy::Policy`]:
+//! A plain pool is the leaf and the fast path: the ring picks, nothing is allocated. Above it are policies,
+//! each in a file of its own behind the trait [`policy::Policy`]:
 //!
 //! ```text
 //!   request ─▶ resolve: each policy on the way decides ─┬─▶ a route under it: resolve goes on there
@@ -13,11 +13,11 @@
 //!                                                                 each Call::send(route, request) resolves as above
 //! ```
 //!
-//! Read on in `policy/mod.rs` (which verb of a policy decides), in a policy, such as `policy/failover.rs`, then in
-//! `call/` (how what was decided is carried out). `toolkit/` has what several policies need, `policy/compile.rs` makes
-//! routes from settings, `explain/` shows them.
+//! Continue with `policy/mod.rs` (which verb of a policy decides), with a policy, such as
+//! `policy/failover.rs`, then with `call/` (how a decision is executed). `toolkit/` has what several
+//! policies need, `policy/compile.rs` compiles settings to routes, `explain/` shows them.
 //!
-//! No policy knows that there is a network: pools are reached through a [`Forwarder`], which is the worker's or a
+//! Policies do not know the network: they reach pools through a [`Forwarder`], which is the worker's or a
 //! test's.
 
 pub mod call;
@@ -40,16 +40,16 @@ use crate::protocol::{OnError, Reply, Request};
 use counters::Counters;
 use policy::{Decision, PolicyKind};
 
-/// Where the requests of a listener go.
+/// The destination of a listener's requests.
 #[derive(Debug, Clone)]
 pub enum Route {
-    /// To a node of the pool, which its ring picks.
+    /// The node of the pool that its ring picks.
     Pool(Arc<Pool>),
-    /// Where the policy decides.
+    /// The policy's decision.
     Policy(Arc<PolicyRoute>),
 }
 
-/// A policy with the routes under it, and what holds for all policies alike.
+/// A policy with the routes under it, and the properties that all policies share.
 #[derive(Debug)]
 pub struct PolicyRoute {
     /// The policy's name.
@@ -62,35 +62,35 @@ pub struct PolicyRoute {
     pub denies_flush: bool,
     /// How failures read: hidden if all of its pools hide them.
     pub on_error: OnError,
-    /// What is counted for it.
+    /// Its counters.
     pub counters: Arc<Counters>,
     /// Its settings.
     pub settings: config::Policy,
 }
 
-/// Where resolving a request ends.
+/// The result of resolving a request.
 #[derive(Debug)]
 pub enum Resolved<'a> {
-    /// At a pool, which gets it.
+    /// The pool that gets it.
     Pool(&'a Arc<Pool>),
-    /// At a reply.
+    /// An immediate reply.
     Reply(Reply),
-    /// At a policy, which [`Call::start`] starts.
+    /// The policy that [`Call::start`] must start.
     Policy(&'a Arc<PolicyRoute>, Start<'a>),
 }
 
 /// How a policy starts.
 #[derive(Debug, Clone, Copy)]
 pub enum Start<'a> {
-    /// By forwarding the request here and inspecting the reply.
+    /// Forward the request here and inspect the reply.
     Inspect(&'a Route),
-    /// By its async function.
+    /// Run its async function.
     Run,
 }
 
 impl Route {
-    /// The pool that `key` goes to and, in it, the node's index among the snapshot's nodes. Returns `None` if a policy
-    /// decides.
+    /// Returns the pool that `key` goes to and, in it, the node's index among the snapshot's nodes; `None`
+    /// if a policy decides.
     #[inline]
     pub fn pick(&self, key: &[u8]) -> Option<(&Pool, usize)> {
         match self {
@@ -99,8 +99,8 @@ impl Route {
         }
     }
 
-    /// Follows what each policy decides about `request` to the end, and hands that over with the request, which may
-    /// be rewritten by then, to `then`.
+    /// Resolves `request` by asking each policy on the way. Passes the result to `then` with the request,
+    /// which a policy may have rewritten.
     pub fn resolve<R>(
         &self,
         request: &Request<'_>,
@@ -118,7 +118,8 @@ impl Route {
             route = match policy.kind.decide(request, counters, forwarder) {
                 Decision::Forward(to) => to,
                 Decision::Rewrite(to) => {
-                    // The rewritten request borrows from this turn of the loop, so the next one is a call.
+                    // The rewritten request borrows from this stack frame, so the loop continues as a
+                    // recursion.
                     let mut scratch = Vec::new();
                     let rewritten = policy.kind.rewrite(request, &mut scratch);
                     return to.resolve(&rewritten, forwarder, then);
@@ -156,7 +157,7 @@ impl Route {
         }
     }
 
-    /// How a failure of `request` reads, by the pools that it may come to.
+    /// How a failure of `request` reads, given the pools that it may go to.
     pub fn on_error_of(&self, request: &Request<'_>) -> OnError {
         let Route::Policy(policy) = self else {
             return self.on_error();
@@ -167,10 +168,10 @@ impl Route {
         }
     }
 
-    /// The largest value that `request` may bring, in bytes: that of the smallest among the pools which it may come
-    /// to.
+    /// The maximum size of the value of `request` in bytes: the smallest limit among the pools that it may
+    /// go to.
     pub fn max_value_size(&self, request: &Request<'_>) -> usize {
-        /// Without a pool, values may be as large as a pool takes by default.
+        /// The limit if there is no pool: a pool's default.
         const WITHOUT_POOL: usize = 1 << 20;
         let policy = match self {
             Route::Pool(pool) => return pool.settings.max_value_size,

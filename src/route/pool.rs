@@ -13,7 +13,7 @@ use crate::protocol::Request;
 use crate::ring::{Member, Ring};
 use crate::route::toolkit::rewrite::{whole_seconds, with_max_expiry};
 
-/// By so much an item may outlive its expiry, counted from when it was sent.
+/// How long an item may outlive its expiry, counted from when it was sent.
 const ROUNDING: Duration = Duration::from_secs(2);
 
 /// Nodes under one ring.
@@ -23,21 +23,21 @@ pub struct Pool {
     pub name: String,
     /// Its settings.
     pub settings: config::Pool,
-    /// Which of `nodes` a key goes to; it picks only those in `targets`.
+    /// Maps keys to indices into `nodes`; it only picks those in `targets`.
     pub ring: Ring,
     /// The nodes in the ring, as indices into the snapshot's nodes.
     pub targets: Vec<usize>,
     /// All nodes of the pool, also those that are not in the ring.
     pub nodes: Vec<usize>,
-    /// The ring of all nodes, if one of them is not in `ring`: it says which node is the primary node of a key.
+    /// The ring of all nodes, if one of them is not in `ring`: it gives the primary node of a key.
     whole: Option<Box<Ring>>,
-    /// Its number among all rings that were used; 0 before it is.
+    /// Its number among all rings that were used; 0 before it is used.
     number: AtomicU64,
 }
 
 impl Pool {
-    /// Compiles the pool called `name`, whose nodes are `nodes`, the first of which has the index `first` among those
-    /// of the snapshot.
+    /// Compiles the pool called `name` with these `nodes`, the first of which has the index `first` among
+    /// those of the snapshot.
     pub fn compile(name: &str, settings: &config::Pool, first: usize, nodes: &[Arc<Node>]) -> Pool {
         let active = active(settings, nodes);
         Pool {
@@ -51,8 +51,8 @@ impl Pool {
         }
     }
 
-    /// True if the node with this index has `key` only because the key's primary node is out of the ring. Costs nothing
-    /// while all nodes are in the ring.
+    /// Returns true if the node with this index has `key` only because the key's primary node is out of the
+    /// ring. Costs nothing while all nodes are in the ring.
     #[inline]
     pub fn is_fallback(&self, node: usize, key: &[u8]) -> bool {
         match &self.whole {
@@ -61,8 +61,8 @@ impl Pool {
         }
     }
 
-    /// `request` as a fallback node gets it: nothing lives longer there than `fallback_expiry`. `room` takes what it
-    /// says.
+    /// Returns `request` for a fallback node, where nothing lives longer than `fallback_expiry`. `room`
+    /// takes new text that `request` cannot borrow.
     pub fn capped<'a>(&self, request: &Request<'a>, room: &'a mut Vec<u8>) -> Request<'a> {
         match self.settings.fallback_expiry {
             Some(cap) => with_max_expiry(request, room, whole_seconds(cap)),
@@ -70,9 +70,9 @@ impl Pool {
         }
     }
 
-    /// What is to be remembered of a request that goes to a fallback node now.
+    /// Returns what must be recorded about a request that goes to a fallback node now.
     pub fn fallback(&self) -> Fallback {
-        // A node counts in whole seconds, from the moment at which it carries the request out.
+        // A node counts whole seconds, from the moment at which it executes the request.
         let slack = self.settings.request_timeout + ROUNDING;
         Fallback {
             ring: self.number.load(Relaxed),
@@ -83,10 +83,10 @@ impl Pool {
         }
     }
 
-    /// The ring is about to be used, as the one with this number: what its nodes hold for others that are back, or for
-    /// keys that moved on, is missed from now on. `nodes` are those of the snapshot. A node that left, was not admitted
-    /// since and takes keys all the same, because there is no other, has nothing that may be read; `stood`: whether it
-    /// took keys before.
+    /// Activates the ring as number `number`: values that its nodes hold as fallbacks for nodes that are
+    /// back, or for keys that moved on, become missed. `nodes` are those of the snapshot. A node that left
+    /// and was not admitted, but takes keys all the same because there is no other, has no value that may
+    /// be read; `stood` says whether it took keys before.
     pub fn begin(&self, number: u64, nodes: &[Arc<Node>], stood: impl Fn(&Arc<Node>) -> bool) {
         self.number.store(number, Relaxed);
         for &index in &self.nodes {
@@ -104,18 +104,18 @@ impl Pool {
         }
     }
 
-    /// True if the ring was used.
+    /// Returns true if the ring has been activated.
     pub fn has_begun(&self) -> bool {
         self.number.load(Relaxed) > 0
     }
 
-    /// The ring of all nodes of `settings`, whether they take keys now or not.
+    /// Returns the ring of all nodes of `settings`, whether they take keys now or not.
     pub fn whole_ring(settings: &config::Pool) -> Ring {
         let all: Vec<usize> = (0..settings.nodes.len()).collect();
         ring(settings, &all)
     }
 
-    /// The node that `key` goes to, as an index into the snapshot's nodes.
+    /// Returns the node that `key` goes to, as an index into the snapshot's nodes.
     #[inline]
     pub fn pick(&self, key: &[u8]) -> usize {
         self.nodes[self.ring.pick(key)]
@@ -135,15 +135,16 @@ impl Pool {
             .eq(self.targets.iter().copied())
     }
 
-    /// Whether more nodes are down than `max_down` allows. Then our own network is the likely cause, and requests to
-    /// them are tried.
+    /// Whether more nodes are down than `max_down` allows. Then our own network is the likely cause, and
+    /// requests to them are attempted.
     #[cold]
     pub fn fails_open(&self, nodes: &[Arc<Node>]) -> bool {
         let nodes = self.own(nodes);
         nodes.iter().filter(|node| !node.state().takes_requests()).count() > most_down(&self.settings)
     }
 
-    /// The primary node of `key`, to which it goes if all nodes are in the ring: an index into the snapshot's nodes.
+    /// Returns the primary node of `key`, which has it while all nodes are in the ring, as an index into
+    /// the snapshot's nodes.
     pub fn primary(&self, key: &[u8]) -> usize {
         self.nodes[self.whole.as_deref().unwrap_or(&self.ring).pick(key)]
     }

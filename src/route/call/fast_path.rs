@@ -1,9 +1,9 @@
 //! Inspects the first reply of a policy on its way to the client.
 //!
-//! Most first replies are final: a failover whose first pool answers, a near cache that has the key. For such a policy
-//! ([`Decision::Inspect`](crate::route::policy::Decision::Inspect)) the first request goes out with a slot that looks
-//! at the reply, and an async function is started only if the reply is not final. So what is asked most often costs
-//! a copy of its key and a look.
+//! Most first replies are final: a failover whose first pool answers, a near cache that has the key. For
+//! such a policy ([`Decision::Inspect`](crate::route::policy::Decision::Inspect)) the first request is sent
+//! with a slot that inspects the reply, and an async function is started only if the reply is not final. So
+//! the most frequent requests only cost a copy of their key and the inspection.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::reply::slot::{ReplyInspector, ReplySlot};
 use crate::route::call::Context;
 use crate::route::{Call, PolicyRoute};
 
-/// A slot for the first reply to `request`, which `policy` inspects before `slot` gets it.
+/// Returns a slot for the first reply to `request`, which `policy` inspects before `slot` gets it.
 pub fn inspected(
     policy: &Arc<PolicyRoute>,
     request: &Request<'_>,
@@ -28,7 +28,7 @@ pub fn inspected(
     })))
 }
 
-/// The first reply that is to come, and what is needed to go on from it.
+/// A pending first reply, and what it takes to continue from it.
 #[derive(Debug)]
 struct FirstReply {
     policy: Arc<PolicyRoute>,
@@ -48,7 +48,7 @@ impl ReplyInspector for FirstReply {
             slot,
             call,
         } = *self;
-        // Not polled here: a link is in the middle of its turn, and must not be sent to.
+        // Not polled here: a link is in the middle of its turn, so nothing may be sent to it.
         tokio::task::spawn_local(async move {
             let context = Context {
                 policy: &policy,
@@ -60,7 +60,8 @@ impl ReplyInspector for FirstReply {
     }
 }
 
-/// A copy of a request. Most requests are plain reads of short keys, whose copies need no allocation of their own.
+/// A copy of a request. Most requests are plain reads of short keys, whose copies need no allocation of
+/// their own.
 #[derive(Debug)]
 enum RetainedRequest {
     Read {
@@ -72,7 +73,7 @@ enum RetainedRequest {
     Other(Box<OwnedRequest>),
 }
 
-/// The most bytes that a short key has.
+/// The maximum length of a short key in bytes.
 const SHORT: usize = 45;
 
 impl RetainedRequest {

@@ -1,8 +1,9 @@
-//! Carries out what policies decide: sends requests along routes, and runs async functions on copies of them.
+//! Executes the decisions of policies: sends requests along routes, and runs async functions on copies of
+//! them.
 //!
-//! An async function is polled once as soon as it is started, so that what it sends first goes out with the other
-//! requests of the loop iteration; if it has to wait it is handed to the event loop. It runs to its end whether its
-//! client is still there or not: no write is left half done.
+//! An async function is polled once as soon as it is started, so that its first requests are sent with the
+//! other requests of the loop iteration; if it has to wait it is handed to the event loop. It runs to its
+//! end even if its client disconnects: no write is left half done.
 
 mod fast_path;
 
@@ -26,8 +27,8 @@ use fast_path::inspected;
 
 /// Forwards requests to pools.
 pub trait Forwarder: fmt::Debug {
-    /// Sends `request` to the node of `pool` that has its key; the reply lands in `slot`, at the pool's deadline at
-    /// the latest. Never waits.
+    /// Sends `request` to the node of `pool` that owns its key; the reply is delivered to `slot`, at the
+    /// pool's deadline at the latest. Never blocks.
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot);
 
     /// The worker's index among the shards of counters.
@@ -42,31 +43,32 @@ pub trait Forwarder: fmt::Debug {
 pub struct Call {
     /// Forwards to pools.
     pub forwarder: Rc<dyn Forwarder>,
-    /// Dropped when everything that the request started is done, so that the session counts and orders requests by it.
+    /// Dropped when everything that the request started is done; the session uses it to count and order
+    /// requests.
     pub hold: Option<Rc<dyn fmt::Debug>>,
 }
 
-/// What a policy has at hand while it carries out one request.
+/// What a policy can use while it runs one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// The policy, with what is counted for it.
+    /// The policy, with its counters.
     pub policy: &'a PolicyRoute,
     /// Sends requests.
     pub call: &'a Call,
 }
 
-/// An async function at work.
+/// A running async function.
 type Work = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Call {
-    /// Sends `request` along `route`. It is on its way before this returns; all that is left is to await the reply.
+    /// Sends `request` along `route`. It is sent before this returns; only the reply is left to await.
     pub fn send(&self, route: &Route, request: &Request<'_>) -> Answer {
         let (slot, answer) = pending();
         self.send_to(route, request, slot);
         answer
     }
 
-    /// The same, with the reply landing in `slot`.
+    /// Like [`Call::send`], with the reply delivered to `slot`.
     pub fn send_to(&self, route: &Route, request: &Request<'_>, slot: ReplySlot) {
         route.resolve(request, &*self.forwarder, |resolved, request| match resolved {
             Resolved::Pool(pool) => self.forwarder.send(pool, request, slot),
@@ -75,7 +77,7 @@ impl Call {
         });
     }
 
-    /// Starts what `policy` decided about `request`; the final reply lands in `slot`.
+    /// Starts what `policy` decided about `request`; the final reply is delivered to `slot`.
     pub fn start(&self, policy: &Arc<PolicyRoute>, start: Start<'_>, request: &Request<'_>, slot: ReplySlot) {
         match start {
             Start::Inspect(to) => self.send_to(to, request, inspected(policy, request, slot, self)),
@@ -95,9 +97,9 @@ impl Call {
         }));
     }
 
-    /// Replies `answer` to `request`, a storage command whose value is not taken, once the item is as memcached would
-    /// have left it: if memcached removes the item, its key is deleted wherever `request` would have gone. A route that
-    /// refuses `request` itself replies as it does, and nothing is deleted.
+    /// Replies `answer` to `request`, a storage command whose value is refused, after doing to the item
+    /// what memcached would have done: if memcached removes the item, its key is deleted wherever `request`
+    /// would have gone. A route that refuses `request` itself replies as usual, and nothing is deleted.
     pub fn refuse_value(&self, route: &Route, request: &Request<'_>, answer: Reply, slot: ReplySlot) {
         route.resolve(request, &*self.forwarder, |resolved, request| {
             let delete = Request::new(Command::Delete, request.key);
@@ -105,14 +107,14 @@ impl Call {
                 Resolved::Reply(own) => slot.fill(own),
                 _ if !drops_item_if_refused(request) => slot.fill(answer),
                 Resolved::Pool(pool) => self.forwarder.send(pool, &delete, slot.answering(answer)),
-                // The policy has decided about the write, and is not asked again: a limit would count the request
-                // twice.
+                // The policy has decided about the write, and is not asked again: a limit would count the
+                // request twice.
                 Resolved::Policy(policy, _) => self.run(policy, &delete, slot.answering(answer)),
             }
         });
     }
 
-    /// Lets `work` go on after the request was answered. The request counts as done only when `work` is.
+    /// Lets `work` continue after the request was answered. The request counts as done only when `work` is.
     pub fn detach(&self, work: impl Future<Output = ()> + 'static) {
         let hold = self.hold.clone();
         spawn(Box::pin(async move {
@@ -121,7 +123,7 @@ impl Call {
         }));
     }
 
-    /// A call whose requests delay no later request of the session.
+    /// Returns a call whose requests delay no later request of the session.
     pub fn unheld(&self) -> Call {
         Call {
             forwarder: self.forwarder.clone(),
@@ -131,7 +133,7 @@ impl Call {
 }
 
 impl<'a> Context<'a> {
-    /// What this worker counts for the policy.
+    /// This worker's counters for the policy.
     pub fn counters(&self) -> &'a Shard {
         self.policy.counters.shard(self.call.forwarder.worker())
     }
@@ -142,7 +144,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Does as much of `work` as can be done now, and leaves the rest to the event loop.
+/// Polls `work` once, and spawns the rest on the event loop.
 fn spawn(mut work: Work) {
     let mut now = task::Context::from_waker(Waker::noop());
     if work.as_mut().poll(&mut now).is_pending() {

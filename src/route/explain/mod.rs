@@ -1,4 +1,4 @@
-//! Says where a key goes, and why it goes there: for `ringway explain` and `/explain`.
+//! Explains where a key goes, and why: for `ringway explain` and `/explain`.
 
 pub mod steps;
 pub mod tree;
@@ -15,29 +15,30 @@ use crate::protocol::meta::is_bare;
 use crate::route::explain::steps::Step;
 use crate::route::explain::tree::Branch;
 
-/// Where one key goes. Rendered as a line: key, route, pool, node, separated by spaces; then, if another node would
-/// have it if all took keys, `instead of` that one. Under policies these are those of the first pool, and lines with
-/// the tree of all follow.
+/// Where one key goes. Rendered as a line: key, route, pool, node, separated by spaces; then, if the key's
+/// primary node is out of the ring, `instead of` that one. Under policies these describe the first pool,
+/// and lines with the tree of all pools follow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The key; bytes that are not UTF-8 are replaced.
     pub key: String,
-    /// The name of the route or pool that was asked for.
+    /// The name of the requested route or pool.
     pub route: String,
     /// The pool's name.
     pub pool: String,
-    /// The node's name, or else its address.
+    /// The node's name, or its address if it has none.
     pub node: String,
     /// The node's address.
     pub address: String,
-    /// The key's primary node, if that does not have it now.
+    /// The key's primary node, if another node has the key now.
     pub instead_of: Option<InsteadOf>,
-    /// The node missed a write of the key, or holds an old copy of it: a miss until it is deleted there.
+    /// Whether the node missed a write of the key, or holds an old copy of it: a miss until it is deleted
+    /// there.
     #[serde(default)]
     pub missed: bool,
-    /// The decision step by step; under policies, that of the first pool.
+    /// The decision step by step; under policies, for the first pool.
     pub steps: Vec<Step>,
-    /// Everything the key may come to, if policies decide.
+    /// All places that the key may go to, if policies decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<Branch>,
 }
@@ -45,14 +46,14 @@ pub struct Explanation {
 /// A primary node whose keys other nodes have now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InsteadOf {
-    /// Its name, or else its address.
+    /// Its name, or its address if it has none.
     pub node: String,
     /// `drained`, or the state of its health.
     pub state: String,
 }
 
 impl Explanation {
-    /// Marks the node's health as unknown: a configuration that does not run has asked no node.
+    /// Marks the node's health as unknown, for a configuration that is not running.
     pub fn forget_health(&mut self) {
         for step in &mut self.steps {
             if let Step::Node { state, .. } = step {
@@ -89,14 +90,14 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// Why memcached does not take a key.
+/// Why memcached refuses a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadKey {
-    /// It has no bytes.
+    /// It is empty.
     Empty,
     /// It has more than [`MAX_KEY`] bytes.
     TooLong,
-    /// It has a space, a line feed or a zero byte in it.
+    /// It contains a space, a line feed or a zero byte.
     Control,
 }
 
@@ -110,14 +111,15 @@ impl fmt::Display for BadKey {
     }
 }
 
-/// Returns where `key` goes under `route`, which is called `name` and picks among `nodes`, those of its snapshot.
+/// Returns where `key` goes under `route`, which is called `name` and picks among `nodes`, those of its
+/// snapshot.
 pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Result<Explanation, BadKey> {
     check(key)?;
     let mut steps = vec![Step::Route {
         name: name.to_owned(),
     }];
     let tree = Branch::of(route, nodes, key);
-    // A route that leads to no pool at all, such as `miss`.
+    // A route that leads to no pool, such as `miss`.
     let nowhere = || "-".to_owned();
     let first = tree.first();
     let instead_of = first.and_then(|place| place.instead_of.clone());

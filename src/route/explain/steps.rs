@@ -15,7 +15,7 @@ pub const UNKNOWN: &str = "unknown";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
-    /// The route or pool that was asked for.
+    /// The requested route or pool.
     Route {
         /// Its name.
         name: String,
@@ -43,29 +43,29 @@ pub enum Step {
         /// The hash.
         value: u64,
     },
-    /// The point of the ring that the hash belongs to.
+    /// The point of the ring that owns the hash.
     Point {
         /// Its position on the circle of 32 bits.
         value: u32,
     },
     /// One node takes all keys, so nothing is hashed.
     Only,
-    /// The primary node of the key: the one that would have it if all nodes took keys.
+    /// The primary node of the key, which has it while all nodes take keys.
     Home {
-        /// Its name, or else its address.
+        /// Its name, or its address if it has none.
         node: String,
         /// Why it does not have the key: `drained`, or the state of its health.
         state: String,
     },
     /// The node.
     Node {
-        /// Its name, or else its address.
+        /// Its name, or its address if it has none.
         name: String,
         /// Its address.
         address: String,
         /// Its weight.
         weight: u32,
-        /// What named it, if the configuration does not list it.
+        /// The source of the node, if the configuration does not list it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<String>,
         /// The state of its health; `unknown` outside of a running Ringway.
@@ -73,9 +73,9 @@ pub enum Step {
     },
     /// What clients read if the node fails.
     OnFailure {
-        /// Of a read: `miss` or `error`.
+        /// For a read: `miss` or `error`.
         read: String,
-        /// Of a write: `not_stored` or `error`.
+        /// For a write: `not_stored` or `error`.
         write: String,
     },
     /// The node missed a write of the key, or holds an old copy: the key is a miss until it is deleted there.

@@ -1,4 +1,4 @@
-//! The policies and pools that one key may come to, as a tree: for `ringway explain` and `/explain`.
+//! The policies and pools that one key may go to, as a tree: for `ringway explain` and `/explain`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use crate::node::Node;
 use crate::route::explain::{InsteadOf, instead_of};
 use crate::route::{PolicyRoute, Pool, Route};
 
-/// A policy with what is under it, or a pool.
+/// A pool, or a policy with its branches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branch {
-    /// The word that tells it from its siblings: the key of a setting, or a command.
+    /// The label that distinguishes it from its siblings: the key of a setting, or a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
     /// The policy or pool.
@@ -21,7 +21,7 @@ pub struct Branch {
     pub what: Here,
 }
 
-/// One place of the tree.
+/// One node of the tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Here {
@@ -29,9 +29,9 @@ pub enum Here {
     Policy {
         /// Its name.
         policy: String,
-        /// Its settings, as they could be written, without its routes.
+        /// Its settings, as they would be written, without its routes.
         options: Value,
-        /// The routes under it to which the key may come.
+        /// The routes under it that the key may go to.
         routes: Vec<Branch>,
     },
     /// A pool.
@@ -43,16 +43,16 @@ pub enum Here {
 pub struct Place {
     /// The pool's name.
     pub pool: String,
-    /// The node's name, or else its address.
+    /// The node's name, or its address if it has none.
     pub node: String,
     /// The node's address.
     pub address: String,
-    /// The node that would have the key if all took keys, if that is another one.
+    /// The key's primary node, if that is another one.
     pub instead_of: Option<InsteadOf>,
 }
 
 impl Branch {
-    /// Returns what `key` may come to under `route`, which picks among `nodes`, those of its snapshot.
+    /// Returns where `key` may go under `route`, which picks among `nodes`, those of its snapshot.
     pub fn of(route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Branch {
         let what = match route {
             Route::Pool(pool) => {
@@ -74,7 +74,7 @@ impl Branch {
         Branch { of: None, what }
     }
 
-    /// The first pool in it.
+    /// The first pool in the tree.
     pub fn first(&self) -> Option<&Place> {
         match &self.what {
             Here::Pool(place) => Some(place),
@@ -122,7 +122,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The first pool that a read of `key` comes to under `route`, and the key as it is known there.
+/// Returns the first pool that a read of `key` goes to under `route`, and the key as the pool knows it.
 pub fn first<'a>(route: &'a Route, key: &[u8]) -> Option<(&'a Pool, Vec<u8>)> {
     let policy = match route {
         Route::Pool(pool) => return Some((pool, key.to_vec())),

@@ -2,7 +2,7 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | any with a key | goes where its operation says, else where its group says, else where `else` says |
+//! | any with a key | goes to the route of its operation, or else of its group, or else of `else` |
 //! | flush_all, version, stats | all pools |
 
 use crate::config::{self, Which};

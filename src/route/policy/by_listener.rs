@@ -2,10 +2,11 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | any | goes where its listener says |
+//! | any | goes to the route of its listener |
 //!
-//! The listener of a compiled route is known, so the chosen route takes the policy's place when routes are compiled
-//! ([`Settings::at_listener`](crate::config::Settings::at_listener)), and no policy is left: its type has no values.
+//! The listener of a compiled route is known, so the chosen route takes the policy's place when routes are
+//! compiled ([`Settings::at_listener`](crate::config::Settings::at_listener)), and no policy remains: its
+//! type has no values.
 
 use std::convert::Infallible;
 

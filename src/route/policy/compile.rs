@@ -10,15 +10,16 @@ use crate::route::counters::Counters;
 use crate::route::policy::{Policy, PolicyKind};
 use crate::route::{PolicyRoute, Pool, Route};
 
-/// What is counted, by route and policy.
+/// Counters by route and policy.
 pub type AllCounters = BTreeMap<(String, &'static str), Arc<Counters>>;
 
 /// Settings that compile to a policy.
 pub trait Compile {
-    /// The policy.
+    /// The policy's type.
     type Policy: Policy;
 
-    /// Compiles the settings; `scope` compiles the routes under them. Returns `None` if they name what is not there.
+    /// Compiles the settings; `scope` compiles the routes under them. Returns `None` if they name an
+    /// undefined route or pool.
     fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Self::Policy>;
 }
 
@@ -27,31 +28,32 @@ pub trait Compile {
 pub struct Compiler<'a> {
     /// The routes by name.
     pub routes: &'a BTreeMap<String, config::Route>,
-    /// The pools by name, compiled.
+    /// The compiled pools by name.
     pub pools: &'a BTreeMap<String, Arc<Pool>>,
-    /// What was counted before a reload.
+    /// The counters from before a reload.
     pub previous: Option<&'a AllCounters>,
-    /// What is counted for the policies that were compiled.
+    /// The counters of the policies compiled so far.
     pub counters: AllCounters,
-    /// Where this process runs.
+    /// The zone in which this process runs.
     pub zone: Option<&'a str>,
-    /// The number of workers that count.
+    /// The number of workers, each with its own counters.
     pub workers: usize,
 }
 
-/// Compiles what one listener's route leads to.
+/// Compiles the routes of one listener.
 #[derive(Debug)]
 pub struct Scope<'c, 'a> {
     compiler: &'c mut Compiler<'a>,
     bind: &'c Bind,
     /// The route under whose name policies are counted.
     name: String,
-    /// Named routes that were met before: they are shared.
+    /// Named routes that were already compiled: they are shared.
     known: HashMap<&'a str, Route>,
 }
 
 impl<'a> Compiler<'a> {
-    /// Compiles `route` for the listener bound to `bind`. Returns `None` if it names what is not there.
+    /// Compiles `route` for the listener bound to `bind`. Returns `None` if it names an undefined route or
+    /// pool.
     pub fn compile(&mut self, route: &config::Route, bind: &Bind) -> Option<Route> {
         let mut scope = Scope {
             compiler: self,
@@ -77,7 +79,7 @@ impl<'a> Scope<'_, 'a> {
         routes.iter().map(|route| self.route(route)).collect()
     }
 
-    /// Where this process runs.
+    /// The zone in which this process runs.
     pub fn zone(&self) -> Option<&'a str> {
         self.compiler.zone
     }
@@ -106,7 +108,7 @@ impl<'a> Scope<'_, 'a> {
         Some(self.finish(kind, settings))
     }
 
-    /// A route of `kind`, which was compiled from `settings`.
+    /// Returns a route of `kind`, which was compiled from `settings`.
     pub fn finish(&mut self, kind: PolicyKind, settings: &config::Policy) -> Route {
         let branches = kind.branches();
         let answering = || branches.iter().filter(|branch| branch.answers);
@@ -129,7 +131,7 @@ impl<'a> Scope<'_, 'a> {
         }))
     }
 
-    /// What is counted for a policy of the current route, which goes on across reloads.
+    /// Returns the counters for a policy of the current route, which are kept across reloads.
     fn counters(&mut self, policy: &'static str, kind: &PolicyKind) -> Arc<Counters> {
         let key = (self.name.clone(), policy);
         let kept = self.compiler.previous.and_then(|previous| previous.get(&key));

@@ -1,8 +1,8 @@
-//! `delay`: some requests wait before they are forwarded, to see what slow nodes would do to the clients.
+//! `delay`: delays some requests before they are forwarded, to test how clients cope with slow nodes.
 //!
 //! | command | what happens |
 //! |---|---|
-//! | any with a key | `share` of them, at random, are forwarded after `by`; a pool's deadline counts from then |
+//! | any with a key | a random `share` of them is forwarded after `by`; a pool's deadline counts from then |
 //! | flush_all | forwarded at once |
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::route::counters::Shard;
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 
-/// How long which requests wait.
+/// The delay, and the share of requests that it applies to.
 #[derive(Debug)]
 pub struct Delay {
     to: Route,

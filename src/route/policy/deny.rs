@@ -1,10 +1,10 @@
-//! `read_only`, `deny`: some operations are refused.
+//! `read_only`, `deny`: refuse some operations.
 //!
 //! | command | `read_only` | `deny` |
 //! |---|---|---|
-//! | get, gat, mg, me | goes on; gat, and mg that changes the item, are refused | refused if it is listed, else goes on |
+//! | get, gat, mg, me | forwarded; gat, and mg that changes the item, are refused | refused if listed, otherwise forwarded |
 //! | all others | `CLIENT_ERROR … not allowed`, counted | the same |
-//! | flush_all | refused | refused if it is listed |
+//! | flush_all | refused | refused if listed |
 
 use crate::config;
 use crate::protocol::meta::Names;
@@ -16,7 +16,7 @@ use crate::route::counters::{Event, Shard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 
-/// What is refused.
+/// The refused operations.
 #[derive(Debug)]
 pub struct Deny {
     to: Route,
@@ -25,7 +25,7 @@ pub struct Deny {
 
 #[derive(Debug)]
 enum Refused {
-    /// Whatever changes an item.
+    /// All that may change an item.
     Changes,
     /// These operations.
     Operations(Vec<Operation>),
@@ -85,7 +85,7 @@ impl Policy for Deny {
     }
 }
 
-/// The reply to an operation that is refused.
+/// Returns the reply to a refused operation.
 fn refusal(operation: Operation) -> Reply {
     Reply::Refused(format!("CLIENT_ERROR {} not allowed", operation.name()).into())
 }

@@ -2,10 +2,10 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | set, add, replace, cas, touch, gat, ms | the expiry is brought between `min` and `max`, then up to `jitter` is taken off at random, but not below `min` |
+//! | set, add, replace, cas, touch, gat, ms | the expiry is clamped to `min` and `max`, then reduced at random by up to `jitter`, but not below `min` |
 //! | mg, ma with `T` or `N` | the same |
-//! | an expiry that is over already | stays as it is |
-//! | get, append, prepend, incr, decr, delete | forwarded as it is |
+//! | an expiry in the past | left unchanged |
+//! | get, append, prepend, incr, decr, delete | forwarded unchanged |
 
 use crate::config;
 use crate::protocol::Request;
@@ -40,7 +40,7 @@ impl Compile for config::Expiry {
 }
 
 impl Expiry {
-    /// Brings `exptime`, as a request has it, within the bounds. `share` of the jitter is taken off.
+    /// Clamps the `exptime` of a request to the bounds, and subtracts `share` of the jitter.
     fn bound(&self, exptime: i64, now: i64, share: f64) -> i64 {
         let seconds = match (as_ttl(exptime, now), self.max) {
             (Ttl::Gone, _) | (Ttl::Forever, None) => return exptime,

@@ -1,20 +1,21 @@
-//! `failover`: the first route is asked; if it fails, the next, and so on.
+//! `failover`: tries routes in order, until one does not fail.
 //!
 //! | command | what happens |
 //! |---|---|
-//! | get, gets, mg, me | the next is asked after a failure, and with `on_miss` after a miss |
-//! | gat, touch | the same; what the next sets lives at most `expiry` |
-//! | set, ms | the next is asked after a failure; what is stored there lives at most `expiry` |
-//! | add, replace, append, prepend, ms in these modes | the next only if not one byte was sent: otherwise it may have been carried out |
+//! | get, gets, mg, me | the next is tried after a failure, and with `on_miss` after a miss |
+//! | gat, touch | the same; the expiry set by a later route is at most `expiry` |
+//! | set, ms | the next is tried after a failure; what is stored there lives at most `expiry` |
+//! | add, replace, append, prepend, ms in these modes | the next only if not one byte was sent: otherwise it may have been executed |
 //! | incr, decr, ma | the first only; with `arithmetic` the next, if not one byte was sent |
-//! | cas, ms with `C` | the first only: cas ids of two pools have nothing to do with each other |
+//! | cas, ms with `C` | the first only: cas ids of two pools are unrelated |
 //! | delete, md | all at once, since each may hold the key; an error of one is the reply, or `DELETED` if one had it. A cas id is compared by the first only |
 //! | flush_all, version, stats | all pools |
 //!
-//! A failure is no reply, for whatever reason, or `SERVER_ERROR`. If all fail, the first failure is the reply. What
-//! comes from any route but the first has a cas id that never matches. `budget` bounds how many requests go on, in
-//! percent of all, so that a pool that fails does not double the load of the others; once it is spent the failure is
-//! the reply. About a hundred requests may go on at once after a quiet time.
+//! A failure is a missing reply, for whatever reason, or `SERVER_ERROR`. If all fail, the first failure is
+//! the reply. Replies of any route but the first have a cas id that never matches. `budget` bounds the
+//! share of requests that may try another route, in percent of all, so that a failing pool does not double
+//! the load of the others; once it is spent the failure is the reply. About a hundred requests may do so at
+//! once after a quiet time.
 
 use crate::config;
 use crate::protocol::operation::Operation;
@@ -29,7 +30,7 @@ use crate::route::toolkit::budget::Budget;
 use crate::route::toolkit::reply::{is_error, is_failure, is_miss, is_untouched, without_cas};
 use crate::route::toolkit::rewrite::{whole_seconds, with_max_expiry, without_flags};
 
-/// Routes in the order in which they are asked.
+/// Routes in the order in which they are tried.
 #[derive(Debug)]
 pub struct Failover {
     /// At least two.
@@ -72,9 +73,11 @@ impl Policy for Failover {
         !may_go_on
             || !match Operation::of(request) {
                 Get | Gat | Touch => true,
-                // A set that is carried out twice leaves the same item; one that missed its key has not failed.
+                // A set that is executed twice leaves the same item; one that missed its key has not
+                // failed.
                 Set => is_failure(reply),
-                // These change what they find, so the next route is asked only if this one certainly did nothing.
+                // Their effect depends on the old item, so the next route is tried only if this one
+                // certainly did nothing.
                 Add | Replace | Append | Prepend => is_untouched(reply),
                 Incr | Decr => self.arithmetic && is_untouched(reply),
                 Cas | Delete | FlushAll => false,
@@ -94,7 +97,7 @@ impl Policy for Failover {
             let capped = self.capped(request, &mut scratch);
             let next = context.call.send(to, &capped).await;
             let is_final = self.is_final(request, &next);
-            // The first failure is kept until something better comes.
+            // The first failure is the reply unless a later route succeeds.
             if !is_failure(&next) {
                 best = without_cas(next);
             }
@@ -105,10 +108,10 @@ impl Policy for Failover {
         best
     }
 
-    /// Deletes wherever the key may be.
+    /// Deletes the key in all routes.
     async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
         let mut scratch = Vec::new();
-        // The cas id is the first route's own; without it the others delete whatever they have.
+        // The cas id is the first route's own; the others delete unconditionally.
         let plain = without_flags(request, &mut scratch, b"C");
         let first = context.call.send(&self.to[0], request);
         let others = self.to[1..].iter();
@@ -129,7 +132,7 @@ impl Policy for Failover {
 }
 
 impl Failover {
-    /// Returns `request` as later routes get it: nothing lives there longer than `expiry`.
+    /// Returns `request` for later routes, with an expiry of at most `expiry`.
     fn capped<'a>(&self, request: &Request<'a>, scratch: &'a mut Vec<u8>) -> Request<'a> {
         match self.expiry {
             Some(max) => with_max_expiry(request, scratch, max),
@@ -173,7 +176,8 @@ mod tests {
 
     #[test]
     fn each_command_goes_on_only_if_that_is_safe() {
-        // The pools that are asked if the first did not get one byte, and if it may have carried the request out.
+        // The pools that are tried if the first did not get one byte, and if it may have executed the
+        // request.
         let cases = [
             (Command::Get, "ab", "ab"),
             (Command::Gets, "ab", "ab"),

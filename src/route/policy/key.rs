@@ -1,10 +1,10 @@
-//! `key`, and `strip: true` of `prefix`: nodes know the key by another name.
+//! `key`, and `strip: true` of `prefix`: rename keys on their way to nodes.
 //!
 //! | command | what happens |
 //! |---|---|
-//! | any with a key | `strip_prefix` is taken off if the key begins with it, then `add_prefix` is put before it; the client reads the key that it sent |
-//! | a key of which nothing is left, or that becomes longer than 250 bytes | `CLIENT_ERROR`, no node is asked |
-//! | flush_all | forwarded: every key is flushed, with this prefix or without |
+//! | any with a key | `strip_prefix` is removed if the key begins with it, then `add_prefix` is prepended; the client reads the key that it sent |
+//! | a key that becomes empty, or longer than 250 bytes | `CLIENT_ERROR`, no node is asked |
+//! | flush_all | forwarded: flushes every key, with this prefix or without |
 
 use std::borrow::Cow;
 

@@ -1,17 +1,17 @@
-//! `layers`: a near cache keeps copies of what the far route has, each for a while.
+//! `layers`: a near cache keeps copies of the far route's values for a limited time.
 //!
 //! | command | what happens |
 //! |---|---|
 //! | get, mg | `near` is asked; on a miss, or if it fails, `far`. What is found there is the reply, and is copied to `near`, where it lives at most `near_expiry` |
-//! | gets, gat, touch, mg with `c`, `N`, `R`, `E`, `T` or what tells of the item's past, me, every read of a binary client | `far` alone; what changes an expiry deletes the copy in `near` |
-//! | set, add, replace, append, prepend, cas, incr, decr, delete, ms, ma, md | `far` carries it out; then the copy in `near` is deleted, whatever `far` replied, and then the client gets its reply |
+//! | gets, gat, touch, mg with `c`, `N`, `R`, `E`, `T` or flags about the item's history, me, every read of a binary client | `far` alone; requests that change an expiry delete the copy in `near` |
+//! | set, add, replace, append, prepend, cas, incr, decr, delete, ms, ma, md | `far` executes it; then the copy in `near` is deleted, whatever `far` replied, and then the client gets its reply |
 //! | flush_all, version, stats | all pools |
 //!
-//! How old a read may be. What is written through one Ringway is read through it: when a change is answered the copy
-//! in its own `near` is gone, and a copy that was on its way is not stored, since it needs a lease (see
-//! [`crate::route::toolkit::lease`]) that the change took away. What is changed elsewhere, past this `near`, is read
-//! until the copy expires: at most `near_expiry` after it was read from `far`, rounded up to a second of the node's
-//! clock. If `near` does not answer a delete the same bound holds.
+//! How stale a read may be. Writes through one Ringway are visible through it: when a change is answered
+//! the copy in its own `near` is gone, and a copy in flight is not stored, because it needs a lease (see
+//! [`crate::route::toolkit::lease`]) that the change has revoked. Changes made elsewhere become visible
+//! when the copy expires: at most `near_expiry` after it was read from `far`, rounded up to a second of the
+//! node's clock. The same bound holds if `near` does not answer a delete.
 
 use crate::config;
 use crate::protocol::meta::flags;
@@ -31,7 +31,7 @@ use crate::route::toolkit::rewrite::whole_seconds;
 pub struct Layers {
     near: Route,
     far: Route,
-    /// The longest that a copy lives, in seconds.
+    /// The maximum time to live of a copy, in seconds.
     near_expiry: i64,
 }
 
@@ -77,8 +77,8 @@ impl Policy for Layers {
 
     async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
         let reply = context.call.send(&self.far, request).await;
-        // After `far`, and before the client has its reply: reads from then on find no old copy, and a copy of the
-        // old value that is on its way has lost its lease.
+        // After `far`, and before the client has its reply: later reads find no old copy, and a copy of
+        // the old value that is in flight has lost its lease.
         MetaKey::of(request).delete(&self.near, context.call).await;
         reply
     }
@@ -91,7 +91,7 @@ impl Policy for Layers {
     }
 }
 
-/// Whether a copy can answer `request`: it asks for nothing but the value, its flags and its size.
+/// Whether a copy can answer `request`: it asks only for the value, its flags and its size.
 fn may_be_a_copy(request: &Request<'_>) -> bool {
     match request.command {
         Command::Get => true,

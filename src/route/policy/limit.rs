@@ -3,10 +3,10 @@
 //! | command | over a limit |
 //! |---|---|
 //! | get, gat, mg, me | a miss, counted |
-//! | all others | a failure, counted: the client reads what it reads of a busy node |
+//! | all others | a failure, counted: the client reads the same as from a busy node |
 //! | flush_all | forwarded |
 //!
-//! The limits hold for all workers together. A reload begins them anew.
+//! The limits hold for all workers together. A reload resets them.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -21,7 +21,7 @@ use crate::route::counters::{Event, Shard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 
-/// How much is let through.
+/// The limits.
 #[derive(Debug)]
 pub struct Limit {
     to: Route,
@@ -30,15 +30,15 @@ pub struct Limit {
     in_flight: AtomicU64,
 }
 
-/// A rate limiter (GCRA): stores the theoretical arrival time of the next request, which each request moves on by the
-/// interval. Requests may arrive before it by as much as a burst takes.
+/// A rate limiter (GCRA): stores the theoretical arrival time of the next request, which each request
+/// advances by the interval. Requests may arrive before it by as much as a burst takes.
 #[derive(Debug)]
 struct Rate {
     /// Nanoseconds between two requests.
     interval: u64,
     /// Nanoseconds by which a request may arrive before its theoretical time.
     tolerance: u64,
-    /// The moment from which times are counted.
+    /// The origin of times.
     origin: Instant,
     /// The theoretical arrival time of the next request, in nanoseconds.
     next: AtomicU64,

@@ -1,7 +1,7 @@
 //! The policies: one file each, behind one trait.
 //!
-//! [`Policy::decide`] is the verb that decides. It is called once for each request, at once, and says which of the
-//! other verbs follow:
+//! [`Policy::decide`] is the verb that decides. It is called once for each request, synchronously, and says
+//! which of the other verbs follow:
 //!
 //! ```text
 //!   decide ─┬─ Forward(route)   the request goes there; the policy is out of the way     nothing is allocated
@@ -13,7 +13,7 @@
 //!                                                            wait and return the reply
 //! ```
 //!
-//! A failover on its walk, as an example of `Inspect`; the verbs outside of the policy are in [`crate::route`] and
+//! A failover, as an example of `Inspect`; the verbs outside of the policy are in [`crate::route`] and
 //! [`crate::route::call`]:
 //!
 //! ```text
@@ -25,8 +25,8 @@
 //!                     Failover::resume: Call::send(second) ─▶ Route::resolve ─▶ … ─▶ client
 //! ```
 //!
-//! The list of all policies is `config/route/list.rs`. For each type in it, [`Compile`] names the type here that
-//! its settings become; from that the macro below makes [`PolicyKind`], whose dispatch is static.
+//! The list of all policies is `config/route/list.rs`. For each type in it, [`Compile`] names the type here
+//! that its settings become; from that the macro below makes [`PolicyKind`], whose dispatch is static.
 
 pub mod by_command;
 mod by_listener;
@@ -56,15 +56,16 @@ use crate::route::call::{Context, Forwarder};
 use crate::route::counters::{Event, Shard};
 use compile::{Compile, Scope};
 
-/// What a kind of route does with requests.
+/// The behaviour of one kind of route.
 pub trait Policy: fmt::Debug + Sized {
     /// The events that it counts.
     const EVENTS: &'static [Event] = &[];
 
-    /// Decides what happens to `request`. Called once for each request; must neither wait nor allocate.
+    /// Decides what happens to `request`. Called once for each request; must neither block nor allocate.
     fn decide(&self, request: &Request<'_>, counters: &Shard, forwarder: &dyn Forwarder) -> Decision<'_>;
 
-    /// Returns `request` as it is forwarded, after [`Decision::Rewrite`]. `scratch` takes what does not fit into it.
+    /// Returns the request to forward after [`Decision::Rewrite`]. `scratch` takes new text that `request`
+    /// cannot borrow.
     fn rewrite<'r>(&self, request: &Request<'r>, _scratch: &'r mut Vec<u8>) -> Request<'r> {
         *request
     }
@@ -74,7 +75,7 @@ pub trait Policy: fmt::Debug + Sized {
         true
     }
 
-    /// Goes on after a first reply that was not final, and returns the final one.
+    /// Continues after a first reply that was not final, and returns the final one.
     fn resume(
         &self,
         _request: &Request<'_>,
@@ -84,25 +85,25 @@ pub trait Policy: fmt::Debug + Sized {
         ready(first)
     }
 
-    /// Carries out `request` after [`Decision::Run`]. A policy that decides to inspect or run must also be able to run
-    /// a delete: it takes the place of a write whose value is refused, see [`Call::refuse_value`].
+    /// Runs `request` after [`Decision::Run`]. A policy that decides to inspect or run must also be able to
+    /// run a delete: it replaces a write whose value is refused, see [`Call::refuse_value`].
     ///
     /// [`Call::refuse_value`]: crate::route::Call::refuse_value
     fn run(&self, _request: &Request<'_>, _context: &Context<'_>) -> impl Future<Output = Reply> {
         async { unreachable!("a policy that decides to inspect or run has its own `run`") }
     }
 
-    /// The routes under it, in the order in which it prefers them.
+    /// The routes under it, in order of preference.
     fn branches(&self) -> Vec<Branch<'_>>;
 
-    /// The routes that requests for `key` may come to, with the key as it is known there.
+    /// The routes that requests for `key` may go to, with the key as those routes know it.
     fn branches_of<'k>(&self, key: &'k [u8]) -> Vec<(Branch<'_>, Cow<'k, [u8]>)> {
         let branches = self.branches().into_iter();
         branches.map(|branch| (branch, Cow::Borrowed(key))).collect()
     }
 
-    /// The route whose reply the client gets, if that depends on nothing but `request`, which is forwarded with its
-    /// key unchanged.
+    /// The route whose reply the client gets, if that only depends on `request`, and the request is
+    /// forwarded with its key unchanged.
     fn only_route(&self, _request: &Request<'_>) -> Option<&Route> {
         None
     }
@@ -113,25 +114,25 @@ pub trait Policy: fmt::Debug + Sized {
     }
 }
 
-/// What a policy decides about one request.
+/// A policy's decision about one request.
 #[derive(Debug)]
 pub enum Decision<'a> {
-    /// The request goes to this route, whose reply is the reply.
+    /// Forward the request to this route; its reply is the client's.
     Forward(&'a Route),
-    /// The same, with the request that [`Policy::rewrite`] makes.
+    /// The same, with the request that [`Policy::rewrite`] returns.
     Rewrite(&'a Route),
-    /// This is the reply.
+    /// Reply with this.
     Reply(Reply),
-    /// The request goes to this route; then [`Policy::is_final`] is asked.
+    /// Forward the request to this route; then ask [`Policy::is_final`].
     Inspect(&'a Route),
-    /// [`Policy::run`] carries it out.
+    /// Run it with [`Policy::run`].
     Run,
 }
 
 /// A route under a policy.
 #[derive(Debug, Clone, Copy)]
 pub struct Branch<'a> {
-    /// The word that tells it from the others in an explanation, if there is one.
+    /// The label that distinguishes it in an explanation, if any.
     pub label: Option<&'a str>,
     /// The route.
     pub route: &'a Route,
@@ -140,7 +141,7 @@ pub struct Branch<'a> {
 }
 
 impl<'a> Branch<'a> {
-    /// A route that answers, and needs no label.
+    /// Returns a branch that answers and needs no label.
     pub fn new(route: &'a Route) -> Branch<'a> {
         Branch {
             label: None,
@@ -149,7 +150,7 @@ impl<'a> Branch<'a> {
         }
     }
 
-    /// A route that answers, called `label`.
+    /// Returns a branch that answers and has this label.
     pub fn labelled(label: &'a str, route: &'a Route) -> Branch<'a> {
         Branch {
             label: Some(label),

@@ -1,8 +1,8 @@
-//! `prefix`, `routing_prefix`: the beginning of the key chooses the route; the longest one that fits wins.
+//! `prefix`, `routing_prefix`: the beginning of the key chooses the route; the longest match wins.
 //!
 //! | command | what happens |
 //! |---|---|
-//! | any with a key | goes where its key says; of `strip: true` see `key` |
+//! | any with a key | goes to the route of its prefix; for `strip: true` see `key` |
 //! | flush_all, version, stats | all pools |
 
 use std::borrow::Cow;
@@ -16,10 +16,10 @@ use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::key::Key;
 use crate::route::policy::{Branch, Decision, Policy, PolicyKind};
 
-/// Beginnings of keys with their routes.
+/// Prefixes of keys with their routes.
 #[derive(Debug)]
 pub struct Prefix {
-    /// Sorted by their beginning.
+    /// Sorted by prefix.
     entries: Vec<Entry>,
     otherwise: Route,
 }
@@ -28,7 +28,7 @@ pub struct Prefix {
 struct Entry {
     beginning: Vec<u8>,
     route: Route,
-    /// The index of the longest other beginning that this one begins with.
+    /// The index of the longest other prefix that this one begins with.
     shorter: Option<usize>,
 }
 
@@ -60,7 +60,7 @@ impl Compile for config::RoutingPrefix {
     }
 }
 
-/// Puts a `key` policy before `route` that takes `beginning` off.
+/// Puts a `key` policy in front of `route` that strips the prefix `beginning`.
 fn strip(beginning: &str, route: &config::Route, scope: &mut Scope<'_, '_>) -> Option<Route> {
     let settings = config::Key {
         to: route.clone(),
@@ -76,7 +76,7 @@ impl Prefix {
     pub fn new(mut entries: Vec<(Vec<u8>, Route)>, otherwise: Route) -> Prefix {
         entries.sort_by(|(one, _), (other, _)| one.cmp(other));
         let beginnings: Vec<Vec<u8>> = entries.iter().map(|(beginning, _)| beginning.clone()).collect();
-        // A beginning of another beginning is sorted before it, the longest last.
+        // A prefix of another prefix is sorted before it, the longest last.
         let shorter = |index: usize| {
             let before = beginnings[..index].iter();
             before
@@ -96,13 +96,13 @@ impl Prefix {
         }
     }
 
-    /// The route of `key`.
+    /// Returns the route of `key`.
     pub fn choose(&self, key: &[u8]) -> &Route {
         self.find(key).map_or(&self.otherwise, |entry| &entry.route)
     }
 
-    /// The entry with the longest beginning that fits. It is the last one that is sorted before the key, or one that
-    /// that one begins with: whatever lies between a beginning and its keys in the order has the same beginning.
+    /// Returns the entry with the longest matching prefix. It is the last one sorted before the key, or one
+    /// that that one begins with: whatever is sorted between a prefix and its keys has the same prefix.
     fn find(&self, key: &[u8]) -> Option<&Entry> {
         let end = self
             .entries

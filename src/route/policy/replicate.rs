@@ -1,28 +1,28 @@
-//! `replicate`: the same values in several routes, called replicas here.
+//! `replicate`: keeps the same values in several routes, called replicas here.
 //!
 //! | command | what happens |
 //! |---|---|
 //! | get, mg | as `read` says; the next replica if one fails, and with `on_miss` after a miss |
-//! | gets, mg with `c`, `N`, `R` or `E`, me, every read of a binary client | the first replica: cas ids of two replicas have nothing to do with each other. The next if it fails, with a cas id that never matches |
+//! | gets, mg with `c`, `N`, `R` or `E`, me, every read of a binary client | the first replica: cas ids of two replicas are unrelated. The next if it fails, with a cas id that never matches |
 //! | gat, gats, mg with `T` | all at once; the first in the list that has the key answers |
 //! | set, ms, touch, append, prepend, incr, decr, ma | all at once; done as `write` says |
 //! | add, replace, cas, ms in these modes or with `C` | the first replica decides; if it stored, the others get the same as a set, done as `write` says; if it did not answer, they delete the key |
-//! | delete, md | all at once; done as `write` says; `DELETED` if one that answered had it |
+//! | delete, md | all at once; done as `write` says; `DELETED` if any of those that answered had it |
 //! | md with `C` | the first replica decides; if it deleted, or did not answer, the others delete |
 //! | flush_all, version, stats | all pools |
 //!
-//! `write` says when a write is done. `all`: when all replicas did it; the error of one is the reply. `majority`: when
-//! more than half did it. `first`: when any did it. `async`: when the first in the list did it. A replica that is not
-//! waited for gets the write all the same, in the order of its session. If several replies count, that of the first
-//! in the list is the client's.
+//! `write` says when a write is done. `all`: when all replicas did it; the error of one is the reply.
+//! `majority`: when more than half did it. `first`: when any did it. `async`: when the first in the list
+//! did it. The other replicas get the write all the same, in the order of its session. If several replies
+//! count, the client gets that of the first in the list.
 //!
-//! `read` says which replicas are asked. `first`: the first in the list. `local`: the first of this process's zone.
-//! `fastest`: all at once, and the first hit is the reply. `hedged`: as `local`, and if that one takes longer than it
-//! does in 95 of 100 cases, a second one too, within `budget`.
+//! `read` says which replicas serve reads. `first`: the first in the list. `local`: the first of this
+//! process's zone. `fastest`: all at once, and the first hit is the reply. `hedged`: as `local`, and if
+//! that one takes longer than it does in 95 of 100 cases, a second one too, within `budget`.
 //!
-//! A write that one replica missed leaves the old value there: after an error with `all`, without one with the other
-//! modes; its node deletes the key before it is read there again. Two writes to one key by two clients at the same moment may reach two replicas in two orders; they differ
-//! until the next write or the expiry.
+//! A replica that missed a write keeps the old value: with `all` the client got an error, with the other
+//! modes it did not; the key is deleted on its node before it is read there again. Two concurrent writes to
+//! one key may reach two replicas in different orders; they differ until the next write or the expiry.
 
 use tokio::time::timeout;
 
@@ -48,7 +48,7 @@ use crate::route::{Pool, Route};
 pub struct Replicate {
     /// At least two.
     to: Vec<Route>,
-    /// Indices into `to`, in the order in which reads ask.
+    /// Indices into `to`, in the order in which reads try them.
     order: Vec<usize>,
     write: Writes,
     read: Reads,
@@ -66,7 +66,7 @@ impl Compile for config::Replicate {
             && matches!(self.read, Reads::Local | Reads::Hedged)
         {
             let is_local = |pool: &Pool| pool.settings.zone.as_deref() == Some(zone);
-            // The sort is stable: within a zone, and outside of it, the order stays that of the list.
+            // The sort is stable: inside and outside of the zone, the order of the list is kept.
             order.sort_by_key(|&index| !to[index].pools().iter().all(|pool| is_local(pool)));
         }
         Some(Replicate {
@@ -102,7 +102,7 @@ impl Policy for Replicate {
 
     async fn resume(&self, request: &Request<'_>, first: Reply, context: &Context<'_>) -> Reply {
         if is_pinned(request) {
-            // It went to the first in the list, wherever that is in the order of reads.
+            // The request went to the first in the list, wherever that is in the order of reads.
             return self.ask_next(request, 1..self.to.len(), first, context).await;
         }
         let others = self.order[1..].iter().copied();
@@ -141,7 +141,7 @@ impl Replicate {
         race
     }
 
-    /// Asks one after the other of the replicas in `order`, until a reply is final.
+    /// Tries the replicas in `order` one after the other, until a reply is final.
     async fn ask_next(
         &self,
         request: &Request<'_>,
@@ -198,7 +198,7 @@ impl Replicate {
         }
         let mut best: Option<Reply> = None;
         while let Some((place, reply)) = came {
-            // Of the second replica only a hit is final: it may lack what the first has.
+            // From the second replica only a hit is final: it may lack what the first has.
             if is_hit(&reply) || place == 0 && self.is_final(request, &reply) {
                 return reply;
             }
@@ -225,8 +225,8 @@ impl Replicate {
         best.expect("there are replicas")
     }
 
-    /// Lets the first replica decide; if it did what was asked, the others get the same without the condition. If it did
-    /// not answer, it may have done it: then they must not keep what is older.
+    /// Lets the first replica decide; if it succeeds, the others get the request without its condition. If
+    /// it did not answer, it may have succeeded: then the others must not keep an older value.
     async fn decided(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
         let first = context.call.send(&self.to[0], request).await;
         if matches!(first, Reply::Failed(_)) && is_failure(&first) {
@@ -246,7 +246,7 @@ impl Replicate {
         write.settle(race).await
     }
 
-    /// Deletes `key` in all replicas but the first. Where that fails the node remembers it.
+    /// Deletes `key` in all replicas except the first. If that fails, the node's missed write is recorded.
     async fn forget(&self, key: &[u8], context: &Context<'_>) {
         let delete = Request::new(Command::Delete, key);
         let others = self.to[1..].iter();
@@ -257,7 +257,7 @@ impl Replicate {
     }
 }
 
-/// Whether only the first replica's reply will do: what is read has a cas id, or is a lease to write with.
+/// Whether only the first replica may answer, because the reply has a cas id, or is a lease to write with.
 fn is_pinned(request: &Request<'_>) -> bool {
     let asks_only = Operation::of(request) == Operation::Get;
     request.command == Command::MetaDebug || uses_lease(request) || asks_only && request.wants_cas()
@@ -274,7 +274,7 @@ fn keep_better(best: &mut Option<Reply>, reply: Reply) {
     });
 }
 
-/// Returns a value before a miss, a miss before a failure; of two alike the first.
+/// Prefers a value to a miss, a miss to a failure, and otherwise the first.
 fn better(first: Reply, second: Reply) -> Reply {
     let rank = |reply: &Reply| (is_failure(reply), is_miss(reply));
     if rank(&second) < rank(&first) {

@@ -1,16 +1,16 @@
-//! `shadow`: copies of requests go to another route, whose replies are dropped.
+//! `shadow`: sends copies of requests to another route, whose replies are dropped.
 //!
 //! | command | what is copied |
 //! |---|---|
-//! | get, gets, mg, me | as it is, beside the original |
-//! | gat, touch, set, append, prepend, incr, decr, delete, ms, ma, md | with `commands: all`: as it is, beside the original, without a cas id to compare |
+//! | get, gets, mg, me | unchanged, beside the original |
+//! | gat, touch, set, append, prepend, incr, decr, delete, ms, ma, md | with `commands: all`: beside the original, without a cas id to compare |
 //! | add, replace, cas, ms in these modes or with `C` | with `commands: all`: as a set, after the original has stored |
 //! | mg with `N`, `R` or `E`, md with `C`, flush_all, version, stats | nothing |
 //!
-//! The original is sent first and answered as if there were no copy: it waits for none, and no error of a copy is its
-//! own. So that a pool which is slow or down holds no memory that originals need, a worker has at most [`MAX_COPIES`]
-//! copies in flight, with at most [`MAX_BYTES`] of values; any more are dropped and counted. With `compare` the two
-//! replies to a read are compared.
+//! The original is sent first and answered as if there were no copy: it never waits for a copy, and errors
+//! of a copy do not affect it. So that a pool which is slow or down holds no memory that originals need, a
+//! worker has at most [`MAX_COPIES`] copies in flight, with at most [`MAX_BYTES`] of values; any more are
+//! dropped and counted. With `compare` the two replies to a read are compared.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -31,12 +31,12 @@ use crate::route::toolkit::lease::uses_lease;
 use crate::route::toolkit::reply::{is_done, is_error, is_miss};
 use crate::route::toolkit::rewrite::{unconditional, without_flags};
 
-/// The most copies that a worker has in flight.
+/// The maximum number of a worker's copies in flight.
 const MAX_COPIES: u64 = 1024;
-/// The most bytes of values in them.
+/// The maximum number of bytes of values in them.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// The route that answers, the route that gets copies, and of which requests.
+/// The route that answers, the route that gets copies, and which requests are copied.
 #[derive(Debug)]
 pub struct Shadow {
     of: Route,
@@ -182,7 +182,7 @@ impl ReplyInspector for CopyInFlight {
     }
 }
 
-/// The first of the two replies that are compared.
+/// The first of the two replies to compare.
 type Pair = RefCell<Option<Seen>>;
 
 #[derive(Debug)]
@@ -208,7 +208,8 @@ fn compare_with(pair: &Pair, counters: &Counters, worker: usize, reply: Seen) {
     }
 }
 
-/// Compares the reply to a copy, which is no error, with that to the original. Returns `None` if the original failed.
+/// Compares the reply to a copy, which is not an error, with that to the original. Returns `None` if the
+/// original failed.
 fn compare(original: &Reply, copy: &Reply) -> Option<Event> {
     if is_error(original) {
         return None;
@@ -222,7 +223,7 @@ fn compare(original: &Reply, copy: &Reply) -> Option<Event> {
     })
 }
 
-/// The value in a reply and the client's flags, as far as the reply has them.
+/// Returns the value in a reply and the client's flags, as far as the reply has them.
 fn value(reply: &Reply) -> (Option<&[u8]>, Option<u32>) {
     match reply {
         Reply::Value(item) => (Some(item.data()), Some(item.flags)),

@@ -1,4 +1,4 @@
-//! `miss`, `error`, `blackhole`: answer in a pool's place, for tests and drills, and ask no node.
+//! `miss`, `error`, `blackhole`: answer instead of a pool, for tests and drills, without asking a node.
 //!
 //! | command | `miss` | `error` | `blackhole` |
 //! |---|---|---|---|

@@ -1,4 +1,4 @@
-//! Policies without a network: routes as a file has them, over pools that answer as a test says.
+//! Policies without a network: routes as a file defines them, over pools that answer as a test says.
 
 #[cfg(test)]
 pub mod races;
@@ -40,7 +40,7 @@ struct Pools {
 }
 
 impl Fake {
-    /// Compiles the route that `yaml` says, over the pools `a`, `b` and `c`.
+    /// Compiles the route in `yaml`, over the pools `a`, `b` and `c`.
     pub fn new(yaml: &str, script: impl Fn(&str, &Request<'_>) -> Option<Reply> + 'static) -> Fake {
         let (route, counters) = compile(yaml);
         Fake {
@@ -68,7 +68,7 @@ impl Fake {
         self.pools.seen.take()
     }
 
-    /// Answers the oldest request that waits in `pool`.
+    /// Answers the oldest request that is waiting in `pool`.
     pub fn answer(&self, pool: &str, reply: Reply) {
         let mut waiting = self.pools.waiting.borrow_mut();
         let index = waiting.iter().position(|(name, _)| name == pool);
@@ -86,8 +86,8 @@ impl Fake {
     }
 }
 
-/// Compiles the route that `yaml` says, over the pools `a`, `b`, which is in the zone of the test, and `c`, which takes
-/// values of 2 MiB.
+/// Compiles the route in `yaml`, over the pools `a`, `b`, which is in the zone of the test, and `c`, which
+/// takes values of 2 MiB.
 pub fn compile(yaml: &str) -> (Route, AllCounters) {
     let text = format!(
         "zone: west\npools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1], zone: west}}, \
@@ -166,12 +166,12 @@ pub fn run(test: impl Future<Output = ()>) {
     runtime.expect("an event loop").block_on(test);
 }
 
-/// A request for `key`.
+/// Returns a request for `key`.
 pub fn ask(command: Command, key: &str) -> Request<'_> {
     Request::new(command, key.as_bytes())
 }
 
-/// A request for `key` that sets an expiry.
+/// Returns a request for `key` that sets an expiry.
 pub fn expiring(command: Command, key: &str, exptime: i64) -> Request<'_> {
     Request {
         exptime,
@@ -179,7 +179,7 @@ pub fn expiring(command: Command, key: &str, exptime: i64) -> Request<'_> {
     }
 }
 
-/// A meta command on `key` with these `flags`.
+/// Returns a meta command on `key` with these `flags`.
 pub fn meta<'a>(command: Command, key: &'a str, flags: &'a str) -> Request<'a> {
     Request {
         meta: Some(Meta {
@@ -191,12 +191,12 @@ pub fn meta<'a>(command: Command, key: &'a str, flags: &'a str) -> Request<'a> {
     }
 }
 
-/// A value that was read of `request`, with this cas id.
+/// Returns the value that `request` reads, with this cas id.
 pub fn value(request: &Request<'_>, data: &'static str, cas: u64) -> Reply {
     Reply::Value(Item::new(request.key.to_vec().into(), 0, cas, data.into()))
 }
 
-/// The reply of a node that speaks meta, without a key.
+/// Returns the reply of a node that speaks meta, without a key.
 pub fn line(text: &'static str) -> Reply {
     Reply::Meta(MetaReply::new(text, 0..0, None))
 }

@@ -1,10 +1,11 @@
-//! Policies that copy values, over two caches that execute requests in any order, and lose items and replies.
+//! Policies that copy values, over two caches that execute requests in any order, and lose items and
+//! replies.
 //!
-//! Each seed is a world of its own: some clients send one request after the other, the requests of policies to the
-//! caches wait, and a step executes any one of them. So a copy meets every change at every moment. A value that is
-//! read must be one that no answered change had replaced before the read began.
+//! Each seed is a world of its own: some clients send one request after the other, the policies' requests
+//! to the caches wait, and each step executes any one of them. So every interleaving of copies and changes
+//! occurs. A value that is read must be one that no answered change had replaced before the read began.
 //!
-//! A read that misses proves nothing, so a test also fails if too few reads find a value: [`MIN_HITS`].
+//! Misses prove nothing, so a test also fails if too few reads find a value: [`MIN_HITS`].
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -24,7 +25,7 @@ use crate::route::{Call, Forwarder, Pool, Route};
 
 const CLIENTS: usize = 4;
 const STEPS: usize = 60;
-/// The counter begins here.
+/// The counter's initial value.
 const COUNTER: u64 = 1000;
 
 /// The caches of the pools `a` and `b`, and the requests that wait to be executed there.
@@ -40,7 +41,7 @@ struct Waiting {
     cache: usize,
     owned: OwnedRequest,
     slot: ReplySlot,
-    /// The one with the most is executed next, mostly; so some wait while much else happens.
+    /// The request with the highest number is usually executed next, so some wait while much else happens.
     haste: u64,
 }
 
@@ -65,7 +66,8 @@ impl Forwarder for Caches {
 }
 
 impl Caches {
-    /// Executes any one of the requests that wait. With `faults` some are not executed, or their replies are lost.
+    /// Executes any one of the waiting requests. With `faults` some are not executed, or their replies are
+    /// lost.
     fn step(&self, faults: bool) {
         let mut waiting = self.waiting.borrow_mut();
         let hastiest = (0..waiting.len()).max_by_key(|&index| waiting[index].haste);
@@ -110,7 +112,7 @@ enum What {
     Read,
     /// The index of a change, which is done if the reply is good.
     Change(usize),
-    /// The counter's least value after it.
+    /// The counter's minimum value after it.
     Count(u64),
 }
 
@@ -120,7 +122,7 @@ struct World {
     changes: Vec<Change>,
     counted: u64,
     clients: [Option<Asked>; CLIENTS],
-    /// The cas id that was read last.
+    /// The cas id of the last read.
     cas: u64,
     /// Whether requests fail.
     faults: bool,
@@ -188,7 +190,7 @@ impl World {
         });
     }
 
-    /// Takes the reply to the request of `client`, if it is there.
+    /// Takes the reply to the request of `client`, if it has arrived.
     fn look(&mut self, client: usize, now: usize) {
         let Some(asked) = &mut self.clients[client] else {
             return;
@@ -301,10 +303,10 @@ async fn survive(trial: Trial, seed: u64) -> (u64, u64) {
 /// The number of worlds in one test, unless the environment sets another one (`RACES_SEEDS`).
 const SEEDS: u64 = 2000;
 
-/// The smallest share of reads that must find a value, in percent.
+/// The minimum share of reads that must find a value, in percent.
 const MIN_HITS: u64 = 25;
 
-/// The smallest number of reads that must be answered in each world, on average.
+/// The minimum number of reads that must be answered in each world, on average.
 const MIN_READS: u64 = 3;
 
 impl Trial {

@@ -1,19 +1,19 @@
-//! A budget: how many of a policy's requests may cost a second one, in percent of all.
+//! A budget: the share of a policy's requests that may cost a second one, in percent.
 //!
-//! What is spent is kept as a debt, of which each request pays off its percent. About a hundred requests may be spent
-//! at once after a quiet time.
+//! What is spent is kept as a debt, of which each request pays off its percent. About a hundred requests
+//! may be spent at once after a quiet time.
 
 use crate::route::counters::Shard;
 
-/// How much may be spent before it is earned, in percent of a request.
+/// The maximum debt, in percent of a request.
 const CREDIT: u64 = 100 * 100;
 
-/// The budget, in percent of the requests; 100 is no bound.
+/// The budget, in percent of the requests; 100 means unlimited.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget(pub u32);
 
 impl Budget {
-    /// Earns the percent of one request that came.
+    /// Earns the percentage of one request.
     pub fn earn(self, counters: &Shard) {
         let debt = counters.budget.get();
         counters.budget.sub(debt.min(self.0.into()));

@@ -1,5 +1,5 @@
-//! Rewrites a client's write as a compare-and-swap against a known cas id, so that it is carried out only if no other
-//! request was faster.
+//! Rewrites a client's write as a compare-and-swap against a known cas id, so that it is executed only if
+//! no other request was faster.
 
 use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u64;
@@ -7,7 +7,8 @@ use crate::protocol::{Command, Meta, Reply, Request};
 use crate::route::toolkit::reply::is_done;
 use crate::route::toolkit::rewrite::without_flags;
 
-/// Returns `request`, an add, as a write that fills the placeholder of the lease with this `token` and nothing else.
+/// Returns `request`, an add, as a write that fills the placeholder of the lease with this `token` and no
+/// other item.
 pub fn fill_placeholder<'a>(request: &Request<'a>, token: u64, scratch: &'a mut Vec<u8>) -> Request<'a> {
     match request.meta {
         None => with_cas(request, Command::MetaSet, storage_flags(request), token, scratch),
@@ -20,8 +21,8 @@ pub fn fill_placeholder<'a>(request: &Request<'a>, token: u64, scratch: &'a mut 
     }
 }
 
-/// Returns `request` as a write to the item with this `cas` id alone. Returns `None` for what compares a cas id itself
-/// or needs none: cas, delete, touch and gat.
+/// Returns `request` as a write that only changes the item with this `cas` id. Returns `None` for commands
+/// that compare a cas id themselves or cannot: cas, delete, touch and gat.
 pub fn compare_and_swap<'a>(
     request: &Request<'a>,
     cas: u64,
@@ -45,8 +46,8 @@ pub fn compare_and_swap<'a>(
     Some(with_cas(request, command, words, cas, scratch))
 }
 
-/// Returns the client's reply to `request` after this `reply` to what [`compare_and_swap`] or [`fill_placeholder`] made
-/// of it. Returns `None` if another request was faster.
+/// Returns the client's reply to `request`, given the `reply` to what [`compare_and_swap`] or
+/// [`fill_placeholder`] returned. Returns `None` if another request was faster.
 pub fn swapped(request: &Request<'_>, reply: Reply) -> Option<Reply> {
     let Reply::Meta(meta) = &reply else {
         return Some(reply);
@@ -64,7 +65,7 @@ pub fn swapped(request: &Request<'_>, reply: Reply) -> Option<Reply> {
     }
 }
 
-/// The flags of an ms that stores what `request`, in classic text, stores.
+/// Returns the flags of an ms that stores what `request`, in classic text, stores.
 fn storage_flags(request: &Request<'_>) -> Vec<u8> {
     format!("F{} T{}", request.flags, request.exptime).into()
 }

@@ -1,21 +1,21 @@
-//! How long a hedged read waits for the first replica before it asks a second one: an online estimate of the time
-//! within which 95 of 100 replies come (stochastic quantile tracking).
+//! How long a hedged read waits for the first replica before it asks a second one: an online estimate of
+//! the time within which 95 of 100 replies come (stochastic quantile tracking).
 //!
-//! The time is not measured. Each request reports whether its reply came in time: a late one makes the delay longer by
-//! 19 steps, any other makes it shorter by one, so it comes to rest where one reply of twenty is late. That takes no
-//! clock, and one number for each worker.
+//! The time is not measured. Each request reports whether its reply came in time: a late one lengthens the
+//! delay by 19 steps, any other shortens it by one, so it settles at the point at which one reply of twenty
+//! is late. That takes no clock, and one number per worker.
 
 use std::time::Duration;
 
 use crate::route::counters::Shard;
 
-/// The delay before anything is known, in microseconds.
+/// The initial delay, in microseconds.
 const INITIAL: u64 = 10_000;
-/// Timers know no shorter time.
+/// The minimum: timers are no finer.
 const MIN: u64 = 1_000;
-/// A replica that is slower than this has failed its requests long before.
+/// The maximum: a slower replica has failed its requests long before.
 const MAX: u64 = 10_000_000;
-/// One step is this part of the delay.
+/// One step is the delay divided by this.
 const STEPS: u64 = 320;
 
 /// Returns the delay.
@@ -23,7 +23,7 @@ pub fn now(counters: &Shard) -> Duration {
     Duration::from_micros(microseconds(counters))
 }
 
-/// Learns whether a reply came within the delay.
+/// Updates the estimate with whether a reply came within the delay.
 pub fn learn(counters: &Shard, in_time: bool) {
     let micros = microseconds(counters);
     let changed = match in_time {
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn it_comes_to_rest_where_one_of_twenty_is_late() {
-        // Replies take 2 to 42 ms, one as often as the other: 95 of 100 come within 40 ms.
+        // Reply times are uniform from 2 to 42 ms: 95 of 100 come within 40 ms.
         let counters = Shard::default();
         let mut millis = 0;
         for _ in 0..20_000 {

@@ -1,10 +1,10 @@
-//! memcached's leases: a request fetches a value from elsewhere, and stores it only if no other has changed the key
-//! meanwhile.
+//! memcached's leases: a request fetches a value from elsewhere, and stores it only if no other request has
+//! changed the key meanwhile.
 //!
-//! An mg with `N` on a missing key creates an empty item, the placeholder, and grants a lease (`W`) whose token is the
-//! item's cas id. A value that is stored with that id is stored only if no request wrote or deleted the key since. The
-//! placeholder is no value: readers tell it by its size and by the flags `W` and `Z` (doc/protocol.txt, "Meta
-//! Commands").
+//! An mg with `N` on a missing key creates an empty item, the placeholder, and grants a lease (`W`) whose
+//! token is the item's cas id. A write that compares this id succeeds only if no request wrote or deleted
+//! the key since. The placeholder is not a value: readers recognise it by its size and by the flags `W` and
+//! `Z` (doc/protocol.txt, "Meta Commands").
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ use crate::route::toolkit::reply::{is_done, is_error, is_failure, is_miss};
 use crate::route::toolkit::rewrite::{Ttl, unix_time};
 use crate::route::{Call, Route};
 
-/// How long a placeholder lives, in seconds. A copy that takes longer has lost the lease.
+/// The time to live of a placeholder, in seconds. A copy that takes longer has lost the lease.
 const LEASE: &str = "N10";
 
 /// A key for which a policy itself sends meta commands, in the form in which its client sent it.
@@ -26,18 +26,19 @@ pub struct MetaKey {
     is_base64: bool,
 }
 
-/// What a look-up with a lease found.
+/// The result of a look-up with a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// A value with this cas id.
     Value(u64),
-    /// Nothing; a lease with this token was granted.
+    /// No value; a lease with this token was granted.
     LeaseGranted(u64),
-    /// Nothing but the placeholder of a lease that was granted before. With its token it may still be filled.
+    /// No value, but the placeholder of a lease that was granted before. Its token can still be used to
+    /// fill it.
     LeaseHeld(u64),
 }
 
-/// How a copy ended.
+/// The outcome of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
     /// The value is stored.
@@ -49,7 +50,7 @@ pub enum Copied {
 }
 
 impl MetaKey {
-    /// The key of `request`.
+    /// Returns the key of `request`.
     pub fn of(request: &Request<'_>) -> MetaKey {
         let as_sent = request.meta.map_or(request.key, |meta| meta.key);
         MetaKey {
@@ -59,7 +60,7 @@ impl MetaKey {
         }
     }
 
-    /// A meta command on the key. `scratch` takes its flags.
+    /// Returns a meta command on the key. `scratch` takes its flags.
     fn command<'a>(&'a self, command: Command, words: &str, scratch: &'a mut Vec<u8>) -> Request<'a> {
         if self.is_base64 {
             scratch.extend_from_slice(b"b ");
@@ -88,8 +89,9 @@ impl MetaKey {
         self.send(Command::MetaDelete, "", route, call).await
     }
 
-    /// Looks whether the reply `first` of `route` to the read `request` was a value after all, if it may have been
-    /// about a placeholder. Returns the reply that the client gets, or `None` if there is no value.
+    /// Checks whether `first`, the reply of `route` to the read `request`, may have come from a
+    /// placeholder, and if so reads again. Returns the reply for the client, or `None` if there is no
+    /// value.
     pub async fn recheck(
         &self,
         request: &Request<'_>,
@@ -101,7 +103,7 @@ impl MetaKey {
             return None;
         }
         match first {
-            // The empty value and the flags came in one line: there is no doubt.
+            // The empty value and the flags came in one line: it was a placeholder.
             Reply::Meta(meta) if meta.data().is_some() => None,
             Reply::Meta(_) => {
                 let size = self.send(Command::MetaGet, "s", route, call).await;
@@ -111,7 +113,7 @@ impl MetaKey {
                 let again = call.send(route, request).await;
                 (!is_miss(&again)).then_some(again)
             }
-            // A classic reply has no room for the flags, so the value is read again, in meta.
+            // A classic reply has no flags, so the value is read again, in meta.
             _ => {
                 let reply = self.send(Command::MetaGet, "s f c v", route, call).await;
                 let Reply::Meta(meta) = &reply else {
@@ -126,10 +128,10 @@ impl MetaKey {
         }
     }
 
-    /// Looks whether `route` has a value, and takes a lease if it has none.
+    /// Looks for a value in `route`, and takes a lease if there is none.
     ///
     /// # Errors
-    /// The reply that says neither: a failure, or that the node knows no leases.
+    /// The reply, if it says neither: a failure, or a node without leases.
     pub async fn look_up(&self, route: &Route, call: &Call) -> Result<Found, Reply> {
         let words = format!("s c {LEASE}");
         let reply = self.send(Command::MetaGet, &words, route, call).await;
@@ -146,8 +148,9 @@ impl MetaKey {
         })
     }
 
-    /// Copies the value from `warm`, with its flags and its remaining time to live, into the placeholder with this
-    /// `token` in `cold`; there it lives at most `max_ttl` seconds. If nothing is stored the placeholder stays.
+    /// Copies the value from `warm`, with its flags and its remaining time to live, into the placeholder
+    /// with this `token` in `cold`; there it lives at most `max_ttl` seconds. If nothing is stored the
+    /// placeholder stays.
     ///
     /// # Errors
     /// The reply of the route that failed.
@@ -175,7 +178,7 @@ impl MetaKey {
         max_ttl: Option<i64>,
         call: &Call,
     ) -> bool {
-        // A lease that another request holds is left to it: one copy is enough.
+        // If another request holds the lease, it makes the copy: one is enough.
         let Ok(Found::LeaseGranted(token)) = self.look_up(cold, call).await else {
             return false;
         };
@@ -186,7 +189,7 @@ impl MetaKey {
         copied == Ok(Copied::Stored)
     }
 
-    /// Gives a lease up: deletes its placeholder in `route`. Returns false if it was not there any more.
+    /// Releases a lease: deletes its placeholder in `route`. Returns false if it was gone already.
     ///
     /// # Errors
     /// The reply of a node that failed.
@@ -230,18 +233,18 @@ impl MetaKey {
     }
 }
 
-/// A value that is copied.
+/// A value to copy.
 struct Value {
     data: Bytes,
     flags: u32,
     ttl: Ttl,
 }
 
-/// The value in the reply to an mg with `t f v`.
+/// Returns the value in the reply to an mg with `t f v`.
 fn value(reply: &Reply) -> Option<Value> {
     let Reply::Meta(meta) = reply else { return None };
     let data = meta.shared_data()?;
-    // The empty item that holds a lease is no value.
+    // The empty item that holds a lease is not a value.
     if data.is_empty() && is_placeholder_line(meta.line()) {
         return None;
     }
@@ -259,7 +262,7 @@ fn value(reply: &Reply) -> Option<Value> {
     })
 }
 
-/// Whether a read to which this is the reply may have found a placeholder; [`MetaKey::recheck`] finds out.
+/// Whether a read with this reply may have found a placeholder; [`MetaKey::recheck`] finds out.
 pub fn may_be_placeholder(reply: &Reply) -> bool {
     match reply {
         Reply::Value(item) => item.size() == 0,
@@ -268,7 +271,8 @@ pub fn may_be_placeholder(reply: &Reply) -> bool {
     }
 }
 
-/// Whether what a read asks for may be in another route, given this reply: a miss, a failure or a placeholder.
+/// Whether the key of a read with this reply may be in another route: after a miss, a failure or a
+/// placeholder.
 pub fn may_be_elsewhere(reply: &Reply) -> bool {
     is_miss(reply) || is_failure(reply) || may_be_placeholder(reply)
 }
@@ -279,7 +283,7 @@ pub fn uses_lease(request: &Request<'_>) -> bool {
     request.command == Command::MetaGet && b"NRE".iter().any(|&name| names.has(name))
 }
 
-/// Whether the node grants no lease of the key: it speaks classic text only, or the key is too long for it.
+/// Whether the node grants no lease of the key: it only speaks classic text, or the key is too long for it.
 pub fn lacks_leases(reply: &Reply) -> bool {
     matches!(reply, Reply::Failed(Failure::Unsupported | Failure::LongKey))
 }
@@ -290,13 +294,13 @@ fn is_placeholder(reply: &Reply) -> bool {
         && flag_of(reply, b's') == Some(b"0")
 }
 
-/// Whether a line has a flag of a lease (`W` or `Z`), which is not for refreshing a stale value (`X`).
+/// Whether a line has a lease flag (`W` or `Z`) that is not for refreshing a stale value (`X`).
 fn is_placeholder_line(line: &[u8]) -> bool {
     let has = |name: &[u8]| flags(line.get(2..).unwrap_or_default()).any(|flag| flag == name);
     (has(b"W") || has(b"Z")) && !has(b"X")
 }
 
-/// The value of the flag `name` of a meta reply.
+/// Returns the value of the flag `name` of a meta reply.
 fn flag_of(reply: &Reply, name: u8) -> Option<&[u8]> {
     let Reply::Meta(meta) = reply else { return None };
     meta.token(name)

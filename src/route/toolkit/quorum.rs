@@ -11,14 +11,15 @@ use crate::route::toolkit::reply::{is_error, is_miss, without_cas};
 pub struct Write {
     replicas: usize,
     until: Writes,
-    /// Whether a replica that had the key counts for more than one that missed it: of a delete or a touch.
+    /// Whether a replica that had the key counts for more than one that missed it: true for a delete or a
+    /// touch.
     prefers_hits: bool,
-    /// With the index of the replica, in the order in which they came.
+    /// With the index of the replica, in the order of arrival.
     replies: Vec<(usize, Reply)>,
 }
 
 impl Write {
-    /// A write to this number of replicas, done as `until` says.
+    /// Returns a write to this number of replicas, done as `until` says.
     pub fn new(operation: Operation, replicas: usize, until: Writes) -> Write {
         Write {
             replicas,
@@ -44,7 +45,7 @@ impl Write {
         self.answer()
     }
 
-    /// How many replicas must have done it.
+    /// The number of replicas that must have done it.
     fn needed(&self) -> usize {
         match self.until {
             Writes::All => self.replicas,
@@ -68,7 +69,7 @@ impl Write {
         }
     }
 
-    /// The reply, once it is settled.
+    /// Returns the reply of a settled write.
     fn answer(mut self) -> Reply {
         self.replies.sort_by_key(|(index, _)| *index);
         let is_done = |reply: &Reply| !is_error(reply);
@@ -94,7 +95,8 @@ impl Write {
     }
 }
 
-/// Returns `reply` as the client gets it: cas ids of any replica but the first would never match.
+/// Returns `reply` for the client: cas ids of any replica but the first are replaced by one that never
+/// matches.
 pub fn of_replica(index: usize, reply: Reply) -> Reply {
     if index == 0 { reply } else { without_cas(reply) }
 }
@@ -106,7 +108,8 @@ mod tests {
 
     const BROKEN: Reply = Reply::Failed(Failure::Timeout);
 
-    /// Returns the reply to `command` after the replies of these replicas, in this order, or `None` if there is none yet.
+    /// Returns the reply to `command` after the replies of these replicas, in this order, or `None` if
+    /// there is none yet.
     async fn answered(write: &str, command: Command, replies: &[(&str, Reply)]) -> Option<Reply> {
         let route = format!("{{replicate: {{to: [a, b, c], write: {write}}}}}");
         let fake = Fake::new(&route, |_, _| None);

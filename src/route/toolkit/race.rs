@@ -1,4 +1,4 @@
-//! Awaits several replies at once, and takes them as they come.
+//! Awaits several replies at once, and returns them as they arrive.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -7,18 +7,18 @@ use std::task::Poll;
 use crate::protocol::Reply;
 use crate::reply::oneshot::Answer;
 
-/// Outstanding replies, each under a number.
+/// Pending replies, each under a number.
 #[derive(Debug, Default)]
 pub struct Race(Vec<(usize, Answer)>);
 
 impl Race {
-    /// Awaits `answer` too.
+    /// Adds `answer` to the replies to await.
     pub fn add(&mut self, number: usize, answer: Answer) {
         self.0.push((number, answer));
     }
 
-    /// Returns the next reply with its number; of several that are there, the one that was added first. Returns `None`
-    /// when all have come.
+    /// Returns the next reply with its number; if several have arrived, the one that was added first.
+    /// Returns `None` when all have been returned.
     pub async fn next(&mut self) -> Option<(usize, Reply)> {
         if self.0.is_empty() {
             return None;

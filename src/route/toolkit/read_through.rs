@@ -1,4 +1,5 @@
-//! A read through two routes: the cold one is asked first, and gets a copy of what only the warm one has.
+//! A read through two routes: the cold one is asked first, and gets a copy of a value that only the warm
+//! one has.
 
 use crate::protocol::{Reply, Request};
 use crate::route::Route;
@@ -14,13 +15,14 @@ pub struct ReadThrough<'a> {
     pub cold: &'a Route,
     /// Asked next; has the values.
     pub warm: &'a Route,
-    /// The longest that a copy lives, in seconds.
+    /// The maximum time to live of a copy, in seconds.
     pub max_ttl: Option<i64>,
 }
 
 impl ReadThrough<'_> {
-    /// Returns the warm route's reply to `request`, a read of `key` to which the cold one's reply was `first`. A value
-    /// is copied in the background, under a lease. Counts [`Event::Found`], and [`Event::Filled`] for a copy.
+    /// Returns the warm route's reply to `request`, a read of `key` to which the cold one replied `first`.
+    /// A value is copied in the background, under a lease. Counts [`Event::Found`], and [`Event::Filled`]
+    /// for a copy.
     pub async fn from_warm(
         self,
         request: &Request<'_>,
@@ -39,8 +41,8 @@ impl ReadThrough<'_> {
         second
     }
 
-    /// Copies the value of `key` once the client has its reply, unless another request has the lease or changes the
-    /// key meanwhile.
+    /// Copies the value of `key` once the client has its reply, unless another request has the lease or
+    /// changes the key meanwhile.
     fn copy_in_background(self, key: MetaKey, context: &Context<'_>) {
         let (counters, call) = (context.policy.counters.clone(), context.call.clone());
         let (cold, warm, max_ttl) = (self.cold.clone(), self.warm.clone(), self.max_ttl);

@@ -1,11 +1,11 @@
-//! Inspects and rewrites replies, whatever protocol the node spoke.
+//! Inspects and rewrites replies, independent of the node's protocol.
 
 use bytes::Bytes;
 
 use crate::protocol::{Command, Failure, MetaReply, Reply, Request};
 
-/// Stands in for a cas id of any pool but the first. No item ever has it, and every client can parse it, even one that
-/// parses a signed number.
+/// Replaces the cas ids of any pool but the first. No item ever has it, and every client can parse it, even
+/// one that parses a signed number.
 const NO_CAS: u64 = i64::MAX as u64;
 
 /// Whether the reply says that the key is missing.
@@ -22,9 +22,9 @@ pub fn is_hit(reply: &Reply) -> bool {
     !is_miss(reply) && !is_error(reply)
 }
 
-/// Whether the node did not do what it was asked, and another one might: it did not reply, or with `SERVER_ERROR`. A
-/// value that is too large is too large elsewhere too, and so is a key; what a protocol cannot say no other node can be
-/// asked.
+/// Whether the node did not do what was requested, and another one might: it did not reply, or with
+/// `SERVER_ERROR`. Not if the value or the key is too large, because it is elsewhere too, and not if the
+/// protocol cannot express the request.
 pub fn is_failure(reply: &Reply) -> bool {
     match reply {
         Reply::Failed(Failure::TooLarge | Failure::Unsupported | Failure::LongKey) => false,
@@ -36,7 +36,7 @@ pub fn is_failure(reply: &Reply) -> bool {
     }
 }
 
-/// Whether certainly nothing was carried out: not one byte was sent.
+/// Whether the request was certainly not executed: not one byte was sent.
 pub fn is_untouched(reply: &Reply) -> bool {
     matches!(
         reply,
@@ -44,7 +44,7 @@ pub fn is_untouched(reply: &Reply) -> bool {
     )
 }
 
-/// Whether the node did what it was asked.
+/// Whether the node did what was requested.
 pub fn is_done(reply: &Reply) -> bool {
     match reply {
         Reply::Done => true,
@@ -58,7 +58,7 @@ pub fn is_error(reply: &Reply) -> bool {
     matches!(reply, Reply::Failed(_) | Reply::Error(_) | Reply::Refused(_))
 }
 
-/// Returns `reply` with the key of `request` in place of the key that the node was asked for.
+/// Returns `reply` with the key of `request` instead of the key that the node was asked for.
 pub fn with_key(reply: Reply, request: &Request<'_>) -> Reply {
     match reply {
         Reply::Value(item) => Reply::Value(item.with_key(Bytes::copy_from_slice(request.key))),

@@ -1,4 +1,4 @@
-//! Rewrites requests: their expiry, in whatever command, and the flags of meta commands.
+//! Rewrites requests: their expiry, in any command, and the flags of meta commands.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,10 +6,11 @@ use crate::protocol::meta::{self, Names};
 use crate::protocol::numbers::parse_i32;
 use crate::protocol::{Command, Meta, Request};
 
-/// Up to here an expiry is a time to live, in seconds; beyond it is a Unix time (`REALTIME_MAXDELTA` in memcached).
+/// The maximum expiry that is a time to live, in seconds; a larger one is a Unix time (`REALTIME_MAXDELTA`
+/// in memcached).
 const LONGEST_TTL: i64 = 30 * 24 * 3600;
 
-/// What `exptime`, as a request has it, means.
+/// Interprets the `exptime` of a request.
 pub fn as_ttl(exptime: i64, now: i64) -> Ttl {
     match exptime {
         0 => Ttl::Forever,
@@ -32,7 +33,7 @@ pub enum Ttl {
 }
 
 impl Ttl {
-    /// The exptime that a request has for it.
+    /// Returns the exptime that expresses it in a request.
     pub fn to_exptime(self, now: i64) -> i64 {
         match self {
             Ttl::Forever => 0,
@@ -74,7 +75,8 @@ pub fn with_expiry<'a>(
             _ => put(scratch, flag, None),
         }
     }
-    // An item that is stored without an expiry lives for ever; append and prepend leave its expiry as it is.
+    // An item that is stored without an expiry lives for ever; append and prepend do not change its
+    // expiry.
     let stores = request.command == Command::MetaSet && !is_joining(meta.flags);
     if stores && !names.has(b'T') {
         match change(0) {
@@ -92,7 +94,7 @@ pub fn with_expiry<'a>(
     }
 }
 
-/// Returns `request` with each exptime that it sets brought down to `max` seconds.
+/// Returns `request` with each exptime that it sets limited to `max` seconds.
 pub fn with_max_expiry<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>, max: i64) -> Request<'a> {
     let now = unix_time();
     with_expiry(request, scratch, |exptime| match as_ttl(exptime, now) {
@@ -120,7 +122,8 @@ pub fn without_flags<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>, names:
     }
 }
 
-/// Returns `request` without its condition, for routes for which another one decided: add, replace and cas as a set.
+/// Returns `request` without its condition, for routes that follow another one's decision: add, replace and
+/// cas as a set.
 pub fn unconditional<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>) -> Request<'a> {
     let plain = match request.command {
         Command::Add | Command::Replace | Command::Cas => Command::Set,
@@ -133,7 +136,7 @@ pub fn unconditional<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>) -> Req
     }
 }
 
-/// Returns whole seconds, rounded up: 0 would mean for ever.
+/// Returns whole seconds, rounded up, because 0 would mean for ever.
 pub fn whole_seconds(duration: Duration) -> i64 {
     duration.as_millis().div_ceil(1000) as i64
 }

@@ -1,4 +1,4 @@
-//! Changes of keys that may still be in the warm route only.
+//! Changes of keys that may still be only in the warm route.
 
 use crate::protocol::meta::{Names, flags};
 use crate::protocol::operation::Operation;
@@ -12,6 +12,7 @@ use crate::route::toolkit::reply::{is_error, is_miss};
 
 impl LazyFill {
     pub(super) async fn delete(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        // First in the warm route: if `to` lost the key first, a read could copy the old value back.
         let gone = context.call.send(&self.from, request).await;
         if is_error(&gone) {
             return gone;
@@ -20,12 +21,13 @@ impl LazyFill {
         if is_miss(&reply) { gone } else { reply }
     }
 
-    /// Carries out `request` on what is there, in whichever route.
+    /// Executes `request` on the item, in whichever route it is.
     ///
-    /// Between the look-up and the change another request may delete the key, and a third take the lease of its
-    /// placeholder. An append to that would make a value of nothing, and an incr would read it as a number. So the
-    /// change compares the cas id of the value that was seen (or of the placeholder, for an add); if that has changed,
-    /// it begins again. Returns `None` after [`TRIES`]: that takes as many changes of this key by other requests.
+    /// Between the look-up and the change another request may delete the key, and a third take the lease of
+    /// its placeholder. An append to the placeholder would create a bogus value, and an incr would read it
+    /// as a number. So the change compares the cas id of the value that was seen (or of the placeholder,
+    /// for an add); if that has changed, it starts over. Returns `None` after [`TRIES`], which takes as
+    /// many changes of this key by other requests.
     pub(super) async fn change(
         &self,
         request: &Request<'_>,
@@ -42,8 +44,10 @@ impl LazyFill {
             };
             let mut scratch = Vec::new();
             let swap = match warmed {
+                // An add that simply released the lease could lose a race against another add. Filling
+                // the placeholder is atomic: only one of them stores.
                 Warmed::Nowhere(token) if is_add => Some(fill_placeholder(request, token, &mut scratch)),
-                // The placeholder must be gone before the request, or the request would find it. That it was still
+                // The placeholder must be removed first, or the request would find it. That it was still
                 // there proves that nothing was stored since the look-up.
                 Warmed::Nowhere(token) => match key.release(token, &self.to, call).await {
                     Ok(true) if creates(request) => None,
@@ -54,10 +58,12 @@ impl LazyFill {
                 Warmed::Value(_) if is_add => return Some(Reply::NotStored),
                 Warmed::Value(cas) => compare_and_swap(request, cas, &mut scratch),
                 Warmed::Unsupported => None,
+                // Other requests changed the key in each round; the caller fails this one and leaves
+                // their value.
                 Warmed::Contended => return None,
             };
-            // The old value goes before the new one comes: in the other order a read that misses in `to`, because the
-            // new value was evicted at once, would bring the old one back.
+            // The old value is deleted before the new one is stored: in the other order a read that misses
+            // in `to`, because the new value was evicted at once, would bring the old one back.
             if !is_gone_from_warm && !matches!(warmed, Warmed::Nowhere(_)) {
                 let gone = key.delete(&self.from, call).await;
                 if is_error(&gone) {
@@ -69,7 +75,8 @@ impl LazyFill {
             let reply = call.send(&self.to, swap.as_ref().unwrap_or(request)).await;
             let reply = match swap {
                 Some(_) => swapped(request, reply),
-                // touch, gat, cas and delete bring no cas id of their own, so they may have met a placeholder.
+                // touch, gat, cas and delete carry no cas id to compare, so they may have met a
+                // placeholder.
                 None if may_be_placeholder(&reply) => key.recheck(request, &reply, &self.to, call).await,
                 None => Some(reply),
             };

@@ -1,5 +1,5 @@
-//! `lazy_fill`: a cold route (`to`), which is new or has new nodes, is warmed from the old one (`from`) as keys are
-//! requested.
+//! `lazy_fill`: warms a cold route (`to`), which is new or has new nodes, from the old one (`from`) as keys
+//! are requested.
 //!
 //! | command | what happens |
 //! |---|---|
@@ -7,20 +7,21 @@
 //! | gets, mg with `c` | the same, but the value is copied first, and comes with its cas id in `to`; from `from` alone it comes with one that never matches |
 //! | set, ms | deleted in `from`, then stored in `to` |
 //! | delete, md | deleted in `from`, then in `to`; `DELETED` if one had it |
-//! | add, replace, append, prepend, cas, incr, decr, ma, ms in these modes, touch, gat, mg with `T`, md with flags | a key that is only in `from` is copied first, and then deleted there; `to` carries it out. What is in neither is missing for them, and an add fills the placeholder of the lease |
+//! | add, replace, append, prepend, cas, incr, decr, ma, ms in these modes, touch, gat, mg with `T`, md with flags | a key that is only in `from` is copied first, and then deleted there; `to` executes the request. A key in neither counts as missing, and an add fills the placeholder of the lease |
 //! | mg with `N`, `R` or `E` | a key that is only in `from` is copied first; `to` answers |
 //! | me | `to` alone |
 //! | flush_all, version, stats | all pools |
 //!
-//! Why no old value comes back. A request that changes a key first deletes it in `from`, and goes on only when `from`
-//! has confirmed that; from then on `from` has nothing, and no request stores anything there. A copy takes a lease in
-//! `to` before it reads `from` (see [`crate::route::toolkit::lease`]): a change that comes between takes the lease
-//! away, and the copy is not stored. So what `from` has is never older than what `to` has, and may be read if `to`
-//! fails. The price is that a change waits for two replies, one after the other, and fails if `from` does not answer;
-//! what `to` has is deleted then, for it is older than what was asked.
+//! Why no old value comes back. A request that changes a key first deletes it in `from`, and continues only
+//! when `from` has confirmed that; from then on `from` does not have the key, and no request stores
+//! anything there. A copy takes a lease in `to` before it reads `from` (see
+//! [`crate::route::toolkit::lease`]): a change in between revokes the lease, and the copy is not stored. So
+//! a value in `from` is never older than the one in `to`, and may be read if `to` fails. The price is that
+//! a change waits for two replies, one after the other, and fails if `from` does not answer; then the key
+//! is deleted in `to`, because its value there is older than the change.
 //!
-//! Nodes that speak classic text only know no leases: nothing is copied, reads are answered from `from` all the same,
-//! and a request that needs a copy first finds nothing.
+//! Nodes that only speak classic text have no leases: nothing is copied, reads are answered from `from` all
+//! the same, and a request that needs a copy first finds nothing.
 
 mod change;
 #[cfg(test)]
@@ -40,7 +41,7 @@ use crate::route::toolkit::read_through::ReadThrough;
 use crate::route::toolkit::reply::{is_error, is_failure, is_hit, without_cas};
 use warm::Warmed;
 
-/// How often a request tries, as long as other requests change its key each time. One of those that compete wins each
+/// The number of attempts while other requests keep changing the key. One of the competitors wins each
 /// round, so it takes as many competitors to fail.
 const TRIES: usize = 32;
 
@@ -93,7 +94,7 @@ impl Policy for LazyFill {
             max_ttl: None,
         };
         let second = read.from_warm(request, &first, key, context).await;
-        // A miss in `from` says nothing if `to` has failed: it may be there.
+        // A miss in `from` proves nothing if `to` has failed: the key may be there.
         if !is_hit(&second) && is_failure(&first) {
             return first;
         }
@@ -103,10 +104,11 @@ impl Policy for LazyFill {
     async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
         let key = MetaKey::of(request);
         let Some(reply) = self.start(request, &key, context).await else {
-            // Other requests were faster each time. What they left is newer, so it stays.
+            // Other requests won each round. Their value is newer, so it stays.
             return Reply::Failed(Failure::Busy);
         };
-        // A change that failed, perhaps before `to` was asked, leaves nothing there that is older.
+        // If a change failed, perhaps before it reached `to`, the value there is older than the change and
+        // must go.
         if is_failure(&reply) && Operation::of(request) != Operation::Get {
             key.delete(&self.to, context.call).await;
         }
@@ -122,11 +124,12 @@ impl Policy for LazyFill {
 }
 
 impl LazyFill {
-    /// Carries out what [`LazyFill::decide`] left to run. Returns `None` if other requests changed the key each time.
+    /// Runs a request that [`LazyFill::decide`] did not forward. Returns `None` if other requests changed
+    /// the key each time.
     async fn start(&self, request: &Request<'_>, key: &MetaKey, context: &Context<'_>) -> Option<Reply> {
         let call = context.call;
         Some(match Operation::of(request) {
-            // An mg that may be granted a lease itself: the one that looked must not be in its way.
+            // An mg that may be granted a lease itself: the lease of the look-up must not be in its way.
             Operation::Get => match self.warm(key, context).await {
                 Err(reply) => reply,
                 Ok(Warmed::Contended) => return None,

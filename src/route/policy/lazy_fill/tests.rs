@@ -13,7 +13,7 @@ fn raw<'a>(request: &Request<'a>) -> &'a str {
     std::str::from_utf8(flags).expect("ASCII")
 }
 
-/// The value that an mg with `t f v` brings.
+/// The reply of an mg with `t f v`.
 fn with_ttl(ttl: &str) -> Reply {
     Reply::Meta(MetaReply::new(format!("VA 1 t{ttl} f5"), 0..0, Some("v".into())))
 }

@@ -6,15 +6,16 @@ use crate::route::counters::Event;
 use crate::route::policy::lazy_fill::{LazyFill, TRIES};
 use crate::route::toolkit::lease::{Copied, Found, MetaKey, lacks_leases};
 
-/// Where a key is, once what `to` lacked was copied.
+/// Where a key is, after a copy if `to` lacked it.
 pub enum Warmed {
     /// In `to`, with this cas id; it may still be in `from` too.
     Value(u64),
-    /// In neither, as long as the lease in `to` with this token lasts: another request may have moved it there since.
+    /// In neither, as long as the lease in `to` with this token lasts: another request may have moved it
+    /// there since.
     Nowhere(u64),
-    /// Nodes know no leases: nothing was copied.
+    /// The nodes have no leases: nothing was copied.
     Unsupported,
-    /// Other requests changed it each time, so what `to` has is newer than this request.
+    /// Other requests changed it each time, so the value in `to` is newer than this request.
     Contended,
 }
 
@@ -22,14 +23,14 @@ impl LazyFill {
     /// Copies `key` to `to` if that lacks it, and returns where it is then.
     ///
     /// # Errors
-    /// The reply of a node that failed: it is not known where the key is.
+    /// The reply of a node that failed: it is unknown where the key is.
     pub(super) async fn warm(&self, key: &MetaKey, context: &Context<'_>) -> Result<Warmed, Reply> {
         let call = context.call;
         for _ in 0..TRIES {
             let token = match key.look_up(&self.to, call).await {
                 Ok(Found::Value(cas)) => return Ok(Warmed::Value(cas)),
-                // A lease of another request is as good as an own one: whichever stores first wins, and both store
-                // the same value.
+                // Another request's lease is as good as our own: whichever stores first wins, and both
+                // store the same value.
                 Ok(Found::LeaseGranted(token) | Found::LeaseHeld(token)) => token,
                 Err(reply) if lacks_leases(&reply) => return Ok(Warmed::Unsupported),
                 Err(reply) => return Err(reply),
