@@ -14,17 +14,17 @@ use ringway::control::signals::Signals;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// The configuration is bad, missing or unreadable.
+/// Exit code: the configuration is invalid, missing or unreadable.
 const BAD_CONFIG: u8 = 1;
-/// How long the last lines of the log may take: nobody may read them.
+/// The maximum time to write the last lines of the log: stderr may be blocked.
 const LAST_LINES: Duration = Duration::from_secs(1);
-/// The command line is.
+/// Exit code: the command line is invalid.
 const BAD_USAGE: u8 = 2;
-/// An address cannot be bound, or the system gives no thread.
+/// Exit code: an address cannot be bound, or the system refuses a thread.
 const CANNOT_RUN: u8 = 3;
 
 fn main() -> ExitCode {
-    // Before anything else: a signal that only asks for something must find its handler.
+    // Before anything else: the default action of a signal such as SIGHUP would end the process.
     let signals = Signals::catch();
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     };
     let to_log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // A failed write would be told on stderr, which is what just failed: that panics.
+        // The failure of a write would be reported on stderr, which is what has just failed: that panics.
         .log_internal_errors(false)
         .with_writer(move || lines);
     match cli.log_format {
@@ -97,8 +97,8 @@ fn main() -> ExitCode {
     code
 }
 
-/// The filter that `text` describes: levels, or `target=level`, with commas between them. A bare word that
-/// is no level is refused; it would be taken for a target, and silence everything else.
+/// Parses the filter in `text`: levels, or `target=level`, separated by commas. A bare word that is not a
+/// level is refused, because it would be taken for a target and silence everything else.
 fn log_filter(text: &str) -> Option<EnvFilter> {
     let is_clear = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
     text.split(',')

@@ -1,4 +1,4 @@
-//! The composition root: the only file that knows every part. It starts them in order, and ends them.
+//! The composition root: the only module that knows every part. It starts them in order, and stops them.
 
 pub mod worker_thread;
 
@@ -23,22 +23,22 @@ use crate::node::{Kind, Node};
 use crate::snapshot::Snapshot;
 use crate::state::{Phase, State};
 
-/// How long the names of nodes may take to be resolved before clients are let in.
+/// The maximum time to resolve the names of nodes before clients are accepted.
 const RESOLVE: Duration = Duration::from_secs(2);
-/// How long nodes may take to tell their version before clients are let in.
+/// The maximum time to wait for the nodes' versions before clients are accepted.
 const MEET: Duration = Duration::from_millis(250);
-/// How soon a listener that could not be opened is tried again.
+/// The interval between attempts to open a listener.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often it is looked whether something is over.
+/// The polling interval while waiting for something to end.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How to go on where the quickstart cannot bind one of its two addresses.
+/// The advice if the quickstart cannot bind one of its two addresses.
 const OTHER_PORTS: &str = "\n\
     The quickstart needs 127.0.0.1:11211 and 127.0.0.1:9155. Stop the program that has the port (memcached?), or\n\
     choose other ports in a file: copy config/minimal.yaml, set listeners[].bind and admin.bind, and start\n\
     ringway --config FILE";
 
-/// An address that cannot be bound, or a resource that the system does not give: exit code 3.
+/// An address that cannot be bound, or a resource that the system refuses: exit code 3.
 #[derive(Debug)]
 pub struct CannotRun(String);
 
@@ -54,22 +54,22 @@ impl CannotRun {
     }
 }
 
-/// Where a configuration came from.
+/// The source of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file, which is watched.
     File(PathBuf),
-    /// Stdin: it cannot be read again.
+    /// Stdin, which cannot be read again.
     Stdin,
-    /// It is built in.
+    /// The built-in one.
     Quickstart,
 }
 
-/// Runs `config`, which came from `source`. Returns after one of `signals`, when all sessions are drained or the time
-/// for it is over.
+/// Runs `config`, which came from `source`. Returns after one of `signals`, once all sessions are drained
+/// or the time for it is over.
 ///
 /// # Errors
-/// [`CannotRun`] before the first client is let in.
+/// [`CannotRun`] before the first client is accepted.
 pub fn run(config: Config, source: Source, signals: Signals) -> Result<(), CannotRun> {
     let orders = signals
         .start()
@@ -79,7 +79,7 @@ pub fn run(config: Config, source: Source, signals: Signals) -> Result<(), Canno
         .build()
         .map_err(CannotRun::because("cannot make an event loop"))?;
     let result = runtime.block_on(serve(config, source, orders));
-    // A lookup or a file that hangs on a thread of its own is not waited for.
+    // Does not wait for a lookup or a file access that hangs on a blocking thread.
     runtime.shutdown_background();
     result
 }
@@ -126,7 +126,7 @@ async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), Can
     Ok(())
 }
 
-/// Says that the process is ready once every pool has nodes, and then waits for ever.
+/// Logs that the process is ready once every pool has nodes, and then waits for ever.
 async fn become_ready(state: &State) {
     sources::wait_for_first(state, Duration::MAX).await;
     let is_first = state.phase.send_if_modified(|phase| {
@@ -143,7 +143,7 @@ async fn become_ready(state: &State) {
     std::future::pending().await
 }
 
-/// What all threads share, with what an earlier process remembered of its nodes.
+/// Returns the state that all threads share, with what an earlier process recorded of its nodes.
 fn begin(config: Config) -> Result<Arc<State>, CannotRun> {
     let cannot = |reason: CannotRecover| CannotRun(reason.to_string());
     let first = Snapshot::build(config, None);
@@ -151,7 +151,7 @@ fn begin(config: Config) -> Result<Arc<State>, CannotRun> {
     let Some(directory) = directory else {
         return Ok(Arc::new(State::new(first)));
     };
-    // Nodes that stay out of their rings until they are admitted are known only now.
+    // Only now is it known which nodes stay out of their rings until they are admitted.
     let next = Snapshot::build(first.config.clone(), Some(&first));
     let state = Arc::new(State::new(first));
     state.publish(next);
@@ -159,8 +159,8 @@ fn begin(config: Config) -> Result<Arc<State>, CannotRun> {
     Ok(state)
 }
 
-/// Waits until each node has told its version or failed to, so that the first clients read a version that
-/// is true; but not long, for a node may be silent.
+/// Waits until each node has reported its version or failed to, so that the first clients read an accurate
+/// version; but not long, because a node may be silent.
 async fn meet_nodes(state: &State) {
     let is_met = |node: &Arc<Node>| match &node.kind {
         Kind::Embedded(_) => true,
@@ -172,8 +172,8 @@ async fn meet_nodes(state: &State) {
     }
 }
 
-/// Opens and closes listeners after each reload, for ever. One whose address was taken by somebody else
-/// since the reload looked is tried again.
+/// Opens and closes listeners after each reload, for ever. A listener whose address another process took
+/// since the reload checked it is tried again.
 async fn follow(listeners: &mut Listeners, changed: &mut watch::Receiver<u64>) {
     let mut is_complete = true;
     loop {
@@ -208,12 +208,13 @@ async fn drain(state: &State) {
     }
 }
 
-/// Requests that policies are at work on, some of whose clients may be gone: a write is carried to its end.
+/// The number of requests that policies are processing. Some of their clients may be gone, but writes are
+/// completed.
 fn in_progress(state: &State) -> u64 {
     state.workers.iter().map(|shard| shard.in_progress.get()).sum()
 }
 
-/// Sessions that are open, and clients that were accepted and no worker has taken over yet.
+/// The number of open sessions, and of accepted clients that no worker has taken over yet.
 fn sessions(state: &State) -> u64 {
     let served: u64 = state.workers.iter().map(|shard| shard.sessions.get()).sum();
     let snapshot = state.snapshot.load();
@@ -237,6 +238,6 @@ fn greet(state: &State) {
          \x20 your own nodes                ringway --config FILE  (start from config/minimal.yaml)\n",
         snapshot.nodes.len(),
     );
-    // Whoever closed our output wants no greeting, and who does not read it holds nothing up.
+    // A closed stdout needs no greeting, and one that is not read must not block the start.
     tokio::task::spawn_blocking(move || std::io::stdout().write_all(text.as_bytes()));
 }

@@ -1,7 +1,7 @@
-//! A worker: one thread that carries the traffic of its sessions from the first byte to the last.
+//! A worker: one thread that runs its sessions and links on one event loop.
 //!
-//! It has an event loop, sessions, links and counters of its own, and shares with others only the snapshot,
-//! the nodes and the counters, which it reads without waiting.
+//! It has its own event loop, sessions, links and counters, and shares with other threads only the
+//! snapshot, the nodes and the counters, which it accesses without blocking.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::runtime::{clock, coalesce};
 use crate::state::{Phase, State};
 use crate::worker::context::WorkerContext;
 
-/// Tasks that run before the loop looks for new events: a burst of sessions is worked off before the links
-/// write, so that each writes once.
+/// The number of tasks that run before the loop polls for new events: a burst of sessions is processed
+/// before the links write, so that each link writes once.
 const EVENT_INTERVAL: u32 = 256;
 
-/// Starts the worker with this index. Clients sent to the returned end are served by it.
+/// Starts the worker with this index, which serves the clients sent to the returned channel.
 ///
 /// # Errors
-/// The thread or its event loop could not be made.
+/// The thread or its event loop could not be created.
 pub fn start(state: Arc<State>, index: usize) -> std::io::Result<UnboundedSender<Accepted>> {
     let (sender, receiver) = unbounded_channel();
     let shard = state.workers[index].clone();
@@ -40,7 +40,7 @@ pub fn start(state: Arc<State>, index: usize) -> std::io::Result<UnboundedSender
     Ok(sender)
 }
 
-/// The event loop of this thread. It counts its batching waits in `shard`.
+/// Creates this thread's event loop. It counts its batching waits in `shard`.
 fn event_loop(shard: Arc<WorkerShard>) -> std::io::Result<LocalRuntime> {
     Builder::new_current_thread()
         .enable_all()
@@ -114,7 +114,7 @@ mod tests {
                 (0..20).for_each(|_| coalesce::read_requests());
                 let begun = Instant::now();
                 while begun.elapsed() < Duration::from_micros(20) {}
-                // The reader waits before there is anything to read, so the loop has to look for events.
+                // The reader waits before there is anything to read, so the loop must poll for events.
                 let (mut byte, written) = ([0], near.write_all(b"x"));
                 let (read, written) = tokio::join!(far.read_exact(&mut byte), written);
                 written.unwrap();

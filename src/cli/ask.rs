@@ -1,4 +1,4 @@
-//! Asks a running Ringway over HTTP.
+//! An HTTP client for the admin address of a running Ringway.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-/// How long an answer that waits for nobody may take.
+/// The timeout of a request that involves no node.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The port of an admin address that names none.
+/// The default port of an admin address.
 const PORT: u16 = 9155;
 
-/// The longest answer that is read, in bytes: enough for the nodes of a large cluster.
+/// The maximum size of an answer in bytes: enough for the nodes of a large cluster.
 const MAX_ANSWER: u64 = 64 << 20;
 
-/// Where a running Ringway is asked: a host, by name or address, and a port.
+/// The admin address of a running Ringway: a host, by name or address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// An IPv6 address without its brackets.
@@ -34,10 +34,10 @@ impl fmt::Display for Admin {
     }
 }
 
-/// Reads `host:port`, `host`, `port` or `:port` (on this machine), or a URL such as `http://host:port/`.
+/// Parses `host:port`, `host`, `port` or `:port` (on this machine), or a URL such as `http://host:port/`.
 ///
 /// # Errors
-/// It is none of these.
+/// The text is none of these.
 pub fn admin(text: &str) -> Result<Admin, String> {
     let bad = || format!("write host:port, port or http://host:port, such as 127.0.0.1:{PORT}");
     let rest = match text.split_once("://") {
@@ -62,7 +62,7 @@ pub fn admin(text: &str) -> Result<Admin, String> {
                 ));
             }
             Some((host, port)) => (host, Some(port)),
-            // As the resolver reads it, a number is an IPv4 address: 22012 is 0.0.85.252.
+            // The resolver would read a number as an IPv4 address: 22012 is 0.0.85.252.
             None if is_number(authority) => ("", Some(authority)),
             None => (authority, None),
         },
@@ -83,16 +83,16 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The status and the body of the answer to `GET path`.
+/// Returns the status and the body of the answer to `GET path`.
 ///
 /// # Errors
-/// Nobody answers at `admin` within `patience`.
+/// `admin` does not answer within `patience`.
 pub fn get(admin: &Admin, path: &str, patience: Duration) -> anyhow::Result<(String, String)> {
     let exchange = |address: SocketAddr| -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect_timeout(&address, patience)?;
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
-        // By its address, which a Ringway is always asked by; its name may not be in `admin.hosts`.
+        // By its address, which Ringway always accepts as a host; its name may not be in `admin.hosts`.
         write!(
             stream,
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
@@ -113,7 +113,7 @@ pub fn get(admin: &Admin, path: &str, patience: Duration) -> anyhow::Result<(Str
                 break;
             }
             Err(_) if addresses.peek().is_some() => {}
-            // Its kind is left out: a broken pipe here is not that of our own output.
+            // Its kind is omitted: main takes a broken pipe for one of our own output.
             Err(error) => return Err(anyhow!("cannot reach {admin}: {error}")),
         }
     }

@@ -1,4 +1,4 @@
-//! `ringway diff`: what another configuration changes, and how many keys it moves.
+//! `ringway diff`: shows what another configuration changes, and how many keys it moves.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,21 +9,21 @@ use anyhow::{Context, bail};
 use crate::config;
 use crate::diff::{Difference, percent};
 
-/// How a difference is asked for.
+/// The options of `ringway diff`.
 #[derive(Debug)]
 pub struct Options<'a> {
-    /// A file with keys, a line each, to be followed one by one.
+    /// A file with keys, one per line, to check one by one.
     pub keys: Option<&'a Path>,
-    /// The share of moving keys, from 0 to 1, above which it is a failure.
+    /// The share of moving keys, from 0 to 1, above which the command fails.
     pub fail_over: Option<f64>,
-    /// As JSON.
+    /// Whether to print JSON.
     pub json: bool,
 }
 
-/// Prints what differs of the configurations in `old` and `new`.
+/// Prints how the configurations in `old` and `new` differ.
 ///
 /// # Errors
-/// A file is bad or unreadable, or more keys of a pool move than are allowed to.
+/// A file is invalid or unreadable, or more keys of a pool move than allowed.
 pub fn run(old: &Path, new: &Path, options: &Options<'_>) -> anyhow::Result<()> {
     let load = |path| config::load_from_any(path).map_err(anyhow::Error::msg);
     let from_stdin = [Some(old), Some(new), options.keys].into_iter().flatten();
@@ -72,10 +72,10 @@ fn keys(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
         .collect())
 }
 
-/// Reads a share such as `30%` or `12.5%`.
+/// Parses a share such as `30%` or `12.5%`.
 ///
 /// # Errors
-/// It is none from 0% to 100%.
+/// The text is not a share from 0% to 100%.
 pub fn share(text: &str) -> Result<f64, String> {
     let number = text
         .strip_suffix('%')

@@ -1,4 +1,4 @@
-//! `ringway explain`: where keys go, and why.
+//! `ringway explain`: shows where keys go, and why.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,21 +14,21 @@ use crate::route::explain::tree;
 use crate::route::explain::{Explanation, explain};
 use crate::snapshot::{Listener, Snapshot};
 
-/// How it is told.
+/// The form of the output.
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
-    /// The steps too, each on a line of its own.
+    /// Whether to print the steps too, one per line.
     pub steps: bool,
-    /// Each node is asked for the key.
+    /// Whether to ask each node for the key.
     pub live: bool,
-    /// A line of JSON for each key, with the steps.
+    /// Whether to print a line of JSON for each key, with the steps.
     pub json: bool,
 }
 
-/// Prints where `keys` go by `file`, as the requests of `listener` or the first one.
+/// Prints where `keys` go by `file`, as requests of `listener` or of the first listener.
 ///
 /// # Errors
-/// The file is bad, there is no such listener, or a key is none.
+/// The file is invalid, there is no such listener, or a key is invalid.
 pub fn say_where(file: &Path, listener: Option<&str>, form: Form, keys: &[String]) -> anyhow::Result<()> {
     let snapshot = Snapshot::build(config::load_from_any(file).map_err(anyhow::Error::msg)?, None);
     let listener = find(&snapshot, listener)?;
@@ -74,10 +74,10 @@ fn find<'a>(snapshot: &'a Snapshot, listener: Option<&str>) -> anyhow::Result<&'
     )
 }
 
-/// The same, as the running Ringway sees it.
+/// Like [`say_where`], as the running Ringway sees it.
 ///
 /// # Errors
-/// It does not answer, or refuses a key.
+/// Ringway does not answer, or refuses a key.
 pub fn ask_where(admin: &Admin, listener: Option<&str>, form: Form, keys: &[String]) -> anyhow::Result<()> {
     for key in keys {
         let mut path = format!("/explain?key={}", escaped(key));
@@ -87,7 +87,7 @@ pub fn ask_where(admin: &Admin, listener: Option<&str>, form: Form, keys: &[Stri
         let mut patience = ask::PATIENCE;
         if form.live {
             path += "&live=1";
-            // It waits for the node, as long as its pool says.
+            // Ringway waits for the node, as long as the pool's settings say.
             patience = Duration::from_secs(60);
         }
         let (status, body) = ask::get(admin, &path, patience)?;
@@ -116,7 +116,7 @@ fn print(found: &Explanation, form: Form) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `text` as a field of a query has it.
+/// Escapes `text` for a field of a query.
 fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }

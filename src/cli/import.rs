@@ -1,4 +1,4 @@
-//! `ringway import`: the configuration of another proxy or client as one of Ringway's.
+//! `ringway import`: converts the configuration of another proxy or client.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::import::{Format, guess, import};
 
-/// Whose configuration is imported.
+/// The format of the imported configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum From {
     /// twemproxy's nutcracker.yml.
@@ -20,14 +20,14 @@ pub enum From {
     Mcrouter,
 }
 
-/// The largest file that is imported.
+/// The maximum size of an imported file in bytes.
 const MAX_SIZE: u64 = 4 << 20;
 
-/// Imports `file`, or stdin where that is `-`, and writes the result to `output` or stdout. Nothing is written if
-/// no pool was read, and `output` never holds half a file.
+/// Imports `file`, or stdin if that is `-`, and writes the result to `output` or stdout. Writes nothing if
+/// no pool was read, and never leaves half a file in `output`.
 ///
 /// # Errors
-/// A file cannot be read or written, or there is something that cannot be said: a line for each.
+/// A file cannot be read or written, or some of it cannot be expressed: a line for each.
 pub fn run(
     file: &Path,
     output: Option<&Path>,
@@ -75,10 +75,10 @@ fn read(from: impl Read) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Writes `text` beside `path` and renames it, so that a reader finds the old file or the whole new one. What is
-/// no regular file, such as /dev/stdout, is written to.
+/// Writes `text` beside `path` and renames it, so that readers find the old file or the complete new one. A
+/// path that is not a regular file, such as /dev/stdout, is written to directly.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    // A link stays a link: what it points at is replaced.
+    // A symbolic link is kept: the file that it points to is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let old = fs::metadata(&path).ok();
     if old.as_ref().is_some_and(|old| !old.is_file()) {
@@ -89,7 +89,7 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let written =
         write_new(&beside, text, old.map(|old| old.permissions())).and_then(|()| fs::rename(&beside, &path));
     if written.is_err() {
-        // Best effort: the error that is told is the one before.
+        // Best effort: the first error is the one to report.
         let _ = fs::remove_file(&beside);
     }
     written

@@ -1,4 +1,4 @@
-//! The command line: what can be asked, and how it answers.
+//! The command line: options, commands, and exit codes.
 
 mod ask;
 mod diff;
@@ -18,7 +18,7 @@ use ask::Admin;
 
 /// A routing sidecar for memcached.
 ///
-/// Without a command Ringway runs: as the file says, or, without a file, as a quickstart with three
+/// Without a command Ringway runs, with the given configuration or, without one, as a quickstart with three
 /// embedded nodes.
 #[derive(Debug, Parser)]
 #[command(name = "ringway", version, args_conflicts_with_subcommands = true)]
@@ -29,7 +29,7 @@ pub struct Cli {
     /// What to log: error, warn, info, debug or trace, or a filter such as ringway=debug.
     #[arg(long, value_name = "LEVEL", env = "RINGWAY_LOG", default_value = "info")]
     pub log: String,
-    /// How to write a log line.
+    /// The format of log lines.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
     /// What to do instead of running.
@@ -37,101 +37,103 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// How a log line is written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// For machines: one JSON object a line.
+    /// For machines: one JSON object per line.
     Json,
 }
 
-/// What can be done instead of running.
+/// A command that is executed instead of running.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Prove a configuration without running it; every mistake and warning is told at its line.
+    /// Validate a configuration without running it; report every error and warning with its line.
     Check {
         /// The configuration; - for stdin.
         file: PathBuf,
     },
-    /// Say where keys go: a line for each, with key, route, pool and node.
+    /// Show where keys are routed, one line per key: key, route, pool and node.
     Explain {
         /// The configuration; - for stdin.
         #[arg(short, long, value_name = "FILE", required_unless_present = "admin")]
         config: Option<PathBuf>,
-        /// Ask a running Ringway at its admin address instead: it knows which nodes are down or drained.
+        /// Ask a running Ringway at its admin address instead, which knows the nodes that are down or
+        /// drained.
         #[arg(long, value_name = "ADDRESS", conflicts_with = "config", value_parser = ask::admin)]
         admin: Option<Admin>,
-        /// The listener whose route they take, as it is bound; the first if left out.
+        /// Take the route of the listener with this bind address; default: the first listener.
         #[arg(short, long, value_name = "BIND")]
         listener: Option<String>,
-        /// Tell each step too: what of the key is hashed, its number, the point on the ring, the node.
+        /// Show each step too: the hashed part of the key, its hash, the point on the ring, the node.
         #[arg(long)]
         steps: bool,
-        /// Ask the node too whether it answers and has the key; tells the steps.
+        /// Ask the node too, whether it answers and has the key; implies --steps.
         #[arg(long)]
         live: bool,
-        /// Print a line of JSON for each key, with the steps: what GET /explain answers.
+        /// Print one line of JSON per key, with the steps, as GET /explain does.
         #[arg(long)]
         json: bool,
         /// The keys.
         #[arg(required = true)]
         keys: Vec<String>,
     },
-    /// Say what another configuration changes, how many keys it moves, and from which node to which.
+    /// Show what another configuration changes, how many keys it moves, and between which nodes.
     Diff {
-        /// The configuration as it is; - for stdin.
+        /// The present configuration; - for stdin.
         old: PathBuf,
-        /// The configuration as it would be; - for stdin.
+        /// The new configuration; - for stdin.
         new: PathBuf,
-        /// A file with keys, a line each: how many of these move; - for stdin.
+        /// A file with keys, one per line, of which to count those that move; - for stdin.
         #[arg(long, value_name = "FILE")]
         keys: Option<PathBuf>,
-        /// Exit with 1 where more of a pool's keys move than this share, such as 30%: of those in --keys, or else
-        /// of all.
+        /// Exit with 1 if more of a pool's keys move than this share, such as 30%: of those in --keys, or
+        /// otherwise of all possible keys.
         #[arg(long, value_name = "SHARE", value_parser = diff::share)]
         fail_over: Option<f64>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Turn the configuration of nutcracker, mcrouter or libmemcached into one of Ringway's that places every key the same.
+    /// Convert the configuration of nutcracker, mcrouter or libmemcached to Ringway's, with every key on
+    /// the same node.
     ///
-    /// What cannot be said is told on stderr with its line and its reason; then the exit code is 1.
+    /// Parts that cannot be expressed are reported on stderr with line and reason; then the exit code is 1.
     Import {
-        /// The other's configuration; - for stdin.
+        /// The configuration to convert; - for stdin.
         file: PathBuf,
-        /// Where to write Ringway's; stdout if left out.
+        /// The file to write; default: stdout.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// Whose configuration it is, if it does not tell by itself.
+        /// The format of the configuration, if it cannot be recognised.
         #[arg(long, value_name = "FORMAT")]
         from: Option<import::From>,
-        /// What mcrouter is started with: where keys without a routing prefix go.
+        /// The route prefix that mcrouter is started with: where keys without a routing prefix go.
         #[arg(long, value_name = "/REGION/CLUSTER/")]
         route_prefix: Option<String>,
     },
-    /// Ask a running Ringway whether it is ready; made for a container's health check.
+    /// Ask a running Ringway whether it is ready; for container health checks.
     Health {
         /// Its admin address: host:port, port or http://host:port.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
         admin: Admin,
     },
-    /// Show the nodes of a running Ringway: how each is, since when, and what went wrong last.
+    /// Show the nodes of a running Ringway: the state of each, since when, and its last error.
     Nodes {
         /// Its admin address: host:port, port or http://host:port.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
         admin: Admin,
-        /// Print JSON: what GET /nodes answers.
+        /// Print JSON, as GET /nodes does.
         #[arg(long)]
         json: bool,
     },
 }
 
-/// Reads the configuration in `file`, or the quickstart's.
+/// Loads the configuration in `file`, or the quickstart's.
 ///
 /// # Errors
-/// Every mistake in the file, a line each.
+/// Every error in the file, one per line.
 pub fn load(file: Option<&PathBuf>) -> Result<Checked, config::Error> {
     let quickstart = || Checked {
         config: config::quickstart(),
@@ -140,7 +142,7 @@ pub fn load(file: Option<&PathBuf>) -> Result<Checked, config::Error> {
     file.map_or_else(|| Ok(quickstart()), |file| config::check(file))
 }
 
-/// Proves the configuration in `file`; tells its warnings.
+/// Validates the configuration in `file` and prints its warnings.
 fn check(file: &Path) -> anyhow::Result<()> {
     let checked = config::check(file).map_err(anyhow::Error::msg)?;
     for warning in &checked.warnings {
@@ -149,7 +151,7 @@ fn check(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Carries out `command`.
+/// Executes `command`.
 pub fn run(command: &Command) -> ExitCode {
     let result = match command {
         Command::Check { file } => check(file),
@@ -198,7 +200,7 @@ pub fn run(command: &Command) -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has read enough, as `head` does.
+        // The reader of our output, such as `head`, has read enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
@@ -212,7 +214,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// What was meant by a command line that names a file where a command is expected; `None` if it names none.
+/// Suggests the command for a command line that has a file in place of a command; `None` if it has no file.
 pub fn meant_by(arguments: &[String]) -> Option<String> {
     let file = arguments.iter().find(|argument| !argument.starts_with('-'))?;
     let is_file = Path::new(file).is_file() || file.ends_with(".yaml") || file.ends_with(".yml");

@@ -1,4 +1,4 @@
-//! `ringway nodes`: the nodes of a running Ringway as a table.
+//! `ringway nodes`: shows the nodes of a running Ringway as a table.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::ask::{self, Admin};
 
-/// What is shown of a node in `GET /nodes`.
+/// The displayed fields of a node in `GET /nodes`.
 #[derive(Debug, Deserialize)]
 struct Node {
     pool: String,
@@ -39,7 +39,7 @@ const HEADINGS: [&str; 9] = [
 /// Prints the nodes of the Ringway at `admin`, as a table or as the JSON that it answers.
 ///
 /// # Errors
-/// It does not answer, or something else does.
+/// Ringway does not answer, or another server does.
 pub fn run(admin: &Admin, json: bool) -> anyhow::Result<()> {
     let (status, body) = ask::get(admin, "/nodes", ask::PATIENCE)?;
     if status != "200" {
@@ -55,7 +55,8 @@ pub fn run(admin: &Admin, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Columns as wide as their widest cell. Names come from a configuration, errors from nodes: both are escaped.
+/// Renders columns as wide as their widest cell. Escapes names, which come from a configuration, and errors, which come
+/// from nodes.
 fn table(nodes: &[Node]) -> String {
     let rows: Vec<[String; 9]> = nodes.iter().map(row).collect();
     let headings = HEADINGS.map(str::to_owned);

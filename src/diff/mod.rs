@@ -1,5 +1,5 @@
-//! What another configuration would change, and how many keys it would move: for `ringway diff`, and for the log
-//! and `/config` after each reload.
+//! Compares configurations: what another one would change, and how many keys it would move. For `ringway
+//! diff`, and for the log and `/config` after each reload.
 //!
 //! ```text
 //! two configurations ─┬─ settings: as JSON, path by path ─▶ changes
@@ -18,20 +18,20 @@ use crate::config::Config;
 pub use movement::{Keys, Move, Moves, Rest, moved};
 pub use settings::{Change, Shown};
 
-/// What differs. Shown as text, a line for each change and for each move.
+/// The differences. Displayed as text, one line per change and per move.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
     /// Settings, pools and nodes that differ, by their paths.
     pub changes: Vec<Change>,
-    /// Which keys move, for each pool that is in both, and for each pair of pools of which one takes the other's
-    /// place behind a listener.
+    /// The keys that move, for each pool that is in both, and for each pair of pools of which one replaces
+    /// the other behind a listener.
     pub pools: Vec<Moves>,
 }
 
 impl Difference {
-    /// What `new` would change of `old`. Where `keys` are given they are followed one by one too.
+    /// Returns what `new` would change relative to `old`. Any `keys` given are checked one by one too.
     ///
-    /// Builds each ring of both: some ten milliseconds for 1000 nodes.
+    /// Builds every ring of both: some ten milliseconds for 1000 nodes.
     pub fn between(old: &Config, new: &Config, keys: Option<&[Vec<u8>]>) -> Difference {
         Difference {
             changes: settings::changes(old, new),
@@ -49,7 +49,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// A share from 0 to 1 in percent.
+/// Formats a share from 0 to 1 as a percentage.
 pub fn percent(share: f64) -> String {
     if share > 0.0 && share < 0.0005 {
         return "less than 0.1%".to_owned();

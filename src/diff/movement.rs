@@ -1,7 +1,7 @@
-//! Which keys move, pool by pool, and from which node to which.
+//! The keys that move, pool by pool, and between which nodes.
 //!
-//! A node is the same where its address is, or else its name: a key that stays under the name of a node that got
-//! another address has not moved. All nodes count as up.
+//! Nodes are the same if their addresses are, or otherwise their names: a key whose node keeps its name but
+//! gets another address has not moved. All nodes count as up.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -13,61 +13,61 @@ use crate::config::{self, Address, Config, Node};
 use crate::ring::compare::movement;
 use crate::route::Pool;
 
-/// So many moves are told one by one, the largest.
+/// The number of moves that are listed, the largest ones.
 const TOLD: usize = 20;
 
-/// The keys of one pool that go elsewhere.
+/// The keys of one pool that move.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Moves {
-    /// The pool that has the keys.
+    /// The present pool.
     pub pool: String,
-    /// The pool that will have them: nearly always the same.
+    /// The new pool: nearly always the same.
     pub to_pool: String,
     /// The share of all possible keys that move, from 0 to 1.
     pub moved: f64,
-    /// False if that was found by drawing keys, to about a third of a percent.
+    /// False if it was estimated by sampling keys, to about a third of a percent.
     pub exact: bool,
-    /// The keys that were asked for.
+    /// The movement of the given keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<Keys>,
-    /// From which node to which; the largest shares, first. Of the keys that were asked for, if there are any.
+    /// The moves between nodes, the largest first. Of the given keys, if there are any.
     pub moves: Vec<Move>,
-    /// What is not among them.
+    /// All moves that are not listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rest: Option<Rest>,
 }
 
-/// What became of the keys that were asked for.
+/// The movement of the given keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Keys {
-    /// How many there are.
+    /// The number of keys.
     pub count: usize,
-    /// How many of them move.
+    /// The number of keys that move.
     pub moved: usize,
 }
 
-/// Keys that go from one node to another.
+/// Keys that move from one node to another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Move {
-    /// The node that has them.
+    /// The present node.
     pub from: String,
-    /// The node that will have them.
+    /// The new node.
     pub to: String,
     /// Their share, from 0 to 1.
     pub share: f64,
 }
 
-/// Many small moves together.
+/// The sum of many small moves.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rest {
-    /// How many there are.
+    /// The number of moves.
     pub count: usize,
-    /// Their shares together, from 0 to 1.
+    /// Their total share, from 0 to 1.
     pub share: f64,
 }
 
 impl Moves {
-    /// The share that moves: of the keys that were asked for, if there are any, or else of all.
+    /// The share that moves: of the given keys, if there are any, or otherwise of all.
     pub fn share(&self) -> f64 {
         match self.keys {
             Some(Keys { count, moved }) if count > 0 => moved as f64 / count as f64,
@@ -75,7 +75,7 @@ impl Moves {
         }
     }
 
-    /// The pool, and the one that takes its place.
+    /// The pool, and the one that replaces it if that is another.
     pub fn name(&self) -> String {
         if self.pool == self.to_pool {
             self.pool.clone()
@@ -112,7 +112,7 @@ impl fmt::Display for Moves {
     }
 }
 
-/// The moves of each pair of pools.
+/// Returns the moves of each pair of pools.
 pub fn between(old: &Config, new: &Config, keys: Option<&[Vec<u8>]>) -> Vec<Moves> {
     let pairs = pairs(old, new);
     pairs
@@ -121,12 +121,13 @@ pub fn between(old: &Config, new: &Config, keys: Option<&[Vec<u8>]>) -> Vec<Move
         .collect()
 }
 
-/// The share of all keys of `pool` that move if its settings `old` become `new`.
+/// Returns the share of all keys of `pool` that move if its settings change from `old` to `new`.
 pub fn moved(pool: &str, old: &config::Pool, new: &config::Pool) -> f64 {
     moves((pool, old), (pool, new), None).moved
 }
 
-/// Pools of one name, and those behind one listener, where it leads to a single one before and after.
+/// Pairs pools of the same name, and pools behind the same listener if it leads to a single pool before and
+/// after.
 fn pairs<'a>(old: &'a Config, new: &'a Config) -> BTreeSet<(&'a str, &'a str)> {
     let same = old.pools.keys().filter(|name| new.pools.contains_key(*name));
     let mut pairs: BTreeSet<(&str, &str)> = same.map(|name| (name.as_str(), name.as_str())).collect();
@@ -199,7 +200,8 @@ fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[
     }
 }
 
-/// The sum of shares. Of none it is 0, where `sum()` makes -0 of them, which would be shown with its sign.
+/// Sums shares. For none it returns 0, unlike `sum()`, which returns -0 and would be displayed with its
+/// sign.
 fn total(shares: impl Iterator<Item = f64>) -> f64 {
     shares.fold(0.0, |sum, share| sum + share)
 }
@@ -210,7 +212,7 @@ impl Move {
     }
 }
 
-/// For each old node the index of the new one that is the same.
+/// Returns, for each old node, the index of the new node that is the same.
 fn twins(old: &[Node], new: &[Node]) -> Vec<Option<usize>> {
     let address = |node: &Node| match &node.address {
         Address::Embedded(_) | Address::Undiscovered => None,

@@ -1,5 +1,5 @@
-//! What differs of two configurations apart from keys: each setting by its path, nodes by their names, listeners by
-//! what they bind.
+//! Differences between two configurations other than keys: settings by path, nodes by name, listeners by
+//! bind address.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,11 +12,11 @@ use crate::config::{self, Config};
 /// A setting that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// The way to it, such as `pools.main.nodes.cache-b.weight`.
+    /// Its path, such as `pools.main.nodes.cache-b.weight`.
     pub path: String,
-    /// What it was; `None` if it was not there.
+    /// The old value; `None` if it is added.
     pub old: Option<Value>,
-    /// What it will be; `None` if it goes.
+    /// The new value; `None` if it is removed.
     pub new: Option<Value>,
 }
 
@@ -41,7 +41,7 @@ impl Change {
     }
 }
 
-/// A value as a line has it: text without quotes.
+/// A value as displayed in a line: text without quotes.
 pub struct Shown<'a>(pub &'a Value);
 
 impl fmt::Display for Shown<'_> {
@@ -54,7 +54,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Every setting that differs, in the order of their paths.
+/// Returns every setting that differs, in the order of paths.
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = Vec::new();
     compare("", &config::show(old), &config::show(new), &mut changes);
@@ -98,8 +98,8 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
     }
 }
 
-/// What is compared one by one: the entries of a mapping, nodes under their names, listeners under their binds.
-/// `None` if a value is compared as a whole.
+/// Returns the parts of a value that are compared separately: the entries of a mapping, nodes by name,
+/// listeners by bind address. `None` if the value is compared as a whole.
 fn entries(path: &str, value: &Value) -> Option<Map<String, Value>> {
     let under = |key: fn(&Value) -> Option<&str>| {
         let items = value.as_array()?;

@@ -1,4 +1,5 @@
-//! JSON as mcrouter reads it, with `//` and `/* */` comments, as a tree in which every value knows its location.
+//! Parses JSON as mcrouter does, with `//` and `/* */` comments, into a tree whose values know their
+//! locations.
 
 use jsonc_parser::ast::{self, ObjectPropName};
 use jsonc_parser::common::Ranged;
@@ -8,7 +9,7 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use crate::config::error::{Diagnostics, Location, Problem};
 use crate::config::tree::{SpannedValue, Value};
 
-/// What mcrouter takes beyond JSON: comments, and a comma behind the last item.
+/// mcrouter's extensions to JSON: comments, and a comma behind the last item.
 const MCROUTER: ParseOptions = ParseOptions {
     allow_comments: true,
     allow_trailing_commas: true,
@@ -49,7 +50,7 @@ fn location(error: &ParseError) -> Location {
     }
 }
 
-/// Where the lines of a text start, in bytes.
+/// The offsets in bytes at which the lines of a text start.
 struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
@@ -64,7 +65,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The line and the column, in characters, of the byte at `offset`; both from 1.
+    /// Returns the line and the column, in characters, of the byte at `offset`; both count from 1.
     fn place(&self, offset: usize) -> (usize, usize) {
         let line = self.starts.partition_point(|&start| start <= offset);
         let column = self.text[self.starts[line - 1]..offset].chars().count() + 1;

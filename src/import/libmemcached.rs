@@ -1,8 +1,9 @@
-//! Reads an option string of libmemcached (`--SERVER=… --DISTRIBUTION=…`), as its `src/libmemcached/csl` does.
+//! Parses an option string of libmemcached (`--SERVER=… --DISTRIBUTION=…`), as its `src/libmemcached/csl`
+//! does.
 //!
-//! Each option is carried out when it is read, and that shows: weights count only where a server with one comes
-//! after the distribution, and the points of an unweighted ring are hashed with what `--HASH` said when the last
-//! server or the distribution came, keys with what it said last.
+//! Each option takes effect when it is read, and that matters: weights only count if a server with one
+//! comes after the distribution; the points of an unweighted ring use the `--HASH` in force when the last
+//! server or the distribution was read; keys use the last `--HASH`.
 
 use super::yaml::{Origin, Value};
 use super::{Draft, lose};
@@ -21,10 +22,10 @@ const HASHES: [(&str, &str); 9] = [
     ("JENKINS", "jenkins"),
 ];
 
-/// What keys are hashed with where no option says it.
+/// The hash of keys if no option sets it.
 const DEFAULT_HASH: &str = "one_at_a_time";
 
-/// Options that say how the client speaks, not where: they stay with it.
+/// Options about the client's behaviour and not about placement: they stay with the client.
 const CLIENTS: [&str; 17] = [
     "BINARY-PROTOCOL",
     "BUFFER-REQUESTS",
@@ -53,17 +54,17 @@ struct Server {
     origin: Origin,
 }
 
-/// What the options said so far.
+/// The state after the options so far.
 struct Reader<'a> {
     servers: Vec<Server>,
     settings: Vec<(&'static str, Value)>,
     health: Vec<(&'static str, Value)>,
     distribution: (String, Option<Origin>),
     hash: (&'static str, Option<Origin>),
-    /// What the points of the ring were hashed with.
+    /// The hash of the ring's points.
     points: &'static str,
     is_weighted: bool,
-    /// A prefix that the client puts before its keys, and whether it is hashed.
+    /// A prefix that the client prepends to its keys, and whether it is hashed.
     namespace: Option<Origin>,
     hashes_namespace: bool,
     sorts: bool,
@@ -71,7 +72,7 @@ struct Reader<'a> {
     lost: &'a mut Diagnostics,
 }
 
-/// The one pool that `text` describes.
+/// Returns the one pool that `text` describes.
 pub fn read(text: &str, lost: &mut Diagnostics) -> Draft {
     let mut reader = Reader {
         servers: Vec::new(),
@@ -104,7 +105,7 @@ impl Reader<'_> {
             "SERVER" => self.server(value, origin),
             "SOCKET" => self.socket(value, origin),
             "DISTRIBUTION" => {
-                // The hash that may stand behind a comma is read by libmemcached, and changes nothing.
+                // libmemcached reads a hash behind a comma, but ignores it.
                 let kind = value.split(',').next().unwrap_or_default().to_ascii_uppercase();
                 self.distribution = (kind, Some(origin));
                 self.points = self.hash.0;
@@ -169,7 +170,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The path stands in quotes, the weight behind them.
+    /// The path is in quotes, the weight behind them.
     fn socket(&mut self, value: &str, origin: Origin) {
         let quoted = value.strip_prefix('"').and_then(|rest| rest.split_once('"'));
         match quoted.map(|(path, rest)| (path, weighted(rest))) {
@@ -230,7 +231,7 @@ impl Reader<'_> {
                 .sort_by(|one, other| (&one.host, one.port).cmp(&(&other.host, other.port)));
         }
         if self.distribution.0 != "CONSISTENT" || !self.is_weighted {
-            // Weights count for nothing then.
+            // Weights are ignored then.
             self.servers.iter_mut().for_each(|server| server.weight = 1);
         }
         let nodes = self.servers.iter().map(node).collect();
@@ -303,7 +304,7 @@ fn node(server: &Server) -> Value {
     Value::map(vec![("address", address), ("weight", weight)], server.origin)
 }
 
-/// What stands before `/?`, and the weight behind it; `None` if that is no number above zero.
+/// Returns the part before `/?`, and the weight behind it; `None` if that is not a number above zero.
 fn weighted(value: &str) -> (&str, Option<u32>) {
     match value.split_once("/?") {
         Some((address, weight)) => (address, weight.parse().ok().filter(|weight| *weight > 0)),
@@ -311,7 +312,7 @@ fn weighted(value: &str) -> (&str, Option<u32>) {
     }
 }
 
-/// The words of `text` and where they stand. Spaces in quotes part nothing.
+/// Splits `text` into words, with their locations. Spaces in quotes do not separate words.
 fn words(text: &str) -> Vec<(String, Origin)> {
     let mut words: Vec<(String, Origin)> = Vec::new();
     for (line, text) in text.lines().enumerate() {

@@ -1,7 +1,7 @@
-//! Turns the configuration of another proxy or client into one of Ringway's that places every key the same.
+//! Converts the configuration of another proxy or client to Ringway's, with every key on the same node.
 //!
-//! What cannot be said is told with its line and its reason, never left out in silence: also what Ringway
-//! itself would refuse of the result.
+//! Whatever cannot be expressed is reported with its line and the reason, never silently dropped, including
+//! anything in the result that Ringway itself would refuse.
 //!
 //! ```text
 //! nutcracker.yml ─ tree ───────────▶ nutcracker   ─┐
@@ -20,7 +20,7 @@ use crate::config::error::{Diagnostic, Diagnostics, Error, Location, Problem};
 use crate::config::{self, tree};
 use yaml::{Line, Origin, Value};
 
-/// Whose configuration it is.
+/// The format of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// twemproxy's `nutcracker.yml`.
@@ -31,7 +31,7 @@ pub enum Format {
     Mcrouter,
 }
 
-/// Whose configuration `text` seems to be.
+/// Guesses the format of `text`.
 pub fn guess(text: &str) -> Format {
     if text.trim_start().starts_with("--") && !text.trim_start().starts_with("---") {
         return Format::Libmemcached;
@@ -42,26 +42,27 @@ pub fn guess(text: &str) -> Format {
     Format::Nutcracker
 }
 
-/// What became of a configuration.
+/// The result of an import.
 #[derive(Debug)]
 pub struct Imported {
-    /// A file for Ringway; `None` if no pool was read.
+    /// A configuration for Ringway; `None` if no pool was read.
     pub text: Option<String>,
-    /// What of the other's file it does not say, at the places of that file and in their order.
+    /// Everything that it does not express, with locations in the original file, in order.
     pub lost: Vec<Diagnostic>,
 }
 
-/// What a format's reader makes of a file.
+/// The result of a format's reader.
 #[derive(Debug, Default)]
 struct Draft {
     listeners: Vec<Value>,
     pools: Vec<(String, Value)>,
     routes: Vec<(String, Value)>,
-    /// What is said above it, a line each.
+    /// The comments above it, one per line.
     comments: Vec<String>,
 }
 
-/// Imports `text`, which is the content of the file called `source`. `route_prefix`: what mcrouter is started with.
+/// Imports `text`, the content of the file called `source`. `route_prefix` is the one that mcrouter is
+/// started with.
 pub fn import(text: &str, source: &str, format: Format, route_prefix: Option<&str>) -> Imported {
     let mut lost = Diagnostics::new(source);
     let draft = match format {
@@ -97,11 +98,11 @@ pub fn import(text: &str, source: &str, format: Format, route_prefix: Option<&st
     Imported { text, lost }
 }
 
-/// What no other proxy has: a limit of values that the nodes' own may exceed.
+/// A limit that other proxies lack and that the nodes' own limit may exceed.
 const ON_VALUES: &str =
     "# Values above 1MiB: if nodes run with memcached's -I, set max_value_size of their pool as large.\n";
 
-/// The file that `draft` makes. Notes what Ringway would refuse of it.
+/// Renders `draft` as a file. Reports what Ringway would refuse of it.
 fn write(draft: Draft, source: &str, lost: &mut Diagnostics) -> String {
     let comments: String = draft
         .comments
@@ -117,7 +118,7 @@ fn write(draft: Draft, source: &str, lost: &mut Diagnostics) -> String {
     )
 }
 
-/// `text` with its control characters escaped.
+/// Escapes the control characters of `text`.
 fn in_one_line(text: &str) -> String {
     let mut line = String::new();
     for c in text.chars() {
@@ -130,7 +131,7 @@ fn in_one_line(text: &str) -> String {
     line
 }
 
-/// Where in `text` a value is to be filled in by a template engine.
+/// Returns the location of a placeholder for a template engine in `text`.
 fn template(text: &str) -> Option<Origin> {
     let at = ["{{", "{%", "<%"]
         .iter()
@@ -142,7 +143,7 @@ fn template(text: &str) -> Option<Origin> {
     Some((line, before[line_start..].chars().count() + 1))
 }
 
-/// Returns false, and says so, if `tree` is a configuration of Ringway's.
+/// Returns false, and reports it, if `tree` is already a configuration for Ringway.
 fn is_foreign(tree: &tree::SpannedValue, lost: &mut Diagnostics) -> bool {
     let pools = macros::get(tree, "pools").map(|pools| &pools.value);
     let is_own = matches!(pools, Some(tree::Value::Map(entries)) if entries.iter().any(|(_, pool)| {
@@ -177,7 +178,7 @@ impl Draft {
     }
 }
 
-/// Notes what Ringway would refuse of the result, at the place that it was made from.
+/// Reports what Ringway would refuse of the result, at the location that it was made from.
 fn check(written: &str, lines: &[Line], lost: &mut Diagnostics) {
     let Err(Error::Diagnostics(diagnostics)) = config::parse(written, "the result") else {
         return;
@@ -198,7 +199,7 @@ fn check(written: &str, lines: &[Line], lost: &mut Diagnostics) {
     }
 }
 
-/// Notes that what stands at `origin`, on the way `path`, cannot be said, and why.
+/// Reports that the part at `origin`, with this `path`, cannot be expressed, and why.
 fn lose(lost: &mut Diagnostics, (line, column): Origin, path: &str, why: impl Into<String>) {
     let location = Location {
         line,

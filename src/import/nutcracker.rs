@@ -1,4 +1,4 @@
-//! Reads twemproxy's `nutcracker.yml`, as `src/nc_conf.c` of twemproxy 0.5 does.
+//! Converts twemproxy's `nutcracker.yml`, as `src/nc_conf.c` of twemproxy 0.5 reads it.
 
 use super::macros::get as setting;
 use super::yaml::{Origin, Shape, Value};
@@ -6,7 +6,7 @@ use super::{Draft, lose};
 use crate::config::error::{Diagnostics, quote};
 use crate::config::tree::{self, SpannedValue};
 
-/// The pools of `tree`, a listener for each.
+/// Returns the pools of `tree`, with a listener for each.
 pub fn read(tree: &SpannedValue, lost: &mut Diagnostics) -> Draft {
     let mut draft = Draft::default();
     let tree::Value::Map(entries) = &tree.value else {
@@ -20,7 +20,8 @@ pub fn read(tree: &SpannedValue, lost: &mut Diagnostics) -> Draft {
     };
     for (name, pool) in entries {
         match (scalar(name).unwrap_or_default(), &pool.value) {
-            // Forks with several processes put the pools one level deeper, beside what all of them share.
+            // Forks with several processes have the pools one level deeper, beside the settings that all
+            // of them share.
             ("pools", tree::Value::Map(pools)) if pools.iter().all(|(_, pool)| is_pool(pool)) => {
                 for (name, pool) in pools {
                     read_pool(scalar(name).unwrap_or_default(), pool, &mut draft, lost);
@@ -43,7 +44,7 @@ fn is_pool(tree: &SpannedValue) -> bool {
         .any(|key| setting(tree, key).is_some())
 }
 
-/// Adds the pool called `name`, unless it cannot be one of Ringway's.
+/// Adds the pool called `name`, unless Ringway cannot express it.
 fn read_pool(name: &str, pool: &SpannedValue, draft: &mut Draft, lost: &mut Diagnostics) {
     let mut reader = Reader {
         name: name.to_owned(),
@@ -53,7 +54,7 @@ fn read_pool(name: &str, pool: &SpannedValue, draft: &mut Draft, lost: &mut Diag
         notes: Vec::new(),
         lost,
     };
-    // With another protocol behind it, its nodes would answer nothing: less than a listener that is not there.
+    // Nodes with another protocol would answer nothing, which is worse than a missing listener.
     let redis = setting(pool, "redis").filter(|redis| scalar(redis) == Some("true"));
     let other = setting(pool, "protocol").filter(|protocol| {
         let name = scalar(protocol).unwrap_or_default();
@@ -74,18 +75,18 @@ fn read_pool(name: &str, pool: &SpannedValue, draft: &mut Draft, lost: &mut Diag
     reader.finish(pool, draft);
 }
 
-/// What of a pool was read so far.
+/// The state of converting a pool.
 struct Reader<'a> {
     name: String,
     pool: Value,
     nodes: Vec<Value>,
     listener: Value,
-    /// What changes nothing for clients, but should be known: a sentence each.
+    /// Remarks about what has no effect for clients, but should be known, one sentence each.
     notes: Vec<String>,
     lost: &'a mut Diagnostics,
 }
 
-/// What nutcracker does where a pool does not say.
+/// The settings of a pool; `None` means nutcracker's default.
 #[derive(Default)]
 struct Settings<'a> {
     hash: Option<&'a SpannedValue>,
@@ -127,7 +128,7 @@ impl<'a> Reader<'a> {
                 "redis" if scalar(value) == Some("false") => {}
                 "redis" => self.lose(value, "redis", "neither true nor false"),
                 "protocol" => {}
-                // A fork's setting: it means something for unix sockets alone.
+                // A fork's setting, which only matters for unix sockets.
                 "mode" => mode = Some(value),
                 "redis_auth" | "redis_db" => {
                     self.lose(
@@ -192,12 +193,12 @@ impl<'a> Reader<'a> {
         lose(self.lost, location(tree), &path, why);
     }
 
-    /// Notes that the setting `key` changes nothing for clients, and why.
+    /// Adds a remark that the setting `key` has no effect for clients, and why.
     fn note(&mut self, key: &str, why: &str) {
         self.notes.push(format!(".{key}: left out, {why}."));
     }
 
-    /// Takes a setting over under the name `key`, in the words that `turn` makes.
+    /// Takes a setting over under the name `key`, translated by `turn`.
     fn take(&mut self, key: &str, value: &SpannedValue, turn: impl Fn(&str) -> Option<String>) {
         match scalar(value).and_then(turn) {
             Some(text) => self.pool.push(key, Value::text(text, location(value))),
@@ -205,7 +206,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `host:port`, or the path of a socket with its permissions.
+    /// Parses `host:port`, or the path of a socket with its permissions.
     fn listen(&mut self, value: &SpannedValue) {
         let text = scalar(value).unwrap_or_default();
         let mut access = None;
@@ -276,8 +277,8 @@ impl<'a> Reader<'a> {
         self.pool.push("distribution", distribution);
     }
 
-    /// nutcracker takes a node out after two failures, and tries it again after 30 seconds, unless it is told
-    /// otherwise. Without `auto_eject_hosts` it does neither.
+    /// Translates the health settings. With `auto_eject_hosts` nutcracker ejects a node after two failures and
+    /// tries it again after 30 seconds, unless configured otherwise; without it, it does neither.
     fn health(&mut self, settings: &Settings<'_>) {
         let mut health = Vec::new();
         match settings
@@ -320,7 +321,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A node of `host:port:weight name` or `/path:weight name`, read from its end as nutcracker does.
+/// Parses a node, `host:port:weight name` or `/path:weight name`, from its end as nutcracker does.
 fn server(text: &str, origin: Origin) -> Option<Value> {
     let (server, name) = match text.rsplit_once(' ') {
         Some((server, name)) => (server, Some(name)),
@@ -333,7 +334,7 @@ fn server(text: &str, origin: Origin) -> Option<Value> {
     } else {
         let (host, port) = rest.rsplit_once(':')?;
         let number = port.parse::<u16>().ok()?.to_string();
-        // Ringway would hash the number as it is usually written.
+        // Ringway would hash the number in its canonical form.
         (
             address(host, &number),
             (number != port && number != "11211").then_some(rest),
@@ -353,7 +354,7 @@ fn server(text: &str, origin: Origin) -> Option<Value> {
     Some(node)
 }
 
-/// `host:port` with the brackets that an IPv6 address needs.
+/// Returns `host:port` with the brackets that an IPv6 address needs.
 fn address(host: &str, port: &str) -> String {
     if host.contains(':') && !host.starts_with('[') {
         format!("[{host}]:{port}")

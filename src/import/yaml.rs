@@ -1,24 +1,24 @@
-//! YAML as it is written for people: what is short on one line, what is long over several.
+//! Writes YAML for human readers: short values on one line, long ones over several.
 //!
-//! Every value remembers the place in the file that it was made from, so that a mistake in a line of the result
-//! can be told where its cause stands.
+//! Every value keeps the location in the file that it was made from, so that an error in a line of the
+//! result can be reported at its cause.
 
-/// Where something stands in the file that is imported: line and column, from 1.
+/// A location in the imported file: line and column, from 1.
 pub type Origin = (usize, usize);
 
-/// A value to be written.
+/// A value to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Value {
-    /// What it was made from; `None` for what the import adds.
+    /// What it was made from; `None` if the import added it.
     pub origin: Option<Origin>,
-    /// What it is.
+    /// Its content.
     pub shape: Shape,
 }
 
 /// The three kinds of value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shape {
-    /// A name, a number, a duration; quoted where it has to be.
+    /// A name, a number, a duration; quoted if necessary.
     Text(String),
     /// Values in order.
     List(Vec<Value>),
@@ -26,15 +26,15 @@ pub enum Shape {
     Map(Vec<(String, Value)>),
 }
 
-/// What stands nearer to the root than this is always written over several lines, and a list at this depth too:
-/// the nodes of a pool.
+/// Values nearer to the root than this are always written over several lines, and so is a list at this
+/// depth: the nodes of a pool.
 const BLOCKS: usize = 3;
 
-/// The longest line that holds a whole list or mapping, in bytes.
+/// The maximum length in bytes of a line that holds a whole list or mapping.
 const WIDTH: usize = 100;
 
 impl Value {
-    /// A text made from what stands at `origin`.
+    /// Returns a text made from what is at `origin`.
     pub fn text(text: impl Into<String>, origin: impl Into<Option<Origin>>) -> Value {
         Value {
             origin: origin.into(),
@@ -42,7 +42,7 @@ impl Value {
         }
     }
 
-    /// A list made from what stands at `origin`.
+    /// Returns a list made from what is at `origin`.
     pub fn list(items: Vec<Value>, origin: impl Into<Option<Origin>>) -> Value {
         Value {
             origin: origin.into(),
@@ -50,7 +50,7 @@ impl Value {
         }
     }
 
-    /// A mapping made from what stands at `origin`.
+    /// Returns a mapping made from what is at `origin`.
     pub fn map(entries: Vec<(&str, Value)>, origin: impl Into<Option<Origin>>) -> Value {
         let entries = entries.into_iter().map(|(key, value)| (key.to_owned(), value));
         Value {
@@ -66,7 +66,7 @@ impl Value {
         }
     }
 
-    /// The value behind `key` of a mapping.
+    /// Returns the value of `key` in a mapping.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
         match &mut self.shape {
             Shape::Map(entries) => entries
@@ -78,7 +78,7 @@ impl Value {
     }
 }
 
-/// Whether both say the same, whatever they were made from.
+/// Whether both have the same content, whatever they were made from.
 pub fn is_same(one: &Value, other: &Value) -> bool {
     match (&one.shape, &other.shape) {
         (Shape::Text(one), Shape::Text(other)) => one == other,
@@ -99,14 +99,14 @@ pub fn is_same(one: &Value, other: &Value) -> bool {
 /// A line of the result, and what it was made from.
 pub type Line = (String, Option<Origin>);
 
-/// The lines of `value`.
+/// Returns the lines of `value`.
 pub fn write(value: &Value) -> Vec<Line> {
     let mut lines = Vec::new();
     block(value, 0, "", &mut lines);
     lines
 }
 
-/// Writes `value`, which begins behind `lead`: an indented key or dash.
+/// Writes `value` behind `lead`: an indented key or dash.
 fn block(value: &Value, depth: usize, lead: &str, lines: &mut Vec<Line>) {
     let indent = "  ".repeat(depth);
     let flow = flow(value);
@@ -153,10 +153,11 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Plain where everybody reads it as the same text, or else in the quotes of JSON, which YAML shares.
+/// Writes text plainly if every parser reads it as the same text, otherwise in JSON's quotes, which YAML
+/// shares.
 fn quoted(text: &str) -> String {
     let first = |c: char| c.is_ascii_alphanumeric() || c == '/';
-    // Some read 0660 as a number in base 8.
+    // Some parsers read 0660 as an octal number.
     let is_octal = text.len() > 1 && text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_plain = text.starts_with(first)
         && !is_octal

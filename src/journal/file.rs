@@ -1,8 +1,8 @@
-//! The file of the log, and the thread that writes it. All that blocks is here: before the process serves, and on that
-//! thread.
+//! The log file, and the thread that writes it. Everything that blocks is here: it runs before the process
+//! serves, or on that thread.
 //!
-//! `missed-writes.log` in the directory is the log, `missed-writes.new` the next one while it is written, and
-//! `missed-writes.lock` is locked by the process that uses them.
+//! `missed-writes.log` in the directory is the log, `missed-writes.new` the next one while it is written,
+//! and `missed-writes.lock` is locked by the process that uses them.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -15,15 +15,15 @@ use std::time::Duration;
 use super::record::{self, Ending, MAGIC, Record};
 use super::{Journal, Task};
 
-/// How soon a disk that failed is tried again.
+/// The interval between attempts on a failing disk.
 const RETRY: Duration = Duration::from_secs(1);
-/// What a file may grow by, beside its double, before it is written anew.
+/// How much a file may grow beyond twice its size before it is rewritten.
 const SLACK: u64 = 1 << 20;
 
-/// Tells all that is remembered now, a record each.
+/// Emits everything that is recorded now, one record at a time.
 pub type Remembered = Box<dyn Fn(&mut dyn FnMut(Record<'_>) -> io::Result<()>) -> io::Result<()> + Send>;
 
-/// The directory, of which this process is the only user.
+/// The directory, used by this process alone.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
@@ -54,10 +54,10 @@ impl fmt::Display for Unusable {
 }
 
 impl Directory {
-    /// Locks the directory at `path`, and gives `each` what the log of the process before said.
+    /// Locks the directory at `path`, and passes `each` the records of the previous process.
     ///
     /// # Errors
-    /// [`Unusable`]; a log whose end is damaged is none.
+    /// [`Unusable`]; a log with a damaged end is not an error.
     pub fn open(path: &Path, each: impl FnMut(Record<'_>)) -> Result<(Directory, Ending), Unusable> {
         let directory = Directory {
             path: path.to_owned(),
@@ -73,15 +73,15 @@ impl Directory {
         Ok((directory, ending))
     }
 
-    /// The log.
+    /// The path of the log.
     pub fn log(&self) -> PathBuf {
         self.path.join("missed-writes.log")
     }
 
-    /// Writes the log anew, and starts the thread that writes what is appended to `journal` from now on.
+    /// Rewrites the log, and starts the thread that writes what is appended to `journal` from now on.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// The thread cannot be started.
     pub fn keep(self, journal: Arc<Journal>, remembered: Remembered) -> io::Result<()> {
         let mut writer = Writer {
             directory: self,
@@ -108,7 +108,7 @@ fn lock(directory: &Path) -> Result<File, Unusable> {
     }
 }
 
-/// What the thread has.
+/// The state of the writing thread.
 struct Writer {
     directory: Directory,
     journal: Arc<Journal>,
@@ -117,11 +117,11 @@ struct Writer {
     open: Option<Open>,
 }
 
-/// The log.
+/// The open log.
 struct Open {
     file: File,
     length: u64,
-    /// It is written anew when it is longer.
+    /// The size above which it is rewritten.
     max: u64,
 }
 
@@ -207,7 +207,7 @@ mod tests {
         }
     }
 
-    /// A process that remembers keys.
+    /// A process that records keys.
     struct Process {
         keys: Keys,
         journal: Arc<Journal>,

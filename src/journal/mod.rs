@@ -2,19 +2,22 @@
 //!
 //! ```text
 //!   worker: a write failed ─▶ append ─▶ queue ─▶ thread `missed-writes`: write, fdatasync ─▶ commit ─▶ the reply
-//!   control: it was deleted ─▶ append ─▶   │        └ all at once that came meanwhile
-//!                                          └ the file has doubled, or the disk had failed: written anew
+//!   control: it was deleted ─▶ append ─▶   │        └ everything that arrived meanwhile, at once
+//!                                          └ the file has doubled, or the disk had failed: rewritten
 //! ```
 //!
-//! Workers and control [append](Journal::append) what changed, in the order in which it did, and go on. One thread writes
-//! it; it is the only one that touches the file. Nothing is gathered on purpose: while the disk is busy with one commit
-//! the next fills up. Whoever needs a record to be safe waits for its [`Commit`], but never for longer than [`PATIENCE`].
+//! Workers and control [append](Journal::append) changes in the order in which they happen, and continue.
+//! One thread writes them; only it touches the file. There is no artificial delay to batch records: while
+//! the disk is busy with one commit, the next one fills up. A reply that requires a record to be on disk
+//! waits for its [`Commit`], but never for longer than [`PATIENCE`].
 //!
-//! The file is append-only, and is written anew from what is remembered when it has doubled: beside the old one, synced,
-//! renamed over it, and the directory synced. So it takes no more than twice what is remembered, and a constant.
+//! The file is append-only. When it has doubled it is rewritten from what is recorded now: beside the old
+//! one, synced, renamed over it, and the directory synced. So it takes at most twice the size of the
+//! records, plus a constant.
 //!
-//! A disk that is full, fails or is too slow costs no request: what is remembered is in memory all the same, commits are
-//! no longer waited for, the log and a counter say so, and the file is written anew as soon as that succeeds.
+//! A disk that is full, fails or is too slow fails no request: the records are in memory too, commits are
+//! no longer waited for, the log and a counter report it, and the file is rewritten as soon as that
+//! succeeds.
 
 pub mod file;
 pub mod record;
@@ -31,58 +34,59 @@ use tracing::{info, warn};
 use crate::log_limit::LogLimit;
 use record::Record;
 
-/// So long a reply waits for the disk at most.
+/// The maximum time that a reply waits for the disk.
 pub const PATIENCE: Duration = Duration::from_millis(100);
-/// Bytes that may wait for the disk. Past them the file is written anew from what is remembered.
+/// The maximum number of bytes that wait for the disk. Beyond it the file is rewritten instead.
 const MAX_QUEUE: usize = 4 << 20;
-/// One line of the log in so long says that the disk fails.
+/// The interval between log lines about a failing disk.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The log, as all threads see it.
 #[derive(Debug)]
 pub struct Journal {
     queue: Mutex<Queue>,
-    /// There is something to write.
+    /// Signals that there is something to write.
     work: Condvar,
     progress: watch::Sender<Progress>,
     errors: AtomicU64,
-    /// What the time of the log limit is counted from.
+    /// The origin of times for the log limit.
     born: Instant,
     log: LogLimit,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Records that are not written.
+    /// Records that are not written yet.
     bytes: Vec<u8>,
     /// The number of the last record.
     appended: u64,
-    /// Records were left out: the file must be written anew, and what is appended until then need not wait here.
+    /// Whether records were dropped: then the file must be rewritten, and records appended before that need
+    /// not be queued.
     is_incomplete: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Progress {
-    /// The number of the last record that is on disk.
+    /// The number of the last record on disk.
     committed: u64,
-    /// The disk fails: nobody waits for it.
+    /// Whether the disk is failing; then nothing waits for it.
     is_failing: bool,
 }
 
-/// What the thread that writes is to do next.
+/// The next task of the writing thread.
 #[derive(Debug, PartialEq, Eq)]
 enum Task {
-    /// Write these records at the end of the file.
+    /// Append these records to the file.
     Append(Vec<u8>),
-    /// Write the file anew.
+    /// Rewrite the file.
     Rewrite,
 }
 
-/// Records that are on their way to the disk.
+/// Records on their way to the disk.
 #[derive(Debug)]
 pub struct Commit {
     journal: Arc<Journal>,
-    /// The last of them.
+    /// The number of the last of them.
     number: u64,
 }
 
@@ -100,8 +104,8 @@ impl Default for Journal {
 }
 
 impl Journal {
-    /// Adds `record`. Whoever changes what it tells of holds that until this returns, so that records stand in the order
-    /// of the changes.
+    /// Appends `record`. The caller must hold the lock on the state that it describes until this returns,
+    /// so that records are in the order of the changes.
     pub fn append(&self, record: &Record<'_>) {
         let mut queue = self.lock();
         queue.appended += 1;
@@ -116,7 +120,8 @@ impl Journal {
         self.work.notify_one();
     }
 
-    /// All records so far, if they are still to be waited for: they are not on disk, and the disk works.
+    /// Returns a commit of all records so far, unless waiting for it is unnecessary (they are on disk) or
+    /// useless (the disk is failing).
     pub fn commit(self: &Arc<Journal>) -> Option<Commit> {
         let number = self.lock().appended;
         let progress = *self.progress.borrow();
@@ -127,12 +132,12 @@ impl Journal {
         })
     }
 
-    /// Times that the disk failed or was too slow.
+    /// The number of times that the disk failed or was too slow.
     pub fn errors(&self) -> u64 {
         self.errors.load(Relaxed)
     }
 
-    /// Waits for something to write. Returns it with the number of the last record that it has.
+    /// Waits for something to write. Returns the task and the number of the last record that it includes.
     fn next(&self) -> (Task, u64) {
         let mut queue = self.lock();
         while queue.bytes.is_empty() && !queue.is_incomplete {
@@ -145,8 +150,8 @@ impl Journal {
         (Task::Append(std::mem::take(&mut queue.bytes)), queue.appended)
     }
 
-    /// The file is about to be written anew from what is remembered *after* this call: it has all records so far, of
-    /// which the last is returned. What is appended meanwhile comes behind it.
+    /// Begins to rewrite the file from what is recorded *after* this call, which includes all records so
+    /// far. Returns the number of the last of these. Records appended meanwhile are written behind them.
     fn begin_rewrite(&self) -> u64 {
         let mut queue = self.lock();
         queue.bytes = Vec::new();
@@ -154,7 +159,7 @@ impl Journal {
         queue.appended
     }
 
-    /// The records up to `number` are on disk.
+    /// Records that the records up to `number` are on disk.
     fn committed(&self, number: u64) {
         let mut was_failing = false;
         self.progress.send_modify(|progress| {
@@ -166,7 +171,7 @@ impl Journal {
         }
     }
 
-    /// The disk failed: nobody waits for it until the file was written anew.
+    /// Records that the disk failed: nothing waits for it until the file was rewritten.
     fn failed(&self, error: &io::Error) {
         let mut queue = self.lock();
         queue.bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! What the log of missed writes says: its records as bytes. Pure.
+//! The binary format of the log of missed writes. Pure.
 //!
 //! ```text
 //! file    "ringway missed writes 1\n" record record …
@@ -6,71 +6,71 @@
 //! payload kind u8 │ length of pool u16 │ length of node u16 │ pool │ node │ key, to the end
 //! ```
 //!
-//! Numbers are little-endian. A record that was written half, or whose bytes changed, does not decode; no length is
-//! believed that a record cannot have.
+//! Numbers are little-endian. A record that was written in part, or whose bytes changed, does not decode;
+//! lengths that no record can have are rejected.
 
 use std::io::{self, Read};
 
-/// What a file begins with.
+/// The beginning of a file.
 pub const MAGIC: &[u8] = b"ringway missed writes 1\n";
-/// Length and checksum.
+/// The length and the checksum.
 const HEAD: usize = 8;
-/// Kind and the lengths of two names.
+/// The kind and the lengths of two names.
 const FIXED: usize = 5;
-/// The longest payload: no part of it is longer than two bytes can say.
+/// The maximum length of a payload: each part's length fits into two bytes.
 const MAX_PAYLOAD: usize = FIXED + 3 * u16::MAX as usize;
-/// Bytes that are read at a time.
+/// The number of bytes that are read at a time.
 const CHUNK: usize = 64 << 10;
 
-/// What happened to one node.
+/// A change of one node's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
     /// The node's pool.
     pub pool: &'a str,
-    /// The node's name, or else its address.
+    /// The node's name, or its address if it has none.
     pub node: &'a str,
-    /// What happened.
+    /// The change.
     pub change: Change<'a>,
 }
 
-/// What happened to a node.
+/// A change of a node's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change<'a> {
     /// A write of this key failed.
     Missed(&'a [u8]),
     /// This key was deleted there, or replaced.
     Deleted(&'a [u8]),
-    /// More was missed than is remembered, so it is to be flushed.
+    /// More was missed than can be recorded, so the node must be flushed.
     Overflowed,
     /// A flush_all failed.
     FlushMissed,
-    /// It has nothing old any more.
+    /// The node has no old values any more.
     Cleared,
-    /// It left its ring.
+    /// The node left its ring.
     Left,
-    /// It stands in its ring again.
+    /// The node is in its ring again.
     Admitted,
     /// This key was written there in place of its primary node.
     Copied(&'a [u8]),
 }
 
-/// Bytes that are no record.
+/// Bytes that are not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damaged;
 
 /// How a file ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// With a whole record.
+    /// With a complete record.
     Whole,
     /// With a part of one: the process or the machine ended while it was written.
     Truncated,
-    /// There are bytes that no record can have.
+    /// With bytes that no record can have.
     Damaged,
 }
 
 impl Record<'_> {
-    /// Puts the record at the end of `out`. One whose key or names are longer than 65535 bytes is left out.
+    /// Appends the record to `out`, unless its key or names are longer than 65535 bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let (kind, key) = self.change.parts();
         let (Ok(pool), Ok(node), Ok(_)) = (
@@ -125,10 +125,10 @@ impl<'a> Change<'a> {
     }
 }
 
-/// The record at the beginning of `bytes`, and how many it takes; `None` if it is not whole.
+/// Decodes the record at the beginning of `bytes`, and returns its length too; `None` if it is incomplete.
 ///
 /// # Errors
-/// There is no record and will be none, whatever follows.
+/// There is no record, whatever follows.
 pub fn decode(bytes: &[u8]) -> Result<Option<(Record<'_>, usize)>, Damaged> {
     let Some((length, rest)) = bytes.split_first_chunk() else {
         return Ok(None);
@@ -172,11 +172,11 @@ fn checksum(length: u32, payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads a whole file from `source`, and gives `each` the records up to the first that is none. Takes no more memory
-/// than the longest record.
+/// Reads a whole file from `source`, and passes `each` the records up to the first invalid one. Takes no
+/// more memory than the longest record.
 ///
 /// # Errors
-/// As `source` gives them.
+/// Those of `source`.
 pub fn replay(source: &mut impl Read, mut each: impl FnMut(Record<'_>)) -> io::Result<Ending> {
     let mut bytes = Vec::new();
     let mut has_magic = false;
@@ -243,7 +243,7 @@ mod tests {
         changes.map(record).to_vec()
     }
 
-    /// A file of `records`, and where each of them ends.
+    /// Returns a file of `records`, and the offset at which each of them ends.
     fn file(records: &[Record<'_>]) -> (Vec<u8>, Vec<usize>) {
         let mut bytes = MAGIC.to_vec();
         let mut ends = vec![bytes.len()];

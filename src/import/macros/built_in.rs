@@ -1,5 +1,5 @@
-//! The macros that mcrouter has itself, as far as public configurations use them: those that make lists of servers
-//! out of others.
+//! mcrouter's built-in macros, as far as public configurations use them: those that make lists of servers
+//! from others.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use super::super::macros::{Context, Expander, Worked, get, like, scalar, text, weight};
 use crate::config::tree::{SpannedValue, Value};
 
-/// mcrouter's other macros, in which a file may compute anything.
+/// mcrouter's other macros, with which a file could compute anything.
 const NOT_EXPANDED: [&str; 33] = [
     "add",
     "and",
@@ -64,7 +64,7 @@ pub fn refusal(name: &str) -> Option<String> {
 }
 
 impl Expander<'_> {
-    /// Expands one of [`parameters`] with the arguments `given`.
+    /// Expands one of the macros of [`parameters`] with the arguments `given`.
     pub(super) fn built_in(
         &mut self,
         name: &str,
@@ -78,7 +78,7 @@ impl Expander<'_> {
             return Err(format!("the macro {name} takes {}", names.join(", ")));
         }
         let given: Vec<SpannedValue> = given.iter().map(|value| self.value(value, context)).collect();
-        // What comes out is made of what goes in, but for a range, which is short.
+        // The output consists of the inputs, except for a range, which is short.
         let size: usize = given.iter().map(|value| weight(value, self.left)).sum();
         self.spend(size);
         if self.left == 0 {
@@ -120,7 +120,7 @@ fn range(tree: &SpannedValue, from: i64, to: i64) -> Result<Value, String> {
     ))
 }
 
-/// Lists are put one behind the other, texts too; of objects the later ones win.
+/// Concatenates lists, and texts too; merges objects, of which the later ones win.
 fn merge(parts: &[SpannedValue]) -> Result<Value, String> {
     let first = parts.first().ok_or("there is nothing to merge")?;
     match &first.value {

@@ -1,7 +1,7 @@
-//! mcrouter's macros: `@name(a, b)`, `%parameter%`, objects whose `type` is a macro's name, and definitions under
-//! `macros` (`mcrouter/lib/config/ConfigPreprocessor.cpp`).
+//! mcrouter's macros: `@name(a, b)`, `%parameter%`, objects whose `type` is a macro's name, and definitions
+//! under `macros` (`mcrouter/lib/config/ConfigPreprocessor.cpp`).
 //!
-//! A value that cannot be worked out is told at its place and becomes null.
+//! A value that cannot be expanded is reported at its location and becomes null.
 
 mod built_in;
 
@@ -12,16 +12,16 @@ use super::lose;
 use crate::config::error::Diagnostics;
 use crate::config::tree::{SpannedValue, Value};
 
-/// Macros within one another, as mcrouter bounds them.
+/// The maximum nesting of macros, as in mcrouter.
 const DEEPEST: usize = 250;
 
-/// What all values that macros make may weigh together, in bytes: about what they take in memory.
+/// The maximum total size of all values that macros make, in bytes of memory, approximately.
 const MAX_WEIGHT: usize = 64 << 20;
 
-/// Values by the names of parameters.
+/// Values of parameters by name.
 type Context = HashMap<String, SpannedValue>;
 
-/// What a name stands for.
+/// The definition of a name.
 #[derive(Debug, Clone)]
 struct Macro {
     parameters: Vec<Parameter>,
@@ -39,17 +39,17 @@ struct Expander<'a> {
     macros: HashMap<String, Rc<Macro>>,
     constants: HashMap<String, Rc<SpannedValue>>,
     depth: usize,
-    /// What may still be made.
+    /// The size that may still be made.
     left: usize,
-    /// Whether it was told that too much comes out.
+    /// Whether it was reported that the output is too large.
     is_told: bool,
     lost: &'a mut Diagnostics,
 }
 
-/// Why a value cannot be worked out.
+/// The value, or the reason why it cannot be expanded.
 type Worked = Result<SpannedValue, String>;
 
-/// `config` without its macros.
+/// Returns `config` with its macros expanded.
 pub fn expand(config: SpannedValue, lost: &mut Diagnostics) -> SpannedValue {
     let mut expander = Expander {
         macros: HashMap::new(),
@@ -103,14 +103,14 @@ impl Expander<'_> {
         lose(self.lost, (tree.line, tree.column), "", why);
     }
 
-    /// `tree` with all macros in it worked out.
+    /// Returns `tree` with all macros in it expanded.
     fn value(&mut self, tree: &SpannedValue, context: &Context) -> SpannedValue {
         if self.depth == DEEPEST || self.left == 0 {
             if !self.is_told {
                 self.lose(tree, "macros go on and on: is there a circle?");
             }
             self.is_told = true;
-            // Nothing more is worked out, or each of the values within one another would go on for itself.
+            // Nothing more is expanded, otherwise each enclosing value would continue.
             self.left = 0;
             return null(tree);
         }
@@ -132,12 +132,12 @@ impl Expander<'_> {
         })
     }
 
-    /// Takes `weight` from what may still be made.
+    /// Subtracts `weight` from the size that may still be made.
     fn spend(&mut self, weight: usize) {
         self.left = self.left.saturating_sub(weight);
     }
 
-    /// A copy of `tree`, if there is room for it.
+    /// Returns a copy of `tree`, if its size allows it.
     fn copy(&mut self, tree: &SpannedValue) -> Worked {
         self.spend(weight(tree, self.left));
         if self.left == 0 {
@@ -175,7 +175,7 @@ impl Expander<'_> {
         Ok(like(tree, Value::Map(worked)))
     }
 
-    /// Works out a macro of the file with the parameters that `given` has.
+    /// Expands a macro of the file with the parameters in `given`.
     fn call(
         &mut self,
         name: &str,
@@ -200,7 +200,7 @@ impl Expander<'_> {
         Ok(self.value(&called.result, &inner))
     }
 
-    /// A string: the call of a macro, or text with parameters in it.
+    /// Expands a string: the call of a macro, or text with parameters in it.
     fn string(&mut self, text: &str, tree: &SpannedValue, context: &Context) -> Worked {
         let Some(call) = text.strip_prefix('@') else {
             return self.replace(text, tree, context);
@@ -245,7 +245,7 @@ impl Expander<'_> {
         })
     }
 
-    /// `text` with each `%name%` replaced; the whole of it may become any value.
+    /// Replaces each `%name%` in `text`; if that is the whole text, the result may be any value.
     fn replace(&mut self, text: &str, tree: &SpannedValue, context: &Context) -> Worked {
         let (mut replaced, mut rest) = (String::new(), text);
         loop {
@@ -292,7 +292,7 @@ fn parameters(tree: &SpannedValue) -> Vec<Parameter> {
     items.iter().map(parameter).collect()
 }
 
-/// The arguments of a call, parted by commas that stand in no bracket of an inner call.
+/// Splits the arguments of a call at commas outside of the brackets of inner calls.
 fn arguments(inside: &str) -> Result<Vec<&str>, String> {
     let mut found = Vec::new();
     let (mut depth, mut start, mut is_escaped) = (0_usize, 0, false);
@@ -320,7 +320,8 @@ fn find_unescaped(text: &str, wanted: char) -> Option<usize> {
     unescape_until(text, &mut String::new(), wanted)
 }
 
-/// Moves what stands before `end` to `to`, without its backslashes. `None` if there is no `end`: then all of it.
+/// Moves the part before `end` to `to`, without its backslashes. `None` if there is no `end`: then moves
+/// everything.
 fn unescape_until(text: &str, to: &mut String, end: char) -> Option<usize> {
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -333,7 +334,7 @@ fn unescape_until(text: &str, to: &mut String, end: char) -> Option<usize> {
     None
 }
 
-/// About what a value takes in memory without those in it.
+/// The approximate memory of a value, without the values in it.
 fn own_weight(tree: &SpannedValue) -> usize {
     let text = match &tree.value {
         Value::Scalar { text, .. } => text.len(),
@@ -342,7 +343,7 @@ fn own_weight(tree: &SpannedValue) -> usize {
     size_of::<SpannedValue>() + text
 }
 
-/// About what `tree` takes in memory; not looked at further once that is more than `most`.
+/// The approximate memory of `tree`; stops counting once it exceeds `most`.
 fn weight(tree: &SpannedValue, most: usize) -> usize {
     let (mut sum, mut left) = (0, vec![tree]);
     while let Some(tree) = left.pop() {
@@ -376,7 +377,7 @@ fn scalar(text: &str, plain: bool) -> Value {
     }
 }
 
-/// A scalar's text.
+/// The text of a scalar.
 pub fn text(tree: &SpannedValue) -> Option<&str> {
     match &tree.value {
         Value::Scalar { text, .. } => Some(text),
@@ -384,7 +385,7 @@ pub fn text(tree: &SpannedValue) -> Option<&str> {
     }
 }
 
-/// The value behind `key` of an object, the last one where there are several.
+/// Returns the value of `key` in an object; of several the last one.
 pub fn get<'a>(tree: &'a SpannedValue, key: &str) -> Option<&'a SpannedValue> {
     match &tree.value {
         Value::Map(entries) => entries
@@ -401,7 +402,7 @@ mod tests {
     use super::super::json;
     use super::*;
 
-    /// The tree as JSON without spaces.
+    /// Renders the tree as JSON without spaces.
     fn shown(tree: &SpannedValue) -> String {
         match &tree.value {
             Value::Scalar { text, plain: true } => text.clone(),

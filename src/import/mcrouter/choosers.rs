@@ -1,4 +1,4 @@
-//! Route handles that choose one of several: by hash, by prefix, by operation.
+//! Route handles that choose one of several routes: by hash, by prefix, by operation.
 
 use super::super::macros::{get, text};
 use super::super::yaml::{Shape, Value, is_same};
@@ -6,7 +6,7 @@ use super::routes::{error, is_latest};
 use super::{Comes, Reader, location, map};
 use crate::config::tree::{self, SpannedValue};
 
-/// mcrouter's operations and Ringway's words for them. `None`: no client of memcached's protocols asks for it.
+/// mcrouter's operations and Ringway's words for them. `None` if no memcached protocol has it.
 const OPERATIONS: [(&str, Option<&str>); 17] = [
     ("get", Some("get")),
     ("gets", Some("get")),
@@ -28,8 +28,8 @@ const OPERATIONS: [(&str, Option<&str>); 17] = [
 ];
 
 impl<'a> Reader<'a> {
-    /// A HashRoute over the servers of a pool is a pool, and so is one over pools of one server each. Over other
-    /// routes it cannot be said.
+    /// Converts a HashRoute over the servers of a pool, or over pools of one server each, to a pool. Over
+    /// other routes it cannot be expressed.
     pub fn hash(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         self.check(
             tree,
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
         self.check(tree, &["default_policy", "operation_policies"], &[]);
         let policies = get(tree, "operation_policies").map(map).unwrap_or_default();
         let has = |operation: &str| policies.iter().any(|(key, _)| text(key) == Some(operation));
-        // Ringway leads gets where get goes, so that no read but gat comes to the default.
+        // Ringway routes gets like get, so gat is the only read that takes the default.
         let of_default = match comes {
             Comes::All if has("get") || has("gets") => Comes::Rest,
             comes => comes,
@@ -171,8 +171,8 @@ impl<'a> Reader<'a> {
         ))
     }
 
-    /// Of get and gets only one has a policy, and mcrouter leads the other one to the default, where cas goes too:
-    /// here both go where the policy says. So cas must go there as well, if a cas id is to match.
+    /// Only one of get and gets has a policy, and mcrouter routes the other one to the default, where cas
+    /// goes too. Here both take the policy, so cas must go there as well, if its cas id is to match.
     fn pair(
         &mut self,
         is_gets: bool,
@@ -233,7 +233,7 @@ impl<'a> Reader<'a> {
         is_same_pool || is_same_node()
     }
 
-    /// The pool that a route takes cas ids from; `None` if there are several.
+    /// Returns the pool that a route takes cas ids from; `None` if there are several.
     fn home(&self, route: &Value) -> Option<String> {
         match &route.shape {
             Shape::Text(name) => match self.routes.iter().find(|(known, _)| known == name) {
@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Says which operations have no route, as in mcrouter. That reads have none is hardly meant.
+    /// Notes which operations have no route, as in mcrouter. For reads that is unlikely to be intended.
     fn without_policy(&mut self, commands: &[(&str, Value)], tree: &SpannedValue) {
         let mut left: Vec<&str> = OPERATIONS.iter().filter_map(|(_, word)| *word).collect();
         left.dedup();

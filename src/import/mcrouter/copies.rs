@@ -1,5 +1,5 @@
-//! Route handles that copy values or give them another expiry: WarmUpRoute, ModifyExptimeRoute, the shadows of a
-//! PoolRoute; and HostIdRoute, which stands in many files beside them.
+//! Route handles that copy values or change their expiry: WarmUpRoute, ModifyExptimeRoute, the shadows of a
+//! PoolRoute; and HostIdRoute, which many files use beside them.
 
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
@@ -8,8 +8,8 @@ use super::{Comes, Reader, items_of, location};
 use crate::config::tree::{self, SpannedValue};
 
 impl<'a> Reader<'a> {
-    /// The one of `children` that a HostIdRoute leads all requests of this host to. mcrouter reckons it from the
-    /// host's address.
+    /// Returns the one of `children` to which a HostIdRoute sends all requests of this host. mcrouter
+    /// computes it from the host's address.
     pub fn by_host(&mut self, children: Vec<Value>, tree: &SpannedValue) -> Option<Value> {
         if children.len() > 1 {
             self.lose(
@@ -29,7 +29,7 @@ impl<'a> Reader<'a> {
         let warm = get(tree, "warm").and_then(|warm| self.route(warm, Comes::All))?;
         let cold = match get(tree, "exptime") {
             None => cold,
-            // What is written to the cold pool is copies alone.
+            // Only copies are written to the cold pool.
             Some(exptime) if comes == Comes::Reads => self.expiry(exptime, "set", cold, tree)?,
             Some(exptime) => {
                 self.lose(
@@ -50,7 +50,8 @@ impl<'a> Reader<'a> {
         self.expiry(get(tree, "exptime")?, action, target, tree)
     }
 
-    /// `target` behind which values expire after `exptime` seconds, or with the action `min` at the latest then.
+    /// Wraps `target` so that values expire after `exptime` seconds, or, with the action `min`, then at the
+    /// latest.
     fn expiry(
         &mut self,
         exptime: &SpannedValue,
@@ -73,7 +74,7 @@ impl<'a> Reader<'a> {
         Some(policy("expiry", options, tree))
     }
 
-    /// `route`, which leads to `pool`, with the copies that a PoolRoute's `shadows` ask for.
+    /// Adds the copies that a PoolRoute's `shadows` define to `route`, which leads to `pool`.
     pub fn shadows(&mut self, shadows: &'a SpannedValue, pool: Option<&SpannedValue>, route: Value) -> Value {
         let servers = pool.and_then(|pool| match text(pool) {
             Some(name) => self.pools.get(name).copied(),
@@ -135,7 +136,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The numbers of a list.
+/// The numbers in a list.
 fn numbers(tree: &SpannedValue) -> Vec<f64> {
     match &tree.value {
         tree::Value::List(items) => items.iter().filter_map(|item| text(item)?.parse().ok()).collect(),

@@ -1,4 +1,4 @@
-//! Route handles that ask one after the other.
+//! Route handles that try several routes in order.
 
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
@@ -6,14 +6,14 @@ use super::routes::policy;
 use super::{Comes, Reader, items_of, location, map};
 use crate::config::tree::{self, SpannedValue};
 
-/// Settings of these handles that change nothing that Ringway has.
+/// Settings of these handles that have no effect in Ringway.
 const SAME: [(&str, &str); 2] = [("failover_tag", "false"), ("failover_tag", "true")];
 
-/// What mcrouter calls a node that cannot be reached.
+/// mcrouter's names for an unreachable node.
 const UNREACHABLE: [&str; 3] = ["tko", "connect_error", "timeout"];
 
 impl<'a> Reader<'a> {
-    /// A handle of the kind `kind` that was written as an object.
+    /// Converts a handle of the kind `kind` that is written as an object.
     pub fn failover_handle(&mut self, kind: &str, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         let known = [
             "children",
@@ -40,7 +40,8 @@ impl<'a> Reader<'a> {
         self.in_turn(kind, children, Some(tree), tree)
     }
 
-    /// `children` asked in turn, as the handle of the kind `kind` does with `settings`.
+    /// Returns a route that tries `children` in order, as the handle of the kind `kind` does with
+    /// `settings`.
     pub fn in_turn(
         &mut self,
         kind: &str,
@@ -102,7 +103,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What `failover_errors` leaves of a failover: a kind of request with an empty list asks `first` alone.
+    /// Applies `failover_errors` to a failover: a kind of request with an empty list only uses `first`.
     fn only_on(&mut self, errors: &SpannedValue, first: Value, failover: Value) -> Value {
         let lists: Vec<(&str, &SpannedValue)> = match &errors.value {
             tree::Value::List(_) => vec![("all", errors)],
@@ -145,7 +146,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Percent of all requests that may go on to the next, of a limit such as `{"rate": 0.1}`.
+/// Returns the percentage of requests that may fail over, for a limit such as `{"rate": 0.1}`.
 fn budget(limit: &SpannedValue) -> Option<u32> {
     let rate: f64 = get(limit, "rate").and_then(text)?.parse().ok()?;
     let percent = (rate * 100.0).round();

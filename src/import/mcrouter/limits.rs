@@ -1,4 +1,4 @@
-//! Rates and limits of requests that await their reply.
+//! Rates, and limits of requests in flight.
 
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
@@ -6,7 +6,7 @@ use super::routes::policy;
 use super::{Reader, location, map};
 use crate::config::tree::SpannedValue;
 
-/// mcrouter's names for a rate and its burst, with the requests that it counts.
+/// mcrouter's names for a rate and its burst, with the requests that they apply to.
 const RATES: [(&str, &str, &str); 3] = [
     ("gets_rate", "gets_burst", "reads"),
     ("sets_rate", "sets_burst", "writes"),
@@ -14,7 +14,7 @@ const RATES: [(&str, &str, &str); 3] = [
 ];
 
 impl<'a> Reader<'a> {
-    /// `target` with the limits that the handle `tree` has.
+    /// Wraps `target` in the limits of the handle `tree`.
     pub fn limits(&mut self, tree: &'a SpannedValue, target: Value) -> Value {
         if let Some(setting) = get(tree, "slow_warmup") {
             let why = "a node that comes back gets all its requests at once";
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A positive number, rounded up.
+/// Returns a positive number, rounded up.
 fn whole(tree: &SpannedValue) -> Option<u64> {
     let number: f64 = text(tree)?.parse().ok()?;
     (number > 0.0 && number <= 1e8).then(|| number.ceil() as u64)

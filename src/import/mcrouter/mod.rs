@@ -1,4 +1,4 @@
-//! Reads mcrouter's JSON configuration: its pools, and its tree of route handles.
+//! Converts mcrouter's JSON configuration: its pools, and its tree of route handles.
 //!
 //! ```text
 //! json ─▶ macros ─▶ routes: route handles ─▶ Ringway's policies
@@ -22,17 +22,18 @@ use super::{Draft, lose};
 use crate::config::error::Diagnostics;
 use crate::config::tree::{self, SpannedValue};
 
-/// Servers that become pools of their own, each time that a handle asks for all servers of a pool.
+/// The maximum number of servers that become pools of their own because a handle uses each server of a
+/// pool.
 const MAX_SERVERS: usize = 100_000;
 
-/// Which requests come to a route handle.
+/// The requests that reach a route handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Comes {
     /// All of them.
     All,
-    /// Reads alone.
+    /// Only reads.
     Reads,
-    /// All but reads.
+    /// All except reads.
     Rest,
 }
 
@@ -43,31 +44,31 @@ impl Comes {
     }
 }
 
-/// What was read so far.
+/// The state of the conversion.
 struct Reader<'a> {
     /// mcrouter's pools by name.
     pools: HashMap<&'a str, &'a SpannedValue>,
     /// Route handles that have a name.
     named: HashMap<&'a str, &'a SpannedValue>,
-    /// The names of those that are being read, so that a circle ends.
+    /// The names of the handles being read, to detect cycles.
     open: Vec<&'a str>,
-    /// What became of each handle that has a name, by the name and what comes to it.
+    /// The result for each named handle, by its name and the requests that reach it.
     known: HashMap<(&'a str, Comes), Option<Value>>,
-    /// Route handles within one another at this moment.
+    /// The present nesting of route handles.
     depth: usize,
-    /// Servers that may still become pools of their own.
+    /// The number of servers that may still become pools of their own.
     servers_left: usize,
     /// Ringway's pools.
     made: Vec<(String, Value)>,
-    /// Ringway's routes that have a name of mcrouter's.
+    /// Ringway's routes that have a name from mcrouter.
     routes: Vec<(String, Value)>,
-    /// What changes nothing for clients, but should be known.
+    /// Remarks about what has no effect for clients, but should be known.
     notes: Vec<String>,
     lost: &'a mut Diagnostics,
 }
 
-/// The pools and routes of `config`, whose macros are worked out. Keys without a routing prefix have `route_prefix`, if
-/// it is known.
+/// Converts the pools and routes of `config`, whose macros are expanded. Keys without a routing prefix have
+/// `route_prefix`, if it is known.
 pub fn read(config: &SpannedValue, route_prefix: Option<&str>, lost: &mut Diagnostics) -> Draft {
     let mut reader = Reader {
         pools: HashMap::new(),
@@ -116,7 +117,7 @@ pub fn read(config: &SpannedValue, route_prefix: Option<&str>, lost: &mut Diagno
         .map(|name| format!("No route leads to the pool {name}: left out."))
         .collect();
     unused.sort();
-    // A pool and a route must differ in name.
+    // A pool and a route must not have the same name.
     if reader.made.iter().any(|(name, _)| name == "default")
         && let Some((name, _)) = routes.iter_mut().find(|(name, _)| name == "default")
     {
@@ -138,7 +139,7 @@ impl<'a> Reader<'a> {
         lose(self.lost, location(tree), path, why);
     }
 
-    /// Notes what changes nothing for clients: a comment in the result.
+    /// Adds a remark about something without effect for clients: a comment in the result.
     fn note(&mut self, tree: &SpannedValue, what: &str) {
         let note = format!("Line {}: {what}.", tree.line);
         if !self.notes.contains(&note) {
@@ -146,7 +147,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes every route handle that has a name: it may be named instead of being written again.
+    /// Collects every named route handle: other places may refer to it by its name.
     fn collect_names(&mut self, tree: &'a SpannedValue, depth: usize) {
         if depth > 250 {
             return;

@@ -1,11 +1,11 @@
-//! Pools of mcrouter, and the hash functions that spread keys over them.
+//! mcrouter's pools, and the hash functions that spread keys over them.
 
 use super::super::macros::{get, text};
 use super::super::yaml::{Shape, Value, is_same};
 use super::{Reader, items_of, location, map};
 use crate::config::tree::SpannedValue;
 
-/// How keys are spread, with what is said of it.
+/// How keys are spread, with the settings of it.
 #[derive(Default)]
 pub struct Spread<'a> {
     function: Option<&'a SpannedValue>,
@@ -14,11 +14,12 @@ pub struct Spread<'a> {
     tags: Option<&'a SpannedValue>,
 }
 
-/// A weight is exact to so many decimal places.
+/// The number of decimal places to which a weight is exact.
 const PLACES: usize = 6;
 
 impl<'a> Spread<'a> {
-    /// What `tree`, the object of a HashRoute or of a PoolRoute's `hash`, says of it, above what `self` does.
+    /// Returns `self` with the settings of `tree`, the object of a HashRoute or of a PoolRoute's `hash`,
+    /// which take precedence.
     pub fn with(mut self, tree: &'a SpannedValue) -> Spread<'a> {
         if text(tree).is_some() {
             self.function = Some(tree);
@@ -36,8 +37,9 @@ impl<'a> Spread<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Ringway's pool for mcrouter's `pool`, a name or an object that may be known as `name`. Its keys are spread as
-    /// its weights and tags say, and as `spread` does. Its name; `None` if there is no such pool.
+    /// Creates Ringway's pool for mcrouter's `pool`, a name or an object that may be known as `name`. Its
+    /// keys are spread by its weights and tags, and by `spread`. Returns its name; `None` if there is no
+    /// such pool.
     pub fn pool(
         &mut self,
         name: Option<&str>,
@@ -71,7 +73,7 @@ impl<'a> Reader<'a> {
         Some(self.keep(&name, made))
     }
 
-    /// A pool for each server of mcrouter's `pool`, for route handles that send to all of them.
+    /// Creates a pool for each server of mcrouter's `pool`, for route handles that send to all of them.
     pub fn each_server(&mut self, name: Option<&str>, pool: &'a SpannedValue) -> Vec<Value> {
         let Some((name, layers)) = self.layers(name, pool) else {
             return Vec::new();
@@ -104,7 +106,8 @@ impl<'a> Reader<'a> {
         names
     }
 
-    /// A pool of the servers of pools that have one each and are alike otherwise, over which `tree` spreads keys.
+    /// Creates one pool from the servers of pools that have one each and are otherwise alike; `tree`
+    /// spreads the keys over it.
     pub fn pool_of_servers(&mut self, routes: &[Value], tree: &'a SpannedValue) -> Option<String> {
         let mut nodes = Vec::new();
         let mut settings: Option<Vec<(String, Value)>> = None;
@@ -137,7 +140,7 @@ impl<'a> Reader<'a> {
             }
             settings = Some(rest);
         }
-        // Names and weights of rendezvous and weighted pools would say nothing here.
+        // Names and weights of rendezvous and weighted pools would have no meaning here.
         let nodes_are_plain = nodes.iter().all(|node| matches!(node.shape, Shape::Text(_)));
         if nodes.is_empty() || !nodes_are_plain {
             return None;
@@ -161,7 +164,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Keeps a pool under `name`, or under another one where that has another pool already.
+    /// Adds a pool under `name`, or under another name if that is taken by a different pool.
     fn keep(&mut self, name: &str, made: Value) -> String {
         let names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}-{number}")));
         for name in names {
@@ -178,7 +181,7 @@ impl<'a> Reader<'a> {
         unreachable!("there is always another number")
     }
 
-    /// The name of a pool and its objects, the one that says more first: it may inherit from another.
+    /// Returns the name of a pool and its objects, the most specific first: it may inherit from another.
     fn layers(
         &mut self,
         name: Option<&str>,
@@ -211,7 +214,7 @@ impl<'a> Reader<'a> {
         Some((name.unwrap_or_else(|| "pool".to_owned()), layers))
     }
 
-    /// `host:port`, where the protocol and the security may stand behind.
+    /// Parses `host:port`, which may be followed by the protocol and the security.
     fn server(&mut self, server: &SpannedValue, pool: &str) -> Option<Value> {
         let path = format!("pools.{pool}.servers");
         let Some(raw) = text(server) else {
@@ -233,7 +236,7 @@ impl<'a> Reader<'a> {
                 (host.to_owned(), rest)
             }
         };
-        // mcrouter takes a name between brackets, too.
+        // mcrouter accepts names in brackets, too.
         let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(name) if !name.contains(':') => name.to_owned(),
             _ => host,
@@ -300,7 +303,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The distribution that `spread` means; gives `nodes` the weights and names that it needs.
+    /// Returns the distribution for `spread`; gives `nodes` the weights and names that it needs.
     fn distribution(
         &mut self,
         spread: &Spread<'a>,
@@ -363,7 +366,7 @@ impl<'a> Reader<'a> {
         said
     }
 
-    /// Gives each node its weight as a whole number. Returns what stands for a weight of 1.
+    /// Gives each node its weight as a whole number. Returns the number that represents a weight of 1.
     fn weigh(&mut self, weights: Option<&SpannedValue>, nodes: &mut [Value], path: &str) -> Option<u32> {
         let raw = weights.map(items_of).unwrap_or_default();
         let decimals = |tree: &SpannedValue| {
@@ -371,7 +374,7 @@ impl<'a> Reader<'a> {
                 .split_once('.')
                 .map(|(_, part)| part.trim_end_matches('0').len())
         };
-        // One place at least: a weight that is left out is 0.5.
+        // At least one decimal place, because an omitted weight is 0.5.
         let places = raw
             .iter()
             .filter_map(decimals)
@@ -424,7 +427,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Adds a setting to a node, which becomes a mapping where it was an address.
+/// Adds a setting to a node, which becomes a mapping if it was an address.
 fn extend(node: &mut Value, key: &str, setting: String) {
     if let Shape::Text(address) = &node.shape {
         *node = Value::map(vec![("address", Value::text(address, node.origin))], node.origin);

@@ -1,22 +1,22 @@
-//! Routing prefixes: `/region/cluster/` before a key, and `*` in the place of either.
+//! Routing prefixes: `/region/cluster/` before a key, with `*` in the place of either.
 //!
-//! mcrouter sends a request whose prefix has a `*` to every route that fits, the one for keys without a prefix first,
-//! and answers what that one does; the others are not waited for.
+//! mcrouter sends a request whose prefix has a `*` to every matching route, the one for keys without a
+//! prefix first, and returns the reply of that one; it does not wait for the others.
 
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
 use super::{Comes, Reader, items_of, location};
 use crate::config::tree::{self, SpannedValue};
 
-/// The most prefixes for which those with a `*` are written out.
+/// The maximum number of prefixes for which those with a `*` are generated.
 const MAX_BROADCAST: usize = 200;
 
-/// The cluster that mcrouter leads to where it knows none of the name.
+/// The cluster that mcrouter uses for unknown names.
 const FALLBACK: &str = "fallback";
 
 impl<'a> Reader<'a> {
-    /// `routes`: prefixes such as `/region/cluster/` with a route each, or a list of routes with their aliases.
-    /// `default`: the prefix of keys that have none, if it is known.
+    /// Converts `routes`: prefixes such as `/region/cluster/` with a route each, or a list of routes with
+    /// their aliases. `default`: the prefix of keys that have none, if it is known.
     pub fn by_routing_prefix(
         &mut self,
         tree: &'a SpannedValue,
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
         routes.insert(0, ("default".to_owned(), Value::map(chooser, location(tree))));
     }
 
-    /// Moves the prefix `default` of keys without one to the front of `all`.
+    /// Moves the prefix `default`, for keys without one, to the front of `all`.
     fn put_default_first(
         &mut self,
         default: Option<&str>,
@@ -121,17 +121,17 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `alias` with the slashes at its ends that may be left out.
+/// Returns `alias` with the slashes at its ends, which are optional.
 fn whole(alias: &str) -> String {
     format!("/{}/", alias.trim_matches('/'))
 }
 
-/// The region and the cluster of `alias`.
+/// Returns the region and the cluster of `alias`.
 fn parts(alias: &str) -> Option<(&str, &str)> {
     alias.trim_matches('/').split_once('/')
 }
 
-/// Adds the prefixes with a `*` that clients may write.
+/// Adds the prefixes with a `*` that clients may send.
 fn broadcast(all: &[(String, String)], tree: &SpannedValue, prefixes: &mut Value) {
     let mut patterns = vec!["/*/*/".to_owned()];
     for (region, cluster) in all.iter().filter_map(|(alias, _)| parts(alias)) {

@@ -1,17 +1,17 @@
-//! mcrouter's route handles as Ringway's policies.
+//! Converts mcrouter's route handles to Ringway's policies.
 
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
 use super::{Comes, Reader, items_of, location, map};
 use crate::config::tree::{self, SpannedValue};
 
-/// Settings that a route handle may have, and that are read elsewhere or change nothing: no client of Ringway's takes a
-/// lease.
+/// Settings of any route handle that are read elsewhere or have no effect: Ringway's clients take no
+/// leases.
 const KNOWN: [&str; 3] = ["type", "name", "enable_lease_pairing"];
 
 impl<'a> Reader<'a> {
-    /// The route that the handle `tree` means; `None` if it cannot be said, which was noted. `reads`: whether
-    /// reads come here.
+    /// Converts the handle `tree`, which the requests `comes` reach; `None` if it cannot be expressed,
+    /// which was noted.
     pub fn route(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         let name = get(tree, "name").and_then(text);
         let named = name.and_then(|name| self.named.get(name).map(|handle| (name, *handle)));
@@ -21,7 +21,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The same for a handle that is read for the first time.
+    /// Like [`Reader::route`], for a handle that is read for the first time.
     pub fn route_of(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         self.deeper(tree, |reader| reader.written(tree, comes))
     }
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
                 self.handle(kind, tree, comes)
             }
             tree::Value::List(items) if items.len() == 1 => self.route(&items[0], comes),
-            // A macro that could not be worked out was noted where it stands.
+            // A macro that could not be expanded was reported at its location.
             _ if tree.is_null() => None,
             _ => {
                 self.lose(tree, "route", "no route handle");
@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `Type|argument`, a type alone, or the name of a handle.
+    /// Converts `Type|argument`, a type alone, or the name of a handle.
     fn short(&mut self, raw: &'a str, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         if let Some((name, handle)) = self
             .named
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The routes under a handle that was written as `Type|argument`.
+    /// Returns the routes under a handle that is written as `Type|argument`.
     fn children_of(&mut self, argument: &'a str, tree: &'a SpannedValue, comes: Comes) -> Vec<Value> {
         match argument
             .strip_prefix("Pool|")
@@ -202,7 +202,8 @@ impl<'a> Reader<'a> {
                     "route",
                     format!("the route handle {kind} cannot be said"),
                 );
-                // What stands under it is read, so that all that cannot be said is told at once.
+                // The route under it is read, so that everything that cannot be expressed is reported at
+                // once.
                 get(tree, "target")
                     .or(get(tree, "normal"))
                     .or(get(tree, "default"))
@@ -211,8 +212,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes each setting of a handle that is in neither list: `known`, or `same`, with the value that changes
-    /// nothing.
+    /// Reports each setting of a handle that is neither in `known`, nor in `same` with the value that has
+    /// no effect.
     pub fn check(&mut self, tree: &SpannedValue, known: &[&str], same: &[(&str, &str)]) {
         for (key, value) in map(tree) {
             let name = text(key).unwrap_or_default();
@@ -235,7 +236,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A list of handles; the servers of a pool are one each.
+    /// Converts a list of handles; each server of a pool becomes one.
     pub fn many(&mut self, tree: &'a SpannedValue, comes: Comes) -> Vec<Value> {
         let mut routes = Vec::new();
         for item in items_of(tree) {
@@ -259,7 +260,7 @@ impl<'a> Reader<'a> {
         routes
     }
 
-    /// One of the handles that send to all.
+    /// Converts a handle that sends to all routes.
     fn over(
         &mut self,
         kind: &str,
@@ -314,12 +315,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A handle's name with or without the word that ends most of them.
+/// Strips the word that ends the names of most handles.
 fn short_name(kind: &str) -> &str {
     kind.strip_suffix("Route").unwrap_or(kind)
 }
 
-/// Whether a hash function is none, but an order of its own on each host.
+/// Whether a hash function is `Latest`: not a hash, but an order of its own on each host.
 pub fn is_latest(spread: &SpannedValue) -> bool {
     let function = get(spread, "hash_func").unwrap_or(spread);
     text(function) == Some("Latest")

@@ -1,15 +1,15 @@
-//! Route handles that have a name: each is read once, and becomes a route of that name. So a file whose handles name
+//! Named route handles: each is converted once, to a route of its name. So a file whose handles refer to
 //! each other many times does not grow.
 
 use super::super::yaml::{Shape, Value, is_same};
 use super::{Comes, Reader};
 use crate::config::tree::SpannedValue;
 
-/// Route handles within one another, names followed.
+/// The maximum nesting of route handles, including references by name.
 const MAX_DEPTH: usize = 400;
 
 impl<'a> Reader<'a> {
-    /// Reads with `read` what stands one level deeper at `tree`, unless that is too deep.
+    /// Calls `read` one level deeper at `tree`, unless that is too deep.
     pub fn deeper<T>(&mut self, tree: &SpannedValue, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         if self.depth == MAX_DEPTH {
             self.lose(tree, "route", "the route handles are nested too deep");
@@ -21,7 +21,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// The route of the handle called `name`, which is `handle`, as something at `tree` asks for it.
+    /// Returns the route of the handle `handle` called `name`, to which something at `tree` refers.
     pub fn named(
         &mut self,
         name: &'a str,
@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
         route
     }
 
-    /// Makes `route` one that has a name, if it is more than a name itself.
+    /// Makes `route` a named one, unless it is just a name itself.
     fn share(&mut self, name: &str, route: Value) -> Value {
         if matches!(route.shape, Shape::Text(_)) {
             return route;
