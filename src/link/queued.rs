@@ -45,7 +45,7 @@ pub struct QueuedRequest {
 /// The forms of a queued request. Most are reads, which take no more memory than they need.
 #[derive(Debug)]
 pub enum Queued {
-    /// A copy of a read, to be said in whatever dialect the node turns out to know.
+    /// A copy of a read, which can be written in any dialect.
     Read(OwnedRead),
     /// A copy of any other request.
     Copied(Box<OwnedRequest>),

@@ -50,6 +50,8 @@ pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: F
         dialect,
         failure,
     } = broken;
+    // The kernel accepted everything before this offset; the node may have read it, even if no reply
+    // came.
     let written = outgoing.start();
     let unanswered = in_flight.take_all();
     let changes = Changes::of(&unanswered, written);
@@ -60,6 +62,8 @@ pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: F
             .peek()
             .map_or(outgoing.end(), |(_, next)| next.start_offset);
         let pieces = outgoing.take_until(end);
+        // An abandoned request was answered before: there is nothing to retry, but its write may still
+        // be executed.
         let Some(pending) = request.pending.take() else {
             at.shard.in_flight.sub(1);
             if request.write().changes() {
@@ -67,6 +71,8 @@ pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: F
             }
             continue;
         };
+        // Only a request of which no byte was written is certain not to have been executed; one that
+        // was written in part is treated as written.
         let is_begun = request.start_offset < written;
         let may_go = match request.is_repeatable() {
             true => !is_begun || !changes.come_after(index, request.words.key()),
@@ -80,6 +86,8 @@ pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: F
             continue;
         }
         let request = match request.is_repeatable() {
+            // A read is encoded anew, because the node may have been upgraded or replaced and speak
+            // another dialect. Other requests keep their bytes, which include their value.
             true => Queued::Read(OwnedRead::new(request.command, request.words)),
             false => Queued::EncodedRequest(Box::new(EncodedRequest {
                 dialect,

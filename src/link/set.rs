@@ -102,8 +102,8 @@ impl Links {
         copying::remember_embedded(&self.node, request, fallback);
     }
 
-    /// Sends `request` on a link, unless the node missed a write of its key; as a `fallback` it first remembers what
-    /// the request leaves here.
+    /// Sends `request` on a link, unless the node missed a write of its key; as a `fallback`, first records
+    /// what the request leaves here.
     #[cold]
     fn send_unless_missed(
         &self,

@@ -1,14 +1,15 @@
-//! Copies of requests, for those that outlive the buffer they came in: they wait for a link, or for a policy that
-//! sends them again.
+//! Owned copies of requests, which outlive the buffers that the requests came in: they wait for a link, or
+//! for a policy that sends them again.
 //!
-//! An [`OwnedRequest`] is any [`Request`]; an [`OwnedRead`] is smaller, since reads carry no value. Both keep the key and
-//! what was typed of a meta command in one piece of memory, their [`Words`], and lend the request as it was.
+//! An [`OwnedRequest`] is any [`Request`]; an [`OwnedRead`] is smaller, because reads carry no value. Both
+//! keep the key and the client's text of a meta command in one allocation, their [`Words`], and lend the
+//! original request.
 
 use bytes::Bytes;
 
 use crate::protocol::{Command, Meta, Request};
 
-/// A copy of a request that is no more than its words: that of a read.
+/// A copy of a request that consists of words only, such as a read.
 #[derive(Debug)]
 pub struct OwnedRead {
     command: Command,
@@ -95,7 +96,7 @@ impl Words {
 }
 
 impl OwnedRead {
-    /// A read that says no more than `words`.
+    /// Returns a read that consists of `words`.
     pub fn new(command: Command, words: Words) -> OwnedRead {
         OwnedRead {
             command,
@@ -104,7 +105,7 @@ impl OwnedRead {
         }
     }
 
-    /// Copies of `request` what a read says.
+    /// Copies the words of `request`.
     pub fn of(request: &Request<'_>) -> OwnedRead {
         OwnedRead {
             is_one_of_many: request.is_one_of_many,
@@ -121,7 +122,7 @@ impl OwnedRead {
         }
     }
 
-    /// Bytes of its words.
+    /// The number of bytes of its words.
     pub fn words_len(&self) -> usize {
         self.words.all.len()
     }
@@ -156,12 +157,12 @@ impl OwnedRequest {
         }
     }
 
-    /// Bytes of its words.
+    /// The number of bytes of its words.
     pub fn words_len(&self) -> usize {
         self.read.words_len()
     }
 
-    /// Bytes of its value.
+    /// The number of bytes of its value.
     pub fn value_len(&self) -> usize {
         self.value.len()
     }
