@@ -1,10 +1,10 @@
-//! Requests that are read in one go, and what decides where they go.
+//! A batch: the requests of one read, and the route that they share.
 
 use crate::config::Bind;
 use crate::route::Route;
 use crate::worker::context::{ActiveRoutes, WorkerContext};
 
-/// A batch of requests, and what decides where they go.
+/// A batch of requests, with what determines their destination.
 pub(super) struct Batch<'a> {
     pub(super) worker: &'a WorkerContext,
     pub(super) current: &'a ActiveRoutes,

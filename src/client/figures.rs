@@ -1,15 +1,15 @@
-//! What a client asks about Ringway itself: `version` and `stats`. Short to ask and long to answer, so each is counted
-//! as the work that it is, and of long answers a session has one in a turn.
+//! Requests about Ringway itself: `version` and `stats`. They are short but their answers are long, so each
+//! is counted as the work that it takes, and a session has at most one long answer per turn.
 
 use super::batch::Batch;
 use super::requests::{Requests, Stats};
 use super::stats;
 
-/// Cost of looking at one node's version.
+/// The cost of looking up one node's version.
 const VERSION_OF_NODE: usize = 64;
 
 impl Requests {
-    /// The answer to `version`.
+    /// Returns the answer to `version`.
     pub(super) fn version(&mut self, batch: &Batch<'_>) -> String {
         let pools = batch.route.pools().iter();
         let nodes: usize = pools.map(|pool| pool.nodes.len()).sum();
@@ -17,8 +17,8 @@ impl Requests {
         stats::version(batch.current, batch.route)
     }
 
-    /// The answer to `stats <what>`, which may be long and takes time to render: a session has one in each turn, and
-    /// those that ask in the same turn of the event loop share it.
+    /// Returns the answer to `stats <what>`, which may be long and take time to render: a session has one
+    /// in each turn, and sessions that ask in the same turn of the event loop share it.
     pub(super) fn stats(&mut self, batch: &Batch<'_>, what: &[u8]) -> Stats {
         if !self.reply_queue.has_room(stats::size(batch.current, what)) {
             batch.worker.shard().out_of_memory.add(1);

@@ -1,12 +1,12 @@
-//! The order of one session's requests to one key, where policies are at work on some of them.
+//! Keeps one session's requests to the same key in order while policies process some of them.
 //!
-//! A request to a plain pool needs none of this: its link carries it before what comes later. A policy may ask a
-//! second pool long after the first, and what the same client asked meanwhile of the same key must not overtake it.
-//! So a request waits for those before it that a policy is still at work on: a write for all of its key, a read for
-//! the writes, flush_all for everything. Reads do not wait for reads.
+//! A request to a plain pool needs none of this: its link sends it before later ones. A policy may ask a
+//! second pool long after the first, and a later request of the same client to the same key must not
+//! overtake it. So a request waits for earlier ones that a policy is still processing: a write for all of
+//! its key, a read for the writes, flush_all for everything. Reads do not wait for reads.
 //!
-//! What is at work stands in a queue, in the order of the requests; what is done leaves it from the front. While no
-//! policy is at work nothing is looked up.
+//! The queue holds the requests in progress, in order; those that are done leave it from the front. While
+//! no policy is at work nothing is looked up.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,10 +18,10 @@ use crate::protocol::fingerprint;
 use crate::protocol::meta::Names;
 use crate::protocol::{Command, Request};
 
-/// An empty queue keeps room for so many.
+/// The capacity that an empty queue keeps.
 const KEEP: usize = 64;
 
-/// What one session's policies are at work on.
+/// The requests of one session that policies are processing.
 #[derive(Debug, Default)]
 pub struct KeyOrder(RefCell<Queue>);
 
@@ -30,13 +30,14 @@ struct Queue {
     entries: VecDeque<Entry>,
     /// The number of the front entry.
     first: u64,
-    /// Entries that are no reads and not done.
+    /// The number of entries that are not reads and not done.
     changes: usize,
-    /// Who waits, and for the end of which number.
+    /// Waiting requests, each with the number of the entry that it waits for.
     waiting: Vec<(u64, Waker)>,
 }
 
-/// A request, by the fingerprint of its key: two keys that share one wait for each other, which does no harm.
+/// A request, identified by the fingerprint of its key: if two keys share one, their requests wait for each
+/// other, which is harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     key: u32,
@@ -54,7 +55,7 @@ enum What {
     All,
 }
 
-/// A request that a policy is at work on, until it is dropped.
+/// A request's entry in the order, which is done when this is dropped.
 #[derive(Debug)]
 pub struct Ticket {
     key_order: Rc<KeyOrder>,
@@ -62,16 +63,16 @@ pub struct Ticket {
 }
 
 impl KeyOrder {
-    /// Whether no policy is at work.
+    /// Whether no request is in progress.
     pub fn is_empty(&self) -> bool {
         self.0.borrow().entries.is_empty()
     }
 
-    /// Whether `request` has to wait for some that are at work.
+    /// Whether `request` must wait for others in progress.
     #[inline]
     pub fn must_wait(&self, request: &Request<'_>) -> bool {
         let queue = self.0.borrow();
-        // Mostly all are reads: their keys need not be looked at.
+        // Usually all entries are reads: then a read needs no look at their keys.
         let may_meet = !queue.entries.is_empty() && (queue.changes > 0 || !is_read(request));
         may_meet && {
             let entry = Entry::of(request);
@@ -79,7 +80,7 @@ impl KeyOrder {
         }
     }
 
-    /// A policy begins to work on `request`, or will when those before it are done.
+    /// Enters `request` into the order, whether a policy starts on it now or once it need no longer wait.
     #[inline]
     pub fn take_ticket(self: &Rc<KeyOrder>, request: &Request<'_>) -> Ticket {
         let mut queue = self.0.borrow_mut();
@@ -115,7 +116,7 @@ impl Entry {
     }
 }
 
-/// Whether it changes nothing.
+/// Whether the request changes nothing.
 fn is_read(request: &Request<'_>) -> bool {
     match request.command {
         Command::Get | Command::Gets | Command::MetaDebug => true,
@@ -128,7 +129,7 @@ fn is_read(request: &Request<'_>) -> bool {
 }
 
 impl Ticket {
-    /// Waits until none is at work any more that came before and holds this one up.
+    /// Waits until every earlier request that this one must not overtake is done.
     pub async fn turn(&self) {
         poll_fn(|cx| self.poll(cx)).await;
     }
@@ -138,6 +139,9 @@ impl Ticket {
         let index = (self.number - queue.first) as usize;
         let own = queue.entries[index];
         let before = queue.entries.range(..index);
+        // Waiting for the latest entry that holds this one up is usually enough, because earlier ones
+        // are usually done first. When it is done this is polled again, and finds any other that is
+        // not.
         match before.enumerate().rev().find(|(_, entry)| entry.holds_up(&own)) {
             None => Poll::Ready(()),
             Some((index, _)) => {
@@ -155,6 +159,8 @@ impl Drop for Ticket {
         let entry = &mut queue.entries[(self.number - queue.first) as usize];
         entry.is_done = true;
         queue.changes -= usize::from(entry.what != What::Read);
+        // Entries leave only from the front, so that numbers stay indices; one that is done behind a
+        // slow one stays, and is skipped by `holds_up`.
         while queue.entries.front().is_some_and(|entry| entry.is_done) {
             queue.entries.pop_front();
             queue.first += 1;

@@ -1,4 +1,4 @@
-//! The near side: listeners accept clients, a session reads one client's requests and writes its replies.
+//! Clients: listeners accept them, and a session reads one client's requests and writes its replies.
 
 mod batch;
 mod figures;

@@ -1,4 +1,4 @@
-//! What a client asks in the binary protocol: each packet becomes one meta request, or is answered here.
+//! Processes binary packets: each becomes one meta request, or is answered here.
 
 use bytes::Bytes;
 
@@ -35,7 +35,7 @@ impl Requests {
         if !is_store && head.value() > MAX_KEY {
             return self.refuse_packet(batch, &head, Status::TooLarge);
         }
-        // The key decides how large the value may be, and which item goes if it is refused.
+        // The key determines the maximum size of the value, and the item to remove if it is refused.
         let Some(begin) = buffer.get(HEAD..HEAD + head.extras + head.key) else {
             return Taken::Partial;
         };
@@ -64,7 +64,7 @@ impl Requests {
         Taken::Bytes(length)
     }
 
-    /// Sends the whole `packet`; the memory of `block`, if it lies in one, is shared with the link.
+    /// Sends the complete `packet`; the link shares the memory of `block` if the packet is part of one.
     pub(super) fn send_packet(&mut self, batch: &Batch<'_>, packet: &[u8], block: Option<&Bytes>) {
         let Some(head) = Head::read(packet) else { return };
         let Some((operation, ..)) = Operation::of(head.opcode) else {
@@ -130,7 +130,7 @@ impl Requests {
         self.flush(batch, delay, own(Command::FlushAll, ReplyMode::Single, format));
     }
 
-    /// One packet for each figure, and an empty one for their end.
+    /// Answers with one packet for each figure, and an empty one at their end.
     fn stat_packets(&mut self, batch: &Batch<'_>, head: &Head, what: &[u8]) -> Taken {
         match self.stats(batch, what) {
             Stats::Text(text) => self.answer_stats(head, what, &String::from_utf8_lossy(&text)),
@@ -157,20 +157,21 @@ impl Requests {
         self.push_packet(packets);
     }
 
-    /// Refuses a packet that makes no sense.
+    /// Refuses an inconsistent packet.
     fn refuse_packet(&mut self, batch: &Batch<'_>, head: &Head, status: Status) -> Taken {
         batch.worker.shard().bad_requests.add(1);
         self.pass_over(head, status)
     }
 
-    /// Answers `status` and passes over the body.
+    /// Answers `status` and skips the body.
     fn pass_over(&mut self, head: &Head, status: Status) -> Taken {
         self.answer_own(head, status, b"");
         self.swallow = head.body;
         Taken::Bytes(HEAD)
     }
 
-    /// Whether the value that a storage command brings is larger than its route takes. `begin` is its extras and key.
+    /// Whether the value of a storage command is larger than its route allows. `begin` is its extras and
+    /// key.
     fn is_too_large(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, begin: &[u8]) -> bool {
         let request = head.request(operation, Command::MetaSet, begin, &mut self.room);
         request.is_some_and(|request| head.value() > batch.route.max_value_size(&request))
@@ -200,7 +201,7 @@ impl Requests {
         Taken::Bytes(HEAD)
     }
 
-    /// Answers a request whose key no line to a node can carry: in base64 it would be too long.
+    /// Answers a request whose key no line to a node can carry, because its base64 form is too long.
     fn answer_unsayable(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) {
         batch.worker.shard().bad_requests.add(1);
         batch.worker.shard().long_keys.add(1);
@@ -214,7 +215,7 @@ impl Requests {
             .push_filled(origin, Reply::Failed(Failure::LongKey));
     }
 
-    /// Answers `status` and closes: where this packet ends nobody can tell.
+    /// Answers `status` and closes the connection, because the end of this packet is unknown.
     fn close_with_error(&mut self, batch: &Batch<'_>, head: &Head, status: Status) -> Taken {
         batch.worker.shard().bad_requests.add(1);
         self.answer_own(head, status, b"");
@@ -238,7 +239,7 @@ impl Requests {
     }
 }
 
-/// The response to `head` of this `status`, with its own `body`.
+/// Returns the response to `head` with this `status` and its own `body`.
 fn packet(head: &Head, status: Status, body: &[u8]) -> Bytes {
     let echo = Echo::with_key(head, b"");
     let mut packet = Vec::with_capacity(HEAD + body.len());
@@ -246,7 +247,8 @@ fn packet(head: &Head, status: Status, body: &[u8]) -> Bytes {
     packet.into()
 }
 
-/// How a write is refused for which there is no memory. memcached says 0x82, for which libmemcached shuts out the server.
+/// Returns the refusal of a write for lack of memory. memcached says 0x82, for which libmemcached shuts out
+/// the server.
 fn out_of_memory(on_error: OnError) -> (Status, &'static [u8]) {
     match on_error.write_is_not_stored {
         true => (Status::NotStored, b"Out of memory"),

@@ -1,4 +1,4 @@
-//! What a client reads: each reply as the lines it stands for, multi-gets closed by one `END`.
+//! Writes replies to the client, each in the client's protocol; a multi-get ends with one `END`.
 
 use bytes::Bytes;
 
@@ -11,12 +11,12 @@ use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat, split_meta};
 /// Writes the replies of one session, in the order in which they leave its queue.
 #[derive(Debug, Default)]
 pub struct Replies {
-    /// What the multi-get that is being written ends with, instead of `END`.
+    /// The line that ends the multi-get in progress, instead of `END`.
     failure: Option<Bytes>,
 }
 
 impl Replies {
-    /// Writes `reply` to what was `origin`.
+    /// Writes `reply` to the request `origin`.
     #[inline]
     pub fn write(&mut self, origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
         let reply = match reply {
@@ -47,7 +47,7 @@ impl Replies {
             ReplyMode::Single => write_line(origin.command, reply, out),
             ReplyMode::MultiGetItem => self.write_part(origin, reply, out),
             ReplyMode::MultiGetEnd => {
-                // memcached, too, puts an error in the place of END: clients stop reading there.
+                // memcached, too, sends an error in place of END: clients stop reading there.
                 let end = self.failure.take().unwrap_or(Bytes::from_static(b"END"));
                 out.put(&end);
                 out.put(b"\r\n");
@@ -77,7 +77,7 @@ fn write_meta(origin: &RequestOrigin, raw: &[u8], reply: &Reply, out: &mut Outgo
 }
 
 fn write_binary(echo: Echo<'_>, reply: &Reply, out: &mut Outgoing) {
-    // What Ringway answers itself is a packet already.
+    // Ringway's own answers are packets already.
     if let Reply::Text(packet) = reply {
         return out.put(packet);
     }
@@ -99,7 +99,7 @@ fn write_read(origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
     }
 }
 
-/// What the client reads for an error.
+/// Returns what the client reads for an error.
 #[cold]
 fn failed_as<'r>(origin: &RequestOrigin, reply: &'r Reply) -> &'r Reply {
     match origin.operation() {
@@ -117,7 +117,7 @@ fn failed_as<'r>(origin: &RequestOrigin, reply: &'r Reply) -> &'r Reply {
 
 #[inline]
 fn write_value(command: Command, item: &Item, out: &mut Outgoing) {
-    // What answers gets has the cas id in it, what answers get has none.
+    // The answers to gets contain the cas id, those to get do not.
     if let Some(lines) = item.lines() {
         return out.share(lines);
     }

@@ -1,9 +1,9 @@
-//! What a client asks: takes requests from what was read, routes each and sends it to its node.
+//! Reads a session's requests: parses them, routes each and sends it to its node.
 //!
 //! Each request leaves a slot in the session's queue, in order, whether a node answers it or Ringway does
 //! itself. A multi-get leaves a slot for each key and one for its end, so it needs no merging: the queue
-//! brings the values back in the order in which their keys were asked, and each node gets its keys in one
-//! write. It may be interrupted in the middle where it asks for more than may be owed at once.
+//! returns the values in the order of their keys, and each node gets its keys in one write. A multi-get of
+//! more keys than may be outstanding at once is interrupted and continued later.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,58 +30,59 @@ use crate::runtime::shared_text::Waiting;
 use crate::runtime::turn::{self, Turn};
 use crate::worker::context::WorkerContext;
 
-/// Replies that a session may owe before it takes no more requests; fewer where memory is short.
+/// The maximum number of outstanding replies before a session takes no more requests; fewer under memory
+/// pressure.
 const MAX_OWED: usize = 1024;
 
-/// A multi-get of so many keys is likely to have several for one node.
+/// A multi-get of this many keys is likely to have several for one node.
 const MANY: usize = 8;
 
-/// Clients that speak HTTP are logged so often at most.
+/// Rate-limits the log of clients that speak HTTP.
 static HTTP_CLOSED: LogLimit = LogLimit::new(Duration::from_secs(10));
 
-/// The asking side of one session.
+/// The request side of one session.
 #[derive(Debug)]
 pub struct Requests {
     pub(super) reply_queue: Rc<ReplyQueue>,
-    /// The session's number, which decides among several links to a node.
+    /// The session's number, which selects among several links to a node.
     pub(super) session: usize,
     pub(super) routed: Routed,
-    /// The last call took all it could; more can be taken only when more was read.
+    /// Whether the last call took everything possible, so that more can be taken only after another read.
     is_partial: bool,
-    /// Bytes of a refused data block still to come.
+    /// The number of bytes of a refused data block that are still to be swallowed.
     pub(super) swallow: usize,
-    /// Bytes of the storage command at the front of the buffer, with its data block, which is not whole yet
-    /// but was let in: its memory is the session's already. 0: there is none.
+    /// The size in bytes of the storage command at the front of the buffer, with its data block, if it is
+    /// incomplete but admitted, so that its memory is the session's already. Otherwise 0.
     pub(super) reserved: usize,
-    /// Bytes at the front of the buffer among which the line's end is not.
+    /// The number of bytes at the front of the buffer that are known not to contain the line's end.
     searched: usize,
-    /// A line was refused whose end is still to come.
+    /// Whether a line was refused whose end is still to come.
     skips_line: bool,
-    /// At the front of the buffer is so much of a line that memcached would not wait for its end.
+    /// Whether the front of the buffer is an unfinished line for whose end memcached would not wait.
     has_long_part: bool,
-    /// `stats` stands at the front of the buffer, and is answered in the next turn.
+    /// Set if `stats` is at the front of the buffer, to be answered in the next turn.
     pub(super) waiting: Option<Waiting>,
-    /// Replies that may be owed now.
+    /// The maximum number of outstanding replies now.
     max_owed: usize,
-    /// Bytes that the session may hold.
+    /// The number of bytes that the session may hold.
     budget: usize,
     /// [`ActiveRoutes::links_generation`] when requests were last sent.
     links_generation: u64,
-    /// A multi-get that was interrupted; what is left of its line stands at the front of the buffer.
+    /// A multi-get that was interrupted; the rest of its line is at the front of the buffer.
     interrupted: Option<Interrupted>,
     is_over: bool,
     /// The session's turn.
     pub(super) turn: Turn,
-    /// What the client speaks, which its first byte decides for good.
+    /// The client's protocol, which its first byte determines for good.
     pub(super) protocol: Protocol,
-    /// Where the words of one packet's meta request are written, kept for the next.
+    /// Scratch space for one packet's meta request, kept for the next.
     pub(super) room: binary::Room,
 }
 
-/// What the client of a session speaks.
+/// The protocol of a session's client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// It has sent nothing yet.
+    /// Unknown before its first byte.
     Unknown,
     /// Classic text and meta.
     Text,
@@ -90,7 +91,7 @@ pub(super) enum Protocol {
 }
 
 impl Protocol {
-    /// What a session speaks whose client sends this byte first.
+    /// Returns the protocol of a client that sends this byte first.
     fn of(first: Option<&u8>) -> Protocol {
         match first {
             None => Protocol::Unknown,
@@ -100,39 +101,39 @@ impl Protocol {
     }
 }
 
-/// What is left of a multi-get, so that going on costs no look at the whole of its line.
+/// The rest of a multi-get, kept so that it continues without parsing its line again.
 #[derive(Debug, Clone, Copy)]
 struct Interrupted {
     command: Command,
     exptime: i64,
-    /// Bytes of keys still to be sent, and the line end.
+    /// The number of bytes of keys still to be sent, and the line end.
     length: usize,
 }
 
-/// What `stats` is answered.
+/// The answer to `stats`.
 pub(super) enum Stats {
-    /// All lines but the last line end.
+    /// All lines without the last line end.
     Text(Bytes),
     /// There is no memory for it.
     NoMemory,
-    /// In the session's next turn.
+    /// It follows in the session's next turn.
     Later,
 }
 
-/// What became of the line at the front of the buffer.
+/// What was done with the front of the buffer.
 pub(super) enum Taken {
-    /// It took so many bytes.
+    /// This many bytes were taken.
     Bytes(usize),
-    /// It is a storage command whose data block is large: so many bytes in all.
+    /// It is a storage command with a large data block, of this many bytes in all.
     Large(usize),
-    /// It is not whole yet.
+    /// It is incomplete.
     Partial,
     /// It is taken in the session's next turn.
     Later,
 }
 
 impl Requests {
-    /// The asking side of a new session of the worker with this `worker`, whose replies are queued in `reply_queue`.
+    /// Returns the request side of a new session on `worker`, whose replies are queued in `reply_queue`.
     pub fn new(reply_queue: Rc<ReplyQueue>, worker: &Rc<WorkerContext>) -> Requests {
         let session = worker.enter(&reply_queue);
         Requests {
@@ -162,54 +163,56 @@ impl Requests {
         self.session
     }
 
-    /// Whether as much is owed as may be.
+    /// Whether the maximum number of replies is outstanding.
     pub fn is_full(&self) -> bool {
         self.reply_queue.is_full(self.max_owed, self.budget)
     }
 
-    /// Whether requests that were read before wait for room.
+    /// Whether requests that were already read wait for room.
     pub fn may_go_on(&self) -> bool {
         !self.is_partial
     }
 
-    /// Bytes that the storage command which is arriving takes in all, if it was let in; else 0.
+    /// The size in bytes of the incoming storage command if it was admitted; otherwise 0.
     pub fn reserved(&self) -> usize {
         self.reserved
     }
 
-    /// True in the middle of what was refused.
+    /// Returns true in the middle of refused input.
     pub fn is_swallowing(&self) -> bool {
         self.swallow > 0 || self.skips_line
     }
 
-    /// True in the middle of a data block, one that was let in or one that was refused.
+    /// Returns true in the middle of a data block, admitted or refused.
     pub fn is_amid_block(&self) -> bool {
         self.reserved > 0 || self.is_swallowing()
     }
 
-    /// Whether no more requests come: the client said quit, closed its side, or makes no sense.
+    /// Whether no more requests come: the client said quit, closed its side, or sent nonsense.
     pub fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// The client pauses: ends the session if that is in the middle of a line that is too long to be waited for.
+    /// Called when the client pauses: ends the session in the middle of a line that is too long to wait
+    /// for.
     pub fn pause(&mut self, worker: &WorkerContext) {
         if self.has_long_part {
             self.close_long_line(worker);
         }
     }
 
-    /// No more requests come.
+    /// Takes no more requests.
     pub fn end(&mut self) {
         self.is_over = true;
     }
 
-    /// A turn of the session begins: it may take requests again.
+    /// Begins a turn of the session, in which it may take requests again.
     pub fn begin_turn(&mut self) {
         self.turn = Turn::begin();
     }
 
-    /// Takes every whole request from `buffer`, or as many as may be owed and as the turn has room for.
+    /// Takes every complete request from `buffer`, or as many as may be outstanding and as fit into the
+    /// turn.
     pub fn take(&mut self, buffer: &mut BytesMut, worker: &WorkerContext, bind: &Bind) {
         let current = worker.current();
         let Some(route) = current.route(bind) else {
@@ -226,7 +229,8 @@ impl Requests {
         let is_other_way =
             self.links_generation != current.links_generation || self.routed.may_be_overtaken(batch.route);
         if is_other_way && !self.reply_queue.is_empty() {
-            // What is owed goes another way, and must not be overtaken: nothing more until it is there.
+            // Outstanding requests use other links, and must not be overtaken: nothing is sent until they
+            // are done.
             self.max_owed = 1;
             return;
         }
@@ -246,11 +250,11 @@ impl Requests {
             }
             let taken = match (self.protocol, buffer.first()) {
                 (Protocol::Unknown, _) => Taken::Partial,
-                // Its line or header was looked at when it was let in.
+                // Its line or header was checked when it was admitted.
                 _ if buffer.len() < self.reserved => Taken::Partial,
                 (Protocol::Text, _) => self.take_line(&batch, buffer),
                 (Protocol::Binary, None | Some(&binary::REQUEST)) => self.take_packet(&batch, buffer),
-                // memcached closes, for it cannot tell where this ends.
+                // memcached closes the connection, because the end of this is unknown.
                 (Protocol::Binary, _) => return self.end(),
             };
             match taken {
@@ -349,7 +353,7 @@ impl Requests {
         }
     }
 
-    /// Sends the `keys`, with which `line` ends, until as much is owed as may be.
+    /// Sends the `keys`, with which `line` ends, until the maximum number of replies is outstanding.
     fn read_many(
         &mut self,
         batch: &Batch<'_>,
@@ -399,8 +403,8 @@ impl Requests {
         self.end();
     }
 
-    /// Waits for the end of the line of which a `part` is there. A line that reads many keys may be
-    /// long; where memory is short it is refused in memcached's words, and passed over.
+    /// Waits for the end of the line of which `part` has arrived. A line that reads many keys may be long;
+    /// under memory pressure it is refused with memcached's error, and skipped.
     #[inline]
     fn wait_for_line(&mut self, batch: &Batch<'_>, part: &[u8]) -> Taken {
         let length = part.len();
@@ -416,7 +420,7 @@ impl Requests {
         Taken::Bytes(length)
     }
 
-    /// Passes over what is there of a refused line.
+    /// Skips the available bytes of a refused line.
     fn skip_line(&mut self, buffer: &mut BytesMut) {
         let end = memchr::memchr(b'\n', buffer);
         self.skips_line = end.is_none();
@@ -447,7 +451,7 @@ impl Requests {
 
     fn send_meta(&mut self, batch: &Batch<'_>, request: &Request<'_>, meta: &Meta<'_>) {
         let mut plain = [0; MAX_KEY];
-        // First of all, so that a run of spaces is looked at no more than is needed.
+        // Done first, so that a run of spaces is scanned only once.
         let flags = meta::single_spaced(meta.flags);
         let meta = &Meta {
             flags: &flags,
@@ -550,12 +554,12 @@ pub(super) fn origin(command: Command, mode: ReplyMode, pool: &Pool) -> RequestO
     }
 }
 
-/// A meta client's voice: what it typed.
+/// Returns the format of a meta client's answer: the text that it sent.
 pub(super) fn format(meta: &Meta<'_>) -> WireFormat {
     WireFormat::Meta([meta.key, b" ", meta.flags].concat().into())
 }
 
-/// Where no single pool says how a failure reads: as an error.
+/// Returns the origin of a request to which no single pool's settings apply: its failure reads as an error.
 pub(super) fn own(command: Command, mode: ReplyMode, format: WireFormat) -> RequestOrigin {
     RequestOrigin {
         command,

@@ -1,8 +1,8 @@
-//! What a client asks on a route that is more than a plain pool: policies decide, and may be at work for a while.
+//! Sends a session's requests along routes with policies, which may take a while.
 //!
-//! Two requests of one session to one key stay in order (see [`super::key_order`]): a request that must wait is kept as
-//! a copy and resolved along its route when its turn has come. A policy's work goes on to its end though the client
-//! went away meanwhile.
+//! Two requests of one session to one key stay in order (see [`super::key_order`]): a request that must
+//! wait is kept as a copy and resolved along its route once it need not. A policy runs to its end even if
+//! the client disconnects.
 
 use std::rc::Rc;
 
@@ -18,27 +18,27 @@ use crate::route::{Call, Forwarder, Resolved, Route};
 use crate::worker::context::WorkerContext;
 use crate::worker::forwarder::{InProgress, LinkForwarder};
 
-/// What a session needs for its policies.
+/// A session's access to policies.
 #[derive(Debug)]
 pub struct Routed {
     reply_queue: Rc<ReplyQueue>,
-    /// The session's number, which decides among several links to a node.
+    /// The session's number, which selects among several links to a node.
     session: usize,
     forwarder: Rc<LinkForwarder>,
     key_order: Rc<KeyOrder>,
 }
 
-/// A request that a policy is at work on.
+/// A request that a policy is processing.
 #[derive(Debug)]
 struct InFlightGuard {
-    /// Those behind it wait until it is done.
+    /// Later requests wait until this is dropped.
     ticket: Ticket,
-    /// It is counted until it is done.
+    /// Counts the request until this is dropped.
     _counted: InProgress,
 }
 
 impl Routed {
-    /// For the session with this number, whose replies are queued in `reply_queue`.
+    /// Returns the access for the session with this number, whose replies are queued in `reply_queue`.
     pub fn new(worker: Rc<WorkerContext>, reply_queue: Rc<ReplyQueue>, session: usize) -> Routed {
         Routed {
             reply_queue,
@@ -48,8 +48,8 @@ impl Routed {
         }
     }
 
-    /// Whether requests on `route` look at nobody before them, and policies are still at work from before a
-    /// reload.
+    /// Whether requests on `route` would overtake earlier ones, because the route is a plain pool while
+    /// policies are still processing requests from before a reload.
     pub fn may_be_overtaken(&self, route: &Route) -> bool {
         matches!(route, Route::Pool(_)) && !self.key_order.is_empty()
     }
@@ -120,7 +120,7 @@ impl Routed {
             });
     }
 
-    /// Sends `request` when those before it are done.
+    /// Sends `request` once the requests that it must not overtake are done.
     fn send_later(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin) {
         let origin = RequestOrigin {
             on_error: batch.route.on_error_of(request),
@@ -138,8 +138,8 @@ impl Routed {
         });
     }
 
-    /// Answers `answer` to `request`, a storage command whose value is not taken, when its item is as memcached would
-    /// have left it; see [`Call::refuse_value`].
+    /// Answers `answer` to `request`, a storage command whose value is refused, once its item is as
+    /// memcached would have left it; see [`Call::refuse_value`].
     pub fn refuse_value(
         &self,
         batch: &Batch<'_>,
@@ -162,9 +162,9 @@ impl Routed {
         });
     }
 
-    /// Flushes every node of every pool that the route may lead to; one slot awaits them all. The last pool is the
-    /// first to be flushed, and each waits for the one before: those that come first in a route may be filled from
-    /// those that come later, but not with what was flushed.
+    /// Flushes every node of every pool that the route may lead to; one slot awaits them all. Pools are
+    /// flushed one after the other, the last one first: earlier pools in a route may be filled from later
+    /// ones, but not with values that were flushed.
     pub fn flush(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin) {
         let pools = batch.route.pools().to_vec();
         let nodes = pools.iter().map(|pool| pool.nodes.len() as u32).sum();

@@ -1,10 +1,11 @@
 //! One client connection: requests in, replies out, in order.
 //!
-//! A session reads once, takes every whole request that is there, and sends each to its node; it writes
-//! once, every reply whose turn has come. It holds a buffer only while it has bytes in it. It stops reading
-//! while it owes or holds too much, so a client that asks without reading costs a bounded amount of memory,
-//! and nobody else waits for it; and its turn is bounded (`runtime/turn.rs`). What it holds it tells its account,
-//! which says when that is too much for the memory that all share.
+//! A session reads once, takes every complete request, and sends each to its node; it writes every reply
+//! that is next in order at once. It holds a buffer only while that has bytes in it. It stops reading while
+//! too much is outstanding or held, so a client that sends requests without reading replies costs a bounded
+//! amount of memory, and delays no other client; and its turn is bounded (`runtime/turn.rs`). It reports
+//! what it holds to its memory budget, which says when that is too much for the memory that all sessions
+//! share.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -27,9 +28,10 @@ use crate::runtime::memory::MemoryBudget;
 use crate::runtime::{buffers, coalesce, turn};
 use crate::worker::context::WorkerContext;
 
-/// Bytes that may wait to be written before it stops reading.
+/// The number of unwritten bytes above which it stops reading.
 const MAX_WAITING: usize = 256 << 10;
-/// Bytes that may wait to be written before values are left out: a read then reads as one of a failed node.
+/// The number of unwritten bytes above which values are dropped: their reads then look as if a node had
+/// failed.
 const MAX_HELD: usize = 64 << 20;
 
 /// One client connection.
@@ -40,25 +42,25 @@ pub struct Session {
     reply_queue: Rc<ReplyQueue>,
     requests: Requests,
     replies: Replies,
-    /// Bytes that were read and not taken yet.
+    /// Bytes that were read and not parsed yet.
     rest: BytesMut,
-    /// Bytes that wait to be written.
+    /// Bytes to be written.
     out: Outgoing,
     idle: Option<Idle>,
-    /// The session is to end, and the event loop has looked once more for requests since.
+    /// Whether the session must end and the event loop has polled once more for requests since.
     has_looked: bool,
 }
 
 struct Idle {
     timeout: Duration,
-    /// When bytes last came, in microseconds of the worker's clock.
+    /// When bytes last arrived, in microseconds of the worker's clock.
     last: u64,
     timer: Pin<Box<Sleep>>,
     is_armed: bool,
 }
 
 impl Session {
-    /// A session on `stream`, which came in through the listener bound to `bind`.
+    /// Returns a session on `stream`, which was accepted by the listener bound to `bind`.
     pub fn new(
         stream: Stream,
         bind: Arc<Bind>,
@@ -87,11 +89,11 @@ impl Session {
         }
     }
 
-    /// Serves the client until it leaves, breaks off, or the listener ends.
+    /// Serves the client until it leaves, the connection breaks, or the listener ends.
     pub async fn run(mut self) {
         poll_fn(|cx| {
             self.reply_queue.hold();
-            // Nobody is refused for the sake of buffers that are empty by now.
+            // Empty buffers must not cause a refusal.
             if !self.worker.local.memory.is_below_low_watermark() {
                 self.update_budget();
             }
@@ -122,7 +124,7 @@ impl Session {
                     Poll::Pending
                 };
             }
-            // A data block that was let in has its memory already, and one that is swallowed needs none.
+            // A data block that was admitted has its memory already, and one that is swallowed needs none.
             let must_wait = !owes_nothing && !self.requests.is_amid_block() && !self.reply_queue.has_room(0);
             if must_wait || self.requests.is_full() || self.out.len() >= MAX_WAITING {
                 return Poll::Pending;
@@ -148,7 +150,8 @@ impl Session {
         Poll::Pending
     }
 
-    /// Tells the session's account what it holds. Where memory is not plenty it keeps no empty buffers.
+    /// Updates the session's budget with what it holds. Unless memory is plentiful it keeps no empty
+    /// buffers.
     fn update_budget(&mut self) {
         if !self.worker.local.memory.is_below_low_watermark() {
             self.reply_queue.trim();
@@ -160,8 +163,8 @@ impl Session {
         self.reply_queue.update_budget(unread + self.out.held());
     }
 
-    /// Ready where the session is to end and no request is waiting in the socket: those that have arrived
-    /// are still answered, and whether there are any the event loop knows only after another look.
+    /// Ready if the session must end and no request is waiting in the socket. Requests that have arrived
+    /// are still answered, and only another poll of the event loop tells whether there are any.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.worker.is_ending(&self.bind) {
             return Poll::Pending;
@@ -172,7 +175,8 @@ impl Session {
         Poll::Ready(())
     }
 
-    /// Writes the replies whose turn has come. `Pending`: the client does not read as fast.
+    /// Writes the replies that are next in order. Returns `Pending` if the client does not read fast
+    /// enough.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         while let Some((origin, mut reply)) = self.reply_queue.take() {
             if self.out.len() > MAX_HELD && may_be_left_out(origin.command, value_bytes(&reply)) {
@@ -192,7 +196,7 @@ impl Session {
         flushed
     }
 
-    /// Reads once and takes the requests that are there. `Pending`: nothing to read now.
+    /// Reads once and takes the complete requests. Returns `Pending` if there is nothing to read now.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let worker = self.worker.clone();
         let mut buffer = worker
@@ -218,7 +222,7 @@ impl Session {
         read.map(|_| ())
     }
 
-    /// Goes on with what was read before, now that there is room again.
+    /// Continues with bytes that were read before, now that there is room again.
     fn resume(&mut self) {
         let worker = self.worker.clone();
         let mut buffer = worker

@@ -1,4 +1,4 @@
-//! What a client stores: a storage command's data block is let in, taken whole, shared with the link or passed over.
+//! Processes storage commands: a data block is admitted, taken whole, shared with the link or skipped.
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use crate::reply::origin::WireFormat;
 use crate::runtime::turn;
 
 const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
-/// Cost of deleting the item whose new value is refused: a policy's work, in every pool of the route.
+/// The cost of deleting the item whose new value is refused: a policy's work, in every pool of the route.
 pub(super) const REFUSED: usize = 4 * turn::REQUEST;
 
 const OUT_OF_MEMORY: &str = "SERVER_ERROR out of memory storing object";
@@ -53,7 +53,7 @@ impl Requests {
         Taken::Bytes(line_length + size + 2)
     }
 
-    /// Answers `line` to `request`, whose value is not taken. memcached looks at the flags of ms first.
+    /// Answers `line` to `request`, whose value is refused. memcached checks the flags of ms first.
     fn refuse_value(&mut self, batch: &Batch<'_>, request: &Request<'_>, line: &'static str, noreply: bool) {
         let mut room = [0; MAX_KEY];
         let (request, format) = match &request.meta {
@@ -69,8 +69,8 @@ impl Requests {
         self.routed.refuse_value(batch, &request, answer, origin);
     }
 
-    /// Whether the storage command at the front of the buffer, which is not whole yet and takes `length`
-    /// bytes in all, may go on. Its memory is reserved then, so that it may go on whatever others do.
+    /// Whether to admit the incomplete storage command at the front of the buffer, which takes `length`
+    /// bytes in all. Its memory is then reserved, so that it can complete whatever other sessions use.
     pub(super) fn admits(&mut self, length: usize) -> bool {
         if self.reserved == 0 && self.reply_queue.has_room(length) {
             self.reserved = length;

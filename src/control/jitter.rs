@@ -1,8 +1,8 @@
-//! Spreads what would otherwise happen at the same moment everywhere.
+//! Randomises intervals, so that processes do not act at the same moment.
 
 use std::time::Duration;
 
-/// `interval`, or up to a tenth less or more.
+/// Returns `interval`, changed at random by up to a tenth.
 pub fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(0.9 + 0.2 * fastrand::f64())
 }

@@ -1,8 +1,9 @@
-//! No limit is silent: every limit that costs a client something is counted, and logged while it is reached.
+//! Reports limits that clients feel: each is counted, and logged while it is reached.
 //!
-//! The request path only counts, and only where a limit is reached. Once a second this task looks at the counters
-//! and logs those that grew: at once when a limit is first reached, then at most every [`QUIET`], with how often
-//! it was reached meanwhile and where most. [`LIMITS`] is the list; `docs/limits.md` is its table for people.
+//! The request path only counts, and only when a limit is reached. Once a second this task looks at the
+//! counters and logs those that grew: at once when a limit is first reached, then at most every [`QUIET`],
+//! with the number of times that it was reached meanwhile and the place where most. [`LIMITS`] is the list;
+//! `docs/limits.md` is its table for people.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,10 +22,10 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// How long a limit that was logged is not logged again.
+/// The minimum interval between two logs of the same limit.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Takes a place, such as a node or a listener, and how often its limit was reached.
+/// Takes a place, such as a node or a listener, and the number of times that its limit was reached.
 type Tell<'a> = dyn FnMut(&str, u64) + 'a;
 
 /// One limit.
@@ -32,7 +33,7 @@ type Tell<'a> = dyn FnMut(&str, u64) + 'a;
 pub struct Limit {
     /// Its name in metrics and logs.
     pub name: &'static str,
-    /// What sets it.
+    /// The setting that determines it.
     pub setting: &'static str,
     read: fn(&State, &Snapshot, &mut Tell<'_>),
 }
@@ -148,7 +149,7 @@ pub const LIMITS: &[Limit] = &[
 ];
 
 impl Limit {
-    /// How often it was reached.
+    /// The number of times that it was reached.
     pub fn sum(&self, state: &State, snapshot: &Snapshot) -> u64 {
         let mut sum = 0_u64;
         (self.read)(state, snapshot, &mut |_, times| sum = sum.wrapping_add(times));
@@ -176,7 +177,7 @@ fn events(snapshot: &Snapshot, event: Event, tell: &mut Tell<'_>) {
     }
 }
 
-/// What is known of one limit since it was last logged.
+/// The state of one limit since it was last logged.
 #[derive(Debug, Default)]
 struct Watched {
     logged: Option<Instant>,
@@ -184,16 +185,16 @@ struct Watched {
     before: BTreeMap<String, u64>,
 }
 
-/// What a log line says of one limit.
+/// The content of a log line about one limit.
 #[derive(Debug, PartialEq)]
 struct Reached {
     times: u64,
-    /// Where it was reached most.
+    /// The place where it was reached most often.
     place: String,
 }
 
 impl Watched {
-    /// What is to be logged `now`, if anything is.
+    /// Returns what must be logged `now`, if anything.
     fn look(&mut self, limit: &Limit, state: &State, snapshot: &Snapshot, now: Instant) -> Option<Reached> {
         if self.logged.is_some_and(|logged| now < logged + QUIET) {
             return None;

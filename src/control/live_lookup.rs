@@ -1,4 +1,4 @@
-//! Asks a node whether it has a key, so that where a key should be can be held against where it is.
+//! Asks a node whether it has a key, to compare where a key should be with where it is.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::node::{Kind, Node};
 use crate::protocol::{Command, Meta, Reply, Request};
 use crate::route::explain::steps::Step;
 
-/// What `node` says when it is asked for `key` within the times of its pool. The item keeps its place in the order
-/// of use where the node knows the meta commands, and is read where it does not.
+/// Asks `node` for `key` within the timeouts of its pool. If the node knows the meta commands, the item
+/// keeps its place in the order of use; otherwise the question counts as a read.
 ///
-/// Of a node with a host name the address must be known already.
+/// The address of a node with a host name must be known already.
 pub async fn ask(node: &Node, settings: &config::Pool, key: &[u8]) -> Step {
     let answer = match &node.kind {
         Kind::Embedded(cache) => {

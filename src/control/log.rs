@@ -1,15 +1,16 @@
-//! Writes the log on a thread of its own: whoever reads stderr may read no more, and nothing else waits for that.
+//! Writes the log on a thread of its own, so that a reader of stderr that stalls blocks nothing else.
 //!
 //! ```text
 //!  any thread ── a line, without waiting ──▶ queue ──▶ thread `log`: write ──▶ stderr
 //!                        └ the queue is full: the line is lost, and counted
 //! ```
 //!
-//! Lines come out whole and in the order in which they were queued. A line that is lost is the limit `log` of
-//! [`super::limits`], which says so once somebody reads again.
+//! Lines come out whole and in the order in which they were queued. A lost line counts as the limit `log`
+//! of [`super::limits`], which is logged once the reader continues.
 //!
-//! `tracing-appender` has such a queue, too. But its guard waits for a fixed time at the end, and if the queue is full by
-//! then (version 0.2.5) it prints that to stdout, without a bound: a container's stdout often has the same reader.
+//! `tracing-appender` has such a queue, too. But its guard waits for a fixed time at the end, and if the
+//! queue is full by then (version 0.2.5) it prints that to stdout, without a bound: a container's stdout
+//! often has the same reader.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
@@ -18,21 +19,21 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Lines that wait for stderr at most.
+/// The maximum number of lines that wait for stderr.
 const MOST: usize = 1024;
-/// How soon it is looked whether a full queue has room again for the last line of the process.
+/// The polling interval for room in a full queue, for the last line of the process.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// The log of this process; none before [`start`].
+/// The log of this process; empty before [`start`].
 static LOG: OnceLock<Log> = OnceLock::new();
 
 enum Work {
     Line(Vec<u8>),
-    /// Tell when everything before is written.
+    /// A request to signal when everything before it is written.
     Tell(SyncSender<()>),
 }
 
-/// A log that never waits for its reader.
+/// A log that never blocks on its reader.
 #[derive(Debug)]
 pub struct Log {
     queue: SyncSender<Work>,
@@ -42,25 +43,25 @@ pub struct Log {
 /// Starts the log of this process, which goes to stderr.
 ///
 /// # Errors
-/// The system gives no thread.
+/// The system refuses a thread.
 pub fn start() -> io::Result<&'static Log> {
     let log = Log::start(io::stderr())?;
     Ok(LOG.get_or_init(|| log))
 }
 
-/// Lines of the log that were lost because nobody read those before them.
+/// The number of log lines lost because stderr was not read in time.
 pub fn lost() -> u64 {
     LOG.get().map_or(0, |log| log.lost.load(Relaxed))
 }
 
-/// Writes `text` as a line of its own, as it is.
+/// Writes `text` unchanged as a line of its own.
 pub fn say(text: &str) {
     if let Some(log) = LOG.get() {
         log.put(format!("{text}\n").as_bytes());
     }
 }
 
-/// Waits until all that was logged is written, or for `limit`: the process is about to end.
+/// Waits until everything logged is written, or for `limit`, before the process ends.
 pub fn finish(limit: Duration) {
     if let Some(log) = LOG.get() {
         log.finish(limit);
@@ -77,7 +78,7 @@ impl Log {
         Ok(Log { queue, lost })
     }
 
-    /// Logs `line`, which has its end, or loses it.
+    /// Queues `line`, which includes its end, or loses it.
     fn put(&self, line: &[u8]) {
         if self.queue.try_send(Work::Line(line.to_vec())).is_err() {
             self.lost.fetch_add(1, Relaxed);
@@ -95,12 +96,12 @@ impl Log {
             work = back;
             thread::park_timeout(LOOK);
         }
-        // Fails after the limit, and at once where the thread is gone.
+        // Fails after the limit, and at once if the thread is gone.
         let _in_time = is_told.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
 }
 
-/// Takes lines until the process ends. What cannot be written is gone: there is nowhere to tell it.
+/// Writes lines until the process ends. Ignores failures: there is nowhere to report them.
 fn write_all(work: &Receiver<Work>, mut out: impl Write) {
     for work in work {
         match work {
@@ -110,7 +111,7 @@ fn write_all(work: &Receiver<Work>, mut out: impl Write) {
     }
 }
 
-/// What events are formatted into: a whole line at a time.
+/// Receives formatted events, a whole line at a time.
 impl Write for &Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.put(line);
@@ -126,7 +127,7 @@ impl Write for &Log {
 mod tests {
     use super::*;
 
-    /// Writes to a pipe, whose other side decides when.
+    /// Returns a log that writes to a pipe, whose reader the test controls.
     fn bench() -> (Log, io::PipeReader) {
         let (reader, writer) = io::pipe().unwrap();
         (Log::start(writer).unwrap(), reader)
@@ -156,7 +157,7 @@ mod tests {
         log.finish(Duration::from_millis(1));
         let lost = log.lost.load(Relaxed) as usize;
         assert!(lost >= lines - MOST - 2, "{lost}");
-        // The rest is still there for whoever reads again.
+        // The rest is still there for a reader that continues.
         let reading = thread::spawn(move || io::copy(&mut { reader }, &mut io::sink()).unwrap());
         log.finish(Duration::from_secs(60));
         drop(log);

@@ -1,4 +1,4 @@
-//! What keeps the running configuration true while the workers carry requests.
+//! Keeps the running configuration up to date while the workers forward requests.
 //!
 //! ```text
 //!  file ──▶ watch ─┐
@@ -10,10 +10,11 @@
 //!           replay ─▶ deletes what nodes missed;  recovery: what an earlier process left
 //! ```
 //!
-//! All of it but `signals` and `log` runs on one thread with a current-thread runtime of its own: a task here is in nobody's
-//! way, and waits for no file or name there. What it does without an `await` in it happens at once for the others, and so the two that
-//! publish snapshots, reload and rehash, need no lock between them. It never touches a session or a
-//! link; it meets the workers in the snapshot, the nodes and the counters only.
+//! All of it except `signals` and `log` runs on one thread with its own current-thread runtime, so control
+//! tasks never delay traffic; files and names are awaited on other threads. Code without an `await` is
+//! atomic for the other tasks, so the two that publish snapshots, reload and rehash, need no lock between
+//! them. Control never touches a session or a link; it only shares the snapshot, the nodes and the counters
+//! with the workers.
 
 pub mod admin;
 pub mod discovery;
@@ -49,10 +50,11 @@ use tokio::sync::Notify;
 use crate::state::State;
 use reload::Reloader;
 
-/// Spawns every task of this floor on the current runtime, but for [`shutdown::wait`].
+/// Spawns every task of this floor on the current runtime, except [`shutdown::wait`].
 ///
 /// `path` is the configuration file; `None` for the built-in quickstart. `admin` comes from
-/// [`admin::bind`], `hangups` from [`signals::Signals`]. Fails where the listener cannot be handed to the runtime.
+/// [`admin::bind`], `hangups` from [`signals::Signals`]. Fails if the listener cannot be handed to the
+/// runtime.
 pub fn start(
     state: &Arc<State>,
     path: Option<PathBuf>,

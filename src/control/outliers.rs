@@ -1,8 +1,8 @@
-//! Marks a node that is far slower than its peers for long as suspect (`outlier`).
+//! Marks nodes as suspect that are far slower than their peers for long (`outlier`).
 //!
-//! Once a second each node's mean time to a reply is held against the median of its pool. One odd second says
-//! nothing, so a node has to be slow in [`LONG`] seconds running, and as long no longer slow to be trusted
-//! again. Seconds in which a node had too little to do are passed over.
+//! Once a second each node's mean reply time is compared with the median of its pool. A single second
+//! proves nothing, so a node must be slow in [`LONG`] consecutive seconds, and fast in as many to be
+//! trusted again. Seconds in which a node had too few requests are ignored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::node::Node;
 use crate::state::State;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Seconds running that make a node slow, or trusted again.
+/// The number of consecutive seconds that make a node slow, or trusted again.
 const LONG: u32 = 10;
-/// Replies in a second, below which nothing is said about it.
+/// The minimum number of replies in a second for a node to be judged.
 const FEWEST: u64 = 10;
-/// No node is slow whose mean is below this, in seconds, however fast its peers are.
+/// The mean in seconds below which no node is slow, however fast its peers are.
 const HARMLESS: f64 = 0.001;
-/// A median of fewer nodes says nothing.
+/// The minimum number of nodes for a median.
 const PEERS: usize = 3;
 
 /// Watches every pool that sets `outlier`, until this future is dropped.
@@ -49,7 +49,7 @@ pub async fn run(state: Arc<State>) {
     }
 }
 
-/// What is known of `nodes`, in their order.
+/// Returns the state of `nodes`, in their order, keeping that of known ones.
 fn follow(mut known: Vec<Watched>, nodes: &[Arc<Node>]) -> Vec<Watched> {
     nodes
         .iter()
@@ -60,7 +60,7 @@ fn follow(mut known: Vec<Watched>, nodes: &[Arc<Node>]) -> Vec<Watched> {
         .collect()
 }
 
-/// The mean in seconds above which a node is slow; `None` if too few nodes had something to do.
+/// The mean in seconds above which a node is slow; `None` if too few nodes had enough requests.
 fn limit(means: &[Option<f64>], times: u32) -> Option<f64> {
     let mut known: Vec<f64> = means.iter().copied().flatten().collect();
     known.sort_by(f64::total_cmp);
@@ -69,7 +69,7 @@ fn limit(means: &[Option<f64>], times: u32) -> Option<f64> {
     (known.len() >= PEERS).then(|| (median * f64::from(times)).max(HARMLESS))
 }
 
-/// Replies so far, and the seconds that all of them took.
+/// Returns the number of replies so far, and the seconds that all of them took.
 fn total(node: &Node) -> (u64, f64) {
     let histograms = node.shards().iter().flat_map(|shard| &shard.durations);
     histograms.fold((0, 0.0), |(count, seconds), histogram| {
@@ -80,14 +80,14 @@ fn total(node: &Node) -> (u64, f64) {
     })
 }
 
-/// What is known of one node.
+/// The state of one node.
 #[derive(Debug)]
 struct Watched {
     node: Arc<Node>,
-    /// As [`total`] said a second ago.
+    /// The result of [`total`] a second ago.
     last: (u64, f64),
     is_slow: bool,
-    /// Seconds running that speak against `is_slow`.
+    /// The number of consecutive seconds that contradict `is_slow`.
     against: u32,
 }
 
@@ -101,7 +101,7 @@ impl Watched {
         }
     }
 
-    /// The mean since the last call, in seconds; `None` if there was too little to do.
+    /// The mean since the last call, in seconds; `None` if there were too few requests.
     fn mean(&mut self) -> Option<f64> {
         let total = total(&self.node);
         let last = std::mem::replace(&mut self.last, total);
@@ -109,7 +109,7 @@ impl Watched {
         (count >= FEWEST).then(|| (total.1 - last.1) / count as f64)
     }
 
-    /// One more second in which the node was slow or was not.
+    /// Records one more second in which the node was or was not slow.
     fn judge(&mut self, was_slow: bool) {
         self.against = if was_slow == self.is_slow {
             0

@@ -1,7 +1,7 @@
-//! One task for each memcached node, for as long as the running snapshot names it.
+//! Runs one task for each memcached node, for as long as the running snapshot contains it.
 //!
-//! A node that a reload brings gets its task at once; the task of a node that a reload removes is
-//! dropped where it stands. What the tasks do is up to the caller.
+//! The task of a node that a reload adds starts at once; the task of a node that a reload removes is
+//! dropped at its next `await`. The caller decides what the tasks do.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ where
     }
 }
 
-/// What is known of the memcached that `node` is; `None` for an embedded node.
+/// The remote state of `node`; `None` for an embedded node.
 pub fn remote(node: &Node) -> Option<&Remote> {
     match &node.kind {
         Kind::Remote(remote) => Some(remote),
@@ -57,7 +57,7 @@ mod tests {
     use crate::control::testing::{self, eventually};
     use crate::snapshot::Snapshot;
 
-    /// Says which nodes have a task now.
+    /// Records which nodes have a task now.
     struct Guard(Arc<Mutex<Vec<String>>>, String);
 
     impl Drop for Guard {

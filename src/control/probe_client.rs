@@ -1,4 +1,5 @@
-//! A connection over which the control thread asks a node: one question, one answer, each within its time.
+//! A connection on which the control thread queries a node: one question, one answer, each within its
+//! timeout.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -12,25 +13,25 @@ use crate::net::dial::dial;
 use crate::net::stream::Stream;
 use crate::node::version;
 
-/// The longest line that is read, in bytes.
+/// The maximum length of a line in bytes.
 const MAX_LINE: u64 = 1024;
-/// The most lines of one answer.
+/// The maximum number of lines in one answer.
 const MAX_LINES: usize = 1024;
 
 /// One connection to a node.
 pub struct Connection {
     stream: BufReader<Stream>,
-    /// Where it leads; `None` for a unix socket.
+    /// The peer's address; `None` for a unix socket.
     peer: Option<SocketAddr>,
-    /// Whether the size of an item was asked over it.
+    /// Whether the maximum item size was asked on it.
     pub asked_size: bool,
 }
 
 impl Connection {
-    /// Connects to the node at `address`, whose name stands for `resolved`, within `limit`.
+    /// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`.
     ///
     /// # Errors
-    /// As [`dial`].
+    /// Those of [`dial`].
     pub async fn dial(address: &Address, resolved: &[SocketAddr], limit: Duration) -> io::Result<Connection> {
         let stream = dial(address, resolved, limit).await?;
         Ok(Connection {
@@ -40,7 +41,7 @@ impl Connection {
         })
     }
 
-    /// True if it leads to one of the addresses in `resolved`.
+    /// Returns true if its peer is one of the addresses in `resolved`.
     pub fn leads_to(&self, resolved: &[SocketAddr]) -> bool {
         self.peer.is_none_or(|peer| resolved.contains(&peer))
     }
@@ -48,24 +49,24 @@ impl Connection {
     /// Asks for the node's version, such as `1.6.18`.
     ///
     /// # Errors
-    /// As [`version::ask`].
+    /// Those of [`version::ask`].
     pub async fn version(&mut self, limit: Duration) -> io::Result<String> {
         version::ask(&mut self.stream, limit).await
     }
 
-    /// Asks how many seconds ago the node was started. memcached counts up to three seconds too many.
+    /// Asks how many seconds ago the node was started. memcached reports up to three seconds too many.
     ///
     /// # Errors
-    /// As [`Connection::version`].
+    /// Those of [`Connection::version`].
     pub async fn uptime(&mut self, limit: Duration) -> io::Result<u64> {
         let uptime = self.stat("stats", "uptime", limit).await?;
         uptime.ok_or_else(|| unexpected("stats", "no uptime"))
     }
 
-    /// Asks how many bytes an item may have there (`memcached -I`); `None` if the node does not say.
+    /// Asks for the maximum size of an item in bytes (`memcached -I`); `None` if the node does not say.
     ///
     /// # Errors
-    /// As [`Connection::version`].
+    /// Those of [`Connection::version`].
     pub async fn item_size_max(&mut self, limit: Duration) -> io::Result<Option<u64>> {
         self.stat("stats settings", "item_size_max", limit).await
     }
@@ -99,12 +100,12 @@ impl Connection {
     /// Asks whether the node has `key`. Nothing else may be asked after it.
     ///
     /// # Errors
-    /// As [`Connection::version`].
+    /// Those of [`Connection::version`].
     pub async fn holds(&mut self, key: &[u8], limit: Duration) -> io::Result<bool> {
         match self.ask(&[b"me ", key, b"\r\n"].concat(), limit).await?.as_str() {
             "EN" => return Ok(false),
             line if line.starts_with("ME ") => return Ok(true),
-            // Before 1.6 it knows no such command.
+            // Versions before 1.6 do not know the command.
             "ERROR" => {}
             line => return Err(unexpected("me", line)),
         }
@@ -115,10 +116,10 @@ impl Connection {
         }
     }
 
-    /// Makes the node forget everything.
+    /// Flushes the node.
     ///
     /// # Errors
-    /// As [`Connection::version`]; [`ErrorKind::InvalidData`] where the node refuses it.
+    /// Those of [`Connection::version`]; [`ErrorKind::InvalidData`] if the node refuses.
     pub async fn flush(&mut self, limit: Duration) -> io::Result<()> {
         match self.ask(b"flush_all\r\n", limit).await?.as_str() {
             "OK" => Ok(()),
@@ -126,10 +127,10 @@ impl Connection {
         }
     }
 
-    /// Sends `commands`, of which `count` are deletes and none is anything else, and reads all answers.
+    /// Sends `commands`, which are `count` deletes, and reads all answers.
     ///
     /// # Errors
-    /// As [`Connection::version`]. A key that the node says it can never have is no error.
+    /// Those of [`Connection::version`]. A refusal of a key that the node can never have is not an error.
     pub async fn delete(&mut self, commands: &[u8], count: usize, limit: Duration) -> io::Result<()> {
         let exchange = async {
             self.stream.write_all(commands).await?;
@@ -158,7 +159,7 @@ impl Connection {
             .map_err(|_| late("no answer", limit))?
     }
 
-    /// A line without its end. Bytes that are not fit for a log are escaped.
+    /// Reads a line and returns it without its end. Bytes that are unfit for a log are escaped.
     async fn line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
         let mut bounded = (&mut self.stream).take(MAX_LINE);

@@ -1,11 +1,12 @@
-//! Asks every memcached node for its version, over and over: that is how a node that is down is found
-//! to be back, and how links know what a node understands.
+//! Probes every memcached node by asking for its version: this detects that a node is back, and tells links
+//! what it understands.
 //!
-//! A probe goes over a connection of its own, kept from one probe to the next. A node that closes it
+//! A probe uses a connection of its own, which is kept from one probe to the next. A node that closes it
 //! between probes (memcached's `-o idle_timeout`, a restart) did not fail, nor did one whose connection a
-//! firewall forgot, so that nothing comes back: only a fresh connection tells. What follows from a failure is decided by
-//! the node's health. Over each fresh connection it asks once how large an item may be there: values that the node takes
-//! and the pool does not are misses, and somebody has to hear of that.
+//! firewall forgot, so that no answer arrives: only a fresh connection is conclusive. The node's health
+//! decides what follows from a failure. On each fresh connection the prober also asks for the maximum item
+//! size: values that the node accepts and the pool does not are misses, and operators must be warned of
+//! that.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -34,12 +35,12 @@ pub async fn run(state: Arc<State>) {
     follow(state, each).await;
 }
 
-/// Probes one node for as long as its pool is there.
+/// Probes one node for as long as its pool exists.
 async fn keep_probing(state: Arc<State>, node: Arc<Node>) {
     let Some(remote) = remote(&node) else {
         return;
     };
-    // At the very start the name may not be known yet: that is no failure of the node.
+    // At the very start the name may not be resolved yet: that is not a failure of the node.
     resolve_once(&node, LOOKUP).await;
     let (mut kept, mut complaint) = (None, LogOnChange::default());
     let mut sizes = Sizes::default();
@@ -59,7 +60,7 @@ async fn keep_probing(state: Arc<State>, node: Arc<Node>) {
         if let Some(connection) = &mut kept {
             let result = rejoin(&node, settings.rejoin, connection, settings.answer).await;
             if result.is_err() {
-                // What it may still answer belongs to no later question.
+                // A late answer must not be taken for that of a later question.
                 kept = None;
             }
             complaint.note(&node, result);
@@ -69,7 +70,7 @@ async fn keep_probing(state: Arc<State>, node: Arc<Node>) {
     }
 }
 
-/// Before a node takes requests again what it missed is deleted there.
+/// Deletes what a node missed before it takes requests again.
 async fn catch_up(state: &State, node: &Node, kept: &mut Option<Connection>) {
     if node.state().takes_requests() {
         return;
@@ -77,12 +78,12 @@ async fn catch_up(state: &State, node: &Node, kept: &mut Option<Connection>) {
     if let (Some(connection), Some(settings)) = (kept.as_mut(), replay::settings(state, node))
         && replay::catch_up(node, connection, settings).await.is_err()
     {
-        // What it may still answer belongs to no later question.
+        // A late answer must not be taken for that of a later question.
         *kept = None;
     }
 }
 
-/// What the pool's settings say of probes.
+/// The pool's settings for probes.
 #[derive(Debug, Clone, Copy)]
 struct Settings {
     connect: Duration,
@@ -114,17 +115,17 @@ fn note_version(node: &Node, remote: &Remote, version: String) {
     }
 }
 
-/// What is asked of the size of a node's items.
+/// The state of asking for a node's maximum item size.
 #[derive(Debug, Default)]
 struct Sizes {
-    /// The node did not bear the question: it is spared from now on.
+    /// Whether the node failed to answer the question: then it is not asked again.
     is_refused: bool,
-    /// What the log said last: what the node allows and what the pool does.
+    /// The last logged limits: the node's and the pool's.
     told: Option<(u64, u64)>,
 }
 
 impl Sizes {
-    /// Asks the node over a connection that is new. Says so if it allows larger values than its pool.
+    /// Asks the node on a new connection. Logs if it allows larger values than its pool.
     async fn ask(&mut self, node: &Node, remote: &Remote, settings: Settings, kept: &mut Option<Connection>) {
         if let Some(connection) = kept.as_mut().filter(|kept| !kept.asked_size && !self.is_refused) {
             connection.asked_size = true;
@@ -133,7 +134,7 @@ impl Sizes {
                 Err(error) => {
                     debug!(pool = node.pool, node = node.label, %error, "node does not tell its item_size_max");
                     self.is_refused = true;
-                    // What it may still answer belongs to no later question.
+                    // A late answer must not be taken for that of a later question.
                     *kept = None;
                 }
             }
@@ -153,7 +154,7 @@ impl Sizes {
     }
 }
 
-/// One probe, over the `kept` connection where that still serves. Answers with the node's version.
+/// Probes once, on the `kept` connection if that still works. Returns the node's version.
 async fn probe(
     kept: &mut Option<Connection>,
     address: &Address,
@@ -177,7 +178,7 @@ async fn probe(
     Ok(version)
 }
 
-/// True for failures that may be those of the connection, and not of the node.
+/// Returns true for failures that may be the connection's and not the node's.
 fn is_lost(error: &io::Error) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
     matches!(

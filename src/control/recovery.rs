@@ -1,8 +1,9 @@
-//! What an earlier process remembered, from `missed_writes.dir`, and what this one writes there.
+//! Recovers what an earlier process recorded in `missed_writes.dir`, and lets this one record there.
 //!
-//! Read before the first request. Nodes that are not in the configuration are forgotten. A node that was out of its ring
-//! may hold values that were changed elsewhere since: as its pool's `rejoin` says it counts as one that missed too much
-//! and is flushed, or stays out of the ring until it is admitted, or is trusted.
+//! Runs before the first request. Nodes that are not in the configuration are forgotten. A node that was
+//! out of its ring may hold values that were changed elsewhere since: depending on its pool's `rejoin`, it
+//! counts as one that missed too much and is flushed, or stays out of the ring until it is admitted, or is
+//! trusted.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -20,12 +21,12 @@ use crate::node::Node;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// Why the process cannot begin.
+/// Why the process cannot start.
 #[derive(Debug)]
 pub enum CannotRecover {
     /// The directory cannot be used.
     Directory(Unusable),
-    /// There is no thread to be had.
+    /// The thread cannot be started.
     Thread(io::Error),
 }
 
@@ -40,7 +41,7 @@ impl fmt::Display for CannotRecover {
     }
 }
 
-/// Gives the nodes of the first `snapshot` what was remembered of them. `None` without a directory.
+/// Gives the nodes of the first `snapshot` what was recorded about them. `None` without a directory.
 ///
 /// # Errors
 /// The directory cannot be used.
@@ -84,10 +85,10 @@ pub fn recover(snapshot: &Snapshot) -> Result<Option<Directory>, CannotRecover> 
     Ok(Some(directory))
 }
 
-/// Writes all that the nodes of `state` miss to `directory` from now on.
+/// Records everything that the nodes of `state` miss in `directory` from now on.
 ///
 /// # Errors
-/// There is no thread to be had.
+/// The thread cannot be started.
 pub fn keep(state: &State, directory: Directory) -> Result<(), CannotRecover> {
     let journal = Arc::new(Journal::default());
     state.snapshot.load().missed.write_to(journal.clone());

@@ -1,8 +1,8 @@
-//! Takes nodes out of the rings, and back in: those that are down where the pool says `on_node_down: rehash`,
+//! Takes nodes out of the rings, and back in: those that are down if the pool sets `on_node_down: rehash`,
 //! and those that an operator drains.
 //!
-//! Health changes on any thread: a worker's request fails, a probe is answered. So the rings are held
-//! against the nodes a few times a second, and a ring that no longer fits is built anew.
+//! Health changes on any thread: a worker's request fails, a probe is answered. So the rings are compared
+//! with the nodes a few times a second, and a ring that no longer fits is rebuilt.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::route::Pool;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// Between two comparisons. A comparison loads a few bytes for each node.
+/// The interval between comparisons. A comparison loads a few bytes for each node.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Keeps the rings true, until this future is dropped.
+/// Keeps the rings up to date, until this future is dropped.
 pub async fn run(state: Arc<State>) {
     let mut changed = state.changed.subscribe();
     let mut open = BTreeSet::new();
@@ -33,7 +33,7 @@ pub async fn run(state: Arc<State>) {
     }
 }
 
-/// Builds the rings anew where one does not fit its nodes.
+/// Rebuilds the rings if one does not fit its nodes.
 pub fn refresh(state: &State) {
     let current = state.snapshot.load_full();
     let is_stale = |pool: &Arc<Pool>| pool.is_stale(&current.nodes);
@@ -54,7 +54,7 @@ pub fn refresh(state: &State) {
     state.publish(next);
 }
 
-/// Says when a pool begins or ceases to fail open; `open` has the names of those that do.
+/// Logs when a pool begins or ceases to fail open; `open` has the names of those that do.
 fn note_open(snapshot: &Snapshot, open: &mut BTreeSet<String>) {
     for (pool, compiled) in &snapshot.pools {
         match (compiled.fails_open(&snapshot.nodes), open.contains(pool)) {

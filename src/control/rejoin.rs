@@ -1,12 +1,13 @@
-//! Lets a node that left its ring take keys again, once what it holds can do no harm.
+//! Lets a node that left its ring take keys again, once its items can do no harm.
 //!
-//! While a node is out of the ring its keys are written elsewhere, so what it still holds may be old. It is
-//! safe where it is empty: memcached was restarted since it left, which its uptime tells, or it is flushed now.
-//! `rejoin: trust` takes it as it is, `rejoin: manual` leaves it to an operator.
+//! While a node is out of the ring its keys are written elsewhere, so its items may be old. It is safe if
+//! it is empty: memcached was restarted since it left, which its uptime proves, or it is flushed now.
+//! `rejoin: trust` accepts it as it is, `rejoin: manual` leaves it to an operator.
 //!
-//! Of several sidecars each clears a node that *it* had left, right before *it* sends keys there again. So
-//! whoever reads a node has seen it cleared after its own last write elsewhere, whatever the others did. The
-//! price is hits: the last sidecar to come back flushes what the first ones have stored meanwhile.
+//! If there are several sidecars, each clears a node that *it* had removed, right before *it* sends keys
+//! there again. So a sidecar that reads a node has seen it cleared after its own last write elsewhere,
+//! whatever the others did. The price is hits: the last sidecar to come back flushes what the first ones
+//! have stored meanwhile.
 
 use std::io;
 use std::time::Duration;
@@ -20,11 +21,11 @@ use crate::metrics::NodeShard;
 use crate::node::{Kind, Node};
 use crate::protocol::{Command, Request};
 
-/// Admits `node`, which answers its probes over `connection`, if it has left its ring and `how` allows it.
+/// Admits `node`, which answers its probes on `connection`, if it has left its ring and `how` allows it.
 /// Each answer may take `limit`.
 ///
 /// # Errors
-/// What the node answered or did not; it stays out, and the caller may try again.
+/// The node's failure to answer as expected; it stays out, and the caller may try again.
 pub async fn rejoin(
     node: &Node,
     how: Rejoin,
@@ -34,7 +35,7 @@ pub async fn rejoin(
     let Some(left_at) = leaver(node) else {
         return Ok(());
     };
-    // What was sent before it left may still be carried out. Links give it up soon.
+    // Requests that were sent before it left may still be executed. Links give them up soon.
     if how == Rejoin::Manual || owes(node) {
         return Ok(());
     }
@@ -66,7 +67,7 @@ pub fn admit(node: &Node) {
     info!(pool = node.pool, node = node.label, "node admitted to the ring");
 }
 
-/// When `node` left its ring, if nothing but what it holds keeps it out.
+/// When `node` left its ring, if only its items keep it out.
 fn leaver(node: &Node) -> Option<Instant> {
     let is_ready = node.state().takes_requests() && !node.membership.is_drained();
     node.membership.left_at().filter(|_| is_ready)
@@ -81,12 +82,12 @@ async fn was_restarted(left_at: Instant, connection: &mut Connection, limit: Dur
     Ok(uptime < left_at.elapsed().as_secs())
 }
 
-/// Says once why a node stays out, and again when the reason changes.
+/// Logs why a node stays out, once and again when the reason changes.
 #[derive(Debug, Default)]
 pub struct LogOnChange(String);
 
 impl LogOnChange {
-    /// Takes what became of the last try.
+    /// Takes the outcome of the last attempt.
     pub fn note(&mut self, node: &Node, result: io::Result<()>) {
         let reason = result.err().map(|error| error.to_string()).unwrap_or_default();
         if !reason.is_empty() && reason != self.0 {

@@ -1,9 +1,9 @@
-//! Takes another configuration while requests go on.
+//! Applies another configuration while requests are served.
 //!
-//! A reload is all or nothing: a file with a mistake changes nothing, and every mistake is logged and
-//! kept for `/readyz` and the metrics. Names of new nodes are looked up before workers see them, so that
-//! no request fails only because its node is new. Who asks for a reload (a signal, a request, the file
-//! watch) stands elsewhere.
+//! A reload is all or nothing: a file with an error changes nothing, and every error is logged and kept for
+//! `/readyz` and the metrics. Names of new nodes are resolved before workers see them, so that no request
+//! fails only because its node is new. What triggers a reload (a signal, a request, the file watch) is
+//! elsewhere.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,33 +21,33 @@ use crate::net::listen::try_listen;
 use crate::snapshot::Snapshot;
 use crate::state::{Reloads, State};
 
-/// How long the file system may take.
+/// The maximum time to wait for the file system.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So many changes of one reload have a line of their own in the log.
+/// The maximum number of one reload's changes that are logged on lines of their own.
 const MOST_LOGGED: usize = 50;
 
-/// A configuration that was taken.
+/// A configuration that was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// False where the file says what runs already.
+    /// False if the file is equivalent to the running configuration.
     pub changed: bool,
-    /// Settings that wait for a restart.
+    /// Settings that require a restart.
     pub requires_restart: Vec<&'static str>,
 }
 
-/// Reads the configuration file again and makes it the running one. Reloads take turns.
+/// Reads the configuration file again and applies it. Reloads are serialised.
 #[derive(Debug)]
 pub struct Reloader {
     path: Option<PathBuf>,
     state: Arc<State>,
-    /// The file's bytes when it was read last; `None` if it could not be read.
+    /// The file's bytes as last read; `None` if it could not be read.
     seen: Mutex<Option<Vec<u8>>>,
 }
 
 impl Reloader {
-    /// A reloader of `path`, which `state` was begun from; `None` for the built-in quickstart.
+    /// Returns a reloader of `path`, from which `state` was built; `None` for the built-in quickstart.
     pub fn new(path: Option<PathBuf>, state: Arc<State>) -> Reloader {
-        // The file may have changed since the process read it: then nothing of it was seen yet.
+        // The file may have changed since the process read it: then it counts as not seen yet.
         let seen = path.as_deref().and_then(|path| {
             config::read_regular(path)
                 .ok()
@@ -60,15 +60,15 @@ impl Reloader {
         }
     }
 
-    /// The file that is read.
+    /// The configuration file.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// Reads the file and takes it.
+    /// Reads the file and applies it.
     ///
     /// # Errors
-    /// A line for each mistake, if nothing was taken.
+    /// One line per error, if nothing was applied.
     pub async fn reload(&self) -> Result<Taken, String> {
         let Some(path) = self.path() else {
             let reason = "nothing to reload: the configuration came from no file, but from stdin or the built-in quickstart";
@@ -81,8 +81,8 @@ impl Reloader {
         self.take(path, read).await
     }
 
-    /// Reloads where the file's bytes are not those that were read last. Answers whether they were
-    /// not; fails where the file cannot be read, which is no reload: it may be about to be replaced.
+    /// Reloads if the file's bytes differ from those last read, and returns whether they did. Fails if the
+    /// file cannot be read, which is not a reload: it may be about to be replaced.
     pub async fn reload_if_touched(&self) -> io::Result<bool> {
         let Some(path) = self.path() else {
             return Ok(false);
@@ -93,13 +93,13 @@ impl Reloader {
             return Ok(false);
         }
         *seen = Some(bytes.clone());
-        // The outcome is logged and kept; nobody waits for it here.
+        // The outcome is logged and kept; no caller waits for it here.
         let _ = self.take(path, Ok(bytes)).await;
         Ok(true)
     }
 
-    /// Makes `members` the nodes of `pool` that were discovered, while requests go on. Returns false if the configuration
-    /// that runs says something else of the pool's discovery.
+    /// Makes `members` the discovered nodes of `pool`. Returns false if the running configuration has
+    /// another discovery for the pool.
     pub async fn take_members(&self, pool: &str, discover: &Discover, members: Vec<config::Node>) -> bool {
         let _turn = self.seen.lock().await;
         let current = self.state.snapshot.load_full();
@@ -115,13 +115,13 @@ impl Reloader {
         true
     }
 
-    /// The file cannot be read. What runs goes on, but a restart would not find it.
+    /// Records that the file cannot be read. The running configuration stays, but a restart would fail.
     pub fn note_unreadable(&self, error: &io::Error) {
         let path = self.path().unwrap_or(Path::new("")).display().to_string();
         self.record(|reloads| reloads.diagnostics = vec![format!("{path}: {error}")]);
     }
 
-    /// The file can be read again, and says what it said.
+    /// Records that the file can be read again, and is unchanged.
     pub fn note_readable(&self) {
         self.record(|reloads| reloads.diagnostics.clear());
     }
@@ -189,8 +189,8 @@ impl Reloader {
     }
 }
 
-/// Logs what `next` changed of `old`, and keeps it, unless yet another configuration runs by then. The rings are
-/// built on a thread of their own, while the new configuration serves.
+/// Logs and keeps what `next` changed relative to `old`, unless yet another configuration runs by then. The
+/// rings are built on a thread of their own, while the new configuration serves.
 async fn tell_difference(state: Arc<State>, old: Arc<Snapshot>, next: Config) {
     let compared = next.clone();
     let compare = move || Difference::between(&old.config, &compared, None);
@@ -215,7 +215,7 @@ async fn tell_difference(state: Arc<State>, old: Arc<Snapshot>, next: Config) {
     }
 }
 
-/// Does `work`, which may wait for the disk or take long, on a thread of its own; for [`PATIENCE`] at most.
+/// Runs `work`, which may block on the disk or take long, on a thread of its own; for at most [`PATIENCE`].
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
@@ -226,7 +226,7 @@ async fn aside<T: Send + 'static>(
     }
 }
 
-/// The file's bytes. A pipe, a device or a folder is refused, and a file system that hangs is given up.
+/// Reads the file. Refuses a pipe, a device or a folder, and gives up a file system that hangs.
 async fn read(path: &Path) -> io::Result<Vec<u8>> {
     let path = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || config::read_regular(&path));
@@ -239,7 +239,8 @@ fn is_running(bytes: &[u8], path: &Path, state: &State) -> bool {
         .is_ok_and(|config| restart_kept(config, &current.config) == current.config)
 }
 
-/// `next`, but for what only a restart changes: that stays as it is in `current`, and the log says so.
+/// Returns `next` without the changes that require a restart, which keep the values of `current`; logs
+/// them.
 fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>) {
     let mut requires_restart = Vec::new();
     if next.workers != current.workers {
@@ -259,8 +260,8 @@ fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>
     (restart_kept(next, current), requires_restart)
 }
 
-/// Tries the addresses that `next` binds and `current` does not, so that a reload is all or nothing. The
-/// error has a line for each that is not to be had.
+/// Tests the addresses that `next` binds and `current` does not, so that a reload is all or nothing. The
+/// error has one line for each that cannot be bound.
 fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), String> {
     let is_new = |listener: &&config::Listener| current.listener(&listener.bind).is_none();
     let tried = next.listeners.iter().filter(is_new);
@@ -279,7 +280,8 @@ fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), String> {
     }
 }
 
-/// `next` with what `current` has that no file changes: settings that need a restart, and nodes that were discovered.
+/// Returns `next` with what no file changes from `current`: settings that require a restart, and discovered
+/// nodes.
 fn restart_kept(mut next: Config, current: &Config) -> Config {
     next.keep_discovered(current);
     Config {

@@ -1,14 +1,15 @@
 //! Deletes on each node the keys whose writes it missed, before they are read there again.
 //!
-//! [`crate::node::missed`] says which keys, and when they may be deleted; here is the connection over which that
-//! happens, opened when something is missed and closed when nothing is. Deletes go out in batches, in the order in
-//! which the writes failed. While nothing may be deleted yet the node is asked for its version a few times a second:
-//! what a broken link left there settles only while it answers. Nothing is tried on a node that is down; as
-//! soon as it answers a probe all is deleted that can be, before it takes requests again.
+//! [`crate::node::missed`] determines the keys, and when they may be deleted; this module manages the
+//! connection for it, which is opened when something is missed and closed when nothing is. Deletes are sent
+//! in batches, in the order in which the writes failed. While nothing may be deleted yet the node is asked
+//! for its version a few times a second, because what a broken link left there settles only while it
+//! answers. Nothing is tried on a node that is down; as soon as it answers a probe everything possible is
+//! deleted, before it takes requests again.
 //!
-//! A node that was started after the last failure has nothing old, which its uptime tells. A node that missed more
-//! than is remembered is flushed; under `rejoin: manual` its keys count as missing until an operator admits it, or it
-//! was restarted.
+//! A node that was started after the last failure has nothing old, which its uptime proves. A node that
+//! missed more than could be recorded is flushed; under `rejoin: manual` its keys count as missing until an
+//! operator admits it, or it was restarted.
 
 use std::io;
 use std::sync::Arc;
@@ -31,18 +32,18 @@ use crate::protocol::meta::is_bare;
 use crate::protocol::{Command, Meta, Request};
 use crate::state::State;
 
-/// Keys of one batch.
+/// The maximum number of keys in one batch.
 const BATCH: usize = 500;
-/// Between two questions to a node of which nothing may be deleted yet.
+/// The interval between questions to a node on which nothing may be deleted yet.
 const PING: Duration = Duration::from_millis(250);
-/// Failures come in crowds: so long after one the next is looked for.
+/// Failures come in bursts: the delay before the next one is looked for.
 const GATHER: Duration = Duration::from_millis(10);
-/// A node that was not asked for so long may have stopped meanwhile.
+/// A node that was not asked for this long may have stopped meanwhile.
 const UNWATCHED: Duration = Duration::from_secs(1);
-/// memcached counts its uptime in whole seconds, and up to three too many; others count up to one too few.
+/// memcached reports its uptime in whole seconds, up to three too many; others up to one too few.
 const DOUBT: Duration = Duration::from_secs(1);
 
-/// Keeps every node free of what it missed, until this future is dropped.
+/// Clears every node of what it missed, until this future is dropped.
 pub async fn run(state: Arc<State>) {
     let each = {
         let state = state.clone();
@@ -51,7 +52,7 @@ pub async fn run(state: Arc<State>) {
     follow(state, each).await;
 }
 
-/// Keeps one node so, for as long as its pool is there.
+/// Does so for one node, for as long as its pool exists.
 async fn keep_replaying(state: Arc<State>, node: Arc<Node>) {
     let Some(remote) = remote(&node) else {
         return;
@@ -83,18 +84,18 @@ async fn keep_replaying(state: Arc<State>, node: Arc<Node>) {
     }
 }
 
-/// What the pool's settings say.
+/// The pool's settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     connect: Duration,
     answer: Duration,
     rejoin: Rejoin,
     protocol: Protocol,
-    /// It is not down, or requests are tried though it is.
+    /// Whether the node is not down, or requests are tried although it is.
     is_tried: bool,
 }
 
-/// The settings of `node`'s pool; `None` if that is gone.
+/// Returns the settings of `node`'s pool; `None` if the pool is gone.
 pub fn settings(state: &State, node: &Node) -> Option<Settings> {
     let snapshot = state.snapshot.load();
     let compiled = snapshot.pools.get(&node.pool)?;
@@ -108,11 +109,11 @@ pub fn settings(state: &State, node: &Node) -> Option<Settings> {
     })
 }
 
-/// Deletes over `connection` what may be deleted at once on a node that is about to take requests again. What cannot
-/// be yet is left to [`run`].
+/// Deletes on `connection` everything that may be deleted at once, on a node that is about to take requests
+/// again. The rest is left to [`run`].
 ///
 /// # Errors
-/// What the node answered or did not; nothing more can be asked over the connection.
+/// The node's failure to answer as expected; nothing more can be asked on the connection.
 pub async fn catch_up(node: &Node, connection: &mut Connection, settings: Settings) -> io::Result<()> {
     if !node.missed.is_any() {
         return Ok(());
@@ -142,7 +143,7 @@ fn dialect(settings: Settings, version: &str) -> Dialect {
     }
 }
 
-/// Deletes one batch, or flushes the node. False if there is nothing that may be done now.
+/// Deletes one batch, or flushes the node. Returns false if nothing may be done now.
 async fn clear(
     node: &Node,
     connection: &mut Connection,
@@ -173,8 +174,8 @@ async fn clear(
     Ok(true)
 }
 
-/// Keys whose deletes are on their way. Where it is dropped before they are answered they stay remembered, also if the
-/// node's task ends: what a node missed may be taken over by another.
+/// Keys whose deletes are in flight. If it is dropped before they are answered they stay recorded, even if
+/// the node's task ends, because another node may take over what this one missed.
 struct Batch<'a> {
     missed: &'a Missed,
     due: Vec<Due>,
@@ -202,25 +203,25 @@ impl Drop for Batch<'_> {
     }
 }
 
-/// The connection to one node, while it missed anything.
+/// The connection to one node that missed something.
 #[derive(Default)]
 struct Replay {
     open: Option<Open>,
-    /// It does not say when it was started.
+    /// Whether the node does not report its uptime.
     has_no_uptime: bool,
 }
 
-/// A connection, and how the node has answered over it.
+/// A connection, and how the node has answered on it.
 struct Open {
     connection: Connection,
     dialect: Dialect,
-    /// Since then it has answered one question after the other.
+    /// Since then it has answered every question at once.
     calm_since: Instant,
     last_answer: Instant,
 }
 
 impl Replay {
-    /// Does what may be done now, where the node is tried at all. Returns true if there may be more of it.
+    /// Does what may be done now, if the node is tried at all. Returns true if there may be more.
     async fn step(&mut self, node: &Node, remote: &Remote, settings: Settings) -> io::Result<bool> {
         if !settings.is_tried {
             self.open = None;
@@ -284,7 +285,8 @@ impl Open {
     }
 }
 
-/// Puts the delete of `key`. False where the node can have no such key: no classic command can name it.
+/// Appends the delete of `key`. Returns false if the node cannot have such a key, because no classic
+/// command can name it.
 fn put_delete(key: &[u8], dialect: Dialect, commands: &mut Vec<u8>) -> bool {
     let put = &mut |bytes: &[u8]| commands.extend_from_slice(bytes);
     if is_bare(key) {

@@ -1,13 +1,13 @@
-//! How the process ends: told to stop, it leaves, then drains.
+//! Ends the process: on a signal it leaves, then drains.
 //!
 //! ```text
 //!  Serving ──SIGTERM, SIGINT──▶ Leaving ──shutdown.delay──▶ Draining ──▶ (the composition root waits)
 //!                                   └────────── a second signal ends the process at once (`signals`)
 //! ```
 //!
-//! In `Leaving` everything is served as before and only `/readyz` says no: load balancers and the other
-//! containers of a pod go first. Waiting for what is owed, at most `shutdown.drain`, is left to the
-//! caller.
+//! In `Leaving` everything is served as before and only `/readyz` fails: load balancers and the other
+//! containers of a pod go first. Waiting for outstanding replies, for at most `shutdown.drain`, is left to
+//! the caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,11 @@ use tracing::info;
 use crate::config::show_duration;
 use crate::state::{Phase, State};
 
-/// Ends when a signal, whose name comes by `stop`, told the process to stop and [`Phase::Draining`] began.
+/// Returns once a signal, whose name arrives on `stop`, has asked the process to stop and
+/// [`Phase::Draining`] has begun.
 pub async fn wait(state: Arc<State>, stop: oneshot::Receiver<&'static str>) {
     let Ok(signal) = stop.await else {
-        // The thread that takes signals lives as long as the process.
+        // The signal thread lives as long as the process.
         return std::future::pending().await;
     };
     let delay = state.snapshot.load().config.shutdown.delay;

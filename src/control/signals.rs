@@ -1,4 +1,5 @@
-//! Takes signals, on a thread of its own: whatever else waits, a second SIGTERM or SIGINT ends the process at once.
+//! Handles signals on a thread of its own: whatever else blocks, a second SIGTERM or SIGINT ends the
+//! process at once.
 //!
 //! ```text
 //!  main ──▶ catch ─────────────────▶ start ──▶ thread `signals`
@@ -7,9 +8,10 @@
 //!                                                              ── second ─▶ the process ends
 //! ```
 //!
-//! A SIGHUP that comes before the file is read is a reload once the process serves. SIGUSR1 and SIGUSR2, which recipes
-//! of logrotate send to other programs, do nothing: the log goes to stderr, and there is nothing to open again. Until
-//! [`Signals::start`] the signals that end a process end this one, for nothing is owed to anybody yet.
+//! A SIGHUP that arrives before the file is read becomes a reload once the process serves. SIGUSR1 and
+//! SIGUSR2, which recipes for logrotate send to other programs, do nothing: the log goes to stderr, and
+//! there is nothing to reopen. Until [`Signals::start`] the signals that end a process end this one,
+//! because it has no clients yet.
 
 use std::io;
 use std::process;
@@ -25,23 +27,23 @@ use tracing::{info, warn};
 use super::log;
 use super::reload::Reloader;
 
-/// How long the last log line may take: whoever reads the log may read no more.
+/// The maximum time for the last log line: stderr may be blocked.
 const LAST_LINE: Duration = Duration::from_millis(100);
 
 /// The signals that are caught before anything else is done.
 #[derive(Debug)]
 pub struct Signals {
-    /// Of the thread alone, so that no other task holds it up.
+    /// Used by the thread alone, so that no other task delays it.
     runtime: Runtime,
     hangup: Signal,
 }
 
-/// What signals ask of the process.
+/// What signals request of the process.
 #[derive(Debug)]
 pub struct Orders {
     /// The name of the first signal that asked it to stop.
     pub stop: oneshot::Receiver<&'static str>,
-    /// A SIGHUP asks for a reload; several before it begins are one.
+    /// Notified by a SIGHUP to reload; several before the reload begins count as one.
     pub reload: Arc<Notify>,
 }
 
@@ -49,15 +51,15 @@ impl Signals {
     /// Catches SIGHUP, SIGUSR1, SIGUSR2 and SIGXFSZ; from this call on they do not end the process.
     ///
     /// # Errors
-    /// The system gives no handler or no event loop.
+    /// The system refuses a handler or an event loop.
     pub fn catch() -> io::Result<Signals> {
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let entered = runtime.enter();
         let hangup = signal(SignalKind::hangup())?;
-        // A handler outlives the stream that is dropped here.
+        // The handler outlives the stream that is dropped here.
         drop(signal(SignalKind::user_defined1())?);
         drop(signal(SignalKind::user_defined2())?);
-        // Then a file that may not grow is an error to who writes it, like a full disk.
+        // Makes exceeding a file size limit an error for the writer, like a full disk.
         drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         drop(entered);
         Ok(Signals { runtime, hangup })
@@ -66,7 +68,7 @@ impl Signals {
     /// Catches SIGTERM and SIGINT too, and starts the thread.
     ///
     /// # Errors
-    /// The system gives no handler or no thread.
+    /// The system refuses a handler or a thread.
     pub fn start(self) -> io::Result<Orders> {
         let Signals { runtime, mut hangup } = self;
         let mut ends = {
@@ -85,7 +87,7 @@ impl Signals {
                 tokio::select! {
                     _ = hangup.recv() => hung_up.notify_one(),
                     signal = ends.next() => match told.take() {
-                        // Fails where the process ends already.
+                        // Fails if the process is already ending.
                         Some(told) => drop(told.send(signal)),
                         None => end_at_once(signal),
                     },
@@ -106,7 +108,7 @@ struct Ends {
 }
 
 impl Ends {
-    /// The name of the next one.
+    /// Waits for the next one and returns its name.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -115,7 +117,7 @@ impl Ends {
     }
 }
 
-/// Ends the process, and says so if the log takes it.
+/// Ends the process, and logs it if the log accepts a line.
 fn end_at_once(signal: &'static str) -> ! {
     warn!(
         signal,
@@ -131,7 +133,7 @@ pub fn reload_on_hangup(asked: Arc<Notify>, reloader: Arc<Reloader>) {
         loop {
             asked.notified().await;
             info!(signal = "SIGHUP", "reload asked for");
-            // The outcome is logged and kept by the reloader; a signal has nobody to tell.
+            // The reloader logs and keeps the outcome; a signal has no one to report to.
             let _ = reloader.reload().await;
         }
     });

@@ -1,4 +1,4 @@
-//! Shared by the tests of this folder: states made from a line of YAML, and waiting with a deadline.
+//! Shared by the tests of this folder: states built from a line of YAML, and waiting with a deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// The configuration that `yaml` says.
+/// Returns the configuration in `yaml`.
 pub fn config(yaml: &str) -> Config {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ringway.yaml");
@@ -15,12 +15,12 @@ pub fn config(yaml: &str) -> Config {
     config::load(&path).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The state of a process that runs the configuration that `yaml` says.
+/// Returns the state of a process that runs the configuration in `yaml`.
 pub fn state(yaml: &str) -> Arc<State> {
     Arc::new(State::new(Snapshot::build(config(yaml), None)))
 }
 
-/// Waits until `claim` holds, at most ten seconds.
+/// Waits until `claim` is true, at most ten seconds.
 pub async fn eventually(what: &str, claim: impl Fn() -> bool) {
     for _ in 0..1000 {
         if claim() {

@@ -1,11 +1,11 @@
-//! Notices by itself that the configuration file changed.
+//! Detects changes of the configuration file.
 //!
-//! A file is written in place, or replaced by a rename, or a symbolic link on the way to it is swapped,
-//! as Kubernetes does with a ConfigMap (`ringway.yaml → ..data/ringway.yaml`, `..data → ..2024_…`). All
-//! of these show as events in the folders that the path passes through, so those are watched and not
-//! the file. An event only says *look*: what decides is whether the file's bytes are others than those
-//! read last. A look every few seconds besides makes good for what no event tells: a folder removed and
-//! made again, a network file system, no watches left. Without events a change is seen later, that is all.
+//! A file is written in place, or replaced by a rename, or a symbolic link on the way to it is swapped, as
+//! Kubernetes does with a ConfigMap (`ringway.yaml → ..data/ringway.yaml`, `..data → ..2024_…`). All of
+//! these cause events in the folders that the path passes through, so those are watched and not the file.
+//! An event is only a hint to look: what decides is whether the file's bytes differ from those last read.
+//! Polling every few seconds covers what causes no event: a folder removed and recreated, a network file
+//! system, no watches left. Without events a change is just seen later.
 
 use std::ffi::OsStr;
 use std::io;
@@ -22,14 +22,15 @@ use tracing::{info, warn};
 
 use super::reload::Reloader;
 
-/// From an event to the look: writers need a moment.
+/// The delay from an event to the look: writers need a moment.
 const SETTLE: Duration = Duration::from_millis(200);
-/// Between looks that no event asks for.
+/// The polling interval without events.
 const LOOK: Duration = Duration::from_secs(3);
-/// Symbolic links followed on the way to the file; the kernel's own limit (`path_resolution(7)`).
+/// The maximum number of symbolic links on the way to the file; the kernel's own limit
+/// (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
-/// Reloads whenever the file at `path` says something else, until this future is dropped.
+/// Reloads whenever the content of the file at `path` changes, until this future is dropped.
 pub async fn run(path: PathBuf, reloader: Arc<Reloader>) {
     run_with(path, reloader, LOOK).await;
 }
@@ -45,7 +46,7 @@ async fn run_with(path: PathBuf, reloader: Arc<Reloader>, look: Duration) {
             folders.follow(&looked);
             folders
         };
-        // A file system that hangs holds up this watch, and nothing else.
+        // A file system that hangs blocks this watch, and nothing else.
         match tokio::task::spawn_blocking(follow).await {
             Ok(followed) => folders = followed,
             Err(error) => return warn!(%error, "the configuration file is no longer watched"),
@@ -77,7 +78,7 @@ pub struct Folders {
     watched: Vec<Folder>,
 }
 
-/// A folder by path and by identity: one that was removed and made again is another.
+/// A folder by path and by identity: one that was removed and recreated is another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Folder {
     path: PathBuf,
@@ -86,7 +87,7 @@ struct Folder {
 }
 
 impl Folders {
-    /// No folders yet; what happens in those that follow tells `touched`.
+    /// Returns a watch on no folders yet; events in those that [`Folders::follow`] adds notify `touched`.
     pub fn new(touched: Arc<Notify>) -> Folders {
         let on_event = move |event: notify::Result<notify::Event>| {
             if event.map_or(true, |event| changes(event.kind)) {
@@ -112,7 +113,7 @@ impl Folders {
             .filter_map(|path| identify(path).ok())
             .collect();
         for folder in self.watched.iter().filter(|folder| !wanted.contains(folder)) {
-            // Fails where the folder is gone, and the watch with it.
+            // Fails if the folder is gone, and the watch with it.
             let _ = watcher.unwatch(&folder.path);
         }
         wanted.retain(|folder| {
@@ -122,7 +123,7 @@ impl Folders {
     }
 }
 
-/// True for events after which a file may say something else. Reading is none: we read ourselves.
+/// Returns true for events after which a file's content may differ. Not for reading: we read ourselves.
 fn changes(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
@@ -139,7 +140,7 @@ fn identify(path: &Path) -> io::Result<Folder> {
     })
 }
 
-/// Every folder that holds a symbolic link on the way to `path`, and the one that holds the file.
+/// Returns every folder that holds a symbolic link on the way to `path`, and the one that holds the file.
 fn folders(path: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut links = 0;
@@ -151,7 +152,7 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Walks `path` from its root. Notes the folders of the links it meets and, at the end, the last folder.
+/// Walks `path` from its root. Adds the folders of the links it meets and, at the end, the last folder.
 fn walk(path: &Path, links: &mut usize, found: &mut Vec<PathBuf>) {
     let mut here = PathBuf::new();
     let mut rest = path.components();
@@ -186,7 +187,7 @@ mod tests {
     use crate::control::testing::{self, eventually};
     use crate::state::State;
 
-    /// A look without an event comes far too late for these tests.
+    /// Polling comes far too late for these tests.
     const NEVER: Duration = Duration::from_secs(3600);
 
     fn yaml(nodes: usize) -> String {

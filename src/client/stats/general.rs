@@ -1,7 +1,8 @@
-//! `stats`: memcached's general figures, in its order, as far as they are true of Ringway.
+//! `stats`: memcached's general figures, in its order, as far as they apply to Ringway.
 //!
-//! Requests and connections are counted where clients come in, hits and misses where nodes answer, items in embedded
-//! nodes. Figures of memory that Ringway does not manage as memcached does are 0, since monitoring asks for their names.
+//! Requests and connections are counted at the clients, hits and misses at the nodes, items in embedded
+//! nodes. Figures of memory that Ringway does not manage as memcached does are 0, because monitoring
+//! expects their names.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,7 +20,8 @@ use crate::snapshot::{ListenerCounters, Snapshot};
 use crate::state::State;
 use crate::worker::context::ActiveRoutes;
 
-/// Figures of memcached's memory that are 0 here: nothing is evicted, expired, moved or crawled as they count it.
+/// Figures of memcached's memory that are 0 here: nothing is evicted, expired, moved or crawled as they
+/// count it.
 const OF_MEMORY: [&str; 12] = [
     "reclaimed",
     "expired_unfetched",
@@ -35,7 +37,7 @@ const OF_MEMORY: [&str; 12] = [
     "lru_bumps_dropped",
 ];
 
-/// What all nodes counted, summed in one walk over them.
+/// The sums over all nodes, collected in one pass.
 #[derive(Default)]
 struct Totals {
     hits: [u64; Operation::COUNT],
@@ -78,7 +80,8 @@ impl Totals {
         }
     }
 
-    /// Shows the figures of `operation` under memcached's `name` for it, hits first or misses first as memcached does.
+    /// Writes the figures of `operation` under memcached's `name` for it, in memcached's order of hits and
+    /// misses.
     fn put(&self, name: &str, figures: [&str; 2], operations: &[Operation], out: &mut Lines) {
         for figure in figures {
             let counted = if figure == "hits" {
@@ -92,7 +95,7 @@ impl Totals {
     }
 }
 
-/// What all workers counted.
+/// The sums over all workers.
 struct Workers<'a>(&'a State);
 
 impl Workers<'_> {
@@ -101,7 +104,7 @@ impl Workers<'_> {
         shards.fold(0, |sum, shard| sum.wrapping_add(counter(shard).get()))
     }
 
-    /// Requests of clients with this operation in any protocol.
+    /// The number of client requests with this operation in any protocol.
     fn origin(&self, operation: Operation) -> u64 {
         let protocols = ClientProtocol::ALL.into_iter();
         protocols.map(|protocol| self.asked_in(protocol, operation)).sum()
@@ -158,7 +161,7 @@ pub fn put(state: &State, current: &ActiveRoutes, route: &Route, out: &mut Lines
     out.put("nodes_up", totals.up);
 }
 
-/// The processor time of the process, in seconds; left out if the system does not say.
+/// Writes the processor time of the process, in seconds, unless the system does not report it.
 fn processor_time(out: &mut Lines) {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
         return;
@@ -184,7 +187,7 @@ fn of_listeners(snapshot: &Snapshot, counter: impl Fn(&ListenerCounters) -> &Ato
         .sum()
 }
 
-/// As memcached counts them, gat is a touch and no get.
+/// As memcached counts, gat is a touch and not a get.
 fn commands(workers: &Workers<'_>, totals: &Totals, out: &mut Lines) {
     use Operation::{Cas, Decr, Delete, FlushAll, Gat, Get, Incr, Touch};
     let stores = Operation::all().filter(|it| it.is_store());

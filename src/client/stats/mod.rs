@@ -1,4 +1,5 @@
-//! What Ringway tells of itself in memcached's words: `version` and `stats`. docs/stats.md says what each figure means here.
+//! Ringway's figures in memcached's terms: `version` and `stats`. docs/stats.md explains what each figure
+//! means here.
 
 mod general;
 mod settings;
@@ -16,13 +17,13 @@ use crate::route::Route;
 use crate::state::State;
 use crate::worker::context::ActiveRoutes;
 
-/// The version whose commands an embedded node carries out.
+/// The version whose commands an embedded node implements.
 pub const EMBEDDED_VERSION: &str = "1.6.18";
-/// What is answered while no node has told its version: old enough that nobody relies on more.
+/// The answer while no node has reported its version: so old that clients rely on nothing newer.
 const UNKNOWN_VERSION: &str = "1.4.0";
 
-/// The answer to `version`: the lowest among the live nodes of all pools of the route, since clients read from it what they
-/// may use.
+/// Returns the answer to `version`: the lowest version among the live nodes of all pools of the route,
+/// because clients infer from it what they may use.
 pub fn version(current: &ActiveRoutes, route: &Route) -> String {
     let nodes = &current.snapshot.nodes;
     let pools = route.pools().iter();
@@ -45,9 +46,10 @@ fn version_of(node: &Node) -> Option<String> {
     }
 }
 
-/// The answer to `stats <what>`, without the last line end: Ringway's own figures under memcached's names for nothing,
-/// `settings` and `conns`, those of each node for `nodes`. The sections about memory are those of a memcached that
-/// holds nothing: Ringway does not divide items into slabs. What is no section is an error.
+/// Returns the answer to `stats <what>`, without the last line end: for nothing, `settings` and `conns`
+/// Ringway's own figures under memcached's names, for `nodes` those of each node. The sections about memory
+/// are those of a memcached that holds nothing: Ringway does not divide items into slabs. An unknown
+/// section is an error.
 pub fn stats(state: &State, current: &ActiveRoutes, route: &Route, what: &[u8]) -> String {
     let mut out = Lines::default();
     let (section, arguments) = split(what);
@@ -74,18 +76,19 @@ pub fn stats(state: &State, current: &ActiveRoutes, route: &Route, what: &[u8]) 
     out.0 + "END"
 }
 
-/// What binary clients are told in a figure of its own, where text has lines that are none: the name, and the lines.
+/// Returns the name and the text of a figure for binary clients, for sections whose text form is not a list
+/// of figures.
 pub fn lines_in_binary(what: &[u8]) -> Option<(&'static str, &'static str)> {
     let (section, arguments) = split(what);
     let is_dump = section == b"detail" && split(arguments).0 == b"dump";
     is_dump.then_some(("detailed", "END\r\n"))
 }
 
-/// About the bytes that the answer to `stats <what>` takes.
+/// The approximate size in bytes of the answer to `stats <what>`.
 pub fn size(current: &ActiveRoutes, what: &[u8]) -> usize {
-    /// Of the figures of one node, or of one listener.
+    /// The figures of one node, or of one listener.
     const EACH: usize = 512;
-    /// Of everything else.
+    /// Everything else.
     const GENERAL: usize = 4 << 10;
     match split(what).0 {
         b"nodes" => current.snapshot.nodes.len() * EACH,
@@ -94,7 +97,7 @@ pub fn size(current: &ActiveRoutes, what: &[u8]) -> usize {
     }
 }
 
-/// The section that `what` names, if its figures take time to render. Words behind it are passed over.
+/// Returns the section that `what` names, if its figures take time to render. Further words are ignored.
 pub fn long_section(what: &[u8]) -> Option<&'static str> {
     match split(what).0 {
         b"" => Some("general"),
@@ -105,7 +108,7 @@ pub fn long_section(what: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The first word of `text`, and what stands behind it.
+/// Splits off the first word of `text`.
 fn split(text: &[u8]) -> (&[u8], &[u8]) {
     let is_space = |&byte: &u8| byte == b' ';
     let end = text.iter().position(is_space).unwrap_or(text.len());
@@ -113,7 +116,8 @@ fn split(text: &[u8]) -> (&[u8], &[u8]) {
     (&text[..end], &text[end + spaces..])
 }
 
-/// Nothing is counted by the prefixes of keys: `on` is heard and changes nothing, and a dump has no lines.
+/// Answers `stats detail`. Nothing is counted by key prefix: `on` is accepted without effect, and a dump
+/// has no lines.
 fn detail(arguments: &[u8]) -> &'static str {
     match split(arguments).0 {
         b"on" | b"off" => "OK",
@@ -122,9 +126,9 @@ fn detail(arguments: &[u8]) -> &'static str {
     }
 }
 
-/// The keys of one slab class, of which there are none.
+/// Answers `stats cachedump` for one slab class, which has no keys here.
 fn cachedump(arguments: &[u8]) -> &'static str {
-    /// memcached's slab classes are below.
+    /// memcached's slab classes are below this number.
     const CLASSES: u32 = 64;
     let (class, rest) = split(arguments);
     let (limit, _) = split(rest);

@@ -1,6 +1,6 @@
-//! What an operator does to a node: `POST /nodes/NAME/drain`, `/undrain` and `/admit`.
+//! An operator's actions on a node: `POST /nodes/NAME/drain`, `/undrain` and `/admit`.
 //!
-//! None of it outlives the process: it is said again after a restart, or the file is edited.
+//! They do not survive the process: after a restart they must be repeated, or the file edited.
 
 use std::sync::Arc;
 
@@ -16,19 +16,19 @@ use crate::node::Node;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// What can be done to a node.
+/// An action on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// It takes no new keys; what it owes is answered.
+    /// Stop giving it new keys; outstanding requests are answered.
     Drain,
-    /// It takes keys again, once it is cleared.
+    /// Give it keys again, once it is cleared.
     Undrain,
-    /// It takes keys again, as it is.
+    /// Give it keys again, with the items that it has.
     Admit,
 }
 
-/// The action that `path` names, and the node's name as it stands there; `None` for every other path. The name
-/// may have slashes in it, as that of a unix socket.
+/// Returns the action in `path`, and the node's name as written there; `None` for any other path. The name
+/// may contain slashes, as that of a unix socket does.
 pub fn parse(path: &str) -> Option<(Action, &str)> {
     let (name, action) = path.strip_prefix("/nodes/")?.rsplit_once('/')?;
     let action = match action {
@@ -40,7 +40,8 @@ pub fn parse(path: &str) -> Option<(Action, &str)> {
     Some((action, name))
 }
 
-/// Does `action` to the node called `name`, in the pool that `query` names where several have such a node.
+/// Performs `action` on the node called `name`, in the pool given in `query` if several pools have such a
+/// node.
 pub fn act(state: &State, action: Action, name: &str, query: &str) -> Answer {
     let snapshot = state.snapshot.load_full();
     let done = find(&snapshot, name, query).and_then(|node| {
@@ -105,7 +106,7 @@ fn undrain(snapshot: &Snapshot, node: &Node) -> &'static str {
     info!(pool = node.pool, node = node.label, "node no longer drained");
     let how = snapshot.pools[&node.pool].settings.rejoin;
     if how == Rejoin::Manual {
-        // The operator has said so.
+        // By the operator's decision.
         admit(node);
     }
     rejoin_embedded(node, how);

@@ -1,4 +1,4 @@
-//! Which path gets which answer. Bodies of requests are never read.
+//! Dispatches paths to their answers. Bodies of requests are never read.
 
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
@@ -25,7 +25,7 @@ POST /pools/NAME/accept: apply the change of its nodes that is held
 POST /nodes/NAME/drain, /undrain, /admit [?pool=P]: take a node out of the ring, and let it in again
 ";
 
-/// Whether `path` is asked by probes, which are answered however busy the listener is.
+/// Whether `path` is for probes, which are answered however busy the listener is.
 pub fn is_probe(path: &str) -> bool {
     matches!(path, "/livez" | "/readyz" | "/healthz")
 }
@@ -43,7 +43,7 @@ pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
     };
     let is_allowed = match *request.method() {
         Method::POST => allowed == "POST",
-        // The server leaves the body out for HEAD.
+        // The server omits the body for HEAD.
         Method::GET | Method::HEAD => allowed != "POST",
         _ => false,
     };
@@ -78,8 +78,8 @@ pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
     }
 }
 
-/// Ready only while serving. A configuration that was refused is told, but does not make it less ready:
-/// the one before serves.
+/// Ready only while serving. A refused configuration is mentioned, but does not make the process less
+/// ready: the previous one serves.
 fn readiness(state: &State) -> Answer {
     let (status, mut body) = match *state.phase.borrow() {
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),

@@ -1,4 +1,4 @@
-//! One connection of the HTTP listener: how long it may take for what, and what it may ask.
+//! One connection of the HTTP listener, and its limits of time and size.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,24 +23,24 @@ use super::progress::{Progress, Watched};
 use super::response::{Answer, text};
 use crate::log_limit::LogLimit;
 
-/// For a request's head, and between two requests of one connection. No scrape interval in common use, so
-/// that a connection is not closed at the very moment when the next scrape takes it.
+/// The maximum time for a request's head, and between two requests of one connection. It is not a common
+/// scrape interval, so that a connection is not closed at the very moment when the next scrape uses it.
 const HEAD: Duration = Duration::from_secs(20);
-/// For the client to take an answer.
+/// The maximum time for the client to read an answer.
 pub const ANSWER: Duration = Duration::from_secs(10);
-/// After so long a connection takes no other request …
+/// After this time a connection takes no other request …
 pub const LIFE: Duration = Duration::from_secs(300);
-/// … and so much later it is cut, in the middle of an answer too.
+/// … and this much later it is closed, even in the middle of an answer.
 const GRACE: Duration = Duration::from_secs(10);
-/// The largest head of a request, in bytes.
+/// The maximum size of a request's head in bytes.
 const MAX_HEAD: usize = 16 * 1024;
-/// The most header fields of a request.
+/// The maximum number of header fields.
 const MAX_FIELDS: usize = 64;
 
-/// Refused hosts and pages are logged so often at most.
+/// Rate-limits the log of refused hosts and pages.
 static REFUSALS: LogLimit = LogLimit::new(Duration::from_secs(10));
 
-/// Serves one connection for `life`; the client may take `limit` for each answer.
+/// Serves one connection for `life`; the client has `limit` to read each answer.
 pub async fn serve_connection(
     stream: TcpStream,
     context: Arc<Context>,

@@ -1,4 +1,4 @@
-//! `/explain`: where a key goes. The same answer as `ringway explain` gives.
+//! `/explain`: where a key goes, with the same answer as `ringway explain`.
 
 use hyper::StatusCode;
 
@@ -11,7 +11,7 @@ use crate::route::explain::tree;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// Answers for the key in `query`; with `live=1` its node is asked too.
+/// Answers for the key in `query`; with `live=1` also asks its node.
 pub async fn answer(state: &State, query: &str) -> Answer {
     let snapshot = state.snapshot.load_full();
     let explained = key(query).and_then(|key| {
@@ -39,7 +39,7 @@ fn key(query: &str) -> Result<Vec<u8>, String> {
     key.ok_or_else(|| "no key: ask for /explain?key=K".to_owned())
 }
 
-/// The route that is asked: the named one, that of the named listener, or that of the first listener.
+/// Returns the requested route: the named one, that of the named listener, or that of the first listener.
 fn route(snapshot: &Snapshot, query: &str) -> Result<(String, Route), String> {
     if let Some(name) = name(query, "route")? {
         let route = snapshot

@@ -1,14 +1,15 @@
-//! Refuses what a web page makes a browser ask: requests for a foreign host, and changes from a foreign page.
+//! Refuses requests that a web page makes a browser send: for a foreign host, or changes from a foreign
+//! page.
 //!
-//! A browser on this machine or in this network can reach the admin listener, and so can each page that it has
-//! open. Two ways are closed:
+//! A browser on this machine or in this network can reach the admin listener, and so can every page that it
+//! has open. Two ways are closed:
 //!
 //! | a page … | is refused because |
 //! |---|---|
-//! | sends a POST here | its `Origin` is not the host that it asks, or `Sec-Fetch-Site` says that it is another site |
-//! | lets its own name lead here (DNS rebinding) | the `Host` is its name: not an address, `localhost`, or in `admin.hosts` |
+//! | sends a POST here | its `Origin` is not the requested host, or `Sec-Fetch-Site` says that it is another site |
+//! | resolves its own name to this address (DNS rebinding) | the `Host` is its name: not an address, `localhost`, or in `admin.hosts` |
 //!
-//! Programs that are no browsers send an address or a name that is listed, and no `Origin`.
+//! Programs other than browsers send an address or a listed name, and no `Origin`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -17,10 +18,10 @@ use hyper::{Method, Request, StatusCode, Version};
 
 use crate::config::hosts::normal;
 
-/// The longest host that is repeated in an answer or in the log, in bytes.
+/// The maximum length of a host that is repeated in an answer or in the log, in bytes.
 const MAX_SHOWN: usize = 100;
 
-/// A refused request: what it is answered.
+/// The answer to a refused request.
 pub type Refusal = (StatusCode, String);
 
 /// Refuses `request` unless it is for this server, by an address, `localhost` or one of `hosts`, and, if it
@@ -30,7 +31,7 @@ pub type Refusal = (StatusCode, String);
 /// The status and the reason, for people.
 pub fn check<B>(request: &Request<B>, hosts: &[String]) -> Result<(), Refusal> {
     let host = host(request)?;
-    // In the absolute form the request line names the host too.
+    // In the absolute form the request line contains the host too.
     let authority = request.uri().authority().map(|authority| authority.as_str());
     for asked in authority.into_iter().chain(host) {
         if !is_own(asked, hosts) {
@@ -47,7 +48,7 @@ pub fn check<B>(request: &Request<B>, hosts: &[String]) -> Result<(), Refusal> {
     check_origin(request.headers(), authority.or(host))
 }
 
-/// The `Host` field; `None` for a request of HTTP/1.0 without one.
+/// Returns the `Host` field; `None` for a request of HTTP/1.0 without one.
 fn host<B>(request: &Request<B>) -> Result<Option<&str>, Refusal> {
     let bad = |reason: &str| Err((StatusCode::BAD_REQUEST, reason.to_owned()));
     let mut fields = request.headers().get_all(HOST).iter();
@@ -62,13 +63,13 @@ fn host<B>(request: &Request<B>) -> Result<Option<&str>, Refusal> {
     }
 }
 
-/// Whether `authority`, a host with or without a port, means this server.
+/// Whether `authority`, a host with or without a port, is this server.
 fn is_own(authority: &str, hosts: &[String]) -> bool {
     let Some((host, _)) = split(authority) else {
         return false;
     };
     if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        // A zone, as in fe80::1%eth0, is known on this machine only.
+        // A zone, as in fe80::1%eth0, is only meaningful on this machine.
         let address = address.split('%').next().unwrap_or(address);
         return address.parse::<Ipv6Addr>().is_ok();
     }
@@ -76,7 +77,8 @@ fn is_own(authority: &str, hosts: &[String]) -> bool {
     host.parse::<Ipv4Addr>().is_ok() || host == "localhost" || hosts.contains(&host)
 }
 
-/// Host and port; the host of an IPv6 address with its brackets. `None` if the port is not a number.
+/// Splits host and port; the host of an IPv6 address keeps its brackets. `None` if the port is not a
+/// number.
 fn split(authority: &str) -> Option<(&str, &str)> {
     let end = if authority.starts_with('[') {
         authority.find(']')? + 1
@@ -93,7 +95,7 @@ fn split(authority: &str) -> Option<(&str, &str)> {
         .then_some((host, port))
 }
 
-/// Refuses a change that a page of another origin than `host` asks for.
+/// Refuses a change requested by a page of another origin than `host`.
 fn check_origin(headers: &HeaderMap, host: Option<&str>) -> Result<(), Refusal> {
     let foreign = |what: &str| {
         let reason = format!("{what} may not change anything here");
@@ -114,7 +116,7 @@ fn check_origin(headers: &HeaderMap, host: Option<&str>) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Whether a page of `origin` comes from `host`, the port included. `null` comes from nowhere.
+/// Whether a page of `origin` comes from `host`, the port included. `null` matches no host.
 fn is_same_origin(origin: &str, host: &str) -> bool {
     let (default_port, authority) = match origin.split_once("://") {
         Some(("http", authority)) => ("80", authority),
@@ -131,7 +133,7 @@ fn is_same_origin(origin: &str, host: &str) -> bool {
     }
 }
 
-/// `text` in quotes, escaped and cut short.
+/// Returns `text` in quotes, escaped and truncated.
 fn shown(text: &str) -> String {
     let text: String = text.chars().take(MAX_SHOWN).collect();
     format!("{text:?}")

@@ -1,21 +1,22 @@
-//! The HTTP listener: is it ready, what does it count, where does a key go, take the file again.
+//! The HTTP listener: readiness, metrics, state, and an operator's actions.
 //!
 //! | path | answer |
 //! |---|---|
 //! | `GET /livez` | 200 while the process runs |
-//! | `GET /readyz`, `/healthz` | 200 where it is ready, else 503 with the reason |
+//! | `GET /readyz`, `/healthz` | 200 if it is ready, otherwise 503 with the reason |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /nodes` | JSON: every node of every pool |
 //! | `GET /pools` | JSON: every pool, and where its nodes come from |
 //! | `GET /config` | JSON: the running configuration and its hash, secrets masked |
-//! | `GET /explain?key=K` | JSON: where the key goes, or 400; `&route=R` or `&listener=L` ask another route, `&live=1` the node too |
+//! | `GET /explain?key=K` | JSON: where the key goes, or 400; `&route=R` or `&listener=L` choose another route, `&live=1` asks the node too |
+//! | `POST /nodes/NAME/drain`, `/undrain`, `/admit` | 200, or 404 or 409 with the reason |
 //! | `POST /pools/NAME/accept` | 200, or 409 if no change of its nodes is held |
-//! | `POST /reload` | 200, or 422 with the mistakes |
+//! | `POST /reload` | 200, or 422 with the errors |
 //! | `GET /` | these paths |
 //!
-//! Anything else is 404, a wrong method 405, a foreign host or a foreign page 403 (`guard`). This file is the
-//! server; what protects it stands beside it: which connections it holds (`places`), how long each may take
-//! (`connection`, `progress`).
+//! Any other path is 404, a wrong method 405, a foreign host or a foreign page 403 (`guard`). This file is
+//! the server; what protects it is in files beside it: which connections it holds (`places`), and how long
+//! each may take (`connection`, `progress`).
 
 mod actions;
 mod answer;
@@ -47,21 +48,21 @@ use crate::state::State;
 use connection::{ANSWER, LIFE, serve_connection};
 use places::Places;
 
-/// Before another try where no connection could be accepted.
+/// The pause after a failed accept.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
-/// That connections make way for others is logged so often at most.
+/// Rate-limits the log of connections that make way for others.
 static DISPLACED: LogLimit = LogLimit::new(Duration::from_secs(10));
 
-/// Binds the HTTP listener. Apart from [`Server::new`], so that a process can tell at once that it
-/// cannot, before it has a runtime.
+/// Binds the HTTP listener. Separate from [`Server::new`], so that a process can report a failure at once,
+/// before it has a runtime.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-/// Serves from `listener`, until this future is dropped. Fails where the runtime cannot take the listener.
+/// Serves from `listener`, until this future is dropped. Fails if the runtime cannot take the listener.
 pub async fn serve(listener: TcpListener, state: Arc<State>, reloader: Arc<Reloader>) -> io::Result<()> {
     Server::new(listener, state, reloader)?.run().await;
     Ok(())
@@ -72,11 +73,11 @@ pub async fn serve(listener: TcpListener, state: Arc<State>, reloader: Arc<Reloa
 pub struct Server {
     listener: tokio::net::TcpListener,
     context: Arc<Context>,
-    /// For a client to take an answer.
+    /// The maximum time for a client to read an answer.
     limit: Duration,
 }
 
-/// What an answer is made from.
+/// The state that answers are made from.
 #[derive(Debug)]
 struct Context {
     state: Arc<State>,
@@ -85,7 +86,7 @@ struct Context {
 }
 
 impl Server {
-    /// A server on a listener that [`bind`] gave. Must be called inside a runtime.
+    /// Returns a server on a listener from [`bind`]. Must be called inside a runtime.
     pub fn new(listener: TcpListener, state: Arc<State>, reloader: Arc<Reloader>) -> io::Result<Server> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let exposition = Exposition::new(state.clone());
@@ -101,7 +102,7 @@ impl Server {
         })
     }
 
-    /// Serves until this future is dropped; connections that are open then go on for their life.
+    /// Serves until this future is dropped; connections that are open then continue for their lifetime.
     pub async fn run(self) {
         if let Ok(address) = self.listener.local_addr() {
             info!(%address, "admin listens");
@@ -118,7 +119,7 @@ impl Server {
         }
     }
 
-    /// Serves a connection in a task of its own; another may have to make way for it.
+    /// Serves a connection in a task of its own; another connection may be closed for it.
     fn serve(&self, stream: TcpStream, places: &Arc<Places>) {
         let counters = &self.context.state.admin;
         let Some((place, made_way)) = places.take(Instant::now()) else {

@@ -15,31 +15,31 @@ use crate::protocol::Failure;
 use crate::protocol::operation::Operation;
 use crate::state::State;
 
-/// One node as `/nodes` shows it. Numbers are summed over all workers and count from the node's first
-/// configuration on.
+/// One node as shown by `/nodes`. Numbers are summed over all workers and count since the node was first
+/// configured.
 #[derive(Debug, Serialize)]
 pub struct Shown {
     pool: String,
     node: String,
     address: String,
     weight: u32,
-    /// What named the node; null if the configuration lists it.
+    /// The source of the node; null if the configuration lists it.
     from: Option<String>,
-    /// The zone that it said the node is in.
+    /// The zone that the source gave for the node.
     zone: Option<String>,
     state: &'static str,
-    /// When the state changed last, in UTC.
+    /// When the state last changed, in UTC.
     since: String,
-    /// Why a request, a connection or a probe failed last; null if none failed yet.
+    /// The reason of the last failed request, connection or probe; null if none failed yet.
     last_error: Option<String>,
-    /// False where the node takes no keys: it is drained, or left and was not admitted again.
+    /// False if the node takes no keys: it is drained, or left and was not admitted again.
     in_ring: bool,
     drained: bool,
     rejoins: u64,
     flushes: u64,
-    /// Keys of failed writes that are still to be deleted there.
+    /// Keys of failed writes that must still be deleted there.
     missed_writes: u64,
-    /// More was missed than is remembered: every key is a miss until it is flushed.
+    /// More was missed than could be recorded: every key is a miss until the node is flushed.
     missed_all: bool,
     missed_writes_replayed: u64,
     missed_writes_overflows: u64,
@@ -65,14 +65,14 @@ pub struct Shown {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Kind {
     Memcached {
-        /// Not known yet: null.
+        /// Null until known.
         version: Option<String>,
-        /// How many bytes an item may have there; null until it is known. More than `max_value_size` of the pool: larger
-        /// values are misses.
+        /// The maximum size of an item there in bytes; null until known. If it is more than
+        /// `max_value_size` of the pool, larger values are misses.
         item_size_max: Option<u64>,
-        /// What its name stands for now.
+        /// The addresses that its name resolves to now.
         resolved: Vec<SocketAddr>,
-        /// Where links lead, and how many.
+        /// The number of links to each address.
         connected: BTreeMap<SocketAddr, u64>,
     },
     Embedded {

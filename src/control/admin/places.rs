@@ -1,22 +1,22 @@
-//! Which connections the admin listener holds: so many, and nobody can take all places.
+//! Limits the connections of the admin listener, without letting a client occupy all places.
 //!
 //! ```text
 //! a new connection ─┬─ a place is free ─────────────────────────▶ takes it
 //!                   ├─ one is idle, slow, or not read from ─────▶ the oldest of those makes way
-//!                   └─ all are being answered ──▶ a kept place: /livez and /readyz only
+//!                   └─ all are being answered ──▶ a reserved place: /livez and /readyz only
 //! ```
 //!
-//! A connection is never made to wait in the kernel's queue, where a probe of the kubelet would time out behind
-//! clients that do nothing.
+//! Connections never wait in the kernel's queue, where a probe of the kubelet would time out behind clients
+//! that do nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-/// Connections at once, of any kind.
+/// The maximum number of ordinary connections.
 pub const ORDINARY: usize = 64;
-/// Places besides that are kept for `/livez` and `/readyz`.
+/// The number of further places reserved for `/livez` and `/readyz`.
 pub const KEPT: usize = 8;
 
 /// All places.
@@ -26,7 +26,7 @@ pub struct Places(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     next: u64,
-    /// At most `ORDINARY` that are not kept, and `KEPT` that are.
+    /// At most `ORDINARY` that are not reserved, and `KEPT` that are.
     taken: Vec<Taken>,
 }
 
@@ -34,9 +34,9 @@ struct Inner {
 struct Taken {
     id: u64,
     is_kept: bool,
-    /// Whether an answer is being made: such a connection is not cut.
+    /// Whether an answer is being made: such a connection is not closed.
     is_busy: bool,
-    /// When it was accepted or, later, when its last request came.
+    /// When it was accepted, or when its last request arrived.
     since: Instant,
     task: Option<AbortHandle>,
 }
@@ -46,12 +46,12 @@ struct Taken {
 pub struct Place {
     places: Arc<Places>,
     id: u64,
-    /// Whether it is one of those kept for `/livez` and `/readyz`.
+    /// Whether it is one of those reserved for `/livez` and `/readyz`.
     pub is_kept: bool,
 }
 
 impl Places {
-    /// Takes a place, and says whether another connection had to make way for it. `None` if all are busy.
+    /// Takes a place, and returns whether another connection was closed for it. `None` if all are busy.
     pub fn take(self: &Arc<Places>, now: Instant) -> Option<(Place, bool)> {
         let mut inner = self.inner();
         let (is_kept, made_way) = [(false, ORDINARY), (true, KEPT)]
@@ -70,7 +70,7 @@ impl Places {
         Some((Place { places, id, is_kept }, made_way))
     }
 
-    /// Says which task serves the connection in the place `id`, so that it can be made to go.
+    /// Sets the task that serves the connection in the place `id`, so that it can be aborted.
     pub fn serve(&self, id: u64, task: AbortHandle) {
         if let Some(taken) = self.inner().find(id) {
             taken.task = Some(task);
@@ -83,7 +83,8 @@ impl Places {
 }
 
 impl Inner {
-    /// Makes sure that a place of a kind is free; says whether a connection was cut for it. `None` if all are busy.
+    /// Ensures that a place of a kind is free, and returns whether a connection was closed for it. `None`
+    /// if all are busy.
     fn make_room(&mut self, is_kept: bool, max: usize) -> Option<bool> {
         let alike = self.taken.iter().enumerate();
         let alike = alike.filter(|(_, taken)| taken.is_kept == is_kept);
@@ -109,7 +110,7 @@ impl Place {
         self.id
     }
 
-    /// Says that a request came and is being answered.
+    /// Records that a request arrived and is being answered.
     pub fn begin(&self, now: Instant) {
         if let Some(taken) = self.places.inner().find(self.id) {
             taken.is_busy = true;
@@ -117,7 +118,7 @@ impl Place {
         }
     }
 
-    /// Says that the answer is made; the client has yet to read it.
+    /// Records that the answer is made; the client has yet to read it.
     pub fn finish(&self) {
         if let Some(taken) = self.places.inner().find(self.id) {
             taken.is_busy = false;

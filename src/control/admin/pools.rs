@@ -9,12 +9,12 @@ use super::response::{Answer, text};
 use crate::discovery::status::{Held, Status};
 use crate::state::State;
 
-/// One pool as `/pools` shows it.
+/// One pool as shown by `/pools`.
 #[derive(Debug, Serialize)]
 pub struct Shown {
     name: String,
     distribution: &'static str,
-    /// The names of its nodes, or else their addresses.
+    /// The names of its nodes, or their addresses if they have none.
     nodes: Vec<String>,
     /// Null if the configuration lists all nodes.
     discover: Option<Discovery>,
@@ -25,13 +25,13 @@ struct Discovery {
     from: String,
     /// Null until there was an answer.
     last_answer_age_seconds: Option<u64>,
-    /// Why the last question had no answer; null if it had one.
+    /// Why the last query had no answer; null if it had one.
     last_error: Option<String>,
-    /// How many nodes were discovered.
+    /// The number of discovered nodes.
     members: usize,
-    /// Nodes that were named, and do not take keys yet.
+    /// Discovered nodes that do not take keys yet.
     joining: Vec<String>,
-    /// Nodes that are not named any more, and still take keys.
+    /// Nodes that are no longer discovered, and still take keys.
     leaving: Vec<String>,
     held: Option<Held>,
 }
@@ -65,12 +65,12 @@ fn discovery(from: String, status: Status) -> Discovery {
     }
 }
 
-/// The pool's name in the path of an `accept`, as it stands there; `None` for every other path.
+/// Returns the pool's name in the path of an `accept`, as written there; `None` for any other path.
 pub fn parse(path: &str) -> Option<&str> {
     path.strip_prefix("/pools/")?.strip_suffix("/accept")
 }
 
-/// Has the change applied that is held for the pool called `name`.
+/// Lets the change apply that is held for the pool called `name`.
 pub fn accept(state: &State, name: &str) -> Answer {
     let Ok(name) = decode(name.as_bytes()) else {
         return text(

@@ -1,5 +1,5 @@
-//! Whether a client reads its answer: a stream that knows when its socket takes no more, and a time limit for each
-//! answer.
+//! Detects clients that do not read their answers: a stream that knows when its socket is full, and a time
+//! limit for each answer.
 
 use std::future::pending;
 use std::io;
@@ -14,17 +14,18 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// What is known of the answers of one connection.
+/// The progress of one connection's answers.
 #[derive(Debug)]
 pub struct Progress {
-    /// Whether the last write was left undone: outside of a poll, whether bytes of an answer wait for the client.
+    /// Whether the last write was incomplete: outside of a poll, whether bytes of an answer wait for the
+    /// client.
     is_blocked: AtomicBool,
     /// When the last answer was ready to be written.
     answered: watch::Sender<Option<Instant>>,
 }
 
 impl Progress {
-    /// Nothing was answered yet.
+    /// Returns the state before any answer.
     pub fn new() -> Progress {
         Progress {
             is_blocked: AtomicBool::new(false),
@@ -32,12 +33,12 @@ impl Progress {
         }
     }
 
-    /// Says that an answer is ready to be written.
+    /// Records that an answer is ready to be written.
     pub fn answered(&self, now: Instant) {
         self.answered.send_replace(Some(now));
     }
 
-    /// Returns when the client has not taken an answer `limit` after it was ready; else never.
+    /// Returns once the client has not read an answer within `limit` after it was ready; otherwise never.
     pub async fn late(&self, limit: Duration) {
         let mut answers = self.answered.subscribe();
         while answers.changed().await.is_ok() {
@@ -45,7 +46,7 @@ impl Progress {
                 continue;
             };
             sleep_until(answered + limit).await;
-            // A later answer has a time of its own.
+            // A later answer has its own limit.
             let is_last = *answers.borrow() == Some(answered);
             if is_last && self.is_blocked.load(Relaxed) {
                 return;
@@ -55,7 +56,7 @@ impl Progress {
     }
 }
 
-/// A connection whose writes are watched.
+/// A connection whose writes are observed.
 #[derive(Debug)]
 pub struct Watched {
     stream: TcpStream,
@@ -63,7 +64,7 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Watches `stream` for `progress`.
+    /// Observes `stream` for `progress`.
     pub fn new(stream: TcpStream, progress: Arc<Progress>) -> Watched {
         Watched { stream, progress }
     }

@@ -1,10 +1,10 @@
-//! Takes the query of a URI apart.
+//! Parses the query of a URI.
 
-/// The value of the first field called `name`, its `%XX` undone. `Err` where a `%` is not followed by
-/// two hexadecimal digits.
+/// Returns the value of the first field called `name`, with its `%XX` decoded. `Err` if a `%` is not
+/// followed by two hexadecimal digits.
 ///
-/// A `+` stays a plus sign: it is a common character in keys, where a space, which forms write so,
-/// cannot be.
+/// A `+` stays a plus sign: it is a common character in keys. Forms use it for a space, which a key cannot
+/// contain.
 pub fn field(query: &str, name: &str) -> Result<Option<Vec<u8>>, BadEscape> {
     let mut fields = query
         .split('&')
@@ -19,7 +19,7 @@ pub fn field(query: &str, name: &str) -> Result<Option<Vec<u8>>, BadEscape> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadEscape;
 
-/// `text`, its `%XX` undone.
+/// Decodes every `%XX` in `text`.
 pub fn decode(mut text: &[u8]) -> Result<Vec<u8>, BadEscape> {
     let mut decoded = Vec::with_capacity(text.len());
     loop {

@@ -1,4 +1,4 @@
-//! The forms of answers: plain text and JSON, never cached.
+//! Constructors for answers: plain text and JSON, never cached.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -8,19 +8,19 @@ use hyper::{Response, StatusCode};
 /// An answer with its whole body.
 pub type Answer = Response<Full<Bytes>>;
 
-/// An answer of plain text.
+/// Returns an answer of plain text.
 pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     raw(status, "text/plain; charset=utf-8", body)
 }
 
-/// An answer of JSON, a line.
+/// Returns an answer of JSON, on one line.
 pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
     let mut body = serde_json::to_string(value).expect("maps have text keys only");
     body.push('\n');
     raw(status, "application/json", body)
 }
 
-/// An answer of this content type.
+/// Returns an answer of this content type.
 pub fn raw(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;

@@ -1,4 +1,4 @@
-//! The HTTP contract, asked over real connections.
+//! The HTTP contract, tested over real connections.
 
 use std::sync::Arc;
 
@@ -23,12 +23,12 @@ struct Bench {
     address: SocketAddr,
 }
 
-/// A serving process with the configuration file `YAML`.
+/// Returns a serving process with the configuration file `YAML`.
 fn bench() -> Bench {
     bench_with(YAML, ANSWER)
 }
 
-/// The same with another file, whose clients may take `limit` for an answer.
+/// Like [`bench`], with another file, and with `limit` for clients to read an answer.
 fn bench_with(yaml: &str, limit: Duration) -> Bench {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ringway.yaml");
@@ -366,7 +366,7 @@ async fn five_hundred_slow_readers_and_five_hundred_slow_heads_keep_no_probe_wai
         let mut held = Vec::new();
         for _ in 0..500 {
             let mut stream = TcpStream::connect(bench.address).await.unwrap();
-            // It may have had to make way already.
+            // It may have been closed for another already.
             let _ = stream.write_all(sent.as_bytes()).await;
             held.push(stream);
             if held.len() % 100 == 65 {
@@ -384,7 +384,7 @@ async fn a_client_that_does_not_take_its_answer_is_cut() {
     let bench = bench_with(YAML, Duration::from_millis(50));
     let mut stream = TcpStream::connect(bench.address).await.unwrap();
     let request = b"GET /metrics HTTP/1.1\r\nhost: [::1]\r\n\r\n";
-    // Until all buffers are full, and then until it is cut.
+    // Until all buffers are full, and then until it is closed.
     while stream.write_all(request).await.is_ok() {}
     assert_eq!(bench.state.admin.late.load(Relaxed), 1);
     assert_eq!(bench.get("/livez").await.status, 200);
@@ -402,7 +402,7 @@ async fn while_all_places_are_busy_probes_are_answered_and_nothing_else() {
         let mut stream = TcpStream::connect(bench.address).await.unwrap();
         let asked = "GET /explain?key=k&live=1 HTTP/1.1\r\nhost: [::1]\r\n\r\n";
         stream.write_all(asked.as_bytes()).await.unwrap();
-        // Its node is being asked: so it is busy.
+        // Its node is being asked, so it is busy.
         held.push((stream, silent.accept().await.unwrap()));
     }
     let refused = bench.get("/metrics").await;

@@ -1,14 +1,14 @@
-//! A moment as people and programs write it: `2026-11-28T21:48:18Z`.
+//! Formats timestamps: `2026-11-28T21:48:18Z`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const DAY: u64 = 24 * 3600;
-/// Days of 400 years, after which the calendar repeats.
+/// The number of days in 400 years, after which the calendar repeats.
 const ERA: u64 = 146_097;
-/// Days from 1 March of the year 0 to 1 January 1970.
+/// The number of days from 1 March of the year 0 to 1 January 1970.
 const TO_1970: u64 = 719_468;
 
-/// `moment` in UTC, in whole seconds; what lies before 1970 is shown as its beginning.
+/// Formats `moment` in UTC, in whole seconds; times before 1970 are shown as its beginning.
 pub fn rfc3339(moment: SystemTime) -> String {
     let seconds = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (year, month, day) = date(seconds / DAY);
@@ -16,8 +16,8 @@ pub fn rfc3339(moment: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Year, month and day of the date that is so many days after 1 January 1970. Years are counted from March, so that
-/// the day that leap years add is the last.
+/// Returns year, month and day of the date that is `days` after 1 January 1970. Years are counted from
+/// March, so that a leap day is the last.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + TO_1970;
     let (era, day) = (days / ERA, days % ERA);

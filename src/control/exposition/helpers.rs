@@ -1,4 +1,4 @@
-//! What rows of the table of metrics have in common: one number for each listener, node or command.
+//! Helpers for the rows of the table of metrics: one number for each listener, node or command.
 
 use super::{Samples, View, of_operation};
 use crate::counter::Counter;
@@ -9,12 +9,12 @@ use crate::node::{self, Node};
 use crate::protocol::operation::Operation;
 use crate::snapshot::ListenerCounters;
 
-/// Returns 1 if `claim` holds, else 0.
+/// Returns 1 if `claim` is true, otherwise 0.
 pub(super) fn flag(claim: bool) -> f64 {
     f64::from(u8::from(claim))
 }
 
-/// Adds `number` of each listener.
+/// Adds `number` for each listener.
 pub(super) fn listeners(view: &View<'_>, samples: &mut Samples, number: impl Fn(&ListenerCounters) -> u64) {
     for listener in &view.snapshot.listeners {
         let bind = listener.settings.bind.to_string();
@@ -28,7 +28,7 @@ pub(super) fn workers(view: &View<'_>, counter: impl Fn(&WorkerShard) -> &Counte
     sum.fold(0, u64::wrapping_add) as f64
 }
 
-/// Adds `number` of each node.
+/// Adds `number` for each node.
 pub(super) fn nodes(view: &View<'_>, samples: &mut Samples, number: impl Fn(&Node) -> f64) {
     for node in view.nodes() {
         samples.put(&[&node.pool, &node.label], number(node));
@@ -40,7 +40,7 @@ pub(super) fn shards(view: &View<'_>, samples: &mut Samples, counter: impl Fn(&N
     nodes(view, samples, |node| node.sum(&counter) as f64);
 }
 
-/// Adds `number` of each embedded node.
+/// Adds `number` for each embedded node.
 pub(super) fn embedded(view: &View<'_>, samples: &mut Samples, number: impl Fn(&Embedded) -> u64) {
     for node in view.nodes() {
         if let node::Kind::Embedded(embedded) = &node.kind {
@@ -49,7 +49,7 @@ pub(super) fn embedded(view: &View<'_>, samples: &mut Samples, number: impl Fn(&
     }
 }
 
-/// Adds `counter` of each operation that `counts`, for each node.
+/// Adds `counter` for each operation that `counts`, for each node.
 pub(super) fn commands(
     view: &View<'_>,
     samples: &mut Samples,

@@ -1,10 +1,10 @@
-//! The metrics as Prometheus reads them.
+//! Renders the metrics for Prometheus.
 //!
-//! Nothing is counted here: at each scrape the shards of all workers are read and summed. What is shown
-//! stands in one table, [`METRICS`]; the figures of the process itself (`process_*`) come on top.
+//! Nothing is counted here: each scrape reads and sums the shards of all workers. The metrics are in one
+//! table, [`METRICS`]; those of the process itself (`process_*`) are added.
 //!
-//! An operation's series appear for every node as soon as any node saw it, so that rates begin at
-//! zero everywhere without thirteen series for each node; get, set and delete are there from the start.
+//! An operation's series appear for every node as soon as any node saw it, so that rates begin at zero
+//! everywhere without thirteen series for each node; get, set and delete are there from the start.
 
 mod helpers;
 mod samples;
@@ -32,17 +32,17 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Metric {
     /// The full name.
     pub name: &'static str,
-    /// What the number means, in one sentence.
+    /// The help text, one sentence.
     pub help: &'static str,
-    /// How the number behaves.
+    /// The type of the metric.
     pub kind: Kind,
     /// The names of its labels, in order.
     pub labels: &'static [&'static str],
-    /// Reads it.
+    /// Reads the value.
     read: fn(&View<'_>, &mut Samples),
 }
 
-/// How a metric's number behaves.
+/// The type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Only grows.
@@ -64,7 +64,7 @@ impl Kind {
     }
 }
 
-/// Shows the metrics of one process.
+/// Renders the metrics of one process.
 #[derive(Debug)]
 pub struct Exposition {
     state: Arc<State>,
@@ -72,7 +72,7 @@ pub struct Exposition {
 }
 
 impl Exposition {
-    /// Shows what `state` counts.
+    /// Returns an exposition of the metrics of `state`.
     pub fn new(state: Arc<State>) -> Exposition {
         Exposition {
             state,
@@ -80,7 +80,7 @@ impl Exposition {
         }
     }
 
-    /// Reads everything and writes it in Prometheus' text format.
+    /// Reads everything and renders it in Prometheus' text format.
     pub fn render(&self) -> String {
         let snapshot = self.state.snapshot.load();
         let view = View::new(&self.state, &snapshot);
@@ -92,7 +92,7 @@ impl Exposition {
     }
 }
 
-/// What a metric is read from: one look at the whole process.
+/// The data that metrics are read from: one look at the whole process.
 struct View<'a> {
     state: &'a State,
     snapshot: &'a Snapshot,
@@ -130,7 +130,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// One counter of one operation on one node, over all workers.
+/// Sums one counter of one operation on one node over all workers.
 fn of_operation(node: &Node, operation: Operation, counter: impl Fn(&OperationCounters) -> u64) -> u64 {
     let shards = node.shards().iter();
     shards.fold(0, |sum, shard| {

@@ -1,18 +1,18 @@
-//! Turns the numbers of one metric into the form that the Prometheus encoder takes.
+//! Converts the numbers of one metric to the types of the Prometheus encoder.
 
 use prometheus::proto;
 
 use super::{Kind, Metric, View};
 use crate::histogram::{BUCKETS, Histogram};
 
-/// The samples of one metric, as they are read.
+/// The samples of one metric.
 #[derive(Debug)]
 pub struct Samples {
     metric: &'static Metric,
     read: Vec<proto::Metric>,
 }
 
-/// The family of `metric`; `None` if there is nothing to count, such as no embedded node.
+/// Returns the family of `metric`; `None` if there are no samples, for example without embedded nodes.
 pub(super) fn family(metric: &'static Metric, view: &View<'_>) -> Option<proto::MetricFamily> {
     let mut samples = Samples {
         metric,
@@ -67,7 +67,7 @@ impl Samples {
         let mut buckets = Vec::with_capacity(BUCKETS);
         for (index, count) in counts.into_iter().enumerate() {
             cumulated += count;
-            // The last bucket, without a bound, is the count of all: the encoder adds it.
+            // The last bucket has no bound and is the count of all: the encoder adds it.
             let Some(bound) = Histogram::bound(index) else {
                 break;
             };

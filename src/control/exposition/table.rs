@@ -1,7 +1,7 @@
-//! The one table of all metrics: name, meaning, kind, labels, and where the number is read.
+//! The table of all metrics: name, help text, type, labels, and where the value is read.
 //!
-//! Units are base units (seconds, bytes). Labels come from closed sets: the pools, nodes and listeners
-//! of the configuration, and the names of commands, classes and failures. A key is never a label.
+//! Units are base units (seconds, bytes). Labels come from closed sets: the pools, nodes and listeners of
+//! the configuration, and the names of commands, classes and failures. A key is never a label.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,7 +21,7 @@ use crate::state::Phase;
 const NODE: &[&str] = &["pool", "node"];
 const COMMAND: &[&str] = &["pool", "node", "command"];
 
-/// Every metric of Ringway's own, in the order in which they are shown.
+/// Ringway's own metrics, in the order in which they are shown.
 pub const METRICS: &[Metric] = &[
     Metric {
         name: "ringway_build_info",

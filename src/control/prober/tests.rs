@@ -1,4 +1,4 @@
-//! Probes against fake nodes: what they answer decides how the node is seen.
+//! Probes against fake nodes, whose answers determine their state.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -24,7 +24,7 @@ enum Manner {
     HangsAfterEachAnswer,
 }
 
-/// A fake node on `listener`. Answers how many connections it saw.
+/// Runs a fake node on `listener`. Returns the number of connections it saw.
 fn serve(listener: TcpListener, manner: Manner) -> Arc<AtomicUsize> {
     let seen = Arc::new(AtomicUsize::new(0));
     let count = seen.clone();
