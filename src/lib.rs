@@ -1,8 +1,8 @@
 //! Ringway: a routing sidecar for memcached.
 //!
 //! Applications point their unmodified memcached clients at it. It reads each request, picks the node by a
-//! consistent-hash ring that can be exchanged while it runs, carries all clients over few connections, and
-//! shows its health over HTTP.
+//! consistent-hash ring that can be replaced while it runs, multiplexes all clients over few connections, and
+//! reports its health over HTTP.
 //!
 //! # Architecture
 //!
@@ -49,11 +49,14 @@
 //!
 //! # What is absent, on purpose
 //!
-//! - No lock on the request path, but for the shard of an embedded cache that a key lies in.
-//! - No clock read per request: a worker reads the time once a turn of its event loop.
-//! - Workers read no files and resolve no names; control does, and publishes what it found.
-//! - The ring does not know health: who is not to be picked is left out when it is built.
-//! - No node learns which protocol a client spoke, and no route will.
+//! - No lock on the request path, except that of the shard of an embedded cache, and those for records of missed
+//!   writes once a node has missed one.
+//! - No clock is read per request: a worker reads the time once per turn of its event loop. Two exceptions: an
+//!   embedded node reads a clock for each of its requests, and a policy that rewrites expiries reads the system time.
+//! - Workers read no files and resolve no names; control does, and publishes the results.
+//! - The ring does not know health: nodes that must not be picked are left out when it is built.
+//! - Nodes do not learn which protocol a client spoke. Links and routes know one bit of it (`Meta::is_binary`),
+//!   because replies to binary clients carry cas ids.
 //! - No `unsafe`.
 
 pub mod app;

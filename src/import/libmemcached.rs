@@ -138,7 +138,7 @@ impl Reader<'_> {
                     self.lost,
                     origin,
                     &name,
-                    "libmemcached's replicas, on the servers that follow in its list, cannot be said",
+                    "libmemcached's replicas, on the servers that follow in its list, cannot be expressed",
                 );
             }
             "RCV-TIMEOUT" | "SND-TIMEOUT" => {
@@ -263,7 +263,7 @@ impl Reader<'_> {
             "CONSISTENT" => {
                 if self.points != self.hash.0 {
                     let why = format!(
-                        "libmemcached hashes points with {} and keys with {}, for it read --HASH last: that cannot be said",
+                        "libmemcached hashes points with {} and keys with {}, because --HASH came last: that cannot be expressed",
                         self.points, self.hash.0
                     );
                     lose(self.lost, self.hash.1.unwrap_or((1, 1)), "HASH", why);

@@ -303,7 +303,7 @@ impl<'a> Reader<'a> {
                             Value::text(text, settings.retry.map(location)),
                         ));
                     }
-                    _ => self.lose(tree, "auto_eject_hosts", "its limits are no numbers"),
+                    _ => self.lose(tree, "auto_eject_hosts", "its limits are not numbers"),
                 }
                 self.pool.push("health", Value::map(health, origin));
             }

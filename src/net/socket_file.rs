@@ -128,7 +128,7 @@ fn check_folder(path: &Path) -> io::Result<()> {
             Err(io::Error::new(ErrorKind::NotFound, reason))
         }
         Ok(found) if !found.is_dir() => {
-            let reason = format!("{shown} is no folder");
+            let reason = format!("{shown} is not a folder");
             Err(io::Error::new(ErrorKind::NotADirectory, reason))
         }
         _ => Ok(()),
@@ -147,7 +147,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Ok(found) if !found.file_type().is_socket() => {
             return Err(io::Error::new(
                 ErrorKind::AlreadyExists,
-                "there is a file that is no socket",
+                "the file there is not a socket",
             ));
         }
         Ok(_) => {}
@@ -387,6 +387,6 @@ mod tests {
         let file = bench.folder.path().join("file");
         fs::write(&file, "").expect("written");
         let error = listen(&file).expect_err("a file");
-        assert_eq!(error.to_string(), format!("{} is no folder", file.display()));
+        assert_eq!(error.to_string(), format!("{} is not a folder", file.display()));
     }
 }

@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         self.lose(
             tree,
             "route",
-            "a HashRoute over other routes than servers cannot be said: its keys have no route and answer \
+            "a HashRoute over other routes than servers cannot be expressed: its keys have no route and answer \
              SERVER_ERROR",
         );
         Some(error("the HashRoute of mcrouter was not imported", tree))

@@ -221,7 +221,7 @@ impl<'a> Reader<'a> {
             self.lose(
                 server,
                 &path,
-                "a route handle in the place of a server cannot be said",
+                "a route handle in the place of a server cannot be expressed",
             );
             return None;
         };
@@ -342,7 +342,7 @@ impl<'a> Reader<'a> {
                             .to_owned()
                     }
                     other => format!(
-                        "the hash function {other} cannot be said: keys are spread as Ch3 does, and go to other servers"
+                        "the hash function {other} cannot be expressed: keys are spread as Ch3 does, and go to other servers"
                     ),
                 };
                 self.lose(tree, &path, why);
@@ -397,7 +397,7 @@ impl<'a> Reader<'a> {
             if scaled == 0 || !exact {
                 let tree = raw.get(index).or(weights);
                 let why = if exact {
-                    "a weight of 0 cannot be said"
+                    "a weight of 0 cannot be expressed"
                 } else {
                     "the weight has too many decimal places"
                 };

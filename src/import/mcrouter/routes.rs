@@ -200,7 +200,7 @@ impl<'a> Reader<'a> {
                 self.lose(
                     location,
                     "route",
-                    format!("the route handle {kind} cannot be said"),
+                    format!("the route handle {kind} cannot be expressed"),
                 );
                 // The route under it is read, so that everything that cannot be expressed is reported at
                 // once.
@@ -296,7 +296,7 @@ impl<'a> Reader<'a> {
             }
             "Hash" if children.len() < 2 => return children.pop(),
             other => {
-                self.lose(tree, "route", format!("the route handle {other} cannot be said"));
+                self.lose(tree, "route", format!("the route handle {other} cannot be expressed"));
                 return None;
             }
         };
