@@ -74,7 +74,7 @@ impl Requests {
             return;
         };
         let Some(request) = head.request(operation, command, &packet[HEAD..], &mut self.room) else {
-            return self.answer_unsayable(batch, &head, operation, &packet[HEAD..]);
+            return self.answer_oversized_key(batch, &head, operation, &packet[HEAD..]);
         };
         let request = Request { block, ..request };
 
@@ -160,11 +160,11 @@ impl Requests {
     /// Refuses an inconsistent packet.
     fn refuse_packet(&mut self, batch: &Batch<'_>, head: &Head, status: Status) -> Taken {
         batch.worker.shard().bad_requests.add(1);
-        self.pass_over(head, status)
+        self.skip_body(head, status)
     }
 
     /// Answers `status` and skips the body.
-    fn pass_over(&mut self, head: &Head, status: Status) -> Taken {
+    fn skip_body(&mut self, head: &Head, status: Status) -> Taken {
         self.answer_own(head, status, b"");
         self.swallow = head.body;
         Taken::Bytes(HEAD)
@@ -202,7 +202,7 @@ impl Requests {
     }
 
     /// Answers a request whose key no line to a node can carry, because its base64 form is too long.
-    fn answer_unsayable(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) {
+    fn answer_oversized_key(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) {
         batch.worker.shard().bad_requests.add(1);
         batch.worker.shard().long_keys.add(1);
         let key = &body[head.extras..][..head.key];

@@ -23,7 +23,7 @@ use super::requests::Requests;
 use crate::config::Bind;
 use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
-use crate::reply::queue::{DROPPED, ReplyQueue, may_be_left_out, value_bytes};
+use crate::reply::queue::{DROPPED, ReplyQueue, may_be_dropped, value_bytes};
 use crate::runtime::memory::MemoryBudget;
 use crate::runtime::{buffers, coalesce, turn};
 use crate::worker::context::WorkerContext;
@@ -179,13 +179,13 @@ impl Session {
     /// enough.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         while let Some((origin, mut reply)) = self.reply_queue.take() {
-            if self.out.len() > MAX_HELD && may_be_left_out(origin.command, value_bytes(&reply)) {
+            if self.out.len() > MAX_HELD && may_be_dropped(origin.command, value_bytes(&reply)) {
                 reply = DROPPED;
                 self.worker.shard().dropped.add(1);
             }
             self.replies.write(&origin, &reply, &mut self.out);
         }
-        self.worker.shard().dropped.add(self.reply_queue.take_left_out());
+        self.worker.shard().dropped.add(self.reply_queue.take_dropped());
         if self.out.is_empty() {
             return Poll::Ready(Ok(()));
         }

@@ -36,7 +36,7 @@ pub async fn rejoin(
         return Ok(());
     };
     // Requests that were sent before it left may still be executed. Links give them up soon.
-    if how == Rejoin::Manual || owes(node) {
+    if how == Rejoin::Manual || has_outstanding(node) {
         return Ok(());
     }
     if how == Rejoin::Flush && !was_restarted(left_at, connection, limit).await? {
@@ -73,7 +73,7 @@ fn leaver(node: &Node) -> Option<Instant> {
     node.membership.left_at().filter(|_| is_ready)
 }
 
-fn owes(node: &Node) -> bool {
+fn has_outstanding(node: &Node) -> bool {
     node.sum(|shard: &NodeShard| &shard.in_flight) > 0
 }
 

@@ -221,9 +221,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_record_is_waited_for_until_it_is_on_disk() {
         let journal = Arc::new(Journal::default());
-        assert!(journal.commit().is_none(), "nothing is to be written");
+        assert!(journal.commit().is_none(), "there is nothing to write");
         journal.append(&missed(b"a"));
-        let commit = journal.commit().expect("it is to be written");
+        let commit = journal.commit().expect("there is a record to write");
         let (task, number) = journal.next();
         assert!(matches!(task, Task::Append(bytes) if !bytes.is_empty()));
         let done = tokio::spawn(commit.done());
@@ -239,7 +239,7 @@ mod tests {
     async fn a_disk_that_fails_or_does_not_answer_is_not_waited_for() {
         let journal = Arc::new(Journal::default());
         journal.append(&missed(b"a"));
-        let commit = journal.commit().expect("it is to be written");
+        let commit = journal.commit().expect("there is a record to write");
         journal.next();
         journal.failed(&io::Error::other("no space"));
         commit.done().await;
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(journal.next(), (Task::Rewrite, 2), "both are written then");
         journal.append(&missed(b"c"));
         journal.committed(2);
-        let late = journal.commit().expect("it works again, and c is to be written");
+        let late = journal.commit().expect("it works again, and c must be written");
         late.done().await;
         assert_eq!(journal.errors(), 2, "it did not answer");
         assert!(journal.commit().is_none());

@@ -4,7 +4,7 @@
 //! A command's opaque (`O`) is returned in its reply and in no other. mg and ma return a value if they
 //! request it (`v`), and only then.
 
-use crate::protocol::meta::{Names, is_unsayable, opaque};
+use crate::protocol::meta::{Names, needs_base64, opaque};
 use crate::protocol::reply::{Frame, Status};
 use crate::protocol::{Command, Request, fingerprint};
 
@@ -35,7 +35,7 @@ impl ExpectedReply {
         ExpectedReply {
             opaque: opaque(names, meta.flags, request.key).map_or(0, fingerprint),
             with_value: may_have_value.then(|| names.has(b'v')),
-            hides_key: names.has(b'b') && is_unsayable(request.key),
+            hides_key: names.has(b'b') && needs_base64(request.key),
         }
     }
 

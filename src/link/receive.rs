@@ -106,7 +106,7 @@ impl InFlightQueue {
                     self.settle_in_line(Reply::NotFound, arrival);
                 }
                 let reply = match failure {
-                    Some(failure) => self.pass_over(frame, failure),
+                    Some(failure) => self.skip_value(frame, failure),
                     None => {
                         let lines = buffer.split_to(frame.length).freeze();
                         Reply::Value(Item::of_lines(lines, &frame))
@@ -159,14 +159,14 @@ impl InFlightQueue {
         // closes.
         check(entry, self.front_key(), buffer, &frame, dialect)?;
         let reply = match failure {
-            Some(failure) => self.pass_over(frame, failure),
+            Some(failure) => self.skip_value(frame, failure),
             None => take(entry.command, entry.is_retry, buffer, frame)?,
         };
         let entry = self.pop().ok_or(Desync)?;
         Ok(self.settle(entry, reply, arrival))
     }
 
-    fn pass_over(&mut self, frame: Frame, failure: Failure) -> Reply {
+    fn skip_value(&mut self, frame: Frame, failure: Failure) -> Reply {
         self.skip = frame.length;
         Reply::Failed(failure)
     }

@@ -156,7 +156,7 @@ impl ReplyQueue {
             Reply::Error(_) | Reply::Refused(_) | Reply::Failed(_)
         ) {
             entry.reply = match value_bytes(&reply) {
-                size if may_be_left_out(entry.command, size)
+                size if may_be_dropped(entry.command, size)
                     && (index > 0 && queue.held >= MAX_HELD || !self.budget.has_room(size)) =>
                 {
                     queue.dropped += 1;
@@ -197,7 +197,7 @@ impl ReplyQueue {
     }
 
     /// Returns the number of values dropped since the last call.
-    pub fn take_left_out(&self) -> u64 {
+    pub fn take_dropped(&self) -> u64 {
         std::mem::take(&mut self.queue.borrow_mut().dropped)
     }
 
@@ -282,7 +282,7 @@ impl ReplyQueue {
 /// Whether a value of `size` bytes that answers `command` may be dropped for lack of memory. The number
 /// that ma returns is small, and without it the client could not know that it was changed.
 #[inline]
-pub fn may_be_left_out(command: Command, size: usize) -> bool {
+pub fn may_be_dropped(command: Command, size: usize) -> bool {
     size > 0 && command != Command::MetaArithmetic
 }
 
@@ -412,7 +412,7 @@ mod tests {
             .map(|taken| taken.1)
             .collect();
         assert_eq!(replies, [DROPPED, value(700_000), value(10)]);
-        assert_eq!(reply_queue.take_left_out(), 1);
+        assert_eq!(reply_queue.take_dropped(), 1);
     }
 
     #[test]

@@ -269,7 +269,9 @@ impl Expander<'_> {
                 return Ok(value);
             }
             let Value::Scalar { text, plain: false } = &value.value else {
-                return Err(format!("the parameter {name} is not a string, but is used inside one"));
+                return Err(format!(
+                    "the parameter {name} is not a string, but is used inside one"
+                ));
             };
             self.spend(text.len());
             replaced.push_str(text);

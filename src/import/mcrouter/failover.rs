@@ -121,7 +121,11 @@ impl<'a> Reader<'a> {
                 "deletes" => &["deletes"],
                 "all" => &["reads", "writes", "deletes"],
                 other => {
-                    self.lose(list, "failover_errors", format!("{other} is not a kind of request"));
+                    self.lose(
+                        list,
+                        "failover_errors",
+                        format!("{other} is not a kind of request"),
+                    );
                     continue;
                 }
             };

@@ -296,7 +296,11 @@ impl<'a> Reader<'a> {
             }
             "Hash" if children.len() < 2 => return children.pop(),
             other => {
-                self.lose(tree, "route", format!("the route handle {other} cannot be expressed"));
+                self.lose(
+                    tree,
+                    "route",
+                    format!("the route handle {other} cannot be expressed"),
+                );
                 return None;
             }
         };

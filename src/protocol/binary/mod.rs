@@ -10,7 +10,7 @@ use std::io::Write;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::meta::is_unsayable;
+use super::meta::needs_base64;
 use super::{Command, MAX_KEY, Meta, Request};
 
 /// The first byte of a request.
@@ -218,7 +218,7 @@ impl Head {
     ) -> Option<Request<'a>> {
         let (extras, rest) = body.split_at(self.extras);
         let (key, value) = rest.split_at(self.key);
-        let is_base64 = is_unsayable(key);
+        let is_base64 = needs_base64(key);
         room.key.clear();
         room.flags.clear();
         if is_base64 {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use crate::protocol::meta::{KEY_PLACE, Names, flag, flags, is_unsayable};
+use crate::protocol::meta::{KEY_PLACE, Names, flag, flags, needs_base64};
 use crate::protocol::scan::has_nul;
 use crate::protocol::{Command, Item, MAX_KEY, Meta, MetaReply, Part, Reply};
 
@@ -90,7 +90,7 @@ fn pass_on<'a>(
     };
     if command == Command::MetaDebug {
         put(reply.line());
-    } else if names.has(b'b') && is_unsayable(meta.plain_key(&mut [0; MAX_KEY])) {
+    } else if names.has(b'b') && needs_base64(meta.plain_key(&mut [0; MAX_KEY])) {
         put_with_key(key, raw, reply, put);
     } else if names.has(b'k') && !has_nul(key) {
         put(reply.line());

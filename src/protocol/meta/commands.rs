@@ -2,7 +2,7 @@
 //! route a request and to stay in step.
 
 use crate::protocol::line::{BAD_FORMAT, ERROR, Line, MAX_LENGTH, bad, is_good_key, long_key, next_token};
-use crate::protocol::meta::{flag, flags, is_unsayable};
+use crate::protocol::meta::{flag, flags, needs_base64};
 use crate::protocol::numbers::parse_i32;
 use crate::protocol::scan::has_nul;
 use crate::protocol::{Command, MAX_KEY, Meta, Request};
@@ -130,5 +130,5 @@ fn added(meta: &Meta<'_>) -> usize {
 
 /// Whether the key is in base64 and its return is not requested.
 fn is_hidden_key(meta: &Meta<'_>) -> bool {
-    flag(meta.flags, b'b').is_some() && is_unsayable(meta.plain_key(&mut [0; MAX_KEY]))
+    flag(meta.flags, b'b').is_some() && needs_base64(meta.plain_key(&mut [0; MAX_KEY]))
 }

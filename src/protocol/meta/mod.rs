@@ -163,13 +163,13 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
     }
     // A repeated flag is an error that the node must see.
     let is_quiet = flags(meta.flags).filter(|flag| flag[0] == b'q').count() == 1;
-    let is_unsayable = names.has(b'b') && is_unsayable(request.key);
-    let mut has_key = request.command == Command::MetaDebug || is_unsayable;
+    let hides_key = names.has(b'b') && needs_base64(request.key);
+    let mut has_key = request.command == Command::MetaDebug || hides_key;
     for raw in flags(meta.flags) {
         match raw[0] {
             b'q' if is_quiet => {}
-            b'k' if is_unsayable && flag(meta.flags, b'O').is_none() => put(KEY_PLACE),
-            b'k' if is_unsayable => {}
+            b'k' if hides_key && flag(meta.flags, b'O').is_none() => put(KEY_PLACE),
+            b'k' if hides_key => {}
             _ => {
                 put(b" ");
                 put(raw);
@@ -190,7 +190,7 @@ pub fn opaque<'a>(names: Names, raw: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
         return flag(raw, b'O');
     }
     // What `write_typed` writes instead of `k`.
-    let has_place = names.has(b'b') && names.has(b'k') && is_unsayable(key);
+    let has_place = names.has(b'b') && names.has(b'k') && needs_base64(key);
     has_place.then_some(KEY_PLACE.trim_ascii_start())
 }
 
@@ -208,7 +208,7 @@ pub fn is_bare(key: &[u8]) -> bool {
 /// forgets that a key was given in base64 if ma creates the item, if append or prepend make a new one, and
 /// if a binary client stores it. It then returns the raw key, line ends included, so such a key is never
 /// requested back.
-pub fn is_unsayable(key: &[u8]) -> bool {
+pub fn needs_base64(key: &[u8]) -> bool {
     key.iter().any(|&byte| byte <= b' ' || byte == 0x7f)
 }
 

@@ -2,7 +2,7 @@
 
 use ringway::protocol::binary::{Ask, HEAD, Head, Operation, Room};
 use ringway::protocol::meta::flags::MetaFlags;
-use ringway::protocol::meta::{decode_key, flag, is_unsayable};
+use ringway::protocol::meta::{decode_key, flag, needs_base64};
 use ringway::protocol::{Command, MAX_KEY};
 
 use super::said;
@@ -49,7 +49,7 @@ fn check_operation(head: &Head, operation: Operation, body: &[u8]) {
     let mut room = Room::default();
     let Some(request) = head.request(operation, command, body, &mut room) else {
         // No text protocol can say it, and a session refuses it.
-        assert!(is_unsayable(key) && key.len().div_ceil(3) * 4 > MAX_KEY);
+        assert!(needs_base64(key) && key.len().div_ceil(3) * 4 > MAX_KEY);
         return;
     };
     assert_eq!(
@@ -58,7 +58,7 @@ fn check_operation(head: &Head, operation: Operation, body: &[u8]) {
     );
     let meta = request.meta.expect("a meta request");
     assert!(meta.key.iter().all(|&byte| byte > b' ' && byte != 0x7f) && meta.key.len() <= MAX_KEY);
-    if is_unsayable(key) {
+    if needs_base64(key) {
         let mut plain = [0; MAX_KEY];
         let length = decode_key(meta.key, &mut plain);
         assert_eq!(&plain[..length], key);

@@ -4,7 +4,7 @@ use ringway::protocol::classic::downgrade::downgrade;
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::line::Line;
 use ringway::protocol::meta::flags::MetaFlags;
-use ringway::protocol::meta::{flag, flags, is_unsayable};
+use ringway::protocol::meta::{flag, flags, needs_base64};
 use ringway::protocol::text::read_line;
 use ringway::protocol::{Command, MAX_KEY, Request};
 
@@ -155,7 +155,7 @@ fn is_passed_on(asked: &Request<'_>, read: &Request<'_>) {
     assert_eq!(count(meta.flags, b'q'), if quiet == 1 { 0 } else { quiet });
     let opaque = flag(typed.flags, b'O');
     let wants_key = flag(typed.flags, b'k').is_some();
-    if flag(typed.flags, b'b').is_some() && is_unsayable(asked.key) {
+    if flag(typed.flags, b'b').is_some() && needs_base64(asked.key) {
         assert_eq!(count(meta.flags, b'k'), 0);
         assert_eq!(flag(meta.flags, b'O').is_some(), opaque.is_some() || wants_key);
     } else {
