@@ -2,10 +2,10 @@
 //!
 //! This floor is pure, bytes in and bytes out: no sockets, clocks or locks.
 //!
-//! - [`text`] parses the lines of classic and meta clients, [`answer`] writes classic answers.
-//! - [`meta_answer`] writes meta answers, [`meta_flags`] parses meta flags as a node does.
+//! - [`text`] parses the lines of classic and meta clients, [`classic::answer`] writes classic answers.
+//! - [`meta::answer`] writes meta answers, [`meta::flags`] parses meta flags as a node does.
 //! - [`meta`] and [`classic`] write requests for nodes; [`reply`] parses the nodes' replies.
-//! - [`downgrade`] translates meta commands into classic text, for nodes without meta.
+//! - [`classic::downgrade`] translates meta commands into classic text, for nodes without meta.
 //! - [`numbers`] parses decimal numbers as memcached does.
 //! - [`owned`] copies a request that must outlive its read buffer.
 //! - [`operation`] says what a request does, independent of its protocol.

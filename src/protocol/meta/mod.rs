@@ -248,7 +248,7 @@ pub fn flags(text: &[u8]) -> Flags<'_> {
     Flags(text)
 }
 
-/// The iterator that [`flags`] returns. Runs of spaces are skipped eight bytes at a time.
+/// The iterator that [`flags()`] returns. Runs of spaces are skipped eight bytes at a time.
 #[derive(Debug, Clone)]
 pub struct Flags<'a>(&'a [u8]);
 
