@@ -177,7 +177,7 @@ impl Requests {
         request.is_some_and(|request| head.value() > batch.route.max_value_size(&request))
     }
 
-    /// Answers `status` to a storage command whose value is not taken, and passes over its body. `begin` is its
+    /// Answers `status` to a storage command whose value is refused, and skips its body. `begin` is its
     /// extras and key.
     fn refuse_value_of(
         &mut self,
