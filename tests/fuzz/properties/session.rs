@@ -86,10 +86,26 @@ fn converse(pieces: &[&[u8]]) -> Outcome {
     let is_over = requests.is_over();
     // What follows the end is not read, and so comes down to how the bytes came.
     let rest = if is_over { Vec::new() } else { buffer.to_vec() };
+    let mut answers = flush(&mut out);
+    hide_processor_time(&mut answers);
     Outcome {
-        answers: flush(&mut out),
+        answers,
         is_over,
         rest,
+    }
+}
+
+/// Puts zeros in place of the processor time that `stats` shows, which grows from one session to the next.
+fn hide_processor_time(answers: &mut [u8]) {
+    for name in [&b"rusage_user"[..], b"rusage_system"] {
+        let mut from = 0;
+        while let Some(at) = answers[from..].windows(name.len()).position(|part| part == name) {
+            from += at + name.len();
+            let value = answers[from..].iter_mut().skip_while(|byte| **byte == b' ');
+            value
+                .take_while(|byte| byte.is_ascii_digit() || **byte == b'.')
+                .for_each(|byte| *byte = b'0');
+        }
     }
 }
 
