@@ -48,7 +48,7 @@ events! {
     OnlyCopy = "only_copy",
     /// The copy failed or got an error.
     CopyFailed = "copy_failed",
-    /// It waited for the reply to another one.
+    /// The request waited for the reply to another one.
     Joined = "joined",
     /// The request was over a limit.
     Limited = "limited",

@@ -2,15 +2,15 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | get, a binary get, mg that only reads (`b`, `f`, `k`, `O`, `q`, `s`, `t`, `v`) | the first asks; as long as its reply is not there, others with the same key and the same flags wait for that reply |
+//! | get, a binary get, mg that only reads (`b`, `f`, `k`, `O`, `q`, `s`, `t`, `v`) | the first is sent; until its reply arrives, others with the same key and the same flags wait for that reply |
 //! | gets, mg with other flags that change nothing, me | forwarded |
-//! | all others with a key | forwarded; until the reply is there no read of the key joins another |
+//! | all others with a key | forwarded; until the reply arrives no read of the key joins another |
 //! | flush_all | the same, for all keys |
 //!
-//! A read never gets a value that is older than a write which this process acknowledged before the read began: a read
-//! joins another one only if no write of its key, by any worker, was in progress when that one began, and none began
-//! since (see [`crate::route::toolkit::writes`]). Writes that take another way to the nodes, around this policy or
-//! through other processes, are seen as late as the reply of one read takes.
+//! A read never gets a value that is older than a write which this process acknowledged before the read
+//! began: a read joins another one only if no write of its key, by any worker, was in progress when that
+//! one began, and none has begun since (see [`crate::route::toolkit::writes`]). Writes that reach the nodes
+//! without this policy, or through other processes, become visible with a delay of at most one read.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -32,11 +32,11 @@ use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::lease::uses_lease;
 use crate::route::toolkit::writes::{Version, Writes};
 
-/// The flags of an mg whose reply another client may have too. The others tell of the read before (`h`, `l`), bring a
-/// cas id (`c`) or change the item.
+/// The flags of an mg whose reply may be shared with another client. The others return the item's history
+/// (`h`, `l`) or a cas id (`c`), or change the item.
 const SHAREABLE: &[u8] = b"bfkOqstv";
 
-/// The same for a binary get, which always brings a cas id.
+/// The same for a binary get, which always returns a cas id.
 const SHAREABLE_BINARY: &[u8] = b"bcfkOqstv";
 
 /// A route whose identical reads share one request.
@@ -46,10 +46,10 @@ pub struct SingleFlight {
     writes: Arc<Writes>,
 }
 
-/// A read in flight. Whoever joins it waits for its reply.
+/// A read in flight. Reads that join it wait for its reply.
 #[derive(Debug)]
 struct Flight {
-    /// Those of the policy that it belongs to.
+    /// The writes of the policy that it belongs to.
     writes: Arc<Writes>,
     /// The state of the key when the read began.
     version: Version,
@@ -60,8 +60,8 @@ struct Flight {
 }
 
 thread_local! {
-    /// The reads of this worker that are in flight, by a hash of policy, command, key and flags. Of several with one
-    /// hash the last one is here; nobody joins the others any more.
+    /// The reads of this worker that are in flight, by a hash of policy, command, key and flags. Of several
+    /// with one hash the last one is here; no read joins the others any more.
     static FLIGHTS: RefCell<HashMap<u64, Rc<Flight>>> = RefCell::default();
     static HASHES: RandomState = RandomState::new();
 }
@@ -99,7 +99,7 @@ impl Policy for SingleFlight {
         };
         let hash = self.hash(request);
         let flight = self.join(hash, request, version, context);
-        // If the task of the first reader ends early, the next one asks in its place.
+        // If the task of the first reader ends early, the next one sends the request instead.
         let ask = || context.call.send(&self.to, request);
         let reply = flight.reply.get_or_init(ask).await.clone();
         FLIGHTS.with_borrow_mut(|flights| {
@@ -130,7 +130,7 @@ impl SingleFlight {
         HASHES.with(|hashes| hashes.hash_one(parts))
     }
 
-    /// The flight that `request` may join, or a new one.
+    /// Returns the flight that `request` may join, or a new one.
     fn join(&self, hash: u64, request: &Request<'_>, version: Version, context: &Context<'_>) -> Rc<Flight> {
         FLIGHTS.with_borrow_mut(|flights| {
             let last = flights.get(&hash);
@@ -160,7 +160,7 @@ impl SingleFlight {
     }
 }
 
-/// Whether another client may have the reply to `request` too.
+/// Whether the reply to `request` may be shared with another client.
 fn is_shareable(request: &Request<'_>) -> bool {
     match request.command {
         Command::Get => true,

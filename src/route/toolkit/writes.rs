@@ -1,21 +1,21 @@
-//! Tells readers whether a key was written since, across all workers of the process.
+//! Detects whether a key was written in the meantime, across all workers of the process.
 //!
-//! Keys are counted in [`STRIPES`] groups, by the hash of the key: how many writes began, and how many ended. While
-//! the two differ a write is in progress, and no reader may rely on what another one reads. If they are equal, and are
-//! still the same later, no write of the key was acknowledged in between. Keys of one group disturb each other, which
-//! costs a reader its share and is never wrong.
+//! Keys are divided into [`STRIPES`] groups by their hash, each with two counters: writes that began, and
+//! writes that ended. While the two differ a write is in progress, and no reader may rely on what another
+//! one reads. If they are equal, and unchanged later, no write of the key was acknowledged in between. Keys
+//! of one group affect each other, which costs a reader its sharing but is never wrong.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use crate::protocol::fingerprint;
 
-/// Groups of keys.
+/// The number of groups of keys.
 const STRIPES: usize = 256;
 
-/// Every flush_all that goes through a policy is a write of all keys.
+/// Every flush_all that goes through a policy counts as a write of all keys.
 static FLUSHES: Stripe = Stripe::new();
 
-/// The writes of all keys that pass one policy.
+/// The writes of all keys through one policy.
 #[derive(Debug)]
 pub struct Writes(Box<[Stripe; STRIPES]>);
 
@@ -37,12 +37,12 @@ struct Stripe {
 }
 
 impl Writes {
-    /// A write of `key` begins.
+    /// Begins a write of `key`.
     pub fn begin(&self, key: &[u8]) -> InProgress<'_> {
         self.stripe(key).begin()
     }
 
-    /// The state of `key`; `None` while a write of it is in progress.
+    /// Returns the state of `key`; `None` while a write of it is in progress.
     pub fn version(&self, key: &[u8]) -> Option<Version> {
         Some(Version {
             writes: self.stripe(key).version()?,
@@ -61,7 +61,7 @@ impl Default for Writes {
     }
 }
 
-/// A flush_all begins.
+/// Begins a flush_all.
 pub fn begin_flush() -> InProgress<'static> {
     FLUSHES.begin()
 }
@@ -79,7 +79,7 @@ impl Stripe {
         InProgress(self)
     }
 
-    /// `ended` is read first: a write that begins between the two reads makes them differ.
+    /// Reads `ended` first: a write that begins between the two reads makes them differ.
     fn version(&self) -> Option<u32> {
         let ended = self.ended.load(SeqCst);
         (self.begun.load(SeqCst) == ended).then_some(ended)
