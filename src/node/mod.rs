@@ -39,7 +39,7 @@ pub struct Node {
     pub label: String,
     /// Its address.
     pub address: Address,
-    /// The name server that knows its name; `None`: those of this machine.
+    /// The name server for its name; `None` for those of this machine.
     pub resolver: Option<SocketAddr>,
     /// The kind of node, with the state that this kind needs.
     pub kind: Kind,
