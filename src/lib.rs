@@ -17,16 +17,16 @@
 //!                     diff/                 what another configuration changes, and which keys it moves
 //!                     worker/               what one worker sees of the snapshot, and how it forwards requests
 //! floor 6  decisions  route/                where a request goes: policy/ (one file each), toolkit/, explain/
-//! floor 5  links      link/                 one connection to one node: in-flight queue, retry, batching
-//! floor 4  replies    reply/                the session's reply queue, and who else may wait for a reply
+//! floor 5  links      link/                 one connection to one node: in-flight queue, retry, multi-get lines
+//! floor 4  replies    reply/                the session's reply queue, and other recipients of a reply
 //! floor 3  nodes      node/                 identity, health, membership, missed writes, the embedded cache
 //! floor 2  machine    runtime/              what a worker owns: clock · buffers · memory · adaptive batching
 //!                     net/                  stream · dial · listen · outgoing · unix sockets
-//!                     journal/              what nodes missed, on disk
+//!                     journal/              missed writes, on disk
 //!                     resolver/             names of machines and services
-//! floor 1  operator   config/               what was typed, what was validated, every mistake at its line
-//!                     discovery/            who belongs to a pool whose nodes are discovered: rules, parsers
-//!                     import/               from the configurations of other proxies and clients
+//! floor 1  operator   config/               the configuration as written and as validated, every error with its line
+//!                     discovery/            the members of pools whose nodes are discovered: rules, parsers
+//!                     import/               the configurations of other proxies and clients
 //! floor 0  pure       protocol/{classic,meta,binary} · ring/ · health · metrics · counter · histogram · log_limit
 //! ```
 //!

@@ -1,7 +1,7 @@
 //! Accepts clients and hands them to the workers in turn.
 //!
 //! Listeners follow the snapshot: a reload may add and remove them. One that is removed stops accepting at
-//! once; its sessions end when they owe nothing.
+//! once; its sessions end once nothing is outstanding.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,21 +23,21 @@ use crate::net::socket_file::SocketFile;
 use crate::snapshot::ListenerCounters;
 use crate::state::{Phase, State};
 
-/// How long to wait after the process ran out of file descriptors.
+/// The pause after the process ran out of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How often a listener that cannot accept says so.
+/// The minimum interval between logs of a listener that cannot accept.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-/// How long a socket's file may take to be removed: its file system may hang.
+/// The maximum time to remove a socket's file: its file system may hang.
 const REMOVE: Duration = Duration::from_secs(1);
 
-/// A client that was accepted, on its way to a worker.
+/// An accepted client, on its way to a worker.
 #[derive(Debug)]
 pub struct Accepted {
     /// Its connection.
     pub socket: Client,
-    /// Where it came in.
+    /// The bind address of its listener.
     pub bind: Arc<Bind>,
-    /// How long it may say nothing; `None`: for ever.
+    /// The time after which it is closed if idle; `None` for never.
     pub idle_timeout: Option<Duration>,
     /// Its place among the listener's connections.
     pub place: Place,
@@ -52,7 +52,7 @@ pub enum Client {
     Unix(std::os::unix::net::UnixStream),
 }
 
-/// One of the connections that a listener may have; free again when it is dropped.
+/// One of a listener's `max_connections`; free again when it is dropped.
 #[derive(Debug)]
 pub struct Place(Arc<ListenerCounters>);
 
@@ -62,7 +62,7 @@ impl Drop for Place {
     }
 }
 
-/// A socket that listens.
+/// A listening socket.
 #[derive(Debug)]
 enum Socketed {
     Tcp(TcpListener),
@@ -75,22 +75,22 @@ pub struct Listeners {
     state: Arc<State>,
     workers: Vec<UnboundedSender<Accepted>>,
     open: HashMap<Bind, Open>,
-    /// What was said last of those that cannot be had as they should be.
+    /// The last logged problem of each listener that is not as configured.
     complaints: HashMap<Bind, String>,
     next: Arc<AtomicUsize>,
 }
 
-/// One that accepts.
+/// An accepting listener.
 #[derive(Debug)]
 struct Open {
     task: JoinHandle<()>,
-    /// Of a unix socket.
+    /// The file of a unix socket.
     file: Option<Arc<SocketFile>>,
     access: Access,
 }
 
 impl Listeners {
-    /// No listener yet; clients go to `workers` in turn.
+    /// Returns no listeners yet; clients go to `workers` in turn.
     pub fn new(state: Arc<State>, workers: Vec<UnboundedSender<Accepted>>) -> Listeners {
         Listeners {
             state,
@@ -101,11 +101,11 @@ impl Listeners {
         }
     }
 
-    /// Opens the listeners that the running snapshot has more, closes those it no longer has.
+    /// Opens the listeners that are new in the running snapshot, and closes those that are no longer in it.
     ///
     /// # Errors
-    /// The first address that cannot be bound, or whose socket cannot have its mode or group, with the reason; the
-    /// others are open.
+    /// The first address that cannot be bound, or whose socket cannot have its mode or group, with the
+    /// reason; the others are open.
     pub async fn follow(&mut self) -> Result<(), String> {
         let snapshot = self.state.snapshot.load_full();
         let removed: Vec<Bind> = self
@@ -132,7 +132,7 @@ impl Listeners {
                 Ok(()) => drop(self.complaints.remove(bind)),
                 Err(error) => {
                     let line = format!("cannot listen on {bind}: {error}");
-                    // It is tried over and over: that is said once.
+                    // It is tried again and again, but logged once.
                     if self.complaints.get(bind) != Some(&line) {
                         warn!(%bind, %error, "cannot listen");
                         self.complaints.insert(bind.clone(), line.clone());
@@ -175,7 +175,7 @@ impl Listeners {
     }
 }
 
-/// Gives the socket's file another mode or group after a reload.
+/// Sets the mode and group of the socket's file after a reload.
 async fn permit(open: &mut Open, access: &Access) -> io::Result<()> {
     if open.access == *access {
         return Ok(());
@@ -200,12 +200,12 @@ async fn close(bind: &Bind, open: Open) {
         }
     }
     open.task.abort();
-    // The socket is closed when the task is gone, so that the address is free for whoever comes next.
+    // The socket is closed once the task is gone, so that the address is free.
     let _aborted = open.task.await;
     info!(%bind, "no longer listening");
 }
 
-/// Does `work`, which may wait for the disk, on a thread of its own.
+/// Runs `work`, which may block on the disk, on a thread of its own.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await?
 }
@@ -277,7 +277,7 @@ enum Incoming {
 }
 
 impl Incoming {
-    /// memcached's own words for it; a client that does not take them at once goes without.
+    /// With memcached's own text; a client that does not take it at once does not get it.
     async fn refuse(&mut self) {
         const LINE: &[u8] = b"ERROR Too many open connections\r\n";
         let write = async {

@@ -1,8 +1,7 @@
-//! What addresses the host names of nodes stand for, asked again and again.
+//! Resolves the host names of nodes, again and again.
 //!
-//! IP addresses stand for themselves and no name server is asked. A lookup that fails leaves the
-//! addresses that are known; the log tells each change of outcome once. Links read the addresses from
-//! the node and never look up a name.
+//! IP addresses need no name server. A failed lookup keeps the known addresses; each change of outcome is
+//! logged once. Links read the addresses from the node and never look up a name.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,14 +20,14 @@ use crate::resolver;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// How long others wait for the first addresses of a new node.
+/// The maximum time to wait for the first addresses of a new node.
 pub const LOOKUP: Duration = Duration::from_secs(2);
-/// An answer holds at least so long, whatever its TTL.
+/// The minimum time for which an answer is used, whatever its TTL.
 pub const SHORTEST: Duration = Duration::from_secs(5);
-/// And no longer than this.
+/// The maximum time for which an answer is used.
 pub const LONGEST: Duration = Duration::from_secs(60);
 
-/// Keeps the addresses of every node with a host name, until this future is dropped.
+/// Keeps the addresses of every node with a host name up to date, until this future is dropped.
 pub async fn run(state: Arc<State>) {
     let each = {
         let state = state.clone();
@@ -37,7 +36,7 @@ pub async fn run(state: Arc<State>) {
     follow(state, each).await;
 }
 
-/// Notes the addresses of all nodes that have an IP address. Asks nobody.
+/// Sets the addresses of all nodes that have an IP address, without any lookup.
 pub fn resolve_literals(snapshot: &Snapshot) {
     for node in &snapshot.nodes {
         if let (Some(remote), Some(address)) = (remote(node), literal(&node.address)) {
@@ -46,8 +45,8 @@ pub fn resolve_literals(snapshot: &Snapshot) {
     }
 }
 
-/// Looks up the nodes of which no address is known, all at once and for `patience` at most. Those that
-/// took longer stay without.
+/// Looks up the nodes without known addresses, all at once and for at most `patience`. Those that take
+/// longer stay without.
 pub async fn resolve_new(snapshot: &Snapshot, patience: Duration) {
     resolve_literals(snapshot);
     let mut lookups = JoinSet::new();
@@ -58,7 +57,7 @@ pub async fn resolve_new(snapshot: &Snapshot, patience: Duration) {
     while lookups.join_next().await.is_some() {}
 }
 
-/// Looks up one node, for `patience` at most, if no address of it is known.
+/// Looks up one node, for at most `patience`, if it has no known address.
 pub(super) async fn resolve_once(node: &Node, patience: Duration) {
     let is_unknown = remote(node).is_some_and(|remote| remote.resolved.load().is_empty());
     if is_unknown && timeout(patience, look_up(node)).await.is_err() {
@@ -70,7 +69,7 @@ pub(super) async fn resolve_once(node: &Node, patience: Duration) {
     }
 }
 
-/// Keeps the addresses of one node.
+/// Keeps the addresses of one node up to date.
 async fn keep(state: Arc<State>, node: Arc<Node>) {
     if literal(&node.address).is_some() {
         resolve_once(&node, LOOKUP).await;
@@ -82,7 +81,7 @@ async fn keep(state: Arc<State>, node: Arc<Node>) {
         let now = remote(&node).map_or(0, Remote::moves);
         if now != moves {
             moves = now;
-            // Links that are idle look at it too.
+            // Idle links must check it too.
             state.tell();
         }
         let holds = outcome.as_ref().map_or(SHORTEST, |holds| *holds);
@@ -105,7 +104,8 @@ async fn keep(state: Arc<State>, node: Arc<Node>) {
     }
 }
 
-/// Waits while an answer holds, and no longer than [`SHORTEST`] if the node fails: it may be somewhere else by now.
+/// Waits while an answer is valid, and no longer than [`SHORTEST`] if the node fails: it may have moved by
+/// now.
 async fn rest(node: &Node, holds: Duration) {
     let until = Instant::now() + jittered(holds);
     loop {
@@ -117,7 +117,7 @@ async fn rest(node: &Node, holds: Duration) {
     }
 }
 
-/// Looks up one node and notes what it found. Returns for how long that holds; `None` if the node has no host.
+/// Looks up one node and stores the result. Returns how long that is valid; `None` if the node has no host.
 async fn look_up(node: &Node) -> Option<Result<Duration, resolver::Error>> {
     let remote = remote(node)?;
     let Address::Tcp { host, port } = &node.address else {
@@ -146,8 +146,8 @@ fn note_found(node: &Node, remote: &Remote, addresses: Vec<SocketAddr>) {
     }
 }
 
-/// Notes `addresses` where they are others than those known, in whatever order: name servers turn the
-/// order at each answer, and links would change places for nothing. Answers whether they were others.
+/// Stores `addresses` if they differ from the known ones, ignoring their order: name servers rotate it in
+/// each answer, and links would be replaced for nothing. Returns whether they differed.
 fn note(remote: &Remote, addresses: Vec<SocketAddr>) -> bool {
     let known = remote.resolved.load();
     let same = known.len() == addresses.len() && addresses.iter().all(|address| known.contains(address));

@@ -1,4 +1,4 @@
-//! The list of nodes that a configuration endpoint of ElastiCache gives, and of those that speak as it does.
+//! Parses the list of nodes from a configuration endpoint of ElastiCache, or of a compatible service.
 //!
 //! ```text
 //! C: config get cluster\r\n                     since engine 1.4.14; before: get AmazonElastiCache:cluster\r\n
@@ -14,17 +14,17 @@ use std::sync::Arc;
 use super::node;
 use crate::config::{Node, Origin, is_host};
 
-/// The question to an endpoint.
+/// The query for an endpoint.
 pub const QUESTION: &[u8] = b"config get cluster\r\n";
-/// The question to one that does not know the first.
+/// The query for endpoints that do not know the first.
 pub const OLD_QUESTION: &[u8] = b"get AmazonElastiCache:cluster\r\n";
 
-/// The longest list that is read, in bytes: thousands of nodes.
+/// The maximum size of a list, in bytes: thousands of nodes.
 pub const LONGEST: usize = 1 << 20;
-/// The longest first line.
+/// The maximum length of the first line.
 const LONGEST_HEAD: usize = 256;
 
-/// What an endpoint answers.
+/// The answer of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
     /// The version of the list.
@@ -33,21 +33,21 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
 }
 
-/// What there is of an answer.
+/// The result of parsing a partial answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
-    /// More is to come.
+    /// Incomplete.
     Incomplete,
-    /// The endpoint does not know the question.
+    /// The endpoint does not know the command.
     Unknown,
-    /// The whole answer.
+    /// The complete answer.
     Whole(Cluster),
 }
 
-/// Reads an answer from `bytes`, all that has come of it; its nodes are of `origin`.
+/// Parses an answer from `bytes`, everything that has arrived so far; its nodes get `origin`.
 ///
 /// # Errors
-/// It is no answer to either question, for the reason that is returned.
+/// The reason why it is not an answer to either query.
 pub fn read(bytes: &[u8], origin: &Arc<Origin>) -> Result<Read, String> {
     let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else {
         return match bytes.len() {
@@ -77,7 +77,7 @@ pub fn read(bytes: &[u8], origin: &Arc<Origin>) -> Result<Read, String> {
     cluster(&data[..length], origin).map(Read::Whole)
 }
 
-/// The bytes of the list that the first line announces.
+/// Returns the size of the list that the first line announces.
 fn length(head: &[u8]) -> Option<usize> {
     let head = std::str::from_utf8(head).ok()?;
     let rest = head
@@ -107,7 +107,7 @@ fn cluster(data: &[u8], origin: &Arc<Origin>) -> Result<Cluster, String> {
     })
 }
 
-/// A node as `host|ip|port`. It is known by its host name, which outlives its address.
+/// Parses a node, `host|ip|port`. It is identified by its host name, which outlives its address.
 fn read_node(text: &str, origin: &Arc<Origin>) -> Option<Node> {
     let mut parts = text.split('|');
     let (host, ip, port) = (parts.next()?, parts.next()?, parts.next()?);

@@ -1,11 +1,11 @@
-//! Lists of targets in the form of Prometheus' `file_sd_configs`, in JSON or YAML.
+//! Parses lists of targets in the format of Prometheus' `file_sd_configs`, in JSON or YAML.
 //!
 //! ```yaml
 //! - targets: ["10.0.0.1:11211"]
 //!   labels: {name: cache-a, weight: "2", zone: eu-1a}
 //! ```
 //!
-//! A file is good as a whole or not at all.
+//! A file is accepted as a whole or not at all.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -22,12 +22,12 @@ struct Group {
     labels: BTreeMap<String, Value>,
 }
 
-/// The nodes in `text`, a list of `origin`.
+/// Returns the nodes in `text`, a list of `origin`.
 ///
 /// # Errors
 /// What is wrong with it, and where.
 pub fn read(text: &str, origin: &Origin) -> Result<Vec<Node>, String> {
-    // JSON is YAML, but for the tabs that it may be indented with.
+    // JSON is YAML, except for the tabs that it may be indented with.
     let groups: Vec<Group> = match text.trim_start().starts_with('[') {
         true => serde_json::from_str(text).or_else(|error| {
             serde_yaml::from_str(text).map_err(|_| format!("no list of targets: {error}"))
@@ -62,7 +62,7 @@ fn read_group(group: &Group, origin: &Origin) -> Result<Vec<Node>, String> {
     group.targets.iter().map(node).collect()
 }
 
-/// The text of a label. Prometheus takes text only; a number without quotes is meant all the same.
+/// Returns the text of a label. Prometheus only takes text; a number without quotes is accepted too.
 fn text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),

@@ -1,15 +1,15 @@
-//! Who belongs to a pool whose nodes are discovered: the rules, with time as an argument.
+//! The membership rules of a pool whose nodes are discovered, with time as an argument.
 //!
 //! | a node | becomes a member | ceases to be one |
 //! |---|---|---|
-//! | of the first list | at once, unless something else than memcached answers there | |
+//! | in the first list | at once, unless something other than memcached answers there | |
 //! | that is new in a list | once it was in lists for `add_after` and answered a probe | |
 //! | that is missing in lists | | after `remove_after`, and only if it is down |
-//! | with another address or weight | stays one, with what is new of it | |
+//! | with another address or weight | remains one, with the new values | |
 //!
-//! A list with fewer than `min_nodes` is none, and members never become fewer than that. Whether a change moves too
-//! many keys is decided by others, who see [`Change::at_most`]: nodes that are about to leave count as if they left
-//! at once, or half of a pool would leave one by one.
+//! A list with fewer than `min_nodes` is rejected, and there are never fewer members than that. The caller
+//! decides whether a change moves too many keys, by [`Change::at_most`]: nodes that are about to leave
+//! count as if they left at once, or half of a pool could leave one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,23 +17,23 @@ use std::time::Duration;
 use super::sort;
 use crate::config::Node;
 
-/// What the configuration says.
+/// The rules in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// A new node takes keys once it was seen for so long.
+    /// A new node takes keys once it has been listed for this long.
     pub add_after: Duration,
-    /// A missing node leaves after so long.
+    /// A missing node leaves after this long.
     pub remove_after: Duration,
-    /// A list with fewer nodes is none; at least 1.
+    /// The minimum number of nodes; a list with fewer is rejected. At least 1.
     pub min_nodes: usize,
 }
 
-/// What answered at the address of a new node.
+/// The result of probing the address of a new node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
     /// memcached.
     Good,
-    /// Nobody.
+    /// No answer.
     Silent,
     /// Something else, such as an exporter of metrics.
     Foreign,
@@ -45,7 +45,7 @@ pub struct Members {
     rules: Rules,
     members: BTreeMap<String, Member>,
     joining: BTreeMap<String, Joining>,
-    /// Whether the members came from the source that is asked now.
+    /// Whether the members came from the present source.
     has_list: bool,
     /// Nodes whose change an operator accepted.
     accepted: BTreeSet<String>,
@@ -54,9 +54,9 @@ pub struct Members {
 #[derive(Debug)]
 struct Member {
     node: Node,
-    /// As the last list has it.
+    /// As in the last list.
     wanted: Node,
-    /// When the first of the lists without it came.
+    /// When the first list without it arrived.
     missing_since: Option<Duration>,
 }
 
@@ -72,23 +72,23 @@ struct Joining {
 pub struct Change {
     /// All members after it, in order.
     pub next: Vec<Node>,
-    /// The members that there would be if those that are missing had left, too.
+    /// The members if all missing ones had left, too.
     pub at_most: Vec<Node>,
     /// Whether it is the first list.
     pub is_first: bool,
-    /// The names of those that join.
+    /// The names of nodes that join.
     pub added: Vec<String>,
-    /// The names of those that leave.
+    /// The names of nodes that leave.
     pub removed: Vec<String>,
-    /// The names of those that are missing, whether they leave now or not.
+    /// The names of nodes that are missing, whether they leave now or not.
     pub missing: Vec<String>,
-    /// The names of those with another address or weight.
+    /// The names of nodes with another address or weight.
     pub changed: Vec<String>,
 }
 
 impl Members {
-    /// The members `nodes`. `has_list`: they came from the source that is asked now; otherwise its first list takes
-    /// their place at once.
+    /// Returns the members `nodes`. `has_list`: they came from the present source; otherwise its first list
+    /// replaces them at once.
     pub fn new(rules: Rules, nodes: Vec<Node>, has_list: bool) -> Members {
         let member = |node: Node| {
             let member = Member {
@@ -107,8 +107,8 @@ impl Members {
         }
     }
 
-    /// A list came at `now`. Of two nodes with one name the first counts. Returns false if it has too few nodes, and
-    /// then changes nothing.
+    /// Takes a list that arrived at `now`. Of two nodes with one name the first counts. Returns false and
+    /// changes nothing if it has too few nodes.
     pub fn answer(&mut self, now: Duration, nodes: Vec<Node>) -> bool {
         let mut listed = BTreeMap::new();
         for node in nodes {
@@ -146,21 +146,21 @@ impl Members {
         true
     }
 
-    /// The new nodes at whose address nothing answered since the last list came.
+    /// The new nodes whose address has not answered since the last list.
     pub fn unproven(&self) -> Vec<Node> {
         let joining = self.joining.values();
         let unproven = joining.filter(|joining| joining.probe == Probe::Silent);
         unproven.map(|joining| joining.node.clone()).collect()
     }
 
-    /// The new node `label` was probed.
+    /// Records the probe of the new node `label`.
     pub fn probed(&mut self, label: &str, probe: Probe) {
         if let Some(joining) = self.joining.get_mut(label) {
             joining.probe = probe;
         }
     }
 
-    /// What is to be changed at `now`; `None` if nothing is. `is_down`: whether a member is down.
+    /// Returns the change due at `now`; `None` if there is none. `is_down`: whether a member is down.
     pub fn change(&self, now: Duration, is_down: impl Fn(&str) -> bool) -> Option<Change> {
         let mut removed = self.removed(now, is_down);
         let is_first = !self.has_list;
@@ -207,7 +207,7 @@ impl Members {
         })
     }
 
-    /// The members that leave at `now`.
+    /// Returns the members that leave at `now`.
     fn removed(&self, now: Duration, is_down: impl Fn(&str) -> bool) -> Vec<String> {
         let leaves = |(label, member): &(&String, &Member)| {
             let Some(since) = member.missing_since else {
@@ -219,7 +219,7 @@ impl Members {
         leaving.map(|(label, _)| label.clone()).collect()
     }
 
-    /// `change` was made.
+    /// Records that `change` was applied.
     pub fn apply(&mut self, change: &Change) {
         for label in &change.removed {
             self.members.remove(label);
@@ -244,7 +244,7 @@ impl Members {
         }
     }
 
-    /// An operator accepts `change`, and that those leave later that are missing.
+    /// Records that an operator accepts `change`, including the later departure of missing nodes.
     pub fn accept(&mut self, change: &Change) {
         let all = change.added.iter().chain(&change.missing).chain(&change.changed);
         self.accepted.extend(all.cloned());
@@ -256,12 +256,12 @@ impl Members {
         all.all(|label| self.accepted.contains(label))
     }
 
-    /// How many there are.
+    /// The number of members.
     pub fn count(&self) -> usize {
         self.members.len()
     }
 
-    /// Whether there is a list of the source.
+    /// Whether the source has provided a list.
     pub fn has_list(&self) -> bool {
         self.has_list
     }

@@ -1,4 +1,5 @@
-//! Which nodes a pool has if its configuration does not list them: pure rules and parsers, without a clock or a socket.
+//! Discovers the nodes of pools whose configuration does not list them: pure rules and parsers, without
+//! clocks or sockets.
 //!
 //! ```text
 //! source ─▶ answer ─ file_sd, elasticache ─▶ nodes ─ members ─▶ change ─▶ control: max_moved, publish
@@ -6,8 +7,8 @@
 //!                                    probes of new nodes, health of missing ones
 //! ```
 //!
-//! A node belongs to its pool because a source named it, and not because it is healthy: an answer that is empty, late
-//! or broken changes nothing, and a node that fails stays.
+//! A node belongs to its pool because a source lists it, and not because it is healthy: an answer that is
+//! empty, late or broken changes nothing, and a node that fails stays.
 
 pub mod elasticache;
 pub mod file_sd;
@@ -19,12 +20,13 @@ use std::sync::Arc;
 
 use crate::config::{Address, Node, Origin};
 
-/// Sorts `nodes` by their names as people do, `cache-2` before `cache-10`, so that every process has them in one order.
+/// Sorts `nodes` by name in natural order, `cache-2` before `cache-10`, so that every process has the same
+/// order.
 pub fn sort(nodes: &mut [Node]) {
     nodes.sort_by_cached_key(|node| natural::key(&node.label()));
 }
 
-/// A node at `host` and `port` that `origin` named.
+/// Returns a node at `host` and `port` from `origin`.
 fn node(host: &str, port: u16, origin: &Arc<Origin>) -> Node {
     Node {
         name: None,

@@ -1,6 +1,6 @@
-//! The order of names with numbers in them: `cache-2` before `cache-10`.
+//! Natural order of names with numbers: `cache-2` before `cache-10`.
 
-/// What `name` is sorted by: its parts, digits as numbers, then the name itself.
+/// Returns the sort key of `name`: its parts, digits as numbers, then the name itself.
 pub fn key(name: &str) -> (Vec<Part>, String) {
     let mut parts = Vec::new();
     let mut rest = name;
@@ -22,9 +22,9 @@ pub fn key(name: &str) -> (Vec<Part>, String) {
 /// A part of a name.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// Digits without leading zeros, after how many there are: of any length, they compare as numbers do.
+    /// Digits without leading zeros, after their count: numbers of any length compare correctly.
     Number(usize, String),
-    /// What is between digits.
+    /// The text between digits.
     Text(String),
 }
 

@@ -1,24 +1,24 @@
-//! What is shown of a pool's discovery: in `/pools`, in metrics and in `/readyz`.
+//! The state of a pool's discovery, for `/pools`, metrics and `/readyz`.
 
 use std::time::Instant;
 
 use serde::Serialize;
 
-/// How a question to a source ended.
+/// The outcome of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// With a list of nodes.
+    /// A list of nodes.
     Ok,
-    /// With a list without nodes, or with fewer than `min_nodes`.
+    /// A list without nodes, or with fewer than `min_nodes`.
     TooFew,
-    /// With an error, or with something that is no list.
+    /// An error, or an answer that is not a list.
     Failed,
-    /// Not in time.
+    /// No answer in time.
     Timeout,
 }
 
 impl Outcome {
-    /// All of them, in the order of the counters.
+    /// All outcomes, in the order of the counters.
     pub const ALL: [Outcome; 4] = [Outcome::Ok, Outcome::TooFew, Outcome::Failed, Outcome::Timeout];
 
     /// The value of the metric's label.
@@ -46,11 +46,11 @@ pub struct Held {
 /// The discovery of one pool.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// When the last list came.
+    /// When the last list arrived.
     pub last_answer: Option<Instant>,
-    /// Why there was none, if the last question failed.
+    /// Why there was none, if the last query failed.
     pub last_error: Option<String>,
-    /// How many nodes of the pool were discovered.
+    /// The number of discovered nodes in the pool.
     pub members: usize,
     /// Nodes in the last list that do not take keys yet.
     pub joining: Vec<String>,
@@ -58,8 +58,8 @@ pub struct Status {
     pub leaving: Vec<String>,
     /// A change that waits for an operator.
     pub held: Option<Held>,
-    /// An operator accepted it, and it is about to be applied.
+    /// Whether an operator accepted it, so that it is about to be applied.
     pub is_accepted: bool,
-    /// Questions by their outcome.
+    /// The number of queries by outcome.
     pub answers: [u64; Outcome::ALL.len()],
 }

@@ -1,30 +1,30 @@
-//! `/etc/resolv.conf`: which name servers are asked, how, and which domains a short name may lie in.
+//! Parses `/etc/resolv.conf`: the name servers, how to ask them, and the domains to search for short names.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// glibc asks no more.
+/// The maximum number of servers, as in glibc.
 const MAX_SERVERS: usize = 3;
 
-/// What the file says; by default what glibc does without one.
+/// The content of the file; the default is what glibc does without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conf {
-    /// Whom to ask, in this order; at least one.
+    /// The servers in the order in which they are asked; at least one.
     pub servers: Vec<SocketAddr>,
-    /// Domains that a short name may lie in.
+    /// The domains to search for short names.
     pub search: Vec<String>,
-    /// A name with as many dots is first taken as it is.
+    /// A name with at least this many dots is first looked up as it is.
     pub ndots: usize,
-    /// For a server to answer.
+    /// The time for a server to answer.
     pub timeout: Duration,
-    /// How often all servers are asked; at least once.
+    /// The number of rounds over all servers; at least one.
     pub attempts: usize,
     /// Whether each question begins with another server.
     pub rotate: bool,
 }
 
 impl Conf {
-    /// Reads the file's `text`. What makes no sense is passed over, as every program does with this file.
+    /// Parses the file's `text`. Invalid parts are ignored, as every program does with this file.
     pub fn parse(text: &str) -> Conf {
         let mut conf = Conf {
             servers: Vec::new(),
@@ -39,7 +39,7 @@ impl Conf {
             let mut words = line.split_whitespace();
             match words.next() {
                 Some("nameserver") => conf.servers.extend(words.next().and_then(server)),
-                // The last of them counts.
+                // The last of these lines counts.
                 Some("domain") => conf.search = words.take(1).map(domain).collect(),
                 Some("search") => conf.search = words.map(domain).collect(),
                 Some("options") => words.for_each(|option| conf.take(option)),
@@ -66,7 +66,7 @@ impl Conf {
         }
     }
 
-    /// What `name` may mean, in the order in which it is tried.
+    /// Returns the names that `name` may stand for, in the order in which they are tried.
     pub fn candidates(&self, name: &str) -> Vec<String> {
         if let Some(whole) = name.strip_suffix('.') {
             return vec![whole.to_owned()];

@@ -1,4 +1,4 @@
-//! Asks name servers one question: one after the other, over UDP, and over TCP if the answer is cut.
+//! Asks name servers one question: one after the other, over UDP, and over TCP if the answer is truncated.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -12,13 +12,13 @@ use super::Error;
 use super::conf::Conf;
 use super::message::{self, Kind, Read, Reply};
 
-/// The largest datagram that is read: without EDNS a server sends 512 bytes at most.
+/// The maximum size of a datagram: without EDNS a server sends at most 512 bytes.
 const LARGEST: usize = 4096;
 
-/// Asks the servers of `conf` for the records of `name`, beginning with the one that is `first`.
+/// Asks the servers of `conf` for the records of `name`, beginning with the one with the index `first`.
 ///
 /// # Errors
-/// What the server said that answered, or else why the last of them did not.
+/// The error in a server's answer, or otherwise why the last server did not answer.
 pub async fn ask(conf: &Conf, first: usize, name: &str, kind: Kind) -> Result<Reply, Error> {
     let mut failure = Error::Timeout;
     for _ in 0..conf.attempts {
@@ -43,7 +43,7 @@ async fn ask_one(server: SocketAddr, name: &str, kind: Kind) -> Result<Reply, Er
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    // A port of its own for each question, and nothing is read that comes from elsewhere.
+    // Each question has a port of its own, and datagrams from other addresses are dropped.
     let socket = UdpSocket::bind(any).await.map_err(unreachable)?;
     socket.connect(server).await.map_err(unreachable)?;
     socket.send(&question).await.map_err(unreachable)?;
@@ -63,7 +63,7 @@ async fn ask_one(server: SocketAddr, name: &str, kind: Kind) -> Result<Reply, Er
     }
 }
 
-/// The answer of `server` to `question`: over TCP each has its length before it.
+/// Returns the answer of `server` to `question` over TCP, where both are preceded by their length.
 async fn over_tcp(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(server).await?;
     let length = u16::try_from(question.len()).expect("a name has 255 bytes at most");
@@ -76,7 +76,7 @@ async fn over_tcp(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A number that nobody can guess who did not see it: the keys of std's hashes come from the system.
+/// Returns an unpredictable number: the keys of std's hashes come from the system.
 fn unpredictable() -> u16 {
     RandomState::new().hash_one(0) as u16
 }

@@ -1,16 +1,16 @@
-//! `/etc/hosts`: addresses of names, before any name server is asked.
+//! Parses `/etc/hosts`: addresses of names, which are used before any name server is asked.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hosts {
     addresses: HashMap<String, Vec<IpAddr>>,
 }
 
 impl Hosts {
-    /// Reads the file's `text`. Lines that make no sense are passed over.
+    /// Parses the file's `text`. Invalid lines are ignored.
     pub fn parse(text: &str) -> Hosts {
         let mut hosts = Hosts::default();
         for line in text.lines() {
@@ -29,7 +29,7 @@ impl Hosts {
         hosts
     }
 
-    /// The addresses of `name`; none if the file does not know it.
+    /// Returns the addresses of `name`; none if the file does not contain it.
     pub fn addresses(&self, name: &str) -> Vec<IpAddr> {
         let addresses = self.addresses.get(&normal(name));
         addresses.cloned().unwrap_or_default()

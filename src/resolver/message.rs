@@ -1,4 +1,4 @@
-//! Questions and answers as name servers read and write them; `simple-dns` knows the bytes.
+//! Encodes questions and decodes answers of name servers; `simple-dns` handles the bytes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, ResourceRecor
 
 use super::{Answer, Error, Service};
 
-/// So many aliases are followed in one answer.
+/// The maximum number of aliases that are followed in one answer.
 const MAX_ALIASES: usize = 16;
 
-/// What is asked for.
+/// The kind of records to ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// IPv4 addresses.
@@ -22,36 +22,36 @@ pub enum Kind {
     Srv,
 }
 
-/// One record of what is asked for.
+/// One record of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// Of A and AAAA.
+    /// An A or AAAA record.
     Address(IpAddr),
-    /// Of SRV.
+    /// An SRV record.
     Service(Service),
 }
 
-/// What an answer leads to.
+/// The content of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Records, at least one.
     Records(Answer<Record>),
-    /// Another name that is to be asked for, and for how long that holds.
+    /// Another name to ask for, and how long that is valid.
     Alias(String, Duration),
 }
 
-/// What there is to do about a message.
+/// The result of reading a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
-    /// It answers something else: the answer may still come.
+    /// It answers something else: the answer may still arrive.
     Foreign,
-    /// It is cut: ask over TCP.
+    /// It is truncated: ask over TCP.
     Truncated,
     /// The answer.
     Reply(Result<Reply, Error>),
 }
 
-/// The bytes that ask for the records of `name`; `None` if it is no name.
+/// Encodes the question for the records of `name`; `None` if it is not a valid name.
 pub fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
     let mut packet = Packet::new_query(id);
     packet.set_flags(PacketFlag::RECURSION_DESIRED);
@@ -61,7 +61,7 @@ pub fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
     packet.build_bytes_vec().ok()
 }
 
-/// Reads what came after the question with this `id`.
+/// Reads a message that arrived after the question with this `id`.
 pub fn read(bytes: &[u8], id: u16, name: &str, kind: Kind) -> Read {
     let is_answer = header_buffer::id(bytes) == Ok(id)
         && header_buffer::has_flags(bytes, PacketFlag::RESPONSE) == Ok(true);
@@ -78,7 +78,7 @@ pub fn read(bytes: &[u8], id: u16, name: &str, kind: Kind) -> Read {
         |question: &Question<'_>| is_same(&question.qname, name) && question.qtype == kind.code().into();
     match packet.questions.first() {
         Some(question) if !is_question(question) => return Read::Foreign,
-        // Some servers leave it out with an error.
+        // Some servers omit the question from an error.
         None if packet.rcode() == RCODE::NoError => return Read::Foreign,
         _ => {}
     }
@@ -89,7 +89,8 @@ pub fn read(bytes: &[u8], id: u16, name: &str, kind: Kind) -> Read {
     })
 }
 
-/// The records of `name` and what it is an alias of. Records of other kinds and names are passed over.
+/// Returns the records of `name`, or the name that it is an alias of. Records of other kinds and names are
+/// ignored.
 fn records(answers: &[ResourceRecord<'_>], name: &str, kind: Kind) -> Result<Reply, Error> {
     let mut name = name.to_owned();
     let mut ttl = Duration::MAX;
@@ -136,14 +137,14 @@ impl Kind {
         }
     }
 
-    /// What `data` says, if it is of this kind.
+    /// Converts `data` if it is of this kind.
     fn record(self, data: &RData<'_>) -> Option<Record> {
         match (self, data) {
             (Kind::A, RData::A(a)) => Some(Record::Address(Ipv4Addr::from(a.address).into())),
             (Kind::Aaaa, RData::AAAA(a)) => Some(Record::Address(Ipv6Addr::from(a.address).into())),
             (Kind::Srv, RData::SRV(service)) => {
                 let target = service.target.to_string();
-                // The root stands for a service that is not there (RFC 2782).
+                // The root means that the service does not exist (RFC 2782).
                 let is_there = !target.is_empty() && target != "." && service.port > 0;
                 is_there.then_some(Record::Service(Service {
                     target,
@@ -181,7 +182,7 @@ mod tests {
         Name::new(text).unwrap()
     }
 
-    /// What is read of an answer with these records to a question for NAME.
+    /// Returns what is read of an answer with these records to a question for NAME.
     fn answer(kind: Kind, records: Vec<(&'static str, u32, RData<'static>)>) -> Read {
         let mut packet = Packet::new_reply(7);
         packet.questions.push(Question::new(

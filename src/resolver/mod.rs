@@ -1,11 +1,13 @@
-//! Names of machines and services: a stub that asks the name servers of `/etc/resolv.conf`, without a thread.
+//! Resolves names of machines and services: a stub that asks the name servers of `/etc/resolv.conf`,
+//! without a thread.
 //!
 //! ```text
-//! name ─▶ literal ─▶ /etc/hosts ─▶ search list ─▶ exchange: UDP, TCP if cut ─▶ message ─▶ records, TTL
+//! name ─▶ literal ─▶ /etc/hosts ─▶ search list ─▶ exchange: UDP, TCP if truncated ─▶ message ─▶ records, TTL
 //! ```
 //!
-//! Both files are read again when they change. `getaddrinfo` tells no TTL, knows no SRV records and blocks a thread for
-//! each lookup. Nothing is cached: name servers do that, and those who ask know how long an answer holds.
+//! Both files are read again when they change. `getaddrinfo` returns no TTL, knows no SRV records and
+//! blocks a thread for each lookup. Nothing is cached: name servers do that, and callers know how long an
+//! answer is valid.
 
 mod conf;
 mod exchange;
@@ -26,10 +28,11 @@ use hosts::Hosts;
 use message::{Kind, Record, Reply};
 use watched::Watched;
 
-/// So many aliases are followed from one name to the next, each with a question of its own.
+/// The maximum number of aliases that are followed from one name to the next, each with a question of its
+/// own.
 const MAX_ALIASES: usize = 8;
 
-/// The resolver that asks `server`, or else the name servers of this machine.
+/// Returns the resolver that asks `server`, or otherwise the name servers of this machine.
 pub fn of(server: Option<SocketAddr>) -> Arc<Resolver> {
     type All = Mutex<HashMap<Option<SocketAddr>, Arc<Resolver>>>;
     static ALL: LazyLock<All> = LazyLock::new(All::default);
@@ -43,20 +46,20 @@ pub fn of(server: Option<SocketAddr>) -> Arc<Resolver> {
 /// Asks name servers.
 #[derive(Debug)]
 pub struct Resolver {
-    /// The name server that is asked instead of those of the file.
+    /// The name server to ask instead of those in the file.
     server: Option<SocketAddr>,
     conf: Watched<Conf>,
     hosts: Watched<Hosts>,
-    /// How many questions were asked: with `rotate` each begins with another server.
+    /// The number of questions asked: with `rotate` each begins with another server.
     asked: AtomicUsize,
 }
 
-/// What a name stands for.
+/// What a name resolves to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T> {
     /// At least one.
     pub records: Vec<T>,
-    /// For how long it holds.
+    /// How long it is valid.
     pub ttl: Duration,
 }
 
@@ -76,9 +79,9 @@ pub enum Error {
     NoSuchName,
     /// The name has no record of this kind.
     NoRecords,
-    /// The name servers answer with this error, such as `SERVFAIL`.
+    /// The name servers returned this error, such as `SERVFAIL`.
     Refused(String),
-    /// What they answer makes no sense.
+    /// Their answer is malformed.
     Malformed,
     /// They cannot be reached.
     Unreachable(String),
@@ -102,14 +105,14 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Error {
-    /// Whether it is known that there is nothing to be found.
+    /// Whether the error proves that there is nothing to be found.
     pub fn is_absence(&self) -> bool {
         matches!(self, Error::NoSuchName | Error::NoRecords)
     }
 }
 
 impl Resolver {
-    /// A resolver that asks `server`, or else those that `/etc/resolv.conf` names.
+    /// Returns a resolver that asks `server`, or otherwise those in `/etc/resolv.conf`.
     fn new(server: Option<SocketAddr>) -> Resolver {
         Resolver {
             server,
@@ -119,10 +122,11 @@ impl Resolver {
         }
     }
 
-    /// Where `host` is to be reached at `port`. It may be an IPv6 address with the name of an interface.
+    /// Returns the socket addresses of `host` with `port`. It may be an IPv6 address with the name of an
+    /// interface.
     ///
     /// # Errors
-    /// As [`Resolver::addresses`].
+    /// Those of [`Resolver::addresses`].
     pub async fn sockets(&self, host: &str, port: u16) -> Result<Answer<SocketAddr>, Error> {
         if let Some(address) = scoped::read(host, port) {
             return Ok(Answer {
@@ -138,10 +142,10 @@ impl Resolver {
         })
     }
 
-    /// The addresses of `host`: IPv4 before IPv6.
+    /// Returns the addresses of `host`: IPv4 before IPv6.
     ///
     /// # Errors
-    /// It has none, or that cannot be found out.
+    /// It has none, or that cannot be determined.
     pub async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, Error> {
         if let Ok(ip) = host.parse() {
             return Ok(Answer {
@@ -179,10 +183,10 @@ impl Resolver {
         Err(failure)
     }
 
-    /// The services under `name`, such as `_memcache._tcp.example.com`.
+    /// Returns the services under `name`, such as `_memcache._tcp.example.com`.
     ///
     /// # Errors
-    /// There are none, or that cannot be found out.
+    /// There are none, or that cannot be determined.
     pub async fn services(&self, name: &str) -> Result<Answer<Service>, Error> {
         let conf = self.conf().await;
         let mut failure = Error::NoSuchName;
@@ -210,7 +214,7 @@ impl Resolver {
         conf
     }
 
-    /// The records of one name, at the end of its aliases.
+    /// Returns the records of one name, at the end of its aliases.
     async fn look_up(&self, conf: &Conf, name: &str, kind: Kind) -> Result<Answer<Record>, Error> {
         let mut name = name.to_owned();
         let mut ttl = Duration::MAX;
@@ -236,7 +240,7 @@ impl Resolver {
     }
 }
 
-/// What `localhost` stands for where `/etc/hosts` does not say it (RFC 6761).
+/// Returns the addresses of `localhost` if `/etc/hosts` does not contain it (RFC 6761).
 fn local(host: &str) -> Vec<IpAddr> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     if host == "localhost" || host.ends_with(".localhost") {
@@ -245,7 +249,7 @@ fn local(host: &str) -> Vec<IpAddr> {
     Vec::new()
 }
 
-/// The records of both answers; the graver failure if there are none.
+/// Combines the records of both answers; without any, returns the more severe failure.
 fn merge(
     (one, other): (Result<Answer<Record>, Error>, Result<Answer<Record>, Error>),
 ) -> Result<Answer<Record>, Error> {
@@ -259,7 +263,8 @@ fn merge(
     }
 }
 
-/// The failure that says less: that a name was not found under one domain is no news if another could not be asked.
+/// Returns the less conclusive failure: that a name was not found under one domain proves little if another
+/// could not be asked.
 fn worse(one: Error, other: Error) -> Error {
     match (&one, &other) {
         (Error::NoSuchName, _) => other,

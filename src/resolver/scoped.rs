@@ -1,10 +1,10 @@
-//! IPv6 addresses that hold on one interface: `fe80::1%eth0`.
+//! IPv6 addresses that are valid on one interface: `fe80::1%eth0`.
 
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// The address `host`, whose interface has a name or a number, at `port`; `None` if it is no such address, or there is no
-/// such interface.
+/// Parses the address `host`, whose interface has a name or a number, with `port`; `None` if it is not such
+/// an address, or there is no such interface.
 pub fn read(host: &str, port: u16) -> Option<SocketAddr> {
     let (ip, scope) = host.split_once('%')?;
     let ip: Ipv6Addr = ip.parse().ok()?;
@@ -12,7 +12,7 @@ pub fn read(host: &str, port: u16) -> Option<SocketAddr> {
     Some(SocketAddrV6::new(ip, port, 0, scope).into())
 }
 
-/// The number of the interface called `name`, as if_nametoindex(3) says it.
+/// Returns the number of the interface called `name`, as if_nametoindex(3) does.
 fn interface(name: &str) -> Option<u32> {
     if name.contains('/') {
         return None;

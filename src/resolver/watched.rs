@@ -1,4 +1,4 @@
-//! A file that is read again when it changed.
+//! A file that is read again after it has changed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-/// What tells one state of a file from the next; `None` if there is no file.
+/// Distinguishes one state of a file from the next; `None` if there is no file.
 type Stamp = Option<(u64, u64, u64, SystemTime)>;
 
-/// What a file said last, and which state of it.
+/// The last content of a file, and its state.
 type Seen<T> = Mutex<Option<(Stamp, Arc<T>)>>;
 
-/// What a file says.
+/// The content of a file.
 #[derive(Debug)]
 pub struct Watched<T> {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub struct Watched<T> {
 }
 
 impl<T: Send + Sync + 'static> Watched<T> {
-    /// The file at `path`, not read yet.
+    /// Returns the file at `path`, not read yet.
     pub fn new(path: &str, parse: fn(&str) -> T) -> Watched<T> {
         Watched {
             path: PathBuf::from(path),
@@ -30,7 +30,7 @@ impl<T: Send + Sync + 'static> Watched<T> {
         }
     }
 
-    /// What the file says now. A file that is not there or cannot be read says nothing.
+    /// Returns the present content. A file that does not exist or cannot be read counts as empty.
     pub async fn read(&self) -> Arc<T> {
         let (path, parse, seen) = (self.path.clone(), self.parse, self.seen.clone());
         let read = move || {

@@ -1,4 +1,4 @@
-//! `stats settings` and `stats conns`: what the configuration says, in memcached's words and order.
+//! `stats settings` and `stats conns`: the configuration in memcached's terms and order.
 
 use std::path::Path;
 
@@ -11,14 +11,14 @@ use crate::worker::context::ActiveRoutes;
 
 use super::Lines;
 
-/// The connections that all listeners together take.
+/// The maximum number of connections of all listeners together.
 pub fn max_connections(snapshot: &Snapshot) -> usize {
     let listeners = snapshot.listeners.iter();
     listeners.fold(0, |sum, it| sum.saturating_add(it.settings.max_connections))
 }
 
-/// Writes the settings to `out`. memcached has one port, one socket and one idle timeout: those of the first listener
-/// of the kind are shown.
+/// Writes the settings to `out`. memcached has one port, one socket and one idle timeout: those of the
+/// first listener of each kind are shown.
 pub fn put(current: &ActiveRoutes, route: &Route, out: &mut Lines) {
     let snapshot = &current.snapshot;
     let listeners = snapshot.listeners.iter();
@@ -77,7 +77,8 @@ pub fn put(current: &ActiveRoutes, route: &Route, out: &mut Lines) {
     out.put("ssl_enabled", "no");
 }
 
-/// Writes the listeners to `out`, as memcached shows its own. Sessions are left out: each worker knows only its own.
+/// Writes the listeners to `out`, as memcached shows its own. Sessions are omitted: each worker knows only
+/// its own.
 pub fn put_listeners(state: &State, current: &ActiveRoutes, out: &mut Lines) {
     for (number, listener) in current.snapshot.listeners.iter().enumerate() {
         let address = match &listener.settings.bind {
@@ -92,7 +93,7 @@ pub fn put_listeners(state: &State, current: &ActiveRoutes, out: &mut Lines) {
     }
 }
 
-/// A path on one line.
+/// Formats a path on one line.
 fn shown(path: &Path) -> String {
     path.to_string_lossy().replace(['\r', '\n'], "?")
 }

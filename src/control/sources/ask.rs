@@ -1,4 +1,4 @@
-//! Asks a source for its list of nodes.
+//! Queries a source for its list of nodes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,17 +20,17 @@ use crate::net::dial::dial;
 use crate::net::stream::Stream;
 use crate::resolver::{self, Answer};
 
-/// How long a source may take.
+/// The maximum time for a source to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long name servers may take, one after the other, as `/etc/resolv.conf` says.
+/// The maximum time for name servers, which are asked one after the other, as `/etc/resolv.conf` says.
 const DNS_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why there is no list.
 #[derive(Debug)]
 pub struct NoList {
-    /// As it is counted.
+    /// The outcome, for the metrics.
     pub outcome: Outcome,
-    /// For people.
+    /// The reason, for people.
     pub reason: String,
 }
 
@@ -50,11 +50,11 @@ impl NoList {
     }
 }
 
-/// A source that is asked again and again.
+/// A source that is queried again and again.
 pub struct Asked {
     source: Source,
     origin: Arc<Origin>,
-    /// Says that the list may be another.
+    /// Notified when the list may have changed.
     touched: Arc<Notify>,
     folders: Option<Folders>,
     /// The version of the last list.
@@ -66,12 +66,12 @@ pub struct Asked {
 pub struct List {
     /// The nodes.
     pub nodes: Vec<Node>,
-    /// For how long it holds, if the source says so.
+    /// How long it is valid, if the source says so.
     pub holds: Option<Duration>,
 }
 
 impl Asked {
-    /// A source that was not asked yet.
+    /// Returns a source that was not queried yet.
     pub fn new(discover: &Discover) -> Asked {
         let source = &discover.from;
         let touched = Arc::new(Notify::new());
@@ -88,15 +88,15 @@ impl Asked {
         }
     }
 
-    /// Waits until the list may be another, as far as the source tells by itself.
+    /// Waits until the list may have changed, if the source signals that.
     pub async fn touched(&self) {
         self.touched.notified().await;
     }
 
-    /// The list as it is now.
+    /// Queries the list.
     ///
     /// # Errors
-    /// There is none, or it is not to be had in time.
+    /// There is no list, or it did not arrive in time.
     pub async fn ask(&mut self) -> Result<List, NoList> {
         let patience = match self.source {
             Source::File(_) | Source::Elasticache { .. } => PATIENCE,
@@ -126,7 +126,8 @@ impl Asked {
         }
     }
 
-    /// Watches the folders on the way to the file. Set before it is read, or a change between the two would be missed.
+    /// Watches the folders on the way to the file. Called before it is read, or a change between the two
+    /// would be missed.
     async fn watch(&mut self, path: &Path) {
         if let Some(mut folders) = self.folders.take() {
             let path = path.to_owned();
@@ -134,12 +135,13 @@ impl Asked {
                 folders.follow(&path);
                 folders
             };
-            // Without it a change is seen at the next question.
+            // Without a watch a change is noticed by the next query.
             self.folders = tokio::task::spawn_blocking(follow).await.ok();
         }
     }
 
-    /// The version of a cluster's list only grows: an older list is that of a node that has not heard yet.
+    /// The version of a cluster's list only grows: an older list comes from a node that was not updated
+    /// yet.
     fn take(&mut self, cluster: Cluster) -> Result<Vec<Node>, NoList> {
         let Cluster { version, nodes } = cluster;
         if version < self.version {
@@ -153,7 +155,7 @@ impl Asked {
     }
 }
 
-/// A list from name servers. Their answers hold as long as they say, within bounds.
+/// Returns a list from name servers, valid for their TTL, within bounds.
 fn held(answer: Result<Answer<Node>, resolver::Error>) -> Result<List, NoList> {
     match answer {
         Ok(Answer { records, ttl }) => Ok(List {
@@ -187,7 +189,7 @@ async fn cluster(host: String, port: u16, origin: &Arc<Origin>) -> Result<Cluste
     ))
 }
 
-/// Asks `question`; `None` if the endpoint does not know it.
+/// Sends `question` and reads the answer; `None` if the endpoint does not know the command.
 async fn exchange(
     stream: &mut Stream,
     question: &[u8],

@@ -1,4 +1,4 @@
-//! Keeps the nodes of one pool: asks its source, and has the changes applied that are due.
+//! Keeps the nodes of one pool up to date: queries its source, and requests the changes that are due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,15 @@ use crate::discovery::status::{Held, Outcome, Status};
 use crate::health;
 use crate::state::State;
 
-/// Between looks at nodes that are about to join or to leave, and between questions while there is no list yet.
+/// The interval between checks of nodes that are about to join or to leave, and between queries while there
+/// is no list yet.
 const TICK: Duration = Duration::from_secs(1);
-/// From the event of a file to the look: writers need a moment.
+/// The delay from the event of a file to the look: writers need a moment.
 const SETTLE: Duration = Duration::from_millis(200);
-/// So many names of one change are logged.
+/// The maximum number of names of one change that are logged.
 const MOST_LOGGED: usize = 20;
 
-/// What keeps the nodes of one pool.
+/// Keeps the nodes of one pool up to date.
 pub struct Keeper {
     state: Arc<State>,
     reloader: Arc<Reloader>,
@@ -35,12 +36,12 @@ pub struct Keeper {
     born: Instant,
     /// The change that is held, with the share of keys that it moves.
     held: Option<(Change, f64)>,
-    /// Why the last question had no list.
+    /// Why the last query had no list.
     complaint: Option<String>,
 }
 
 impl Keeper {
-    /// A keeper of `pool`, beginning with the nodes that the snapshot has.
+    /// Returns a keeper of `pool`, beginning with the nodes in the snapshot.
     pub fn new(state: &Arc<State>, reloader: &Arc<Reloader>, pool: &str, discover: &Discover) -> Keeper {
         let snapshot = state.snapshot.load();
         let nodes = snapshot.config.pools.get(pool).into_iter();
@@ -66,7 +67,7 @@ impl Keeper {
         }
     }
 
-    /// Keeps the nodes until this future is dropped, or the configuration says something else of the pool.
+    /// Runs until this future is dropped, or the configuration of the pool's discovery changes.
     pub async fn run(mut self) {
         loop {
             let holds = self.ask().await.unwrap_or_default();
@@ -125,7 +126,7 @@ impl Keeper {
         holds
     }
 
-    /// Takes a list, but for the nodes that cannot be discovered ones.
+    /// Takes a list, without the nodes that must not be discovered.
     fn take(&mut self, nodes: Vec<Node>) -> Result<(), NoList> {
         let snapshot = self.state.snapshot.load();
         let config = &snapshot.config;
@@ -143,8 +144,8 @@ impl Keeper {
         }
     }
 
-    /// Applies the change that is due, if there is one. Returns false if the configuration says something else of the
-    /// pool by now.
+    /// Applies the change that is due, if any. Returns false if the configuration of the pool's discovery
+    /// has changed.
     async fn look(&mut self) -> bool {
         let Some(settings) = self.settings() else {
             return false;
@@ -213,7 +214,7 @@ impl Keeper {
         self.held = Some((change, moved));
     }
 
-    /// The pool's settings; `None` if the configuration says something else of its discovery by now.
+    /// The pool's settings; `None` if the configuration of its discovery has changed.
     fn settings(&self) -> Option<config::Pool> {
         let snapshot = self.state.snapshot.load();
         let pool = snapshot.config.pools.get(&self.pool);
@@ -248,8 +249,8 @@ impl Keeper {
     }
 }
 
-/// The share of the keys of `pool` that move if its discovered nodes become `members`. The rings are built on a thread
-/// of their own.
+/// Returns the share of the keys of `pool` that move if its discovered nodes become `members`. The rings
+/// are built on a thread of their own.
 async fn moved(pool: &str, settings: &config::Pool, members: Vec<Node>) -> f64 {
     let (pool, old) = (pool.to_owned(), settings.clone());
     let compare = move || {
@@ -257,11 +258,11 @@ async fn moved(pool: &str, settings: &config::Pool, members: Vec<Node>) -> f64 {
         new.set_discovered(members);
         diff::moved(&pool, &old, &new)
     };
-    // All of them, should it panic.
+    // Assumes that all keys move if it panics.
     tokio::task::spawn_blocking(compare).await.unwrap_or(1.0)
 }
 
-/// Names for the log, cut short if there are very many.
+/// Formats names for the log, truncated if there are very many.
 fn shown(names: &[String]) -> String {
     let mut text = names[..names.len().min(MOST_LOGGED)].join(" ");
     if let Some(more @ 1..) = names.len().checked_sub(MOST_LOGGED) {

@@ -5,8 +5,8 @@
 //! source ───────────────▶ answer ─▶ discovery::members ─▶ change ─ max_moved ─▶ reload ─▶ snapshot
 //! ```
 //!
-//! A task begins when a configuration with its pool is applied and ends when that says something else of it. What it
-//! knows is in the snapshot: the nodes that were discovered are there.
+//! A task begins when a configuration with its pool is applied and ends when the pool's discovery changes.
+//! Its state is in the snapshot: the discovered nodes are there.
 
 mod ask;
 mod dns;
@@ -35,7 +35,7 @@ pub async fn run(state: Arc<State>, reloader: Arc<Reloader>) {
     }
 }
 
-/// The tasks that run, each with what it was begun for.
+/// The running tasks, each with the settings that it was started for.
 #[derive(Default)]
 struct Keepers {
     tasks: JoinSet<()>,
@@ -43,8 +43,8 @@ struct Keepers {
 }
 
 impl Keepers {
-    /// Ends the tasks of pools that the snapshot does not have any more, or otherwise, and begins those that it has
-    /// anew.
+    /// Ends the tasks of pools whose discovery is no longer in the snapshot or has changed, and starts
+    /// those that are new.
     fn follow(&mut self, state: &Arc<State>, reloader: &Arc<Reloader>) {
         let wanted = pools(state);
         self.running.retain(|(pool, discover, task)| {
@@ -81,7 +81,7 @@ pub async fn wait_for_first(state: &State, patience: Duration) {
             }
         }
     };
-    // Those that took longer are waited for by others.
+    // Pools that took longer are waited for in the background.
     let _ = timeout(patience, all).await;
 }
 

@@ -1,4 +1,4 @@
-//! Asks what answers at the addresses of new nodes, before they take keys.
+//! Probes the addresses of new nodes before they take keys.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::control::probe_client::Connection;
 use crate::discovery::members::Probe;
 use crate::resolver;
 
-/// So many are asked at once.
+/// The maximum number of concurrent probes.
 const AT_ONCE: usize = 256;
 
-/// What answers at each of `nodes`, by their names, within the times that the settings of their pool say.
+/// Probes each of `nodes` with the timeouts of their pool's settings, and returns the results by name.
 pub async fn probe(nodes: Vec<Node>, settings: &Pool) -> Vec<(String, Probe)> {
     let limits = (settings.connect_timeout, settings.health.probe_timeout);
     let mut probed = Vec::with_capacity(nodes.len());

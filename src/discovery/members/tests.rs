@@ -1,4 +1,4 @@
-//! The rules, at a time that the test says.
+//! The rules, with times set by the tests.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ fn labels(nodes: &[Node]) -> String {
     labels.join(" ")
 }
 
-/// A pool that had its first list at second 0.
+/// Returns a pool that had its first list at second 0.
 fn pool(names: &str) -> Members {
     let mut members = Members::new(RULES, Vec::new(), false);
     assert!(members.answer(at(0), nodes(names)));
@@ -51,7 +51,7 @@ fn pool(names: &str) -> Members {
     members
 }
 
-/// Makes the change that is due, and returns the members after it; `None` if there is none.
+/// Applies the change that is due, and returns the members after it; `None` if there is none.
 fn step(members: &mut Members, second: u64, is_down: impl Fn(&str) -> bool) -> Option<String> {
     let change = members.change(at(second), is_down)?;
     members.apply(&change);
