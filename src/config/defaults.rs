@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Access, Address, Admin, Batching, Bind, Config, FlushAll, Health, Listener, MissedWrites, Node,
-    OnNodeDown, OnReadError, OnWriteError, Pool, Protocol, Rejoin, Route, Shutdown,
+    OnNodeDown, OnReadError, OnWriteError, Pool, Protection, Protocol, Rejoin, Route, Shutdown,
 };
 use crate::ring::Distribution;
 
@@ -65,6 +65,7 @@ impl Pool {
             hash_tag: None,
             connections: 1,
             protocol: Protocol::Auto,
+            protection: Protection::default(),
             connect_timeout: Duration::from_millis(250),
             request_timeout: Duration::from_millis(500),
             on_read_error: OnReadError::Miss,

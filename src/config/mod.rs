@@ -28,11 +28,13 @@ mod map_reader;
 mod nodes;
 mod overlap;
 mod pool;
+mod protection;
 mod resolve;
 mod route;
 mod settings;
 mod show;
 mod suggest;
+mod tls;
 pub mod tree;
 mod units;
 mod warnings;
@@ -55,9 +57,11 @@ pub use defaults::quickstart;
 pub use discover::{Discover, Origin, Source};
 pub use discovered::{discovered, is_host};
 pub use error::{Diagnostic, Error, Warning};
+pub use protection::Protection;
 pub use route::settings::*;
 pub use route::{By, Copied, Policy, Reads, Route, Settings, Under, Which, Writes};
 pub use show::show;
+pub use tls::NodeTls;
 pub use units::show_duration;
 
 pub(crate) use route::for_each_policy;
@@ -267,6 +271,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// The files that it was read from beside its own.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let pools = self.pools.values();
+        pools.flat_map(|pool| pool.protection.files()).cloned().collect()
+    }
+
     /// A worker's part of `memory_limit`, in bytes.
     pub fn memory_of_a_worker(&self) -> usize {
         usize::try_from(self.memory_limit / self.workers as u64).unwrap_or(usize::MAX)
@@ -355,6 +365,8 @@ pub struct Pool {
     pub connections: usize,
     /// What links speak.
     pub protocol: Protocol,
+    /// How connections to its nodes are protected.
+    pub protection: Protection,
     /// For a connection to be made.
     pub connect_timeout: Duration,
     /// For a reply, from the moment the request was read.

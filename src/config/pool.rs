@@ -9,7 +9,7 @@ use super::map_reader::YamlNode;
 use super::nodes;
 use super::settings::{narrow, number, set};
 use super::units::{count, percent, size, timeout};
-use super::{Health, Node, OnReadError, Pool, discover, distribution, warnings};
+use super::{Health, Node, OnReadError, Pool, discover, distribution, protection, warnings};
 
 /// A gibibyte: what memcached's `-I` allows at most.
 const LARGEST_VALUE: u64 = 1 << 30;
@@ -43,6 +43,10 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
         &mut pool.protocol,
         keys.value("protocol", choose(choices::PROTOCOL)),
     );
+    pool.protection = protection::read(&mut keys, &pool.nodes);
+    if pool.protection.tls.is_some() {
+        pool.connect_timeout = protection::CONNECT_TIMEOUT;
+    }
     set(&mut pool.connect_timeout, keys.value("connect_timeout", timeout));
     set(&mut pool.request_timeout, keys.value("request_timeout", timeout));
     if let Some(Spanned { value, location }) = keys.at("on_read_error", choose(choices::ON_READ_ERROR)) {

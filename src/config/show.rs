@@ -110,6 +110,7 @@ fn pool(pool: &Pool) -> Value {
     if !listed.is_empty() {
         shown["nodes"] = json!(listed);
     }
+    pool.protection.show(&mut shown);
     if let Some(settings) = &pool.discover {
         shown["discover"] = discover(settings);
     }

@@ -1,7 +1,5 @@
 //! Asks a node whether it has a key, to compare where a key should be with where it is.
 
-use std::time::Duration;
-
 use crate::config;
 use crate::control::probe_client::Connection;
 use crate::node::{Kind, Node};
@@ -28,8 +26,7 @@ pub async fn ask(node: &Node, settings: &config::Pool, key: &[u8]) -> Step {
         }
         Kind::Remote(remote) => {
             let resolved = remote.resolved.load_full();
-            let limits = (settings.connect_timeout, settings.request_timeout);
-            dial(node, &resolved, limits, key).await
+            dial(node, &resolved, settings, key).await
         }
     };
     Step::Live {
@@ -42,9 +39,15 @@ pub async fn ask(node: &Node, settings: &config::Pool, key: &[u8]) -> Step {
 async fn dial(
     node: &Node,
     resolved: &[std::net::SocketAddr],
-    (connect, request): (Duration, Duration),
+    settings: &config::Pool,
     key: &[u8],
 ) -> std::io::Result<bool> {
-    let mut connection = Connection::dial(&node.address, resolved, connect).await?;
-    connection.holds(key, request).await
+    let mut connection = Connection::dial(
+        &node.address,
+        resolved,
+        &settings.protection,
+        settings.connect_timeout,
+    )
+    .await?;
+    connection.holds(key, settings.request_timeout).await
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
-use crate::config::Address;
+use crate::config::{Address, Protection};
 use crate::net::dial::dial;
+use crate::net::outgoing::PART;
 use crate::net::stream::Stream;
 use crate::node::version;
 
@@ -28,12 +29,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`.
+    /// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`, as `protection` says.
     ///
     /// # Errors
     /// Those of [`dial`].
-    pub async fn dial(address: &Address, resolved: &[SocketAddr], limit: Duration) -> io::Result<Connection> {
-        let stream = dial(address, resolved, limit).await?;
+    pub async fn dial(
+        address: &Address,
+        resolved: &[SocketAddr],
+        protection: &Protection,
+        limit: Duration,
+    ) -> io::Result<Connection> {
+        let stream = dial(address, resolved, protection, limit).await?;
         Ok(Connection {
             peer: stream.peer(),
             asked_size: false,
@@ -74,9 +80,7 @@ impl Connection {
     /// Asks `question`, one of the `stats`, for the figure `name`; `None` if it is not in the answer.
     async fn stat(&mut self, question: &str, name: &str, limit: Duration) -> io::Result<Option<u64>> {
         let exchange = async {
-            self.stream
-                .write_all(format!("{question}\r\n").as_bytes())
-                .await?;
+            self.write(format!("{question}\r\n").as_bytes()).await?;
             let mut found = None;
             for _ in 0..MAX_LINES {
                 let line = self.line().await?;
@@ -133,7 +137,7 @@ impl Connection {
     /// Those of [`Connection::version`]. A refusal of a key that the node can never have is not an error.
     pub async fn delete(&mut self, commands: &[u8], count: usize, limit: Duration) -> io::Result<()> {
         let exchange = async {
-            self.stream.write_all(commands).await?;
+            self.write(commands).await?;
             for _ in 0..count {
                 let line = self.line().await?;
                 let word = line.split(' ').next().unwrap_or_default();
@@ -148,10 +152,22 @@ impl Connection {
             .map_err(|_| late("no answer to deletes", limit))?
     }
 
+    /// Writes whole `commands`, without values; see `net::outgoing` for why a part ends with one.
+    async fn write(&mut self, commands: &[u8]) -> io::Result<()> {
+        let mut rest = commands;
+        while !rest.is_empty() {
+            let part = &rest[..rest.len().min(PART)];
+            let end = memchr::memrchr(b'\n', part).map_or(rest.len(), |end| end + 1);
+            self.stream.write_all(&rest[..end]).await?;
+            rest = &rest[end..];
+        }
+        self.stream.flush().await
+    }
+
     /// Sends `question` and reads a line, both within `limit`.
     async fn ask(&mut self, question: &[u8], limit: Duration) -> io::Result<String> {
         let exchange = async {
-            self.stream.write_all(question).await?;
+            self.write(question).await?;
             self.line().await
         };
         timeout(limit, exchange)

@@ -21,7 +21,7 @@ use super::jitter::jittered;
 use super::probe_client::Connection;
 use super::rejoin::{LogOnChange, rejoin};
 use super::replay;
-use crate::config::{Address, Rejoin};
+use crate::config::{Address, Protection, Rejoin};
 use crate::control::per_node_tasks::{follow, remote};
 use crate::node::{Node, Remote};
 use crate::state::State;
@@ -49,7 +49,7 @@ async fn keep_probing(state: Arc<State>, node: Arc<Node>) {
         let Some(settings) = settings(&state, &node) else {
             return;
         };
-        match probe(&mut kept, &node.address, remote, settings).await {
+        match probe(&mut kept, &node.address, remote, &settings).await {
             Ok(version) => {
                 note_version(&node, remote, version);
                 catch_up(&state, &node, &mut kept).await;
@@ -65,7 +65,7 @@ async fn keep_probing(state: Arc<State>, node: Arc<Node>) {
             }
             complaint.note(&node, result);
         }
-        sizes.ask(&node, remote, settings, &mut kept).await;
+        sizes.ask(&node, remote, &settings, &mut kept).await;
         sleep(jittered(node.until_probe())).await;
     }
 }
@@ -76,7 +76,7 @@ async fn catch_up(state: &State, node: &Node, kept: &mut Option<Connection>) {
         return;
     }
     if let (Some(connection), Some(settings)) = (kept.as_mut(), replay::settings(state, node))
-        && replay::catch_up(node, connection, settings).await.is_err()
+        && replay::catch_up(node, connection, &settings).await.is_err()
     {
         // A late answer must not be taken for that of a later question.
         *kept = None;
@@ -84,9 +84,10 @@ async fn catch_up(state: &State, node: &Node, kept: &mut Option<Connection>) {
 }
 
 /// The pool's settings for probes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Settings {
     connect: Duration,
+    protection: Protection,
     answer: Duration,
     rejoin: Rejoin,
     max_value_size: u64,
@@ -97,6 +98,7 @@ fn settings(state: &State, node: &Node) -> Option<Settings> {
     let pool = snapshot.config.pools.get(&node.pool)?;
     Some(Settings {
         connect: pool.connect_timeout,
+        protection: pool.protection.clone(),
         answer: pool.health.probe_timeout,
         rejoin: pool.rejoin,
         max_value_size: pool.max_value_size as u64,
@@ -126,7 +128,13 @@ struct Sizes {
 
 impl Sizes {
     /// Asks the node on a new connection. Logs if it allows larger values than its pool.
-    async fn ask(&mut self, node: &Node, remote: &Remote, settings: Settings, kept: &mut Option<Connection>) {
+    async fn ask(
+        &mut self,
+        node: &Node,
+        remote: &Remote,
+        settings: &Settings,
+        kept: &mut Option<Connection>,
+    ) {
         if let Some(connection) = kept.as_mut().filter(|kept| !kept.asked_size && !self.is_refused) {
             connection.asked_size = true;
             match connection.item_size_max(settings.answer).await {
@@ -159,7 +167,7 @@ async fn probe(
     kept: &mut Option<Connection>,
     address: &Address,
     remote: &Remote,
-    settings: Settings,
+    settings: &Settings,
 ) -> io::Result<String> {
     let resolved = remote.resolved.load_full();
     if let Some(mut connection) = kept.take().filter(|kept| kept.leads_to(&resolved)) {
@@ -172,7 +180,7 @@ async fn probe(
             Err(error) => return Err(error),
         }
     }
-    let mut connection = Connection::dial(address, &resolved, settings.connect).await?;
+    let mut connection = Connection::dial(address, &resolved, &settings.protection, settings.connect).await?;
     let version = connection.version(settings.answer).await?;
     *kept = Some(connection);
     Ok(version)

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use md5::{Digest, Md5};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
@@ -40,8 +41,17 @@ pub struct Taken {
 pub struct Reloader {
     path: Option<PathBuf>,
     state: Arc<State>,
-    /// The file's bytes as last read; `None` if it could not be read.
-    seen: Mutex<Option<Vec<u8>>>,
+    /// What was last read; `None` if it could not be read.
+    seen: Mutex<Option<Seen>>,
+}
+
+/// What a configuration was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    /// The bytes of its file.
+    bytes: Vec<u8>,
+    /// A digest of the files that it names.
+    named: Vec<u8>,
 }
 
 impl Reloader {
@@ -49,9 +59,8 @@ impl Reloader {
     pub fn new(path: Option<PathBuf>, state: Arc<State>) -> Reloader {
         // The file may have changed since the process read it: then it counts as not seen yet.
         let seen = path.as_deref().and_then(|path| {
-            config::read_regular(path)
-                .ok()
-                .filter(|bytes| is_running(bytes, path, &state))
+            let seen = look(path, &files(&state)).ok();
+            seen.filter(|seen| is_running(&seen.bytes, path, &state))
         });
         Reloader {
             path,
@@ -65,6 +74,11 @@ impl Reloader {
         self.path.as_deref()
     }
 
+    /// The files that the running configuration names.
+    pub fn files(&self) -> Vec<PathBuf> {
+        files(&self.state)
+    }
+
     /// Reads the file and applies it.
     ///
     /// # Errors
@@ -76,25 +90,26 @@ impl Reloader {
             return Err(reason.to_owned());
         };
         let mut seen = self.seen.lock().await;
-        let read = read(path).await;
+        let read = read(path, self.files()).await;
         *seen = read.as_ref().ok().cloned();
-        self.take(path, read).await
+        self.take(path, read.map(|seen| seen.bytes)).await
     }
 
-    /// Reloads if the file's bytes differ from those last read, and returns whether they did. Fails if the
-    /// file cannot be read, which is not a reload: it may be about to be replaced.
+    /// Reloads if the bytes of the file, or of a file that it names, differ from those last read, and returns whether they
+    /// did. Fails if the file cannot be read, which is not a reload: it may be about to be replaced.
     pub async fn reload_if_touched(&self) -> io::Result<bool> {
         let Some(path) = self.path() else {
             return Ok(false);
         };
         let mut seen = self.seen.lock().await;
-        let bytes = read(path).await?;
-        if seen.as_ref() == Some(&bytes) {
+        let read = read(path, self.files()).await?;
+        if seen.as_ref() == Some(&read) {
             return Ok(false);
         }
-        *seen = Some(bytes.clone());
-        // The outcome is logged and kept; no caller waits for it here.
-        let _ = self.take(path, Ok(bytes)).await;
+        *seen = Some(read.clone());
+        // The outcome is logged and kept; no caller waits for it here. A configuration that names other files is read
+        // once more, since they may have changed after they were read.
+        let _ = self.take(path, Ok(read.bytes)).await;
         Ok(true)
     }
 
@@ -226,11 +241,30 @@ async fn aside<T: Send + 'static>(
     }
 }
 
-/// Reads the file. Refuses a pipe, a device or a folder, and gives up a file system that hangs.
-async fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads the file and a digest of the files in `named`. Refuses a pipe, a device or a folder, and gives up a file system
+/// that hangs.
+async fn read(path: &Path, named: Vec<PathBuf>) -> io::Result<Seen> {
     let path = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || config::read_regular(&path));
+    let reading = tokio::task::spawn_blocking(move || look(&path, &named));
     timeout(PATIENCE, reading).await??
+}
+
+fn look(path: &Path, named: &[PathBuf]) -> io::Result<Seen> {
+    let mut digest = Md5::new();
+    for path in named {
+        // One that cannot be read is a mistake of the configuration that names it.
+        let bytes = config::read_regular(path).unwrap_or_default();
+        digest.update(bytes.len().to_le_bytes());
+        digest.update(bytes);
+    }
+    Ok(Seen {
+        bytes: config::read_regular(path)?,
+        named: digest.finalize().to_vec(),
+    })
+}
+
+fn files(state: &State) -> Vec<PathBuf> {
+    state.snapshot.load().config.files()
 }
 
 fn is_running(bytes: &[u8], path: &Path, state: &State) -> bool {

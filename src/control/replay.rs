@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use super::jitter::jittered;
 use super::probe_client::Connection;
-use crate::config::{Protocol, Rejoin};
+use crate::config::{Protection, Protocol, Rejoin};
 use crate::control::per_node_tasks::{follow, remote};
 use crate::health;
 use crate::node::missed::{Due, Missed};
@@ -67,7 +67,7 @@ async fn keep_replaying(state: Arc<State>, node: Arc<Node>) {
         let Some(settings) = settings(&state, &node) else {
             return;
         };
-        match replay.step(&node, remote, settings).await {
+        match replay.step(&node, remote, &settings).await {
             Ok(true) => is_failing = false,
             Ok(false) => {
                 sleep(GATHER).await;
@@ -85,9 +85,10 @@ async fn keep_replaying(state: Arc<State>, node: Arc<Node>) {
 }
 
 /// The pool's settings.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     connect: Duration,
+    protection: Protection,
     answer: Duration,
     rejoin: Rejoin,
     protocol: Protocol,
@@ -102,6 +103,7 @@ pub fn settings(state: &State, node: &Node) -> Option<Settings> {
     let pool = &compiled.settings;
     Some(Settings {
         connect: pool.connect_timeout,
+        protection: pool.protection.clone(),
         answer: pool.health.probe_timeout,
         rejoin: pool.rejoin,
         protocol: pool.protocol,
@@ -114,7 +116,7 @@ pub fn settings(state: &State, node: &Node) -> Option<Settings> {
 ///
 /// # Errors
 /// The node's failure to answer as expected; nothing more can be asked on the connection.
-pub async fn catch_up(node: &Node, connection: &mut Connection, settings: Settings) -> io::Result<()> {
+pub async fn catch_up(node: &Node, connection: &mut Connection, settings: &Settings) -> io::Result<()> {
     if !node.missed.is_any() {
         return Ok(());
     }
@@ -126,7 +128,7 @@ pub async fn catch_up(node: &Node, connection: &mut Connection, settings: Settin
 }
 
 /// Forgets what `node` missed before it was started.
-async fn note_restart(node: &Node, connection: &mut Connection, settings: Settings) -> io::Result<()> {
+async fn note_restart(node: &Node, connection: &mut Connection, settings: &Settings) -> io::Result<()> {
     let asked_at = Instant::now();
     let uptime = Duration::from_secs(connection.uptime(settings.answer).await?);
     if let Some(started) = asked_at.checked_sub(uptime + DOUBT) {
@@ -135,7 +137,7 @@ async fn note_restart(node: &Node, connection: &mut Connection, settings: Settin
     Ok(())
 }
 
-fn dialect(settings: Settings, version: &str) -> Dialect {
+fn dialect(settings: &Settings, version: &str) -> Dialect {
     match settings.protocol {
         Protocol::Auto => Dialect::of_version(version),
         Protocol::Meta => Dialect::Meta,
@@ -149,7 +151,7 @@ async fn clear(
     connection: &mut Connection,
     dialect: Dialect,
     calm_since: Option<Instant>,
-    settings: Settings,
+    settings: &Settings,
 ) -> io::Result<bool> {
     let batch = Batch::take(node, calm_since);
     if !batch.due.is_empty() {
@@ -222,7 +224,7 @@ struct Open {
 
 impl Replay {
     /// Does what may be done now, if the node is tried at all. Returns true if there may be more.
-    async fn step(&mut self, node: &Node, remote: &Remote, settings: Settings) -> io::Result<bool> {
+    async fn step(&mut self, node: &Node, remote: &Remote, settings: &Settings) -> io::Result<bool> {
         if !settings.is_tried {
             self.open = None;
             return Ok(false);
@@ -235,7 +237,9 @@ impl Replay {
         let mut open = match kept {
             Some(open) => open,
             None => {
-                let connection = Connection::dial(&node.address, &resolved, settings.connect).await?;
+                let connection =
+                    Connection::dial(&node.address, &resolved, &settings.protection, settings.connect)
+                        .await?;
                 self.begin(connection, node, settings).await?
             }
         };
@@ -248,7 +252,7 @@ impl Replay {
         &mut self,
         mut connection: Connection,
         node: &Node,
-        settings: Settings,
+        settings: &Settings,
     ) -> io::Result<Open> {
         let version = connection.version(settings.answer).await?;
         if !self.has_no_uptime {
@@ -267,7 +271,7 @@ impl Replay {
 }
 
 impl Open {
-    async fn step(&mut self, node: &Node, settings: Settings) -> io::Result<bool> {
+    async fn step(&mut self, node: &Node, settings: &Settings) -> io::Result<bool> {
         let calm_since = Some(self.calm_since);
         let is_more = clear(node, &mut self.connection, self.dialect, calm_since, settings).await?;
         if !is_more {

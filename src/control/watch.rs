@@ -1,4 +1,4 @@
-//! Detects changes of the configuration file.
+//! Detects changes of the configuration file, and of the files that it names, such as certificates.
 //!
 //! A file is written in place, or replaced by a rename, or a symbolic link on the way to it is swapped, as
 //! Kubernetes does with a ConfigMap (`ringway.yaml → ..data/ringway.yaml`, `..data → ..2024_…`). All of
@@ -41,7 +41,8 @@ async fn run_with(path: PathBuf, reloader: Arc<Reloader>, look: Duration) {
     let mut readable = true;
     loop {
         // The watch is set before the look, or a change between the two would be missed.
-        let looked = path.clone();
+        let mut looked = reloader.files();
+        looked.push(path.clone());
         let follow = move || {
             folders.follow(&looked);
             folders
@@ -103,15 +104,16 @@ impl Folders {
         }
     }
 
-    /// Watches the folders that `path` passes through now.
-    pub fn follow(&mut self, path: &Path) {
+    /// Watches the folders that `paths` pass through now.
+    pub fn follow(&mut self, paths: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else {
             return;
         };
-        let mut wanted: Vec<Folder> = folders(path)
-            .iter()
-            .filter_map(|path| identify(path).ok())
-            .collect();
+        let mut wanted: Vec<Folder> = Vec::new();
+        for folder in paths.iter().flat_map(|path| folders(path)) {
+            let known = identify(&folder).ok().filter(|folder| !wanted.contains(folder));
+            wanted.extend(known);
+        }
         for folder in self.watched.iter().filter(|folder| !wanted.contains(folder)) {
             // Fails if the folder is gone, and the watch with it.
             let _ = watcher.unwatch(&folder.path);

@@ -16,6 +16,8 @@ pub struct Opened {
     pub dialect: Dialect,
     /// [`Remote::moves`](crate::node::Remote::moves), as it was before the address was read.
     pub moves: u64,
+    /// Over TLS: where the part that is being written ends among all that goes to the connection.
+    pub part_end: u64,
 }
 
 /// Connects to `node` and chooses the dialect. Stores the node's version if it was asked.
@@ -28,12 +30,19 @@ pub async fn open(node: &Node, settings: &config::Pool) -> Result<Opened, String
     };
     let moves = remote.moves();
     let resolved = remote.resolved.load_full();
-    let dialled = dial(&node.address, &resolved, settings.connect_timeout).await;
+    let dialled = dial(
+        &node.address,
+        &resolved,
+        &settings.protection,
+        settings.connect_timeout,
+    )
+    .await;
     let mut stream = dialled.map_err(|error| format!("connection failed: {error}"))?;
     let opened = |stream, dialect| Opened {
         stream,
         dialect,
         moves,
+        part_end: 0,
     };
     match settings.protocol {
         Protocol::Meta => return Ok(opened(stream, Dialect::Meta)),

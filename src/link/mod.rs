@@ -23,6 +23,7 @@ pub mod fallback;
 pub mod in_flight;
 pub mod missed;
 pub mod multi_get;
+mod parts;
 pub mod pending_reply;
 pub mod queued;
 pub mod receive;
@@ -397,7 +398,10 @@ impl Link {
         state.ask_if_doubted(|| self.local.clock.now() + trust::patience(&self.settings.borrow()));
         state.close_line();
         let mut written = 0;
-        let flushed = state.outgoing.poll_flush(&mut opened.stream, cx, &mut written);
+        let flushed = match opened.stream.is_tls() {
+            false => state.outgoing.poll_flush(&mut opened.stream, cx, &mut written),
+            true => state.poll_flush_parts(&mut opened.stream, &mut opened.part_end, cx, &mut written),
+        };
         self.shard().bytes_written.add(written);
         turn.spend(written as usize);
         if let Poll::Ready(Err(_)) = flushed {

@@ -16,23 +16,36 @@ use tokio::time::{sleep, timeout};
 
 use super::keepalive;
 use super::stream::Stream;
+use super::tls::client::encrypt;
 use super::unix::UnixSocket;
-use crate::config::Address;
+use crate::config::{Address, Protection};
 
 /// The maximum time before the next address is tried too (the value that RFC 8305 recommends).
 const LONGEST_HEAD_START: Duration = Duration::from_millis(250);
 /// The interval between attempts on a unix socket whose backlog is full.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`.
+/// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`, which includes the handshake that
+/// `protection` asks for.
 ///
 /// # Errors
-/// The error of the last address that failed; `TimedOut` if none answered in time; `NotFound` if there is
-/// none.
-pub async fn dial(address: &Address, resolved: &[SocketAddr], limit: Duration) -> io::Result<Stream> {
+/// The error of the last address that failed; `TimedOut` if none answered in time; `NotFound` if there is none; why TLS
+/// failed.
+pub async fn dial(
+    address: &Address,
+    resolved: &[SocketAddr],
+    protection: &Protection,
+    limit: Duration,
+) -> io::Result<Stream> {
     let dialled = async {
         match address {
-            Address::Tcp { .. } => tcp(resolved, limit).await,
+            Address::Tcp { .. } => {
+                let stream = tcp(resolved, limit).await?;
+                match &protection.tls {
+                    None => Ok(Stream::Tcp(stream)),
+                    Some(tls) => Ok(Stream::Tls(Box::new(encrypt(stream, address, tls).await?))),
+                }
+            }
             Address::Unix(path) => unix(path).await,
             Address::Undiscovered => Err(io::Error::new(ErrorKind::NotFound, "no node was discovered yet")),
             Address::Embedded(_) => Err(io::Error::other("an embedded node has no connection")),
@@ -45,14 +58,14 @@ pub async fn dial(address: &Address, resolved: &[SocketAddr], limit: Duration) -
     timeout(limit, dialled).await.map_err(late)?
 }
 
-async fn tcp(addresses: &[SocketAddr], limit: Duration) -> io::Result<Stream> {
+async fn tcp(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
     let stream = match addresses {
         [only] => TcpStream::connect(only).await?,
         several => first_of(several, limit / several.len().max(1) as u32).await?,
     };
     stream.set_nodelay(true)?;
     keepalive::set(&stream)?;
-    Ok(Stream::Tcp(stream))
+    Ok(stream)
 }
 
 /// Connects to the first of `addresses` that answers; each has `head_start` before the next is tried too.
@@ -132,7 +145,7 @@ mod tests {
             host: "name".into(),
             port: 1,
         };
-        let stream = dial(&address, addresses, limit).await?;
+        let stream = dial(&address, addresses, &Protection::default(), limit).await?;
         Ok(stream.peer().expect("TCP has one"))
     }
 
@@ -181,9 +194,6 @@ mod tests {
         let (_listener, good) = listening();
         for addresses in [vec![good], vec![good, good]] {
             let stream = tcp(&addresses, LIMIT).await.expect("it listens");
-            let Stream::Tcp(stream) = stream else {
-                panic!("TCP was asked for")
-            };
             assert!(SockRef::from(&stream).keepalive().expect("a socket"));
         }
     }

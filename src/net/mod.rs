@@ -6,4 +6,5 @@ pub mod listen;
 pub mod outgoing;
 pub mod socket_file;
 pub mod stream;
+pub mod tls;
 pub mod unix;

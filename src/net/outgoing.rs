@@ -1,4 +1,8 @@
 //! A queue of outgoing bytes: small pieces are copied together, large ones are written from where they are.
+//!
+//! Over TLS each write is a *part*, which becomes one record or more. memcached (1.6.18 at least) waits for its socket
+//! even if its TLS library still holds the rest of a record, so a record that ends in the middle of a request can make
+//! it wait for ever. So a part is as many whole requests as fit into a record, or one request that is longer.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -15,6 +19,8 @@ use crate::runtime::{buffers, turn};
 pub const LARGE: usize = 8 << 10;
 /// The maximum number of pieces in one vectored write.
 const PIECES: usize = 32;
+/// The largest payload of a TLS record, in bytes.
+pub const PART: usize = 16 << 10;
 /// The capacity above which an empty buffer is freed.
 const KEEP: usize = 256 << 10;
 
@@ -144,6 +150,45 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
+    /// Writes the queued bytes before the position `end` in the stream of all bytes, in one call. Returns how many were
+    /// written.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn poll_write_until<W: AsyncWrite + Unpin>(
+        &mut self,
+        end: u64,
+        stream: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut room = end.saturating_sub(self.gone) as usize;
+        let mut slices = [IoSlice::new(b""); PIECES];
+        let waiting = self.pieces.iter().map(Bytes::as_ref).chain([&self.tail[..]]);
+        for (slice, piece) in slices.iter_mut().zip(waiting) {
+            let length = piece.len().min(room);
+            *slice = IoSlice::new(&piece[..length]);
+            room -= length;
+        }
+        let n = ready!(Pin::new(stream).poll_write_vectored(cx, &slices))?;
+        if n == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.advance(n);
+        Poll::Ready(Ok(n))
+    }
+
+    /// Returns the queued byte at the position `offset` in the stream of all bytes.
+    pub fn byte_at(&self, offset: u64) -> Option<u8> {
+        let mut index = usize::try_from(offset.checked_sub(self.gone)?).ok()?;
+        for piece in self.pieces.iter().map(Bytes::as_ref).chain([&self.tail[..]]) {
+            if let Some(&byte) = piece.get(index) {
+                return Some(byte);
+            }
+            index -= piece.len();
+        }
+        None
+    }
+
     fn poll_write<W: AsyncWrite + Unpin>(
         &self,
         stream: &mut W,
@@ -253,6 +298,26 @@ mod tests {
             assert!(stream.taken == expected, "taken {most} at a time");
             assert_eq!(written, expected.len() as u64);
             assert_eq!((outgoing.start(), outgoing.end()), (written, written));
+        }
+    }
+
+    #[test]
+    fn a_part_is_written_to_its_end_and_no_further() {
+        let large = Bytes::from(vec![b'v'; LARGE]);
+        let all = [b"first ", &large[..], b" last"].concat();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        for end in [1, 6, 7, LARGE + 6, LARGE + 8, all.len()] {
+            let mut outgoing = Outgoing::default();
+            outgoing.put(b"first ");
+            outgoing.share(&large);
+            outgoing.put(b" last");
+            assert_eq!(outgoing.byte_at(end as u64 - 1), Some(all[end - 1]));
+            let mut stream = Vec::new();
+            let written = outgoing.poll_write_until(end as u64, &mut stream, &mut cx);
+            assert!(matches!(written, Poll::Ready(Ok(n)) if n == end), "{written:?}");
+            assert!(stream == all[..end], "to {end}");
+            assert_eq!(outgoing.byte_at(end as u64 - 1), None, "it is gone");
+            assert_eq!(outgoing.byte_at(end as u64), all.get(end).copied());
         }
     }
 

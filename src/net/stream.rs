@@ -7,16 +7,19 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
 
 use super::unix::UnixSocket;
 
-/// A connected TCP or unix socket.
+/// A connected TCP or unix socket, or TLS over TCP.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP with `TCP_NODELAY`.
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixSocket),
+    /// Over TLS. Written bytes may stay in it until it is flushed.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
@@ -25,16 +28,26 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.peer_addr().ok(),
             Stream::Unix(_) => None,
+            Stream::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
         }
     }
 
     /// Makes the following close reset the connection, so that the kernel drops what it has not delivered
     /// yet. Not needed for a unix socket, which delivers at once.
     pub fn forget_unsent(&self) {
-        if let Stream::Tcp(stream) = self {
-            // If this fails, the connection is already gone.
-            let _is_gone = stream.set_zero_linger();
-        }
+        let stream = match self {
+            Stream::Tcp(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+            Stream::Unix(_) => return,
+        };
+        // If this fails, the connection is already gone.
+        let _is_gone = stream.set_zero_linger();
+    }
+
+    /// Whether it is encrypted.
+    #[inline]
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Stream::Tls(_))
     }
 }
 
@@ -44,6 +57,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -54,6 +68,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -65,6 +80,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -76,6 +92,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -83,6 +100,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

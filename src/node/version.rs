@@ -27,6 +27,7 @@ pub async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), limit: Dura
 
 async fn exchange(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<String> {
     stream.write_all(b"version\r\n").await?;
+    stream.flush().await?;
     let mut answer = [0; MAX_LINE];
     let mut length = 0;
     while length < MAX_LINE && !answer[..length].ends_with(b"\n") {

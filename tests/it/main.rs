@@ -78,6 +78,7 @@ mod stale_items;
 mod stats;
 mod support;
 mod system_calls;
+mod tls_to_nodes;
 mod unix_listeners;
 mod values;
 mod words;

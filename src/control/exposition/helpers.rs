@@ -4,6 +4,7 @@ use super::{Samples, View, of_operation};
 use crate::counter::Counter;
 use crate::discovery::status::Status;
 use crate::metrics::{NodeShard, OperationCounters, WorkerShard};
+use crate::net::tls::counters::{self, Side};
 use crate::node::embedded::Embedded;
 use crate::node::{self, Node};
 use crate::protocol::operation::Operation;
@@ -60,6 +61,16 @@ pub(super) fn commands(
         for &operation in view.operations.iter().filter(|&&operation| counts(operation)) {
             let sum = of_operation(node, operation, |counters| counter(counters).get());
             samples.put(&[&node.pool, &node.label, operation.name()], sum as f64);
+        }
+    }
+}
+
+/// Adds the handshakes of each side, by result.
+pub(super) fn handshakes(samples: &mut Samples) {
+    for side in Side::ALL {
+        for outcome in side.outcomes() {
+            let count = counters::handshakes(side, *outcome);
+            samples.put(&[side.name(), outcome.name()], count as f64);
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::helpers::{commands, discovery, embedded, flag, listeners, nodes, shards, workers};
+use super::helpers::{commands, discovery, embedded, flag, handshakes, listeners, nodes, shards, workers};
 use super::{Kind, Metric};
 use crate::control::limits::LIMITS;
 use crate::discovery::status::Outcome;
@@ -329,6 +329,13 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         labels: NODE,
         read: |view, samples| shards(view, samples, |shard| &shard.renewals),
+    },
+    Metric {
+        name: "ringway_tls_handshakes_total",
+        help: "TLS handshakes by the side that they were made with and by their result: full, resumed (a session that was kept) or failed.",
+        kind: Kind::Counter,
+        labels: &["side", "result"],
+        read: |_, samples| handshakes(samples),
     },
     Metric {
         name: "ringway_in_flight",

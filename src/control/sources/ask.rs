@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::dns;
-use crate::config::{self, Address, Discover, Node, Origin, Source};
+use crate::config::{self, Address, Discover, Node, Origin, Protection, Source};
 use crate::control::discovery::{LONGEST, SHORTEST};
 use crate::control::watch::Folders;
 use crate::discovery::elasticache::{self, Cluster, OLD_QUESTION, QUESTION, Read};
@@ -93,20 +93,20 @@ impl Asked {
         self.touched.notified().await;
     }
 
-    /// Queries the list.
+    /// Queries the list. An endpoint is asked the way the nodes are, as `protection` says.
     ///
     /// # Errors
     /// There is no list, or it did not arrive in time.
-    pub async fn ask(&mut self) -> Result<List, NoList> {
+    pub async fn ask(&mut self, protection: &Protection) -> Result<List, NoList> {
         let patience = match self.source {
             Source::File(_) | Source::Elasticache { .. } => PATIENCE,
             Source::Dns { .. } | Source::DnsSrv { .. } => DNS_PATIENCE,
         };
-        let answer = timeout(patience, self.answer()).await;
+        let answer = timeout(patience, self.answer(protection)).await;
         answer.unwrap_or_else(|_| Err(NoList::late(format!("no answer within {patience:?}"))))
     }
 
-    async fn answer(&mut self) -> Result<List, NoList> {
+    async fn answer(&mut self, protection: &Protection) -> Result<List, NoList> {
         let list = |nodes| List { nodes, holds: None };
         match self.source.clone() {
             Source::File(path) => {
@@ -114,7 +114,7 @@ impl Asked {
                 file(path, &self.origin).await.map(list)
             }
             Source::Elasticache { host, port } => {
-                let cluster = cluster(host, port, &self.origin).await?;
+                let cluster = cluster(host, port, protection, &self.origin).await?;
                 self.take(cluster).map(list)
             }
             Source::Dns { host, port } => held(dns::addresses(&host, port, &self.origin).await),
@@ -130,9 +130,9 @@ impl Asked {
     /// would be missed.
     async fn watch(&mut self, path: &Path) {
         if let Some(mut folders) = self.folders.take() {
-            let path = path.to_owned();
+            let paths = [path.to_owned()];
             let follow = move || {
-                folders.follow(&path);
+                folders.follow(&paths);
                 folders
             };
             // Without a watch a change is noticed by the next query.
@@ -174,10 +174,15 @@ async fn file(path: PathBuf, origin: &Origin) -> Result<Vec<Node>, NoList> {
     file_sd::read(&text, origin).map_err(NoList::failed)
 }
 
-async fn cluster(host: String, port: u16, origin: &Arc<Origin>) -> Result<Cluster, NoList> {
+async fn cluster(
+    host: String,
+    port: u16,
+    protection: &Protection,
+    origin: &Arc<Origin>,
+) -> Result<Cluster, NoList> {
     let resolver = resolver::of(origin.resolver);
     let found = resolver.sockets(&host, port).await.map_err(NoList::failed)?;
-    let stream = dial(&Address::Tcp { host, port }, &found.records, PATIENCE).await;
+    let stream = dial(&Address::Tcp { host, port }, &found.records, protection, PATIENCE).await;
     let mut stream = stream.map_err(NoList::failed)?;
     for question in [QUESTION, OLD_QUESTION] {
         if let Some(cluster) = exchange(&mut stream, question, origin).await? {
@@ -196,6 +201,7 @@ async fn exchange(
     origin: &Arc<Origin>,
 ) -> Result<Option<Cluster>, NoList> {
     stream.write_all(question).await.map_err(NoList::failed)?;
+    stream.flush().await.map_err(NoList::failed)?;
     let mut bytes = Vec::new();
     loop {
         match elasticache::read(&bytes, origin).map_err(NoList::failed)? {

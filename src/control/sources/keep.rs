@@ -98,7 +98,10 @@ impl Keeper {
 
     /// Asks the source. Returns for how long its list holds, if it says so.
     async fn ask(&mut self) -> Option<Duration> {
-        let answer = match self.source.ask().await {
+        let snapshot = self.state.snapshot.load_full();
+        let settings = snapshot.config.pools.get(&self.pool);
+        let protection = settings.map(|pool| pool.protection.clone()).unwrap_or_default();
+        let answer = match self.source.ask(&protection).await {
             Ok(List { nodes, holds }) => self.take(nodes).map(|()| holds),
             Err(no_list) => Err(no_list),
         };

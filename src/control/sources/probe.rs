@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::config::{Address, Node, Pool};
+use crate::config::{Address, Node, Pool, Protection};
 use crate::control::discovery::LOOKUP;
 use crate::control::probe_client::Connection;
 use crate::discovery::members::Probe;
@@ -16,13 +16,14 @@ const AT_ONCE: usize = 256;
 
 /// Probes each of `nodes` with the timeouts of their pool's settings, and returns the results by name.
 pub async fn probe(nodes: Vec<Node>, settings: &Pool) -> Vec<(String, Probe)> {
-    let limits = (settings.connect_timeout, settings.health.probe_timeout);
     let mut probed = Vec::with_capacity(nodes.len());
     for part in nodes.chunks(AT_ONCE) {
         let mut probes = JoinSet::new();
         for node in part {
             let node = node.clone();
-            probes.spawn(async move { (node.label(), probe_one(&node, limits).await) });
+            let (protection, connect) = (settings.protection.clone(), settings.connect_timeout);
+            let answer = settings.health.probe_timeout;
+            probes.spawn(async move { (node.label(), probe_one(&node, &protection, connect, answer).await) });
         }
         while let Some(Ok(outcome)) = probes.join_next().await {
             probed.push(outcome);
@@ -31,7 +32,7 @@ pub async fn probe(nodes: Vec<Node>, settings: &Pool) -> Vec<(String, Probe)> {
     probed
 }
 
-async fn probe_one(node: &Node, (connect, answer): (Duration, Duration)) -> Probe {
+async fn probe_one(node: &Node, protection: &Protection, connect: Duration, answer: Duration) -> Probe {
     let Address::Tcp { host, port } = &node.address else {
         return Probe::Silent;
     };
@@ -39,7 +40,8 @@ async fn probe_one(node: &Node, (connect, answer): (Duration, Duration)) -> Prob
     let Ok(Ok(found)) = timeout(LOOKUP, resolver.sockets(host, *port)).await else {
         return Probe::Silent;
     };
-    let Ok(mut connection) = Connection::dial(&node.address, &found.records, connect).await else {
+    let Ok(mut connection) = Connection::dial(&node.address, &found.records, protection, connect).await
+    else {
         return Probe::Silent;
     };
     match connection.version(answer).await {

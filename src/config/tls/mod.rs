@@ -1,0 +1,155 @@
+//! Reads what TLS needs from files: certificates, keys, and the authorities that are trusted.
+//!
+//! A configuration that names such files holds what they said when it was read, so a pair that does not fit, or a file
+//! that is gone, is a mistake of the file like any other: a reload refuses it, and what runs stays.
+
+mod node;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use md5::{Digest, Md5};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::error::{Problem, Spanned, quote};
+use super::map_reader::MapReader;
+use super::read_regular;
+
+pub use node::{NodeTls, read as read_node};
+
+/// A certificate with its chain, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The file of the certificate, in PEM, with those of the authorities between it and the root.
+    pub cert: PathBuf,
+    /// The file of its key, in PEM.
+    pub key: PathBuf,
+}
+
+/// What the files of a pair hold.
+struct LoadedPair {
+    pair: Pair,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+/// A digest of what was read from files, so that a configuration whose files changed is another one.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Contents(Vec<u8>);
+
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Contents")
+    }
+}
+
+impl Contents {
+    fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Contents {
+        let mut digest = Md5::new();
+        for part in parts {
+            digest.update(part.len().to_le_bytes());
+            digest.update(part);
+        }
+        Contents(digest.finalize().to_vec())
+    }
+}
+
+/// The cryptography of every handshake.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// Reads the keys `cert` and `key`: both or none.
+fn pair(keys: &mut MapReader<'_, '_>, folder: &Path) -> Option<LoadedPair> {
+    let read = |text: &str| path(text, folder);
+    let cert = keys.at("cert", |text| {
+        let path = read(text)?;
+        Ok((certificates(&path)?, path))
+    });
+    let key = keys.at("key", |text| {
+        let path = read(text)?;
+        Ok((private_key(&path)?, path))
+    });
+    for (one, other) in [("cert", "key"), ("key", "cert")] {
+        if keys.has(one) && !keys.has(other) {
+            let problem = Problem::new(format!("`{one}` is of no use without `{other}`"));
+            keys.require(
+                other,
+                problem.hint(format!("name the file of the {other}, in PEM")),
+            );
+        }
+    }
+    let (cert, key) = (cert?, key?);
+    warn_if_exposed(&key, keys);
+    Some(LoadedPair {
+        pair: Pair {
+            cert: cert.value.1,
+            key: key.value.1,
+        },
+        chain: cert.value.0,
+        key: key.value.0,
+    })
+}
+
+/// Warns of a key that all users of the machine may read.
+fn warn_if_exposed(key: &Spanned<(PrivateKeyDer<'static>, PathBuf)>, keys: &mut MapReader<'_, '_>) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(&key.value.1).map(|metadata| metadata.permissions().mode());
+    if mode.is_ok_and(|mode| mode & 0o004 != 0) {
+        let problem = Problem::new(format!("every user may read {}", shown(&key.value.1)));
+        keys.warn_at(
+            &key.location,
+            problem.hint("give it the mode 0600, or 0640 and a group"),
+        );
+    }
+}
+
+/// A path from `folder` on.
+fn path(text: &str, folder: &Path) -> Result<PathBuf, Problem> {
+    match text {
+        "" => Err(Problem::new("the path is empty").hint("name a file in PEM")),
+        text => Ok(folder.join(text)),
+    }
+}
+
+/// The certificates in the PEM file at `path`, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let bytes = bytes(path)?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(Problem::new(format!("{} has no certificate", shown(path)))
+            .hint("it must be PEM, with a line -----BEGIN CERTIFICATE-----")),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+/// The private key in the PEM file at `path`.
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Problem> {
+    match PrivateKeyDer::from_pem_slice(&bytes(path)?) {
+        Ok(key) => Ok(key),
+        Err(pem::Error::NoItemsFound) => {
+            let problem = Problem::new(format!("{} has no private key", shown(path)));
+            Err(problem.hint("it must be PEM, with a line -----BEGIN PRIVATE KEY-----, and not encrypted"))
+        }
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, Problem> {
+    read_regular(path).map_err(|error| {
+        let problem = Problem::new(format!("cannot read {}: {error}", shown(path)));
+        problem.hint("a relative path leads from the folder of the configuration file")
+    })
+}
+
+fn unreadable(path: &Path, error: &pem::Error) -> Problem {
+    Problem::new(format!("{} is no good PEM: {error}", shown(path))).hint("write the file anew")
+}
+
+fn shown(path: &Path) -> String {
+    quote(&path.display().to_string())
+}

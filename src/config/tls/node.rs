@@ -1,0 +1,184 @@
+//! What was written of a pool's `tls`: how connections to its nodes are encrypted, and which certificates are taken.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+
+use super::{Contents, LoadedPair, Pair, certificates, pair, path, provider, shown};
+use crate::config::error::{Diagnostics, Problem, quote};
+use crate::config::map_reader::YamlNode;
+
+/// TLS to the nodes of a pool.
+#[derive(Debug, Clone)]
+pub struct NodeTls {
+    /// The file of the authorities that are trusted; `None`: those of the system.
+    pub ca: Option<PathBuf>,
+    /// The name that certificates must have; `None`: the host of the node's address.
+    pub name: Option<String>,
+    /// What is shown to nodes that ask for a certificate.
+    pub identity: Option<Pair>,
+    /// What handshakes are made with. It keeps sessions, so that later handshakes are short.
+    pub client: Arc<ClientConfig>,
+    contents: Contents,
+}
+
+impl PartialEq for NodeTls {
+    fn eq(&self, other: &NodeTls) -> bool {
+        let NodeTls {
+            ca,
+            name,
+            identity,
+            client: _,
+            contents,
+        } = self;
+        (ca, name, identity, contents) == (&other.ca, &other.name, &other.identity, &other.contents)
+    }
+}
+
+impl NodeTls {
+    /// The files that it was read from.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let identity = self.identity.iter().flat_map(|pair| [&pair.cert, &pair.key]);
+        self.ca.iter().chain(identity)
+    }
+
+    /// The name that the certificate of the node at `host` must have.
+    ///
+    /// # Errors
+    /// `host` is no name that a certificate can have.
+    pub fn server_name(&self, host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
+        ServerName::try_from(self.name.clone().unwrap_or_else(|| host.to_owned()))
+    }
+
+    /// As it is typed.
+    pub fn show(&self) -> Value {
+        let mut shown = json!({ "ca": "system" });
+        if let Some(ca) = &self.ca {
+            shown["ca"] = json!(ca.display().to_string());
+        }
+        if let Some(name) = &self.name {
+            shown["name"] = json!(name);
+        }
+        if let Some(Pair { cert, key }) = &self.identity {
+            shown["cert"] = json!(cert.display().to_string());
+            shown["key"] = json!(key.display().to_string());
+        }
+        shown
+    }
+}
+
+/// Reads `tls` of a pool: `true`, `false` or a mapping. `None` if there is none, or it holds a mistake.
+pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<NodeTls> {
+    if value.is_scalar() {
+        let is_on = value.read(diagnostics, switch)?;
+        let location = value.location();
+        let made = is_on.then(|| system_roots().and_then(|roots| make(None, roots, None, None)))?;
+        return made.map_err(|problem| diagnostics.add(&location, problem)).ok();
+    }
+    let folder = diagnostics.folder();
+    let mut keys = value.keys(diagnostics);
+    let ca = keys.at("ca", |text| match text {
+        "system" => Ok((None, system_roots()?)),
+        text => {
+            let path = path(text, &folder)?;
+            let roots = certificates(&path)?;
+            Ok((Some(path), roots))
+        }
+    });
+    let name = keys.value("name", host_name);
+    let identity = pair(&mut keys, &folder);
+    let is_whole = ca.is_some() || !keys.has("ca");
+    let is_paired = identity.is_some() || !(keys.has("cert") || keys.has("key"));
+    let (ca, roots) = match ca {
+        Some(ca) => ca.value,
+        None if keys.has("ca") => (None, Vec::new()),
+        None => match system_roots() {
+            Ok(roots) => (None, roots),
+            Err(problem) => {
+                keys.diagnostic(problem);
+                (None, Vec::new())
+            }
+        },
+    };
+    let made = (is_whole && is_paired && !roots.is_empty()).then(|| make(ca, roots, name, identity));
+    let made = made.and_then(|made| made.map_err(|problem| keys.diagnostic(problem)).ok());
+    keys.finish();
+    made
+}
+
+fn make(
+    ca: Option<PathBuf>,
+    trusted: Vec<CertificateDer<'static>>,
+    name: Option<String>,
+    identity: Option<LoadedPair>,
+) -> Result<NodeTls, Problem> {
+    let key = identity.iter().map(|loaded| loaded.key.secret_der());
+    let chain = identity
+        .iter()
+        .flat_map(|loaded| loaded.chain.iter().map(AsRef::as_ref));
+    let contents = Contents::of(trusted.iter().map(AsRef::as_ref).chain(chain).chain(key));
+    let mut roots = RootCertStore::empty();
+    let (good, _) = roots.add_parsable_certificates(trusted);
+    if good == 0 {
+        let place = ca.as_deref().map_or("the system".to_owned(), shown);
+        return Err(Problem::new(format!("no certificate of {place} can be used"))
+            .hint("name a file of CA certificates in `ca`"));
+    }
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("the provider has all that both versions need")
+        .with_root_certificates(roots);
+    let (client, identity) = match identity {
+        None => (builder.with_no_client_auth(), None),
+        Some(LoadedPair { pair, chain, key }) => {
+            let mut client = builder.with_client_auth_cert(chain, key).map_err(|error| {
+                let (cert, key) = (shown(&pair.cert), shown(&pair.key));
+                Problem::new(format!("{key} is not the key of {cert}: {error}"))
+                    .hint("name the certificate and the key that were made together")
+            })?;
+            // A server that asks for certificates and gives its sessions no context, as memcached, breaks off at one that
+            // is resumed.
+            client.resumption = Resumption::disabled();
+            (client, Some(pair))
+        }
+    };
+    Ok(NodeTls {
+        ca,
+        name,
+        identity,
+        client: Arc::new(client),
+        contents,
+    })
+}
+
+fn system_roots() -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let loaded = rustls_native_certs::load_native_certs();
+    if loaded.certs.is_empty() {
+        let problem = Problem::new("this system has no CA certificates");
+        return Err(problem.hint("install the package ca-certificates, or name a file in `ca`"));
+    }
+    Ok(loaded.certs)
+}
+
+fn switch(text: &str) -> Result<bool, Problem> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => {
+            let problem = Problem::new(format!("{} is neither true nor false", quote(text)));
+            Err(problem.hint("write true, or a mapping: `tls: {ca: ca.crt}`"))
+        }
+    }
+}
+
+fn host_name(text: &str) -> Result<String, Problem> {
+    match ServerName::try_from(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(Problem::new(format!("{} is no host name", quote(text)))
+            .hint("write the name that the nodes' certificates have")),
+    }
+}

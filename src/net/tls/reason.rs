@@ -1,0 +1,38 @@
+//! Why a handshake failed, for people: what is wrong, and what can be done.
+
+use std::io;
+
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+
+/// `error` of a handshake, with its reason in words.
+pub fn explained(error: &io::Error) -> io::Error {
+    let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let reason = match told {
+        Some(told) => reason(told),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the other side closed the connection during the handshake: does it speak TLS?".to_owned()
+        }
+        None => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("TLS: {reason}"))
+}
+
+fn reason(error: &Error) -> String {
+    use CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
+    };
+    let way_out = match error {
+        Error::InvalidCertificate(UnknownIssuer | BadSignature) => "is its authority the one in `tls.ca`?",
+        Error::InvalidCertificate(Expired | ExpiredContext { .. }) => "it must be renewed there",
+        Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+            "set `tls.name` if it is that of the nodes"
+        }
+        Error::AlertReceived(AlertDescription::CertificateRequired) => "set `tls.cert` and `tls.key`",
+        Error::AlertReceived(AlertDescription::UnknownCA | AlertDescription::BadCertificate) => {
+            "the other side does not take our certificate"
+        }
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => "the other side speaks no TLS",
+        _ => return error.to_string(),
+    };
+    format!("{error}: {way_out}")
+}
