@@ -29,7 +29,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`, as `protection` says.
+    /// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`, protected as
+    /// `protection` says.
     ///
     /// # Errors
     /// Those of [`dial`].
@@ -152,7 +153,7 @@ impl Connection {
             .map_err(|_| late("no answer to deletes", limit))?
     }
 
-    /// Writes whole `commands`, without values; see `net::outgoing` for why a part ends with one.
+    /// Writes complete `commands`, without values; `net::outgoing` explains why a part must end with one.
     async fn write(&mut self, commands: &[u8]) -> io::Result<()> {
         let mut rest = commands;
         while !rest.is_empty() {

@@ -158,13 +158,13 @@ impl Default for InFlightQueue {
 }
 
 impl InFlightQueue {
-    /// The positions of the requests that begin at `offset` or before it, the last first.
+    /// The offsets of the requests that begin at `offset` or before it, the last first.
     pub(super) fn starts_until(&self, offset: u64) -> impl Iterator<Item = u64> {
         let index = self.entries.partition_point(|entry| entry.start_offset <= offset);
         self.entries.range(..index).rev().map(|entry| entry.start_offset)
     }
 
-    /// The positions of the requests that begin after `offset`.
+    /// The offsets of the requests that begin after `offset`.
     pub(super) fn starts_after(&self, offset: u64) -> impl Iterator<Item = u64> {
         let index = self.entries.partition_point(|entry| entry.start_offset <= offset);
         self.entries.range(index..).map(|entry| entry.start_offset)

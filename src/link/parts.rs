@@ -1,4 +1,4 @@
-//! Where what a link writes over TLS is cut: between requests. [`crate::net::outgoing`] says why.
+//! Splits what a link writes over TLS between requests. [`crate::net::outgoing`] explains why.
 
 use std::io;
 use std::pin::Pin;
@@ -11,8 +11,9 @@ use crate::net::outgoing::PART;
 use crate::runtime::turn;
 
 impl LinkState {
-    /// Writes part by part until nothing waits, and adds what went out to `written`. `part_end` is where the part that
-    /// is being written ends. `Pending` as of [`crate::net::outgoing::Outgoing::poll_flush`].
+    /// Writes part by part until the queue is empty, and adds the number of bytes to `written`. `part_end`
+    /// is the end of the part being written. Returns `Pending` as
+    /// [`crate::net::outgoing::Outgoing::poll_flush`] does.
     pub(super) fn poll_flush_parts<W: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut W,
@@ -29,18 +30,18 @@ impl LinkState {
                 return Poll::Pending;
             }
         }
-        // What the stream took may wait in it.
+        // The stream may still hold bytes that it accepted.
         Pin::new(stream).poll_flush(cx)
     }
 
-    /// Where the part ends that begins with the next byte, which is the first of a request.
+    /// Returns the end of the part that begins with the next byte, which is the first of a request.
     fn part_end(&self) -> u64 {
         let (start, end) = (self.outgoing.start(), self.outgoing.end());
         let most = start + PART as u64;
         if end <= most {
             return end;
         }
-        // A key of a line that reads several has no line before it.
+        // A further key of a multi-get line does not begin behind a line end.
         let begins_line = |&offset: &u64| self.outgoing.byte_at(offset - 1) == Some(b'\n');
         let in_part = self
             .in_flight
@@ -61,7 +62,8 @@ mod tests {
     use crate::protocol::{Command, Request};
     use crate::reply::slot::pending;
 
-    /// The parts in which requests of these kinds are written: a set with a value of so many bytes, or a get for 0.
+    /// Returns the parts in which requests are written: a set with a value of each size in bytes, or a get
+    /// for 0.
     fn parts(dialect: Dialect, sizes: &[usize], room: usize) -> Vec<Vec<u8>> {
         let (mut state, mut answers) = (LinkState::default(), Vec::new());
         for (index, size) in sizes.iter().enumerate() {
@@ -96,7 +98,7 @@ mod tests {
         stream.parts
     }
 
-    /// Notes what comes in one write, of which it takes `room` bytes.
+    /// Records the bytes of each write, of which it accepts `room`.
     struct Parts {
         parts: Vec<Vec<u8>>,
         room: usize,

@@ -25,12 +25,12 @@ const LONGEST_HEAD_START: Duration = Duration::from_millis(250);
 /// The interval between attempts on a unix socket whose backlog is full.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`, which includes the handshake that
-/// `protection` asks for.
+/// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`, which includes the
+/// handshake if `protection` requires one.
 ///
 /// # Errors
-/// The error of the last address that failed; `TimedOut` if none answered in time; `NotFound` if there is none; why TLS
-/// failed.
+/// The error of the last address that failed; `TimedOut` if none answered in time; `NotFound` if there is
+/// none; the reason if TLS failed.
 pub async fn dial(
     address: &Address,
     resolved: &[SocketAddr],

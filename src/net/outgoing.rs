@@ -19,7 +19,7 @@ use crate::runtime::{buffers, turn};
 pub const LARGE: usize = 8 << 10;
 /// The maximum number of pieces in one vectored write.
 const PIECES: usize = 32;
-/// The largest payload of a TLS record, in bytes.
+/// The maximum payload of a TLS record, in bytes.
 pub const PART: usize = 16 << 10;
 /// The capacity above which an empty buffer is freed.
 const KEEP: usize = 256 << 10;
@@ -150,8 +150,8 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes the queued bytes before the position `end` in the stream of all bytes, in one call. Returns how many were
-    /// written.
+    /// Writes the queued bytes before the offset `end`, which counts from the first byte ever put, in one
+    /// call. Returns the number of bytes written.
     ///
     /// # Errors
     /// Those of the stream.
@@ -177,7 +177,7 @@ impl Outgoing {
         Poll::Ready(Ok(n))
     }
 
-    /// Returns the queued byte at the position `offset` in the stream of all bytes.
+    /// Returns the queued byte at `offset`, which counts from the first byte ever put.
     pub fn byte_at(&self, offset: u64) -> Option<u8> {
         let mut index = usize::try_from(offset.checked_sub(self.gone)?).ok()?;
         for piece in self.pieces.iter().map(Bytes::as_ref).chain([&self.tail[..]]) {

@@ -1,7 +1,7 @@
-//! Nodes that name servers know: `dns+`, `dnssrv+` and `dnssrvnoa+`, with the meaning that they have in Thanos, Mimir and
-//! Loki.
+//! Nodes from name servers: `dns+`, `dnssrv+` and `dnssrvnoa+`, with the same meaning as in Thanos, Mimir
+//! and Loki.
 //!
-//! A target of an SRV record is known by its name, so that it keeps its keys at another address.
+//! A target of an SRV record is identified by its name, so that it keeps its keys at another address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::config::{Address, Node, Origin, is_host};
 use crate::resolver::{self, Answer, Error, Service};
 
-/// So many targets are looked up at once.
+/// The maximum number of concurrent lookups of targets.
 const AT_ONCE: usize = 64;
 
 /// A node for each address of `host`.

@@ -1,4 +1,4 @@
-//! The handshake of a connection to a node.
+//! The client's side of the TLS handshake with a node.
 
 use std::io::{self, ErrorKind};
 
@@ -10,7 +10,7 @@ use super::pace::paced;
 use super::reason::explained;
 use crate::config::{Address, NodeTls};
 
-/// Encrypts `stream`, which leads to the node at `address`, once its certificate is found good.
+/// Encrypts `stream`, which leads to the node at `address`, after validating its certificate.
 ///
 /// # Errors
 /// Why the handshake failed, for people.

@@ -1,24 +1,24 @@
-//! What is counted of handshakes, of the whole process: they are rare beside requests.
+//! Process-wide counters of handshakes, which are rare beside requests.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rustls::HandshakeKind;
 
-/// Who is at the other end.
+/// The peer of a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// A node.
     Node,
 }
 
-/// How a handshake ended.
+/// The outcome of a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// With all that belongs to it.
+    /// A full handshake.
     Full,
-    /// With a session that was kept from before.
+    /// A resumed session.
     Resumed,
-    /// Without a connection.
+    /// No connection.
     Failed,
 }
 
@@ -26,7 +26,7 @@ impl Side {
     /// Every side, in the order of their discriminants.
     pub const ALL: [Side; 1] = [Side::Node];
 
-    /// The outcomes of handshakes with it.
+    /// The possible outcomes of handshakes with it.
     pub fn outcomes(self) -> &'static [Outcome] {
         match self {
             Side::Node => &[Outcome::Full, Outcome::Resumed, Outcome::Failed],
@@ -45,7 +45,7 @@ impl Outcome {
     /// Every outcome, in the order of their discriminants.
     pub const ALL: [Outcome; 3] = [Outcome::Full, Outcome::Resumed, Outcome::Failed];
 
-    /// The outcome of a handshake that ended well.
+    /// Returns the outcome of a successful handshake.
     pub fn of(kind: Option<HandshakeKind>) -> Outcome {
         match kind {
             Some(HandshakeKind::Resumed) => Outcome::Resumed,
@@ -71,7 +71,7 @@ pub fn count(side: Side, outcome: Outcome) {
     HANDSHAKES[side as usize][outcome as usize].fetch_add(1, Relaxed);
 }
 
-/// How many handshakes with `side` ended in `outcome`.
+/// The number of handshakes with `side` that ended in `outcome`.
 pub fn handshakes(side: Side, outcome: Outcome) -> u64 {
     HANDSHAKES[side as usize][outcome as usize].load(Relaxed)
 }

@@ -1,4 +1,4 @@
-//! TLS on sockets: handshakes, how many of them a turn has room for, and what is counted of them.
+//! TLS on sockets: handshakes, their pace, and their counters.
 
 pub mod client;
 pub mod counters;

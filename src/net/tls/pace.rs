@@ -1,10 +1,10 @@
-//! One costly step of a handshake in each turn of a thread's event loop.
+//! Limits handshakes to one costly step in each turn of a thread's event loop.
 //!
-//! A handshake computes for some hundred microseconds, in one or two steps of it. If many connections break at once,
-//! as when a node is restarted, their handshakes would hold up the requests of all other nodes for as long as they take
-//! together. So a handshake that has just computed shuts the gate of its thread, and opens it again when the loop has
-//! looked for events; those that find it shut come back then. A handshake that only waits passes freely, so a node
-//! that is silent in the middle of one is in nobody's way.
+//! A handshake computes for some hundred microseconds, in one or two of its steps. If many connections
+//! break at once, as when a node is restarted, their handshakes would delay the requests to all other nodes
+//! for the sum of that time. So a handshake that has just computed shuts the gate of its thread, and opens
+//! it again when the loop has polled for events; those that find it shut come back then. A handshake that
+//! only waits passes freely, so a node that is silent in the middle of one delays no other.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 
 use crate::runtime::turn::go_on_later;
 
-/// A step that takes longer has computed something.
+/// The time above which a step must have computed something.
 const CHEAP: Duration = Duration::from_micros(50);
 
 thread_local! {
     static IS_SHUT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The gate of this thread, shut; it opens when this is dropped.
+/// The shut gate of this thread; it opens when this is dropped.
 struct Shut;
 
 impl Shut {
@@ -37,17 +37,17 @@ impl Drop for Shut {
     }
 }
 
-/// A handshake that takes its turn.
+/// A handshake at a limited pace.
 struct Paced<F: Future> {
     handshake: Pin<Box<F>>,
     gate: Option<Shut>,
-    /// It is done, and the loop has not looked for events since.
+    /// The result, if the handshake is done and the loop has not polled for events since.
     done: Option<F::Output>,
 }
 
 impl<F: Future> Unpin for Paced<F> {}
 
-/// `handshake`, a costly step in each turn.
+/// Runs `handshake` with one costly step in each turn.
 pub fn paced<F: Future>(handshake: F) -> impl Future<Output = F::Output> {
     Paced {
         handshake: Box::pin(handshake),
@@ -90,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    /// Computes `steps` times, and notes in which turn of the loop.
+    /// Computes `steps` times, and records the turn of the loop of each.
     async fn compute(steps: usize, turn: Rc<Cell<u64>>, noted: Rc<std::cell::RefCell<Vec<u64>>>) {
         for _ in 0..steps {
             let begun = Instant::now();
@@ -123,7 +123,7 @@ mod tests {
             .await;
         let turns = noted.borrow();
         assert_eq!(turns.len(), 60);
-        // Whoever counts turns goes first in some of them and last in others.
+        // The task that counts turns runs first in some of them and last in others.
         assert!(turns.windows(3).all(|steps| steps[0] < steps[2]), "{turns:?}");
     }
 

@@ -1,10 +1,10 @@
-//! Why a handshake failed, for people: what is wrong, and what can be done.
+//! Explains to people why a handshake failed: what is wrong, and the likely fix.
 
 use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
-/// `error` of a handshake, with its reason in words.
+/// Returns the `error` of a handshake with its reason in words.
 pub fn explained(error: &io::Error) -> io::Error {
     let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let reason = match told {
