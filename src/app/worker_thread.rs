@@ -3,9 +3,11 @@
 //! It has its own event loop, sessions, links and counters, and shares with other threads only the
 //! snapshot, the nodes and the counters, which it accesses without blocking.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
@@ -13,8 +15,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::client::listener::{Accepted, Client};
 use crate::client::session::Session;
+use crate::config::ListenerTls;
+use crate::log_limit::LogLimit;
 use crate::metrics::WorkerShard;
 use crate::net::stream::Stream;
+use crate::net::tls::server;
 use crate::net::unix::UnixSocket;
 use crate::runtime::{clock, coalesce};
 use crate::state::{Phase, State};
@@ -23,6 +28,9 @@ use crate::worker::context::WorkerContext;
 /// The number of tasks that run before the loop polls for new events: a burst of sessions is processed
 /// before the links write, so that each link writes once.
 const EVENT_INTERVAL: u32 = 256;
+
+/// The interval at which failed handshakes are logged.
+static NOT_ENCRYPTED: LogLimit = LogLimit::new(Duration::from_secs(10));
 
 /// Starts the worker with this index, which serves the clients sent to the returned channel.
 ///
@@ -78,26 +86,61 @@ async fn run(state: Arc<State>, index: usize, mut accepted: UnboundedReceiver<Ac
 }
 
 fn serve(worker: &Rc<WorkerContext>, accepted: Accepted) {
-    let stream = match accepted.socket {
+    let worker = worker.clone();
+    match accepted.tls.clone() {
+        None => match connected(accepted.socket) {
+            Ok(stream) => {
+                let session = Session::new(stream, accepted.bind, worker, accepted.idle_timeout);
+                let place = accepted.place;
+                tokio::task::spawn_local(async move {
+                    session.run().await;
+                    drop(place);
+                });
+            }
+            Err(error) => tracing::warn!(%error, bind = %accepted.bind, "cannot serve a client"),
+        },
+        Some(tls) => drop(tokio::task::spawn_local(serve_encrypted(worker, accepted, tls))),
+    }
+}
+
+fn connected(socket: Client) -> io::Result<Stream> {
+    match socket {
         Client::Tcp(socket) => TcpStream::from_std(socket).map(Stream::Tcp),
         Client::Unix(socket) => UnixSocket::new(socket).map(Stream::Unix),
+    }
+}
+
+/// Serves a client once its handshake is done.
+async fn serve_encrypted(worker: Rc<WorkerContext>, accepted: Accepted, tls: Arc<ListenerTls>) {
+    let Accepted {
+        socket,
+        bind,
+        idle_timeout,
+        place,
+        ..
+    } = accepted;
+    let stream = match connected(socket) {
+        Ok(Stream::Tcp(stream)) => server::accept(stream, &tls).await,
+        Ok(_) => Err(io::Error::other("TLS is for TCP only")),
+        Err(error) => Err(error),
     };
     match stream {
         Ok(stream) => {
-            let session = Session::new(stream, accepted.bind, worker.clone(), accepted.idle_timeout);
-            let place = accepted.place;
-            tokio::task::spawn_local(async move {
-                session.run().await;
-                drop(place);
-            });
+            let stream = Stream::Tls(Box::new(stream));
+            Session::new(stream, bind, worker, idle_timeout).run().await;
         }
-        Err(error) => tracing::warn!(%error, bind = %accepted.bind, "cannot serve a client"),
+        Err(error) => {
+            if let Some(held_back) = NOT_ENCRYPTED.allow(worker.state.started.elapsed()) {
+                tracing::warn!(%bind, %error, held_back, "client closed before its handshake was done");
+            }
+        }
     }
+    drop(place);
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

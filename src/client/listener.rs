@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::config::{Access, Bind};
+use crate::config::{Access, Bind, ListenerTls};
 use crate::log_limit::LogLimit;
 use crate::net::listen::{Listening, listen};
 use crate::net::socket_file::SocketFile;
@@ -37,6 +37,8 @@ pub struct Accepted {
     pub socket: Client,
     /// The bind address of its listener.
     pub bind: Arc<Bind>,
+    /// Its encryption; `None` for none.
+    pub tls: Option<Arc<ListenerTls>>,
     /// The time after which it is closed if idle; `None` for never.
     pub idle_timeout: Option<Duration>,
     /// Its place among the listener's connections.
@@ -261,6 +263,7 @@ impl Acceptor {
         let accepted = Accepted {
             socket,
             bind: self.bind.clone(),
+            tls: listener.settings.tls.clone(),
             idle_timeout,
             place,
         };

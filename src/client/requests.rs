@@ -16,6 +16,8 @@ use super::routed::Routed;
 use crate::config::Bind;
 use crate::log_limit::LogLimit;
 use crate::metrics::ClientProtocol;
+use crate::net::tls::counters::{self, Outcome, Side};
+use crate::net::tls::server::HANDSHAKE;
 use crate::protocol::binary;
 use crate::protocol::line::{Keys, Line};
 use crate::protocol::operation::Operation;
@@ -39,6 +41,8 @@ const MANY: usize = 8;
 
 /// Rate-limits the log of clients that speak HTTP.
 static HTTP_CLOSED: LogLimit = LogLimit::new(Duration::from_secs(10));
+/// As those that speak TLS where it is not spoken.
+static TLS_CLOSED: LogLimit = LogLimit::new(Duration::from_secs(10));
 
 /// The request side of one session.
 #[derive(Debug)]
@@ -88,6 +92,8 @@ pub(super) enum Protocol {
     Text,
     /// Binary packets.
     Binary,
+    /// TLS, which this listener does not.
+    Tls,
 }
 
 impl Protocol {
@@ -96,6 +102,7 @@ impl Protocol {
         match first {
             None => Protocol::Unknown,
             Some(&binary::REQUEST) => Protocol::Binary,
+            Some(&HANDSHAKE) => Protocol::Tls,
             Some(_) => Protocol::Text,
         }
     }
@@ -256,6 +263,7 @@ impl Requests {
                 (Protocol::Binary, None | Some(&binary::REQUEST)) => self.take_packet(&batch, buffer),
                 // memcached closes the connection, because the end of this is unknown.
                 (Protocol::Binary, _) => return self.end(),
+                (Protocol::Tls, _) => return self.close_tls(&batch),
             };
             match taken {
                 Taken::Bytes(length) => {
@@ -392,6 +400,15 @@ impl Requests {
         batch.worker.shard().http_closed.add(1);
         if let Some(held_back) = HTTP_CLOSED.allow(batch.worker.state.started.elapsed()) {
             warn!(bind = %batch.bind, held_back, "client closed: it speaks HTTP");
+        }
+        self.end();
+    }
+
+    #[cold]
+    fn close_tls(&mut self, batch: &Batch<'_>) {
+        counters::count(Side::Client, Outcome::Unexpected);
+        if let Some(held_back) = TLS_CLOSED.allow(batch.worker.state.started.elapsed()) {
+            warn!(bind = %batch.bind, held_back, "client closed: it speaks TLS, and the listener has no `tls`");
         }
         self.end();
     }

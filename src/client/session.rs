@@ -15,7 +15,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Sleep, sleep_until};
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Sleep, sleep_until, timeout};
 use tokio_util::io::poll_read_buf;
 
 use super::replies::Replies;
@@ -33,6 +34,9 @@ const MAX_WAITING: usize = 256 << 10;
 /// The number of unwritten bytes above which values are dropped: their reads then look as if a node had
 /// failed.
 const MAX_HELD: usize = 64 << 20;
+
+/// For a client of TLS to take the end of its connection.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// One client connection.
 pub struct Session {
@@ -103,6 +107,10 @@ impl Session {
             end
         })
         .await;
+        if self.stream.is_tls() {
+            // The client is to know that nothing was cut off.
+            let _best_effort = timeout(CLOSE, self.stream.shutdown()).await;
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -187,13 +195,14 @@ impl Session {
         }
         self.worker.shard().dropped.add(self.reply_queue.take_dropped());
         if self.out.is_empty() {
-            return Poll::Ready(Ok(()));
+            return self.stream.poll_sent(cx);
         }
         let mut written = 0;
         let flushed = self.out.poll_flush(&mut self.stream, cx, &mut written);
         self.worker.shard().bytes_written.add(written);
         self.requests.turn.spend(written as usize);
-        flushed
+        ready!(flushed)?;
+        self.stream.poll_sent(cx)
     }
 
     /// Reads once and takes the complete requests. Returns `Pending` if there is nothing to read now.

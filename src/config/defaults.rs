@@ -23,6 +23,7 @@ impl Listener {
             max_connections: 10_000,
             idle_timeout: None,
             access: Access::default(),
+            tls: None,
         }
     }
 }

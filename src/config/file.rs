@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::choices::{self, choose};
@@ -16,7 +17,7 @@ use super::route::{self, Read};
 use super::settings::{number, set};
 use super::units::{count, duration, size};
 use super::{Access, Admin, Batching, Bind, MissedWrites, Pool, Shutdown, access, address};
-use super::{foreign, hosts, nodes};
+use super::{ListenerTls, foreign, hosts, nodes, tls};
 
 const MOST_WORKERS: u64 = 1024;
 
@@ -83,6 +84,8 @@ pub struct Listener {
     pub idle_timeout: Option<Duration>,
     /// Who may connect.
     pub access: Access,
+    /// What encrypts its connections.
+    pub tls: Option<Arc<ListenerTls>>,
 }
 
 /// Reads the whole file.
@@ -159,6 +162,7 @@ fn default_listener(location: Location) -> Listener {
         max_connections: default.max_connections,
         idle_timeout: default.idle_timeout,
         access: default.access,
+        tls: default.tls,
     }
 }
 
@@ -241,13 +245,27 @@ fn listener(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Listener {
             .value("idle_timeout", duration)
             .filter(|idle| !idle.is_zero()),
         access: default.access,
+        tls: None,
     };
+    listener.tls = tls_of(&mut keys, listener.bind.as_ref());
     listener.access = access::read(&mut keys, listener.bind.as_ref().map(|bind| &bind.value));
     keys.translate(foreign::LISTENER);
     let misspelt = keys.finish();
     listener.bind = listener.bind.filter(|_| !misspelt.contains(&"bind"));
     listener.route = listener.route.filter(|_| !misspelt.contains(&"route"));
     listener
+}
+
+fn tls_of(keys: &mut MapReader<'_, '_>, bind: Option<&Spanned<Bind>>) -> Option<Arc<ListenerTls>> {
+    if let Some(Bind::Unix(_)) = bind.map(|bind| &bind.value) {
+        let problem = Problem::new("a unix socket is not encrypted");
+        keys.reject(
+            "tls",
+            problem.hint("TLS is for TCP ports: `mode` and `group` say who may connect"),
+        );
+        return None;
+    }
+    keys.get("tls", tls::read_listener).map(Arc::new)
 }
 
 fn admin(

@@ -37,6 +37,11 @@ impl<'a> YamlNode<'a> {
         matches!(self.tree.value, Value::Scalar { .. })
     }
 
+    /// True for the word `false`, which turns off what a mapping would turn on.
+    pub fn is_false(&self) -> bool {
+        matches!(&self.tree.value, Value::Scalar { text, .. } if text == "false")
+    }
+
     /// True for a list.
     pub fn is_list(&self) -> bool {
         self.tree.is_list()

@@ -25,12 +25,14 @@ mod file;
 mod foreign;
 pub mod hosts;
 mod map_reader;
+mod node_auth;
 mod nodes;
 mod overlap;
 mod pool;
 mod protection;
 mod resolve;
 mod route;
+mod secret;
 mod settings;
 mod show;
 mod suggest;
@@ -57,11 +59,12 @@ pub use defaults::quickstart;
 pub use discover::{Discover, Origin, Source};
 pub use discovered::{discovered, is_host};
 pub use error::{Diagnostic, Error, Warning};
+pub use node_auth::NodeAuth;
 pub use protection::Protection;
 pub use route::settings::*;
 pub use route::{By, Copied, Policy, Reads, Route, Settings, Under, Which, Writes};
 pub use show::show;
-pub use tls::NodeTls;
+pub use tls::{ListenerTls, NodeTls};
 pub use units::show_duration;
 
 pub(crate) use route::for_each_policy;
@@ -274,7 +277,12 @@ impl Config {
     /// The files that it was read from beside its own.
     pub fn files(&self) -> Vec<PathBuf> {
         let pools = self.pools.values();
-        pools.flat_map(|pool| pool.protection.files()).cloned().collect()
+        let files = pools.flat_map(|pool| pool.protection.files());
+        let listeners = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        files
+            .chain(listeners.flat_map(|tls| tls.files()))
+            .cloned()
+            .collect()
     }
 
     /// A worker's part of `memory_limit`, in bytes.
@@ -310,6 +318,8 @@ pub struct Listener {
     pub idle_timeout: Option<Duration>,
     /// Who may connect to a unix socket.
     pub access: Access,
+    /// What encrypts its connections.
+    pub tls: Option<Arc<ListenerTls>>,
 }
 
 /// An address to listen on. Shown as it is typed: `127.0.0.1:11211`, `[::1]:11211`, `unix:/path`.

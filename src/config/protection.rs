@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::error::Problem;
 use super::map_reader::MapReader;
+use super::node_auth::{self, NodeAuth};
 use super::tls::{self, NodeTls};
 use super::{Address, Node};
 
@@ -19,12 +20,15 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Protection {
     /// What encrypts them.
     pub tls: Option<Arc<NodeTls>>,
+    /// Who Ringway says it is.
+    pub auth: Option<Arc<NodeAuth>>,
 }
 
 impl Protection {
     /// The files that it was read from.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.tls.iter().flat_map(|tls| tls.files())
+        let password = self.auth.iter().filter_map(|auth| auth.password.file());
+        self.tls.iter().flat_map(|tls| tls.files()).chain(password)
     }
 
     /// Adds it, as it is typed, to what is shown of the pool.
@@ -32,10 +36,13 @@ impl Protection {
         if let Some(tls) = &self.tls {
             pool["tls"] = tls.show();
         }
+        if let Some(auth) = &self.auth {
+            pool["auth"] = auth.show();
+        }
     }
 }
 
-/// Reads the key `tls` of the pool of `nodes`.
+/// Reads the keys `tls` and `auth` of the pool of `nodes`.
 pub fn read(keys: &mut MapReader<'_, '_>, nodes: &[Node]) -> Protection {
     let tls = keys.get("tls", |value, diagnostics| {
         let read = tls::read_node(value, diagnostics)?;
@@ -49,7 +56,9 @@ pub fn read(keys: &mut MapReader<'_, '_>, nodes: &[Node]) -> Protection {
         }
         Some(read)
     });
+    let auth = keys.get("auth", node_auth::read);
     Protection {
         tls: tls.map(Arc::new),
+        auth: auth.map(Arc::new),
     }
 }

@@ -41,6 +41,7 @@ pub fn resolve(file: File, diagnostics: &mut Diagnostics) -> Option<Config> {
             max_connections: raw.max_connections,
             idle_timeout: raw.idle_timeout,
             access: raw.access,
+            tls: raw.tls,
         })
     };
     Some(Config {

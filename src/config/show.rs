@@ -62,6 +62,9 @@ fn listener(listener: &Listener) -> Value {
         "max_connections": listener.max_connections,
         "idle_timeout": show_duration(listener.idle_timeout.unwrap_or(Duration::ZERO)),
     });
+    if let Some(tls) = &listener.tls {
+        shown["tls"] = tls.show();
+    }
     if let Some(mode) = listener.access.mode {
         shown["mode"] = json!(access::show_mode(mode));
     }

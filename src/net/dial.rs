@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::authenticate::authenticate;
 use super::keepalive;
 use super::stream::Stream;
 use super::tls::client::encrypt;
@@ -26,11 +27,11 @@ const LONGEST_HEAD_START: Duration = Duration::from_millis(250);
 const AGAIN: Duration = Duration::from_millis(5);
 
 /// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`, which includes the
-/// handshake if `protection` requires one.
+/// handshake and the authentication that `protection` requires.
 ///
 /// # Errors
 /// The error of the last address that failed; `TimedOut` if none answered in time; `NotFound` if there is
-/// none; the reason if TLS failed.
+/// none; the reason if TLS or authentication failed.
 pub async fn dial(
     address: &Address,
     resolved: &[SocketAddr],
@@ -38,7 +39,7 @@ pub async fn dial(
     limit: Duration,
 ) -> io::Result<Stream> {
     let dialled = async {
-        match address {
+        let mut stream = match address {
             Address::Tcp { .. } => {
                 let stream = tcp(resolved, limit).await?;
                 match &protection.tls {
@@ -49,7 +50,11 @@ pub async fn dial(
             Address::Unix(path) => unix(path).await,
             Address::Undiscovered => Err(io::Error::new(ErrorKind::NotFound, "no node was discovered yet")),
             Address::Embedded(_) => Err(io::Error::other("an embedded node has no connection")),
+        }?;
+        if let Some(auth) = &protection.auth {
+            authenticate(&mut stream, auth).await?;
         }
+        Ok(stream)
     };
     let late = |_| {
         let reason = format!("cannot connect within {limit:?}");

@@ -1,5 +1,6 @@
 //! Sockets: streams, how they are dialled and listened for, and how bytes are written to them.
 
+pub mod authenticate;
 pub mod dial;
 pub mod keepalive;
 pub mod listen;

@@ -44,6 +44,15 @@ impl Stream {
         let _is_gone = stream.set_zero_linger();
     }
 
+    /// Ready once all that was written is with the kernel.
+    #[inline]
+    pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tcp(_) | Stream::Unix(_) => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Whether it is encrypted.
     #[inline]
     pub fn is_tls(&self) -> bool {

@@ -3,6 +3,8 @@
 //! A configuration that names such files holds what they said when it was read, so a pair that does not fit, or a file
 //! that is gone, is a mistake of the file like any other: a reload refuses it, and what runs stays.
 
+mod expiry;
+mod listener;
 mod node;
 
 use std::fmt;
@@ -18,6 +20,7 @@ use super::error::{Problem, Spanned, quote};
 use super::map_reader::MapReader;
 use super::read_regular;
 
+pub use listener::{ListenerTls, read as read_listener};
 pub use node::{NodeTls, read as read_node};
 
 /// A certificate with its chain, and its key.
@@ -27,6 +30,15 @@ pub struct Pair {
     pub cert: PathBuf,
     /// The file of its key, in PEM.
     pub key: PathBuf,
+}
+
+impl Pair {
+    /// What is wrong if rustls takes it for no pair.
+    fn mismatch(&self, error: &rustls::Error) -> Problem {
+        let (cert, key) = (shown(&self.cert), shown(&self.key));
+        Problem::new(format!("{key} is not the key of {cert}: {error}"))
+            .hint("name the certificate and the key that were made together")
+    }
 }
 
 /// What the files of a pair hold.

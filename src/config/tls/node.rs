@@ -135,11 +135,8 @@ fn make(
     let (client, identity) = match identity {
         None => (builder.with_no_client_auth(), None),
         Some(LoadedPair { pair, chain, key }) => {
-            let mut client = builder.with_client_auth_cert(chain, key).map_err(|error| {
-                let (cert, key) = (shown(&pair.cert), shown(&pair.key));
-                Problem::new(format!("{key} is not the key of {cert}: {error}"))
-                    .hint("name the certificate and the key that were made together")
-            })?;
+            let client = builder.with_client_auth_cert(chain, key);
+            let mut client = client.map_err(|error| pair.mismatch(&error))?;
             // A server that asks for certificates and gives its sessions no context, as memcached, breaks off at one that
             // is resumed.
             client.resumption = Resumption::disabled();

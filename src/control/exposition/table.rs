@@ -332,10 +332,24 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "ringway_tls_handshakes_total",
-        help: "TLS handshakes by the side that they were made with and by their result: full, resumed (a session that was kept) or failed.",
+        help: "TLS handshakes by the side that they were made with and by their result: full, resumed (a session that was kept) or failed; of clients also plain (no TLS where it is spoken), unexpected (TLS where it is not) and refused (no name that is allowed).",
         kind: Kind::Counter,
         labels: &["side", "result"],
         read: |_, samples| handshakes(samples),
+    },
+    Metric {
+        name: "ringway_tls_certificate_expiry_timestamp_seconds",
+        help: "When the certificate that a listener shows ceases to hold, as Unix time.",
+        kind: Kind::Gauge,
+        labels: &["listener"],
+        read: |view, samples| {
+            for listener in &view.snapshot.config.listeners {
+                let tls = listener.tls.as_ref();
+                if let Some(time) = tls.and_then(|tls| tls.not_after) {
+                    samples.put(&[&listener.bind.to_string()], time as f64);
+                }
+            }
+        },
     },
     Metric {
         name: "ringway_in_flight",

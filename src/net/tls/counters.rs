@@ -9,6 +9,8 @@ use rustls::HandshakeKind;
 pub enum Side {
     /// A node.
     Node,
+    /// A client.
+    Client,
 }
 
 /// The outcome of a handshake.
@@ -20,16 +22,23 @@ pub enum Outcome {
     Resumed,
     /// No connection.
     Failed,
+    /// A client spoke no TLS where it is spoken.
+    Plain,
+    /// A client spoke TLS where it is not spoken.
+    Unexpected,
+    /// A client's certificate has no name that is allowed.
+    Refused,
 }
 
 impl Side {
     /// Every side, in the order of their discriminants.
-    pub const ALL: [Side; 1] = [Side::Node];
+    pub const ALL: [Side; 2] = [Side::Node, Side::Client];
 
     /// The possible outcomes of handshakes with it.
     pub fn outcomes(self) -> &'static [Outcome] {
         match self {
-            Side::Node => &[Outcome::Full, Outcome::Resumed, Outcome::Failed],
+            Side::Node => &Outcome::ALL[..3],
+            Side::Client => &Outcome::ALL,
         }
     }
 
@@ -37,13 +46,21 @@ impl Side {
     pub fn name(self) -> &'static str {
         match self {
             Side::Node => "node",
+            Side::Client => "client",
         }
     }
 }
 
 impl Outcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Outcome; 3] = [Outcome::Full, Outcome::Resumed, Outcome::Failed];
+    pub const ALL: [Outcome; 6] = [
+        Outcome::Full,
+        Outcome::Resumed,
+        Outcome::Failed,
+        Outcome::Plain,
+        Outcome::Unexpected,
+        Outcome::Refused,
+    ];
 
     /// Returns the outcome of a successful handshake.
     pub fn of(kind: Option<HandshakeKind>) -> Outcome {
@@ -59,6 +76,9 @@ impl Outcome {
             Outcome::Full => "full",
             Outcome::Resumed => "resumed",
             Outcome::Failed => "failed",
+            Outcome::Plain => "plain",
+            Outcome::Unexpected => "unexpected",
+            Outcome::Refused => "refused",
         }
     }
 }

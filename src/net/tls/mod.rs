@@ -4,3 +4,4 @@ pub mod client;
 pub mod counters;
 mod pace;
 mod reason;
+pub mod server;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use tempfile::TempDir;
 
 /// An authority with a folder of its own.
@@ -46,6 +46,14 @@ impl Authority {
     /// Signs a certificate for `names`, host names or IP addresses, and writes it to files that begin with `name`.
     pub fn pair(&self, name: &str, names: &[&str]) -> Pair {
         self.pair_of(name, params(names))
+    }
+
+    /// Signs a certificate for the workload with this URI.
+    pub fn workload(&self, name: &str, uri: &str) -> Pair {
+        let mut params = params(&[]);
+        let uri = uri.try_into().expect("ASCII");
+        params.subject_alt_names.push(SanType::URI(uri));
+        self.pair_of(name, params)
     }
 
     /// The same, of one that is past its time.

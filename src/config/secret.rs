@@ -1,0 +1,122 @@
+//! A secret that stands in a file or in the environment, and never in the configuration itself. It is not shown: what is
+//! shown says where it stands.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::error::{Diagnostics, Problem, quote};
+use super::map_reader::YamlNode;
+use super::read_regular;
+
+/// As many bytes as a secret may have.
+const LONGEST: usize = 1024;
+
+/// A secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    from: Source,
+    value: String,
+}
+
+/// Where a secret stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    File(PathBuf),
+    Environment(String),
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret")
+            .field("from", &self.from)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Secret {
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.value
+    }
+
+    /// The file that it was read from, if it was.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match &self.from {
+            Source::File(path) => Some(path),
+            Source::Environment(_) => None,
+        }
+    }
+
+    /// As it is typed: where it stands.
+    pub fn show(&self) -> Value {
+        match &self.from {
+            Source::File(path) => json!({ "file": path.display().to_string() }),
+            Source::Environment(name) => json!({ "env": name }),
+        }
+    }
+}
+
+/// Reads `{file: PATH}` or `{env: NAME}`.
+pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
+    if value.is_scalar() {
+        let problem = Problem::new("a secret must not stand in the configuration itself");
+        diagnostics.add(
+            &value.location(),
+            problem.hint("write {file: PATH} or {env: NAME}"),
+        );
+        return None;
+    }
+    let folder = diagnostics.folder();
+    let mut keys = value.keys(diagnostics);
+    let file = keys.value("file", |text| of_file(text, &folder));
+    let environment = keys.value("env", of_environment);
+    match (keys.has("file"), keys.has("env")) {
+        (true, true) => {
+            keys.diagnostic(Problem::new("a secret stands in one place").hint("leave out `file` or `env`"))
+        }
+        (false, false) => keys.require_one_of(
+            &["file", "env"],
+            Problem::new("it is not said where the secret stands").hint("write {file: PATH} or {env: NAME}"),
+        ),
+        _ => {}
+    }
+    keys.finish();
+    file.or(environment)
+}
+
+/// The first line of a file; editors end it with a newline.
+fn of_file(text: &str, folder: &Path) -> Result<Secret, Problem> {
+    let path = folder.join(text);
+    let shown = quote(&path.display().to_string());
+    let bytes = read_regular(&path).map_err(|error| {
+        let problem = Problem::new(format!("cannot read {shown}: {error}"));
+        problem.hint("a relative path leads from the folder of the configuration file")
+    })?;
+    let value = String::from_utf8(bytes).unwrap_or_default();
+    let value = value.strip_suffix('\n').unwrap_or(&value);
+    let value = value.strip_suffix('\r').unwrap_or(value).to_owned();
+    checked(&shown, value, Source::File(path))
+}
+
+fn of_environment(name: &str) -> Result<Secret, Problem> {
+    let value = std::env::var(name).map_err(|_| {
+        let problem = Problem::new(format!("the environment has no {}", quote(name)));
+        problem.hint("set it for the process, or name a file")
+    })?;
+    checked(&quote(name), value, Source::Environment(name.to_owned()))
+}
+
+/// memcached takes no password with a space.
+fn is_odd(c: char) -> bool {
+    c.is_whitespace() || c.is_control()
+}
+
+fn checked(place: &str, value: String, from: Source) -> Result<Secret, Problem> {
+    if value.is_empty() || value.len() > LONGEST || value.contains(is_odd) {
+        let problem = Problem::new(format!("what stands in {place} is no secret"));
+        return Err(problem.hint(format!("it is one word of text, of 1 to {LONGEST} bytes")));
+    }
+    Ok(Secret { from, value })
+}

@@ -1,0 +1,213 @@
+//! What was written of a listener's `tls`: what it shows to clients, and which of them it lets in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::crypto::ring::Ticketer;
+use rustls::pki_types::CertificateDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use serde_json::{Value, json};
+
+use super::expiry::not_after;
+use super::{Contents, LoadedPair, Pair, certificates, pair, path, provider, shown};
+use crate::config::error::{Diagnostics, Problem, quote};
+use crate::config::map_reader::YamlNode;
+
+/// TLS for the clients of a listener.
+#[derive(Debug, Clone)]
+pub struct ListenerTls {
+    /// What is shown to clients.
+    pub pair: Pair,
+    /// The file of the authorities whose clients are let in; `None`: clients show no certificate.
+    pub client_ca: Option<PathBuf>,
+    /// Names of which the certificate of a client must have one; empty: any.
+    pub allow: Vec<String>,
+    /// What handshakes are made with.
+    pub server: Arc<ServerConfig>,
+    /// Until when the certificate holds, as Unix time, if that can be read.
+    pub not_after: Option<i64>,
+    contents: Contents,
+}
+
+impl PartialEq for ListenerTls {
+    fn eq(&self, other: &ListenerTls) -> bool {
+        let ListenerTls {
+            pair,
+            client_ca,
+            allow,
+            server: _,
+            not_after: _,
+            contents,
+        } = self;
+        (pair, client_ca, allow, contents) == (&other.pair, &other.client_ca, &other.allow, &other.contents)
+    }
+}
+
+impl ListenerTls {
+    /// The files that it was read from.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.pair.cert, &self.pair.key]
+            .into_iter()
+            .chain(&self.client_ca)
+    }
+
+    /// Whether a client may come in whose certificate is `shown`.
+    pub fn allows(&self, shown: &CertificateDer<'_>) -> bool {
+        let Ok(certificate) = webpki::EndEntityCert::try_from(shown) else {
+            return false;
+        };
+        let names = || certificate.valid_dns_names().chain(certificate.valid_uri_names());
+        self.allow.is_empty()
+            || self
+                .allow
+                .iter()
+                .any(|allowed| names().any(|name| covers(allowed, name)))
+    }
+
+    /// As it is typed.
+    pub fn show(&self) -> Value {
+        let mut shown = json!({
+            "cert": self.pair.cert.display().to_string(),
+            "key": self.pair.key.display().to_string(),
+        });
+        if let Some(ca) = &self.client_ca {
+            shown["client_ca"] = json!(ca.display().to_string());
+            shown["allow"] = json!(self.allow);
+        }
+        shown
+    }
+}
+
+/// Whether `allowed` means `name`: a URI or a host name as it is, or with `*` for its first label.
+fn covers(allowed: &str, name: &str) -> bool {
+    if allowed.contains("://") || name.contains("://") {
+        return allowed == name;
+    }
+    match allowed.strip_prefix("*.") {
+        None => allowed.eq_ignore_ascii_case(name),
+        Some(parent) => name.split_once('.').is_some_and(|(label, rest)| {
+            !label.is_empty() && label != "*" && rest.eq_ignore_ascii_case(parent)
+        }),
+    }
+}
+
+/// Reads `tls` of a listener: `false` or a mapping.
+pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<ListenerTls> {
+    if value.is_false() {
+        return None;
+    }
+    let folder = diagnostics.folder();
+    let mut keys = value.keys(diagnostics);
+    let loaded = pair(&mut keys, &folder);
+    if !keys.has("cert") && !keys.has("key") {
+        let problem = Problem::new("there is no certificate to show to clients");
+        keys.require(
+            "cert",
+            problem.hint("add `cert:` and `key:` with their files, in PEM"),
+        );
+    }
+    let ca = keys.value("client_ca", |text| {
+        let path = path(text, &folder)?;
+        Ok((certificates(&path)?, path))
+    });
+    let allow = keys.get("allow", |value, diagnostics| {
+        let items = value.items(diagnostics)?;
+        Some(
+            items
+                .iter()
+                .filter_map(|item| item.read(diagnostics, allowed))
+                .collect::<Vec<_>>(),
+        )
+    });
+    if keys.has("allow") && !keys.has("client_ca") {
+        let problem = Problem::new("`allow` is about the certificates of clients, for which nobody asks");
+        keys.require(
+            "client_ca",
+            problem.hint("add `client_ca:` with the file of their authority"),
+        );
+    }
+    let is_whole = ca.is_some() || !keys.has("client_ca");
+    let made = loaded
+        .filter(|_| is_whole)
+        .map(|loaded| make(loaded, ca, allow.unwrap_or_default()));
+    let made = made.and_then(|made| made.map_err(|problem| keys.diagnostic(problem)).ok());
+    keys.finish();
+    made
+}
+
+/// Reads a name that certificates of clients may have.
+fn allowed(text: &str) -> Result<String, Problem> {
+    let host = text.strip_prefix("*.").unwrap_or(text);
+    let is_uri = text
+        .split_once("://")
+        .is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty());
+    if is_uri
+        || (!host.is_empty()
+            && host
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)))
+    {
+        return Ok(text.to_owned());
+    }
+    let problem = Problem::new(format!("{} is no name of a certificate", quote(text)));
+    Err(problem.hint("write a URI such as spiffe://prod/app, or a host name, or *.apps.example"))
+}
+
+fn make(
+    loaded: LoadedPair,
+    ca: Option<(Vec<CertificateDer<'static>>, PathBuf)>,
+    allow: Vec<String>,
+) -> Result<ListenerTls, Problem> {
+    let LoadedPair { pair, chain, key } = loaded;
+    let trusted = ca.iter().flat_map(|(trusted, _)| trusted);
+    let parts = chain.iter().chain(trusted).map(AsRef::as_ref);
+    let contents = Contents::of(parts.chain([key.secret_der()]));
+    let not_after = chain.first().and_then(|certificate| not_after(certificate));
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("the provider has all that both versions need");
+    let (builder, client_ca) = match ca {
+        None => (builder.with_no_client_auth(), None),
+        Some((trusted, path)) => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(trusted);
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+            let verifier = verifier.map_err(|error| {
+                Problem::new(format!("no certificate of {} can be used: {error}", shown(&path)))
+                    .hint("name a file of CA certificates in `client_ca`")
+            })?;
+            (builder.with_client_cert_verifier(verifier), Some(path))
+        }
+    };
+    let mut server = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| pair.mismatch(&error))?;
+    server.ticketer = Ticketer::new().map_err(|error| Problem::new(format!("no random numbers: {error}")))?;
+    Ok(ListenerTls {
+        pair,
+        client_ca,
+        allow,
+        server: Arc::new(server),
+        not_after,
+        contents,
+    })
+}
+
+#[test]
+fn a_name_is_allowed_as_it_is_or_with_a_wildcard_for_its_first_label() {
+    for (allowed, name, expected) in [
+        ("spiffe://prod/app", "spiffe://prod/app", true),
+        ("spiffe://prod/app", "spiffe://prod/app2", false),
+        ("a.example", "A.example", true),
+        ("a.example", "b.a.example", false),
+        ("*.apps.example", "web.apps.example", true),
+        ("*.apps.example", "apps.example", false),
+        ("*.apps.example", "a.b.apps.example", false),
+        ("*.apps.example", "*.apps.example", false),
+        ("*.apps.example", ".apps.example", false),
+        ("*.apps.example", "spiffe://web.apps.example", false),
+    ] {
+        assert_eq!(covers(allowed, name), expected, "{allowed} {name}");
+    }
+}
