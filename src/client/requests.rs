@@ -41,7 +41,7 @@ const MANY: usize = 8;
 
 /// Rate-limits the log of clients that speak HTTP.
 static HTTP_CLOSED: LogLimit = LogLimit::new(Duration::from_secs(10));
-/// As those that speak TLS where it is not spoken.
+/// Rate-limits the log of clients that speak TLS to a listener without it.
 static TLS_CLOSED: LogLimit = LogLimit::new(Duration::from_secs(10));
 
 /// The request side of one session.
@@ -92,7 +92,7 @@ pub(super) enum Protocol {
     Text,
     /// Binary packets.
     Binary,
-    /// TLS, which this listener does not.
+    /// TLS, on a listener without it.
     Tls,
 }
 

@@ -35,7 +35,7 @@ const MAX_WAITING: usize = 256 << 10;
 /// failed.
 const MAX_HELD: usize = 64 << 20;
 
-/// For a client of TLS to take the end of its connection.
+/// The maximum time for a TLS client to receive the end of its connection.
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// One client connection.
@@ -108,7 +108,7 @@ impl Session {
         })
         .await;
         if self.stream.is_tls() {
-            // The client is to know that nothing was cut off.
+            // Tells the client that nothing was cut off.
             let _best_effort = timeout(CLOSE, self.stream.shutdown()).await;
         }
     }

@@ -1,4 +1,4 @@
-//! What a connection to a node begins with if the node asks who is there: the `set` of memcached's `-Y`.
+//! Authenticates a connection to a node that requires it: the `set` of memcached's `-Y`.
 
 use std::io::{self, ErrorKind};
 
@@ -6,19 +6,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::config::NodeAuth;
 
-/// The longest answer that is read, in bytes.
+/// The maximum length of an answer in bytes.
 const MAX_LINE: usize = 256;
 
-/// Says to the node at the other end of `stream` who is there.
+/// Authenticates to the node at the other end of `stream`.
 ///
 /// # Errors
-/// [`ErrorKind::PermissionDenied`] if the node refuses it, and what reading and writing brings.
+/// [`ErrorKind::PermissionDenied`] if the node refuses, and the errors of reading and writing.
 pub async fn authenticate(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     auth: &NodeAuth,
 ) -> io::Result<()> {
     let words = format!("{} {}", auth.user, auth.password.expose());
-    // A node that asks nobody takes it for a value, which is gone at once.
+    // A node that requires no authentication takes it for a value, which expires at once.
     let request = format!("set auth 0 -1 {}\r\n{words}\r\n", words.len());
     stream.write_all(request.as_bytes()).await?;
     stream.flush().await?;

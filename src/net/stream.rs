@@ -44,7 +44,7 @@ impl Stream {
         let _is_gone = stream.set_zero_linger();
     }
 
-    /// Ready once all that was written is with the kernel.
+    /// Ready once everything written has been passed to the kernel.
     #[inline]
     pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

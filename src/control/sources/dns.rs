@@ -14,7 +14,7 @@ use crate::resolver::{self, Answer, Error, Service};
 /// The maximum number of concurrent lookups of targets.
 const AT_ONCE: usize = 64;
 
-/// A node for each address of `host`.
+/// Returns a node for each address of `host`.
 pub async fn addresses(host: &str, port: u16, origin: &Arc<Origin>) -> Result<Answer<Node>, Error> {
     let found = resolver::of(origin.resolver).addresses(host).await?;
     let node = |ip: &std::net::IpAddr| node(ip.to_string(), port, origin);
@@ -24,8 +24,8 @@ pub async fn addresses(host: &str, port: u16, origin: &Arc<Origin>) -> Result<An
     })
 }
 
-/// A node for each target of the services called `name`, at `port` or that of its record. `is_resolved`: only for those
-/// that have an address.
+/// Returns a node for each target of the services called `name`, at `port` or that of its record.
+/// `is_resolved`: only for those that have an address.
 pub async fn services(
     name: &str,
     port: Option<u16>,
@@ -45,7 +45,7 @@ pub async fn services(
     })
 }
 
-/// Those of `targets` that have an address, with the shortest time that all of it holds.
+/// Returns those of `targets` that have an address, valid for the shortest TTL of all answers.
 async fn with_address(
     targets: Vec<Service>,
     mut ttl: Duration,
@@ -57,7 +57,7 @@ async fn with_address(
         for service in part.iter().cloned() {
             let resolver = resolver::of(origin.resolver);
             lookups.spawn(async move {
-                // It is a whole name.
+                // It is a complete name.
                 let looked_up = resolver.addresses(&format!("{}.", service.target)).await;
                 (service, looked_up)
             });

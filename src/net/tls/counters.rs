@@ -22,11 +22,11 @@ pub enum Outcome {
     Resumed,
     /// No connection.
     Failed,
-    /// A client spoke no TLS where it is spoken.
+    /// A client did not speak TLS on a listener that requires it.
     Plain,
-    /// A client spoke TLS where it is not spoken.
+    /// A client spoke TLS on a listener without it.
     Unexpected,
-    /// A client's certificate has no name that is allowed.
+    /// A client's certificate has no allowed name.
     Refused,
 }
 

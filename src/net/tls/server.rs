@@ -1,4 +1,4 @@
-//! The handshake of a client.
+//! The server's side of the TLS handshake with a client.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -13,17 +13,17 @@ use super::pace::paced;
 use super::reason::explained;
 use crate::config::ListenerTls;
 
-/// For a client to finish its handshake.
+/// The maximum time for a client's handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What every client of TLS begins with: a record of the handshake.
+/// The first byte that every TLS client sends: that of a handshake record.
 pub const HANDSHAKE: u8 = 0x16;
-/// What a client is told that begins otherwise.
+/// The answer to a client that begins with another byte.
 const NO_TLS: &[u8] = b"ERROR this port speaks TLS\r\n";
 
-/// Encrypts `stream`, on which a client came in, once it is found good.
+/// Encrypts `stream`, on which a client connected, after validating the client.
 ///
 /// # Errors
-/// Why the client is not let in, for people.
+/// Why the client is refused, for people.
 pub async fn accept(stream: TcpStream, settings: &ListenerTls) -> io::Result<TlsStream<TcpStream>> {
     let accepted = timeout(PATIENCE, shake_hands(stream, settings)).await;
     let late = || {
