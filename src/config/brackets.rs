@@ -1,17 +1,17 @@
-//! An IPv6 address that was typed without quotes: to YAML its brackets are a list.
+//! Detects IPv6 addresses that lack quotes: to YAML, their brackets are a list.
 
 use std::net::Ipv6Addr;
 
 use super::error::Problem;
 
-/// What is wrong with the `host` between brackets and what stands behind them, such as `:11211`.
+/// Returns the problem of the `host` in brackets and the text behind them, such as `:11211`.
 pub(super) fn unquoted(host: &str, behind: &str) -> Problem {
     let port = if behind.is_empty() { ":11211" } else { behind };
     Problem::new("an address in brackets is a list to YAML").hint(format!("quote it: \"[{host}]{port}\""))
 }
 
-/// The address that ends just before character `column` of `line`, both as the parser names them where it stopped:
-/// where it begins, from 1, and its flaw.
+/// Finds the address that ends just before character `column` of `line`, at which the parser stopped.
+/// Returns the column where it begins, from 1, and its problem.
 pub fn before(line: &str, column: usize) -> Option<(usize, Problem)> {
     let end = line.char_indices().nth(column.checked_sub(1)?)?.0;
     let raw = line[..end].strip_suffix(']')?;

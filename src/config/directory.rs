@@ -1,4 +1,4 @@
-//! A directory that Ringway writes to.
+//! Checks directories that Ringway writes to.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Problem, quote};
 
-/// The directory that `text` names, relative to `folder`. Files can be made in it: one is, and removed.
+/// Returns the directory `text`, relative to `folder`, after checking that files can be created in it: one
+/// is, and is removed.
 ///
-/// A disk that is full is no mistake of the configuration, and what needs the directory says what it does then.
+/// A full disk is not a configuration error; the user of the directory handles it.
 pub fn writable(text: &str, folder: &Path) -> Result<PathBuf, Problem> {
     if text.is_empty() {
         return Err(Problem::new("the path is empty").hint("name a directory, such as /var/lib/ringway"));

@@ -1,23 +1,24 @@
-//! What is wrong with a configuration, and where.
+//! The errors of a configuration, with their locations.
 //!
-//! A [`Problem`] says what is wrong with a value; where it stands makes it a [`Diagnostic`]. Everything quoted
-//! from the file is escaped and cut short, so that a mistake is always one line fit for a terminal.
+//! A [`Problem`] describes what is wrong with a value; with a location it becomes a [`Diagnostic`].
+//! Everything quoted from the file is escaped and truncated, so that a diagnostic is always one line that
+//! is safe for a terminal.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why there is no configuration.
+/// Why a configuration cannot be used.
 #[derive(Debug)]
 pub enum Error {
     /// The file could not be read.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// What the file says cannot be run: at least one mistake, in the order of their places.
+    /// The configuration cannot be run: at least one diagnostic, in the order of locations.
     Diagnostics(Vec<Diagnostic>),
 }
 
@@ -45,20 +46,20 @@ impl std::error::Error for Error {
     }
 }
 
-/// One mistake. Shown as `FILE:LINE:COLUMN: path.to.key: reason, hint`.
+/// One error. Displayed as `FILE:LINE:COLUMN: path.to.key: reason, hint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The file, as it was named to us.
+    /// The file, as named on the command line.
     pub file: String,
     /// From 1.
     pub line: usize,
     /// In characters, from 1.
     pub column: usize,
-    /// The way to the value, such as `pools.main.nodes[1].weight`; empty for the file as a whole.
+    /// The path of the value, such as `pools.main.nodes[1].weight`; empty for the file as a whole.
     pub path: String,
     /// What is wrong.
     pub reason: String,
-    /// A way out, where one is known.
+    /// The likely fix, if known.
     pub hint: Option<String>,
 }
 
@@ -82,7 +83,8 @@ impl Diagnostic {
     }
 }
 
-/// Something that runs, but hardly as it was meant. Shown as `FILE:LINE:COLUMN: warning: path.to.key: reason, hint`.
+/// A warning about a valid but probably unintended setting. Displayed as `FILE:LINE:COLUMN: warning:
+/// path.to.key: reason, hint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning(pub Diagnostic);
 
@@ -93,17 +95,17 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What is wrong with a value whose place the finder does not know.
+/// What is wrong with a value whose location the finder does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// What is wrong.
     pub reason: String,
-    /// A way out, where one is known.
+    /// The likely fix, if known.
     pub hint: Option<String>,
 }
 
 impl Problem {
-    /// A flaw without a hint.
+    /// Returns a problem without a hint.
     pub fn new(reason: impl Into<String>) -> Problem {
         Problem {
             reason: reason.into(),
@@ -111,34 +113,34 @@ impl Problem {
         }
     }
 
-    /// The same flaw with a way out.
+    /// Adds a hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Problem {
         self.hint = Some(hint.into());
         self
     }
 }
 
-/// Where a value stands in the file, and on which path. Ordered as the file is read.
+/// The location of a value in the file, and its path. Ordered as in the file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Location {
-    /// From 1; 0 for a default, which stands nowhere.
+    /// From 1; 0 for a default, which has no line.
     pub line: usize,
     /// In characters, from 1.
     pub column: usize,
-    /// The way to the value.
+    /// The path of the value.
     pub path: String,
 }
 
-/// A value and its place.
+/// A value and its location.
 #[derive(Debug, Clone)]
 pub struct Spanned<T> {
-    /// What was typed there.
+    /// The value as written.
     pub value: T,
-    /// Where.
+    /// Its location.
     pub location: Location,
 }
 
-/// The mistakes found so far in one file.
+/// Collects the diagnostics of one file.
 #[derive(Debug)]
 pub struct Diagnostics {
     file: String,
@@ -147,7 +149,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// None yet in `file`.
+    /// Returns an empty collection for `file`.
     pub fn new(file: &str) -> Diagnostics {
         Diagnostics {
             file: file.to_owned(),
@@ -156,25 +158,25 @@ impl Diagnostics {
         }
     }
 
-    /// The folder that the file lies in, from which its relative paths lead.
+    /// The folder of the file, from which its relative paths start.
     pub fn folder(&self) -> PathBuf {
         Path::new(&self.file)
             .parent()
             .map_or_else(PathBuf::new, Path::to_owned)
     }
 
-    /// Whether nothing was wrong so far.
+    /// Whether there are no errors so far.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Notes a flaw at its place.
+    /// Adds a problem with its location.
     pub fn add(&mut self, location: &Location, problem: Problem) {
         let diagnostic = self.placed(location, problem);
         self.list.push(diagnostic);
     }
 
-    /// Notes what is no mistake, but hardly meant.
+    /// Adds a warning.
     pub fn warn(&mut self, location: &Location, problem: Problem) {
         let warning = self.placed(location, problem);
         self.warnings.push(warning);
@@ -197,7 +199,7 @@ impl Diagnostics {
         warnings.into_iter().map(Warning).collect()
     }
 
-    /// `value` where nothing was wrong, or else every mistake, in order.
+    /// Returns `value` if there were no errors, otherwise all of them, in order.
     pub fn conclude<T>(self, value: Option<T>) -> Result<T, Error> {
         let list = self.into_list();
         match value {
@@ -206,13 +208,14 @@ impl Diagnostics {
         }
     }
 
-    /// Every mistake, in the order of the file.
+    /// Returns all errors, in the order of the file.
     pub fn into_list(self) -> Vec<Diagnostic> {
         in_order(self.list)
     }
 }
 
-/// `list` in the order of the file. Text that an anchor repeats is told once: at the place where it was typed.
+/// Sorts `list` in the order of the file. An error in text that an alias repeats is reported once, at the
+/// anchor.
 fn in_order(mut list: Vec<Diagnostic>) -> Vec<Diagnostic> {
     list.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     list.dedup_by(|next, before| {
@@ -221,7 +224,7 @@ fn in_order(mut list: Vec<Diagnostic>) -> Vec<Diagnostic> {
     list
 }
 
-/// `text` without control characters, which a hint that repeats what was typed may have in it.
+/// Removes control characters from `text`, which a hint may quote from the file.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -233,7 +236,7 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// Text from the file as a mistake shows it: in quotes, escaped, cut after 60 characters.
+/// Quotes text from the file for a diagnostic: in quotes, escaped, truncated after 60 characters.
 pub fn quote(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {

@@ -1,16 +1,16 @@
-//! Configurations of other programs: whole files that are meant for `ringway import`, and keys that have another name
-//! here.
+//! Recognises configurations of other programs: whole files meant for `ringway import`, and keys that have
+//! another name here.
 
 use super::error::Problem;
 use super::tree::{SpannedValue, Value};
 
-/// A key of another program that is often typed where Ringway has one of its own.
+/// A key of another program that is often used instead of Ringway's own.
 #[derive(Debug)]
 pub struct Foreign {
     key: &'static str,
-    /// Ringway's key in the same mapping, if it has one: it is not missing, but called otherwise.
+    /// Ringway's key in the same mapping, if it has one: then that is not missing, but misnamed.
     pub meant: Option<&'static str>,
-    /// The way out.
+    /// The likely fix.
     pub hint: &'static str,
 }
 
@@ -92,13 +92,13 @@ const TIMEOUT: &str = "write `request_timeout` and `connect_timeout`, with a uni
 const NEEDLESS: &str = "Ringway needs no such setting: leave it out";
 const NO_REDIS: &str = "Ringway speaks memcached's protocols only: leave it out";
 
-/// What is known of `key` in `table`.
+/// Returns the entry for `key` in `table`.
 pub fn find(table: &'static [Foreign], key: &str) -> Option<&'static Foreign> {
     table.iter().find(|foreign| foreign.key == key)
 }
 
-/// The one mistake of a file that is another program's as a whole; `None` if it is not. `tree` is `None` for text that
-/// is no YAML, and `file` is how the file was named.
+/// Returns the one problem of a file that belongs to another program as a whole; `None` if it does not.
+/// `tree` is `None` for text that is not YAML, and `file` is the file's name.
 pub fn whole(text: &str, tree: Option<&SpannedValue>, file: &str) -> Option<Problem> {
     let whose = match tree {
         Some(tree) => of_tree(tree)?,
@@ -109,8 +109,8 @@ pub fn whole(text: &str, tree: Option<&SpannedValue>, file: &str) -> Option<Prob
     Some(problem.hint(format!("turn it into one of Ringway's: ringway import {file}")))
 }
 
-/// Of a tree: mcrouter's pools and twemproxy's have `servers`, which no pool of Ringway's has. Where a file has
-/// anything of Ringway's too, each foreign key is told at its place.
+/// Recognises a tree: the pools of mcrouter and twemproxy have `servers`, which no pool of Ringway's has.
+/// If a file also has anything of Ringway's, each foreign key is reported at its own location.
 fn of_tree(tree: &SpannedValue) -> Option<&'static str> {
     let entries = match &tree.value {
         Value::Map(entries) => entries,
@@ -131,7 +131,7 @@ fn of_tree(tree: &SpannedValue) -> Option<&'static str> {
     (!is_own && has_servers(entries)).then_some("nutcracker (twemproxy)")
 }
 
-/// Of text that is no YAML: mcrouter's JSON has comments, and libmemcached's options are a line.
+/// Recognises text that is not YAML: mcrouter's JSON has comments, and libmemcached's options are one line.
 fn of_text(text: &str) -> Option<&'static str> {
     let text = text.trim_start();
     if text.len() >= 9 && text.as_bytes()[..9].eq_ignore_ascii_case(b"--server=") {

@@ -1,10 +1,10 @@
-//! When two addresses are one: as nodes, as what two listeners bind, as a listener and a node.
+//! Compares addresses: two nodes, two listeners, a listener and a node.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Address, Bind};
 
-/// One spelling for all spellings of a node's address; `None` for an embedded node, which has none.
+/// Normalises a node's address; `None` for an embedded node, which has none.
 pub fn canonical(address: &Address) -> Option<Address> {
     match address {
         Address::Embedded(_) | Address::Undiscovered => None,
@@ -19,7 +19,7 @@ pub fn canonical(address: &Address) -> Option<Address> {
     }
 }
 
-/// Whether the system would refuse to bind both: one address, or one port under a wildcard.
+/// Whether the system would refuse to bind both: the same address, or the same port under a wildcard.
 pub fn collide(one: &Bind, other: &Bind) -> bool {
     let (Bind::Tcp(one), Bind::Tcp(other)) = (one, other) else {
         return one == other;

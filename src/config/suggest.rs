@@ -1,8 +1,8 @@
-//! Which known word was meant by one that nobody knows.
+//! Suggests the known word that an unknown one was meant to be.
 
 use super::error::quote;
 
-/// The hint for an unknown word: the known word that was meant, or else a list of all.
+/// Returns the hint for an unknown word: the known word that was meant, or otherwise a list of all.
 pub fn hint<'a>(raw: &str, lead: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(raw, known.clone()) {
         Some(meant) => format!("did you mean {}?", quote(meant)),
@@ -10,7 +10,7 @@ pub fn hint<'a>(raw: &str, lead: &str, known: impl Iterator<Item = &'a str> + Cl
     }
 }
 
-/// `lead: a, b, c`, cut short where there are very many.
+/// Formats `lead: a, b, c`, truncated if there are very many.
 pub fn list<'a>(lead: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     const SHOWN: usize = 30;
     let mut shown: Vec<&str> = known.clone().take(SHOWN).collect();
@@ -20,10 +20,10 @@ pub fn list<'a>(lead: &str, known: impl Iterator<Item = &'a str> + Clone) -> Str
     format!("{lead}: {}", shown.join(", "))
 }
 
-/// The known word that `raw` is a slip of: at most one edit in three letters away. Of very many known
-/// words the first thousand are tried.
+/// Returns the known word of which `raw` is a misspelling: at most one edit in three letters away. Of very
+/// many known words the first thousand are tried.
 pub fn nearest<'a>(raw: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Distances cost the product of both lengths, and nobody slips in a word this long.
+    // Distances cost the product of both lengths, and a word this long is not a misspelling.
     const LONGEST: usize = 64;
     const TRIED: usize = 1000;
     if raw.len() > LONGEST {

@@ -1,10 +1,10 @@
-//! YAML as a tree in which every value knows its line and column.
+//! Parses YAML into a tree in which every value knows its line and column.
 //!
-//! Aliases are copied in: such a value stands where the alias stands, what is in it where it was typed.
-//! Scalars stay text, so `1.10` never turns into a number on its way. What this file leaves to others:
-//! which keys may be there ([`super::map_reader`]), merge keys too.
+//! Aliases are expanded: such a value has the location of the alias, the values in it those of the anchor.
+//! Scalars stay text, so `1.10` never turns into a number on its way. Left to other modules: which keys are
+//! allowed ([`super::map_reader`]), and merge keys.
 //!
-//! Text may be hostile: its length, its depth and what aliases multiply are bounded.
+//! Text may be hostile: its length, its depth and the multiplication by aliases are bounded.
 
 use std::collections::HashMap;
 
@@ -13,15 +13,15 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use super::brackets;
 use super::error::{Diagnostics, Location, Problem};
 
-/// The longest text that is read, in bytes.
+/// The maximum length of a text in bytes.
 pub const LONGEST: usize = 4 << 20;
 
 const DEEPEST: usize = 64;
 
-/// Values that anchors and aliases may copy, all together.
+/// The maximum number of values that anchors and aliases may copy, all together.
 const MOST_COPIES: usize = 200_000;
 
-/// A value and where it stands.
+/// A value and its location.
 #[derive(Debug, Clone)]
 pub struct SpannedValue {
     /// From 1.
@@ -44,12 +44,12 @@ pub enum Value {
     },
     /// Values in order.
     List(Vec<SpannedValue>),
-    /// Keys and values in order. A key may stand there twice.
+    /// Keys and values in order. A key may be there twice.
     Map(Vec<(SpannedValue, SpannedValue)>),
 }
 
 impl SpannedValue {
-    /// True for `key:` with nothing behind it, for `~` and for `null`.
+    /// Returns true for `key:` with nothing behind it, for `~` and for `null`.
     pub fn is_null(&self) -> bool {
         match &self.value {
             Value::Scalar { text, plain } => {
@@ -59,8 +59,8 @@ impl SpannedValue {
         }
     }
 
-    /// What is wrong with a list that is an IPv6 address in its brackets, typed without quotes; `None` if this is
-    /// none. `port` is what was typed behind it.
+    /// Returns the problem of a list that is an IPv6 address in brackets without quotes; `None` if this is
+    /// not one. `port` is the text behind it.
     pub fn unquoted_address(&self, port: Option<&SpannedValue>) -> Option<Problem> {
         let Value::List(items) = &self.value else {
             return None;
@@ -102,7 +102,7 @@ impl SpannedValue {
     }
 }
 
-/// The tree of the one document in `text`; `None` if there is none, or a mistake that was noted.
+/// Parses the one document in `text`; `None` if there is none, or an error that was reported.
 pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<SpannedValue> {
     match build(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         Ok(tree) => tree,
@@ -115,7 +115,7 @@ pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<SpannedValue> 
 
 type Fault = (Location, Problem);
 
-/// A list or mapping whose end has not come yet.
+/// A list or mapping whose end has not been reached yet.
 struct Open {
     line: usize,
     column: usize,
@@ -142,7 +142,7 @@ struct Builder {
     anchors: HashMap<usize, SpannedValue>,
     copies: usize,
     root: Option<SpannedValue>,
-    /// Of the text.
+    /// The number of lines in the text.
     lines: usize,
 }
 
@@ -167,7 +167,7 @@ fn build(text: &str) -> Result<Option<SpannedValue>, Fault> {
 
 impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
-        // The parser puts what is left out at the end of the text on a line of its own.
+        // The parser puts omitted values at the end of the text on a line of their own.
         let (line, column) = (span.start.line().min(self.lines), span.start.col() + 1);
         let fault = |problem| {
             Err((
@@ -265,7 +265,7 @@ fn copy(tree: &SpannedValue, copies: &mut usize) -> Result<SpannedValue, Problem
     Ok(tree.clone())
 }
 
-/// Keys and values as the parser alternates them.
+/// Pairs the keys and values that the parser alternates.
 fn pairs(values: Vec<SpannedValue>) -> Vec<(SpannedValue, SpannedValue)> {
     let mut values = values.into_iter();
     let mut pairs = Vec::new();
@@ -290,7 +290,7 @@ fn syntax(text: &str, error: &ScanError) -> Fault {
     }
     let problem = Problem::new(format!("no YAML: {}", error.info()));
     let indent = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
-    // It may notice a tab only on the line after it.
+    // The parser may notice a tab only on the line after it.
     let tabs = text.lines().skip(line.saturating_sub(2)).take(2).any(indent);
     let problem = if tabs {
         problem.hint("indent by spaces, not by tabs")

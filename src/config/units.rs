@@ -1,4 +1,4 @@
-//! Numbers, shares, durations and sizes, as they are typed and as they are shown.
+//! Parses and formats numbers, shares, durations and sizes.
 //!
 //! A duration is a whole number and `ms`, `s`, `m` or `h`. A size is a whole number of bytes, or one with
 //! `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024) or `KB`, `MB`, `GB`, `TB` (powers of 1000).
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::error::{Problem, quote};
 
-/// No duration is longer: a year. Deadlines stay far from what a clock can hold.
+/// The maximum duration: a year. Deadlines stay far from the limits of a clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 const DURATIONS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
@@ -26,7 +26,7 @@ const SIZES: [(&str, u64); 10] = [
     ("B", 1),
 ];
 
-/// Reads a whole number within `range`.
+/// Parses a whole number within `range`.
 pub fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Problem> {
     move |text| match whole(text) {
         Some(number) if range.contains(&number) => Ok(number),
@@ -47,7 +47,7 @@ pub fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Problem
     }
 }
 
-/// Reads a share from 0% to 100%, in percent.
+/// Parses a share from 0% to 100%, in percent.
 pub fn percent(text: &str) -> Result<u32, Problem> {
     let number = text.strip_suffix('%').and_then(whole);
     match number.map(u32::try_from) {
@@ -60,7 +60,7 @@ pub fn percent(text: &str) -> Result<u32, Problem> {
     }
 }
 
-/// Reads a duration that may be zero.
+/// Parses a duration that may be zero.
 pub fn duration(text: &str) -> Result<Duration, Problem> {
     let (number, unit) = split(text);
     let known = DURATIONS.iter().find(|(name, _)| *name == unit);
@@ -74,7 +74,7 @@ pub fn duration(text: &str) -> Result<Duration, Problem> {
     Ok(duration)
 }
 
-/// Reads a duration that must not be zero.
+/// Parses a duration that must not be zero.
 pub fn timeout(text: &str) -> Result<Duration, Problem> {
     match duration(text)? {
         Duration::ZERO => Err(Problem::new("must be longer than zero").hint("the shortest is 1ms")),
@@ -82,7 +82,7 @@ pub fn timeout(text: &str) -> Result<Duration, Problem> {
     }
 }
 
-/// Reads a size in bytes within `range`.
+/// Parses a size in bytes within `range`.
 pub fn size(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Problem> {
     move |text| {
         let (number, unit) = split(text);
@@ -106,7 +106,7 @@ pub fn size(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Problem>
     }
 }
 
-/// A duration as it is typed, in the largest unit that says it whole.
+/// Formats a duration in the largest unit that expresses it as a whole number.
 pub fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     if millis == 0 {
@@ -119,7 +119,7 @@ pub fn show_duration(duration: Duration) -> String {
         .expect("every duration is a whole number of milliseconds")
 }
 
-/// A size as it is typed, in the largest power of 1024 that says it whole.
+/// Formats a size in the largest power of 1024 that expresses it as a whole number.
 pub fn show_size(bytes: u64) -> String {
     SIZES[..4]
         .iter()
@@ -130,19 +130,20 @@ pub fn show_size(bytes: u64) -> String {
         )
 }
 
-/// A number without sign or fraction. One that no u64 holds is as good as the largest: out of any range.
+/// Parses a number without sign or fraction. One that overflows a u64 becomes the largest: it is out of any
+/// range.
 fn whole(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// The number and the unit, as in `250` and `ms`, or `64` and `MiB` of `64 MiB`.
+/// Splits number and unit, as in `250` and `ms`, or `64` and `MiB` for `64 MiB`.
 fn split(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text.split_at(end)
 }
 
-/// A value of the right form, shown without quotes unless it is very long.
+/// Shows a value of the right form without quotes unless it is very long.
 fn shown(text: &str) -> String {
     if text.len() <= 24 {
         text.to_owned()
@@ -178,7 +179,7 @@ fn meant_duration(text: &str) -> String {
     }
 }
 
-/// `number.fraction` times `factor`, rounded down; `None` if that is more than can be said.
+/// Returns `number.fraction` times `factor`, rounded down; `None` if it overflows.
 fn with_fraction(number: &str, fraction: &str, factor: u64) -> Option<u64> {
     let locations = fraction.len().min(9);
     let fraction: u64 = fraction.get(..locations)?.parse().unwrap_or(0);
@@ -188,7 +189,7 @@ fn with_fraction(number: &str, fraction: &str, factor: u64) -> Option<u64> {
         .checked_add(u64::try_from(part).ok()?)
 }
 
-/// The number, what stands behind its point, and the unit: `1`, `5` and `s` of `1.5s`.
+/// Splits a number, the digits behind its point, and the unit: `1`, `5` and `s` for `1.5s`.
 fn split_fraction(text: &str) -> (&str, &str, &str) {
     let (number, rest) = split(text);
     match rest.strip_prefix('.').map(split) {

@@ -1,4 +1,5 @@
-//! What the policies share that choose one of several routes: branches behind the name, and `else` beside it.
+//! Shared by the policies that choose one of several routes: branches behind the name, and `else` beside
+//! it.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use super::super::map_reader::YamlNode;
 use super::reader::Reader;
 use super::{Route, Settings, Under};
 
-/// The routes of a chooser, before what they are chosen by is parsed.
+/// The routes of a chooser, before their selectors are parsed.
 pub type Branches = Vec<(Spanned<String>, Route)>;
 
 /// Reads the branches behind the name of a chooser: at least one.
@@ -30,12 +31,12 @@ pub fn branches(
     let routes = entries
         .into_iter()
         .map(|(key, value)| Some((key, reader.route(&value, diagnostics)?)));
-    // All branches are read before the first bad one ends this, so that every mistake is reported.
+    // All branches are read before the first bad one ends this, so that every error is reported.
     let routes: Vec<_> = routes.collect();
     routes.into_iter().collect()
 }
 
-/// Parses what each branch is chosen by.
+/// Parses the selector of each branch.
 pub fn parse_each<T>(
     mut branches: Branches,
     diagnostics: &mut Diagnostics,
@@ -43,7 +44,7 @@ pub fn parse_each<T>(
 ) -> Option<Vec<(T, Route)>> {
     let mut parsed = Vec::new();
     let mut is_good = true;
-    // Their order means nothing; sorted, the same choice is always rendered in the same words.
+    // Their order has no meaning; sorted, equal choices are always rendered in the same way.
     branches.sort_by(|(one, _), (other, _)| one.value.cmp(&other.value));
     for (written, route) in branches {
         match parse(&written.value) {
@@ -67,7 +68,7 @@ pub fn routes<'a, T>(
     branches.chain([("else".into(), Under::One(otherwise))]).collect()
 }
 
-/// A chooser, as it could be written: its branches behind its name, and `else` beside it.
+/// Renders a chooser: its branches behind its name, and `else` beside it.
 pub fn to_json<S: Settings>(settings: &S) -> Value {
     let mut routes = settings.routes();
     let otherwise = routes.pop().map(|(_, otherwise)| otherwise.to_json());

@@ -1,14 +1,14 @@
-//! Checks how routes lead to one another: never in a circle, not too deep, not to too many pools.
+//! Checks how routes lead to one another: without cycles, not too deep, not to too many pools.
 
 use std::collections::{HashMap, HashSet};
 
 use super::super::error::{Diagnostics, Location, Problem, Spanned};
 use super::{Read, Route};
 
-/// The most policies under one another.
+/// The maximum nesting of policies.
 const MAX_DEPTH: usize = 16;
 
-/// The most pools that one route may lead to, counted as often as they are named.
+/// The maximum number of pools that one route may lead to, counted as often as they are named.
 const MAX_POOLS: u64 = 256;
 
 /// The routes of a file by name.
@@ -18,7 +18,7 @@ pub struct Graph<'a> {
     in_order: Vec<&'a str>,
 }
 
-/// How deep a route is, and how many pools it leads to.
+/// The depth of a route, and the number of pools that it leads to.
 #[derive(Debug, Clone, Copy, Default)]
 struct Measure {
     depth: usize,
@@ -28,12 +28,12 @@ struct Measure {
 /// One step of a walk.
 struct Step<'a> {
     name: &'a str,
-    /// The index of the name in it that is followed next.
+    /// The index of the next name in it to follow.
     next: usize,
 }
 
 impl<'a> Graph<'a> {
-    /// The graph of `routes`, without those that hold mistakes or have a pool's name.
+    /// Returns the graph of `routes`, without invalid ones and those with a pool's name.
     pub fn new(routes: &'a [(Spanned<String>, Option<Read>)], is_pool: impl Fn(&str) -> bool) -> Graph<'a> {
         let good: Vec<_> = routes
             .iter()
@@ -46,8 +46,8 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Notes each circle once, and each route that is too deep or too wide; then those of `others`, which have no
-    /// name.
+    /// Reports each cycle once, and each route that is too deep or too wide; then does so for `others`,
+    /// which have no name.
     pub fn check(&self, others: &[(&Location, &Read)], diagnostics: &mut Diagnostics) {
         let mut known: HashMap<&str, Measure> = HashMap::new();
         let mut walked = HashSet::new();
@@ -85,7 +85,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Reports a circle at the place where its first route in the file names the next.
+    /// Reports a cycle at the place at which its first route in the file names the next.
     fn report_circle(&self, circle: &[Step<'a>], diagnostics: &mut Diagnostics) {
         const SHOWN: usize = 8;
         let first = (0..circle.len())
@@ -106,7 +106,7 @@ impl<'a> Graph<'a> {
         );
     }
 
-    /// The names of all pools that `route` leads to, and all names that are not defined.
+    /// Returns the names of all pools that `route` leads to, and all undefined names.
     pub fn ends<'r>(&'r self, route: &'r Route) -> Vec<&'r str> {
         let mut seen = HashSet::new();
         let mut ends = Vec::new();
@@ -147,8 +147,8 @@ fn measure(route: &Route, known: &HashMap<&str, Measure>) -> Measure {
     }
 }
 
-/// Notes a route that is too deep or too wide. It then counts as a pool, so that routes that lead to it are not
-/// reported too.
+/// Reports a route that is too deep or too wide. It then counts as a pool, so that routes that lead to it
+/// are not reported too.
 fn judged(measure: Measure, location: &Location, diagnostics: &mut Diagnostics) -> Measure {
     let Measure { depth, pools } = measure;
     if depth > MAX_DEPTH {
