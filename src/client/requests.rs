@@ -70,7 +70,7 @@ pub struct Requests {
     max_owed: usize,
     /// The number of bytes that the session may hold.
     budget: usize,
-    /// [`ActiveRoutes::links_generation`] when requests were last sent.
+    /// `ActiveRoutes::links_generation` when requests were last sent.
     links_generation: u64,
     /// A multi-get that was interrupted; the rest of its line is at the front of the buffer.
     interrupted: Option<Interrupted>,

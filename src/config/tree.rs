@@ -2,7 +2,7 @@
 //!
 //! Aliases are expanded: such a value has the location of the alias, the values in it those of the anchor.
 //! Scalars stay text, so `1.10` never turns into a number on its way. Left to other modules: which keys are
-//! allowed ([`super::map_reader`]), and merge keys.
+//! allowed (`super::map_reader`), and merge keys.
 //!
 //! Text may be hostile: its length, its depth and the multiplication by aliases are bounded.
 

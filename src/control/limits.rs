@@ -1,7 +1,7 @@
 //! Reports limits that clients feel: each is counted, and logged while it is reached.
 //!
 //! The request path only counts, and only when a limit is reached. Once a second this task looks at the
-//! counters and logs those that grew: at once when a limit is first reached, then at most every [`QUIET`],
+//! counters and logs those that grew: at once when a limit is first reached, then at most every `QUIET`,
 //! with the number of times that it was reached meanwhile and the place where most. [`LIMITS`] is the list;
 //! `docs/limits.md` is its table for people.
 

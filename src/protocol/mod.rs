@@ -3,7 +3,7 @@
 //! This floor is pure, bytes in and bytes out: no sockets, clocks or locks.
 //!
 //! - [`text`] parses the lines of classic and meta clients, [`classic::answer`] writes classic answers.
-//! - [`meta::answer`] writes meta answers, [`meta::flags`] parses meta flags as a node does.
+//! - [`meta::answer`] writes meta answers, [`mod@meta::flags`] parses meta flags as a node does.
 //! - [`meta`] and [`classic`] write requests for nodes; [`reply`] parses the nodes' replies.
 //! - [`classic::downgrade`] translates meta commands into classic text, for nodes without meta.
 //! - [`numbers`] parses decimal numbers as memcached does.

@@ -3,12 +3,12 @@
 //!
 //! This is what a network card does when it coalesces interrupts under load: a worker that wakes for each
 //! event separately spends its time on waking, and writes to each node one request at a time. It waits only
-//! if it is awake for more than [`BUSY`] of the time, if the wait is likely to gather [`LEAST`] reads, and
+//! if it is awake for more than `BUSY` of the time, if the wait is likely to gather `LEAST` reads, and
 //! if earlier waits did. So the clients of an idle worker never wait for it, and a single client only once
-//! in about [`REST`] turns, when waiting is tried again. A worker that is busy but not saturated trades
+//! in about `REST` turns, when waiting is tried again. A worker that is busy but not saturated trades
 //! latency for throughput: its replies are delayed by its waits. A wait takes a tenth of the time in which
-//! each client sends its next request, from [`SHORTEST`] to [`USUAL`], or, if that is more, a quarter of
-//! the time until replies arrive from nodes, up to [`LONGEST`].
+//! each client sends its next request, from `SHORTEST` to `USUAL`, or, if that is more, a quarter of
+//! the time until replies arrive from nodes, up to `LONGEST`.
 //!
 //! The state is per thread. Beside the worker's clock it reads the time twice a turn, and makes no
 //! system call unless it waits.

@@ -54,7 +54,7 @@ pub trait Settings: Sized {
     /// The policy's name in the file, in explanations and in metrics.
     const NAME: &'static str;
 
-    /// Keys that may stand beside the name, in the same mapping; see [`Beside`].
+    /// Keys that may stand beside the name, in the same mapping; see `Beside`.
     const BESIDE: &'static [&'static str] = &[];
 
     /// Reads the value of the policy's name. Returns `None` if it holds a mistake, which is then noted at its place.

@@ -1,6 +1,6 @@
 //! An in-process cache that answers as memcached 1.6.18 does, shared by all workers.
 //!
-//! Each request is atomic: it holds the lock of the one [`Shard`] that contains its key, so no increment is
+//! Each request is atomic: it holds the lock of the one `Shard` that contains its key, so no increment is
 //! lost and no cas id is assigned twice, unless clients choose their own. The cache stays within its size,
 //! computed as key, value and [`ITEM_OVERHEAD`] for each item. Parsing requests and writing replies is left
 //! to the protocol, except for the lines of meta commands; `get` and `gets` are answered alike, with the

@@ -9,7 +9,7 @@
 //!
 //! The original is sent first and answered as if there were no copy: it never waits for a copy, and errors
 //! of a copy do not affect it. So that a pool which is slow or down holds no memory that originals need, a
-//! worker has at most [`MAX_COPIES`] copies in flight, with at most [`MAX_BYTES`] of values; any more are
+//! worker has at most `MAX_COPIES` copies in flight, with at most `MAX_BYTES` of values; any more are
 //! dropped and counted. With `compare` the two replies to a read are compared.
 
 use std::cell::RefCell;

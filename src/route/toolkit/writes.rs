@@ -1,6 +1,6 @@
 //! Detects whether a key was written in the meantime, across all workers of the process.
 //!
-//! Keys are divided into [`STRIPES`] groups by their hash, each with two counters: writes that began, and
+//! Keys are divided into `STRIPES` groups by their hash, each with two counters: writes that began, and
 //! writes that ended. While the two differ a write is in progress, and no reader may rely on what another
 //! one reads. If they are equal, and unchanged later, no write of the key was acknowledged in between. Keys
 //! of one group affect each other, which costs a reader its sharing but is never wrong.
