@@ -160,6 +160,18 @@ fn two_signals_end_a_process_whose_threads_wait_for_a_log_that_nobody_reads() {
     assert_eq!(status.and_then(|status| status.code()), Some(0));
 }
 
+/// Whether clients of the unix socket `path` are answered. A reload binds a new one once before, to see if it can, and
+/// resets whoever connects meanwhile.
+fn is_served(path: &std::path::Path) -> bool {
+    let ask = || {
+        let mut client = UnixStream::connect(path)?;
+        client.set_read_timeout(Some(DEADLINE))?;
+        client.write_all(b"mn\r\n")?;
+        client.read_exact(&mut [0; 4])
+    };
+    ask().is_ok()
+}
+
 /// Asks at the unix socket `path` for what was set there, until it is answered.
 fn set_and_get(path: &std::path::Path) {
     let mut client = UnixStream::connect(path).expect("it listens");
@@ -187,13 +199,13 @@ fn a_process_whose_output_nobody_reads_serves_reloads_and_ends() {
             .stdout(out)
             .stderr(log),
     );
-    wait_for("the listener", || first.exists());
+    wait_for("the listener", || is_served(&first));
     set_and_get(&first);
     // Each is refused or taken, and logged.
     for (text, socket) in [("no: [", &first), (&listens_at(&second), &second)] {
         fs::write(&file, text).expect("written");
         signal(&child, "HUP");
-        wait_for("the listener", || socket.exists());
+        wait_for("the listener", || is_served(socket));
         set_and_get(socket);
     }
     ends_well(child);
