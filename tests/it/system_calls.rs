@@ -104,7 +104,7 @@ fn attaches(strace: &mut Child, ringway: &Ringway, worker: &str) -> bool {
         is_refused || !status.contains("TracerPid:\t0\n")
     });
     if is_refused {
-        eprintln!("skipped: this machine forbids strace to trace (ptrace)");
+        program::skip("this machine forbids strace to trace a process (ptrace)");
     }
     !is_refused
 }

@@ -47,6 +47,17 @@ pub fn fed(arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
     said(&child.wait_with_output().expect("it ends"))
 }
 
+/// Says why a test cannot run on this machine and is left out. With `REQUIRE_TOOLS=1`, which `tests/run` sets for whole
+/// runs, it fails instead: a test that is left out shows nothing.
+pub fn skip(reason: &str) {
+    let must_run = std::env::var("REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+    assert!(
+        !must_run,
+        "{reason}, and REQUIRE_TOOLS=1 says that every test must run"
+    );
+    eprintln!("skipped: {reason}");
+}
+
 fn failure(command: &Command, error: &std::io::Error) -> String {
     let program = command.get_program().display();
     format!("cannot start {program}: {error}; `tests/run` installs what is missing")
