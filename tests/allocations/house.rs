@@ -29,7 +29,8 @@ const WARM_UP: usize = 60;
 /// Batches that are counted.
 const COUNTED: usize = 60;
 /// Counts until one must be clean: which buffers are needed at once depends on who is faster, so that one more may be
-/// wanted late. What is allocated for each request is there in every count.
+/// wanted late. What is allocated for each request is there in every count. So the bound is this: an allocation that
+/// happens in every [`COUNTED`] batches is always seen, and a rarer one may stay unseen.
 const COUNTS: usize = 10;
 
 /// memcached nodes under a ring.
