@@ -302,7 +302,10 @@ mod tests {
         let state = watch(&path, Duration::from_millis(100));
         tokio::task::yield_now().await;
         fs::remove_dir_all(&folder).unwrap();
-        sleep(Duration::from_millis(500)).await;
+        eventually("it is noted that the file is gone", || {
+            !state.reloads.lock().unwrap().diagnostics.is_empty()
+        })
+        .await;
         assert_eq!(
             state.snapshot.load().nodes.len(),
             1,

@@ -1,8 +1,6 @@
 //! Order: replies come in the order of the requests, two requests of one session to one key are carried out
 //! in theirs, and many clients at once get each their own values.
 
-use std::time::Duration;
-
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, pool, wait_for};
 use crate::support::scripted::{Act, Scripted, Seen};
@@ -77,47 +75,82 @@ fn replies_come_in_order_though_a_node_in_the_middle_is_slow() {
     client.expect(wanted + "END\r\n");
 }
 
-#[test]
-fn a_reload_that_gives_a_session_another_link_lets_no_request_overtake_one_that_is_owed() {
-    for (before, after) in [
-        (
-            ["connections: 2", "protocol: meta"],
-            ["connections: 1", "protocol: meta"],
-        ),
-        (
-            ["connections: 2", "protocol: meta"],
-            ["connections: 2", "protocol: auto"],
-        ),
-    ] {
-        let node = Scripted::start("1.6.18", |seen| {
-            let reply = format!("HD k{}\r\n", seen.word(1)).into_bytes();
-            let has_to_wait = seen.data == b"first";
-            let gate = has_to_wait.then_some(Act::Await("gate"));
-            gate.into_iter().chain([Act::Say(reply)]).collect()
-        });
-        let settings = |[one, other]: [&str; 2]| {
-            let all = ["request_timeout: 15s", one, other];
-            pool(&[node.address()], &all)
+/// A node that answers `first` under the keys `kept` and `moved` only when the gate of that name is open.
+fn gated_node() -> Scripted {
+    Scripted::start("1.6.18", |seen| {
+        let gate = match (&seen.data[..], seen.word(1)) {
+            (b"first", "kept") => Some(Act::Await("kept")),
+            (b"first", "moved") => Some(Act::Await("moved")),
+            _ => None,
         };
-        let ringway = Ringway::start(&settings(before));
-        // Of two sessions one takes the second link.
-        let mut clients = [ringway.client(), ringway.client()];
-        for client in &mut clients {
-            client.send("set k 0 0 5\r\nfirst\r\n");
-        }
-        node.wait_seen(2);
-        assert_eq!(ringway.reload(&settings(after)).0, 200);
-        for client in &mut clients {
-            client.send("set k 0 0 6\r\nsecond\r\n");
-        }
-        std::thread::sleep(Duration::from_millis(300));
-        let second = node.seen().iter().filter(|seen| seen.data == b"second").count();
-        assert_eq!(second, 0, "{after:?}: these overtook the first ones");
-        node.open("gate");
-        for client in &mut clients {
-            client.expect("STORED\r\nSTORED\r\n");
-        }
+        let reply = format!("HD k{}\r\n", seen.word(1)).into_bytes();
+        gate.into_iter().chain([Act::Say(reply)]).collect()
+    })
+}
+
+/// Two sessions of one worker over two links to `node`, that each store `first`, and then `second` after a reload that
+/// sets `after`. When this returns, the worker has read all of that. Each session has a key: `kept`, `moved`.
+fn reload_between_two_stores(node: &Scripted, after: &[&str]) -> (Ringway, [Client; 2]) {
+    let settings = |settings: &[&str]| {
+        let all = [&["request_timeout: 15s"], settings].concat();
+        format!("workers: 1\n{}", pool(&[node.address()], &all))
+    };
+    let ringway = Ringway::start(&settings(&["connections: 2", "protocol: meta"]));
+    let mut clients = [ringway.client(), ringway.client()];
+    let mut sent = 0;
+    let mut store = |client: &mut Client, key: &str, value: &str| {
+        let request = format!("set {key} 0 0 {}\r\n{value}\r\n", value.len());
+        client.send(&request);
+        sent += request.len();
+        wait_for("the request to be read", || {
+            ringway.metric("ringway_client_bytes_read_total", &[]) == sent as f64
+        });
+    };
+    for (client, key) in clients.iter_mut().zip(["kept", "moved"]) {
+        store(client, key, "first");
     }
+    node.wait_seen(2);
+    assert_eq!(ringway.reload(&settings(after)).0, 200);
+    for (client, key) in clients.iter_mut().zip(["kept", "moved"]) {
+        store(client, key, "second");
+    }
+    (ringway, clients)
+}
+
+/// Whether the node has seen `second` under this key.
+fn has_seen_second(node: &Scripted, key: &str) -> bool {
+    let seen = node.seen();
+    seen.iter()
+        .any(|seen| seen.data == b"second" && seen.word(1) == key)
+}
+
+#[test]
+fn a_session_that_a_reload_moves_to_anothers_link_lets_no_request_overtake_one_that_is_owed() {
+    let node = gated_node();
+    let (_ringway, [mut kept, mut moved]) =
+        reload_between_two_stores(&node, &["connections: 1", "protocol: meta"]);
+    // What had been sent over the link that is left is seen before this session's second request.
+    node.open("kept");
+    kept.expect("STORED\r\nSTORED\r\n");
+    assert!(!has_seen_second(&node, "moved"), "it overtook the first one");
+    node.open("moved");
+    moved.expect("STORED\r\nSTORED\r\n");
+}
+
+#[test]
+fn a_session_that_a_reload_gives_a_new_link_lets_no_request_overtake_one_that_is_owed() {
+    let node = gated_node();
+    let (ringway, [mut kept, mut moved]) =
+        reload_between_two_stores(&node, &["connections: 2", "protocol: auto"]);
+    // What had been sent over the new links is seen before what two new sessions send there.
+    for _ in 0..2 {
+        ringway.client().set("other", "value");
+    }
+    assert!(!has_seen_second(&node, "kept") && !has_seen_second(&node, "moved"));
+    node.open("kept");
+    kept.expect("STORED\r\nSTORED\r\n");
+    node.open("moved");
+    moved.expect("STORED\r\nSTORED\r\n");
 }
 
 /// A generator of numbers, the same for the same seed.

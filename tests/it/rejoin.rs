@@ -170,7 +170,6 @@ fn with_manual_a_node_stays_out_until_an_operator_admits_it() {
     assert_eq!(bench.act(2, "admit").0, 409, "it does not answer yet");
     bench.nodes[2].signal("CONT");
     wait_for("the node to be up", || bench.metric("ringway_node_up", 2) == 1.0);
-    std::thread::sleep(Duration::from_millis(500));
     assert_eq!(bench.metric("ringway_node_in_ring", 2), 0.0);
     let (status, body) = bench.act(2, "admit");
     assert_eq!(status, 200, "{body}");

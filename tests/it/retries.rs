@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::support::ringway::{Ringway, pool, wait_for};
 use crate::support::scripted::{Act, Scripted, Seen, say};
@@ -358,28 +357,6 @@ fn a_read_does_not_see_what_its_session_stored_after_it() {
     client.expect("END\r\nVALUE l 0 5\r\nvalue\r\nEND\r\n");
     assert_eq!(client.line(), "SERVER_ERROR node closed the connection");
     assert_eq!(connections(&node, "mg k").len(), 1);
-}
-
-#[test]
-fn a_second_try_has_no_more_time_than_the_first_left() {
-    let requests = AtomicUsize::new(0);
-    let node = Scripted::start("1.6.18", move |_| match requests.fetch_add(1, SeqCst) {
-        0 => {
-            thread::sleep(Duration::from_millis(2000));
-            vec![Act::Close]
-        }
-        _ => vec![],
-    });
-    let ringway = Ringway::start(&pool(&[node.address()], &["request_timeout: 3s", STUBBORN]));
-    let started = Instant::now();
-    assert_eq!(ringway.client().get("k"), None);
-    assert_eq!(connections(&node, "mg k").len(), 2);
-    assert!(
-        started.elapsed() < Duration::from_millis(4800),
-        "{:?}",
-        started.elapsed()
-    );
-    assert_eq!(ringway.metric("ringway_errors_total", &["kind=\"timeout\""]), 1.0);
 }
 
 #[test]

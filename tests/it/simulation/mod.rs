@@ -16,11 +16,15 @@
 //! - no write is carried out twice ([`node`]);
 //!
 //! and when every fault is healed: all is served again, and nothing is owed or left over ([`world`]).
+//!
+//! What is promised of one situation, with a time in it, has a test without random numbers ([`promises`]).
 
 mod client;
 mod history;
 mod node;
+mod promises;
 mod random;
+mod sidecar;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

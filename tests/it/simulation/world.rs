@@ -6,23 +6,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringway::client::session::Session;
 use ringway::config;
-use ringway::control::{prober, rehash, replay};
 use ringway::health;
-use ringway::net::stream::Stream;
-use ringway::net::unix::UnixSocket;
-use ringway::runtime::clock;
-use ringway::snapshot::Snapshot;
-use ringway::state::State;
-use ringway::worker::context::WorkerContext;
-use tokio::net::UnixStream;
-use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::{Instant, sleep};
 
 use super::client::{Client, Rules};
 use super::node::{FAULTS, Node};
 use super::random::Random;
+use super::sidecar::{self, Sidecar, simulate};
 
 const TIMEOUT: Duration = Duration::from_millis(100);
 /// After the last fault is healed: all nodes are up within this, however often they flapped before.
@@ -32,22 +23,14 @@ const SETTLED: Duration = Duration::from_secs(5);
 
 /// Lives through the world of `seed`. Returns what was in it, in a line.
 pub fn run(seed: u64) -> String {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .on_thread_unpark(clock::turn)
-        .build_local(LocalOptions::default())
-        .expect("an event loop");
-    fastrand::seed(seed);
-    runtime.block_on(live(seed))
+    simulate(seed, live(seed))
 }
 
 struct World {
     random: Random,
     directory: tempfile::TempDir,
     nodes: Vec<Rc<Node>>,
-    state: Arc<State>,
-    view: Rc<WorkerContext>,
+    sidecar: Sidecar,
     settings: String,
 }
 
@@ -68,20 +51,12 @@ async fn live(seed: u64) -> String {
         })
         .collect();
     let settings = settings(&random, is_healthy);
-    let config = config_of(&nodes, &settings);
     let has_rehash = settings.contains("rehash");
-    let state = Arc::new(State::new(Snapshot::build(config, None)));
-    let view = Rc::new(WorkerContext::new(state.clone(), 0));
-    tokio::spawn(prober::run(state.clone()));
-    tokio::spawn(rehash::run(state.clone()));
-    tokio::spawn(replay::run(state.clone()));
-    follow(&view);
     let world = World {
         random: random.clone(),
         directory,
+        sidecar: Sidecar::start(config_of(&nodes, &settings)),
         nodes,
-        state,
-        view,
         settings,
     };
 
@@ -157,19 +132,10 @@ fn config_of(nodes: &[Rc<Node>], settings: &str) -> config::Config {
         .zip(nodes)
         .map(|(n, node)| format!("{{name: n{n}, address: '{}'}}", node.address()))
         .collect();
-    let text = format!("pools: {{main: {{nodes: [{}], {settings}}}}}", nodes.join(", "));
-    config::parse(&text, "simulation").unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// What a worker does when a snapshot is published.
-fn follow(view: &Rc<WorkerContext>) {
-    let (view, mut changed) = (view.clone(), view.state.changed.subscribe());
-    tokio::task::spawn_local(async move {
-        while changed.changed().await.is_ok() {
-            view.current();
-            view.wake_sessions();
-        }
-    });
+    sidecar::config(&format!(
+        "pools: {{main: {{nodes: [{}], {settings}}}}}",
+        nodes.join(", ")
+    ))
 }
 
 async fn run_all(clients: Vec<Client>, random: &Random, events: impl Future<Output = ()>) -> Vec<Client> {
@@ -196,12 +162,7 @@ async fn run_all(clients: Vec<Client>, random: &Random, events: impl Future<Outp
 
 impl World {
     fn client(&self, name: u64, rules: Rules, writes: &Rc<Cell<u64>>) -> Client {
-        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
-        let bind = Arc::new(self.state.snapshot.load().listeners[0].settings.bind.clone());
-        let theirs = theirs.into_std().and_then(UnixSocket::new).expect("a socket");
-        let session = Session::new(Stream::Unix(theirs), bind, self.view.clone(), None);
-        tokio::task::spawn_local(session.run());
-        Client::new(name, ours, &self.random, rules, writes)
+        Client::new(name, self.sidecar.connect(), &self.random, rules, writes)
     }
 
     /// Some things that operators and machines do, one after the other.
@@ -227,8 +188,7 @@ impl World {
     fn reload(&self, is_healthy: bool) {
         let count = self.random.within(1..self.nodes.len() as u64 + 1) as usize;
         let config = config_of(&self.nodes[..count], &settings(&self.random, is_healthy));
-        let previous = self.state.snapshot.load_full();
-        self.state.publish(Snapshot::build(config, Some(&previous)));
+        self.sidecar.reload(config);
     }
 
     /// Every fault ends, and every node is up and in its ring again in time.
@@ -242,7 +202,7 @@ impl World {
             assert!(
                 Instant::now() < end,
                 "still down: {:?}",
-                self.state.snapshot.load().nodes
+                self.sidecar.state.snapshot.load().nodes
             );
             sleep(Duration::from_millis(50)).await;
         }
@@ -250,7 +210,7 @@ impl World {
     }
 
     fn is_whole(&self) -> bool {
-        let snapshot = self.state.snapshot.load();
+        let snapshot = self.sidecar.state.snapshot.load();
         let is_up =
             |node: &Arc<ringway::node::Node>| node.state() == health::State::Up && !node.missed.is_any();
         let pool = &snapshot.pools["main"];
@@ -259,7 +219,7 @@ impl World {
 
     /// Nothing is owed, and with the clients their sessions go.
     async fn ends_clean(&self, clients: Vec<Client>) {
-        for node in &self.state.snapshot.load().nodes {
+        for node in &self.sidecar.state.snapshot.load().nodes {
             assert_eq!(
                 node.sum(|shard| &shard.in_flight),
                 0,
@@ -267,7 +227,7 @@ impl World {
                 node.label
             );
         }
-        let sessions = &self.state.workers[0].sessions;
+        let sessions = &self.sidecar.state.workers[0].sessions;
         assert_eq!(sessions.get(), clients.len() as u64);
         drop(clients);
         sleep(Duration::from_millis(1)).await;
