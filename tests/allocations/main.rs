@@ -4,21 +4,21 @@
 //! A test of these is a worker: its own thread runs the event loop with a session and the links to real memcached
 //! nodes, and what that thread allocates is counted. The client is another thread, which is not counted.
 
+mod cluster;
 mod embedded;
-mod house;
-mod speech;
+mod wire;
 
-use house::House;
+use cluster::Cluster;
 use ringway::protocol::Command;
-use speech::{Dialogue, Protocol};
+use wire::{Dialogue, Protocol};
 
 /// Fails where `dialogue`, in any protocol and so many times in one write, allocates more than it may.
 fn assert_none(depths: &[usize], dialogue: impl Fn(Protocol, usize) -> Dialogue) {
-    let house = House::new();
+    let cluster = Cluster::new();
     let mut failures = Vec::new();
     for protocol in [Protocol::Classic, Protocol::Meta, Protocol::Binary] {
         for &depth in depths {
-            let (allocated, most) = house.count(&dialogue(protocol, depth));
+            let (allocated, most) = cluster.count(&dialogue(protocol, depth));
             if allocated > most {
                 failures.push(format!(
                     "{protocol:?}, {depth} at a time: {allocated} allocations, not {most}"
@@ -31,24 +31,24 @@ fn assert_none(depths: &[usize], dialogue: impl Fn(Protocol, usize) -> Dialogue)
 
 #[test]
 fn a_get_allocates_nothing_but_once_a_key_in_meta() {
-    assert_none(&[1, 16], speech::gets);
+    assert_none(&[1, 16], wire::gets);
 }
 
 #[test]
 fn a_get_of_a_key_that_is_not_there_allocates_nothing_but_once_a_key_in_meta() {
-    assert_none(&[1, 16], speech::misses);
+    assert_none(&[1, 16], wire::misses);
 }
 
 #[test]
 fn a_set_allocates_nothing_but_once_a_key_in_meta() {
-    assert_none(&[1, 16], speech::sets);
+    assert_none(&[1, 16], wire::sets);
 }
 
 #[test]
 fn a_multi_get_of_a_hundred_keys_allocates_nothing_but_once_a_key_in_meta() {
     // A turn of more than 128 requests looks at the clock, and if it is interrupted, what was read and not taken yet is
     // copied. Two at a time are more in meta and binary, and a slow machine would count that.
-    assert_none(&[1], speech::multi_gets);
+    assert_none(&[1], wire::multi_gets);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_number_in_a_large_value_is_counted_without_a_copy_for_each_time() {
 
 #[test]
 fn the_count_sees_what_a_session_and_its_links_allocate_when_they_begin() {
-    let house = House::new();
-    let allocated = house.count_first(&speech::gets(Protocol::Classic, 1));
+    let cluster = Cluster::new();
+    let allocated = cluster.count_first(&wire::gets(Protocol::Classic, 1));
     assert!(allocated > 0, "a new link makes its queue");
 }

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use greedy::{ROWS, Row};
-use program::House;
+use program::Cluster;
 
 /// Clients whose times are taken.
 const OTHERS: usize = 2;
@@ -29,12 +29,12 @@ fn main() {
     let time = Duration::from_secs_f64(seconds.expect("FAIRNESS_SECONDS is a number"));
     let is_wanted = |row: &&Row| words.is_empty() || words.iter().any(|word| row.name.contains(&word[..]));
 
-    let house = House::new();
+    let cluster = Cluster::new();
     println!("| the greedy client | embedded: p50 | p99.9 | memcached: p50 | p99.9 |\n|---|---|---|---|---|");
     let mut longest = Duration::ZERO;
     for row in ROWS.iter().filter(is_wanted) {
         print!("| {} ", row.name);
-        for listener in [&house.embedded, &house.remote] {
+        for listener in [&cluster.embedded, &cluster.remote] {
             let times = measure(listener, row, time);
             let at = |share: usize| times.get(times.len() * share / 1000).copied();
             print!("| {} | {} ", shown(at(500)), shown(at(999)));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const NODES: usize = 100;
 
 /// The programs that run.
-pub struct House {
+pub struct Cluster {
     /// The listener whose route is an embedded node.
     pub embedded: PathBuf,
     /// The one whose route is a pool over memcached.
@@ -23,9 +23,9 @@ pub struct House {
 /// A program; killed when it is dropped.
 struct Program(Child);
 
-impl House {
+impl Cluster {
     /// Starts both, and waits until they serve.
-    pub fn new() -> House {
+    pub fn new() -> Cluster {
         let directory = tempfile::tempdir().expect("a directory");
         let (embedded, remote) = (directory.path().join("embedded"), directory.path().join("remote"));
         let port = free_port();
@@ -47,7 +47,7 @@ impl House {
         let binary = std::env::var_os("RINGWAY_BIN").unwrap_or(env!("CARGO_BIN_EXE_ringway").into());
         let ringway = Program::start(Command::new(binary).arg("--config").arg(&config));
         [&embedded, &remote].into_iter().for_each(|path| wait_for(path));
-        House {
+        Cluster {
             embedded,
             remote,
             _programs: vec![memcached, ringway],

@@ -35,14 +35,14 @@ pub fn rounds_over(route: &str, asks: &[u8]) {
         .on_thread_unpark(clock::turn)
         .build_local(LocalOptions::default())
         .expect("an event loop");
-    let mut house = runtime.block_on(House::new(route));
-    let talk = runtime.block_on(house.learn(asks));
+    let mut cluster = runtime.block_on(Cluster::new(route));
+    let talk = runtime.block_on(cluster.learn(asks));
     let mut room = vec![0; talk.link.len().max(talk.reads)];
-    measure(|| house.round(&runtime, asks, &talk, &mut room));
+    measure(|| cluster.round(&runtime, asks, &talk, &mut room));
 }
 
 /// A session with a client, and its link with a node.
-struct House {
+struct Cluster {
     client: UnixStream,
     listener: UnixListener,
     node: Option<UnixStream>,
@@ -59,8 +59,8 @@ struct Talk {
     reads: usize,
 }
 
-impl House {
-    async fn new(route: &str) -> House {
+impl Cluster {
+    async fn new(route: &str) -> Cluster {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("node");
         let listener = UnixListener::bind(&path).expect("a socket");
@@ -81,7 +81,7 @@ impl House {
         theirs.set_nonblocking(true).expect("a socket");
         let theirs = UnixSocket::new(theirs).expect("an event loop");
         tokio::task::spawn_local(Session::new(Stream::Unix(theirs), bind, view, None).run());
-        House {
+        Cluster {
             client,
             listener,
             node: None,

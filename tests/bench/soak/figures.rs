@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tokio::time::sleep;
 
-use super::house::{NODES, WORKERS, http};
+use super::cluster::{NODES, WORKERS, http};
 
 /// How long it may take to let go of what it no longer needs.
 const SETTLES: Duration = Duration::from_secs(60);

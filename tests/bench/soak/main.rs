@@ -2,11 +2,13 @@
 //! end all that was taken has been given back. Started by `tests/bench/soak/run`, whose head says more.
 //!
 //! ```text
-//!   player × n   sessions that stay, and visitors that come and go     speech: what they say
-//!     └─ book    what may be in each key; calm: when it must be exact
-//!   trouble      nodes that are killed and stopped, reloads
-//!   watch        nodes that fail by themselves, suspicions that prove true
-//!   figures      what is held after the first minute, and at the end
+//!   driver × n       sessions that stay, and visitors that come and go
+//!     ├─ wire        the bytes of requests and replies
+//!     ├─ model       the values that each key may have
+//!     └─ quiescence  when these must be exact
+//!   fault_injector   nodes that are killed and stopped, reloads
+//!   watch            nodes that fail by themselves, suspicions that prove true
+//!   figures          what is held after the first minute, and at the end
 //! ```
 
 use std::cell::{Cell, RefCell};
@@ -20,24 +22,24 @@ use clap::Parser;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, sleep_until};
 
-use book::Book;
-use calm::Calm;
+use cluster::Cluster;
+use driver::{Driver, Stage};
 use figures::Figures;
-use house::House;
-use player::{Player, Stage};
+use model::Model;
+use quiescence::Quiescence;
 use random::Random;
-use tally::Tally;
+use stats::Stats;
 
-mod book;
-mod calm;
+mod cluster;
+mod driver;
+mod fault_injector;
 mod figures;
-mod house;
-mod player;
+mod model;
+mod quiescence;
 mod report;
-mod speech;
-mod tally;
-mod trouble;
+mod stats;
 mod watch;
+mod wire;
 
 #[path = "../load/node.rs"]
 #[allow(dead_code, reason = "the load generator uses the rest of it")]
@@ -54,7 +56,7 @@ const STAYING: usize = 24;
 const VISITORS: usize = 12;
 /// After this, or after half of a shorter soak, the first figures are taken.
 const FIRST: Duration = Duration::from_secs(60);
-/// Load without trouble before figures are taken, so that every link is open again.
+/// Load without faults before figures are taken, so that every link is open again.
 const REST: Duration = Duration::from_secs(5);
 /// For the nodes to be up again: one that failed again and again is kept out for longer.
 const HEALED: Duration = Duration::from_secs(120);
@@ -76,7 +78,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    book::self_check();
+    model::self_check();
     let options = Options::parse();
     let Some(minutes) = options.minutes else {
         println!("self-check passed; the soak itself is started by tests/bench/soak/run");
@@ -99,27 +101,27 @@ fn soak(length: Duration, seed: u64) -> Result<()> {
         Some(path) => PathBuf::from(path),
         None => PathBuf::from(env!("CARGO_BIN_EXE_ringway")),
     };
-    let house = Rc::new(RefCell::new(House::start(&path)?));
+    let cluster = Rc::new(RefCell::new(Cluster::start(&path)?));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = LocalSet::new().block_on(&runtime, run(length, seed, house.clone()));
+    let result = LocalSet::new().block_on(&runtime, run(length, seed, cluster.clone()));
     if result.is_err() {
         eprintln!(
             "the program's last words: {}",
-            house.borrow().ringway.last_words()
+            cluster.borrow().ringway.last_words()
         );
     }
     result
 }
 
-async fn run(length: Duration, seed: u64, house: Rc<RefCell<House>>) -> Result<()> {
-    let (calm, tally) = (Rc::new(Calm::new()), Rc::new(Tally::default()));
+async fn run(length: Duration, seed: u64, cluster: Rc<RefCell<Cluster>>) -> Result<()> {
+    let (quiescence, stats) = (Rc::new(Quiescence::new()), Rc::new(Stats::default()));
     let stage = Rc::new(Stage {
-        address: house.borrow().address,
-        book: Book::new(STAYING + VISITORS, calm.clone(), tally.clone()),
-        calm,
-        tally,
+        address: cluster.borrow().address,
+        model: Model::new(STAYING + VISITORS, quiescence.clone(), stats.clone()),
+        quiescence,
+        stats,
         is_open: Cell::new(true),
         is_paused: Cell::new(false),
         busy: Cell::new(0),
@@ -127,33 +129,37 @@ async fn run(length: Duration, seed: u64, house: Rc<RefCell<House>>) -> Result<(
     });
     let mut tasks = JoinSet::new();
     for index in 0..STAYING + VISITORS {
-        let player = Player::new(index, seed, stage.clone());
+        let driver = Driver::new(index, seed, stage.clone());
         if index < STAYING {
-            tasks.spawn_local(player.stay());
+            tasks.spawn_local(driver.stay());
         } else {
-            tasks.spawn_local(player.come_and_go());
+            tasks.spawn_local(driver.come_and_go());
         }
     }
     let random = |salt: u64| Random::new(!seed ^ salt);
-    tasks.spawn_local(trouble::break_nodes(stage.clone(), house.clone(), random(1)));
-    tasks.spawn_local(trouble::reload(stage.clone(), house.clone(), random(2)));
-    let (pid, admin) = (house.borrow().ringway.pid(), house.borrow().admin);
+    tasks.spawn_local(fault_injector::break_nodes(
+        stage.clone(),
+        cluster.clone(),
+        random(1),
+    ));
+    tasks.spawn_local(fault_injector::reload(stage.clone(), cluster.clone(), random(2)));
+    let (pid, admin) = (cluster.borrow().ringway.pid(), cluster.borrow().admin);
     tasks.spawn_local(watch::watch(stage.clone(), admin, pid));
 
     // The rests are part of the time.
     let (start, first) = (tokio::time::Instant::now(), FIRST.min(length / 2));
     let all = async {
         sleep_until(start + first.saturating_sub(2 * REST)).await;
-        let before = rest(&stage, &house).await?;
+        let before = rest(&stage, &cluster).await?;
         println!("after {:.0} s: {before}", first.as_secs_f64());
         stage.is_paused.set(false);
         stage.is_open.set(true);
         sleep_until(start + length.saturating_sub(2 * REST)).await;
-        let after = rest(&stage, &house).await?;
+        let after = rest(&stage, &cluster).await?;
         println!("at the end: {after}");
         stage.is_over.set(true);
         report::print(&stage);
-        report::judge(&before, &after, &stage.tally)
+        report::judge(&before, &after, &stage.stats)
     };
     tokio::select! {
         ended = all => ended,
@@ -162,15 +168,15 @@ async fn run(length: Duration, seed: u64, house: Rc<RefCell<House>>) -> Result<(
 }
 
 /// Heals everything, stops the load but for the sessions that stay, and reads what is held then.
-async fn rest(stage: &Rc<Stage>, house: &Rc<RefCell<House>>) -> Result<Figures> {
+async fn rest(stage: &Rc<Stage>, cluster: &Rc<RefCell<Cluster>>) -> Result<Figures> {
     stage.is_open.set(false);
     wait_for("visitors to leave and faults to be healed", || {
         stage.busy.get() <= STAYING
     })
     .await?;
     sleep(REST).await;
-    trouble::restore(stage, house).await?;
-    let (pid, admin) = (house.borrow().ringway.pid(), house.borrow().admin);
+    fault_injector::restore(stage, cluster).await?;
+    let (pid, admin) = (cluster.borrow().ringway.pid(), cluster.borrow().admin);
     let start = Instant::now();
     while !watch::all_up(&figures::metrics(admin).await?) {
         if start.elapsed() > HEALED {

@@ -2,9 +2,9 @@
 
 use anyhow::{Result, bail};
 
+use super::driver::Stage;
 use super::figures::Figures;
-use super::player::Stage;
-use super::tally::Tally;
+use super::stats::Stats;
 
 /// Memory may be higher at the end by so much. The allocator keeps what once was needed, and an hour sees higher
 /// peaks than its first minute: large values that wait for a stopped node, for one. Runs of two and ten minutes ended
@@ -17,24 +17,24 @@ const LOST_PER_MILLE: u64 = 1;
 
 /// Prints all numbers.
 pub fn print(stage: &Stage) {
-    let tally = &stage.tally;
+    let stats = &stage.stats;
     let rows = [
-        ("requests answered", tally.requests.get()),
-        ("values read, each right", tally.hits.get()),
-        ("misses", tally.misses.get()),
-        ("errors", tally.errors.get()),
-        ("reads held against what was known", tally.calm.get()),
-        ("  that did not find it", tally.lost.get()),
+        ("requests answered", stats.requests.get()),
+        ("values read, each right", stats.hits.get()),
+        ("misses", stats.misses.get()),
+        ("errors", stats.errors.get()),
+        ("reads held against what was known", stats.quiescent.get()),
+        ("  that did not find it", stats.lost.get()),
         (
-            "  that looked stale while a node was in trouble",
-            stage.calm.excused(),
+            "  that looked stale while a node had a fault",
+            stage.quiescence.excused(),
         ),
-        ("sessions that came and went", tally.visits.get()),
-        ("  that broke off", tally.broken_off.get()),
-        ("nodes killed and restarted", tally.kills.get()),
-        ("nodes stopped for a while", tally.stops.get()),
-        ("configurations taken", tally.reloads.get()),
-        ("configurations refused", tally.refused.get()),
+        ("sessions that came and went", stats.visits.get()),
+        ("  that broke off", stats.broken_off.get()),
+        ("nodes killed and restarted", stats.kills.get()),
+        ("nodes stopped for a while", stats.stops.get()),
+        ("configurations taken", stats.reloads.get()),
+        ("configurations refused", stats.refused.get()),
     ];
     for (name, number) in rows {
         println!("{number:>12}  {name}");
@@ -43,7 +43,7 @@ pub fn print(stage: &Stage) {
 
 /// # Errors
 /// What is not as it was, or was not done.
-pub fn judge(before: &Figures, after: &Figures, tally: &Tally) -> Result<()> {
+pub fn judge(before: &Figures, after: &Figures, stats: &Stats) -> Result<()> {
     if after.memory > before.memory + MEMORY {
         bail!("memory grew: {before}; now {after}");
     }
@@ -54,21 +54,21 @@ pub fn judge(before: &Figures, after: &Figures, tally: &Tally) -> Result<()> {
     if rest != *before {
         bail!("not all was given back: {before}; now {after}");
     }
-    if tally.lost.get() * 1000 > tally.calm.get() * LOST_PER_MILLE {
+    if stats.lost.get() * 1000 > stats.quiescent.get() * LOST_PER_MILLE {
         bail!(
             "{} of {} reads did not find what was there",
-            tally.lost.get(),
-            tally.calm.get()
+            stats.lost.get(),
+            stats.quiescent.get()
         );
     }
     let done = [
-        &tally.hits,
-        &tally.calm,
-        &tally.visits,
-        &tally.broken_off,
-        &tally.kills,
-        &tally.stops,
-        &tally.reloads,
+        &stats.hits,
+        &stats.quiescent,
+        &stats.visits,
+        &stats.broken_off,
+        &stats.kills,
+        &stats.stops,
+        &stats.reloads,
     ];
     if done.iter().any(|count| count.get() == 0) {
         bail!("something was never done: the soak was too short to prove anything");

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use tokio::time::sleep;
 
+use super::cluster::NODES;
+use super::driver::Stage;
 use super::figures::{memory, metrics, sum};
-use super::house::NODES;
-use super::player::Stage;
 
 const EVERY: Duration = Duration::from_millis(500);
 /// How often a line tells that all is well.
@@ -28,18 +28,18 @@ pub async fn watch(stage: Rc<Stage>, admin: SocketAddr, pid: u32) -> Result<()> 
         let metrics = metrics(admin).await?;
         let errors = sum(&metrics, "ringway_errors_total");
         if errors != last || !all_up(&metrics) {
-            stage.calm.disturb();
+            stage.quiescence.disturb();
         }
         last = errors;
-        if let Some(what) = stage.calm.confirmed() {
+        if let Some(what) = stage.quiescence.confirmed() {
             bail!("{what}, while all nodes were well");
         }
         if told.elapsed() >= TELL {
             told = Instant::now();
             println!(
                 "  {} requests, {} of them held against what was known, {:.1} MiB under load",
-                stage.tally.requests.get(),
-                stage.tally.calm.get(),
+                stage.stats.requests.get(),
+                stage.stats.quiescent.get(),
                 memory(pid)? as f64 / f64::from(1 << 20)
             );
         }

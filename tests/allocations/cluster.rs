@@ -20,7 +20,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::speech::{self, Dialogue, KEYS, Protocol};
+use super::wire::{self, Dialogue, KEYS, Protocol};
 
 /// Until anything else fails the test.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -34,18 +34,18 @@ const COUNTED: usize = 60;
 const COUNTS: usize = 10;
 
 /// memcached nodes under a ring.
-pub struct House {
+pub struct Cluster {
     nodes: Vec<Node>,
 }
 
-impl House {
+impl Cluster {
     /// Two nodes, so that a multi-get is split, that hold all keys.
-    pub fn new() -> House {
-        let house = House {
+    pub fn new() -> Cluster {
+        let cluster = Cluster {
             nodes: (0..2).map(|_| Node::start()).collect(),
         };
-        house.count_first(&speech::sets(Protocol::Classic, KEYS));
-        house
+        cluster.count_first(&wire::sets(Protocol::Classic, KEYS));
+        cluster
     }
 
     /// What a worker allocates for `dialogue` in its steady state, and the most that it may.

@@ -20,7 +20,7 @@ impl Count {
 
 /// All numbers.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct Stats {
     /// Requests that were answered; one without a reply is answered by the next.
     pub requests: Count,
     pub hits: Count,
@@ -28,7 +28,7 @@ pub struct Tally {
     /// Requests answered with an error.
     pub errors: Count,
     /// Reads, and answers of counters, that were held against what was known to be there.
-    pub calm: Count,
+    pub quiescent: Count,
     /// Of those, the ones that did not find what was there. A read of a node that is late is a miss.
     pub lost: Count,
     /// Sessions that came and went.

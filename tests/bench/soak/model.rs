@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use super::calm::Calm;
+use super::quiescence::Quiescence;
 use super::random::Random;
-use super::tally::Tally;
+use super::stats::Stats;
 
 /// Keys of each session.
 pub const KEYS: usize = 40;
@@ -22,13 +22,13 @@ const BROKEN: &[u8] = b"broken:";
 
 /// The keys of all sessions, and what may be in them.
 #[derive(Debug)]
-pub struct Book {
+pub struct Model {
     keys: RefCell<Vec<Entry>>,
     counters: RefCell<Vec<Counter>>,
     /// Values are pieces of this.
     bytes: Vec<u8>,
-    calm: Rc<Calm>,
-    tally: Rc<Tally>,
+    quiescence: Rc<Quiescence>,
+    stats: Rc<Stats>,
 }
 
 /// What is known of a key.
@@ -64,9 +64,9 @@ struct Counter {
     is_there: bool,
 }
 
-impl Book {
+impl Model {
     /// For so many sessions.
-    pub fn new(sessions: usize, calm: Rc<Calm>, tally: Rc<Tally>) -> Self {
+    pub fn new(sessions: usize, quiescence: Rc<Quiescence>, stats: Rc<Stats>) -> Self {
         let mut random = Random::new(0);
         let bytes = (0..LONGEST / 4).flat_map(|_| random.next().to_le_bytes());
         let entry = Entry {
@@ -83,8 +83,8 @@ impl Book {
             keys: RefCell::new(vec![entry; sessions * KEYS]),
             counters: RefCell::new(vec![Counter::default(); sessions * COUNTERS]),
             bytes: bytes.collect(),
-            calm,
-            tally,
+            quiescence,
+            stats,
         }
     }
 
@@ -171,25 +171,25 @@ impl Book {
     /// # Errors
     /// A value that was never sent.
     pub fn read(&self, key: usize, floor: Floor, value: Option<&[u8]>) -> Result<()> {
-        let is_calm = self.calm.since().is_some_and(|since| floor.at >= since);
-        self.tally.calm.add(u64::from(is_calm));
+        let is_quiescent = self.quiescence.since().is_some_and(|since| floor.at >= since);
+        self.stats.quiescent.add(u64::from(is_quiescent));
         let Some(value) = value else {
-            self.tally.misses.add(1);
+            self.stats.misses.add(1);
             let was_there = floor.is_there && self.keys.borrow()[key].deleted < floor.version;
-            self.tally.lost.add(u64::from(is_calm && was_there));
+            self.stats.lost.add(u64::from(is_quiescent && was_there));
             return Ok(());
         };
-        self.tally.hits.add(1);
+        self.stats.hits.add(1);
         let version = self.version(key, value)?;
-        if is_calm && version < floor.version {
+        if is_quiescent && version < floor.version {
             if floor.is_certain {
                 let name = self.name(key);
-                self.calm.suspect(format!(
+                self.quiescence.suspect(format!(
                     "{name}: read version {version} after {} was known",
                     floor.version
                 ));
             } else {
-                self.tally.lost.add(1);
+                self.stats.lost.add(1);
             }
         }
         Ok(())
@@ -236,9 +236,9 @@ impl Book {
     pub fn lose_count(&self, counter: usize) {
         let entry = &mut self.counters.borrow_mut()[counter];
         if let Some((_, at)) = entry.known.take() {
-            let is_calm = self.calm.since().is_some_and(|since| at >= since);
-            self.tally.calm.add(u64::from(is_calm));
-            self.tally.lost.add(u64::from(is_calm));
+            let is_quiescent = self.quiescence.since().is_some_and(|since| at >= since);
+            self.stats.quiescent.add(u64::from(is_quiescent));
+            self.stats.lost.add(u64::from(is_quiescent));
         }
         entry.is_there = false;
     }
@@ -256,11 +256,11 @@ impl Book {
                 entry.sent
             );
         }
-        let is_calm = |at: Instant| self.calm.since().is_some_and(|since| at >= since);
+        let is_quiescent = |at: Instant| self.quiescence.since().is_some_and(|since| at >= since);
         if let Some((known, at)) = entry.known {
-            self.tally.calm.add(u64::from(is_calm(at)));
-            if is_calm(at) && number != known + 1 {
-                self.calm.suspect(format!("{name}: {number} after {known}"));
+            self.stats.quiescent.add(u64::from(is_quiescent(at)));
+            if is_quiescent(at) && number != known + 1 {
+                self.quiescence.suspect(format!("{name}: {number} after {known}"));
             }
         }
         entry.known = Some((number, Instant::now()));
@@ -275,30 +275,30 @@ impl Book {
 
 /// A soak that cannot see a wrong value proves nothing.
 pub fn self_check() {
-    let (calm, tally) = (Rc::new(Calm::new()), Rc::new(Tally::default()));
-    let book = Book::new(1, calm, tally);
-    let (first, value) = book.write(7);
-    let floor = Book::stored(first, true);
-    assert!(book.read(7, floor, Some(&value)).is_ok() && book.read(7, floor, None).is_ok());
-    assert!(book.read(8, floor, Some(&value)).is_err(), "another key's");
-    assert!(book.read(7, floor, Some(&value[1..])).is_err(), "cut");
+    let (quiescence, stats) = (Rc::new(Quiescence::new()), Rc::new(Stats::default()));
+    let model = Model::new(1, quiescence, stats);
+    let (first, value) = model.write(7);
+    let floor = Model::stored(first, true);
+    assert!(model.read(7, floor, Some(&value)).is_ok() && model.read(7, floor, None).is_ok());
+    assert!(model.read(8, floor, Some(&value)).is_err(), "another key's");
+    assert!(model.read(7, floor, Some(&value[1..])).is_err(), "cut");
     assert!(
-        book.read(7, floor, Some(&book.value(7, 2))).is_err(),
+        model.read(7, floor, Some(&model.value(7, 2))).is_err(),
         "never sent"
     );
     for at in 0..value.len() {
         let mut wrong = value.clone();
         wrong[at] ^= 1;
-        assert!(book.read(7, floor, Some(&wrong)).is_err(), "byte {at} is wrong");
+        assert!(model.read(7, floor, Some(&wrong)).is_err(), "byte {at} is wrong");
     }
-    let (length, half) = book.broken(&mut Random::new(1));
+    let (length, half) = model.broken(&mut Random::new(1));
     assert!(
-        half.len() < length && book.read(7, floor, Some(&half)).is_err(),
+        half.len() < length && model.read(7, floor, Some(&half)).is_err(),
         "half"
     );
-    assert!(!book.count(0) && book.count(0), "made, and told to grow once");
+    assert!(!model.count(0) && model.count(0), "made, and told to grow once");
     assert!(
-        book.counted(0, 1).is_ok() && book.counted(0, 2).is_err(),
+        model.counted(0, 1).is_ok() && model.counted(0, 2).is_err(),
         "counted twice"
     );
 }

@@ -14,7 +14,7 @@ pub type Reader = BufReader<OwnedReadHalf>;
 
 /// What a session speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speech {
+pub enum WireFormat {
     Classic,
     Meta,
     Binary,
@@ -52,13 +52,13 @@ pub enum Answer {
     Failed,
 }
 
-impl Speech {
+impl WireFormat {
     /// Appends the bytes that ask for it.
     pub fn write(self, ask: &Ask, out: &mut Vec<u8>) {
         match self {
-            Speech::Classic => text::write_classic(ask, out),
-            Speech::Meta => text::write_meta(ask, out),
-            Speech::Binary => binary::write(ask, out),
+            WireFormat::Classic => text::write_classic(ask, out),
+            WireFormat::Meta => text::write_meta(ask, out),
+            WireFormat::Binary => binary::write(ask, out),
         }
     }
 
@@ -68,9 +68,9 @@ impl Speech {
     /// The session was closed, or an answer that is none.
     pub async fn read(self, ask: &Ask, reader: &mut Reader) -> Result<Answer> {
         match self {
-            Speech::Classic => text::read_classic(ask, reader).await,
-            Speech::Meta => text::read_meta(ask, reader).await,
-            Speech::Binary => binary::read(ask, reader).await,
+            WireFormat::Classic => text::read_classic(ask, reader).await,
+            WireFormat::Meta => text::read_meta(ask, reader).await,
+            WireFormat::Binary => binary::read(ask, reader).await,
         }
         .with_context(|| format!("{self:?}, {}", ask.describe()))
     }
@@ -78,17 +78,17 @@ impl Speech {
     /// The bytes that begin to store a value of `length` bytes, which is to follow.
     pub fn set_head(self, key: &str, length: usize) -> Vec<u8> {
         match self {
-            Speech::Classic => format!("set {key} 0 0 {length}\r\n").into_bytes(),
-            Speech::Meta => format!("ms {key} {length}\r\n").into_bytes(),
-            Speech::Binary => binary::set_head(key, length),
+            WireFormat::Classic => format!("set {key} 0 0 {length}\r\n").into_bytes(),
+            WireFormat::Meta => format!("ms {key} {length}\r\n").into_bytes(),
+            WireFormat::Binary => binary::set_head(key, length),
         }
     }
 
     /// The bytes that say good-bye.
     pub fn quit(self) -> Vec<u8> {
         match self {
-            Speech::Classic | Speech::Meta => b"quit\r\n".to_vec(),
-            Speech::Binary => binary::quit(),
+            WireFormat::Classic | WireFormat::Meta => b"quit\r\n".to_vec(),
+            WireFormat::Binary => binary::quit(),
         }
     }
 }

@@ -12,16 +12,16 @@ const CONFIRMED: Duration = Duration::from_secs(3);
 
 /// What disturbs the nodes, and what looked wrong meanwhile.
 #[derive(Debug)]
-pub struct Calm {
+pub struct Quiescence {
     /// Disturbances that go on now.
     ongoing: Cell<usize>,
-    /// Calm begins here, unless it is disturbed before.
+    /// The quiet time begins here, unless it is disturbed before.
     from: Cell<Instant>,
     suspicions: RefCell<Vec<(Instant, String)>>,
     excused: Cell<u64>,
 }
 
-impl Calm {
+impl Quiescence {
     /// Nothing has settled yet.
     pub fn new() -> Self {
         Self {
@@ -53,13 +53,13 @@ impl Calm {
         }
     }
 
-    /// Since when all is calm. `None`: it is not.
+    /// The beginning of the quiet time that goes on now. `None`: something is disturbed.
     pub fn since(&self) -> Option<Instant> {
         let from = self.from.get();
         (self.ongoing.get() == 0 && from <= Instant::now()).then_some(from)
     }
 
-    /// Something looks wrong, if it turns out that all was calm.
+    /// Something looks wrong, if it turns out that nothing was disturbed.
     pub fn suspect(&self, what: String) {
         self.suspicions.borrow_mut().push((Instant::now(), what));
     }

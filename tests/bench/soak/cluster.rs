@@ -53,7 +53,7 @@ pub const BASE: Settings = Settings {
 
 /// The program and its nodes.
 #[derive(Debug)]
-pub struct House {
+pub struct Cluster {
     pub ringway: Process,
     pub address: SocketAddr,
     pub admin: SocketAddr,
@@ -62,7 +62,7 @@ pub struct House {
     scratch: Scratch,
 }
 
-impl House {
+impl Cluster {
     /// Starts the nodes, and the program at `path`.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use anyhow::{Result, bail};
 use rustix::process::Signal;
 use tokio::time::sleep;
 
-use super::house::{BASE, House, NODES, Settings, http};
-use super::player::{Busy, Stage};
+use super::cluster::{BASE, Cluster, NODES, Settings, http};
+use super::driver::{Busy, Stage};
 use super::random::Random;
 
 /// A removed node owes nothing after so long, and all workers read the new configuration.
@@ -19,7 +19,7 @@ const TURNED: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A node does not start again.
-pub async fn break_nodes(stage: Rc<Stage>, house: Rc<RefCell<House>>, mut random: Random) -> Result<()> {
+pub async fn break_nodes(stage: Rc<Stage>, cluster: Rc<RefCell<Cluster>>, mut random: Random) -> Result<()> {
     let mut is_kill = false;
     while !stage.is_over.get() {
         pause(&mut random, 4_000, 12_000).await;
@@ -28,20 +28,20 @@ pub async fn break_nodes(stage: Rc<Stage>, house: Rc<RefCell<House>>, mut random
         }
         let _busy = Busy::new(&stage);
         let index = random.below(NODES);
-        stage.calm.begin();
+        stage.quiescence.begin();
         is_kill = !is_kill;
         if is_kill {
-            house.borrow_mut().kill_node(index);
+            cluster.borrow_mut().kill_node(index);
             pause(&mut random, 100, 3_000).await;
-            house.borrow_mut().restart_node(index)?;
-            stage.tally.kills.add(1);
+            cluster.borrow_mut().restart_node(index)?;
+            stage.stats.kills.add(1);
         } else {
-            house.borrow().signal_node(index, Signal::STOP)?;
+            cluster.borrow().signal_node(index, Signal::STOP)?;
             pause(&mut random, 100, 4_000).await;
-            house.borrow().signal_node(index, Signal::CONT)?;
-            stage.tally.stops.add(1);
+            cluster.borrow().signal_node(index, Signal::CONT)?;
+            stage.stats.stops.add(1);
         }
-        stage.calm.end();
+        stage.quiescence.end();
     }
     Ok(())
 }
@@ -50,7 +50,7 @@ pub async fn break_nodes(stage: Rc<Stage>, house: Rc<RefCell<House>>, mut random
 ///
 /// # Errors
 /// A good one is refused, or a bad one taken.
-pub async fn reload(stage: Rc<Stage>, house: Rc<RefCell<House>>, mut random: Random) -> Result<()> {
+pub async fn reload(stage: Rc<Stage>, cluster: Rc<RefCell<Cluster>>, mut random: Random) -> Result<()> {
     let mut settings = BASE;
     while !stage.is_over.get() {
         pause(&mut random, 1_500, 5_000).await;
@@ -62,28 +62,28 @@ pub async fn reload(stage: Rc<Stage>, house: Rc<RefCell<House>>, mut random: Ran
         let _busy = Busy::new(&stage);
         let choice = random.below(6);
         if choice == 0 {
-            house.borrow().write_text("pools: {main: {nodes: []}}\n")?;
-            expect(&house, 422).await?;
-            stage.tally.refused.add(1);
+            cluster.borrow().write_text("pools: {main: {nodes: []}}\n")?;
+            expect(&cluster, 422).await?;
+            stage.stats.refused.add(1);
             continue;
         }
         // Keys move only with the nodes of the ring, and requests may pass each other where links are added.
         let moves_keys = choice <= 2;
         let is_told = random.below(4) > 0;
         if moves_keys {
-            stage.calm.begin();
+            stage.quiescence.begin();
         }
         settings = next(&settings, choice, &mut random);
-        house.borrow().write_config(&settings)?;
+        cluster.borrow().write_config(&settings)?;
         if is_told {
-            expect(&house, 200).await?;
+            expect(&cluster, 200).await?;
         }
         if moves_keys {
             // A file that it is not told of is found, too.
             sleep(if is_told { TURNED } else { 3 * TURNED }).await;
-            stage.calm.end();
+            stage.quiescence.end();
         }
-        stage.tally.reloads.add(1);
+        stage.stats.reloads.add(1);
     }
     Ok(())
 }
@@ -92,11 +92,11 @@ pub async fn reload(stage: Rc<Stage>, house: Rc<RefCell<House>>, mut random: Ran
 ///
 /// # Errors
 /// It is refused.
-pub async fn restore(stage: &Stage, house: &RefCell<House>) -> Result<()> {
-    stage.calm.begin();
-    house.borrow().write_config(&BASE)?;
-    expect(house, 200).await?;
-    stage.calm.end();
+pub async fn restore(stage: &Stage, cluster: &RefCell<Cluster>) -> Result<()> {
+    stage.quiescence.begin();
+    cluster.borrow().write_config(&BASE)?;
+    expect(cluster, 200).await?;
+    stage.quiescence.end();
     Ok(())
 }
 
@@ -119,8 +119,8 @@ fn next(before: &Settings, choice: usize, random: &mut Random) -> Settings {
     settings
 }
 
-async fn expect(house: &RefCell<House>, wanted: u16) -> Result<()> {
-    let admin = house.borrow().admin;
+async fn expect(cluster: &RefCell<Cluster>, wanted: u16) -> Result<()> {
+    let admin = cluster.borrow().admin;
     let (status, body) = http(admin, "POST", "/reload").await?;
     if status != wanted {
         bail!("POST /reload: {status} where {wanted} was due: {body}");

@@ -12,11 +12,11 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::{sleep, timeout};
 
-use super::book::{Book, COUNTERS, Floor, KEYS};
-use super::calm::Calm;
+use super::model::{COUNTERS, Floor, KEYS, Model};
+use super::quiescence::Quiescence;
 use super::random::Random;
-use super::speech::{Answer, Ask, Reader, Speech};
-use super::tally::Tally;
+use super::stats::Stats;
+use super::wire::{Answer, Ask, Reader, WireFormat};
 
 /// Requests in a batch at most, and keys in a get.
 const BATCH: usize = 8;
@@ -32,9 +32,9 @@ const AWAY: usize = 500;
 #[derive(Debug)]
 pub struct Stage {
     pub address: SocketAddr,
-    pub book: Book,
-    pub calm: Rc<Calm>,
-    pub tally: Rc<Tally>,
+    pub model: Model,
+    pub quiescence: Rc<Quiescence>,
+    pub stats: Rc<Stats>,
     /// Visitors may come.
     pub is_open: Cell<bool>,
     /// Nobody begins another batch.
@@ -47,10 +47,10 @@ pub struct Stage {
 
 /// One who asks, in one session or in one after the other.
 #[derive(Debug)]
-pub struct Player {
+pub struct Driver {
     stage: Rc<Stage>,
     index: usize,
-    speech: Speech,
+    wire: WireFormat,
     random: Random,
 }
 
@@ -75,18 +75,18 @@ enum About {
     Counter(usize),
 }
 
-impl Player {
-    /// The player with this number.
+impl Driver {
+    /// The driver with this number.
     pub fn new(index: usize, seed: u64, stage: Rc<Stage>) -> Self {
-        let speech = match index % 6 {
-            0..=2 => Speech::Classic,
-            3 | 4 => Speech::Meta,
-            _ => Speech::Binary,
+        let wire = match index % 6 {
+            0..=2 => WireFormat::Classic,
+            3 | 4 => WireFormat::Meta,
+            _ => WireFormat::Binary,
         };
         Self {
             stage,
             index,
-            speech,
+            wire,
             random: Random::new(seed.wrapping_add(index as u64)),
         }
     }
@@ -112,7 +112,7 @@ impl Player {
     /// Session after session, each short, some broken off.
     ///
     /// # Errors
-    /// As [`Player::stay`].
+    /// As [`Driver::stay`].
     pub async fn come_and_go(mut self) -> Result<()> {
         while !self.stage.is_over.get() {
             self.think(AWAY).await;
@@ -130,7 +130,7 @@ impl Player {
             }
             self.leave(session).await?;
             drop(visit);
-            self.stage.tally.visits.add(1);
+            self.stage.stats.visits.add(1);
         }
         Ok(())
     }
@@ -153,33 +153,33 @@ impl Player {
     async fn leave(&mut self, mut session: Session) -> Result<()> {
         match self.random.below(4) {
             0 => {
-                session.writer.write_all(&self.speech.quit()).await?;
+                session.writer.write_all(&self.wire.quit()).await?;
                 let mut rest = Vec::new();
                 let end = session.reader.read_to_end(&mut rest);
                 timeout(PATIENCE, end).await.context("quit did not close")??;
-                let is_farewell = self.speech == Speech::Binary && rest.len() == 24;
+                let is_farewell = self.wire == WireFormat::Binary && rest.len() == 24;
                 if !rest.is_empty() && !is_farewell {
-                    bail!("{:?}: after quit came {}", self.speech, rest.escape_ascii());
+                    bail!("{:?}: after quit came {}", self.wire, rest.escape_ascii());
                 }
             }
             1 => {}
             2 => {
                 // In the middle of a value.
                 let key = self.own_key();
-                let (length, half) = self.stage.book.broken(&mut self.random);
-                let name = self.stage.book.name(key);
-                let bytes = [self.speech.set_head(&name, length), half].concat();
+                let (length, half) = self.stage.model.broken(&mut self.random);
+                let name = self.stage.model.name(key);
+                let bytes = [self.wire.set_head(&name, length), half].concat();
                 timeout(PATIENCE, session.writer.write_all(&bytes)).await??;
-                self.stage.tally.broken_off.add(1);
+                self.stage.stats.broken_off.add(1);
             }
             _ => {
                 // Without reading what was asked, of which the first key is large.
                 let mut bytes = Vec::new();
-                let keys = (0..8).map(|key| self.stage.book.name(self.index * KEYS + key));
-                keys.for_each(|key| self.speech.write(&Ask::Get(vec![key]), &mut bytes));
+                let keys = (0..8).map(|key| self.stage.model.name(self.index * KEYS + key));
+                keys.for_each(|key| self.wire.write(&Ask::Get(vec![key]), &mut bytes));
                 timeout(PATIENCE, session.writer.write_all(&bytes)).await??;
                 self.think(THINK).await;
-                self.stage.tally.broken_off.add(1);
+                self.stage.stats.broken_off.add(1);
             }
         }
         Ok(())
@@ -190,25 +190,25 @@ impl Player {
         let batch = self.compose();
         let mut bytes = Vec::new();
         for sent in &batch {
-            self.speech.write(&sent.ask, &mut bytes);
+            self.wire.write(&sent.ask, &mut bytes);
         }
         // Read while it is written: large values go both ways.
         let Session { reader, writer } = session;
         let write = async { writer.write_all(&bytes).await.context("write") };
         let read = async {
             for sent in &batch {
-                let answer = self.speech.read(&sent.ask, reader).await?;
+                let answer = self.wire.read(&sent.ask, reader).await?;
                 self.check(sent, answer)?;
             }
             Ok(())
         };
         let both = async { tokio::try_join!(write, read) };
         match timeout(PATIENCE, both).await {
-            Ok(done) => done.with_context(|| format!("player {}", self.index))?,
+            Ok(done) => done.with_context(|| format!("driver {}", self.index))?,
             Err(_) => bail!(
-                "player {}, {:?}: not answered in {PATIENCE:?}",
+                "driver {}, {:?}: not answered in {PATIENCE:?}",
                 self.index,
-                self.speech
+                self.wire
             ),
         };
         Ok(())
@@ -222,12 +222,12 @@ impl Player {
             .map(|_| match self.random.below(100) {
                 0..45 => {
                     let keys = self.keys_to_read();
-                    let names = keys.iter().map(|key| stage.book.name(*key)).collect();
+                    let names = keys.iter().map(|key| stage.model.name(*key)).collect();
                     let floor = |key| {
                         written
                             .get(&key)
                             .copied()
-                            .unwrap_or_else(|| stage.book.floor(key))
+                            .unwrap_or_else(|| stage.model.floor(key))
                     };
                     Sent {
                         ask: Ask::Get(names),
@@ -236,11 +236,11 @@ impl Player {
                 }
                 45..80 => {
                     let key = self.own_key();
-                    let (version, value) = stage.book.write(key);
+                    let (version, value) = stage.model.write(key);
                     let is_quiet = self.random.below(4) == 0;
-                    let floor = Book::stored(version, !is_quiet);
+                    let floor = Model::stored(version, !is_quiet);
                     written.insert(key, floor);
-                    let name = stage.book.name(key);
+                    let name = stage.model.name(key);
                     Sent {
                         ask: if is_quiet {
                             Ask::QuietSet(name, value)
@@ -252,17 +252,17 @@ impl Player {
                 }
                 80..88 => {
                     let key = self.own_key();
-                    let floor = stage.book.delete(key);
+                    let floor = stage.model.delete(key);
                     written.insert(key, floor);
                     Sent {
-                        ask: Ask::Delete(stage.book.name(key)),
+                        ask: Ask::Delete(stage.model.name(key)),
                         about: About::Key(key, floor),
                     }
                 }
                 _ => {
                     let counter = self.index * COUNTERS + self.random.below(COUNTERS);
-                    let name = stage.book.counter_name(counter);
-                    let is_there = stage.book.count(counter);
+                    let name = stage.model.counter_name(counter);
+                    let is_there = stage.model.count(counter);
                     Sent {
                         ask: if is_there {
                             Ask::Count(name)
@@ -286,7 +286,7 @@ impl Player {
             return vec![self.own_key()];
         }
         let count = 2 + self.random.below(MANY);
-        let part = self.stage.book.len() / count;
+        let part = self.stage.model.len() / count;
         // One from each part, beginning anywhere, so that they do not always come in one order.
         let first = self.random.below(count);
         (first..first + count)
@@ -296,30 +296,33 @@ impl Player {
 
     fn check(&self, sent: &Sent, answer: Answer) -> Result<()> {
         let Stage {
-            book, calm, tally, ..
+            model,
+            quiescence,
+            stats,
+            ..
         } = &*self.stage;
-        tally.requests.add(1);
+        stats.requests.add(1);
         match (&sent.about, answer) {
             (_, Answer::Failed) => {
-                tally.errors.add(1);
-                calm.disturb();
+                stats.errors.add(1);
+                quiescence.disturb();
                 if let About::Counter(counter) = sent.about {
-                    book.forget_count(counter);
+                    model.forget_count(counter);
                 }
             }
             (About::Keys(keys), Answer::Values(mut values)) => {
                 for (place, (key, floor)) in keys.iter().enumerate() {
                     let value = values.pop_front_if(|value| value.0 == place);
-                    book.read(*key, *floor, value.as_ref().map(|value| &value.1[..]))?;
+                    model.read(*key, *floor, value.as_ref().map(|value| &value.1[..]))?;
                 }
             }
             (About::Key(key, floor), Answer::Done | Answer::Silence | Answer::NotFound) => {
-                book.raise(*key, *floor);
+                model.raise(*key, *floor);
             }
-            (About::Counter(counter), Answer::Number(number)) => book.counted(*counter, number)?,
-            (About::Counter(counter), Answer::Done) => book.create(*counter),
-            (About::Counter(counter), Answer::NotStored) => book.forget_count(*counter),
-            (About::Counter(counter), Answer::NotFound) => book.lose_count(*counter),
+            (About::Counter(counter), Answer::Number(number)) => model.counted(*counter, number)?,
+            (About::Counter(counter), Answer::Done) => model.create(*counter),
+            (About::Counter(counter), Answer::NotStored) => model.forget_count(*counter),
+            (About::Counter(counter), Answer::NotFound) => model.lose_count(*counter),
             (_, answer) => bail!("{:?} was answered {answer:?}", sent.ask),
         }
         Ok(())
