@@ -238,7 +238,7 @@ fn libmemcached_places(options: &str, keys: &[String]) -> Vec<String> {
     let python = std::env::var("RINGWAY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let output = program::output(
         Command::new(python)
-            .arg("tests/python/libmemcached_places.py")
+            .arg("tests/clients/python/libmemcached_places.py")
             .arg(options)
             .args(keys),
     );

@@ -8,7 +8,7 @@ use crate::support::memcached::Memcached;
 use crate::support::program;
 use crate::support::ringway::{Ringway, pool};
 
-/// As `tests/python/outage.py` calls them.
+/// As `tests/clients/python/outage.py` calls them.
 const LIBRARIES: &[&str] = &[
     "pylibmc",
     "pylibmc-binary",
@@ -34,7 +34,7 @@ struct Library {
 impl Library {
     fn start(name: &'static str, ringway: &Ringway, dead: &str) -> Library {
         let python = std::env::var("RINGWAY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/outage.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/python/outage.py");
         let mut child = program::start(
             Command::new(&python)
                 .args([script, name, "127.0.0.1", &ringway.port.to_string()])

@@ -201,7 +201,7 @@ fn nutcracker_and_ringway_find_what_the_other_stored() {
 
 #[test]
 fn libmemcached_and_ringway_find_what_the_other_stored() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/keys_of_pylibmc.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/python/keys_of_pylibmc.py");
     let pylibmc = |what: &str, prefix: &str, servers: &[String]| {
         let mut command = python();
         command

@@ -1,33 +1,25 @@
-//! The Python clients of every tutorial, unmodified, through Ringway over several real nodes: each script
-//! `tests/python/with_*.py` runs to its end.
+//! The Python clients of every tutorial, unmodified, through Ringway over several real nodes: their scripts in
+//! `tests/clients/python` run to their ends.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::memcached::Memcached;
 use crate::support::program;
 use crate::support::ringway::{Ringway, pool};
 
-fn scripts() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
-    let mut scripts: Vec<PathBuf> = fs::read_dir(&directory)
-        .expect("tests/python is there")
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-            name.starts_with("with_") && name.ends_with(".py")
-        })
-        .collect();
-    scripts.sort();
-    assert!(!scripts.is_empty(), "no script in {}", directory.display());
-    scripts
-}
+/// The scripts that run here; `tests/clients/run` runs those of other libraries too.
+const SCRIPTS: [&str; 3] = [
+    "with_pylibmc.py",
+    "with_pymemcache.py",
+    "with_python_memcached.py",
+];
 
 /// Runs every script against `port` of 127.0.0.1.
 fn run_all(port: u16) {
     let python = std::env::var("RINGWAY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    for script in scripts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/python");
+    for script in SCRIPTS.map(|name| folder.join(name)) {
         let port = port.to_string();
         let output = program::output(Command::new(&python).arg(&script).args(["127.0.0.1", &port]));
         assert!(

@@ -7,20 +7,19 @@ use v5.32;
 use warnings;
 
 use Cache::Memcached::Fast;
-use Time::HiRes qw(sleep time);
+use FindBin;
+use lib $FindBin::Bin;
+use Checks;
 
-$| = 1;
-my ($host, $port) = @ARGV;
 my $client = Cache::Memcached::Fast->new({
-    servers => ["$host:$port"],
-    namespace => sprintf("ringway-%d-%d:", $$, time * 1000),
+    servers => [server()],
+    namespace => namespace(),
     io_timeout => 10,
     connect_timeout => 10,
 });
-# Every byte, and what a text protocol could take for its own.
-my $binary = join("", map { chr } 0 .. 255) . "\r\nEND\r\nVALUE x 0 1\r\nSERVER_ERROR\r\n\0";
+my $binary = every_byte();
 
-say "version $Cache::Memcached::Fast::VERSION";
+version("Cache::Memcached::Fast");
 values_come_back();
 many();
 compare_and_set();
@@ -120,26 +119,5 @@ sub ends {
 
 sub vanishes {
     my ($name) = @_;
-    my $end = time + 10;
-    sleep 0.05 while defined $client->get($name) && time < $end;
-    equal("get of $name", $client->get($name), undef);
-}
-
-sub random_bytes {
-    my ($length) = @_;
-    open my $source, "<:raw", "/dev/urandom" or die "/dev/urandom: $!";
-    read($source, my $bytes, $length) == $length or die "/dev/urandom: $!";
-    return $bytes;
-}
-
-sub equal {
-    my ($what, $got, $wanted) = @_;
-    return if defined $got ? defined $wanted && $got eq $wanted : !defined $wanted;
-    my @shown = map { defined ? substr($_, 0, 200) : "nothing" } $got, $wanted;
-    say STDERR "Cache::Memcached::Fast: $what: got $shown[0], wanted $shown[1]";
-    exit 1;
-}
-
-sub tried {
-    say "ok $_" for @_;
+    becomes_undef("get of $name", sub { $client->get($name) });
 }
