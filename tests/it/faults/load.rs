@@ -1,8 +1,8 @@
 //! The load under which nodes fail: many sessions at once, in classic text and in meta, one request at a time
 //! and several in one packet, on all keys.
 //!
-//! What is wrong in an answer fails the test as it is read. What is late, on a busy machine, may be the
-//! machine's fault: it becomes a complaint, which the trial judges.
+//! What is wrong in an answer fails the test as it is read. What is late or not served becomes a complaint, so that
+//! a trial that fails shows all of them.
 
 use std::iter::{repeat_with, successors};
 use std::sync::Mutex;
@@ -16,10 +16,8 @@ use crate::support::client::Client;
 
 /// Keys that one session writes, in turn.
 pub const OWN: usize = 8;
-/// `request_timeout` of the pools.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
-/// Within that every request is answered, though the machine may be busy.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// `request_timeout` of the pools: so long that a healthy node answers in time on a busy machine, too.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two rounds of a session.
 const PAUSE: Duration = Duration::from_millis(30);
 
@@ -93,7 +91,7 @@ impl Load {
         self.unserved.load(SeqCst)
     }
 
-    /// Notes what is not as it should be, though it may be the machine's fault.
+    /// Notes what is not as it should be.
     pub fn complain(&self, complaint: String) {
         self.complaints.lock().expect("no panics").push(complaint);
     }
@@ -193,15 +191,12 @@ impl Load {
         (phase, begun.elapsed())
     }
 
-    /// Reads the answer to a request that was sent in `phase`. A key that must be served and was not fails the
-    /// test, unless the time was up.
+    /// Reads the answer to a request that was sent in `phase`, which must come before the client's deadline. A key
+    /// that must be served and was not becomes a complaint.
     fn read(&self, client: &mut Client, sent: Sent<'_>, phase: Phase) {
         let at = sent.at;
         let answer = sent.read(client);
         let took = at.elapsed();
-        if took > ANSWERED_WITHIN {
-            self.complain(format!("an answer took {took:?}"));
-        }
         let is_all_well = phase != Phase::Fault && self.phase() == phase;
         let unserved = answer.served.iter().filter(|(_, is_served)| !is_served);
         for (key, _) in unserved.clone().filter(|(key, _)| is_all_well || !key.is_sick) {
@@ -211,9 +206,9 @@ impl Load {
             } else {
                 "another node"
             };
-            let complaint = format!("{name} on {node} was not served after {took:?} in {phase:?}: {reason}");
-            assert!(took >= REQUEST_TIMEOUT, "{complaint}");
-            self.complain(complaint);
+            self.complain(format!(
+                "{name} on {node} was not served after {took:?} in {phase:?}: {reason}"
+            ));
         }
         if unserved.count() > 0 {
             self.unserved.fetch_add(1, SeqCst);

@@ -1,5 +1,6 @@
 //! One trial: four nodes, a load, a fault of one node, its end, and what must hold all the while.
 
+use std::fmt;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
@@ -7,22 +8,22 @@ use super::keys::Key;
 use super::load::{EndOnDrop, Load, OWN, Phase, REQUEST_TIMEOUT};
 use crate::support::memcached::Memcached;
 use crate::support::relay::{Fault, Relay};
-use crate::support::ringway::{Ringway, wait_for};
+use crate::support::ringway::{DEADLINE, Ringway, wait_for};
 
 /// How many clients there are.
 const SESSIONS: usize = 16;
 /// How long all is well before the fault.
 const BEFORE: Duration = Duration::from_millis(1000);
-/// How long the fault lasts.
-const LASTS: Duration = Duration::from_millis(2000);
+/// How long the fault lasts: longer than a request may take, so that the node is found to be down before it ends.
+const LASTS: Duration = Duration::from_millis(3000);
 /// Within that all keys are served again when the fault is over.
-const FULL_SERVICE_WITHIN: Duration = Duration::from_secs(8);
+const FULL_SERVICE_WITHIN: Duration = DEADLINE;
 /// The p99 of the other nodes' keys may be so many times what it was before the fault,
 const SLOWER: u32 = 10;
 /// or this, if that is more: the machine may be busy, but nobody waits for the node with the fault.
 const FAST: Duration = Duration::from_millis(500);
-/// A machine that is busy looks like a node that is slow. So what was late is tried anew, at most so often in
-/// all; what was wrong is not.
+/// How often the p99 may be too high. A busy machine looks like a slow Ringway, so the p99 alone is measured again;
+/// whatever else is wrong fails the test at once.
 const TRIES: usize = 4;
 
 /// What goes wrong.
@@ -45,21 +46,34 @@ pub enum Costs {
     Answers,
 }
 
-/// Fails the test where the trouble does more than it may.
+/// Fails the test if the trouble does more than it may.
 pub fn survives(trouble: Trouble, costs: Costs) {
-    let mut complaints = Vec::new();
-    for _ in 0..TRIES {
-        complaints = trial(trouble, costs);
-        if complaints.is_empty() {
-            return;
+    let mut slow = Vec::new();
+    while slow.len() < TRIES {
+        match trial(trouble, costs) {
+            Ok(()) => return,
+            Err(p99) => slow.push(p99.to_string()),
         }
-        eprintln!("{complaints:#?}");
+        eprintln!("{slow:#?}");
     }
-    panic!("{TRIES} times: {complaints:#?}");
+    panic!("{TRIES} times: {slow:#?}");
 }
 
-/// What was late.
-fn trial(trouble: Trouble, costs: Costs) -> Vec<String> {
+/// The p99 of the other nodes' keys was too high during the fault.
+struct SlowP99 {
+    before: Duration,
+    during: Duration,
+}
+
+impl fmt::Display for SlowP99 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SlowP99 { before, during } = self;
+        write!(f, "p99 of the other nodes: {during:?}, and {before:?} before")
+    }
+}
+
+/// Runs one trial. Everything but the p99 fails the test here.
+fn trial(trouble: Trouble, costs: Costs) -> Result<(), SlowP99> {
     let node = Memcached::start();
     let port = node.port();
     let others = [(); 3].map(|()| Memcached::start());
@@ -98,19 +112,19 @@ fn trial(trouble: Trouble, costs: Costs) -> Vec<String> {
             load.complain(format!("no full service within {FULL_SERVICE_WITHIN:?}"));
         }
     });
-    let (before, during) = (load.p99(Phase::Before), load.p99(Phase::Fault));
-    if during > (before * SLOWER).max(FAST) {
-        load.complain(format!(
-            "p99 of the other nodes: {during:?}, and {before:?} before"
-        ));
-    }
+    let complaints = load.complaints();
+    assert!(complaints.is_empty(), "{complaints:#?}");
     wait_for("nothing to be owed", || {
         ringway.metric("ringway_in_flight", &[]) == 0.0
     });
     let tried: u32 = load.keys.iter().map(Key::tried).sum();
     let executed: u32 = others.iter().chain([sick.node()]).map(writes).sum();
     assert!(executed <= tried, "{executed} writes came of {tried}");
-    load.complaints()
+    let (before, during) = (load.p99(Phase::Before), load.p99(Phase::Fault));
+    if during > (before * SLOWER).max(FAST) {
+        return Err(SlowP99 { before, during });
+    }
+    Ok(())
 }
 
 /// Waits until all sessions have used all their keys and all was served. False: `until` came.

@@ -51,7 +51,7 @@ pub enum Fault {
 /// One of so many replies meets the fault.
 const RARE: usize = 5;
 /// The pause after each byte of a slow reply.
-const PAUSE: Duration = Duration::from_millis(3);
+const PAUSE: Duration = Duration::from_millis(10);
 /// How often the relay looks whether somebody connects.
 const LOOK: Duration = Duration::from_millis(2);
 /// So many bytes of a piece are sent one by one; a large value would keep the machine busy.
