@@ -1,6 +1,6 @@
 //! Binary writes with a cas id to compare, beside memcached: over links in meta and in classic text, and embedded.
 
-use crate::binary::{packet, response};
+use crate::support::binary::{packet, response};
 use crate::support::client::Client;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, pool};

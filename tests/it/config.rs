@@ -8,13 +8,7 @@ use proptest::prelude::*;
 use ringway::config::{self, Config, Error};
 use ringway::ring::{Distribution, Hash, Naming};
 
-/// The mistakes in `text`, a line each, or `fine`.
-pub fn told(text: &str) -> String {
-    match config::parse(text, "r.yaml") {
-        Ok(_) => "fine".to_owned(),
-        Err(error) => error.to_string(),
-    }
-}
+use crate::support::diagnostics::diagnostics;
 
 fn samples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
@@ -118,7 +112,7 @@ fn where_no_memory_limit_is_typed_it_is_enough_for_the_largest_values() {
 fn the_full_file_has_every_key_there_is() {
     let full = full();
     let keys_of = |text: &str| -> Vec<String> {
-        let told = told(text);
+        let told = diagnostics(text);
         let (_, known) = told
             .split_once("unknown key, known here: ")
             .unwrap_or_else(|| panic!("{told}"));
@@ -179,7 +173,7 @@ r.yaml:4:12: listeners[0].route: no route or pool has the name \"mian\", did you
 r.yaml:8:9: pools.main.nodes[0]: \"10.0.0.1\" has no port, did you mean 10.0.0.1:11211?
 r.yaml:9:5: pools.main.request_timeot: unknown key, did you mean \"request_timeout\"?
 r.yaml:10:21: pools.main.max_value_size: 2GiB is out of range, it goes from 1B to 1GiB";
-    assert_eq!(told(text), expected);
+    assert_eq!(diagnostics(text), expected);
 }
 
 #[test]
@@ -347,7 +341,7 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
     ])
     .collect();
     for (text, expected) in cases {
-        assert_eq!(told(&text), format!("r.yaml:{expected}"), "\n{text}");
+        assert_eq!(diagnostics(&text), format!("r.yaml:{expected}"), "\n{text}");
     }
 }
 
@@ -360,18 +354,18 @@ fn routes_are_neither_endlessly_deep_nor_endlessly_wide() {
         }
         text + "listeners: [{route: r0}]"
     };
-    assert_eq!(told(&chain(8)), "fine");
+    assert_eq!(diagnostics(&chain(8)), "fine");
     assert_eq!(
-        told(&chain(9)),
+        diagnostics(&chain(9)),
         "r.yaml:12:3: routes.r9: the route leads to 512 pools, 256 are the most, each counted as often as it is named"
     );
     let deep = |links: usize| {
         let inner = (0..links).fold("main".to_owned(), |to, _| format!("{{read_only: {to}}}"));
         format!("pools: {{main: {{nodes: [a:1]}}}}\nroutes: {{r: {inner}}}")
     };
-    assert_eq!(told(&deep(16)), "fine");
+    assert_eq!(diagnostics(&deep(16)), "fine");
     assert_eq!(
-        told(&deep(17)),
+        diagnostics(&deep(17)),
         "r.yaml:2:10: routes.r: 17 policies stand under one another, 16 are the most"
     );
 }
@@ -385,10 +379,14 @@ fn what_is_no_yaml_is_told_at_its_place() {
         ("a: \"b\nc", "r.yaml:"),
     ];
     for (text, expected) in cases {
-        assert!(told(text).starts_with(expected), "{text}\n{}", told(text));
-        assert_eq!(told(text).lines().count(), 1, "{}", told(text));
+        assert!(
+            diagnostics(text).starts_with(expected),
+            "{text}\n{}",
+            diagnostics(text)
+        );
+        assert_eq!(diagnostics(text).lines().count(), 1, "{}", diagnostics(text));
     }
-    assert!(told("pools:\n\tmain: {nodes: [a:1]}").ends_with(", indent by spaces, not by tabs"));
+    assert!(diagnostics("pools:\n\tmain: {nodes: [a:1]}").ends_with(", indent by spaces, not by tabs"));
 }
 
 #[test]
@@ -412,14 +410,17 @@ listeners: [{route: a}]
 
     let expected = "\
 r.yaml:5:29: pools.a.health.down_after: 0 is out of range, it goes from 1 to 1000000";
-    assert_eq!(told(&text.replace("down_after: 7", "down_after: 0")), expected);
+    assert_eq!(
+        diagnostics(&text.replace("down_after: 7", "down_after: 0")),
+        expected
+    );
     let alias = "pools: {main: {nodes: [&n \"a:1\", *n]}}";
     let expected = "r.yaml:1:34: pools.main.nodes[1]: nodes[0] has the address \"a:1\" too, \
                     list a node once, with a `weight` if it should get more keys";
-    assert_eq!(told(alias), expected);
+    assert_eq!(diagnostics(alias), expected);
     let merged = "pools: {main: {nodes: [a:1], <<: 3}}";
     assert_eq!(
-        told(merged),
+        diagnostics(merged),
         "r.yaml:1:30: pools.main.<<: what is merged must be a mapping, write <<: *anchor"
     );
 }
@@ -455,7 +456,12 @@ fn one_mistake_does_not_make_others_up() {
         ),
     ];
     for (text, count) in cases {
-        assert_eq!(told(text).lines().count(), count, "{text}\n{}", told(text));
+        assert_eq!(
+            diagnostics(text).lines().count(),
+            count,
+            "{text}\n{}",
+            diagnostics(text)
+        );
     }
 }
 
@@ -515,14 +521,14 @@ fn auto_is_a_worker_for_each_core() {
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in any::<String>()) {
-        told(&text);
+        diagnostics(&text);
     }
 
     #[test]
     fn no_text_of_yaml_signs_makes_it_panic(
         text in r#"([-?:,\[\]{}#&*!|>'"%@`~ \t\r\n]|<<: |a|nodes: |pools: |&a |\*a|é|\u{0}|- ){0,60}"#,
     ) {
-        told(&text);
+        diagnostics(&text);
     }
 
     /// Samples, cut, spliced and sprinkled with signs.
@@ -538,7 +544,7 @@ proptest! {
             text.splice(at..end, with.chars());
         }
         let text: String = text.into_iter().collect();
-        let told = told(&text);
+        let told = diagnostics(&text);
         prop_assert!(told == "fine" || told.lines().all(|line| line.starts_with("r.yaml:")), "{}", told);
     }
 }

@@ -1,10 +1,10 @@
 //! What is said to those who come from another program, or whose YAML reads otherwise than they meant it.
 
-use crate::config::told;
+use crate::support::diagnostics::diagnostics;
 
 /// Where a mistake stands and what is said of it.
 fn first(text: &str) -> (String, String) {
-    let told = told(text);
+    let told = diagnostics(text);
     assert_eq!(told.lines().count(), 1, "{told}");
     let parts: Vec<&str> = told.splitn(4, ':').collect();
     let [_, line, column, said] = parts[..] else {
@@ -75,7 +75,7 @@ fn an_ipv6_address_without_quotes_is_told_to_be_quoted_wherever_it_stands() {
         assert!(said.ends_with(&format!("{end}\"{quoted}\"")), "{text}{said}");
     }
     let good = "pools: {main: {nodes: [\"[::1]:11211\"]}}\nadmin: {bind: \"[::1]:9155\"}\n";
-    assert_eq!(told(good), "fine");
+    assert_eq!(diagnostics(good), "fine");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_list_that_is_no_address_is_not_taken_for_one() {
         "pools: {main: {nodes: [b]:1}}",
     ];
     for text in cases {
-        assert!(!told(text).contains("quote it"), "{}", told(text));
+        assert!(!diagnostics(text).contains("quote it"), "{}", diagnostics(text));
     }
 }
 
@@ -155,11 +155,11 @@ fn what_a_hint_offers_is_good() {
         "health: {down_after: 3}",
         "request_timeout: 400ms",
     ] {
-        assert_eq!(told(&format!("{pool}{key}\n")), "fine", "{key}");
+        assert_eq!(diagnostics(&format!("{pool}{key}\n")), "fine", "{key}");
     }
     let top = "listeners: [{bind: 127.0.0.1:11211, route: main}]";
     assert_eq!(
-        told(&format!("pools: {{main: {{nodes: [a:1]}}}}\n{top}\n")),
+        diagnostics(&format!("pools: {{main: {{nodes: [a:1]}}}}\n{top}\n")),
         "fine"
     );
 }
@@ -193,7 +193,7 @@ fn a_whole_file_of_another_program_is_one_mistake_that_names_import() {
         let expected = format!(
             "r.yaml:1:1: this is a configuration of {whose}, turn it into one of Ringway's: ringway import r.yaml"
         );
-        assert_eq!(told(text), expected, "{text}");
+        assert_eq!(diagnostics(text), expected, "{text}");
     }
 }
 
@@ -211,6 +211,11 @@ fn what_follows_from_a_mistake_is_not_told_besides() {
         "pools: {main: {[a]: 3}}\n",
     ];
     for text in cases {
-        assert_eq!(told(text).lines().count(), 1, "{text}{}", told(text));
+        assert_eq!(
+            diagnostics(text).lines().count(),
+            1,
+            "{text}{}",
+            diagnostics(text)
+        );
     }
 }

@@ -2,7 +2,7 @@
 //! Ringway, over nodes of every kind. A zero byte ends the line for memcached 1.6.18 and is part of the key for
 //! 1.6.45, and here.
 
-use crate::binary::packet;
+use crate::support::binary::packet;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, pool, shown};
 use crate::support::scripted::{Scripted, say};

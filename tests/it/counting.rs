@@ -1,6 +1,6 @@
 //! How requests are counted: by what they do, whatever their protocol, and with a duration only if they were sent.
 
-use crate::binary::{packet, response};
+use crate::support::binary::{packet, response};
 use crate::support::client::Client;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, free_port, pool, wait_for};

@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ringway::control::exposition::METRICS;
 use serde::Deserialize;
 use serde_yaml::Value;
 
+use crate::support::metric_names::{is_metric, metrics_in};
 use crate::support::program;
 
 #[test]
@@ -222,22 +222,6 @@ fn run(command: &mut Command) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
-}
-
-/// Whether Ringway exposes a metric of this name, or a histogram that this is a series of.
-pub fn is_metric(name: &str) -> bool {
-    let base = ["_bucket", "_sum", "_count"]
-        .iter()
-        .find_map(|suffix| name.strip_suffix(suffix));
-    METRICS
-        .iter()
-        .any(|metric| metric.name == name || Some(metric.name) == base)
-}
-
-/// The names in `text` that look like metrics of Ringway.
-pub fn metrics_in(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':')
-        .filter(|word| word.starts_with("ringway_"))
 }
 
 /// The rules of alerts.yml of a kind, `alert` or `record`: name and expression.

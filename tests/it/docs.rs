@@ -14,7 +14,7 @@ use std::process::Command;
 use ringway::config;
 
 use self::markdown::{Page, pages, root};
-use crate::deploy::{is_metric, metrics_in};
+use crate::support::metric_names::{is_metric, metrics_in};
 use crate::support::program;
 
 #[test]

@@ -1,7 +1,7 @@
 //! What clients are answered when a node fails, by each fault, each command and each protocol: as if the key were not
 //! there, or with the reason where the pool says so, and no session is closed.
 
-use crate::binary::{packet, response};
+use crate::support::binary::{packet, response};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, free_port, pool, wait_for};
 use crate::support::scripted::{Act, Scripted, Seen, say};

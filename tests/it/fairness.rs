@@ -222,7 +222,7 @@ fn the_line_of_a_set_is_not_read_again_for_each_piece_of_its_data_block() {
 fn the_header_of_a_packet_is_not_read_again_for_each_piece_of_its_value() {
     in_an_event_loop(|| {
         let mut session = Bare::new();
-        let mut packet = crate::binary::packet(0x01, &[0; 8], "key", b"0123456789");
+        let mut packet = crate::support::binary::packet(0x01, &[0; 8], "key", b"0123456789");
         let last = packet.split_off(packet.len() - 3);
         assert_eq!(session.arrive(&packet), "");
         session.buffer[1] = 0x0a;

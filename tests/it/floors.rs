@@ -7,7 +7,9 @@ mod circles;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::support::sources::collect_rust_files;
 
 /// From which modules of its own floor a module may import.
 #[derive(Clone, Copy, PartialEq)]
@@ -60,7 +62,7 @@ const MAX_LINES: usize = 600;
 fn every_file_keeps_to_its_floor() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
-    collect(&root.join("src"), &mut sources);
+    collect_rust_files(&root.join("src"), &mut sources);
     assert!(!sources.is_empty(), "no .rs file under src");
     let sources: Vec<Source> = sources
         .iter()
@@ -294,20 +296,6 @@ fn name_at(code: &str, start: usize) -> Option<(usize, String)> {
         .find(|c: char| !c.is_alphanumeric() && c != '_')
         .map_or(code.len(), |length| start + length);
     (end > start).then(|| (start, code[start..end].to_owned()))
-}
-
-/// Adds the Rust files under `folder`.
-pub fn collect(folder: &Path, sources: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(folder).expect("src is readable");
-    for entry in entries {
-        let path = entry.expect("src is readable").path();
-        if path.is_dir() {
-            collect(&path, sources);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            sources.push(path);
-        }
-    }
-    sources.sort();
 }
 
 #[test]

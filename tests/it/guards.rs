@@ -1,6 +1,6 @@
 //! Bytes that are no memcached's: HTTP is shown the door at its first line, and a session speaks one protocol for good.
 
-use crate::binary::packet;
+use crate::support::binary::packet;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, pool};
 

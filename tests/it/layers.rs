@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::binary::packet;
-use crate::routes::{empty, event, lines, obliging, yaml};
+use crate::support::binary::packet;
+use crate::support::echo_node::{echo_node, empty_node};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, wait_for};
+use crate::support::routes::{event_count, with_route};
 
 /// An embedded node before the node at `far`.
 fn embedded(far: &str, near_expiry: &str) -> String {
@@ -17,10 +18,10 @@ fn embedded(far: &str, near_expiry: &str) -> String {
 
 #[test]
 fn clients_of_every_protocol_read_what_the_far_pool_has() {
-    let near = empty();
-    let far = obliging("far");
+    let near = empty_node();
+    let far = echo_node("far");
     let route = "{layers: {near: a, far: b, near_expiry: 10s}}";
-    let ringway = Ringway::start(&yaml(&[near.address(), far.address()], route));
+    let ringway = Ringway::start(&with_route(&[near.address(), far.address()], route));
     let mut client = ringway.client();
     client.expects(
         "get k l\r\n",
@@ -34,7 +35,8 @@ fn clients_of_every_protocol_read_what_the_far_pool_has() {
     let mut binary = ringway.client();
     binary.send(packet(0x00, &[], "k", b""));
     assert_eq!(&binary.exact(24 + 4 + 3)[28..], b"far");
-    let taken_out = lines(&near)
+    let taken_out = near
+        .lines()
         .iter()
         .filter(|line| line.starts_with("md k"))
         .count();
@@ -48,7 +50,7 @@ fn what_was_read_is_near_until_it_is_changed_here() {
     let mut client = ringway.client();
     far.client().set("k", "first");
     client.expects("get k\r\n", "VALUE k 0 5\r\nfirst\r\nEND\r\n");
-    wait_for("the copy", || event(&ringway, "filled") == 1.0);
+    wait_for("the copy", || event_count(&ringway, "filled") == 1.0);
     // Somebody else changes it, and this process does not know for as long as it may not.
     far.client().set("k", "other");
     client.expects("get k\r\n", "VALUE k 0 5\r\nfirst\r\nEND\r\n");

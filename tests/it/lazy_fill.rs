@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-use crate::binary::packet;
-use crate::config::told;
-use crate::routes::{empty, event, lines, obliging, yaml};
+use crate::support::binary::packet;
 use crate::support::client::Client;
+use crate::support::diagnostics::diagnostics;
+use crate::support::echo_node::{echo_node, empty_node};
 use crate::support::history::{History, random};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, wait_for};
+use crate::support::routes::{event_count, with_route};
 
 const ROUTE: &str = "{lazy_fill: {to: a, from: b}}";
 
@@ -25,15 +26,15 @@ fn binary_get(client: &mut Client) -> Vec<u8> {
 /// Two nodes, and a Ringway that fills the first from the second.
 fn two() -> ([Memcached; 2], Ringway) {
     let nodes = [Memcached::start(), Memcached::start()];
-    let ringway = Ringway::start(&yaml(&nodes.each_ref().map(Memcached::address), ROUTE));
+    let ringway = Ringway::start(&with_route(&nodes.each_ref().map(Memcached::address), ROUTE));
     (nodes, ringway)
 }
 
 #[test]
 fn clients_of_every_protocol_read_what_only_the_old_pool_has() {
-    let new = empty();
-    let old = obliging("old");
-    let ringway = Ringway::start(&yaml(&[new.address(), old.address()], ROUTE));
+    let new = empty_node();
+    let old = echo_node("old");
+    let ringway = Ringway::start(&with_route(&[new.address(), old.address()], ROUTE));
     let mut client = ringway.client();
     client.expects("get k\r\n", "VALUE k 0 3\r\nold\r\nEND\r\n");
     client.expects(
@@ -42,7 +43,7 @@ fn clients_of_every_protocol_read_what_only_the_old_pool_has() {
     );
     client.expects("mg k v\r\n", "VA 3 f0 c9223372036854775807\r\nold\r\n");
     client.expects("set k 0 0 1\r\nv\r\ndelete k\r\n", "STORED\r\nDELETED\r\n");
-    assert_eq!(lines(&old).last().map(String::as_str), Some("md k k"));
+    assert_eq!(old.lines().last().map(String::as_str), Some("md k k"));
 }
 
 #[test]
@@ -61,7 +62,10 @@ fn a_value_moves_with_its_flags_and_the_time_it_has_left() {
     drop(old);
     client.expects("get k\r\n", "VALUE k 77 5\r\nhello\r\nEND\r\n");
     assert_eq!(binary_get(&mut ringway.client()), b"hello");
-    assert_eq!((event(&ringway, "found"), event(&ringway, "filled")), (1.0, 1.0));
+    assert_eq!(
+        (event_count(&ringway, "found"), event_count(&ringway, "filled")),
+        (1.0, 1.0)
+    );
 }
 
 #[test]
@@ -135,7 +139,7 @@ fn an_empty_value_is_a_value_and_a_held_place_is_none() {
 fn a_pool_that_speaks_classic_text_only_is_refused() {
     let text = "pools: {a: {nodes: [a:1]}, b: {nodes: [b:1], protocol: classic}}\nroutes:\n  r: {lazy_fill: {to: a, from: {failover: [a, b]}}}\n";
     assert_eq!(
-        told(text),
+        diagnostics(text),
         "r.yaml:3:32: routes.r.lazy_fill.from: the pool \"b\" speaks classic text only, this policy needs \
          memcached's meta commands: take `protocol: classic` out of the pool"
     );
@@ -369,7 +373,7 @@ fn survives(keeps_memory: bool, mut trouble: impl FnMut(&mut [Option<Memcached>;
             trouble(&mut nodes, turn);
         }
     });
-    let found = event(&ringway, "found");
+    let found = event_count(&ringway, "found");
     let written = world.values.load(SeqCst);
     assert!(written > 200, "only {written} writes");
     assert!(found > 0.0, "nothing was found in the old pool");

@@ -2,24 +2,14 @@
 
 use std::io::{Read, Write};
 use std::thread;
-use std::time::Duration;
 
 use crate::support::memcached::Memcached;
+use crate::support::quiescence::wait_until_replies_stop;
 use crate::support::ringway::{Client, DEADLINE, Ringway, free_port, pool, wait_for};
 use crate::support::scripted::{Act, Scripted, say};
 
 fn listener(setting: &str) -> String {
     format!("listeners:\n  - {{bind: '127.0.0.1:PORT', {setting}}}\n")
-}
-
-/// Waits until nothing has come from the nodes for a while, after something did.
-pub fn wait_until_replies_stop(ringway: &Ringway) {
-    let mut last = 0.0;
-    wait_for("the node's replies to stop", || {
-        thread::sleep(Duration::from_millis(200));
-        let now = ringway.metric("ringway_node_bytes_read_total", &[]);
-        std::mem::replace(&mut last, now) == now && now > 0.0
-    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::binary::packet;
+use crate::support::binary::packet;
 use crate::support::forgetful::{Forgetful, Forgotten};
 use crate::support::hosts::Hosts;
 use crate::support::memcached::Memcached;

@@ -2,8 +2,8 @@
 
 use std::thread;
 
-use crate::limits::wait_until_replies_stop;
 use crate::support::memcached::Memcached;
+use crate::support::quiescence::wait_until_replies_stop;
 use crate::support::ringway::{Client, Ringway, pool, wait_for};
 use crate::support::scripted::{Act, Scripted};
 

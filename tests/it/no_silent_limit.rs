@@ -6,12 +6,12 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 
-use crate::binary::{packet, response};
-use crate::limits::wait_until_replies_stop;
-use crate::routes::{event, yaml};
+use crate::support::binary::{packet, response};
 use crate::support::memcached::Memcached;
 use crate::support::program;
+use crate::support::quiescence::wait_until_replies_stop;
 use crate::support::ringway::{Client, DEADLINE, Ringway, http, pool, wait_for};
+use crate::support::routes::{event_count, with_route};
 use crate::support::scripted::{Act, Scripted};
 
 /// Waits until the limit was reached `times` times and the log says so at `place`; one line for all that came.
@@ -147,11 +147,11 @@ fn requests_that_a_failovers_budget_does_not_cover() {
     let gutter = Memcached::start();
     gutter.client().set("k", "v");
     let route = "{failover: {to: [a, b], budget: 1%}}";
-    let ringway = Ringway::start(&yaml(&["127.0.0.1:1".to_owned(), gutter.address()], route));
+    let ringway = Ringway::start(&with_route(&["127.0.0.1:1".to_owned(), gutter.address()], route));
     let mut client = ringway.client();
     let misses = (0..300).filter(|_| client.get("k").is_none()).count();
     assert!(misses > 100, "{misses}");
-    assert_eq!(event(&ringway, "over_budget"), misses as f64);
+    assert_eq!(event_count(&ringway, "over_budget"), misses as f64);
     is_told(&ringway, "budget", misses as u64, "default/failover");
 }
 
@@ -160,7 +160,7 @@ fn copies_for_a_canary_that_is_silent() {
     let canary = Scripted::start("1.6.18", |_| vec![]);
     let main = Memcached::start();
     let nodes = ["127.0.0.1:1".to_owned(), main.address(), canary.address()];
-    let ringway = Ringway::start(&yaml(&nodes, "{shadow: {of: b, to: c}}"));
+    let ringway = Ringway::start(&with_route(&nodes, "{shadow: {of: b, to: c}}"));
     let mut client = ringway.client();
     client.send("get k\r\n".repeat(1500) + "mn\r\n");
     assert_eq!(
@@ -168,7 +168,7 @@ fn copies_for_a_canary_that_is_silent() {
         "END\r\n".repeat(1500),
         "the original is sent"
     );
-    let dropped = event(&ringway, "dropped");
+    let dropped = event_count(&ringway, "dropped");
     assert!(dropped >= 476.0, "{dropped}");
     is_told(&ringway, "shadow", dropped as u64, "default/shadow");
 }

@@ -7,8 +7,8 @@ use std::process::Command;
 use ringway::config;
 use serde_json::Value;
 
-use crate::config::told;
 use crate::support::certificates::Authority;
+use crate::support::diagnostics::diagnostics;
 use crate::support::memcached::Memcached;
 use crate::support::program;
 use crate::support::ringway::{Ringway, pool, wait_for};
@@ -139,7 +139,7 @@ fn each_mistake_in_the_auth_of_a_pool_is_told_without_the_secret() {
         ("auth: {user: a, password: {}}".to_owned(), "it is not said where the secret stands".to_owned()),
     ];
     for (setting, expected) in cases {
-        let told = told(&pool(&["a:1".to_owned()], &[&setting]));
+        let told = diagnostics(&pool(&["a:1".to_owned()], &[&setting]));
         assert!(told.contains(&expected), "{setting}:\n{told}\n{expected}");
         assert!(!told.contains(SECRET), "{told}");
     }

@@ -1,7 +1,7 @@
 //! What a node says in its lines: no control byte of it reaches a client, for a client that ends lines at them would
 //! read one reply as two.
 
-use crate::binary::packet;
+use crate::support::binary::packet;
 use crate::support::ringway::{Ringway, pool, shown};
 use crate::support::scripted::{Scripted, say};
 

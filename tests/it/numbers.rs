@@ -1,7 +1,7 @@
 //! Numbers as nobody should write them, in every place of every command: beside a real memcached, with the answer and
 //! with what is there afterwards.
 
-use crate::binary::packet;
+use crate::support::binary::packet;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, pool, shown};
 

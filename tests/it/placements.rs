@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ringway::ring::{Distribution, Hash, Member, Ring};
 use serde_json::Value;
 
-use crate::ring::keys;
+use crate::support::vectors::peer_keys;
 
 const PEERS: &str = include_str!("../vectors/peers.jsonl");
 
@@ -84,7 +84,7 @@ fn cases() -> impl Iterator<Item = Case> {
 
 #[test]
 fn every_key_goes_where_its_peer_takes_it() {
-    let keys = keys();
+    let keys = peer_keys();
     let mut wrong = Vec::new();
     for case in cases() {
         let (members, picks) = (case.members(), case.picks());

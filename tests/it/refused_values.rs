@@ -1,10 +1,10 @@
 //! Values that Ringway refuses in a node's place: the item ends up as memcached would have left it, whatever the
 //! command, the protocol and the route, before the client reads the answer.
 
-use crate::binary::packet;
-use crate::routes::yaml;
+use crate::support::binary::packet;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, pool, shown, wait_for};
+use crate::support::routes::with_route;
 
 /// One byte more than memcached stores by default, and more than a pool takes.
 const BIG: usize = (1 << 20) + 1;
@@ -161,7 +161,7 @@ fn every_copy_of_an_item_goes_whatever_the_route() {
         ("{prefix: {k: b}, else: a}", first_stays),
     ];
     for (route, stay) in table {
-        let ringway = Ringway::start(&yaml(&addresses, route));
+        let ringway = Ringway::start(&with_route(&addresses, route));
         for (command, is_binary) in [(text("set k 0 0 BIG"), false), (store_packet(0x11, 0), true)] {
             for node in &nodes {
                 node.client().set("k", "old");
@@ -183,7 +183,7 @@ fn every_copy_of_an_item_goes_whatever_the_route() {
 fn the_copy_of_a_shadow_goes_too_though_no_reply_waits_for_it() {
     let nodes = [Memcached::start(), Memcached::start()];
     let addresses = nodes.each_ref().map(Memcached::address);
-    let ringway = Ringway::start(&yaml(&addresses, "{shadow: {of: a, to: b}}"));
+    let ringway = Ringway::start(&with_route(&addresses, "{shadow: {of: a, to: b}}"));
     for node in &nodes {
         node.client().set("k", "old");
     }
@@ -198,7 +198,7 @@ fn the_copy_of_a_shadow_goes_too_though_no_reply_waits_for_it() {
 fn a_route_that_refuses_a_set_keeps_the_item_of_one_that_is_too_large() {
     let node = Memcached::start();
     let route = "{deny: {to: a, commands: [set]}}";
-    let ringway = Ringway::start(&yaml(&[node.address()], route));
+    let ringway = Ringway::start(&with_route(&[node.address()], route));
     node.client().set("k", "old");
     let mut client = ringway.client();
     client.send(text("set k 0 0 BIG"));
@@ -215,7 +215,7 @@ fn what_follows_a_refused_value_finds_its_effect() {
         "{replicate: [a, b]}",
         "{layers: {near: a, far: b, near_expiry: 10s}}",
     ] {
-        let ringway = Ringway::start(&yaml(&addresses, route));
+        let ringway = Ringway::start(&with_route(&addresses, route));
         let mut client = ringway.client();
         let big = text("set k 0 0 BIG noreply");
         let mut all = b"set k 0 0 3\r\nold\r\n".to_vec();

@@ -1,17 +1,18 @@
 //! `replicate` on the wire: what clients of each protocol read, and what each replica sees.
 
-use crate::binary::packet;
-use crate::config::told;
-use crate::routes::{event, lines, obliging, yaml};
+use crate::support::binary::packet;
+use crate::support::diagnostics::diagnostics;
+use crate::support::echo_node::echo_node;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, free_port, wait_for};
+use crate::support::routes::{event_count, with_route};
 use crate::support::scripted::{Act, Scripted};
 
 #[test]
 fn every_replica_gets_what_clients_of_every_protocol_write_and_one_is_read() {
-    let nodes = [obliging("one"), obliging("two")];
+    let nodes = [echo_node("one"), echo_node("two")];
     let addresses: Vec<String> = nodes.iter().map(Scripted::address).collect();
-    let ringway = Ringway::start(&yaml(&addresses, "{replicate: [a, b]}"));
+    let ringway = Ringway::start(&with_route(&addresses, "{replicate: [a, b]}"));
     let mut client = ringway.client();
     client.expects(
         "set k 1 60 1\r\nv\r\nget k l\r\n",
@@ -24,7 +25,7 @@ fn every_replica_gets_what_clients_of_every_protocol_write_and_one_is_read() {
     assert_eq!(other.exact(24)[7], 0, "stored");
     other.send(packet(0x00, &[], "k", b""));
     assert_eq!(&other.exact(24 + 4 + 3)[28..], b"one");
-    let seen = nodes.each_ref().map(lines);
+    let seen = nodes.each_ref().map(Scripted::lines);
     let written = |seen: &[String]| -> Vec<String> {
         let writes = |line: &&String| !line.starts_with("mg ");
         seen.iter().filter(writes).cloned().collect()
@@ -42,7 +43,7 @@ fn every_replica_gets_what_clients_of_every_protocol_write_and_one_is_read() {
 
 #[test]
 fn a_write_is_done_when_the_mode_says_so_and_reaches_the_slow_replica_all_the_same() {
-    let quick = obliging("quick");
+    let quick = echo_node("quick");
     let slow = Scripted::start("1.6.18", |seen| {
         vec![
             Act::Await("gate"),
@@ -52,11 +53,11 @@ fn a_write_is_done_when_the_mode_says_so_and_reaches_the_slow_replica_all_the_sa
     let nodes = [quick.address(), slow.address()];
     for (write, count) in [("first", 1), ("async", 2)] {
         let route = format!("{{replicate: {{to: [a, b], write: {write}}}}}");
-        let ringway = Ringway::start(&yaml(&nodes, &route));
+        let ringway = Ringway::start(&with_route(&nodes, &route));
         ringway.client().expects("set k 0 0 1\r\nv\r\n", "STORED\r\n");
         slow.wait_seen(count);
     }
-    let ringway = Ringway::start(&yaml(&nodes, "{replicate: [a, b]}"));
+    let ringway = Ringway::start(&with_route(&nodes, "{replicate: [a, b]}"));
     let mut client = ringway.client();
     client.send("set k 0 0 1\r\nv\r\n");
     slow.wait_seen(3);
@@ -68,7 +69,7 @@ fn a_write_is_done_when_the_mode_says_so_and_reaches_the_slow_replica_all_the_sa
 fn a_value_is_read_while_one_of_its_replicas_is_away() {
     let (gone, stays) = (Memcached::start(), Memcached::start());
     let nodes = [gone.address(), stays.address()];
-    let ringway = Ringway::start(&yaml(&nodes, "{replicate: {to: [a, b], write: majority}}"));
+    let ringway = Ringway::start(&with_route(&nodes, "{replicate: {to: [a, b], write: majority}}"));
     let mut client = ringway.client();
     client.set("k", "v");
     client.set("l", "w");
@@ -77,7 +78,7 @@ fn a_value_is_read_while_one_of_its_replicas_is_away() {
     let answer = client.ask("set k 0 0 1\r\nx\r\n");
     assert_eq!(answer, "NOT_STORED", "one of two is no majority");
     assert_eq!(client.ask("delete k\r\n"), "NOT_FOUND", "nor for a delete");
-    assert!(event(&ringway, "failover") >= 2.0);
+    assert!(event_count(&ringway, "failover") >= 2.0);
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn what_a_cas_changed_is_the_same_in_all_replicas() {
     let replicas = [Memcached::start(), Memcached::start()];
     let nodes = replicas.each_ref().map(Memcached::address);
     let route = "{replicate: {to: [a, b], read: fastest}}";
-    let ringway = Ringway::start(&yaml(&nodes, route));
+    let ringway = Ringway::start(&with_route(&nodes, route));
     let mut client = ringway.client();
     // The cas ids of the two differ.
     replicas[1].client().set("other", "x");
@@ -111,7 +112,7 @@ fn what_a_cas_changed_is_the_same_in_all_replicas() {
 
 #[test]
 fn reads_prefer_the_zone_that_the_environment_names() {
-    let nodes = [obliging("east"), obliging("west")];
+    let nodes = [echo_node("east"), echo_node("west")];
     let [east, west] = nodes.each_ref().map(Scripted::address);
     let text = format!(
         "zone: $POD_ZONE\npools:\n  a: {{nodes: [\"{east}\"], zone: east}}\n  b: {{nodes: [\"{west}\"], zone: west}}\n\
@@ -131,7 +132,7 @@ fn a_zone_that_nobody_knows_is_told_where_it_is_needed() {
         let text = format!(
             "{zone}\npools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1]}}}}\nroutes:\n  r: {{replicate: {{to: [a, b], {read}}}}}\n"
         );
-        told(&text).replace("r.yaml:", "")
+        diagnostics(&text).replace("r.yaml:", "")
     };
     assert_eq!(check("", "read: hedged, budget: 5%"), "fine");
     assert_eq!(check("zone: east", "read: local"), "fine");
@@ -154,23 +155,23 @@ fn a_zone_that_nobody_knows_is_told_where_it_is_needed() {
 #[test]
 fn a_hedged_read_does_not_wait_for_a_replica_that_is_silent() {
     let silent = Scripted::start("1.6.18", |_| vec![]);
-    let other = obliging("other");
+    let other = echo_node("other");
     let nodes = [silent.address(), other.address()];
     let route = "{replicate: {to: [a, b], read: hedged, budget: 50%}}";
-    let ringway = Ringway::start(&yaml(&nodes, route).replace("400ms", "60s"));
+    let ringway = Ringway::start(&with_route(&nodes, route).replace("400ms", "60s"));
     let mut client = ringway.client();
     client.expects(
         "get k l\r\n",
         "VALUE k 0 5\r\nother\r\nVALUE l 0 5\r\nother\r\nEND\r\n",
     );
-    assert_eq!(event(&ringway, "hedged"), 2.0);
+    assert_eq!(event_count(&ringway, "hedged"), 2.0);
 }
 
 #[test]
 fn replicas_may_be_routes_themselves() {
     let (port, cache) = (free_port(), Memcached::start());
     let nodes = [format!("127.0.0.1:{port}"), cache.address(), cache.address()];
-    let text = yaml(
+    let text = with_route(
         &nodes,
         "{replicate: [{failover: [a, b]}, {key: {to: c, add_prefix: \"copy:\"}}]}",
     );

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use ringway::ring::{Distribution, Hash, Member, Part, Ring};
 use serde_json::Value;
 
-const KEYS: &str = include_str!("../vectors/keys.json");
+use crate::support::vectors::peer_keys;
+
 const KETAMA: &str = include_str!("../vectors/ketama.jsonl");
 const TWEMPROXY: &str = include_str!("../vectors/twemproxy.jsonl");
 
@@ -40,7 +41,7 @@ impl Case {
 
     /// Asserts that a ring of `preset` takes every key where the peer took it.
     fn assert_placed_by(&self, preset: &str) {
-        let keys = keys();
+        let keys = peer_keys();
         let ring = Ring::build(&self.distribution(preset), self.tag, &self.members());
         assert_eq!(keys.len(), self.picks.len(), "{}", self.title);
         let strays = keys
@@ -65,16 +66,6 @@ impl Node {
             weight: self.weight,
         }
     }
-}
-
-/// The keys that every peer was asked about.
-pub fn keys() -> Vec<Vec<u8>> {
-    let texts: Vec<String> = serde_json::from_str(KEYS).expect("a list of texts");
-    let byte = |c: char| u8::try_from(c).expect("a character stands for a byte");
-    texts
-        .iter()
-        .map(|text| text.chars().map(byte).collect())
-        .collect()
 }
 
 fn cases(file: &str) -> Vec<Case> {
@@ -194,7 +185,7 @@ fn rings_of_156_points_a_node_hold_every_key() {
 fn every_hash_is_twemproxys_to_its_lowest_bits() {
     // Its modula over 127 nodes tells the hash modulo 127, which a circle would hide.
     let twemproxy = cases(TWEMPROXY);
-    let keys = keys();
+    let keys = peer_keys();
     for name in &Hash::NAMES[..12] {
         let case = titled(&twemproxy, &format!("modula {name}"));
         let hash = Hash::from_name(name).expect("listed");

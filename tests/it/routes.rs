@@ -2,72 +2,19 @@
 
 use std::io::Write;
 
-use crate::binary::packet;
+use crate::support::binary::packet;
+use crate::support::echo_node::{echo_node, echo_reply};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, free_port, wait_for};
-use crate::support::scripted::{Act, Scripted, Seen, say};
-
-/// A configuration with pools of one node each, called `a`, `b` and so on, and a route.
-pub fn yaml(nodes: &[String], route: &str) -> String {
-    let mut text = String::from("pools:\n");
-    // The first is the one that is silent where a test has a silent one.
-    for ((name, timeout), node) in [("a", "400ms"), ("b", "15s"), ("c", "15s")].iter().zip(nodes) {
-        text += &format!(
-            "  {name}: {{nodes: [\"{node}\"], request_timeout: {timeout}, health: {{down_after: 1000000}}}}\n"
-        );
-    }
-    text + &format!("routes:\n  default: {route}\n")
-}
-
-/// A node that stores everything and finds everything, with its name as the value.
-pub fn obliging(name: &'static str) -> Scripted {
-    Scripted::start("1.6.18", move |seen| say(obey(seen, name)))
-}
-
-fn obey(seen: &Seen, name: &str) -> String {
-    match seen.word(0) {
-        "mg" if seen.line.contains(" v") => {
-            let base64 = if seen.line.contains(" b ") { " b" } else { "" };
-            let (length, key) = (name.len(), seen.word(1));
-            format!("VA {length} k{key}{base64} f0 c7\r\n{name}\r\n")
-        }
-        "get" | "gets" => {
-            let cas = if seen.word(0) == "gets" { " 7" } else { "" };
-            let value = |key| format!("VALUE {key} 0 {}{cas}\r\n{name}\r\n", name.len());
-            seen.line.split(' ').skip(1).map(value).collect::<String>() + "END\r\n"
-        }
-        "flush_all" => "OK\r\n".to_owned(),
-        _ => format!("HD k{}\r\n", seen.word(1)),
-    }
-}
-
-/// A node that has nothing, and stores everything.
-pub fn empty() -> Scripted {
-    Scripted::start("1.6.18", |seen| match seen.word(0) {
-        "get" | "gets" => say("END\r\n"),
-        "mg" if seen.line.contains("N10") => say(format!("HD k{} s0 c7 W\r\n", seen.word(1))),
-        "mg" => say("EN\r\n"),
-        "ms" => say(format!("HD k{}\r\n", seen.word(1))),
-        _ => say(format!("NF k{}\r\n", seen.word(1))),
-    })
-}
-
-/// How often this was counted, whatever policy counts it.
-pub fn event(ringway: &Ringway, event: &str) -> f64 {
-    ringway.metric("ringway_route_events_total", &[&format!("event=\"{event}\"")])
-}
-
-/// What the node was asked.
-pub fn lines(node: &Scripted) -> Vec<String> {
-    node.seen().into_iter().map(|seen| seen.line).collect()
-}
+use crate::support::routes::with_route;
+use crate::support::scripted::{Act, Scripted, say};
 
 #[test]
 fn where_the_first_pool_is_silent_the_second_answers_clients_of_every_protocol() {
     let silent = Scripted::start("1.6.18", |_| vec![]);
-    let gutter = obliging("gutter");
+    let gutter = echo_node("gutter");
     let route = "{failover: {to: [a, b], expiry: 60s}}";
-    let ringway = Ringway::start(&yaml(&[silent.address(), gutter.address()], route));
+    let ringway = Ringway::start(&with_route(&[silent.address(), gutter.address()], route));
     let mut client = ringway.client();
     client.expects("get k\r\n", "VALUE k 0 6\r\ngutter\r\nEND\r\n");
     client.expects(
@@ -85,7 +32,7 @@ fn where_the_first_pool_is_silent_the_second_answers_clients_of_every_protocol()
     binary.send(packet(0x00, &[], "k", b""));
     let answer = binary.exact(24 + 4 + 6);
     assert_eq!((answer[0], answer[7], &answer[28..]), (0x81, 0, &b"gutter"[..]));
-    let seen = lines(&gutter);
+    let seen = gutter.lines();
     assert_eq!(seen[3], "ms k 1 k T60", "{seen:?}");
     assert_eq!(seen[4], "ms k 1 k T10", "{seen:?}");
     assert_eq!(
@@ -109,7 +56,7 @@ fn two_requests_of_one_session_to_one_key_stay_in_order_while_a_policy_is_at_wor
     let nodes = [silent.address(), cache.address()];
     // What is read at once would be what was there before.
     let route = "{by_command: {reads: b}, else: {failover: [a, b]}}";
-    let ringway = Ringway::start(&yaml(&nodes, route));
+    let ringway = Ringway::start(&with_route(&nodes, route));
     let mut client = ringway.client();
     let (mut bytes, mut wanted) = (String::new(), String::new());
     for value in 0..5 {
@@ -128,28 +75,34 @@ fn a_flush_waits_for_what_was_asked_before_and_reaches_every_pool() {
             Act::Say(b"SERVER_ERROR out of memory\r\n".into()),
         ],
     });
-    let other = obliging("other");
-    let ringway = Ringway::start(&yaml(&[full.address(), other.address()], "{failover: [a, b]}"));
+    let other = echo_node("other");
+    let ringway = Ringway::start(&with_route(
+        &[full.address(), other.address()],
+        "{failover: [a, b]}",
+    ));
     let mut client = ringway.client();
     client.send("set k 0 0 1\r\nv\r\nflush_all\r\nset k 0 0 1\r\nw\r\n");
     full.wait_seen(1);
-    assert_eq!(lines(&other), [""; 0]);
+    assert_eq!(other.lines(), [""; 0]);
     full.open("gate");
     client.expect("STORED\r\nOK\r\nSTORED\r\n");
-    assert_eq!(lines(&other), ["ms k 1 k", "flush_all", "ms k 1 k"]);
-    assert_eq!(lines(&full), ["ms k 1 k", "flush_all", "ms k 1 k"]);
+    assert_eq!(other.lines(), ["ms k 1 k", "flush_all", "ms k 1 k"]);
+    assert_eq!(full.lines(), ["ms k 1 k", "flush_all", "ms k 1 k"]);
 }
 
 #[test]
 fn a_write_that_has_begun_goes_on_to_its_end_though_its_client_goes_away() {
     let silent = Scripted::start("1.6.18", |_| vec![]);
-    let other = obliging("other");
+    let other = echo_node("other");
     let slow = Scripted::start("1.6.18", |seen| {
-        vec![Act::Await("gate"), Act::Say(obey(seen, "slow").into_bytes())]
+        vec![
+            Act::Await("gate"),
+            Act::Say(echo_reply(seen, "slow").into_bytes()),
+        ]
     });
     let nodes = [silent.address(), other.address(), slow.address()];
     let route = "{by_command: {reads: c}, else: {failover: [a, b]}}";
-    let mut ringway = Ringway::start(&yaml(&nodes, route).replace("400ms", "4s"));
+    let mut ringway = Ringway::start(&with_route(&nodes, route).replace("400ms", "4s"));
     let client = ringway.client();
     let mut stream = &client.stream;
     stream
@@ -165,7 +118,7 @@ fn a_write_that_has_begun_goes_on_to_its_end_though_its_client_goes_away() {
         ringway.metric("ringway_sessions", &[]) == 0.0
     });
     assert_eq!(ringway.metric("ringway_route_requests_in_progress", &[]), 1.0);
-    assert_eq!(lines(&other), [""; 0], "the first pool may still answer");
+    assert_eq!(other.lines(), [""; 0], "the first pool may still answer");
     // Not even the end of the process cuts it.
     ringway.signal("TERM");
     other.wait_seen(1);
@@ -176,11 +129,11 @@ fn a_write_that_has_begun_goes_on_to_its_end_though_its_client_goes_away() {
 fn a_reload_to_a_plain_pool_lets_nothing_overtake_a_policy() {
     let (silent, cache) = (Scripted::start("1.6.18", |_| vec![]), Memcached::start());
     let nodes = [silent.address(), cache.address()];
-    let ringway = Ringway::start(&yaml(&nodes, "{failover: [a, b]}"));
+    let ringway = Ringway::start(&with_route(&nodes, "{failover: [a, b]}"));
     let mut client = ringway.client();
     client.send("set k 0 0 1\r\nv\r\n");
     silent.wait_seen(1);
-    assert_eq!(ringway.reload(&yaml(&nodes, "b")).0, 200);
+    assert_eq!(ringway.reload(&with_route(&nodes, "b")).0, 200);
     client.expects("get k\r\n", "STORED\r\nVALUE k 0 1\r\nv\r\nEND\r\n");
 }
 
@@ -188,7 +141,7 @@ fn a_reload_to_a_plain_pool_lets_nothing_overtake_a_policy() {
 fn a_value_stored_while_the_first_pool_was_away_is_read_again_until_its_expiry() {
     let (port, gutter) = (free_port(), Memcached::start());
     let nodes = [format!("127.0.0.1:{port}"), gutter.address()];
-    let ringway = Ringway::start(&yaml(&nodes, "{failover: {to: [a, b], expiry: 6s}}"));
+    let ringway = Ringway::start(&with_route(&nodes, "{failover: {to: [a, b], expiry: 6s}}"));
     let mut client = ringway.client();
     client.set("k", "v");
     assert_eq!(client.get("k").as_deref(), Some(&b"v"[..]));
@@ -204,25 +157,25 @@ fn a_value_stored_while_the_first_pool_was_away_is_read_again_until_its_expiry()
 #[test]
 fn a_reload_that_takes_a_pool_away_ends_no_request_in_the_middle() {
     let silent = Scripted::start("1.6.18", |_| vec![]);
-    let (old, new) = (obliging("old"), obliging("new"));
+    let (old, new) = (echo_node("old"), echo_node("new"));
     let nodes = [silent.address(), old.address(), new.address()];
-    let ringway = Ringway::start(&yaml(&nodes[..2], "{failover: [a, b]}"));
+    let ringway = Ringway::start(&with_route(&nodes[..2], "{failover: [a, b]}"));
     let mut client = ringway.client();
     client.send("get k\r\n");
     silent.wait_seen(1);
-    let text = yaml(&[nodes[0].clone(), nodes[2].clone()], "{failover: [b, a]}");
+    let text = with_route(&[nodes[0].clone(), nodes[2].clone()], "{failover: [b, a]}");
     assert_eq!(ringway.reload(&text).0, 200);
     client.expect("VALUE k 0 3\r\nnew\r\nEND\r\n");
     client.expects("get k\r\n", "VALUE k 0 3\r\nnew\r\nEND\r\n");
-    assert_eq!(lines(&old), [""; 0]);
+    assert_eq!(old.lines(), [""; 0]);
 }
 
 #[test]
 fn a_key_goes_where_its_longest_prefix_says_and_nodes_know_it_by_its_short_name() {
-    let nodes = [obliging("a"), obliging("b"), obliging("c")];
+    let nodes = [echo_node("a"), echo_node("b"), echo_node("c")];
     let addresses: Vec<String> = nodes.iter().map(Scripted::address).collect();
     let route = "{prefix: {\"user:\": b, \"user:x:\": c}, else: a, strip: true}";
-    let ringway = Ringway::start(&yaml(&addresses, route));
+    let ringway = Ringway::start(&with_route(&addresses, route));
     let mut client = ringway.client();
     client.expects(
         "get user:1 user:x:2 user other\r\n",
@@ -231,16 +184,16 @@ fn a_key_goes_where_its_longest_prefix_says_and_nodes_know_it_by_its_short_name(
     client.expects("mg user:1 k v\r\n", "VA 1 kuser:1 f0 c7\r\nb\r\n");
     client.expects("mg dXNlcjox b k v\r\n", "VA 1 kdXNlcjox b f0 c7\r\nb\r\n");
     client.expects("get user:\r\n", "CLIENT_ERROR the route makes no key of this\r\n");
-    assert_eq!(lines(&nodes[1])[..2], ["mg 1 k f v", "mg 1 k v"]);
-    assert_eq!(lines(&nodes[1])[2], "mg MQ== b k v");
-    assert_eq!(lines(&nodes[2]), ["mg 2 k f v"]);
+    assert_eq!(nodes[1].lines()[..2], ["mg 1 k f v", "mg 1 k v"]);
+    assert_eq!(nodes[1].lines()[2], "mg MQ== b k v");
+    assert_eq!(nodes[2].lines(), ["mg 2 k f v"]);
 }
 
 #[test]
 fn what_a_route_refuses_no_node_sees() {
-    let node = obliging("a");
+    let node = echo_node("a");
     let route = "{deny: {to: {read_only: a}, commands: [touch]}}";
-    let ringway = Ringway::start(&yaml(&[node.address()], route));
+    let ringway = Ringway::start(&with_route(&[node.address()], route));
     let mut client = ringway.client();
     client.expects("get k\r\n", "VALUE k 0 1\r\na\r\nEND\r\n");
     client.expects("set k 0 0 1\r\nv\r\n", "CLIENT_ERROR set not allowed\r\n");
@@ -248,7 +201,7 @@ fn what_a_route_refuses_no_node_sees() {
     client.expects("gat 1 k\r\n", "CLIENT_ERROR gat not allowed\r\n");
     client.expects("mg k v N10\r\n", "CLIENT_ERROR get not allowed\r\n");
     client.expects("flush_all\r\n", "CLIENT_ERROR flush_all not allowed\r\n");
-    assert_eq!(lines(&node), ["mg k k f v"]);
+    assert_eq!(node.lines(), ["mg k k f v"]);
     assert_eq!(
         ringway.metric("ringway_route_events_total", &["event=\"denied\""]),
         4.0
@@ -257,10 +210,10 @@ fn what_a_route_refuses_no_node_sees() {
 
 #[test]
 fn stand_ins_answer_without_a_node() {
-    let node = obliging("a");
+    let node = echo_node("a");
     let route =
         "{prefix: {\"m\": {miss: {}}, \"e\": {error: out of order}, \"b\": {blackhole: 50ms}}, else: a}";
-    let ringway = Ringway::start(&yaml(&[node.address()], route));
+    let ringway = Ringway::start(&with_route(&[node.address()], route));
     let mut client = ringway.client();
     client.expects(
         "get m\r\nset m 0 0 1\r\nv\r\ndelete m\r\n",
@@ -274,17 +227,17 @@ fn stand_ins_answer_without_a_node() {
     wait_for("the version of the only node", || {
         client.ask("version\r\n") == "VERSION 1.6.18"
     });
-    assert_eq!(lines(&node), [""; 0]);
+    assert_eq!(node.lines(), [""; 0]);
 }
 
 #[test]
 fn each_listener_has_its_own_way_and_a_route_may_stand_at_it() {
-    let nodes = [obliging("a"), obliging("b")];
+    let nodes = [echo_node("a"), echo_node("b")];
     let addresses: Vec<String> = nodes.iter().map(Scripted::address).collect();
     let other = free_port();
     let text = format!(
         "listeners:\n  - bind: 127.0.0.1:PORT\n  - bind: 127.0.0.1:{other}\n    route: {{read_only: default}}\n{}",
-        yaml(
+        with_route(
             &addresses,
             &format!("{{by_listener: {{\"127.0.0.1:{other}\": b}}, else: a}}")
         )
@@ -302,7 +255,7 @@ fn each_listener_has_its_own_way_and_a_route_may_stand_at_it() {
 fn explain_shows_the_tree_that_a_key_takes() {
     let nodes = ["127.0.0.1:1".to_owned(), "127.0.0.1:2".to_owned()];
     let route = "{prefix: {\"user:\": {failover: {to: [a, b], expiry: 60s}}}, else: {by_command: {reads: a}, else: b}}";
-    let ringway = Ringway::start(&yaml(&nodes, route));
+    let ringway = Ringway::start(&with_route(&nodes, route));
     let (status, body) = ringway.get("/explain?key=user:1");
     assert_eq!(status, 200);
     let shown: serde_json::Value = serde_json::from_str(&body).expect("JSON");
@@ -346,14 +299,17 @@ fn large_values_and_embedded_nodes_pass_policies_too() {
 #[test]
 fn a_late_reply_of_the_first_pool_is_nobodys() {
     let late = Scripted::start("1.6.18", |seen| {
-        let reply = obey(seen, "late");
+        let reply = echo_reply(seen, "late");
         match seen.word(1) {
             "k" => vec![Act::Await("gate"), Act::Say(reply.into_bytes())],
             _ => say(reply),
         }
     });
-    let other = obliging("other");
-    let ringway = Ringway::start(&yaml(&[late.address(), other.address()], "{failover: [a, b]}"));
+    let other = echo_node("other");
+    let ringway = Ringway::start(&with_route(
+        &[late.address(), other.address()],
+        "{failover: [a, b]}",
+    ));
     let mut client = ringway.client();
     client.expects("get k\r\n", "VALUE k 0 5\r\nother\r\nEND\r\n");
     late.open("gate");

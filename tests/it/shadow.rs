@@ -1,17 +1,18 @@
 //! `shadow` on the wire and over real nodes: what clients read is the original's, whatever becomes of the copies.
 
-use crate::binary::packet;
-use crate::routes::{event, lines, obliging, yaml};
+use crate::support::binary::packet;
+use crate::support::echo_node::echo_node;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, wait_for};
+use crate::support::routes::{event_count, with_route};
 use crate::support::scripted::Scripted;
 
 const ROUTE: &str = "{shadow: {of: a, to: b, compare: true}}";
 
 #[test]
 fn clients_of_every_protocol_read_the_original_and_the_copy_sees_what_they_ask() {
-    let nodes = [obliging("first"), obliging("second")];
-    let ringway = Ringway::start(&yaml(&nodes.each_ref().map(Scripted::address), ROUTE));
+    let nodes = [echo_node("first"), echo_node("second")];
+    let ringway = Ringway::start(&with_route(&nodes.each_ref().map(Scripted::address), ROUTE));
     let mut client = ringway.client();
     client.expects(
         "get k l\r\n",
@@ -25,15 +26,15 @@ fn clients_of_every_protocol_read_the_original_and_the_copy_sees_what_they_ask()
     let mut other = ringway.client();
     other.send(packet(0x00, &[], "k", b""));
     assert_eq!(&other.exact(24 + 4 + 5)[28..], b"first");
-    wait_for("the copies", || lines(&nodes[1]).len() == lines(&nodes[0]).len());
+    wait_for("the copies", || nodes[1].lines().len() == nodes[0].lines().len());
     let sorted = |node: &Scripted| {
-        let mut lines = lines(node);
+        let mut lines = node.lines();
         lines.sort();
         lines
     };
     assert_eq!(sorted(&nodes[1]), sorted(&nodes[0]));
-    wait_for("the comparisons", || event(&ringway, "differs") == 4.0);
-    assert_eq!(event(&ringway, "copied"), 6.0);
+    wait_for("the comparisons", || event_count(&ringway, "differs") == 4.0);
+    assert_eq!(event_count(&ringway, "copied"), 6.0);
 }
 
 #[test]
@@ -42,7 +43,7 @@ fn a_canary_that_is_silent_or_away_costs_clients_nothing() {
     let main = Memcached::start();
     let nodes = [silent.address(), main.address(), "127.0.0.1:1".to_owned()];
     let route = "{shadow: {of: {shadow: {of: b, to: a}}, to: c}}";
-    let ringway = Ringway::start(&yaml(&nodes, route).replace("400ms", "1s"));
+    let ringway = Ringway::start(&with_route(&nodes, route).replace("400ms", "1s"));
     let mut client = ringway.client();
     let begun = std::time::Instant::now();
     for number in 0..200 {
@@ -52,13 +53,15 @@ fn a_canary_that_is_silent_or_away_costs_clients_nothing() {
     client.expects("flush_all\r\nget k1\r\n", "OK\r\nEND\r\n");
     // Each would have waited for a second.
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
-    wait_for("the copies to fail", || event(&ringway, "copy_failed") > 400.0);
+    wait_for("the copies to fail", || {
+        event_count(&ringway, "copy_failed") > 400.0
+    });
 }
 
 #[test]
 fn a_canary_that_sees_all_has_what_the_original_has() {
     let nodes = [Memcached::start(), Memcached::start()];
-    let ringway = Ringway::start(&yaml(&nodes.each_ref().map(Memcached::address), ROUTE));
+    let ringway = Ringway::start(&with_route(&nodes.each_ref().map(Memcached::address), ROUTE));
     let mut client = ringway.client();
     client.set("k", "v");
     let gets = client.ask("gets k\r\n");
@@ -74,9 +77,9 @@ fn a_canary_that_sees_all_has_what_the_original_has() {
     wait_for("the copies", || canary.get("n").as_deref() == Some(b"3"));
     assert_eq!(canary.get("k").as_deref(), Some(&b"w"[..]));
     canary.set("k", "other");
-    let same = event(&ringway, "same");
+    let same = event_count(&ringway, "same");
     client.expects("get k nothing\r\n", "VALUE k 0 1\r\nw\r\nEND\r\n");
     wait_for("the comparisons", || {
-        event(&ringway, "differs") == 1.0 && event(&ringway, "same") == same + 1.0
+        event_count(&ringway, "differs") == 1.0 && event_count(&ringway, "same") == same + 1.0
     });
 }

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-use crate::binary::packet;
-use crate::routes::{event, lines, yaml};
+use crate::support::binary::packet;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, wait_for};
+use crate::support::routes::{event_count, with_route};
 use crate::support::scripted::{Act, Scripted, say};
 
 const ROUTE: &str = "{single_flight: b}";
@@ -29,11 +29,11 @@ fn gated() -> Scripted {
 }
 
 fn start(node: &Scripted) -> Ringway {
-    Ringway::start(&yaml(&[node.address(), node.address()], ROUTE))
+    Ringway::start(&with_route(&[node.address(), node.address()], ROUTE))
 }
 
 fn reads_of_hot(node: &Scripted) -> usize {
-    let lines = lines(node);
+    let lines = node.lines();
     lines
         .iter()
         .filter(|line| line.starts_with("mg hot") || *line == "get hot")
@@ -60,7 +60,7 @@ fn clients_that_read_one_key_at_the_same_moment_ask_the_node_once() {
             client.send(&ask);
         }
         wait_for("the others to join the first", || {
-            event(&ringway, "joined") >= 9.0
+            event_count(&ringway, "joined") >= 9.0
         });
         node.open("open");
         for client in &mut clients {
@@ -81,7 +81,7 @@ fn binary_clients_share_a_read_and_each_gets_its_own_opaque() {
         client.send(get);
     }
     wait_for("the others to join the first", || {
-        event(&ringway, "joined") >= 3.0
+        event_count(&ringway, "joined") >= 3.0
     });
     node.open("open");
     for (opaque, client) in clients.iter_mut().enumerate() {
@@ -95,7 +95,8 @@ fn binary_clients_share_a_read_and_each_gets_its_own_opaque() {
 #[test]
 fn a_client_reads_what_it_wrote_on_another_connection() {
     let node = Memcached::start();
-    let yaml = yaml(&[node.address(), node.address()], ROUTE).replacen("pools:", "workers: 2\npools:", 1);
+    let yaml =
+        with_route(&[node.address(), node.address()], ROUTE).replacen("pools:", "workers: 2\npools:", 1);
     let ringway = Ringway::start(&yaml);
     let (mut writer, mut reader) = (ringway.client(), ringway.client());
     // Others keep the key in flight all the while.
@@ -117,7 +118,7 @@ fn a_client_reads_what_it_wrote_on_another_connection() {
         }
         done.store(true, Relaxed);
     });
-    assert!(event(&ringway, "joined") > 0.0, "reads were shared");
+    assert!(event_count(&ringway, "joined") > 0.0, "reads were shared");
     writer.expects("flush_all\r\n", "OK\r\n");
     assert_eq!(reader.get("k"), None);
 }

@@ -1,7 +1,7 @@
 //! Stale items, as `md k I` leaves them: the next meta reader wins the right to fill one anew. Classic and binary reads
 //! know nothing of that, and leave it to the next meta reader, as in memcached.
 
-use crate::binary::packet;
+use crate::support::binary::packet;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, pool, shown};
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use crate::binary::{packet, response};
+use crate::support::binary::{packet, response};
 use crate::support::client::Client;
 use crate::support::memcached::Memcached;
 use crate::support::program;

@@ -7,8 +7,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::config::told;
 use crate::support::certificates::{Authority, Pair};
+use crate::support::diagnostics::diagnostics;
 use crate::support::program;
 use crate::support::ringway::{DEADLINE, Ringway, wait_for};
 
@@ -240,7 +240,7 @@ fn each_mistake_in_the_tls_of_a_listener_is_told_where_it_stands() {
         ),
     ];
     for (bind, settings, expected) in cases {
-        let told = told(&format!(
+        let told = diagnostics(&format!(
             "listeners: [{{bind: '{bind}', tls: {{{settings}}}}}]\n{POOL}"
         ));
         assert!(told.contains(expected), "{told}\n{expected}");

@@ -5,8 +5,8 @@ use std::fs;
 use ringway::config;
 use serde_json::Value;
 
-use crate::config::told;
 use crate::support::certificates::{Authority, Pair};
+use crate::support::diagnostics::diagnostics;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, pool, wait_for};
 
@@ -258,10 +258,10 @@ fn each_mistake_in_the_tls_of_a_pool_is_told_where_it_stands() {
         ),
     ];
     for (setting, expected) in cases {
-        let told = told(&pool(&["a:1".to_owned()], &[&setting]));
+        let told = diagnostics(&pool(&["a:1".to_owned()], &[&setting]));
         assert!(told.contains(&expected), "{setting}:\n{told}\n{expected}");
     }
-    let told = told(&pool(&["unix:/s".to_owned()], &[&format!("tls: {{ca: {ca}}}")]));
+    let told = diagnostics(&pool(&["unix:/s".to_owned()], &[&format!("tls: {{ca: {ca}}}")]));
     assert!(
         told.contains("the node unix:/s is reached over a unix socket, TLS is for TCP"),
         "{told}"
@@ -291,6 +291,6 @@ fn the_examples_of_the_page_load() {
         let text = text
             .replace("/etc/ringway/tls", &authority.folder().display().to_string())
             .replace("tls: true", &tls(&authority, ""));
-        assert_eq!(told(&text), "fine", "{text}");
+        assert_eq!(diagnostics(&text), "fine", "{text}");
     }
 }

@@ -1,6 +1,6 @@
 //! An embedded node behind clients: keys in base64 come back once, and values stay within the pool's limit.
 
-use crate::binary::packet;
+use crate::support::binary::packet;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, pool, shown};
 

@@ -91,7 +91,7 @@ fn a_program_that_is_missing_is_named() {
 fn every_file_that_starts_a_program_of_the_system_does_it_here() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
     let mut sources = Vec::new();
-    crate::floors::collect(&tests, &mut sources);
+    super::sources::collect_rust_files(&tests, &mut sources);
     for source in sources
         .iter()
         .filter(|path| !path.ends_with("support/program.rs"))

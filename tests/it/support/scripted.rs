@@ -150,6 +150,11 @@ impl Scripted {
         self.shared.seen.lock().expect("no panics").clone()
     }
 
+    /// Their lines.
+    pub fn lines(&self) -> Vec<String> {
+        self.seen().into_iter().map(|seen| seen.line).collect()
+    }
+
     /// Waits until so many requests came.
     pub fn wait_seen(&self, count: usize) {
         wait_for(&format!("{count} requests at the node"), || {
