@@ -2,7 +2,7 @@
 //! clients write and read at random and Ringway is killed and started again. No value is read that is older than a write
 //! which was answered before the read began, whether that write was done or failed.
 //!
-//! `FALLBACK_SECONDS=600 cargo test --test it -- fallback_history` looks longer, `FALLBACK_SEED` has other troubles.
+//! `FALLBACK_SECONDS=600 cargo test --test it -- fallback_history` looks longer, `FALLBACK_SEED` has other faults.
 
 use std::sync::RwLock;
 use std::sync::atomic::Ordering::SeqCst;
@@ -21,7 +21,7 @@ const LASTS: u64 = 12;
 
 /// What is wrong with a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+enum NodeFault {
     None,
     Stopped,
     Killed(u16),
@@ -73,7 +73,7 @@ impl Running {
 struct Nodes {
     nodes: Vec<Option<Memcached>>,
     relays: Vec<Relay>,
-    troubles: [Trouble; NODES],
+    faults: [NodeFault; NODES],
 }
 
 impl Nodes {
@@ -82,7 +82,7 @@ impl Nodes {
         Nodes {
             relays: nodes.iter().map(|node| Relay::start(node.port())).collect(),
             nodes: nodes.into_iter().map(Some).collect(),
-            troubles: [Trouble::None; NODES],
+            faults: [NodeFault::None; NODES],
         }
     }
 
@@ -101,37 +101,37 @@ impl Nodes {
         self.nodes[index].as_ref().expect("it runs").signal(name);
     }
 
-    /// Troubles a node, or ends its trouble.
+    /// Injects a fault into a node, or ends it.
     fn turn(&mut self, index: usize, below: &mut dyn FnMut(u64) -> u64, running: &Running) {
-        let trouble = match below(6) {
-            _ if self.troubles[index] != Trouble::None => return self.mend(index, running),
+        let fault = match below(6) {
+            _ if self.faults[index] != NodeFault::None => return self.mend(index, running),
             0 | 1 => {
                 self.signal(index, "STOP");
-                Trouble::Stopped
+                NodeFault::Stopped
             }
-            2 => Trouble::Killed(self.nodes[index].take().expect("it runs").port()),
+            2 => NodeFault::Killed(self.nodes[index].take().expect("it runs").port()),
             3 => {
                 self.relays[index].turn_to(Fault::Refuse);
-                Trouble::Cut
+                NodeFault::Cut
             }
             _ => {
                 running.post(&format!("/nodes/n{index}/drain"));
-                Trouble::Drained
+                NodeFault::Drained
             }
         };
-        self.troubles[index] = trouble;
+        self.faults[index] = fault;
     }
 
     fn mend(&mut self, index: usize, running: &Running) {
-        match std::mem::replace(&mut self.troubles[index], Trouble::None) {
-            Trouble::None => {}
-            Trouble::Stopped => self.signal(index, "CONT"),
-            Trouble::Killed(port) => wait_for("the port to be free", || {
+        match std::mem::replace(&mut self.faults[index], NodeFault::None) {
+            NodeFault::None => {}
+            NodeFault::Stopped => self.signal(index, "CONT"),
+            NodeFault::Killed(port) => wait_for("the port to be free", || {
                 self.nodes[index] = Memcached::start_on(port);
                 self.nodes[index].is_some()
             }),
-            Trouble::Cut => self.relays[index].turn_to(Fault::None),
-            Trouble::Drained => running.post(&format!("/nodes/n{index}/undrain")),
+            NodeFault::Cut => self.relays[index].turn_to(Fault::None),
+            NodeFault::Drained => running.post(&format!("/nodes/n{index}/undrain")),
         }
     }
 }

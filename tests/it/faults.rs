@@ -11,69 +11,69 @@ mod load;
 mod trial;
 
 use crate::support::relay::Fault;
-use trial::{Costs, Trouble, survives};
+use trial::{Costs, Injected, survives};
 
 #[test]
 fn a_node_that_refuses_connections_costs_its_own_keys_only() {
-    survives(Trouble::Relay(Fault::Refuse), Costs::Answers);
+    survives(Injected::Relay(Fault::Refuse), Costs::Answers);
 }
 
 #[test]
 fn a_node_that_accepts_and_says_nothing_costs_its_own_keys_only() {
-    survives(Trouble::Relay(Fault::Hang), Costs::Answers);
+    survives(Injected::Relay(Fault::Hang), Costs::Answers);
 }
 
 #[test]
 fn a_node_that_answers_byte_by_byte_costs_its_own_keys_only() {
-    survives(Trouble::Relay(Fault::Slow), Costs::Answers);
+    survives(Injected::Relay(Fault::Slow), Costs::Answers);
 }
 
 #[test]
 fn packets_of_one_byte_cost_nothing() {
-    survives(Trouble::Relay(Fault::SingleBytes), Costs::Nothing);
+    survives(Injected::Relay(Fault::SingleBytes), Costs::Nothing);
 }
 
 #[test]
 fn a_node_that_resets_in_the_middle_of_a_value_costs_its_own_keys_only() {
-    survives(Trouble::Relay(Fault::ResetInValue), Costs::Answers);
+    survives(Injected::Relay(Fault::ResetInValue), Costs::Answers);
 }
 
 #[test]
 fn a_node_that_ends_its_replies_and_still_reads_costs_its_own_keys_only() {
-    survives(Trouble::Relay(Fault::HalfClose), Costs::Answers);
+    survives(Injected::Relay(Fault::HalfClose), Costs::Answers);
 }
 
 #[test]
 fn a_node_whose_replies_are_cut_short_costs_its_own_keys_only() {
-    survives(Trouble::Relay(Fault::CutShort), Costs::Answers);
+    survives(Injected::Relay(Fault::CutShort), Costs::Answers);
 }
 
 #[test]
 fn a_node_that_answers_garbage_under_load_costs_its_own_keys_only() {
-    survives(Trouble::Relay(Fault::Garbage), Costs::Answers);
+    survives(Injected::Relay(Fault::Garbage), Costs::Answers);
 }
 
 #[test]
 fn a_node_that_brings_values_of_other_keys_costs_its_own_keys_only() {
-    survives(Trouble::Relay(Fault::OtherValue), Costs::Answers);
+    survives(Injected::Relay(Fault::OtherValue), Costs::Answers);
 }
 
 #[test]
 fn a_node_that_says_one_reply_too_many_costs_its_own_keys_only() {
-    survives(Trouble::Relay(Fault::OneMore), Costs::Answers);
+    survives(Injected::Relay(Fault::OneMore), Costs::Answers);
 }
 
 #[test]
 fn a_node_that_says_one_reply_too_few_costs_its_own_keys_only() {
-    survives(Trouble::Relay(Fault::OneFewer), Costs::Answers);
+    survives(Injected::Relay(Fault::OneFewer), Costs::Answers);
 }
 
 #[test]
 fn a_memcached_that_is_stopped_and_goes_on_costs_its_own_keys_only() {
-    survives(Trouble::Stop, Costs::Answers);
+    survives(Injected::Stop, Costs::Answers);
 }
 
 #[test]
 fn a_memcached_that_is_killed_and_started_anew_costs_its_own_keys_only() {
-    survives(Trouble::Kill, Costs::Answers);
+    survives(Injected::Kill, Costs::Answers);
 }

@@ -199,7 +199,7 @@ const KEYS: usize = 12;
 /// Counters, which only grow.
 const COUNTERS: usize = 4;
 const CLIENTS: u64 = 4;
-/// How often there is trouble.
+/// How many faults there are.
 const TURNS: usize = 16;
 
 /// What the clients share.
@@ -326,9 +326,9 @@ impl World {
     }
 }
 
-/// Many clients at once, while `trouble` is made with the four nodes: two new ones, two old ones. Counters are used
+/// Many clients at once, while `inject` brings faults upon the four nodes: two new ones, two old ones. Counters are used
 /// only where `keeps_memory`.
-fn survives(keeps_memory: bool, mut trouble: impl FnMut(&mut [Option<Memcached>; 4], usize)) {
+fn survives(keeps_memory: bool, mut inject: impl FnMut(&mut [Option<Memcached>; 4], usize)) {
     let mut nodes = [(); 4].map(|()| Some(Memcached::start()));
     let address = |index: usize| nodes[index].as_ref().expect("it runs").address();
     let pool = |name, first: usize| {
@@ -367,10 +367,10 @@ fn survives(keeps_memory: bool, mut trouble: impl FnMut(&mut [Option<Memcached>;
                 world.run(ringway, client + 1);
             });
         }
-        // Were the trouble to fail, clients would go on for ever, and this scope waits for them.
+        // Were the injection to fail, clients would go on for ever, and this scope waits for them.
         let _ends_all = EndOnDrop(&world);
         for turn in (0..TURNS).take_while(|_| !world.is_over.load(SeqCst)) {
-            trouble(&mut nodes, turn);
+            inject(&mut nodes, turn);
         }
     });
     let found = event_count(&ringway, "found");
@@ -379,7 +379,7 @@ fn survives(keeps_memory: bool, mut trouble: impl FnMut(&mut [Option<Memcached>;
     assert!(found > 0.0, "nothing was found in the old pool");
 }
 
-/// Ends the clients, also where one or the trouble failed.
+/// Ends the clients, also where one or the injection failed.
 struct EndOnDrop<'a>(&'a World);
 
 impl Drop for EndOnDrop<'_> {

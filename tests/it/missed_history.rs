@@ -151,8 +151,8 @@ impl Nodes {
         }
     }
 
-    /// One trouble, for a while, and then none for a while.
-    fn trouble(&mut self, turn: usize) {
+    /// One fault, for a while, and then none for a while.
+    fn inject_fault(&mut self, turn: usize) {
         let (index, pause) = (turn * 3 % 4, [30, 150, 700, 60, 1500][turn % 5]);
         let pause = Duration::from_millis(pause);
         let node = self.nodes[index].as_ref().expect("it runs");
@@ -226,7 +226,7 @@ fn survives(route: &str, is_direct: bool) {
         let begun = Instant::now();
         let mut turn = 0;
         while begun.elapsed() < LASTS && !world.is_over.load(SeqCst) {
-            nodes.trouble(turn);
+            nodes.inject_fault(turn);
             turn += 1;
         }
         world.is_over.store(true, SeqCst);

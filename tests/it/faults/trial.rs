@@ -28,7 +28,7 @@ const TRIES: usize = 4;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy)]
-pub enum Trouble {
+pub enum Injected {
     /// The relay before the node does this.
     Relay(Fault),
     /// The node's process is stopped, and goes on later.
@@ -46,11 +46,11 @@ pub enum Costs {
     Answers,
 }
 
-/// Fails the test if the trouble does more than it may.
-pub fn survives(trouble: Trouble, costs: Costs) {
+/// Fails the test if the fault does more than it may.
+pub fn survives(injected: Injected, costs: Costs) {
     let mut slow = Vec::new();
     while slow.len() < TRIES {
-        match trial(trouble, costs) {
+        match trial(injected, costs) {
             Ok(()) => return,
             Err(p99) => slow.push(p99.to_string()),
         }
@@ -73,13 +73,13 @@ impl fmt::Display for SlowP99 {
 }
 
 /// Runs one trial. Everything but the p99 fails the test here.
-fn trial(trouble: Trouble, costs: Costs) -> Result<(), SlowP99> {
+fn trial(injected: Injected, costs: Costs) -> Result<(), SlowP99> {
     let node = Memcached::start();
     let port = node.port();
     let others = [(); 3].map(|()| Memcached::start());
     let relay = Relay::start(port);
-    let address = match trouble {
-        Trouble::Relay(_) => relay.address(),
+    let address = match injected {
+        Injected::Relay(_) => relay.address(),
         _ => node.address(),
     };
     let mut sick = Sick {
@@ -98,9 +98,9 @@ fn trial(trouble: Trouble, costs: Costs) -> Result<(), SlowP99> {
         }
         sleep(BEFORE);
         load.enter(Phase::Fault);
-        sick.begin(trouble);
+        sick.begin(injected);
         sleep(LASTS);
-        sick.end(trouble, port);
+        sick.end(injected, port);
         let until = Instant::now() + FULL_SERVICE_WITHIN;
         if (load.unserved() > 0) != (costs == Costs::Answers) {
             load.complain(format!("{} requests were not served", load.unserved()));
@@ -148,19 +148,19 @@ struct Sick {
 }
 
 impl Sick {
-    fn begin(&mut self, trouble: Trouble) {
-        match trouble {
-            Trouble::Relay(fault) => self.relay.turn_to(fault),
-            Trouble::Stop => self.node().signal("STOP"),
-            Trouble::Kill => self.node = None,
+    fn begin(&mut self, injected: Injected) {
+        match injected {
+            Injected::Relay(fault) => self.relay.turn_to(fault),
+            Injected::Stop => self.node().signal("STOP"),
+            Injected::Kill => self.node = None,
         }
     }
 
-    fn end(&mut self, trouble: Trouble, port: u16) {
-        match trouble {
-            Trouble::Relay(_) => self.relay.turn_to(Fault::None),
-            Trouble::Stop => self.node().signal("CONT"),
-            Trouble::Kill => wait_for("the port to be free", || {
+    fn end(&mut self, injected: Injected, port: u16) {
+        match injected {
+            Injected::Relay(_) => self.relay.turn_to(Fault::None),
+            Injected::Stop => self.node().signal("CONT"),
+            Injected::Kill => wait_for("the port to be free", || {
                 self.node = Memcached::start_on(port);
                 self.node.is_some()
             }),
