@@ -15,6 +15,7 @@ use ringway::protocol::operation::Operation;
 use ringway::snapshot::Snapshot;
 use ringway::state::{Phase, State};
 
+use crate::support::certificates::{Authority, Pair};
 use crate::support::program;
 
 const YAML: &str = "workers: 2\npools: {main: {nodes: ['127.0.0.1:1', {address: '127.0.0.1:2', name: 'b'}, \
@@ -24,7 +25,11 @@ const YAML: &str = "workers: 2\npools: {main: {nodes: ['127.0.0.1:1', {address: 
 fn sample() -> Arc<State> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ringway.yaml");
-    std::fs::write(&path, YAML).unwrap();
+    let authority = Authority::new();
+    let Pair { cert, key } = authority.pair("shown", &["localhost"]);
+    let (cert, key) = (cert.display(), key.display());
+    let tls = format!("listeners: [{{tls: {{cert: {cert}, key: {key}}}}}]");
+    std::fs::write(&path, format!("{tls}\n{YAML}")).unwrap();
     let config = config::load(&path).unwrap_or_else(|error| panic!("{error}"));
     let state = State::new(Snapshot::build(config, None));
     state.phase.send_replace(Phase::Serving);
