@@ -2,13 +2,14 @@
 
 pub mod worker_thread;
 
-use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -19,6 +20,7 @@ use crate::control::recovery::{self, CannotRecover};
 use crate::control::signals::{Orders, Signals};
 use crate::control::{self, admin, discovery, shutdown, sources};
 use crate::health;
+use crate::net::listen::BindError;
 use crate::node::{Kind, Node};
 use crate::snapshot::Snapshot;
 use crate::state::{Phase, State};
@@ -38,19 +40,43 @@ const OTHER_PORTS: &str = "\n\
     choose other ports in a file: copy config/minimal.yaml, set listeners[].bind and admin.bind, and start\n\
     ringway --config FILE";
 
-/// An address that cannot be bound, or a resource that the system refuses: exit code 3.
-#[derive(Debug)]
-pub struct CannotRun(String);
-
-impl fmt::Display for CannotRun {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// Why the process cannot run: exit code 3.
+#[derive(Debug, Error)]
+pub enum CannotRun {
+    /// The system does not give a resource.
+    #[error("{what}: {source}")]
+    System {
+        /// What cannot be done without it.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// `admin.bind` cannot be bound.
+    #[error("cannot listen on {address}, which is `admin.bind`: {source}{way_out}")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+        /// What to do about it.
+        way_out: &'static str,
+    },
+    /// A listener cannot be opened.
+    #[error("{source}{way_out}")]
+    Listener {
+        /// Which, and why not.
+        source: BindError,
+        /// What to do about it.
+        way_out: &'static str,
+    },
+    /// What an earlier process remembered cannot be had.
+    #[error(transparent)]
+    Recover(#[from] CannotRecover),
 }
 
 impl CannotRun {
-    fn because(what: &str) -> impl FnOnce(std::io::Error) -> CannotRun {
-        move |error| CannotRun(format!("{what}: {error}"))
+    fn because(what: &'static str) -> impl FnOnce(io::Error) -> CannotRun {
+        move |source| CannotRun::System { what, source }
     }
 }
 
@@ -92,10 +118,10 @@ async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), Can
         Source::Stdin | Source::Quickstart => None,
     };
     let address = config.admin.bind;
-    let admin = admin::bind(address).map_err(|error| {
-        CannotRun(format!(
-            "cannot listen on {address}, which is `admin.bind`: {error}{way_out}"
-        ))
+    let admin = admin::bind(address).map_err(|source| CannotRun::Admin {
+        address,
+        source,
+        way_out,
     })?;
     let state = begin(config)?;
     discovery::resolve_new(&state.snapshot.load_full(), RESOLVE).await;
@@ -110,7 +136,7 @@ async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), Can
     meet_nodes(&state).await;
     let mut listeners = Listeners::new(state.clone(), workers);
     let listening = listeners.follow().await;
-    listening.map_err(|reason| CannotRun(format!("{reason}{way_out}")))?;
+    listening.map_err(|source| CannotRun::Listener { source, way_out })?;
     if is_quickstart {
         greet(&state);
     }
@@ -145,9 +171,8 @@ async fn become_ready(state: &State) {
 
 /// Returns the state that all threads share, with what an earlier process recorded of its nodes.
 fn begin(config: Config) -> Result<Arc<State>, CannotRun> {
-    let cannot = |reason: CannotRecover| CannotRun(reason.to_string());
     let first = Snapshot::build(config, None);
-    let directory = recovery::recover(&first).map_err(cannot)?;
+    let directory = recovery::recover(&first)?;
     let Some(directory) = directory else {
         return Ok(Arc::new(State::new(first)));
     };
@@ -155,7 +180,7 @@ fn begin(config: Config) -> Result<Arc<State>, CannotRun> {
     let next = Snapshot::build(first.config.clone(), Some(&first));
     let state = Arc::new(State::new(first));
     state.publish(next);
-    recovery::keep(&state, directory).map_err(cannot)?;
+    recovery::keep(&state, directory)?;
     Ok(state)
 }
 

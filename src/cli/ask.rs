@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use thiserror::Error;
 
 /// The timeout of a request that involves no node.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,32 +35,43 @@ impl fmt::Display for Admin {
     }
 }
 
+/// What is not an admin address.
+#[derive(Debug, Error)]
+pub enum BadAddress {
+    /// None of the forms.
+    #[error("write host:port, port or http://host:port, such as 127.0.0.1:{PORT}")]
+    Form,
+    /// A URL of another scheme than http.
+    #[error("{0} is not supported: {form}", form = BadAddress::Form)]
+    Scheme(String),
+    /// An IPv6 address without brackets.
+    #[error("an IPv6 address stands in brackets: [{0}]:{PORT}")]
+    Brackets(String),
+}
+
 /// Parses `host:port`, `host`, `port` or `:port` (on this machine), or a URL such as `http://host:port/`.
 ///
 /// # Errors
 /// The text is none of these.
-pub fn admin(text: &str) -> Result<Admin, String> {
-    let bad = || format!("write host:port, port or http://host:port, such as 127.0.0.1:{PORT}");
+pub fn admin(text: &str) -> Result<Admin, BadAddress> {
     let rest = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-        Some((scheme, _)) => return Err(format!("{scheme} is not supported: {}", bad())),
+        Some((scheme, _)) => return Err(BadAddress::Scheme(scheme.to_owned())),
         None => text,
     };
     let authority = rest.split(['/', '?']).next().unwrap_or(rest);
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
-            let (host, port) = rest.split_once(']').ok_or_else(bad)?;
+            let (host, port) = rest.split_once(']').ok_or(BadAddress::Form)?;
             let port = match port {
                 "" => None,
-                port => Some(port.strip_prefix(':').ok_or_else(bad)?),
+                port => Some(port.strip_prefix(':').ok_or(BadAddress::Form)?),
             };
             (host, port)
         }
         None => match authority.split_once(':') {
             Some((_, port)) if port.contains(':') => {
-                return Err(format!(
-                    "an IPv6 address stands in brackets: [{authority}]:{PORT}"
-                ));
+                return Err(BadAddress::Brackets(authority.to_owned()));
             }
             Some((host, port)) => (host, Some(port)),
             // The resolver would read a number as an IPv4 address: 22012 is 0.0.85.252.
@@ -68,8 +80,8 @@ pub fn admin(text: &str) -> Result<Admin, String> {
         },
     };
     let port = match port {
-        Some(port) => port.parse().map_err(|_| bad())?,
-        None if host.is_empty() => return Err(bad()),
+        Some(port) => port.parse().map_err(|_| BadAddress::Form)?,
+        None if host.is_empty() => return Err(BadAddress::Form),
         None => PORT,
     };
     let host = if host.is_empty() { "127.0.0.1" } else { host };

@@ -72,16 +72,21 @@ fn keys(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
         .collect())
 }
 
+/// What is not a share of a whole.
+#[derive(Debug, thiserror::Error)]
+#[error("write a share from 0% to 100%, such as 30%")]
+pub struct BadShare;
+
 /// Parses a share such as `30%` or `12.5%`.
 ///
 /// # Errors
 /// The text is not a share from 0% to 100%.
-pub fn share(text: &str) -> Result<f64, String> {
+pub fn share(text: &str) -> Result<f64, BadShare> {
     let number = text
         .strip_suffix('%')
         .and_then(|number| number.parse::<f64>().ok());
     match number {
         Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
-        _ => Err("write a share from 0% to 100%, such as 30%".to_owned()),
+        _ => Err(BadShare),
     }
 }

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::config::{Access, Bind, ListenerTls};
 use crate::log_limit::LogLimit;
-use crate::net::listen::{Listening, listen};
+use crate::net::listen::{BindError, Listening, listen};
 use crate::net::socket_file::SocketFile;
 use crate::snapshot::ListenerCounters;
 use crate::state::{Phase, State};
@@ -108,7 +108,7 @@ impl Listeners {
     /// # Errors
     /// The first address that cannot be bound, or whose socket cannot have its mode or group, with the
     /// reason; the others are open.
-    pub async fn follow(&mut self) -> Result<(), String> {
+    pub async fn follow(&mut self) -> Result<(), BindError> {
         let snapshot = self.state.snapshot.load_full();
         let removed: Vec<Bind> = self
             .open
@@ -132,14 +132,15 @@ impl Listeners {
             };
             match done {
                 Ok(()) => drop(self.complaints.remove(bind)),
-                Err(error) => {
-                    let line = format!("cannot listen on {bind}: {error}");
+                Err(source) => {
+                    let error = source.to_string();
                     // It is tried again and again, but logged once.
-                    if self.complaints.get(bind) != Some(&line) {
+                    if self.complaints.get(bind) != Some(&error) {
                         warn!(%bind, %error, "cannot listen");
-                        self.complaints.insert(bind.clone(), line.clone());
+                        self.complaints.insert(bind.clone(), error);
                     }
-                    result = result.and(Err(line));
+                    let bind = bind.clone();
+                    result = result.and(Err(BindError { bind, source }));
                 }
             }
         }

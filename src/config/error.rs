@@ -9,9 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Why a configuration cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file could not be read.
+    #[error("{}: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -19,31 +20,14 @@ pub enum Error {
         source: io::Error,
     },
     /// The configuration cannot be run: at least one diagnostic, in the order of locations.
+    #[error("{}", lines(.0))]
     Diagnostics(Vec<Diagnostic>),
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Unreadable { path, source } => write!(f, "{}: {source}", path.display()),
-            Error::Diagnostics(diagnostics) => {
-                for (index, diagnostic) in diagnostics.iter().enumerate() {
-                    let end = if index == 0 { "" } else { "\n" };
-                    write!(f, "{end}{diagnostic}")?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::Unreadable { source, .. } => Some(source),
-            Error::Diagnostics(_) => None,
-        }
-    }
+/// A line for each of `items`, without the last line end.
+pub fn lines(items: &[impl fmt::Display]) -> String {
+    let lines: Vec<String> = items.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 /// One error. Displayed as `FILE:LINE:COLUMN: path.to.key: reason, hint`.

@@ -6,7 +6,6 @@
 //! trusted.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -21,24 +20,15 @@ use crate::node::Node;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// Why the process cannot start.
-#[derive(Debug)]
+/// Why the process cannot begin.
+#[derive(Debug, thiserror::Error)]
 pub enum CannotRecover {
     /// The directory cannot be used.
-    Directory(Unusable),
-    /// The thread cannot be started.
-    Thread(io::Error),
-}
-
-impl fmt::Display for CannotRecover {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CannotRecover::Directory(reason) => reason.fmt(f),
-            CannotRecover::Thread(error) => {
-                write!(f, "cannot start the thread of missed_writes.dir: {error}")
-            }
-        }
-    }
+    #[error(transparent)]
+    Directory(#[from] Unusable),
+    /// There is no thread to be had.
+    #[error("cannot start the thread of missed_writes.dir: {0}")]
+    Thread(#[source] io::Error),
 }
 
 /// Gives the nodes of the first `snapshot` what was recorded about them. `None` without a directory.
@@ -66,7 +56,7 @@ pub fn recover(snapshot: &Snapshot) -> Result<Option<Directory>, CannotRecover> 
             change => node.missed.recover(change),
         }
     };
-    let (directory, ending) = Directory::open(path, each).map_err(CannotRecover::Directory)?;
+    let (directory, ending) = Directory::open(path, each)?;
     for (pool, node) in &left {
         let node = nodes[&(pool.as_str(), node.as_str())];
         match snapshot.pools[&node.pool].settings.rejoin {

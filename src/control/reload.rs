@@ -11,14 +11,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use md5::{Digest, Md5};
+use thiserror::Error;
 use tokio::sync::Mutex;
+use tokio::task::JoinError;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::discovery::{LOOKUP, resolve_new};
 use crate::config::{self, Admin, Config, Discover, MissedWrites};
 use crate::diff::{Difference, Shown, percent};
-use crate::net::listen::try_listen;
+use crate::net::listen::{BindError, try_listen};
 use crate::snapshot::Snapshot;
 use crate::state::{Reloads, State};
 
@@ -27,9 +29,44 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The maximum number of one reload's changes that are logged on lines of their own.
 const MOST_LOGGED: usize = 50;
 
+/// Why a configuration was not taken.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// There is no file to read again.
+    #[error(
+        "nothing to reload: the configuration came from no file, but from stdin or the built-in quickstart"
+    )]
+    NoFile,
+    /// The file cannot be read, or has mistakes.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// New listeners cannot be opened: at least one.
+    #[error("{}", config::error::lines(.0))]
+    Bind(Vec<BindError>),
+    /// The disk or the network takes too long.
+    #[error("not done within {PATIENCE:?}")]
+    Late,
+    /// A thread ended before its work was done.
+    #[error(transparent)]
+    Thread(#[from] JoinError),
+}
+
+impl ReloadError {
+    /// A line for each mistake.
+    fn diagnostics(&self) -> Vec<String> {
+        match self {
+            ReloadError::Config(config::Error::Diagnostics(list)) => {
+                list.iter().map(ToString::to_string).collect()
+            }
+            ReloadError::Bind(list) => list.iter().map(ToString::to_string).collect(),
+            other => vec![other.to_string()],
+        }
+    }
+}
+
 /// A configuration that was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct Applied {
     /// False if the file is equivalent to the running configuration.
     pub changed: bool,
     /// Settings that require a restart.
@@ -83,11 +120,12 @@ impl Reloader {
     ///
     /// # Errors
     /// One line per error, if nothing was applied.
-    pub async fn reload(&self) -> Result<Taken, String> {
+    pub async fn reload(&self) -> Result<Applied, ReloadError> {
         let Some(path) = self.path() else {
-            let reason = "nothing to reload: the configuration came from no file, but from stdin or the built-in quickstart";
+            let refused = ReloadError::NoFile;
+            let reason = refused.to_string();
             warn!(reason, "reload refused");
-            return Err(reason.to_owned());
+            return Err(refused);
         };
         let mut seen = self.seen.lock().await;
         let read = read(path, self.files()).await;
@@ -141,27 +179,25 @@ impl Reloader {
         self.record(|reloads| reloads.diagnostics.clear());
     }
 
-    async fn take(&self, path: &Path, read: io::Result<Vec<u8>>) -> Result<Taken, String> {
-        let source = path.display().to_string();
-        let parsed = match read {
-            Ok(bytes) => {
-                aside(move || config::check_bytes(&bytes, &source).map_err(|error| error.to_string())).await
-            }
-            Err(error) => Err(format!("{source}: {error}")),
-        };
-        let current = self.state.snapshot.load_full();
-        let warnings;
-        let (next, requires_restart) = match parsed {
-            Ok(checked) => {
-                warnings = checked.warnings;
-                without_restart(checked.config, &current.config)
-            }
-            Err(diagnostics) => return Err(self.refuse(path, diagnostics)),
-        };
-        let (tried, running) = (next.clone(), current.clone());
-        if let Err(diagnostics) = aside(move || try_new_listeners(&tried, &running)).await {
-            return Err(self.refuse(path, diagnostics));
+    async fn take(&self, path: &Path, read: io::Result<Vec<u8>>) -> Result<Applied, ReloadError> {
+        let taken = self.try_take(path, read).await;
+        if let Err(refused) = &taken {
+            self.refuse(path, refused);
         }
+        taken
+    }
+
+    async fn try_take(&self, path: &Path, read: io::Result<Vec<u8>>) -> Result<Applied, ReloadError> {
+        let bytes = read.map_err(|source| config::Error::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let source = path.display().to_string();
+        let checked = aside(move || Ok(config::check_bytes(&bytes, &source)?)).await?;
+        let current = self.state.snapshot.load_full();
+        let (next, requires_restart) = without_restart(checked.config, &current.config);
+        let (tried, running) = (next.clone(), current.clone());
+        aside(move || try_new_listeners(&tried, &running)).await?;
         // Rehash may have published another snapshot of the same configuration meanwhile.
         let current = self.state.snapshot.load_full();
         let changed = next != current.config;
@@ -179,24 +215,24 @@ impl Reloader {
             reloads.diagnostics.clear();
         });
         info!(path = %path.display(), hash, changed, "configuration taken");
-        config::log_warnings(&warnings);
-        Ok(Taken {
+        config::log_warnings(&checked.warnings);
+        Ok(Applied {
             changed,
             requires_restart,
         })
     }
 
-    fn refuse(&self, path: &Path, diagnostics: String) -> String {
-        for diagnostic in diagnostics.lines() {
+    fn refuse(&self, path: &Path, refused: &ReloadError) {
+        let diagnostics = refused.diagnostics();
+        for diagnostic in &diagnostics {
             error!(diagnostic, "configuration mistake");
         }
+        let count = diagnostics.len();
         self.record(|reloads| {
             reloads.failed += 1;
-            reloads.diagnostics = diagnostics.lines().map(str::to_owned).collect();
+            reloads.diagnostics = diagnostics;
         });
-        warn!(path = %path.display(), diagnostics = diagnostics.lines().count(),
-            "configuration refused, the one before stays");
-        diagnostics
+        warn!(path = %path.display(), diagnostics = count, "configuration refused, the one before stays");
     }
 
     fn record(&self, outcome: impl FnOnce(&mut Reloads)) {
@@ -232,13 +268,10 @@ async fn tell_difference(state: Arc<State>, old: Arc<Snapshot>, next: Config) {
 
 /// Runs `work`, which may block on the disk or take long, on a thread of its own; for at most [`PATIENCE`].
 async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, String> {
-    match timeout(PATIENCE, tokio::task::spawn_blocking(work)).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(panic.to_string()),
-        Err(_) => Err(format!("not done within {PATIENCE:?}")),
-    }
+    work: impl FnOnce() -> Result<T, ReloadError> + Send + 'static,
+) -> Result<T, ReloadError> {
+    let done = timeout(PATIENCE, tokio::task::spawn_blocking(work)).await;
+    done.map_err(|_| ReloadError::Late)??
 }
 
 /// Reads the file and a digest of the files in `named`. Refuses a pipe, a device or a folder, and gives up a file system
@@ -296,21 +329,16 @@ fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>
 
 /// Tests the addresses that `next` binds and `current` does not, so that a reload is all or nothing. The
 /// error has one line for each that cannot be bound.
-fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), String> {
+fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), ReloadError> {
     let is_new = |listener: &&config::Listener| current.listener(&listener.bind).is_none();
     let tried = next.listeners.iter().filter(is_new);
-    let diagnostics: Vec<String> = tried
-        .filter_map(|listener| {
-            let bind = &listener.bind;
-            try_listen(bind, &listener.access)
-                .err()
-                .map(|error| format!("cannot listen on {bind}: {error}"))
-        })
+    let failed: Vec<BindError> = tried
+        .filter_map(|listener| try_listen(&listener.bind, &listener.access).err())
         .collect();
-    if diagnostics.is_empty() {
+    if failed.is_empty() {
         Ok(())
     } else {
-        Err(diagnostics.join("\n"))
+        Err(ReloadError::Bind(failed))
     }
 }
 
@@ -347,8 +375,9 @@ mod tests {
         reloader: Reloader,
     }
 
-    async fn changed(bench: &Bench) -> Result<bool, String> {
-        bench.reloader.reload().await.map(|taken| taken.changed)
+    /// Whether a reload that is taken changes anything.
+    async fn changed(bench: &Bench) -> bool {
+        bench.reloader.reload().await.unwrap().changed
     }
 
     fn bench(yaml: &str) -> Bench {
@@ -383,7 +412,7 @@ mod tests {
         let bench = bench(ONE);
         let before = bench.state.snapshot.load_full();
         bench.write(TWO);
-        assert_eq!(changed(&bench).await, Ok(true));
+        assert!(changed(&bench).await);
         assert_eq!(bench.labels(), ["127.0.0.1:1", "127.0.0.1:2"]);
         let after = bench.state.snapshot.load_full();
         assert!(Arc::ptr_eq(&before.nodes[0], &after.nodes[0]));
@@ -396,7 +425,7 @@ mod tests {
     async fn a_reload_tells_how_many_keys_it_moved() {
         let bench = bench(ONE);
         bench.write(TWO);
-        assert_eq!(changed(&bench).await, Ok(true));
+        assert!(changed(&bench).await);
         testing::eventually("the difference is known", || bench.reloads().difference.is_some()).await;
         let difference = bench.reloads().difference.unwrap();
         assert_eq!(difference.changes.len(), 1);
@@ -423,14 +452,14 @@ mod tests {
     async fn a_bad_file_changes_nothing_and_its_mistakes_are_kept_until_a_good_one_comes() {
         let bench = bench(ONE);
         bench.write("pools: {main: {nodes: [}");
-        let diagnostics = bench.reloader.reload().await.unwrap_err();
+        let refused = bench.reloader.reload().await.unwrap_err();
         assert_eq!(bench.labels(), ["127.0.0.1:1"]);
         assert_eq!(*bench.state.changed.subscribe().borrow(), 0);
         let reloads = bench.reloads();
         assert_eq!((reloads.succeeded, reloads.failed), (0, 1));
-        assert_eq!(reloads.diagnostics.join("\n"), diagnostics.trim_end());
+        assert_eq!(reloads.diagnostics.join("\n"), refused.to_string());
         bench.write(ONE);
-        assert_eq!(changed(&bench).await, Ok(false));
+        assert!(!changed(&bench).await);
         let reloads = bench.reloads();
         assert_eq!((reloads.succeeded, reloads.failed), (1, 1));
         assert!(reloads.diagnostics.is_empty());
@@ -452,7 +481,7 @@ mod tests {
         let bench = bench(ONE);
         bench.write("{workers: 7, admin: {bind: '127.0.0.1:1'}, pools: {main: {nodes: ['127.0.0.1:1', '127.0.0.1:2']}}}");
         let before = bench.state.snapshot.load_full();
-        assert_eq!(changed(&bench).await, Ok(true));
+        assert!(changed(&bench).await);
         let after = bench.state.snapshot.load_full();
         assert_eq!(after.config.workers, before.config.workers);
         assert_eq!(after.config.admin, before.config.admin);
@@ -484,8 +513,8 @@ mod tests {
     async fn the_quickstart_has_nothing_to_reload() {
         let state = testing::state(ONE);
         let reloader = Reloader::new(None, state.clone());
-        let reason = reloader.reload().await.unwrap_err();
-        assert!(reason.contains("quickstart"), "{reason}");
+        let refused = reloader.reload().await.unwrap_err();
+        assert!(refused.to_string().contains("quickstart"), "{refused}");
         assert_eq!(state.reloads.lock().unwrap().failed, 0);
     }
 }

@@ -4,7 +4,6 @@
 //! `missed-writes.log` in the directory is the log, `missed-writes.new` the next one while it is written,
 //! and `missed-writes.lock` is locked by the process that uses them.
 
-use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -32,25 +31,14 @@ pub struct Directory {
 }
 
 /// Why a directory cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// Another process uses it.
+    #[error("missed_writes.dir {} is used by another Ringway: give each process a directory of its own", .0.display())]
     Taken(PathBuf),
     /// A file in it cannot be opened or read.
-    File(PathBuf, io::Error),
-}
-
-impl fmt::Display for Unusable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unusable::Taken(path) => write!(
-                f,
-                "missed_writes.dir {} is used by another Ringway: give each process a directory of its own",
-                path.display()
-            ),
-            Unusable::File(path, error) => write!(f, "missed_writes.dir: {}: {error}", path.display()),
-        }
-    }
+    #[error("missed_writes.dir: {}: {_1}", .0.display())]
+    File(PathBuf, #[source] io::Error),
 }
 
 impl Directory {

@@ -1,6 +1,9 @@
 //! Opens a link: dials the node and asks for its version, which determines the dialect.
 
+use std::io;
 use std::sync::Arc;
+
+use thiserror::Error;
 
 use crate::config::{self, Protocol};
 use crate::net::dial::dial;
@@ -20,13 +23,27 @@ pub struct Opened {
     pub part_end: u64,
 }
 
+/// Why a link does not open.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The node has no address: it is embedded.
+    #[error("an embedded node has no links")]
+    Embedded,
+    /// There is no connection within `connect_timeout`.
+    #[error("connection failed: {0}")]
+    Dial(#[source] io::Error),
+    /// The node does not tell its version within `request_timeout`.
+    #[error(transparent)]
+    Version(io::Error),
+}
+
 /// Connects to `node` and chooses the dialect. Stores the node's version if it was asked.
 ///
 /// # Errors
 /// The reason, for the log.
-pub async fn open(node: &Node, settings: &config::Pool) -> Result<Opened, String> {
+pub async fn open(node: &Node, settings: &config::Pool) -> Result<Opened, ConnectError> {
     let Kind::Remote(remote) = &node.kind else {
-        return Err("an embedded node has no links".to_owned());
+        return Err(ConnectError::Embedded);
     };
     let moves = remote.moves();
     let resolved = remote.resolved.load_full();
@@ -37,7 +54,7 @@ pub async fn open(node: &Node, settings: &config::Pool) -> Result<Opened, String
         settings.connect_timeout,
     )
     .await;
-    let mut stream = dialled.map_err(|error| format!("connection failed: {error}"))?;
+    let mut stream = dialled.map_err(ConnectError::Dial)?;
     let opened = |stream, dialect| Opened {
         stream,
         dialect,
@@ -51,7 +68,7 @@ pub async fn open(node: &Node, settings: &config::Pool) -> Result<Opened, String
     }
     let version = version::ask(&mut stream, settings.request_timeout)
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(ConnectError::Version)?;
     let dialect = Dialect::of_version(&version);
     remote.version.store(Arc::new(version));
     Ok(opened(stream, dialect))

@@ -48,7 +48,7 @@ use tokio_util::io::poll_read_buf;
 use tracing::debug;
 
 use crate::config;
-use crate::link::connect::Opened;
+use crate::link::connect::{ConnectError, Opened};
 use crate::link::missed::replaces;
 use crate::link::pending_reply::{Failing, PendingReply};
 use crate::link::queued::{Queued, QueuedRequest};
@@ -222,7 +222,7 @@ impl Link {
         while poll_fn(|cx| self.poll_wanted(cx)).await {
             match self.open().await {
                 Ok(opened) => self.drive(opened).await,
-                Err(reason) => self.fail_to_open(&reason),
+                Err(error) => self.fail_to_open(&error.to_string()),
             }
         }
     }
@@ -239,7 +239,7 @@ impl Link {
     }
 
     /// Dials the node and determines the dialect; queued requests that are due meanwhile fail.
-    async fn open(&self) -> Result<Opened, String> {
+    async fn open(&self) -> Result<Opened, ConnectError> {
         let settings = self.settings();
         let mut opened = std::pin::pin!(connect::open(&self.node, &settings));
         loop {

@@ -13,6 +13,16 @@ use crate::config::{Access, Bind};
 /// The number of connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 4096;
 
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {bind}: {source}")]
+pub struct BindError {
+    /// The address.
+    pub bind: Bind,
+    /// Why not.
+    pub source: io::Error,
+}
+
 /// A non-blocking listening socket.
 #[derive(Debug)]
 pub enum Listening {
@@ -51,8 +61,12 @@ pub fn listen(bind: &Bind, access: &Access) -> io::Result<Listening> {
 ///
 /// # Errors
 /// Those of [`listen`].
-pub fn try_listen(bind: &Bind, access: &Access) -> io::Result<()> {
-    if let Listening::Unix(_socket, file) = listen(bind, access)? {
+pub fn try_listen(bind: &Bind, access: &Access) -> Result<(), BindError> {
+    let listening = listen(bind, access).map_err(|source| BindError {
+        bind: bind.clone(),
+        source,
+    })?;
+    if let Listening::Unix(_socket, file) = listening {
         file.remove();
     }
     Ok(())

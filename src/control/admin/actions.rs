@@ -5,13 +5,15 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use thiserror::Error;
 use tracing::info;
 
-use super::query::{decode, field};
+use super::query::{BadEscape, decode, field};
 use super::response::{Answer, text};
 use crate::config::Rejoin;
 use crate::control::rehash;
 use crate::control::rejoin::{admit, rejoin_embedded};
+use crate::health;
 use crate::node::Node;
 use crate::snapshot::Snapshot;
 use crate::state::State;
@@ -25,6 +27,46 @@ pub enum Action {
     Undrain,
     /// Give it keys again, with the items that it has.
     Admit,
+}
+
+/// Why nothing was done.
+#[derive(Debug, Error)]
+pub enum ActionError {
+    /// The name or the pool cannot be read.
+    #[error(transparent)]
+    Query(#[from] BadEscape),
+    /// No node has the name.
+    #[error("no such node; GET /nodes lists them")]
+    NoNode,
+    /// Nodes of several pools have it.
+    #[error("several pools have it: add ?pool={first} or ?pool={second}")]
+    Ambiguous {
+        /// One of the pools.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// Its pool would have no node.
+    #[error("the pool has no other node that takes keys")]
+    LastNode,
+    /// A drained node is not admitted.
+    #[error("it is drained: undrain it")]
+    Drained,
+    /// A node that does not answer is not admitted.
+    #[error("it is {}, and does not answer yet", .0.name())]
+    NotAnswering(health::State),
+}
+
+impl ActionError {
+    fn status(&self) -> StatusCode {
+        match self {
+            ActionError::Query(_) | ActionError::Ambiguous { .. } => StatusCode::BAD_REQUEST,
+            ActionError::NoNode => StatusCode::NOT_FOUND,
+            ActionError::LastNode | ActionError::Drained | ActionError::NotAnswering(_) => {
+                StatusCode::CONFLICT
+            }
+        }
+    }
 }
 
 /// Returns the action in `path`, and the node's name as written there; `None` for any other path. The name
@@ -44,54 +86,41 @@ pub fn parse(path: &str) -> Option<(Action, &str)> {
 /// node.
 pub fn act(state: &State, action: Action, name: &str, query: &str) -> Answer {
     let snapshot = state.snapshot.load_full();
-    let done = find(&snapshot, name, query).and_then(|node| {
-        let done = match action {
-            Action::Drain => drain(&snapshot, node),
-            Action::Undrain => Ok(undrain(&snapshot, node)),
-            Action::Admit => admit_node(node),
-        };
-        done.map_err(|reason| (StatusCode::CONFLICT, reason))
+    let done = find(&snapshot, name, query).and_then(|node| match action {
+        Action::Drain => drain(&snapshot, node),
+        Action::Undrain => Ok(undrain(&snapshot, node)),
+        Action::Admit => admit_node(node),
     });
     rehash::refresh(state);
     match done {
         Ok(done) => text(StatusCode::OK, format!("{done}\n")),
-        Err((status, reason)) => text(status, format!("{reason}\n")),
+        Err(error) => text(error.status(), format!("{error}\n")),
     }
 }
 
-fn find<'a>(snapshot: &'a Snapshot, name: &str, query: &str) -> Result<&'a Arc<Node>, (StatusCode, String)> {
-    let bad = |_| {
-        let reason = "% must be followed by two hexadecimal digits";
-        (StatusCode::BAD_REQUEST, reason.to_owned())
-    };
-    let name = decode(name.as_bytes()).map_err(bad)?;
-    let pool = field(query, "pool").map_err(bad)?;
+fn find<'a>(snapshot: &'a Snapshot, name: &str, query: &str) -> Result<&'a Arc<Node>, ActionError> {
+    let name = decode(name.as_bytes())?;
+    let pool = field(query, "pool")?;
     let is_meant = |node: &&Arc<Node>| {
         node.label.as_bytes() == name && pool.as_ref().is_none_or(|pool| node.pool.as_bytes() == pool)
     };
     let found: Vec<&Arc<Node>> = snapshot.nodes.iter().filter(is_meant).collect();
     match found[..] {
         [node] => Ok(node),
-        [] => Err((
-            StatusCode::NOT_FOUND,
-            "no such node; GET /nodes lists them".to_owned(),
-        )),
-        [first, second, ..] => Err((
-            StatusCode::BAD_REQUEST,
-            format!(
-                "several pools have it: add ?pool={} or ?pool={}",
-                first.pool, second.pool
-            ),
-        )),
+        [] => Err(ActionError::NoNode),
+        [first, second, ..] => Err(ActionError::Ambiguous {
+            first: first.pool.clone(),
+            second: second.pool.clone(),
+        }),
     }
 }
 
-fn drain(snapshot: &Snapshot, node: &Node) -> Result<&'static str, String> {
+fn drain(snapshot: &Snapshot, node: &Node) -> Result<&'static str, ActionError> {
     let pool = &snapshot.pools[&node.pool];
     let others = pool.own(&snapshot.nodes).iter();
     let mut others = others.filter(|other| other.label != node.label);
     if others.all(|other| other.membership.is_drained()) {
-        return Err("the pool has no other node that takes keys".to_owned());
+        return Err(ActionError::LastNode);
     }
     node.membership.set_drained(true);
     info!(pool = node.pool, node = node.label, "node drained");
@@ -117,15 +146,15 @@ fn undrain(snapshot: &Snapshot, node: &Node) -> &'static str {
     }
 }
 
-fn admit_node(node: &Node) -> Result<&'static str, String> {
+fn admit_node(node: &Node) -> Result<&'static str, ActionError> {
     if node.membership.is_drained() {
-        return Err("it is drained: undrain it".to_owned());
+        return Err(ActionError::Drained);
     }
     if node.membership.left_at().is_none() && !node.missed.is_all() {
         return Ok("it had not left the ring");
     }
     if !node.state().takes_requests() {
-        return Err(format!("it is {}, and does not answer yet", node.state().name()));
+        return Err(ActionError::NotAnswering(node.state()));
     }
     node.missed.accept();
     admit(node);

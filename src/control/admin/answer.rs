@@ -131,9 +131,6 @@ async fn reload(context: &Context) -> Answer {
             }
             text(StatusCode::OK, body)
         }
-        Err(diagnostics) => text(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("{}\n", diagnostics.trim_end()),
-        ),
+        Err(refused) => text(StatusCode::UNPROCESSABLE_ENTITY, format!("{refused}\n")),
     }
 }

@@ -16,7 +16,8 @@ pub fn field(query: &str, name: &str) -> Result<Option<Vec<u8>>, BadEscape> {
 }
 
 /// A `%` that is not followed by two hexadecimal digits.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("% must be followed by two hexadecimal digits")]
 pub struct BadEscape;
 
 /// Decodes every `%XX` in `text`.

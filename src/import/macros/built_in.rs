@@ -4,8 +4,34 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::super::macros::{Context, Expander, Worked, get, like, scalar, text, weight};
+use super::{Context, Expander, MacroError, Worked, get, like, scalar, text, weight};
 use crate::config::tree::{SpannedValue, Value};
+
+/// What is wrong with an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ArgumentError {
+    /// `select` finds nothing.
+    #[error("there is no such key, and no default")]
+    NoKey,
+    /// `range` would make too many numbers.
+    #[error("the range is too long")]
+    LongRange,
+    /// `merge` has an empty list.
+    #[error("there is nothing to merge")]
+    NothingToMerge,
+    /// `merge` has texts and others.
+    #[error("not all are of one kind")]
+    Mixed,
+    /// It must be a whole number.
+    #[error("not a whole number")]
+    NotWhole,
+    /// It must be a list.
+    #[error("no list")]
+    NoList,
+    /// It must be an object.
+    #[error("no object")]
+    NoObject,
+}
 
 /// mcrouter's other macros, with which a file could compute anything.
 const NOT_EXPANDED: [&str; 33] = [
@@ -57,10 +83,10 @@ pub fn parameters(name: &str) -> Option<&'static [&'static str]> {
 }
 
 /// Returns why `name` cannot be expanded, if it is one of mcrouter's macros.
-pub fn refusal(name: &str) -> Option<String> {
+pub fn refusal(name: &str) -> Option<MacroError> {
     NOT_EXPANDED
         .contains(&name)
-        .then(|| format!("the macro {name} is not expanded here: write down what it makes"))
+        .then(|| MacroError::NotExpanded(name.to_owned()))
 }
 
 impl Expander<'_> {
@@ -75,33 +101,36 @@ impl Expander<'_> {
         let names = parameters(name).unwrap_or_default();
         let min = names.len() - usize::from(name == "select");
         if given.len() < min || given.len() > names.len() {
-            return Err(format!("the macro {name} takes {}", names.join(", ")));
+            return Err(MacroError::Takes(name.to_owned(), names.join(", ")));
         }
         let given: Vec<SpannedValue> = given.iter().map(|value| self.value(value, context)).collect();
         // The output consists of the inputs, except for a range, which is short.
         let size: usize = given.iter().map(|value| weight(value, self.left)).sum();
         self.spend(size);
         if self.left == 0 {
-            return Err("the macros make too much".to_owned());
+            return Err(MacroError::TooMuch);
         }
-        let value = expand(name, &given).map_err(|why| format!("the macro {name}: {why}"))?;
+        let value = expand(name, &given).map_err(|source| MacroError::Argument {
+            name: name.to_owned(),
+            source,
+        })?;
         Ok(like(tree, value))
     }
 }
 
-fn expand(name: &str, given: &[SpannedValue]) -> Result<Value, String> {
+fn expand(name: &str, given: &[SpannedValue]) -> Result<Value, ArgumentError> {
     let first = &given[0];
     match name {
         "int" => Ok(whole(integer(first)?)),
         "merge" => merge(items(first)?),
         "select" => {
             let found = find(first, &given[1]).or(given.get(2));
-            Ok(found.ok_or("there is no such key, and no default")?.value.clone())
+            Ok(found.ok_or(ArgumentError::NoKey)?.value.clone())
         }
         "slice" => {
             let all = items(first)?;
             let bound = |tree: &SpannedValue| {
-                Ok::<usize, String>(usize::try_from(integer(tree)?.max(0)).unwrap_or(usize::MAX))
+                Ok::<usize, ArgumentError>(usize::try_from(integer(tree)?.max(0)).unwrap_or(usize::MAX))
             };
             let (from, to) = (bound(&given[1])?, bound(&given[2])?);
             let to = to.saturating_add(1).min(all.len());
@@ -111,9 +140,9 @@ fn expand(name: &str, given: &[SpannedValue]) -> Result<Value, String> {
     }
 }
 
-fn range(tree: &SpannedValue, from: i64, to: i64) -> Result<Value, String> {
+fn range(tree: &SpannedValue, from: i64, to: i64) -> Result<Value, ArgumentError> {
     if to.saturating_sub(from) > 10_000 {
-        return Err("the range is too long".to_owned());
+        return Err(ArgumentError::LongRange);
     }
     Ok(Value::List(
         (from..=to).map(|number| like(tree, whole(number))).collect(),
@@ -121,8 +150,8 @@ fn range(tree: &SpannedValue, from: i64, to: i64) -> Result<Value, String> {
 }
 
 /// Concatenates lists, and texts too; merges objects, of which the later ones win.
-fn merge(parts: &[SpannedValue]) -> Result<Value, String> {
-    let first = parts.first().ok_or("there is nothing to merge")?;
+fn merge(parts: &[SpannedValue]) -> Result<Value, ArgumentError> {
+    let first = parts.first().ok_or(ArgumentError::NothingToMerge)?;
     match &first.value {
         Value::List(_) => {
             let lists = parts.iter().map(items).collect::<Result<Vec<_>, _>>()?;
@@ -145,9 +174,7 @@ fn merge(parts: &[SpannedValue]) -> Result<Value, String> {
             Ok(Value::Map(merged))
         }
         Value::Scalar { .. } => {
-            let texts = parts
-                .iter()
-                .map(|part| text(part).ok_or("not all are of one kind"));
+            let texts = parts.iter().map(|part| text(part).ok_or(ArgumentError::Mixed));
             Ok(scalar(&texts.collect::<Result<String, _>>()?, false))
         }
     }
@@ -160,23 +187,23 @@ fn find<'a>(tree: &'a SpannedValue, key: &SpannedValue) -> Option<&'a SpannedVal
     }
 }
 
-fn integer(tree: &SpannedValue) -> Result<i64, String> {
+fn integer(tree: &SpannedValue) -> Result<i64, ArgumentError> {
     text(tree)
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| "not a whole number".to_owned())
+        .ok_or(ArgumentError::NotWhole)
 }
 
-fn items(tree: &SpannedValue) -> Result<&[SpannedValue], String> {
+fn items(tree: &SpannedValue) -> Result<&[SpannedValue], ArgumentError> {
     match &tree.value {
         Value::List(items) => Ok(items),
-        _ => Err("no list".to_owned()),
+        _ => Err(ArgumentError::NoList),
     }
 }
 
-fn entries(tree: &SpannedValue) -> Result<&[(SpannedValue, SpannedValue)], String> {
+fn entries(tree: &SpannedValue) -> Result<&[(SpannedValue, SpannedValue)], ArgumentError> {
     match &tree.value {
         Value::Map(entries) => Ok(entries),
-        _ => Err("no object".to_owned()),
+        _ => Err(ArgumentError::NoObject),
     }
 }
 

@@ -8,6 +8,9 @@ mod built_in;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use thiserror::Error;
+
+use self::built_in::ArgumentError;
 use super::lose;
 use crate::config::error::Diagnostics;
 use crate::config::tree::{SpannedValue, Value};
@@ -46,8 +49,37 @@ struct Expander<'a> {
     lost: &'a mut Diagnostics,
 }
 
-/// The value, or the reason why it cannot be expanded.
-type Worked = Result<SpannedValue, String>;
+/// Why a macro cannot be expanded.
+#[derive(Debug, PartialEq, Eq, Error)]
+enum MacroError {
+    #[error("the macro {0} is not expanded here: write down what it makes")]
+    NotExpanded(String),
+    #[error("no macro has the name {0}")]
+    Unknown(String),
+    #[error("another file is imported here: put it in first")]
+    Import,
+    #[error("the macro {0} needs {1}")]
+    Needs(String, String),
+    #[error("the macro {0} takes {1}")]
+    Takes(String, String),
+    #[error("the macro {name}: {source}")]
+    Argument { name: String, source: ArgumentError },
+    #[error("the macros make too much")]
+    TooMuch,
+    #[error("brackets do not match")]
+    Brackets,
+    #[error("a bracket is not closed")]
+    OpenBracket,
+    #[error("an odd number of percent signs")]
+    OddPercent,
+    #[error("no parameter has the name {0}: a running mcrouter may know it")]
+    NoParameter(String),
+    #[error("the parameter {0} is not a string, but is used inside one")]
+    NoText(String),
+}
+
+/// A value in which all macros are expanded.
+type Worked = Result<SpannedValue, MacroError>;
 
 /// Returns `config` with its macros expanded.
 pub fn expand(config: SpannedValue, lost: &mut Diagnostics) -> SpannedValue {
@@ -126,8 +158,8 @@ impl Expander<'_> {
             Value::Map(entries) => self.object(tree, entries, context),
         };
         self.depth -= 1;
-        worked.unwrap_or_else(|why| {
-            self.lose(tree, why);
+        worked.unwrap_or_else(|error| {
+            self.lose(tree, error.to_string());
             null(tree)
         })
     }
@@ -141,7 +173,7 @@ impl Expander<'_> {
     fn copy(&mut self, tree: &SpannedValue) -> Worked {
         self.spend(weight(tree, self.left));
         if self.left == 0 {
-            return Err("the macros make too much".to_owned());
+            return Err(MacroError::TooMuch);
         }
         Ok(tree.clone())
     }
@@ -194,7 +226,7 @@ impl Expander<'_> {
                     inner.insert(parameter.name.clone(), self.copy(default)?);
                 }
                 (None, None) if parameter.is_optional => {}
-                (None, None) => return Err(format!("the macro {name} needs {}", parameter.name)),
+                (None, None) => return Err(MacroError::Needs(name.to_owned(), parameter.name.clone())),
             }
         }
         Ok(self.value(&called.result, &inner))
@@ -210,7 +242,7 @@ impl Expander<'_> {
             Some(open) => {
                 let inside = call[open + 1..]
                     .strip_suffix(')')
-                    .ok_or("a bracket is not closed")?;
+                    .ok_or(MacroError::OpenBracket)?;
                 (&call[..open], arguments(inside)?)
             }
         };
@@ -222,7 +254,7 @@ impl Expander<'_> {
             .collect();
         if let Some(called) = self.macros.get(&name).cloned() {
             if arguments.len() > called.parameters.len() {
-                return Err(format!("the macro {name} takes fewer arguments"));
+                return Err(MacroError::Takes(name, "fewer arguments".to_owned()));
             }
             let names: Vec<&str> = called
                 .parameters
@@ -240,8 +272,8 @@ impl Expander<'_> {
         }
         Err(match (name.as_str(), built_in::refusal(&name)) {
             (_, Some(why)) => why,
-            ("import", _) => "another file is imported here: put it in first".to_owned(),
-            _ => format!("no macro has the name {name}"),
+            ("import", _) => MacroError::Import,
+            _ => MacroError::Unknown(name),
         })
     }
 
@@ -254,14 +286,13 @@ impl Expander<'_> {
             };
             rest = &rest[end + 1..];
             let mut name = String::new();
-            let end = unescape_until(rest, &mut name, '%').ok_or("an odd number of percent signs")?;
+            let end = unescape_until(rest, &mut name, '%').ok_or(MacroError::OddPercent)?;
             rest = &rest[end + 1..];
             let value = match context.get(&name) {
                 Some(value) => self.copy(value)?,
                 None => {
                     let constant = self.constants.get(&name).cloned();
-                    let why = || format!("no parameter has the name {name}: a running mcrouter may know it");
-                    let constant = constant.ok_or_else(why)?;
+                    let constant = constant.ok_or(MacroError::NoParameter(name.clone()))?;
                     self.value(&constant, &Context::new())
                 }
             };
@@ -269,9 +300,7 @@ impl Expander<'_> {
                 return Ok(value);
             }
             let Value::Scalar { text, plain: false } = &value.value else {
-                return Err(format!(
-                    "the parameter {name} is not a string, but is used inside one"
-                ));
+                return Err(MacroError::NoText(name));
             };
             self.spend(text.len());
             replaced.push_str(text);
@@ -295,7 +324,7 @@ fn parameters(tree: &SpannedValue) -> Vec<Parameter> {
 }
 
 /// Splits the arguments of a call at commas outside of the brackets of inner calls.
-fn arguments(inside: &str) -> Result<Vec<&str>, String> {
+fn arguments(inside: &str) -> Result<Vec<&str>, MacroError> {
     let mut found = Vec::new();
     let (mut depth, mut start, mut is_escaped) = (0_usize, 0, false);
     for (at, c) in inside.char_indices() {
@@ -303,7 +332,7 @@ fn arguments(inside: &str) -> Result<Vec<&str>, String> {
             _ if is_escaped => is_escaped = false,
             '\\' => is_escaped = true,
             '(' => depth += 1,
-            ')' => depth = depth.checked_sub(1).ok_or("brackets do not match")?,
+            ')' => depth = depth.checked_sub(1).ok_or(MacroError::Brackets)?,
             ',' if depth == 0 => {
                 found.push(inside[start..at].trim());
                 start = at + 1;
@@ -312,7 +341,7 @@ fn arguments(inside: &str) -> Result<Vec<&str>, String> {
         }
     }
     if depth > 0 {
-        return Err("brackets do not match".to_owned());
+        return Err(MacroError::Brackets);
     }
     found.push(inside[start..].trim());
     Ok(found)

@@ -90,29 +90,21 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// Why memcached refuses a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why memcached does not take a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
-    /// It is empty.
+    /// It has no bytes.
+    #[error("the key is empty")]
     Empty,
     /// It has more than [`MAX_KEY`] bytes.
+    #[error("the key is longer than {MAX_KEY} bytes")]
     TooLong,
-    /// It contains a space, a line feed or a zero byte.
+    /// It has a space, a line feed or a zero byte in it.
+    #[error("the key has a space, a line feed or a zero byte in it")]
     Control,
 }
 
-impl fmt::Display for BadKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BadKey::Empty => write!(f, "the key is empty"),
-            BadKey::TooLong => write!(f, "the key is longer than {MAX_KEY} bytes"),
-            BadKey::Control => write!(f, "the key has a space, a line feed or a zero byte in it"),
-        }
-    }
-}
-
-/// Returns where `key` goes under `route`, which is called `name` and picks among `nodes`, those of its
-/// snapshot.
+/// Returns where `key` goes under `route`, which is called `name` and picks among `nodes`, those of its snapshot.
 pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Result<Explanation, BadKey> {
     check(key)?;
     let mut steps = vec![Step::Route {
