@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use crate::config::{self, Bind, Config};
 use crate::node::Node;
-use crate::node::missed::Budget;
+use crate::node::missed::MissedBudget;
 use crate::route::policy::compile::{AllCounters, Compiler};
 use crate::route::{Pool, Route};
 
@@ -25,7 +25,7 @@ pub struct Snapshot {
     /// The pools by name.
     pub pools: BTreeMap<String, Arc<Pool>>,
     /// The memory budget for records of failed writes; kept across reloads.
-    pub missed: Arc<Budget>,
+    pub missed: Arc<MissedBudget>,
     /// The counters of each route's policies; kept across reloads.
     pub counters: AllCounters,
 }
@@ -171,7 +171,7 @@ fn keep_or_make(
     settings: &config::Pool,
     workers: usize,
     known: &HashMap<(&str, &str), &Arc<Node>>,
-    missed: &Arc<Budget>,
+    missed: &Arc<MissedBudget>,
 ) -> Arc<Node> {
     let kept = known.get(&(pool, node.label().as_str())).copied();
     match kept.filter(|kept| kept.is(pool, node)) {

@@ -19,13 +19,13 @@ const MAX_ANSWER: u64 = 64 << 20;
 
 /// The admin address of a running Ringway: a host, by name or address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admin {
+pub struct AdminAddress {
     /// An IPv6 address without its brackets.
     host: String,
     port: u16,
 }
 
-impl fmt::Display for Admin {
+impl fmt::Display for AdminAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
@@ -53,7 +53,7 @@ pub enum BadAddress {
 ///
 /// # Errors
 /// The text is none of these.
-pub fn admin(text: &str) -> Result<Admin, BadAddress> {
+pub fn admin(text: &str) -> Result<AdminAddress, BadAddress> {
     let rest = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
         Some((scheme, _)) => return Err(BadAddress::Scheme(scheme.to_owned())),
@@ -85,7 +85,7 @@ pub fn admin(text: &str) -> Result<Admin, BadAddress> {
         None => PORT,
     };
     let host = if host.is_empty() { "127.0.0.1" } else { host };
-    Ok(Admin {
+    Ok(AdminAddress {
         host: host.to_owned(),
         port,
     })
@@ -99,7 +99,7 @@ fn is_number(text: &str) -> bool {
 ///
 /// # Errors
 /// `admin` does not answer within `patience`.
-pub fn get(admin: &Admin, path: &str, patience: Duration) -> anyhow::Result<(String, String)> {
+pub fn get(admin: &AdminAddress, path: &str, patience: Duration) -> anyhow::Result<(String, String)> {
     let exchange = |address: SocketAddr| -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect_timeout(&address, patience)?;
         stream.set_read_timeout(Some(patience))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::ask::{self, Admin};
+use super::ask::{self, AdminAddress};
 use crate::config;
 use crate::control::discovery::{LOOKUP, resolve_new};
 use crate::control::live_lookup;
@@ -78,7 +78,12 @@ fn find<'a>(snapshot: &'a Snapshot, listener: Option<&str>) -> anyhow::Result<&'
 ///
 /// # Errors
 /// Ringway does not answer, or refuses a key.
-pub fn ask_where(admin: &Admin, listener: Option<&str>, form: Form, keys: &[String]) -> anyhow::Result<()> {
+pub fn ask_where(
+    admin: &AdminAddress,
+    listener: Option<&str>,
+    form: Form,
+    keys: &[String],
+) -> anyhow::Result<()> {
     for key in keys {
         let mut path = format!("/explain?key={}", escaped(key));
         if let Some(listener) = listener {

@@ -14,7 +14,7 @@ use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Checked};
-use ask::Admin;
+use ask::AdminAddress;
 
 /// A routing sidecar for memcached.
 ///
@@ -62,7 +62,7 @@ pub enum Command {
         /// Ask a running Ringway at its admin address instead, which knows the nodes that are down or
         /// drained.
         #[arg(long, value_name = "ADDRESS", conflicts_with = "config", value_parser = ask::admin)]
-        admin: Option<Admin>,
+        admin: Option<AdminAddress>,
         /// Take the route of the listener with this bind address; default: the first listener.
         #[arg(short, long, value_name = "BIND")]
         listener: Option<String>,
@@ -117,13 +117,13 @@ pub enum Command {
     Health {
         /// Its admin address: host:port, port or http://host:port.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
-        admin: Admin,
+        admin: AdminAddress,
     },
     /// Show the nodes of a running Ringway: the state of each, since when, and its last error.
     Nodes {
         /// Its admin address: host:port, port or http://host:port.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
-        admin: Admin,
+        admin: AdminAddress,
         /// Print JSON, as GET /nodes does.
         #[arg(long)]
         json: bool,
@@ -222,7 +222,7 @@ pub fn meant_by(arguments: &[String]) -> Option<String> {
     is_file.then(|| format!("to run it: ringway --config {shown}; to check it: ringway check {shown}"))
 }
 
-fn ask_health(admin: &Admin) -> anyhow::Result<()> {
+fn ask_health(admin: &AdminAddress) -> anyhow::Result<()> {
     match ask::get(admin, "/readyz", ask::PATIENCE)? {
         (status, _) if status == "200" => Ok(()),
         (_, body) => bail!("{admin} is not ready: {}", body.trim()),

@@ -5,11 +5,11 @@ use std::io::Write;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use super::ask::{self, Admin};
+use super::ask::{self, AdminAddress};
 
 /// The displayed fields of a node in `GET /nodes`.
 #[derive(Debug, Deserialize)]
-struct Node {
+struct ListedNode {
     pool: String,
     node: String,
     address: String,
@@ -40,7 +40,7 @@ const HEADINGS: [&str; 9] = [
 ///
 /// # Errors
 /// Ringway does not answer, or another server does.
-pub fn run(admin: &Admin, json: bool) -> anyhow::Result<()> {
+pub fn run(admin: &AdminAddress, json: bool) -> anyhow::Result<()> {
     let (status, body) = ask::get(admin, "/nodes", ask::PATIENCE)?;
     if status != "200" {
         bail!("{admin}: {}", body.trim());
@@ -50,14 +50,14 @@ pub fn run(admin: &Admin, json: bool) -> anyhow::Result<()> {
         out.write_all(body.as_bytes())?;
         return Ok(());
     }
-    let nodes: Vec<Node> = serde_json::from_str(&body).with_context(|| format!("answer of {admin}"))?;
+    let nodes: Vec<ListedNode> = serde_json::from_str(&body).with_context(|| format!("answer of {admin}"))?;
     out.write_all(table(&nodes).as_bytes())?;
     Ok(())
 }
 
 /// Renders columns as wide as their widest cell. Escapes names, which come from a configuration, and errors, which come
 /// from nodes.
-fn table(nodes: &[Node]) -> String {
+fn table(nodes: &[ListedNode]) -> String {
     let rows: Vec<[String; 9]> = nodes.iter().map(row).collect();
     let headings = HEADINGS.map(str::to_owned);
     let all = || std::iter::once(&headings).chain(&rows);
@@ -74,7 +74,7 @@ fn table(nodes: &[Node]) -> String {
     text
 }
 
-fn row(node: &Node) -> [String; 9] {
+fn row(node: &ListedNode) -> [String; 9] {
     let name = if node.node == node.address || node.address == "embedded" {
         node.node.clone()
     } else {

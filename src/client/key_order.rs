@@ -23,11 +23,11 @@ const KEEP: usize = 64;
 
 /// The requests of one session that policies are processing.
 #[derive(Debug, Default)]
-pub struct KeyOrder(RefCell<Queue>);
+pub struct KeyOrder(RefCell<OrderedRequests>);
 
 #[derive(Debug, Default)]
-struct Queue {
-    entries: VecDeque<Entry>,
+struct OrderedRequests {
+    entries: VecDeque<OrderedRequest>,
     /// The number of the front entry.
     first: u64,
     /// The number of entries that are not reads and not done.
@@ -39,14 +39,14 @@ struct Queue {
 /// A request, identified by the fingerprint of its key: if two keys share one, their requests wait for each
 /// other, which is harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
+struct OrderedRequest {
     key: u32,
-    what: What,
+    what: Effect,
     is_done: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+enum Effect {
     /// Reads its key.
     Read,
     /// Changes its key.
@@ -75,7 +75,7 @@ impl KeyOrder {
         // Usually all entries are reads: then a read needs no look at their keys.
         let may_meet = !queue.entries.is_empty() && (queue.changes > 0 || !is_read(request));
         may_meet && {
-            let entry = Entry::of(request);
+            let entry = OrderedRequest::of(request);
             queue.entries.iter().any(|before| before.holds_up(&entry))
         }
     }
@@ -84,8 +84,8 @@ impl KeyOrder {
     #[inline]
     pub fn take_ticket(self: &Rc<KeyOrder>, request: &Request<'_>) -> Ticket {
         let mut queue = self.0.borrow_mut();
-        let entry = Entry::of(request);
-        queue.changes += usize::from(entry.what != What::Read);
+        let entry = OrderedRequest::of(request);
+        queue.changes += usize::from(entry.what != Effect::Read);
         let number = queue.first + queue.entries.len() as u64;
         queue.entries.push_back(entry);
         Ticket {
@@ -95,14 +95,14 @@ impl KeyOrder {
     }
 }
 
-impl Entry {
-    fn of(request: &Request<'_>) -> Entry {
+impl OrderedRequest {
+    fn of(request: &Request<'_>) -> OrderedRequest {
         let what = match request.command {
-            Command::FlushAll => What::All,
-            _ if is_read(request) => What::Read,
-            _ => What::Change,
+            Command::FlushAll => Effect::All,
+            _ if is_read(request) => Effect::Read,
+            _ => Effect::Change,
         };
-        Entry {
+        OrderedRequest {
             key: fingerprint(request.key),
             what,
             is_done: false,
@@ -110,9 +110,9 @@ impl Entry {
     }
 
     /// Whether `later` must wait for this one.
-    fn holds_up(&self, later: &Entry) -> bool {
-        let is_of_it = self.key == later.key || self.what == What::All || later.what == What::All;
-        is_of_it && !self.is_done && !(self.what == What::Read && later.what == What::Read)
+    fn holds_up(&self, later: &OrderedRequest) -> bool {
+        let is_of_it = self.key == later.key || self.what == Effect::All || later.what == Effect::All;
+        is_of_it && !self.is_done && !(self.what == Effect::Read && later.what == Effect::Read)
     }
 }
 
@@ -158,7 +158,7 @@ impl Drop for Ticket {
         let queue = &mut *self.key_order.0.borrow_mut();
         let entry = &mut queue.entries[(self.number - queue.first) as usize];
         entry.is_done = true;
-        queue.changes -= usize::from(entry.what != What::Read);
+        queue.changes -= usize::from(entry.what != Effect::Read);
         // Entries leave only from the front, so that numbers stay indices; one that is done behind a
         // slow one stays, and is skipped by `holds_up`.
         while queue.entries.front().is_some_and(|entry| entry.is_done) {

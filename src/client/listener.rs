@@ -42,7 +42,7 @@ pub struct Accepted {
     /// The time after which it is closed if idle; `None` for never.
     pub idle_timeout: Option<Duration>,
     /// Its place among the listener's connections.
-    pub place: Place,
+    pub place: ConnectionGuard,
 }
 
 /// A connected socket that no runtime owns yet.
@@ -56,9 +56,9 @@ pub enum Client {
 
 /// One of a listener's `max_connections`; free again when it is dropped.
 #[derive(Debug)]
-pub struct Place(Arc<ListenerCounters>);
+pub struct ConnectionGuard(Arc<ListenerCounters>);
 
-impl Drop for Place {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Relaxed);
     }
@@ -76,7 +76,7 @@ enum Socketed {
 pub struct Listeners {
     state: Arc<State>,
     workers: Vec<UnboundedSender<Accepted>>,
-    open: HashMap<Bind, Open>,
+    open: HashMap<Bind, OpenListener>,
     /// The last logged problem of each listener that is not as configured.
     complaints: HashMap<Bind, String>,
     next: Arc<AtomicUsize>,
@@ -84,7 +84,7 @@ pub struct Listeners {
 
 /// An accepting listener.
 #[derive(Debug)]
-struct Open {
+struct OpenListener {
     task: JoinHandle<()>,
     /// The file of a unix socket.
     file: Option<Arc<SocketFile>>,
@@ -168,7 +168,7 @@ impl Listeners {
             bind: Arc::new(bind.clone()),
             failures: LogLimit::new(LOG_EVERY),
         };
-        let open = Open {
+        let open = OpenListener {
             task: tokio::spawn(acceptor.run(socket)),
             file: file.map(Arc::new),
             access: access.clone(),
@@ -179,7 +179,7 @@ impl Listeners {
 }
 
 /// Sets the mode and group of the socket's file after a reload.
-async fn permit(open: &mut Open, access: &Access) -> io::Result<()> {
+async fn permit(open: &mut OpenListener, access: &Access) -> io::Result<()> {
     if open.access == *access {
         return Ok(());
     }
@@ -191,7 +191,7 @@ async fn permit(open: &mut Open, access: &Access) -> io::Result<()> {
     Ok(())
 }
 
-async fn close(bind: &Bind, open: Open) {
+async fn close(bind: &Bind, open: OpenListener) {
     if let Some(file) = open.file {
         let remove = move || {
             file.remove();
@@ -256,7 +256,7 @@ impl Acceptor {
             return incoming.refuse().await;
         }
         counters.accepted.fetch_add(1, Relaxed);
-        let place = Place(counters.clone());
+        let place = ConnectionGuard(counters.clone());
         let Ok(socket) = incoming.into_client() else {
             return;
         };

@@ -9,7 +9,7 @@ use super::stores::REFUSED;
 use crate::metrics::ClientProtocol;
 use crate::net::outgoing::LARGE;
 use crate::protocol::binary::answer::{Echo, Status, write_own};
-use crate::protocol::binary::{Ask, HEAD, Head, Operation};
+use crate::protocol::binary::{Ask, HEAD, Head, Opcode};
 use crate::protocol::operation;
 use crate::protocol::{Command, Failure, MAX_KEY, OnError, Reply, Request};
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
@@ -67,7 +67,7 @@ impl Requests {
     /// Sends the complete `packet`; the link shares the memory of `block` if the packet is part of one.
     pub(super) fn send_packet(&mut self, batch: &Batch<'_>, packet: &[u8], block: Option<&Bytes>) {
         let Some(head) = Head::read(packet) else { return };
-        let Some((operation, ..)) = Operation::of(head.opcode) else {
+        let Some((operation, ..)) = Opcode::of(head.opcode) else {
             return;
         };
         let Some(command) = operation.command() else {
@@ -100,22 +100,22 @@ impl Requests {
         );
     }
 
-    fn answer_packet(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) -> Taken {
-        let is_quiet = Operation::of(head.opcode).is_some_and(|(_, is_quiet, _)| is_quiet);
+    fn answer_packet(&mut self, batch: &Batch<'_>, head: &Head, operation: Opcode, body: &[u8]) -> Taken {
+        let is_quiet = Opcode::of(head.opcode).is_some_and(|(_, is_quiet, _)| is_quiet);
         match operation {
-            Operation::Quit => {
+            Opcode::Quit => {
                 if !is_quiet {
                     self.answer_own(head, Status::Success, b"");
                 }
                 self.end();
             }
-            Operation::Flush => self.flush_packet(batch, head, body),
-            Operation::Version => {
+            Opcode::Flush => self.flush_packet(batch, head, body),
+            Opcode::Version => {
                 let line = self.version(batch);
                 let version = line.strip_prefix("VERSION ").unwrap_or(&line);
                 self.answer_own(head, Status::Success, version.as_bytes());
             }
-            Operation::Stat => return self.stat_packets(batch, head, &body[..head.key]),
+            Opcode::Stat => return self.stat_packets(batch, head, &body[..head.key]),
             _ => self.answer_own(head, Status::Success, b""),
         }
         Taken::Bytes(HEAD + head.body)
@@ -172,7 +172,7 @@ impl Requests {
 
     /// Whether the value of a storage command is larger than its route allows. `begin` is its extras and
     /// key.
-    fn is_too_large(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, begin: &[u8]) -> bool {
+    fn is_too_large(&mut self, batch: &Batch<'_>, head: &Head, operation: Opcode, begin: &[u8]) -> bool {
         let request = head.request(operation, Command::MetaSet, begin, &mut self.room);
         request.is_some_and(|request| head.value() > batch.route.max_value_size(&request))
     }
@@ -183,7 +183,7 @@ impl Requests {
         &mut self,
         batch: &Batch<'_>,
         head: &Head,
-        operation: Operation,
+        operation: Opcode,
         begin: &[u8],
         status: Status,
         words: &[u8],
@@ -202,7 +202,7 @@ impl Requests {
     }
 
     /// Answers a request whose key no line to a node can carry, because its base64 form is too long.
-    fn answer_oversized_key(&mut self, batch: &Batch<'_>, head: &Head, operation: Operation, body: &[u8]) {
+    fn answer_oversized_key(&mut self, batch: &Batch<'_>, head: &Head, operation: Opcode, body: &[u8]) {
         batch.worker.shard().bad_requests.add(1);
         batch.worker.shard().long_keys.add(1);
         let key = &body[head.extras..][..head.key];

@@ -13,7 +13,7 @@ use super::directory;
 use super::error::{Diagnostics, Location, Problem, Spanned, quote};
 use super::map_reader::{MapReader, YamlNode};
 use super::pool;
-use super::route::{self, Read};
+use super::route::{self, ReadRoute};
 use super::settings::{number, set};
 use super::units::{count, duration, size};
 use super::{Access, Admin, Batching, Bind, MissedWrites, Pool, Shutdown, access, address};
@@ -49,7 +49,7 @@ pub struct File {
     /// Where this process runs.
     pub zone: Option<String>,
     /// In the order of the file; the default one where it has none.
-    pub listeners: Vec<Listener>,
+    pub listeners: Vec<RawListener>,
     /// What the admin listener binds.
     pub admin: Option<Spanned<SocketAddr>>,
     /// The names under which the admin listener may be asked.
@@ -59,12 +59,12 @@ pub struct File {
     /// The pools.
     pub pools: Named<Pool>,
     /// The routes; `None` for those with mistakes.
-    pub routes: Named<Option<Read>>,
+    pub routes: Named<Option<ReadRoute>>,
 }
 
 impl File {
     /// All routes that were typed without a mistake: those with a name, then those that stand at a listener.
-    pub fn reads(&self) -> impl Iterator<Item = &Read> {
+    pub fn reads(&self) -> impl Iterator<Item = &ReadRoute> {
         let named = self.routes.iter().flatten().filter_map(|(_, read)| read.as_ref());
         let listeners = self.listeners.iter();
         named.chain(listeners.filter_map(|listener| listener.route.as_ref()?.value.as_ref()))
@@ -73,11 +73,11 @@ impl File {
 
 /// Where clients connect.
 #[derive(Debug)]
-pub struct Listener {
+pub struct RawListener {
     /// Its address.
     pub bind: Option<Spanned<Bind>>,
     /// Where its requests go, or nothing if that was left out.
-    pub route: Option<Spanned<Option<Read>>>,
+    pub route: Option<Spanned<Option<ReadRoute>>>,
     /// Sessions it holds at once.
     pub max_connections: usize,
     /// `None`: never.
@@ -148,9 +148,9 @@ fn missed_writes(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<
 }
 
 /// The listener of a file without listeners; its mistakes stand at `location`.
-fn default_listener(location: Location) -> Listener {
+fn default_listener(location: Location) -> RawListener {
     let default = super::Listener::new(super::Route::Name(String::new()));
-    Listener {
+    RawListener {
         bind: Some(Spanned {
             value: default.bind,
             location: location.clone(),
@@ -199,7 +199,7 @@ fn zone(text: &str) -> Result<String, Problem> {
     nodes::name(&value)
 }
 
-fn listeners(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Listener>> {
+fn listeners(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<RawListener>> {
     let items = value.items(diagnostics)?;
     if items.is_empty() {
         let problem =
@@ -222,7 +222,7 @@ fn listeners(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<
     )
 }
 
-fn listener(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Listener {
+fn listener(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> RawListener {
     let default = super::Listener::new(super::Route::Name(String::new()));
     let mut keys = item.keys(diagnostics);
     let bind = Spanned {
@@ -236,7 +236,7 @@ fn listener(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Listener {
             ..item.location()
         },
     };
-    let mut listener = Listener {
+    let mut listener = RawListener {
         bind: keys.spanned_or("bind", address::listener, bind),
         route: listener_route(&mut keys, route),
         max_connections: number(&mut keys, "max_connections", 1..=MOST_SESSIONS)
@@ -305,7 +305,7 @@ fn pools(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Named<Pool> {
     )
 }
 
-fn routes(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Named<Option<Read>> {
+fn routes(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Named<Option<ReadRoute>> {
     let entries = value.entries(diagnostics, |text| nodes::name(text).map(drop))?;
     let read = |(name, value): (Spanned<String>, YamlNode<'_>)| (name, route::read(&value, diagnostics));
     Some(entries.into_iter().map(read).collect())
@@ -314,8 +314,8 @@ fn routes(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Named<Option<R
 /// The route that was typed, `default` where none was, `None` if it holds a mistake.
 fn listener_route(
     keys: &mut MapReader<'_, '_>,
-    default: Spanned<Option<Read>>,
-) -> Option<Spanned<Option<Read>>> {
+    default: Spanned<Option<ReadRoute>>,
+) -> Option<Spanned<Option<ReadRoute>>> {
     let raw = keys.get("route", |value, diagnostics| {
         let read = route::read(value, diagnostics)?;
         Some(Spanned {

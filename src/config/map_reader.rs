@@ -107,7 +107,7 @@ impl<'a> YamlNode<'a> {
                 diagnostics.add(&entry.location, problem);
             }
         }
-        let split = |entry: Entry<'a>| {
+        let split = |entry: MapEntry<'a>| {
             (
                 Spanned {
                     value: entry.key.to_owned(),
@@ -167,7 +167,7 @@ impl<'a> YamlNode<'a> {
     }
 
     /// Nothing is a mapping without entries: so a section stays good whose keys are all commented out.
-    fn mapping(&self, diagnostics: &mut Diagnostics) -> Option<Vec<Entry<'a>>> {
+    fn mapping(&self, diagnostics: &mut Diagnostics) -> Option<Vec<MapEntry<'a>>> {
         match &self.tree.value {
             Value::Map(pairs) => Some(flatten(pairs, &self.path, diagnostics)),
             _ if self.tree.is_null() => Some(Vec::new()),
@@ -181,7 +181,7 @@ impl<'a> YamlNode<'a> {
 
 /// One key of a mapping with its value.
 #[derive(Debug)]
-struct Entry<'a> {
+struct MapEntry<'a> {
     key: &'a str,
     location: Location,
     value: YamlNode<'a>,
@@ -194,7 +194,7 @@ pub struct MapReader<'a, 'm> {
     /// Whether it is known which keys there are.
     is_complete: bool,
     foreign: &'static [Foreign],
-    entries: Vec<Entry<'a>>,
+    entries: Vec<MapEntry<'a>>,
     known: Vec<&'static str>,
     required: Vec<(Vec<&'static str>, Problem)>,
     rejected: Vec<&'static str>,
@@ -294,7 +294,7 @@ impl<'a> MapReader<'a, '_> {
     /// meant by unknown ones: they are not missing, but misspelt.
     pub fn finish(self) -> Vec<&'static str> {
         let unknown =
-            |entry: &&Entry| !self.known.contains(&entry.key) && !self.rejected.contains(&entry.key);
+            |entry: &&MapEntry| !self.known.contains(&entry.key) && !self.rejected.contains(&entry.key);
         let mut meant = Vec::new();
         for entry in self.entries.iter().filter(unknown) {
             let known = self.known.iter().copied();
@@ -329,7 +329,7 @@ fn flatten<'a>(
     pairs: &'a [(SpannedValue, SpannedValue)],
     path: &str,
     diagnostics: &mut Diagnostics,
-) -> Vec<Entry<'a>> {
+) -> Vec<MapEntry<'a>> {
     let mut entries = Vec::new();
     let mut merged = Vec::new();
     let mut lines: HashMap<&str, usize> = HashMap::new();
@@ -352,7 +352,7 @@ fn flatten<'a>(
         lines.entry(text).or_insert(key.line);
         match *plain && text == "<<" {
             true => merged.extend(brought(value, path, &location, diagnostics)),
-            false => entries.push(Entry {
+            false => entries.push(MapEntry {
                 key: text,
                 location,
                 value: YamlNode {
@@ -377,7 +377,7 @@ fn brought<'a>(
     path: &str,
     location: &Location,
     diagnostics: &mut Diagnostics,
-) -> Vec<Entry<'a>> {
+) -> Vec<MapEntry<'a>> {
     let sources = match &value.value {
         Value::List(items) => items.as_slice(),
         _ => std::slice::from_ref(value),

@@ -24,7 +24,7 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<N
             Problem::new("the pool has no nodes").hint("give it at least one"),
         );
     }
-    let mut taken = Taken::default();
+    let mut taken = TakenNames::default();
     let mut nodes = Vec::new();
     for (index, item) in items.iter().enumerate() {
         if let Some(raw) = node(item, diagnostics) {
@@ -120,12 +120,12 @@ fn node(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<RawNode> {
 
 /// What the nodes before have taken, and which of them did.
 #[derive(Default)]
-struct Taken {
+struct TakenNames {
     labels: HashMap<String, usize>,
     addresses: HashMap<Address, usize>,
 }
 
-impl Taken {
+impl TakenNames {
     fn add(&mut self, index: usize, raw: &RawNode, diagnostics: &mut Diagnostics) {
         let address = overlap::canonical(&raw.node.address);
         let twin = address.as_ref().and_then(|address| self.addresses.get(address));

@@ -6,8 +6,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::error::{Diagnostics, Location, Problem, Spanned, quote};
-use super::file::{File, Listener};
-use super::route::Read;
+use super::file::{File, RawListener};
+use super::route::ReadRoute;
 use super::route::graph::Graph;
 use super::units::show_size;
 use super::{Admin, Bind, Config, Pool, Protocol, Route, defaults, overlap, suggest, warnings};
@@ -20,7 +20,7 @@ const LARGEST_VALUES: u64 = 4;
 pub fn resolve(file: File, diagnostics: &mut Diagnostics) -> Option<Config> {
     check_binds(&file, diagnostics);
     let memory_limit = memory_limit(&file, diagnostics);
-    let names = Names::of(&file)?;
+    let names = KnownNames::of(&file)?;
     names.check_twins(diagnostics);
     names.check_targets(diagnostics);
     let chosen: Vec<Option<Route>> = file
@@ -34,7 +34,7 @@ pub fn resolve(file: File, diagnostics: &mut Diagnostics) -> Option<Config> {
     let routes = routes
         .filter_map(|(name, read)| Some((name.value.clone(), read.as_ref()?.route.clone())))
         .collect();
-    let listener = |(raw, route): (Listener, Option<Route>)| {
+    let listener = |(raw, route): (RawListener, Option<Route>)| {
         Some(super::Listener {
             bind: raw.bind?.value,
             route: route?,
@@ -132,18 +132,18 @@ fn check_binds(file: &File, diagnostics: &mut Diagnostics) {
 }
 
 /// The pools and routes of a file.
-struct Names<'a> {
+struct KnownNames<'a> {
     pools: HashMap<&'a str, (&'a Location, &'a Pool)>,
     routes: HashMap<&'a str, &'a Location>,
     /// All of them, sorted, for hints.
     all: BTreeSet<&'a str>,
     /// The routes as the file has them.
-    in_order: &'a [(Spanned<String>, Option<Read>)],
+    in_order: &'a [(Spanned<String>, Option<ReadRoute>)],
 }
 
-impl<'a> Names<'a> {
+impl<'a> KnownNames<'a> {
     /// `None` if it is not known which names there are.
-    fn of(file: &'a File) -> Option<Names<'a>> {
+    fn of(file: &'a File) -> Option<KnownNames<'a>> {
         let (pools, routes) = (file.pools.as_ref()?, file.routes.as_ref()?);
         let pools: HashMap<_, _> = pools
             .iter()
@@ -155,7 +155,7 @@ impl<'a> Names<'a> {
             .map(|(name, _)| (name.value.as_str(), &name.location))
             .collect();
         let all = pools.keys().chain(routes.keys()).copied().collect();
-        Some(Names {
+        Some(KnownNames {
             pools,
             routes,
             all,
@@ -187,7 +187,7 @@ impl<'a> Names<'a> {
     }
 
     /// Whether all names in a route exist.
-    fn check_names(&self, read: &Read, diagnostics: &mut Diagnostics) -> bool {
+    fn check_names(&self, read: &ReadRoute, diagnostics: &mut Diagnostics) -> bool {
         let unknown = read
             .names
             .iter()
@@ -208,7 +208,7 @@ impl<'a> Names<'a> {
     }
 
     /// The route or pool that a listener names or, where it names none, that must be meant.
-    fn choose(&self, listener: &Listener, diagnostics: &mut Diagnostics) -> Option<Route> {
+    fn choose(&self, listener: &RawListener, diagnostics: &mut Diagnostics) -> Option<Route> {
         let Spanned { value, location } = listener.route.as_ref()?;
         if let Some(read) = value {
             return self.check_names(read, diagnostics).then(|| read.route.clone());
@@ -256,7 +256,7 @@ impl<'a> Names<'a> {
     }
 
     /// What holds places for values must be able to.
-    fn check_meta(&self, read: &Read, graph: &Graph<'_>, diagnostics: &mut Diagnostics) {
+    fn check_meta(&self, read: &ReadRoute, graph: &Graph<'_>, diagnostics: &mut Diagnostics) {
         for Spanned { value, location } in &read.meta {
             let is_classic = |name: &&str| {
                 let pool = self.pools.get(name);
@@ -272,7 +272,7 @@ impl<'a> Names<'a> {
     }
 
     /// A listener that is a node of one of its own pools would send every request to itself.
-    fn check_loop(&self, listener: &Listener, ends: &[&str], diagnostics: &mut Diagnostics) {
+    fn check_loop(&self, listener: &RawListener, ends: &[&str], diagnostics: &mut Diagnostics) {
         let Some(bind) = &listener.bind else { return };
         let pools = ends
             .iter()

@@ -116,7 +116,7 @@ pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<SpannedValue> 
 type Fault = (Location, Problem);
 
 /// A list or mapping whose end has not been reached yet.
-struct Open {
+struct OpenCollection {
     line: usize,
     column: usize,
     anchor: usize,
@@ -124,9 +124,9 @@ struct Open {
     values: Vec<SpannedValue>,
 }
 
-impl Open {
-    fn new(line: usize, column: usize, anchor: usize, mapping: bool) -> Open {
-        Open {
+impl OpenCollection {
+    fn new(line: usize, column: usize, anchor: usize, mapping: bool) -> OpenCollection {
+        OpenCollection {
             line,
             column,
             anchor,
@@ -138,7 +138,7 @@ impl Open {
 
 #[derive(Default)]
 struct Builder {
-    open: Vec<Open>,
+    open: Vec<OpenCollection>,
     anchors: HashMap<usize, SpannedValue>,
     copies: usize,
     root: Option<SpannedValue>,
@@ -199,15 +199,15 @@ impl Builder {
                 };
                 self.location(SpannedValue { line, column, value }, anchor)
             }
-            Event::SequenceStart(anchor, _) => self.begin(Open::new(line, column, anchor, false)),
-            Event::MappingStart(anchor, _) => self.begin(Open::new(line, column, anchor, true)),
+            Event::SequenceStart(anchor, _) => self.begin(OpenCollection::new(line, column, anchor, false)),
+            Event::MappingStart(anchor, _) => self.begin(OpenCollection::new(line, column, anchor, true)),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             _ => Ok(()),
         };
         taken.or_else(fault)
     }
 
-    fn begin(&mut self, open: Open) -> Result<(), Problem> {
+    fn begin(&mut self, open: OpenCollection) -> Result<(), Problem> {
         if self.open.len() == DEEPEST {
             return Err(Problem::new(format!("nested more than {DEEPEST} deep")));
         }
@@ -216,7 +216,7 @@ impl Builder {
     }
 
     fn end(&mut self) -> Result<(), Problem> {
-        let Some(Open {
+        let Some(OpenCollection {
             line,
             column,
             anchor,

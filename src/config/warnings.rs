@@ -5,15 +5,15 @@
 use std::collections::HashSet;
 
 use super::error::{Diagnostics, Location, Problem, Spanned, quote};
-use super::route::Budget;
+use super::route::SharedBudget;
 use super::route::graph::Graph;
-use super::route::{Read, Route};
+use super::route::{ReadRoute, Route};
 use super::{OnNodeDown, Pool};
 
 /// Warns of each pool that no listener leads to. `chosen` are the listeners' routes, `reads` all that are written.
 pub fn unreached<'a>(
     pools: impl Iterator<Item = (&'a str, &'a Location)>,
-    reads: impl Iterator<Item = &'a Read>,
+    reads: impl Iterator<Item = &'a ReadRoute>,
     chosen: &[Option<Route>],
     graph: &Graph<'_>,
     diagnostics: &mut Diagnostics,
@@ -44,7 +44,7 @@ pub fn unreached<'a>(
 
 /// Warns of a failover whose budget is less than the keys of one node of the pools that are asked first.
 pub fn small_budget<'a>(
-    Spanned { value, location }: &Spanned<Budget>,
+    Spanned { value, location }: &Spanned<SharedBudget>,
     graph: &Graph<'_>,
     pool: impl Fn(&str) -> Option<&'a Pool>,
     diagnostics: &mut Diagnostics,

@@ -30,7 +30,7 @@ type Tell<'a> = dyn FnMut(&str, u64) + 'a;
 
 /// One limit.
 #[derive(Debug)]
-pub struct Limit {
+pub struct ResourceLimit {
     /// Its name in metrics and logs.
     pub name: &'static str,
     /// The setting that determines it.
@@ -39,8 +39,8 @@ pub struct Limit {
 }
 
 /// Every limit that a client can feel, by name.
-pub const LIMITS: &[Limit] = &[
-    Limit {
+pub const LIMITS: &[ResourceLimit] = &[
+    ResourceLimit {
         name: "admin",
         setting: "64 connections of the admin listener, and 10s to read an answer",
         read: |state, _, tell| {
@@ -49,12 +49,12 @@ pub const LIMITS: &[Limit] = &[
             tell("admin", reached.iter().map(|counter| counter.load(Relaxed)).sum());
         },
     },
-    Limit {
+    ResourceLimit {
         name: "budget",
         setting: "budget of the route",
         read: |_, snapshot, tell| events(snapshot, Event::OverBudget, tell),
     },
-    Limit {
+    ResourceLimit {
         name: "connections",
         setting: "max_connections of the listener",
         read: |_, snapshot, tell| {
@@ -64,7 +64,7 @@ pub const LIMITS: &[Limit] = &[
             }
         },
     },
-    Limit {
+    ResourceLimit {
         name: "descriptors",
         setting: "open files that the system allows (ulimit -n)",
         read: |_, snapshot, tell| {
@@ -74,7 +74,7 @@ pub const LIMITS: &[Limit] = &[
             }
         },
     },
-    Limit {
+    ResourceLimit {
         name: "fallback_copies",
         setting: "missed_writes, which bounds what is remembered of them; fallback_expiry of the pool bounds the others",
         read: |_, snapshot, tell| {
@@ -84,12 +84,12 @@ pub const LIMITS: &[Limit] = &[
             }
         },
     },
-    Limit {
+    ResourceLimit {
         name: "in_flight",
         setting: "max_in_flight of the pool, 64 MiB for a connection to a node, memory_limit",
         read: |_, snapshot, tell| failures(snapshot, Failure::Busy, tell),
     },
-    Limit {
+    ResourceLimit {
         name: "key_length",
         setting: "250 bytes; 186 for a key with a zero byte, or in binary with a space or a control character",
         read: |state, snapshot, tell| {
@@ -97,22 +97,22 @@ pub const LIMITS: &[Limit] = &[
             failures(snapshot, Failure::LongKey, tell);
         },
     },
-    Limit {
+    ResourceLimit {
         name: "line_length",
         setting: "16 KiB, 2048 bytes without its end, 1 MiB for a line that reads keys",
         read: |state, _, tell| workers(state, |shard| &shard.long_lines, tell),
     },
-    Limit {
+    ResourceLimit {
         name: "log",
         setting: "1024 lines of the log that wait for whoever reads stderr",
         read: |_, _, tell| tell("stderr", log::lost()),
     },
-    Limit {
+    ResourceLimit {
         name: "memory",
         setting: "memory_limit",
         read: |state, _, tell| workers(state, |shard| &shard.out_of_memory, tell),
     },
-    Limit {
+    ResourceLimit {
         name: "missed_writes",
         setting: "missed_writes",
         read: |_, snapshot, tell| {
@@ -121,34 +121,34 @@ pub const LIMITS: &[Limit] = &[
             }
         },
     },
-    Limit {
+    ResourceLimit {
         name: "rate",
         setting: "rate and in_flight of the route's limit",
         read: |_, snapshot, tell| events(snapshot, Event::Limited, tell),
     },
-    Limit {
+    ResourceLimit {
         name: "shadow",
         setting: "1024 copies with 4 MiB of values on their way for each worker",
         read: |_, snapshot, tell| events(snapshot, Event::Dropped, tell),
     },
-    Limit {
+    ResourceLimit {
         name: "unread",
         setting: "64 MiB of replies that a client does not read, memory_limit",
         read: |state, _, tell| workers(state, |shard| &shard.dropped, tell),
     },
-    Limit {
+    ResourceLimit {
         name: "value_on_node",
         setting: "max_value_size of the pool; the node holds a larger value: let it allow no more (-I)",
         read: |_, snapshot, tell| failures(snapshot, Failure::TooLarge, tell),
     },
-    Limit {
+    ResourceLimit {
         name: "value_size",
         setting: "max_value_size of the pool",
         read: |state, _, tell| workers(state, |shard| &shard.large_values, tell),
     },
 ];
 
-impl Limit {
+impl ResourceLimit {
     /// The number of times that it was reached.
     pub fn sum(&self, state: &State, snapshot: &Snapshot) -> u64 {
         let mut sum = 0_u64;
@@ -179,7 +179,7 @@ fn events(snapshot: &Snapshot, event: Event, tell: &mut Tell<'_>) {
 
 /// The state of one limit since it was last logged.
 #[derive(Debug, Default)]
-struct Watched {
+struct LimitLog {
     logged: Option<Instant>,
     /// How often each place had reached it when it was last logged.
     before: BTreeMap<String, u64>,
@@ -193,9 +193,15 @@ struct Reached {
     place: String,
 }
 
-impl Watched {
+impl LimitLog {
     /// Returns what must be logged `now`, if anything.
-    fn look(&mut self, limit: &Limit, state: &State, snapshot: &Snapshot, now: Instant) -> Option<Reached> {
+    fn look(
+        &mut self,
+        limit: &ResourceLimit,
+        state: &State,
+        snapshot: &Snapshot,
+        now: Instant,
+    ) -> Option<Reached> {
         if self.logged.is_some_and(|logged| now < logged + QUIET) {
             return None;
         }
@@ -222,7 +228,7 @@ impl Watched {
 
 /// Logs limits that are reached, until this future is dropped.
 pub async fn run(state: Arc<State>) {
-    let mut watched: Vec<Watched> = LIMITS.iter().map(|_| Watched::default()).collect();
+    let mut watched: Vec<LimitLog> = LIMITS.iter().map(|_| LimitLog::default()).collect();
     let mut second = interval(SECOND);
     loop {
         second.tick().await;
@@ -249,7 +255,7 @@ mod tests {
         let limit = LIMITS.iter().find(|limit| limit.name == "in_flight").unwrap();
         let busy =
             |node: usize, times| snapshot.nodes[node].shards()[0].failures[Failure::Busy as usize].add(times);
-        let mut watched = Watched::default();
+        let mut watched = LimitLog::default();
         let start = Instant::now();
         let mut look = |second| watched.look(limit, &state, &snapshot, start + Duration::from_secs(second));
         let reached = |times, place: &str| {

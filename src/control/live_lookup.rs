@@ -1,7 +1,7 @@
 //! Asks a node whether it has a key, to compare where a key should be with where it is.
 
 use crate::config;
-use crate::control::probe_client::Connection;
+use crate::control::probe_client::ProbeConnection;
 use crate::node::{Kind, Node};
 use crate::protocol::{Command, Meta, Reply, Request};
 use crate::route::explain::steps::Step;
@@ -42,7 +42,7 @@ async fn dial(
     settings: &config::Pool,
     key: &[u8],
 ) -> std::io::Result<bool> {
-    let mut connection = Connection::dial(
+    let mut connection = ProbeConnection::dial(
         &node.address,
         resolved,
         &settings.protection,

@@ -62,7 +62,7 @@ pub fn start(
     hangups: Arc<Notify>,
 ) -> io::Result<()> {
     let reloader = Arc::new(Reloader::new(path, state.clone()));
-    let server = admin::Server::new(admin, state.clone(), reloader.clone())?;
+    let server = admin::AdminServer::new(admin, state.clone(), reloader.clone())?;
     signals::reload_on_hangup(hangups, reloader.clone());
     tokio::spawn(server.run());
     tokio::spawn(discovery::run(state.clone()));

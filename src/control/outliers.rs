@@ -24,7 +24,7 @@ const PEERS: usize = 3;
 
 /// Watches every pool that sets `outlier`, until this future is dropped.
 pub async fn run(state: Arc<State>) {
-    let mut watched: Vec<Watched> = Vec::new();
+    let mut watched: Vec<WatchedNode> = Vec::new();
     let mut second = interval(SECOND);
     loop {
         second.tick().await;
@@ -32,7 +32,7 @@ pub async fn run(state: Arc<State>) {
         watched = follow(watched, &snapshot.nodes);
         for pool in snapshot.pools.values() {
             let watched = &mut watched[pool.nodes[0]..][..pool.nodes.len()];
-            let means: Vec<Option<f64>> = watched.iter_mut().map(Watched::mean).collect();
+            let means: Vec<Option<f64>> = watched.iter_mut().map(WatchedNode::mean).collect();
             let Some(times) = pool.settings.outlier else {
                 watched.iter_mut().for_each(|node| node.set(false));
                 continue;
@@ -50,12 +50,12 @@ pub async fn run(state: Arc<State>) {
 }
 
 /// Returns the state of `nodes`, in their order, keeping that of known ones.
-fn follow(mut known: Vec<Watched>, nodes: &[Arc<Node>]) -> Vec<Watched> {
+fn follow(mut known: Vec<WatchedNode>, nodes: &[Arc<Node>]) -> Vec<WatchedNode> {
     nodes
         .iter()
         .map(|node| {
             let found = known.iter().position(|known| Arc::ptr_eq(&known.node, node));
-            found.map_or_else(|| Watched::new(node), |found| known.swap_remove(found))
+            found.map_or_else(|| WatchedNode::new(node), |found| known.swap_remove(found))
         })
         .collect()
 }
@@ -82,7 +82,7 @@ fn total(node: &Node) -> (u64, f64) {
 
 /// The state of one node.
 #[derive(Debug)]
-struct Watched {
+struct WatchedNode {
     node: Arc<Node>,
     /// The result of [`total`] a second ago.
     last: (u64, f64),
@@ -91,9 +91,9 @@ struct Watched {
     against: u32,
 }
 
-impl Watched {
-    fn new(node: &Arc<Node>) -> Watched {
-        Watched {
+impl WatchedNode {
+    fn new(node: &Arc<Node>) -> WatchedNode {
+        WatchedNode {
             node: node.clone(),
             last: total(node),
             is_slow: false,
@@ -150,9 +150,9 @@ mod tests {
         }
     }
 
-    fn watched() -> Watched {
+    fn watched() -> WatchedNode {
         let state = testing::state("pools: {main: {nodes: ['127.0.0.1:1'], outlier: 5}}");
-        Watched::new(&state.snapshot.load().nodes[0])
+        WatchedNode::new(&state.snapshot.load().nodes[0])
     }
 
     #[test]

@@ -20,7 +20,7 @@ const MAX_LINE: u64 = 1024;
 const MAX_LINES: usize = 1024;
 
 /// One connection to a node.
-pub struct Connection {
+pub struct ProbeConnection {
     stream: BufReader<Stream>,
     /// The peer's address; `None` for a unix socket.
     peer: Option<SocketAddr>,
@@ -28,7 +28,7 @@ pub struct Connection {
     pub asked_size: bool,
 }
 
-impl Connection {
+impl ProbeConnection {
     /// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`, protected as
     /// `protection` says.
     ///
@@ -39,9 +39,9 @@ impl Connection {
         resolved: &[SocketAddr],
         protection: &Protection,
         limit: Duration,
-    ) -> io::Result<Connection> {
+    ) -> io::Result<ProbeConnection> {
         let stream = dial(address, resolved, protection, limit).await?;
-        Ok(Connection {
+        Ok(ProbeConnection {
             peer: stream.peer(),
             asked_size: false,
             stream: BufReader::with_capacity(MAX_LINE as usize, stream),
@@ -64,7 +64,7 @@ impl Connection {
     /// Asks how many seconds ago the node was started. memcached reports up to three seconds too many.
     ///
     /// # Errors
-    /// Those of [`Connection::version`].
+    /// Those of [`ProbeConnection::version`].
     pub async fn uptime(&mut self, limit: Duration) -> io::Result<u64> {
         let uptime = self.stat("stats", "uptime", limit).await?;
         uptime.ok_or_else(|| unexpected("stats", "no uptime"))
@@ -73,7 +73,7 @@ impl Connection {
     /// Asks for the maximum size of an item in bytes (`memcached -I`); `None` if the node does not say.
     ///
     /// # Errors
-    /// Those of [`Connection::version`].
+    /// Those of [`ProbeConnection::version`].
     pub async fn item_size_max(&mut self, limit: Duration) -> io::Result<Option<u64>> {
         self.stat("stats settings", "item_size_max", limit).await
     }
@@ -105,7 +105,7 @@ impl Connection {
     /// Asks whether the node has `key`. Nothing else may be asked after it.
     ///
     /// # Errors
-    /// Those of [`Connection::version`].
+    /// Those of [`ProbeConnection::version`].
     pub async fn holds(&mut self, key: &[u8], limit: Duration) -> io::Result<bool> {
         match self.ask(&[b"me ", key, b"\r\n"].concat(), limit).await?.as_str() {
             "EN" => return Ok(false),
@@ -124,7 +124,7 @@ impl Connection {
     /// Flushes the node.
     ///
     /// # Errors
-    /// Those of [`Connection::version`]; [`ErrorKind::InvalidData`] if the node refuses.
+    /// Those of [`ProbeConnection::version`]; [`ErrorKind::InvalidData`] if the node refuses.
     pub async fn flush(&mut self, limit: Duration) -> io::Result<()> {
         match self.ask(b"flush_all\r\n", limit).await?.as_str() {
             "OK" => Ok(()),
@@ -135,7 +135,7 @@ impl Connection {
     /// Sends `commands`, which are `count` deletes, and reads all answers.
     ///
     /// # Errors
-    /// Those of [`Connection::version`]. A refusal of a key that the node can never have is not an error.
+    /// Those of [`ProbeConnection::version`]. A refusal of a key that the node can never have is not an error.
     pub async fn delete(&mut self, commands: &[u8], count: usize, limit: Duration) -> io::Result<()> {
         let exchange = async {
             self.write(commands).await?;

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::discovery::{LOOKUP, resolve_once};
 use super::jitter::jittered;
-use super::probe_client::Connection;
+use super::probe_client::ProbeConnection;
 use super::rejoin::{LogOnChange, rejoin};
 use super::replay;
 use crate::config::{Address, Protection, Rejoin};
@@ -71,7 +71,7 @@ async fn keep_probing(state: Arc<State>, node: Arc<Node>) {
 }
 
 /// Deletes what a node missed before it takes requests again.
-async fn catch_up(state: &State, node: &Node, kept: &mut Option<Connection>) {
+async fn catch_up(state: &State, node: &Node, kept: &mut Option<ProbeConnection>) {
     if node.state().takes_requests() {
         return;
     }
@@ -85,7 +85,7 @@ async fn catch_up(state: &State, node: &Node, kept: &mut Option<Connection>) {
 
 /// The pool's settings for probes.
 #[derive(Debug, Clone)]
-struct Settings {
+struct ProbeSettings {
     connect: Duration,
     protection: Protection,
     answer: Duration,
@@ -93,10 +93,10 @@ struct Settings {
     max_value_size: u64,
 }
 
-fn settings(state: &State, node: &Node) -> Option<Settings> {
+fn settings(state: &State, node: &Node) -> Option<ProbeSettings> {
     let snapshot = state.snapshot.load();
     let pool = snapshot.config.pools.get(&node.pool)?;
-    Some(Settings {
+    Some(ProbeSettings {
         connect: pool.connect_timeout,
         protection: pool.protection.clone(),
         answer: pool.health.probe_timeout,
@@ -132,8 +132,8 @@ impl Sizes {
         &mut self,
         node: &Node,
         remote: &Remote,
-        settings: &Settings,
-        kept: &mut Option<Connection>,
+        settings: &ProbeSettings,
+        kept: &mut Option<ProbeConnection>,
     ) {
         if let Some(connection) = kept.as_mut().filter(|kept| !kept.asked_size && !self.is_refused) {
             connection.asked_size = true;
@@ -164,10 +164,10 @@ impl Sizes {
 
 /// Probes once, on the `kept` connection if that still works. Returns the node's version.
 async fn probe(
-    kept: &mut Option<Connection>,
+    kept: &mut Option<ProbeConnection>,
     address: &Address,
     remote: &Remote,
-    settings: &Settings,
+    settings: &ProbeSettings,
 ) -> io::Result<String> {
     let resolved = remote.resolved.load_full();
     if let Some(mut connection) = kept.take().filter(|kept| kept.leads_to(&resolved)) {
@@ -180,7 +180,8 @@ async fn probe(
             Err(error) => return Err(error),
         }
     }
-    let mut connection = Connection::dial(address, &resolved, &settings.protection, settings.connect).await?;
+    let mut connection =
+        ProbeConnection::dial(address, &resolved, &settings.protection, settings.connect).await?;
     let version = connection.version(settings.answer).await?;
     *kept = Some(connection);
     Ok(version)

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::probe_client::Connection;
+use super::probe_client::ProbeConnection;
 use crate::config::Rejoin;
 use crate::metrics::NodeShard;
 use crate::node::{Kind, Node};
@@ -29,7 +29,7 @@ use crate::protocol::{Command, Request};
 pub async fn rejoin(
     node: &Node,
     how: Rejoin,
-    connection: &mut Connection,
+    connection: &mut ProbeConnection,
     limit: Duration,
 ) -> io::Result<()> {
     let Some(left_at) = leaver(node) else {
@@ -77,7 +77,11 @@ fn has_outstanding(node: &Node) -> bool {
     node.sum(|shard: &NodeShard| &shard.in_flight) > 0
 }
 
-async fn was_restarted(left_at: Instant, connection: &mut Connection, limit: Duration) -> io::Result<bool> {
+async fn was_restarted(
+    left_at: Instant,
+    connection: &mut ProbeConnection,
+    limit: Duration,
+) -> io::Result<bool> {
     let uptime = connection.uptime(limit).await?;
     Ok(uptime < left_at.elapsed().as_secs())
 }

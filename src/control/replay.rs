@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::jitter::jittered;
-use super::probe_client::Connection;
+use super::probe_client::ProbeConnection;
 use crate::config::{Protection, Protocol, Rejoin};
 use crate::control::per_node_tasks::{follow, remote};
 use crate::health;
@@ -86,7 +86,7 @@ async fn keep_replaying(state: Arc<State>, node: Arc<Node>) {
 
 /// The pool's settings.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ReplaySettings {
     connect: Duration,
     protection: Protection,
     answer: Duration,
@@ -97,11 +97,11 @@ pub struct Settings {
 }
 
 /// Returns the settings of `node`'s pool; `None` if the pool is gone.
-pub fn settings(state: &State, node: &Node) -> Option<Settings> {
+pub fn settings(state: &State, node: &Node) -> Option<ReplaySettings> {
     let snapshot = state.snapshot.load();
     let compiled = snapshot.pools.get(&node.pool)?;
     let pool = &compiled.settings;
-    Some(Settings {
+    Some(ReplaySettings {
         connect: pool.connect_timeout,
         protection: pool.protection.clone(),
         answer: pool.health.probe_timeout,
@@ -116,7 +116,11 @@ pub fn settings(state: &State, node: &Node) -> Option<Settings> {
 ///
 /// # Errors
 /// The node's failure to answer as expected; nothing more can be asked on the connection.
-pub async fn catch_up(node: &Node, connection: &mut Connection, settings: &Settings) -> io::Result<()> {
+pub async fn catch_up(
+    node: &Node,
+    connection: &mut ProbeConnection,
+    settings: &ReplaySettings,
+) -> io::Result<()> {
     if !node.missed.is_any() {
         return Ok(());
     }
@@ -128,7 +132,11 @@ pub async fn catch_up(node: &Node, connection: &mut Connection, settings: &Setti
 }
 
 /// Forgets what `node` missed before it was started.
-async fn note_restart(node: &Node, connection: &mut Connection, settings: &Settings) -> io::Result<()> {
+async fn note_restart(
+    node: &Node,
+    connection: &mut ProbeConnection,
+    settings: &ReplaySettings,
+) -> io::Result<()> {
     let asked_at = Instant::now();
     let uptime = Duration::from_secs(connection.uptime(settings.answer).await?);
     if let Some(started) = asked_at.checked_sub(uptime + DOUBT) {
@@ -137,7 +145,7 @@ async fn note_restart(node: &Node, connection: &mut Connection, settings: &Setti
     Ok(())
 }
 
-fn dialect(settings: &Settings, version: &str) -> Dialect {
+fn dialect(settings: &ReplaySettings, version: &str) -> Dialect {
     match settings.protocol {
         Protocol::Auto => Dialect::of_version(version),
         Protocol::Meta => Dialect::Meta,
@@ -148,12 +156,12 @@ fn dialect(settings: &Settings, version: &str) -> Dialect {
 /// Deletes one batch, or flushes the node. Returns false if nothing may be done now.
 async fn clear(
     node: &Node,
-    connection: &mut Connection,
+    connection: &mut ProbeConnection,
     dialect: Dialect,
     calm_since: Option<Instant>,
-    settings: &Settings,
+    settings: &ReplaySettings,
 ) -> io::Result<bool> {
-    let batch = Batch::take(node, calm_since);
+    let batch = DeleteBatch::take(node, calm_since);
     if !batch.due.is_empty() {
         let mut commands = Vec::new();
         let keys = batch.due.iter().map(|due| &due.key);
@@ -178,15 +186,15 @@ async fn clear(
 
 /// Keys whose deletes are in flight. If it is dropped before they are answered they stay recorded, even if
 /// the node's task ends, because another node may take over what this one missed.
-struct Batch<'a> {
+struct DeleteBatch<'a> {
     missed: &'a Missed,
     due: Vec<Due>,
 }
 
-impl<'a> Batch<'a> {
-    fn take(node: &'a Node, calm_since: Option<Instant>) -> Batch<'a> {
+impl<'a> DeleteBatch<'a> {
+    fn take(node: &'a Node, calm_since: Option<Instant>) -> DeleteBatch<'a> {
         let missed = &*node.missed;
-        Batch {
+        DeleteBatch {
             missed,
             due: missed.take(calm_since, BATCH),
         }
@@ -197,7 +205,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-impl Drop for Batch<'_> {
+impl Drop for DeleteBatch<'_> {
     fn drop(&mut self) {
         if !self.due.is_empty() {
             self.missed.not_deleted(&self.due);
@@ -208,14 +216,14 @@ impl Drop for Batch<'_> {
 /// The connection to one node that missed something.
 #[derive(Default)]
 struct Replay {
-    open: Option<Open>,
+    open: Option<OpenConnection>,
     /// Whether the node does not report its uptime.
     has_no_uptime: bool,
 }
 
 /// A connection, and how the node has answered on it.
-struct Open {
-    connection: Connection,
+struct OpenConnection {
+    connection: ProbeConnection,
     dialect: Dialect,
     /// Since then it has answered every question at once.
     calm_since: Instant,
@@ -224,7 +232,7 @@ struct Open {
 
 impl Replay {
     /// Does what may be done now, if the node is tried at all. Returns true if there may be more.
-    async fn step(&mut self, node: &Node, remote: &Remote, settings: &Settings) -> io::Result<bool> {
+    async fn step(&mut self, node: &Node, remote: &Remote, settings: &ReplaySettings) -> io::Result<bool> {
         if !settings.is_tried {
             self.open = None;
             return Ok(false);
@@ -238,7 +246,7 @@ impl Replay {
             Some(open) => open,
             None => {
                 let connection =
-                    Connection::dial(&node.address, &resolved, &settings.protection, settings.connect)
+                    ProbeConnection::dial(&node.address, &resolved, &settings.protection, settings.connect)
                         .await?;
                 self.begin(connection, node, settings).await?
             }
@@ -250,10 +258,10 @@ impl Replay {
 
     async fn begin(
         &mut self,
-        mut connection: Connection,
+        mut connection: ProbeConnection,
         node: &Node,
-        settings: &Settings,
-    ) -> io::Result<Open> {
+        settings: &ReplaySettings,
+    ) -> io::Result<OpenConnection> {
         let version = connection.version(settings.answer).await?;
         if !self.has_no_uptime {
             let noted = note_restart(node, &mut connection, settings).await;
@@ -261,7 +269,7 @@ impl Replay {
             noted?;
         }
         let now = Instant::now();
-        Ok(Open {
+        Ok(OpenConnection {
             connection,
             dialect: dialect(settings, &version),
             calm_since: now,
@@ -270,8 +278,8 @@ impl Replay {
     }
 }
 
-impl Open {
-    async fn step(&mut self, node: &Node, settings: &Settings) -> io::Result<bool> {
+impl OpenConnection {
+    async fn step(&mut self, node: &Node, settings: &ReplaySettings) -> io::Result<bool> {
         let calm_since = Some(self.calm_since);
         let is_more = clear(node, &mut self.connection, self.dialect, calm_since, settings).await?;
         if !is_more {

@@ -15,14 +15,14 @@ use serde::Serialize;
 
 use crate::config::Config;
 
-pub use movement::{Keys, Move, Moves, Rest, moved};
-pub use settings::{Change, Shown};
+pub use movement::{Move, MovedKeys, Moves, Rest, moved};
+pub use settings::{SettingChange, Shown};
 
 /// The differences. Displayed as text, one line per change and per move.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
     /// Settings, pools and nodes that differ, by their paths.
-    pub changes: Vec<Change>,
+    pub changes: Vec<SettingChange>,
     /// The keys that move, for each pool that is in both, and for each pair of pools of which one replaces
     /// the other behind a listener.
     pub pools: Vec<Moves>,

@@ -29,7 +29,7 @@ pub struct Moves {
     pub exact: bool,
     /// The movement of the given keys.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub keys: Option<Keys>,
+    pub keys: Option<MovedKeys>,
     /// The moves between nodes, the largest first. Of the given keys, if there are any.
     pub moves: Vec<Move>,
     /// All moves that are not listed.
@@ -39,7 +39,7 @@ pub struct Moves {
 
 /// The movement of the given keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Keys {
+pub struct MovedKeys {
     /// The number of keys.
     pub count: usize,
     /// The number of keys that move.
@@ -70,7 +70,7 @@ impl Moves {
     /// The share that moves: of the given keys, if there are any, or otherwise of all.
     pub fn share(&self) -> f64 {
         match self.keys {
-            Some(Keys { count, moved }) if count > 0 => moved as f64 / count as f64,
+            Some(MovedKeys { count, moved }) if count > 0 => moved as f64 / count as f64,
             _ => self.moved,
         }
     }
@@ -94,7 +94,7 @@ impl fmt::Display for Moves {
             self.name(),
             percent(self.moved)
         )?;
-        if let Some(Keys { count, moved }) = self.keys {
+        if let Some(MovedKeys { count, moved }) = self.keys {
             writeln!(
                 f,
                 "{}: {moved} of {count} keys move ({})",
@@ -164,7 +164,7 @@ fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[
             .iter()
             .filter(|(pair, _)| moves(pair))
             .map(|(_, count)| *count as usize);
-        counted = Some(Keys {
+        counted = Some(MovedKeys {
             count: keys.len(),
             moved: moved.sum(),
         });
@@ -278,7 +278,7 @@ mod tests {
     fn the_keys_of_a_file_are_followed_one_by_one() {
         let keys: Vec<Vec<u8>> = (0..1000).map(|n| format!("user:{n}").into_bytes()).collect();
         let moves = &between(FOUR, FIVE, Some(&keys))[0];
-        let Keys { count, moved } = moves.keys.expect("counted");
+        let MovedKeys { count, moved } = moves.keys.expect("counted");
         assert_eq!(count, 1000);
         assert!(
             (100..300).contains(&moved) && moves.share() == moved as f64 / 1000.0,

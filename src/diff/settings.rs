@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 
 /// A setting that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub struct SettingChange {
     /// Its path, such as `pools.main.nodes.cache-b.weight`.
     pub path: String,
     /// The old value; `None` if it is added.
@@ -20,7 +20,7 @@ pub struct Change {
     pub new: Option<Value>,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for SettingChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, path) = (self.sign(), &self.path);
         match (&self.old, &self.new) {
@@ -31,7 +31,7 @@ impl fmt::Display for Change {
     }
 }
 
-impl Change {
+impl SettingChange {
     fn sign(&self) -> char {
         match (&self.old, &self.new) {
             (None, _) => '+',
@@ -55,18 +55,18 @@ impl fmt::Display for Shown<'_> {
 }
 
 /// Returns every setting that differs, in the order of paths.
-pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
+pub fn changes(old: &Config, new: &Config) -> Vec<SettingChange> {
     let mut changes = Vec::new();
     compare("", &config::show(old), &config::show(new), &mut changes);
     changes
 }
 
-fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
+fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<SettingChange>) {
     if old == new {
         return;
     }
     let (Some(before), Some(after)) = (entries(path, old), entries(path, new)) else {
-        changes.push(Change {
+        changes.push(SettingChange {
             path: path.to_owned(),
             old: Some(old.clone()),
             new: Some(new.clone()),
@@ -74,7 +74,7 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
         return;
     };
     if before == after {
-        changes.push(Change {
+        changes.push(SettingChange {
             path: path.to_owned(),
             old: Some(Value::from("one order")),
             new: Some(Value::from("another order")),
@@ -89,7 +89,7 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
         };
         match (before.get(name), after.get(name)) {
             (Some(old), Some(new)) => compare(&path, old, new, changes),
-            (old, new) => changes.push(Change {
+            (old, new) => changes.push(SettingChange {
                 path,
                 old: old.cloned(),
                 new: new.cloned(),

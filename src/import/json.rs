@@ -29,7 +29,7 @@ pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<SpannedValue> 
     let problem = |reason: &dyn std::fmt::Display| Problem::new(format!("invalid JSON: {reason}"));
     match parse_to_ast(text, &CollectOptions::default(), &MCROUTER) {
         Ok(parsed) => {
-            let value = parsed.value.map(|value| Lines::of(text).spanned(value));
+            let value = parsed.value.map(|value| LineStarts::of(text).spanned(value));
             if value.is_none() {
                 diagnostics.add(&Location::default(), problem(&"the file holds no value"));
             }
@@ -51,15 +51,15 @@ fn location(error: &ParseError) -> Location {
 }
 
 /// The offsets in bytes at which the lines of a text start.
-struct Lines<'a> {
+struct LineStarts<'a> {
     text: &'a str,
     starts: Vec<usize>,
 }
 
-impl<'a> Lines<'a> {
-    fn of(text: &'a str) -> Lines<'a> {
+impl<'a> LineStarts<'a> {
+    fn of(text: &'a str) -> LineStarts<'a> {
         let ends = text.match_indices('\n').map(|(end, _)| end + 1);
-        Lines {
+        LineStarts {
             text,
             starts: std::iter::once(0).chain(ends).collect(),
         }

@@ -55,7 +55,7 @@ struct Server {
 }
 
 /// The state after the options so far.
-struct Reader<'a> {
+struct OptionsReader<'a> {
     servers: Vec<Server>,
     settings: Vec<(&'static str, Value)>,
     health: Vec<(&'static str, Value)>,
@@ -74,7 +74,7 @@ struct Reader<'a> {
 
 /// Returns the one pool that `text` describes.
 pub fn read(text: &str, lost: &mut Diagnostics) -> Draft {
-    let mut reader = Reader {
+    let mut reader = OptionsReader {
         servers: Vec::new(),
         settings: Vec::new(),
         health: Vec::new(),
@@ -94,7 +94,7 @@ pub fn read(text: &str, lost: &mut Diagnostics) -> Draft {
     reader.finish()
 }
 
-impl Reader<'_> {
+impl OptionsReader<'_> {
     fn option(&mut self, word: &str, origin: Origin) {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         let Some(name) = name.strip_prefix("--") else {

@@ -46,7 +46,7 @@ fn is_pool(tree: &SpannedValue) -> bool {
 
 /// Adds the pool called `name`, unless Ringway cannot express it.
 fn read_pool(name: &str, pool: &SpannedValue, draft: &mut Draft, lost: &mut Diagnostics) {
-    let mut reader = Reader {
+    let mut reader = PoolReader {
         name: name.to_owned(),
         pool: Value::map(Vec::new(), location(pool)),
         nodes: Vec::new(),
@@ -76,7 +76,7 @@ fn read_pool(name: &str, pool: &SpannedValue, draft: &mut Draft, lost: &mut Diag
 }
 
 /// The state of converting a pool.
-struct Reader<'a> {
+struct PoolReader<'a> {
     name: String,
     pool: Value,
     nodes: Vec<Value>,
@@ -88,7 +88,7 @@ struct Reader<'a> {
 
 /// The settings of a pool; `None` means nutcracker's default.
 #[derive(Default)]
-struct Settings<'a> {
+struct PoolSettings<'a> {
     hash: Option<&'a SpannedValue>,
     distribution: Option<&'a SpannedValue>,
     ejects: Option<&'a SpannedValue>,
@@ -96,12 +96,12 @@ struct Settings<'a> {
     failures: Option<&'a SpannedValue>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> PoolReader<'a> {
     fn read(&mut self, pool: &SpannedValue) {
         let tree::Value::Map(entries) = &pool.value else {
             return self.lose(pool, "", "no pool: its settings are missing");
         };
-        let mut settings = Settings::default();
+        let mut settings = PoolSettings::default();
         let mut mode = None;
         for (key, value) in entries {
             match scalar(key).unwrap_or_default() {
@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn placement(&mut self, settings: &Settings<'_>) {
+    fn placement(&mut self, settings: &PoolSettings<'_>) {
         let origin = settings.distribution.or(settings.hash).map(location);
         let preset = match settings
             .distribution
@@ -279,7 +279,7 @@ impl<'a> Reader<'a> {
 
     /// Translates the health settings. With `auto_eject_hosts` nutcracker ejects a node after two failures and
     /// tries it again after 30 seconds, unless configured otherwise; without it, it does neither.
-    fn health(&mut self, settings: &Settings<'_>) {
+    fn health(&mut self, settings: &PoolSettings<'_>) {
         let mut health = Vec::new();
         match settings
             .ejects

@@ -102,11 +102,11 @@ struct Writer {
     journal: Arc<Journal>,
     remembered: Remembered,
     /// `None` before the first success.
-    open: Option<Open>,
+    open: Option<OpenLog>,
 }
 
 /// The open log.
-struct Open {
+struct OpenLog {
     file: File,
     length: u64,
     /// The size above which it is rewritten.
@@ -158,7 +158,7 @@ impl Writer {
         file.sync_all()?;
         std::fs::rename(&beside, self.directory.log())?;
         File::open(&self.directory.path)?.sync_all()?;
-        self.open = Some(Open {
+        self.open = Some(OpenLog {
             file,
             length,
             max: 2 * length + SLACK,
@@ -176,7 +176,7 @@ mod tests {
     use super::super::record::Change;
     use super::*;
 
-    type Keys = Arc<Mutex<BTreeSet<Vec<u8>>>>;
+    type KeySet = Arc<Mutex<BTreeSet<Vec<u8>>>>;
 
     fn record(change: Change<'_>) -> Record<'_> {
         Record {
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    fn apply(keys: &Keys, change: Change<'_>) {
+    fn apply(keys: &KeySet, change: Change<'_>) {
         let mut keys = keys.lock().unwrap();
         match change {
             Change::Missed(key) => drop(keys.insert(key.to_vec())),
@@ -197,14 +197,14 @@ mod tests {
 
     /// A process that records keys.
     struct Process {
-        keys: Keys,
+        keys: KeySet,
         journal: Arc<Journal>,
         writer: Writer,
         ending: Ending,
     }
 
     fn start(path: &Path) -> Process {
-        let (keys, journal) = (Keys::default(), Arc::default());
+        let (keys, journal) = (KeySet::default(), Arc::default());
         let (directory, ending) = Directory::open(path, |record| apply(&keys, record.change)).unwrap();
         let remembered = keys.clone();
         let mut process = Process {

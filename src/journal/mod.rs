@@ -44,10 +44,10 @@ const LOG_INTERVAL: Duration = Duration::from_secs(30);
 /// The log, as all threads see it.
 #[derive(Debug)]
 pub struct Journal {
-    queue: Mutex<Queue>,
+    queue: Mutex<Unwritten>,
     /// Signals that there is something to write.
     work: Condvar,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<Committed>,
     errors: AtomicU64,
     /// The origin of times for the log limit.
     born: Instant,
@@ -55,7 +55,7 @@ pub struct Journal {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct Unwritten {
     /// Records that are not written yet.
     bytes: Vec<u8>,
     /// The number of the last record.
@@ -66,7 +66,7 @@ struct Queue {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Progress {
+struct Committed {
     /// The number of the last record on disk.
     committed: u64,
     /// Whether the disk is failing; then nothing waits for it.
@@ -188,7 +188,7 @@ impl Journal {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Unwritten> {
         self.queue.lock().expect("no holder panics")
     }
 }
@@ -197,7 +197,7 @@ impl Commit {
     /// Waits until the records are on disk, or it is known that they cannot be, or for [`PATIENCE`].
     pub async fn done(self) {
         let mut progress = self.journal.progress.subscribe();
-        let is_over = |progress: &Progress| progress.is_failing || progress.committed >= self.number;
+        let is_over = |progress: &Committed| progress.is_failing || progress.committed >= self.number;
         if timeout(PATIENCE, progress.wait_for(is_over)).await.is_err() {
             let error = io::Error::new(io::ErrorKind::TimedOut, "the disk is too slow");
             self.journal.complain(&error);

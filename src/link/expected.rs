@@ -5,7 +5,7 @@
 //! request it (`v`), and only then.
 
 use crate::protocol::meta::{Names, needs_base64, opaque};
-use crate::protocol::reply::{Frame, Status};
+use crate::protocol::reply::{Frame, ReplyStatus};
 use crate::protocol::{Command, Request, fingerprint};
 
 /// The expected form of the reply to one request.
@@ -44,12 +44,18 @@ impl ExpectedReply {
     pub fn fits(self, frame: &Frame, buffer: &[u8]) -> bool {
         let is_opaque_right = match &buffer[frame.opaque.clone()] {
             // Errors have no flags, and neither have the misses of mg nor the answers of me.
-            b"" => self.opaque == 0 || matches!(frame.status, Status::Error | Status::Miss | Status::Debug),
+            b"" => {
+                self.opaque == 0
+                    || matches!(
+                        frame.status,
+                        ReplyStatus::Error | ReplyStatus::Miss | ReplyStatus::Debug
+                    )
+            }
             opaque => self.opaque == fingerprint(opaque),
         };
         let is_value_right = match frame.status {
-            Status::Value => self.with_value != Some(false),
-            Status::Done => self.with_value != Some(true),
+            ReplyStatus::Value => self.with_value != Some(false),
+            ReplyStatus::Done => self.with_value != Some(true),
             _ => true,
         };
         is_opaque_right && is_value_right

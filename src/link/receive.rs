@@ -19,7 +19,7 @@ use crate::metrics::NodeShard;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u64;
-use crate::protocol::reply::{self, Frame, Read, Status};
+use crate::protocol::reply::{self, Frame, Read, ReplyStatus};
 use crate::protocol::{Command, Failure, Item, MetaReply, Reply};
 
 /// The link is out of step: the bytes are not a reply, or a reply to another request.
@@ -98,7 +98,7 @@ impl InFlightQueue {
         arrival: Arrival<'_>,
     ) -> Result<bool, Desync> {
         match frame.status {
-            Status::Value if buffer.starts_with(b"VALUE") => {
+            ReplyStatus::Value if buffer.starts_with(b"VALUE") => {
                 // Nodes answer in the order of the keys, so the keys before this one are misses. A key
                 // that is not in the rest of the line proves that the link is out of step.
                 let passed = self.find_in_line(&buffer[frame.key.clone()]).ok_or(Desync)?;
@@ -114,11 +114,11 @@ impl InFlightQueue {
                 };
                 Ok(self.settle_in_line(reply, arrival))
             }
-            Status::Miss if buffer.starts_with(b"END") => {
+            ReplyStatus::Miss if buffer.starts_with(b"END") => {
                 buffer.advance(frame.length);
                 Ok(self.end_line(&Reply::NotFound, arrival))
             }
-            Status::Error => {
+            ReplyStatus::Error => {
                 let line = error_line(&buffer[frame.data]);
                 buffer.advance(frame.length);
                 Ok(self.end_line(&Reply::Error(line), arrival))
@@ -199,11 +199,12 @@ fn check(
     let is_key_right = match plain_key.as_deref().unwrap_or(&buffer[frame.key.clone()]) {
         b"" if entry.expected.hides_key || !must_bring_key(entry.command, frame.status, dialect) => true,
         key if key == wanted => true,
-        key => frame.status == Status::Debug && is_in_base64(key, wanted),
+        key => frame.status == ReplyStatus::Debug && is_in_base64(key, wanted),
     };
     // A meta client gets the node's line unchanged, so a classic reply to a meta command would confuse
     // it.
-    let is_form_right = !entry.command.is_meta() || frame.status == Status::Error || reply::is_meta(buffer);
+    let is_form_right =
+        !entry.command.is_meta() || frame.status == ReplyStatus::Error || reply::is_meta(buffer);
     let is_own = is_key_right && entry.expected.fits(frame, buffer);
     if !frame.answers(entry.command) || !is_own || !is_form_right {
         return Err(Desync);
@@ -215,7 +216,7 @@ fn check(
 #[inline]
 fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -> Result<Reply, Desync> {
     let reply = match frame.status {
-        Status::Error => Reply::Error(error_line(&buffer[frame.data])),
+        ReplyStatus::Error => Reply::Error(error_line(&buffer[frame.data])),
         _ if command.is_meta() => {
             let reply = MetaReply::of_frame(buffer.split_to(frame.length).freeze(), &frame);
             let is_doubtful = is_retry && command == Command::MetaGet;
@@ -225,7 +226,7 @@ fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -
                 Reply::Meta(reply)
             });
         }
-        Status::Value if command.is_read() => {
+        ReplyStatus::Value if command.is_read() => {
             let plain_key = plain_key(buffer, &frame)?;
             let item = Item::of_frame(buffer.split_to(frame.length).freeze(), &frame);
             return Ok(Reply::Value(match plain_key {
@@ -234,13 +235,13 @@ fn take(command: Command, is_retry: bool, buffer: &mut BytesMut, frame: Frame) -
             }));
         }
         // decr leaves trailing spaces if the number became shorter.
-        Status::Value => Reply::Number(parse_u64(buffer[frame.data].trim_ascii_end()).ok_or(Desync)?),
-        Status::Number(number) => Reply::Number(number),
-        Status::Done => Reply::Done,
-        Status::NotStored => Reply::NotStored,
-        Status::Exists => Reply::Exists,
-        Status::Miss | Status::NotFound => Reply::NotFound,
-        Status::Version | Status::Debug => return Err(Desync),
+        ReplyStatus::Value => Reply::Number(parse_u64(buffer[frame.data].trim_ascii_end()).ok_or(Desync)?),
+        ReplyStatus::Number(number) => Reply::Number(number),
+        ReplyStatus::Done => Reply::Done,
+        ReplyStatus::NotStored => Reply::NotStored,
+        ReplyStatus::Exists => Reply::Exists,
+        ReplyStatus::Miss | ReplyStatus::NotFound => Reply::NotFound,
+        ReplyStatus::Version | ReplyStatus::Debug => return Err(Desync),
     };
     buffer.advance(frame.length);
     Ok(reply)
@@ -267,12 +268,12 @@ fn believed(reply: MetaReply) -> Reply {
 }
 
 /// Whether a genuine reply to `command` returns its key.
-fn must_bring_key(command: Command, status: Status, dialect: Dialect) -> bool {
+fn must_bring_key(command: Command, status: ReplyStatus, dialect: Dialect) -> bool {
     match status {
-        Status::Error => false,
-        Status::Value => true,
+        ReplyStatus::Error => false,
+        ReplyStatus::Value => true,
         // me has no way to request the key of a miss.
-        Status::Miss if command == Command::MetaDebug => false,
+        ReplyStatus::Miss if command == Command::MetaDebug => false,
         _ => dialect == Dialect::Meta && command != Command::FlushAll,
     }
 }

@@ -28,7 +28,7 @@ use crate::metrics::NodeShard;
 use crate::protocol::{Command, Request};
 use embedded::Embedded;
 use membership::Membership;
-use missed::{Budget, Missed};
+use missed::{Missed, MissedBudget};
 
 /// One node of one pool.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub struct Node {
     pub missed: Arc<Missed>,
     /// The origin of the times in its health.
     born: Instant,
-    health: Mutex<Watched>,
+    health: Mutex<HealthRecord>,
     state: AtomicU8,
     is_failing: AtomicBool,
     ejections: AtomicU64,
@@ -59,7 +59,7 @@ pub struct Node {
 
 /// The health of a node, and its history.
 #[derive(Debug)]
-struct Watched {
+struct HealthRecord {
     machine: Health,
     /// When its state last changed.
     since: SystemTime,
@@ -144,7 +144,7 @@ impl Node {
         settings: &config::Node,
         health: &config::Health,
         workers: usize,
-        budget: &Arc<Budget>,
+        budget: &Arc<MissedBudget>,
     ) -> Node {
         let kind = match settings.address {
             Address::Embedded(bytes) => Kind::Embedded(Embedded::new(bytes)),
@@ -165,7 +165,7 @@ impl Node {
             )),
             kind,
             born: Instant::now(),
-            health: Mutex::new(Watched {
+            health: Mutex::new(HealthRecord {
                 machine: Health::new(health.limits()),
                 since: SystemTime::now(),
                 last_error: None,
@@ -282,7 +282,7 @@ impl Node {
         }
     }
 
-    fn watched(&self) -> MutexGuard<'_, Watched> {
+    fn watched(&self) -> MutexGuard<'_, HealthRecord> {
         self.health.lock().expect("no holder panics")
     }
 

@@ -1,8 +1,9 @@
 //! What a request does to its key, independent of its protocol: the terms in which routes describe
 //! requests.
 
+use super::binary::Opcode;
 use super::meta::{flag, is_bare};
-use super::{Command, Request, binary};
+use super::{Command, Request};
 use crate::protocol::classic::downgrade::downgrade;
 
 /// What a request does to its key.
@@ -155,23 +156,22 @@ impl Operation {
 
     /// Returns what a packet of `operation` does, given whether it compares a cas id; `None` if it does
     /// nothing to a key.
-    pub fn of_packet(operation: binary::Operation, compares: bool) -> Option<Operation> {
-        use binary::Operation as Packet;
-        Some(match operation {
-            Packet::Get => Operation::Get,
-            Packet::GetAndTouch => Operation::Gat,
-            Packet::Touch => Operation::Touch,
-            Packet::Set | Packet::Add | Packet::Replace if compares => Operation::Cas,
-            Packet::Set => Operation::Set,
-            Packet::Add => Operation::Add,
-            Packet::Replace => Operation::Replace,
-            Packet::Append => Operation::Append,
-            Packet::Prepend => Operation::Prepend,
-            Packet::Increment => Operation::Incr,
-            Packet::Decrement => Operation::Decr,
-            Packet::Delete => Operation::Delete,
-            Packet::Flush => Operation::FlushAll,
-            Packet::Quit | Packet::Noop | Packet::Version | Packet::Stat => return None,
+    pub fn of_packet(opcode: Opcode, compares: bool) -> Option<Operation> {
+        Some(match opcode {
+            Opcode::Get => Operation::Get,
+            Opcode::GetAndTouch => Operation::Gat,
+            Opcode::Touch => Operation::Touch,
+            Opcode::Set | Opcode::Add | Opcode::Replace if compares => Operation::Cas,
+            Opcode::Set => Operation::Set,
+            Opcode::Add => Operation::Add,
+            Opcode::Replace => Operation::Replace,
+            Opcode::Append => Operation::Append,
+            Opcode::Prepend => Operation::Prepend,
+            Opcode::Increment => Operation::Incr,
+            Opcode::Decrement => Operation::Decr,
+            Opcode::Delete => Operation::Delete,
+            Opcode::Flush => Operation::FlushAll,
+            Opcode::Quit | Opcode::Noop | Opcode::Version | Opcode::Stat => return None,
         })
     }
 

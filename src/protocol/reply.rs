@@ -33,7 +33,7 @@ pub enum Read {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame {
     /// What it says.
-    pub status: Status,
+    pub status: ReplyStatus,
     /// The returned key; empty if there is none.
     pub key: Range<usize>,
     /// Whether the returned key is in base64, as memcached shows one that was stored so.
@@ -46,7 +46,7 @@ pub struct Frame {
     pub flags: u32,
     /// The cas id of a value; 0 if it has none.
     pub cas: u64,
-    /// The value of [`Status::Value`], the line of [`Status::Error`] and [`Status::Version`].
+    /// The value of [`ReplyStatus::Value`], the line of [`ReplyStatus::Error`] and [`ReplyStatus::Version`].
     pub data: Range<usize>,
     /// The length of the reply in bytes.
     pub length: usize,
@@ -54,7 +54,7 @@ pub struct Frame {
 
 /// The kind of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub enum ReplyStatus {
     /// A value: `VA`, or one of the `VALUE` lines before `END`.
     Value,
     /// `HD`, `STORED`, `DELETED`, `TOUCHED`, `OK`.
@@ -78,7 +78,7 @@ pub enum Status {
 }
 
 impl Frame {
-    fn line(status: Status, data: Range<usize>, length: usize) -> Frame {
+    fn line(status: ReplyStatus, data: Range<usize>, length: usize) -> Frame {
         Frame {
             status,
             key: 0..0,
@@ -97,17 +97,17 @@ impl Frame {
         use Command::{Decr, FlushAll, Incr, MetaArithmetic, MetaDebug, MetaDelete, MetaGet, Touch};
         let counts = matches!(command, Incr | Decr);
         match self.status {
-            Status::Error => true,
-            Status::Value => command.is_read() || counts || matches!(command, MetaGet | MetaArithmetic),
-            Status::Number(_) => counts,
-            Status::Done => !command.is_read() && !counts && command != MetaDebug,
-            Status::NotStored => command.is_store() || command == MetaArithmetic,
-            Status::Exists => command.is_store() || matches!(command, MetaDelete | MetaArithmetic),
+            ReplyStatus::Error => true,
+            ReplyStatus::Value => command.is_read() || counts || matches!(command, MetaGet | MetaArithmetic),
+            ReplyStatus::Number(_) => counts,
+            ReplyStatus::Done => !command.is_read() && !counts && command != MetaDebug,
+            ReplyStatus::NotStored => command.is_store() || command == MetaArithmetic,
+            ReplyStatus::Exists => command.is_store() || matches!(command, MetaDelete | MetaArithmetic),
             // In meta, touch is a read.
-            Status::Miss => command.is_read() || matches!(command, Touch | MetaGet | MetaDebug),
-            Status::NotFound => !command.is_read() && !matches!(command, MetaGet | MetaDebug | FlushAll),
-            Status::Debug => command == MetaDebug,
-            Status::Version => false,
+            ReplyStatus::Miss => command.is_read() || matches!(command, Touch | MetaGet | MetaDebug),
+            ReplyStatus::NotFound => !command.is_read() && !matches!(command, MetaGet | MetaDebug | FlushAll),
+            ReplyStatus::Debug => command == MetaDebug,
+            ReplyStatus::Version => false,
         }
     }
 }
@@ -139,17 +139,17 @@ pub fn read(buf: &[u8], max_value: usize) -> Read {
             if has_control(&rest[key..]) {
                 return Read::Garbage;
             }
-            let frame = Frame::line(Status::Debug, 0..line.len(), length);
+            let frame = Frame::line(ReplyStatus::Debug, 0..line.len(), length);
             Read::Whole(Frame {
                 key: 3..3 + key,
                 ..frame
             })
         }
-        [b'E', b'N'] | [b'E', b'N', b' ', ..] => meta_status(Status::Miss, line, length),
-        [b'H', b'D'] | [b'H', b'D', b' ', ..] => meta_status(Status::Done, line, length),
-        [b'N', b'F'] | [b'N', b'F', b' ', ..] => meta_status(Status::NotFound, line, length),
-        [b'N', b'S'] | [b'N', b'S', b' ', ..] => meta_status(Status::NotStored, line, length),
-        [b'E', b'X'] | [b'E', b'X', b' ', ..] => meta_status(Status::Exists, line, length),
+        [b'E', b'N'] | [b'E', b'N', b' ', ..] => meta_status(ReplyStatus::Miss, line, length),
+        [b'H', b'D'] | [b'H', b'D', b' ', ..] => meta_status(ReplyStatus::Done, line, length),
+        [b'N', b'F'] | [b'N', b'F', b' ', ..] => meta_status(ReplyStatus::NotFound, line, length),
+        [b'N', b'S'] | [b'N', b'S', b' ', ..] => meta_status(ReplyStatus::NotStored, line, length),
+        [b'E', b'X'] | [b'E', b'X', b' ', ..] => meta_status(ReplyStatus::Exists, line, length),
         _ => classic(line, length),
     }
 }
@@ -168,7 +168,7 @@ fn is_start(buf: &[u8]) -> bool {
         .is_none_or(|first| first.is_ascii_uppercase() || first.is_ascii_digit())
 }
 
-fn meta_status(status: Status, line: &[u8], length: usize) -> Read {
+fn meta_status(status: ReplyStatus, line: &[u8], length: usize) -> Read {
     let mut frame = Frame::line(status, 0..0, length);
     match read_flags(&mut frame, line, 2) {
         Some(()) => Read::Whole(frame),
@@ -186,7 +186,7 @@ fn meta_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Read {
         return Read::Garbage;
     }
     let data = start..start + size as usize;
-    let mut frame = Frame::line(Status::Value, data.clone(), data.end + 2);
+    let mut frame = Frame::line(ReplyStatus::Value, data.clone(), data.end + 2);
     match read_flags(&mut frame, line, size_end) {
         Some(()) => with_data(buf, frame, max_value),
         None => Read::Garbage,
@@ -240,22 +240,22 @@ fn has_control(text: &[u8]) -> bool {
 fn classic(line: &[u8], length: usize) -> Read {
     let whole = |status, data| Read::Whole(Frame::line(status, data, length));
     match line {
-        b"STORED" | b"DELETED" | b"TOUCHED" | b"OK" => whole(Status::Done, 0..0),
-        b"NOT_STORED" => whole(Status::NotStored, 0..0),
-        b"EXISTS" => whole(Status::Exists, 0..0),
-        b"NOT_FOUND" => whole(Status::NotFound, 0..0),
-        b"END" => whole(Status::Miss, 0..0),
-        b"ERROR" => whole(Status::Error, 0..line.len()),
-        _ if line.starts_with(b"VERSION ") => whole(Status::Version, 8..line.len()),
+        b"STORED" | b"DELETED" | b"TOUCHED" | b"OK" => whole(ReplyStatus::Done, 0..0),
+        b"NOT_STORED" => whole(ReplyStatus::NotStored, 0..0),
+        b"EXISTS" => whole(ReplyStatus::Exists, 0..0),
+        b"NOT_FOUND" => whole(ReplyStatus::NotFound, 0..0),
+        b"END" => whole(ReplyStatus::Miss, 0..0),
+        b"ERROR" => whole(ReplyStatus::Error, 0..line.len()),
+        _ if line.starts_with(b"VERSION ") => whole(ReplyStatus::Version, 8..line.len()),
         _ if [&b"ERROR "[..], b"CLIENT_ERROR", b"SERVER_ERROR"]
             .iter()
             .any(|word| line.starts_with(word)) =>
         {
-            whole(Status::Error, 0..line.len())
+            whole(ReplyStatus::Error, 0..line.len())
         }
         // decr leaves trailing spaces if the number became shorter.
         _ => match parse_u64(line.trim_ascii_end()) {
-            Some(number) => whole(Status::Number(number), 0..0),
+            Some(number) => whole(ReplyStatus::Number(number), 0..0),
             None => Read::Garbage,
         },
     }
@@ -283,7 +283,7 @@ fn value_line(line: &[u8], start: usize) -> Option<Frame> {
         take_number(&mut rest)?
     };
     let data = start..start + size as usize;
-    let frame = Frame::line(Status::Value, data.clone(), data.end + 2);
+    let frame = Frame::line(ReplyStatus::Value, data.clone(), data.end + 2);
     rest.is_empty().then_some(Frame {
         key: KEY..KEY + key,
         flags,

@@ -10,10 +10,10 @@ use crate::protocol::Reply;
 
 /// The receiving end of one reply.
 #[derive(Debug, Default)]
-pub struct Pending(RefCell<State>);
+pub struct Pending(RefCell<PendingState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct PendingState {
     reply: Option<Reply>,
     waker: Option<Waker>,
 }

@@ -28,7 +28,7 @@ impl RequestOrigin {
             WireFormat::Classic => Some(Operation::of_command(self.command, b"")),
             WireFormat::Meta(raw) => Some(Operation::of_command(self.command, split_meta(raw).1)),
             &WireFormat::Binary { opcode, compares, .. } => {
-                let (operation, ..) = binary::Operation::of(opcode)?;
+                let (operation, ..) = binary::Opcode::of(opcode)?;
                 Operation::of_packet(operation, compares)
             }
         }

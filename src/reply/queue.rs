@@ -53,7 +53,7 @@ pub struct ReplyQueue {
 
 #[derive(Debug, Default)]
 struct Queue {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<QueueEntry>,
     /// The number of the front entry.
     first: u32,
     /// The number of filled entries at the front.
@@ -71,7 +71,7 @@ struct Queue {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct QueueEntry {
     reply: Reply,
     awaited: u32,
     /// The fields of [`RequestOrigin`], inlined to save memory.
@@ -82,12 +82,12 @@ struct Entry {
 }
 
 // Each key of a multi-get has an entry, and each is a cache miss when its reply arrives.
-const _: () = assert!(size_of::<Entry>() <= 96);
+const _: () = assert!(size_of::<QueueEntry>() <= 96);
 
-impl Entry {
+impl QueueEntry {
     #[inline]
-    fn new(origin: RequestOrigin, awaited: u32, reply: Reply) -> Entry {
-        Entry {
+    fn new(origin: RequestOrigin, awaited: u32, reply: Reply) -> QueueEntry {
+        QueueEntry {
             reply,
             awaited,
             command: origin.command,
@@ -125,7 +125,9 @@ impl ReplyQueue {
         let mut queue = self.queue.borrow_mut();
         let number = queue.first.wrapping_add(queue.entries.len() as u32);
         queue.words += origin.format.bytes();
-        queue.entries.push_back(Entry::new(origin, replies, Reply::Done));
+        queue
+            .entries
+            .push_back(QueueEntry::new(origin, replies, Reply::Done));
         number
     }
 
@@ -133,7 +135,7 @@ impl ReplyQueue {
     pub fn push_filled(&self, origin: RequestOrigin, reply: Reply) {
         let mut queue = self.queue.borrow_mut();
         queue.words += origin.format.bytes() + text_bytes(&reply);
-        queue.entries.push_back(Entry::new(origin, 0, reply));
+        queue.entries.push_back(QueueEntry::new(origin, 0, reply));
         queue.advance();
     }
 
@@ -225,7 +227,7 @@ impl ReplyQueue {
         let queue = self.queue.borrow();
         let length = queue.entries.len();
         length >= max
-            || length * size_of::<Entry>() + queue.words >= budget.max(MIN_OWED)
+            || length * size_of::<QueueEntry>() + queue.words >= budget.max(MIN_OWED)
             || queue.words >= MAX_WORDS
             || queue.complete > 0 && queue.held >= MAX_READY
     }
@@ -240,7 +242,7 @@ impl ReplyQueue {
     #[inline]
     pub fn update_budget(&self, others: usize) {
         let queue = self.queue.borrow();
-        let entries = queue.entries.capacity() * size_of::<Entry>();
+        let entries = queue.entries.capacity() * size_of::<QueueEntry>();
         self.budget.set(entries + queue.held + queue.words + others);
     }
 

@@ -3,7 +3,7 @@
 use super::Hash;
 use super::hash_input::{HashInput, KeyExtraction, More};
 use super::names::Naming;
-use super::presets::{self, Kind, Rules};
+use super::presets::{self, PresetKind, Rules};
 
 /// mcrouter's default hash stop.
 const MCROUTERS_STOP: &str = "|#|";
@@ -130,7 +130,7 @@ impl Distribution {
 
     /// Whether the distribution has the setting `part`.
     pub fn has(&self, part: Part) -> bool {
-        use Kind::*;
+        use PresetKind::*;
         match part {
             Part::Hash => !matches!(
                 self.rules.kind,

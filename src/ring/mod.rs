@@ -49,7 +49,7 @@ use ketama::Share;
 use maglev::Maglev;
 use modula::Modula;
 use names::RingMembers;
-use presets::{Kind, Rules};
+use presets::{PresetKind, Rules};
 use rendezvous::SlotTable;
 use scores::{Mcrouter, Pymemcache};
 
@@ -243,38 +243,38 @@ fn placement(
     let by_hash = |hash, tie| Placement::Circle(consistent::circle(members, hash, points, tie));
     let consistent = |tie| by_hash(hash, tie);
     let placement = match rules.kind {
-        Kind::Ketama(share) => ketama(share, Tie::First),
-        Kind::Consistent => consistent(Tie::First),
+        PresetKind::Ketama(share) => ketama(share, Tie::First),
+        PresetKind::Consistent => consistent(Tie::First),
         // proxy_ring_hash.c: `hash = mcp.dist_ring_hash.hash` changes the hash of keys and not that of points.
-        Kind::MemcachedProxyRing => by_hash(Hash::Xxh3, Tie::First),
-        Kind::LibmemcachedConsistent if members.is_unweighted() => consistent(Tie::First),
-        Kind::LibmemcachedConsistent => Placement::Circle(ketama::circle(
+        PresetKind::MemcachedProxyRing => by_hash(Hash::Xxh3, Tie::First),
+        PresetKind::LibmemcachedConsistent if members.is_unweighted() => consistent(Tie::First),
+        PresetKind::LibmemcachedConsistent => Placement::Circle(ketama::circle(
             members,
             ketama::POINTS,
             Share::Weighed,
             Tie::First,
         )),
-        Kind::Spymemcached if hash != Hash::Md5 && members.is_unweighted() => consistent(Tie::Last),
-        Kind::Spymemcached => ketama(Share::Even, Tie::Last),
-        Kind::Rendezvous => Placement::Slots(SlotTable::build(members)),
-        Kind::Maglev => Placement::Maglev(Maglev::build(members)),
-        Kind::McrouterRendezvous => Placement::Mcrouter(Mcrouter::build(members, full)),
-        Kind::McrouterWeightedRendezvous => Placement::WeightedMcrouter(Mcrouter::build(members, full)),
-        Kind::Pymemcache => Placement::Pymemcache(Pymemcache::build(members)),
-        Kind::Dalli => {
+        PresetKind::Spymemcached if hash != Hash::Md5 && members.is_unweighted() => consistent(Tie::Last),
+        PresetKind::Spymemcached => ketama(Share::Even, Tie::Last),
+        PresetKind::Rendezvous => Placement::Slots(SlotTable::build(members)),
+        PresetKind::Maglev => Placement::Maglev(Maglev::build(members)),
+        PresetKind::McrouterRendezvous => Placement::Mcrouter(Mcrouter::build(members, full)),
+        PresetKind::McrouterWeightedRendezvous => Placement::WeightedMcrouter(Mcrouter::build(members, full)),
+        PresetKind::Pymemcache => Placement::Pymemcache(Pymemcache::build(members)),
+        PresetKind::Dalli => {
             let circle = consistent::turned_circle_of_dalli(members, points);
             return (Placement::Turned(circle), Some(RehashRule::Dalli));
         }
-        Kind::PythonMemcached => {
+        PresetKind::PythonMemcached => {
             return (
                 Placement::Modula(Modula::build(members)),
                 Some(RehashRule::Python),
             );
         }
-        Kind::Modula => return (Placement::Modula(Modula::build(members)), Some(RehashRule::Never)),
-        Kind::Jump => return (Placement::Jump(members.len()), Some(RehashRule::Never)),
-        Kind::Furc => return (Placement::Furc(members.len()), Some(RehashRule::Never)),
-        Kind::WeightedFurc => {
+        PresetKind::Modula => return (Placement::Modula(Modula::build(members)), Some(RehashRule::Never)),
+        PresetKind::Jump => return (Placement::Jump(members.len()), Some(RehashRule::Never)),
+        PresetKind::Furc => return (Placement::Furc(members.len()), Some(RehashRule::Never)),
+        PresetKind::WeightedFurc => {
             let shares = members
                 .weights
                 .iter()

@@ -8,7 +8,7 @@ use super::names::Naming;
 
 /// How a hash or a key is mapped to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PresetKind {
     /// The weighted circle of MD5 words; of two nodes with the same point the first owns it.
     Ketama(Share),
     /// A circle with one hash per point.
@@ -48,7 +48,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rules {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: PresetKind,
     pub(super) naming: Naming,
     pub(super) hash: Hash,
     /// The number of points for a node of mean weight, if there is a circle.
@@ -58,7 +58,7 @@ pub(super) struct Rules {
     pub(super) weighs: bool,
 }
 
-const fn rules(name: &'static str, kind: Kind, naming: Naming, hash: Hash) -> Rules {
+const fn rules(name: &'static str, kind: PresetKind, naming: Naming, hash: Hash) -> Rules {
     Rules {
         name,
         kind,
@@ -83,7 +83,7 @@ const fn of_mcrouter(rules: Rules) -> Rules {
 }
 
 /// memcached's proxy ignores weights.
-const fn of_proxy(name: &'static str, kind: Kind, naming: Naming) -> Rules {
+const fn of_proxy(name: &'static str, kind: PresetKind, naming: Naming) -> Rules {
     Rules {
         extraction: KeyExtraction::MemcachedProxy,
         ..without_weights(rules(name, kind, naming, Hash::Xxh3))
@@ -98,102 +98,126 @@ pub(super) const PRESETS: [Rules; 23] = [
     // libmemcached's `KETAMA_WEIGHTED`, which php-memcached calls `OPT_LIBKETAMA_COMPATIBLE`.
     rules(
         "ketama",
-        Kind::Ketama(Share::Weighed),
+        PresetKind::Ketama(Share::Weighed),
         Naming::Libmemcached,
         Hash::Md5,
     ),
     // Our recommendation.
-    rules("ringway", Kind::Rendezvous, Naming::Address, Hash::Xxh3),
+    rules("ringway", PresetKind::Rendezvous, Naming::Address, Hash::Xxh3),
     Rules {
         points: 100,
         ..rules(
             "libmemcached-consistent",
-            Kind::LibmemcachedConsistent,
+            PresetKind::LibmemcachedConsistent,
             Naming::Libmemcached,
             Hash::OneAtATime,
         )
     },
     without_weights(rules(
         "libmemcached-modula",
-        Kind::Modula,
+        PresetKind::Modula,
         Naming::Libmemcached,
         Hash::OneAtATime,
     )),
     rules(
         "libmemcached-spy",
-        Kind::Ketama(Share::Weighed),
+        PresetKind::Ketama(Share::Weighed),
         Naming::Slash,
         Hash::Md5,
     ),
-    rules("spymemcached", Kind::Spymemcached, Naming::Address, Hash::Md5),
+    rules(
+        "spymemcached",
+        PresetKind::Spymemcached,
+        Naming::Address,
+        Hash::Md5,
+    ),
     // spymemcached's own default.
     without_weights(rules(
         "spymemcached-modula",
-        Kind::Modula,
+        PresetKind::Modula,
         Naming::Address,
         Hash::Java,
     )),
     // twemproxy's `distribution: ketama` and its default hash.
     rules(
         "twemproxy",
-        Kind::Ketama(Share::Weighed),
+        PresetKind::Ketama(Share::Weighed),
         Naming::Twemproxy,
         Hash::Fnv1a64,
     ),
-    rules("twemproxy-modula", Kind::Modula, Naming::Twemproxy, Hash::Fnv1a64),
+    rules(
+        "twemproxy-modula",
+        PresetKind::Modula,
+        Naming::Twemproxy,
+        Hash::Fnv1a64,
+    ),
     of_mcrouter(without_weights(rules(
         "mcrouter",
-        Kind::Furc,
+        PresetKind::Furc,
         Naming::Brackets,
         Hash::Xxh3,
     ))),
     of_mcrouter(rules(
         "mcrouter-weighted",
-        Kind::WeightedFurc,
+        PresetKind::WeightedFurc,
         Naming::Brackets,
         Hash::Xxh3,
     )),
     of_mcrouter(without_weights(rules(
         "mcrouter-crc32",
-        Kind::Modula,
+        PresetKind::Modula,
         Naming::Brackets,
         Hash::Crc32Of31Bits,
     ))),
     of_mcrouter(without_weights(rules(
         "mcrouter-rendezvous",
-        Kind::McrouterRendezvous,
+        PresetKind::McrouterRendezvous,
         Naming::Brackets,
         Hash::Xxh3,
     ))),
     of_mcrouter(rules(
         "mcrouter-rendezvous-weighted",
-        Kind::McrouterWeightedRendezvous,
+        PresetKind::McrouterWeightedRendezvous,
         Naming::Brackets,
         Hash::Xxh3,
     )),
-    of_proxy("memcached-proxy", Kind::Jump, Naming::Address),
-    of_proxy("memcached-proxy-ring", Kind::MemcachedProxyRing, Naming::Address),
+    of_proxy("memcached-proxy", PresetKind::Jump, Naming::Address),
+    of_proxy(
+        "memcached-proxy-ring",
+        PresetKind::MemcachedProxyRing,
+        Naming::Address,
+    ),
     of_proxy(
         "memcached-proxy-ketama",
-        Kind::Ketama(Share::Even),
+        PresetKind::Ketama(Share::Even),
         Naming::Address,
     ),
     of_proxy(
         "memcached-proxy-twemproxy",
-        Kind::Ketama(Share::Even),
+        PresetKind::Ketama(Share::Even),
         Naming::Libmemcached,
     ),
     of_proxy(
         "memcached-proxy-evcache",
-        Kind::Ketama(Share::Even),
+        PresetKind::Ketama(Share::Even),
         Naming::Twice,
     ),
-    without_weights(rules("pymemcache", Kind::Pymemcache, Naming::Address, Hash::Xxh3)),
-    rules("dalli", Kind::Dalli, Naming::Address, Hash::Crc32a),
-    without_weights(rules("gomemcache", Kind::Modula, Naming::Address, Hash::Crc32a)),
+    without_weights(rules(
+        "pymemcache",
+        PresetKind::Pymemcache,
+        Naming::Address,
+        Hash::Xxh3,
+    )),
+    rules("dalli", PresetKind::Dalli, Naming::Address, Hash::Crc32a),
+    without_weights(rules(
+        "gomemcache",
+        PresetKind::Modula,
+        Naming::Address,
+        Hash::Crc32a,
+    )),
     rules(
         "python-memcached",
-        Kind::PythonMemcached,
+        PresetKind::PythonMemcached,
         Naming::Address,
         Hash::Crc32,
     ),
@@ -203,13 +227,13 @@ pub(super) const PRESETS: [Rules; 23] = [
 pub(super) const KINDS: [Rules; 6] = [
     rules(
         "ketama",
-        Kind::Ketama(Share::Weighed),
+        PresetKind::Ketama(Share::Weighed),
         Naming::Libmemcached,
         Hash::Md5,
     ),
-    rules("consistent", Kind::Consistent, Naming::Address, Hash::Xxh3),
-    without_weights(rules("jump", Kind::Jump, Naming::Address, Hash::Xxh3)),
-    rules("rendezvous", Kind::Rendezvous, Naming::Address, Hash::Xxh3),
-    rules("maglev", Kind::Maglev, Naming::Address, Hash::Xxh3),
-    rules("modula", Kind::Modula, Naming::Address, Hash::Xxh3),
+    rules("consistent", PresetKind::Consistent, Naming::Address, Hash::Xxh3),
+    without_weights(rules("jump", PresetKind::Jump, Naming::Address, Hash::Xxh3)),
+    rules("rendezvous", PresetKind::Rendezvous, Naming::Address, Hash::Xxh3),
+    rules("maglev", PresetKind::Maglev, Naming::Address, Hash::Xxh3),
+    rules("modula", PresetKind::Modula, Naming::Address, Hash::Xxh3),
 ];

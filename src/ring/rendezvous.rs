@@ -42,12 +42,12 @@ impl SlotTable {
 #[derive(Debug)]
 pub(super) struct Rendezvous {
     /// Nodes grouped by weight: within a group the highest number wins, so only the winners need weighing.
-    groups: Box<[Group]>,
+    groups: Box<[WeightGroup]>,
 }
 
 /// Nodes of one weight.
 #[derive(Debug)]
-struct Group {
+struct WeightGroup {
     weight: f64,
     /// The hash of each node's name, and its index among the members.
     nodes: Box<[(u64, u32)]>,
@@ -58,7 +58,7 @@ impl Rendezvous {
     pub(super) fn among(members: &RingMembers) -> Rendezvous {
         let mut active: Vec<usize> = members.active().collect();
         active.sort_by_key(|&index| members.weights[index]);
-        let group = |indices: &[usize]| Group {
+        let group = |indices: &[usize]| WeightGroup {
             weight: f64::from(members.weights[indices[0]]),
             nodes: indices
                 .iter()
@@ -74,7 +74,7 @@ impl Rendezvous {
     /// Returns the index of the member with the highest score for `hash`.
     pub(super) fn highest(&self, hash: u64) -> usize {
         let hash = mixed(hash);
-        let best = |group: &Group| {
+        let best = |group: &WeightGroup| {
             let score = |&(node, index): &(u64, u32)| (mixed(node ^ hash), index);
             group.nodes.iter().map(score).max().expect("a group has a node")
         };

@@ -65,12 +65,12 @@ pub struct Counters {
     pub policy: &'static str,
     /// The events that it counts.
     pub events: &'static [Event],
-    shards: Box<[Shard]>,
+    shards: Box<[PolicyShard]>,
 }
 
 /// One worker's counters.
 #[derive(Debug, Default)]
-pub struct Shard {
+pub struct PolicyShard {
     /// Requests that the policy decided about.
     pub requests: Counter,
     /// By [`Event`] discriminant.
@@ -93,23 +93,23 @@ impl Counters {
             route: route.to_owned(),
             policy,
             events,
-            shards: (0..workers).map(|_| Shard::default()).collect(),
+            shards: (0..workers).map(|_| PolicyShard::default()).collect(),
         }
     }
 
     /// The shard of the worker with this index. Only that worker may count there.
-    pub fn shard(&self, worker: usize) -> &Shard {
+    pub fn shard(&self, worker: usize) -> &PolicyShard {
         &self.shards[worker]
     }
 
     /// The sum of one counter over all workers.
-    pub fn sum(&self, counter: impl Fn(&Shard) -> &Counter) -> u64 {
+    pub fn sum(&self, counter: impl Fn(&PolicyShard) -> &Counter) -> u64 {
         let counts = self.shards.iter().map(|shard| counter(shard).get());
         counts.fold(0, u64::wrapping_add)
     }
 }
 
-impl Shard {
+impl PolicyShard {
     /// Counts one event.
     pub fn count(&self, event: Event) {
         self.events[event as usize].add(1);

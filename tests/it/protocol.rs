@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::line::Line;
-use ringway::protocol::reply::{self, Read, Status};
+use ringway::protocol::reply::{self, Read, ReplyStatus};
 use ringway::protocol::text;
 use ringway::protocol::{Command, Request};
 
@@ -70,36 +70,36 @@ fn requests_are_said_to_nodes_in_both_dialects() {
 #[test]
 fn a_reply_is_whole_at_its_last_byte_and_not_before() {
     for (bytes, status, key, data) in [
-        ("VA 3 kfoo f5 c9\r\nabc\r\n", Status::Value, "foo", "abc"),
-        ("VA 0 kfoo f0\r\n\r\n", Status::Value, "foo", ""),
-        ("VA 2 kfoo f0\r\n\r\n\r\n", Status::Value, "foo", "\r\n"),
-        ("HD kfoo\r\n", Status::Done, "foo", ""),
-        ("HD\r\n", Status::Done, "", ""),
-        ("EN kfoo\r\n", Status::Miss, "foo", ""),
-        ("NF kfoo\r\n", Status::NotFound, "foo", ""),
-        ("NS kfoo\r\n", Status::NotStored, "foo", ""),
-        ("EX kfoo\r\n", Status::Exists, "foo", ""),
-        ("VALUE foo 5 3\r\nabc\r\n", Status::Value, "foo", "abc"),
-        ("VALUE foo 5 3 9\r\nabc\r\n", Status::Value, "foo", "abc"),
-        ("END\r\n", Status::Miss, "", ""),
-        ("STORED\r\n", Status::Done, "", ""),
-        ("NOT_STORED\r\n", Status::NotStored, "", ""),
-        ("EXISTS\r\n", Status::Exists, "", ""),
-        ("NOT_FOUND\r\n", Status::NotFound, "", ""),
-        ("DELETED\r\n", Status::Done, "", ""),
-        ("TOUCHED\r\n", Status::Done, "", ""),
-        ("OK\r\n", Status::Done, "", ""),
-        ("12\r\n", Status::Number(12), "", ""),
-        ("9  \r\n", Status::Number(9), "", ""),
-        ("ERROR\r\n", Status::Error, "", "ERROR"),
+        ("VA 3 kfoo f5 c9\r\nabc\r\n", ReplyStatus::Value, "foo", "abc"),
+        ("VA 0 kfoo f0\r\n\r\n", ReplyStatus::Value, "foo", ""),
+        ("VA 2 kfoo f0\r\n\r\n\r\n", ReplyStatus::Value, "foo", "\r\n"),
+        ("HD kfoo\r\n", ReplyStatus::Done, "foo", ""),
+        ("HD\r\n", ReplyStatus::Done, "", ""),
+        ("EN kfoo\r\n", ReplyStatus::Miss, "foo", ""),
+        ("NF kfoo\r\n", ReplyStatus::NotFound, "foo", ""),
+        ("NS kfoo\r\n", ReplyStatus::NotStored, "foo", ""),
+        ("EX kfoo\r\n", ReplyStatus::Exists, "foo", ""),
+        ("VALUE foo 5 3\r\nabc\r\n", ReplyStatus::Value, "foo", "abc"),
+        ("VALUE foo 5 3 9\r\nabc\r\n", ReplyStatus::Value, "foo", "abc"),
+        ("END\r\n", ReplyStatus::Miss, "", ""),
+        ("STORED\r\n", ReplyStatus::Done, "", ""),
+        ("NOT_STORED\r\n", ReplyStatus::NotStored, "", ""),
+        ("EXISTS\r\n", ReplyStatus::Exists, "", ""),
+        ("NOT_FOUND\r\n", ReplyStatus::NotFound, "", ""),
+        ("DELETED\r\n", ReplyStatus::Done, "", ""),
+        ("TOUCHED\r\n", ReplyStatus::Done, "", ""),
+        ("OK\r\n", ReplyStatus::Done, "", ""),
+        ("12\r\n", ReplyStatus::Number(12), "", ""),
+        ("9  \r\n", ReplyStatus::Number(9), "", ""),
+        ("ERROR\r\n", ReplyStatus::Error, "", "ERROR"),
         (
             "SERVER_ERROR out of memory\r\n",
-            Status::Error,
+            ReplyStatus::Error,
             "",
             "SERVER_ERROR out of memory",
         ),
-        ("CLIENT_ERROR no\r\n", Status::Error, "", "CLIENT_ERROR no"),
-        ("VERSION 1.6.18\r\n", Status::Version, "", "1.6.18"),
+        ("CLIENT_ERROR no\r\n", ReplyStatus::Error, "", "CLIENT_ERROR no"),
+        ("VERSION 1.6.18\r\n", ReplyStatus::Version, "", "1.6.18"),
     ] {
         let stream = format!("{bytes}HD next");
         for end in 0..bytes.len() {

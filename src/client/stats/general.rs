@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
-use super::{Lines, version};
+use super::{StatLines, version};
 use crate::counter::Counter;
 use crate::metrics::{ClientProtocol, WorkerShard};
 use crate::node::{Kind, Node};
@@ -82,7 +82,7 @@ impl Totals {
 
     /// Writes the figures of `operation` under memcached's `name` for it, in memcached's order of hits and
     /// misses.
-    fn put(&self, name: &str, figures: [&str; 2], operations: &[Operation], out: &mut Lines) {
+    fn put(&self, name: &str, figures: [&str; 2], operations: &[Operation], out: &mut StatLines) {
         for figure in figures {
             let counted = if figure == "hits" {
                 &self.hits
@@ -116,7 +116,7 @@ impl Workers<'_> {
 }
 
 /// Writes the figures to `out`.
-pub fn put(state: &State, current: &ActiveRoutes, route: &Route, out: &mut Lines) {
+pub fn put(state: &State, current: &ActiveRoutes, route: &Route, out: &mut StatLines) {
     let snapshot = &current.snapshot;
     let workers = Workers(state);
     let totals = Totals::of(snapshot);
@@ -162,7 +162,7 @@ pub fn put(state: &State, current: &ActiveRoutes, route: &Route, out: &mut Lines
 }
 
 /// Writes the processor time of the process, in seconds, unless the system does not report it.
-fn processor_time(out: &mut Lines) {
+fn processor_time(out: &mut StatLines) {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
         return;
     };
@@ -171,7 +171,7 @@ fn processor_time(out: &mut Lines) {
     out.put("rusage_system", seconds(usage.system_time()));
 }
 
-fn connections(snapshot: &Snapshot, workers: &Workers<'_>, out: &mut Lines) {
+fn connections(snapshot: &Snapshot, workers: &Workers<'_>, out: &mut StatLines) {
     let open = workers.sum(|shard| &shard.sessions);
     out.put("max_connections", super::settings::max_connections(snapshot));
     out.put("curr_connections", open);
@@ -188,7 +188,7 @@ fn of_listeners(snapshot: &Snapshot, counter: impl Fn(&ListenerCounters) -> &Ato
 }
 
 /// As memcached counts, gat is a touch and not a get.
-fn commands(workers: &Workers<'_>, totals: &Totals, out: &mut Lines) {
+fn commands(workers: &Workers<'_>, totals: &Totals, out: &mut StatLines) {
     use Operation::{Cas, Decr, Delete, FlushAll, Gat, Get, Incr, Touch};
     let stores = Operation::all().filter(|it| it.is_store());
     let meta = Operation::all().map(|it| workers.asked_in(ClientProtocol::Meta, it));

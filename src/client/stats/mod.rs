@@ -51,7 +51,7 @@ fn version_of(node: &Node) -> Option<String> {
 /// are those of a memcached that holds nothing: Ringway does not divide items into slabs. An unknown
 /// section is an error.
 pub fn stats(state: &State, current: &ActiveRoutes, route: &Route, what: &[u8]) -> String {
-    let mut out = Lines::default();
+    let mut out = StatLines::default();
     let (section, arguments) = split(what);
     match section {
         b"" => general::put(state, current, route, &mut out),
@@ -141,15 +141,15 @@ fn cachedump(arguments: &[u8]) -> &'static str {
 }
 
 #[derive(Default)]
-struct Lines(String);
+struct StatLines(String);
 
-impl Lines {
+impl StatLines {
     fn put(&mut self, name: impl std::fmt::Display, value: impl std::fmt::Display) {
         write!(self.0, "STAT {name} {value}\r\n").expect("a string takes all");
     }
 }
 
-fn describe(node: &Node, out: &mut Lines) {
+fn describe(node: &Node, out: &mut StatLines) {
     let name = |figure: &str| format!("{}:{}:{figure}", node.pool, node.label);
     let all = |counter: fn(&OperationCounters) -> &Counter| -> u64 {
         Operation::all()

@@ -9,7 +9,7 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::worker::context::ActiveRoutes;
 
-use super::Lines;
+use super::StatLines;
 
 /// The maximum number of connections of all listeners together.
 pub fn max_connections(snapshot: &Snapshot) -> usize {
@@ -19,7 +19,7 @@ pub fn max_connections(snapshot: &Snapshot) -> usize {
 
 /// Writes the settings to `out`. memcached has one port, one socket and one idle timeout: those of the
 /// first listener of each kind are shown.
-pub fn put(current: &ActiveRoutes, route: &Route, out: &mut Lines) {
+pub fn put(current: &ActiveRoutes, route: &Route, out: &mut StatLines) {
     let snapshot = &current.snapshot;
     let listeners = snapshot.listeners.iter();
     let tcp = listeners.clone().find_map(|it| match it.settings.bind {
@@ -79,7 +79,7 @@ pub fn put(current: &ActiveRoutes, route: &Route, out: &mut Lines) {
 
 /// Writes the listeners to `out`, as memcached shows its own. Sessions are omitted: each worker knows only
 /// its own.
-pub fn put_listeners(state: &State, current: &ActiveRoutes, out: &mut Lines) {
+pub fn put_listeners(state: &State, current: &ActiveRoutes, out: &mut StatLines) {
     for (number, listener) in current.snapshot.listeners.iter().enumerate() {
         let address = match &listener.settings.bind {
             Bind::Tcp(address) if address.is_ipv6() => format!("tcp6:{address}"),

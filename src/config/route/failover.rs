@@ -9,7 +9,7 @@ use super::super::choices::choose;
 use super::super::error::{Diagnostics, Spanned};
 use super::super::map_reader::YamlNode;
 use super::super::units::{percent, show_duration, timeout};
-use super::reader::{Beside, Budget, Reader};
+use super::reader::{Beside, Reader, SharedBudget};
 use super::{FLAG, Route, Settings, Under};
 
 /// Asks one route after the other until one answers.
@@ -57,7 +57,7 @@ impl Settings for Failover {
         {
             failover.budget = percent;
             let first = failover.to[0].clone();
-            let value = Budget { first, percent };
+            let value = SharedBudget { first, percent };
             reader.budgets.push(Spanned { value, location });
         }
         Some(failover)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::error::{Diagnostics, Location, Problem, Spanned};
-use super::{Read, Route};
+use super::{ReadRoute, Route};
 
 /// The maximum nesting of policies.
 const MAX_DEPTH: usize = 16;
@@ -14,7 +14,7 @@ const MAX_POOLS: u64 = 256;
 /// The routes of a file by name.
 #[derive(Debug)]
 pub struct Graph<'a> {
-    routes: HashMap<&'a str, (&'a Location, &'a Read)>,
+    routes: HashMap<&'a str, (&'a Location, &'a ReadRoute)>,
     in_order: Vec<&'a str>,
 }
 
@@ -34,7 +34,10 @@ struct Step<'a> {
 
 impl<'a> Graph<'a> {
     /// Returns the graph of `routes`, without invalid ones and those with a pool's name.
-    pub fn new(routes: &'a [(Spanned<String>, Option<Read>)], is_pool: impl Fn(&str) -> bool) -> Graph<'a> {
+    pub fn new(
+        routes: &'a [(Spanned<String>, Option<ReadRoute>)],
+        is_pool: impl Fn(&str) -> bool,
+    ) -> Graph<'a> {
         let good: Vec<_> = routes
             .iter()
             .filter(|(name, _)| !is_pool(&name.value))
@@ -48,7 +51,7 @@ impl<'a> Graph<'a> {
 
     /// Reports each cycle once, and each route that is too deep or too wide; then does so for `others`,
     /// which have no name.
-    pub fn check(&self, others: &[(&Location, &Read)], diagnostics: &mut Diagnostics) {
+    pub fn check(&self, others: &[(&Location, &ReadRoute)], diagnostics: &mut Diagnostics) {
         let mut known: HashMap<&str, Measure> = HashMap::new();
         let mut walked = HashSet::new();
         for start in &self.in_order {

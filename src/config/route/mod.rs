@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 
 pub use by_command::Which;
 pub(crate) use list::for_each_policy;
-pub use reader::{Budget, Read, read};
+pub use reader::{ReadRoute, SharedBudget, read};
 pub use replicate::{Reads, Writes};
 pub use shadow::{By, Copied};
 

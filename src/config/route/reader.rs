@@ -8,7 +8,7 @@ use super::{FLAG, NAMES, Policy, Route};
 
 /// A route that was read, with the names in it.
 #[derive(Debug)]
-pub struct Read {
+pub struct ReadRoute {
     /// The route.
     pub route: Route,
     /// All names of pools and routes in it with their places, in the order of the file.
@@ -18,12 +18,12 @@ pub struct Read {
     /// Routes in it whose pools must speak meta.
     pub meta: Vec<Spanned<Route>>,
     /// Budgets of the failovers in it.
-    pub budgets: Vec<Spanned<Budget>>,
+    pub budgets: Vec<Spanned<SharedBudget>>,
 }
 
 /// A budget that was written, of what goes on from `first`.
 #[derive(Debug)]
-pub struct Budget {
+pub struct SharedBudget {
     /// The route that is asked first.
     pub first: Route,
     /// The share of the requests that may go on, in percent.
@@ -75,18 +75,18 @@ pub struct Reader {
     pub zones: Vec<Location>,
     meta: Vec<Spanned<Route>>,
     /// Budgets of failovers.
-    pub budgets: Vec<Spanned<Budget>>,
+    pub budgets: Vec<Spanned<SharedBudget>>,
 }
 
 /// Reads a route. Returns `None` if it holds a mistake.
-pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Read> {
+pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<ReadRoute> {
     let mut reader = Reader::default();
     let route = reader.route(value, diagnostics)?;
     // `else` is read before the routes beside which it stands; circles are reported along the order of the file.
     reader
         .names
         .sort_by(|one, other| one.location.cmp(&other.location));
-    Some(Read {
+    Some(ReadRoute {
         route,
         names: reader.names,
         zones: reader.zones,

@@ -5,7 +5,7 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::response::{Answer, json, raw, text};
-use super::{Context, actions, explain, nodes, pools};
+use super::{AdminContext, actions, explain, nodes, pools};
 use crate::config;
 use crate::control::exposition;
 use crate::state::{Phase, State};
@@ -31,7 +31,7 @@ pub fn is_probe(path: &str) -> bool {
 }
 
 /// Answers one request.
-pub async fn answer<B>(context: &Context, request: &Request<B>) -> Answer {
+pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
     let action = actions::parse(request.uri().path());
     let accepted = pools::parse(request.uri().path());
     let allowed = match request.uri().path() {
@@ -117,7 +117,7 @@ fn running(state: &State) -> Answer {
     json(StatusCode::OK, &shown)
 }
 
-async fn reload(context: &Context) -> Answer {
+async fn reload(context: &AdminContext) -> Answer {
     match context.reloader.reload().await {
         Ok(taken) => {
             let mut body = if taken.changed {

@@ -15,11 +15,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
-use super::Context;
+use super::AdminContext;
 use super::answer;
 use super::guard;
 use super::places::Place;
-use super::progress::{Progress, Watched};
+use super::progress::{Progress, WatchedStream};
 use super::response::{Answer, text};
 use crate::log_limit::LogLimit;
 
@@ -43,7 +43,7 @@ static REFUSALS: LogLimit = LogLimit::new(Duration::from_secs(10));
 /// Serves one connection for `life`; the client has `limit` to read each answer.
 pub async fn serve_connection(
     stream: TcpStream,
-    context: Arc<Context>,
+    context: Arc<AdminContext>,
     place: Place,
     life: Duration,
     limit: Duration,
@@ -64,7 +64,10 @@ pub async fn serve_connection(
         .header_read_timeout(HEAD)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_FIELDS)
-        .serve_connection(TokioIo::new(Watched::new(stream, progress.clone())), service);
+        .serve_connection(
+            TokioIo::new(WatchedStream::new(stream, progress.clone())),
+            service,
+        );
     tokio::pin!(connection);
     let served = async {
         match timeout(life, connection.as_mut()).await {
@@ -86,7 +89,7 @@ pub async fn serve_connection(
     }
 }
 
-async fn answer(context: &Context, place: &Place, request: &Request<Incoming>) -> Answer {
+async fn answer(context: &AdminContext, place: &Place, request: &Request<Incoming>) -> Answer {
     let counters = &context.state.admin;
     let checked = guard::check(request, &context.state.snapshot.load().config.admin.hosts);
     if let Err((status, reason)) = checked {

@@ -54,7 +54,7 @@ const BACK_OFF: Duration = Duration::from_secs(1);
 /// Rate-limits the log of connections that make way for others.
 static DISPLACED: LogLimit = LogLimit::new(Duration::from_secs(10));
 
-/// Binds the HTTP listener. Separate from [`Server::new`], so that a process can report a failure at once,
+/// Binds the HTTP listener. Separate from [`AdminServer::new`], so that a process can report a failure at once,
 /// before it has a runtime.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
@@ -64,38 +64,38 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves from `listener`, until this future is dropped. Fails if the runtime cannot take the listener.
 pub async fn serve(listener: TcpListener, state: Arc<State>, reloader: Arc<Reloader>) -> io::Result<()> {
-    Server::new(listener, state, reloader)?.run().await;
+    AdminServer::new(listener, state, reloader)?.run().await;
     Ok(())
 }
 
 /// The HTTP server, ready to run.
 #[derive(Debug)]
-pub struct Server {
+pub struct AdminServer {
     listener: tokio::net::TcpListener,
-    context: Arc<Context>,
+    context: Arc<AdminContext>,
     /// The maximum time for a client to read an answer.
     limit: Duration,
 }
 
 /// The state that answers are made from.
 #[derive(Debug)]
-struct Context {
+struct AdminContext {
     state: Arc<State>,
     reloader: Arc<Reloader>,
     exposition: Exposition,
 }
 
-impl Server {
+impl AdminServer {
     /// Returns a server on a listener from [`bind`]. Must be called inside a runtime.
-    pub fn new(listener: TcpListener, state: Arc<State>, reloader: Arc<Reloader>) -> io::Result<Server> {
+    pub fn new(listener: TcpListener, state: Arc<State>, reloader: Arc<Reloader>) -> io::Result<AdminServer> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let exposition = Exposition::new(state.clone());
-        let context = Context {
+        let context = AdminContext {
             state,
             reloader,
             exposition,
         };
-        Ok(Server {
+        Ok(AdminServer {
             listener,
             context: Arc::new(context),
             limit: ANSWER,

@@ -18,7 +18,7 @@ use crate::state::State;
 /// One node as shown by `/nodes`. Numbers are summed over all workers and count since the node was first
 /// configured.
 #[derive(Debug, Serialize)]
-pub struct Shown {
+pub struct NodeStatus {
     pool: String,
     node: String,
     address: String,
@@ -58,12 +58,12 @@ pub struct Shown {
     bytes_read: u64,
     bytes_written: u64,
     #[serde(flatten)]
-    kind: Kind,
+    kind: NodeKind,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum Kind {
+enum NodeKind {
     Memcached {
         /// Null until known.
         version: Option<String>,
@@ -84,7 +84,7 @@ enum Kind {
 }
 
 /// All nodes, pool by pool, in the order of the configuration.
-pub fn list(state: &State) -> Vec<Shown> {
+pub fn list(state: &State) -> Vec<NodeStatus> {
     let snapshot = state.snapshot.load();
     let mut shown = Vec::with_capacity(snapshot.nodes.len());
     for pool in snapshot.pools.values() {
@@ -96,9 +96,9 @@ pub fn list(state: &State) -> Vec<Shown> {
     shown
 }
 
-fn show(node: &Node, settings: &config::Node, in_ring: bool) -> Shown {
+fn show(node: &Node, settings: &config::Node, in_ring: bool) -> NodeStatus {
     let origin = settings.origin.as_ref();
-    Shown {
+    NodeStatus {
         pool: node.pool.clone(),
         node: node.label.clone(),
         address: node.address.to_string(),
@@ -142,9 +142,9 @@ fn over_operations(node: &Node, counter: impl Fn(&OperationCounters) -> &Counter
         .sum()
 }
 
-fn kind(kind: &node::Kind) -> Kind {
+fn kind(kind: &node::Kind) -> NodeKind {
     match kind {
-        node::Kind::Remote(remote) => Kind::Memcached {
+        node::Kind::Remote(remote) => NodeKind::Memcached {
             version: Some(remote.version.load().to_string()).filter(|version| !version.is_empty()),
             item_size_max: Some(remote.item_size_max.load(Relaxed)).filter(|size| *size > 0),
             resolved: remote.resolved.load().to_vec(),
@@ -154,8 +154,8 @@ fn kind(kind: &node::Kind) -> Kind {
     }
 }
 
-fn of_embedded(cache: &embedded::Embedded) -> Kind {
-    Kind::Embedded {
+fn of_embedded(cache: &embedded::Embedded) -> NodeKind {
+    NodeKind::Embedded {
         items: cache.items(),
         bytes: cache.bytes(),
         capacity: cache.capacity(),

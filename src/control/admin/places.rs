@@ -27,11 +27,11 @@ pub struct Places(Mutex<Inner>);
 struct Inner {
     next: u64,
     /// At most `ORDINARY` that are not reserved, and `KEPT` that are.
-    taken: Vec<Taken>,
+    taken: Vec<TakenPlace>,
 }
 
 #[derive(Debug)]
-struct Taken {
+struct TakenPlace {
     id: u64,
     is_kept: bool,
     /// Whether an answer is being made: such a connection is not closed.
@@ -59,7 +59,7 @@ impl Places {
             .find_map(|(is_kept, max)| Some((is_kept, inner.make_room(is_kept, max)?)))?;
         let id = inner.next;
         inner.next += 1;
-        inner.taken.push(Taken {
+        inner.taken.push(TakenPlace {
             id,
             is_kept,
             is_busy: false,
@@ -99,7 +99,7 @@ impl Inner {
         Some(true)
     }
 
-    fn find(&mut self, id: u64) -> Option<&mut Taken> {
+    fn find(&mut self, id: u64) -> Option<&mut TakenPlace> {
         self.taken.iter_mut().find(|taken| taken.id == id)
     }
 }

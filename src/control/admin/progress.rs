@@ -58,15 +58,15 @@ impl Progress {
 
 /// A connection whose writes are observed.
 #[derive(Debug)]
-pub struct Watched {
+pub struct WatchedStream {
     stream: TcpStream,
     progress: Arc<Progress>,
 }
 
-impl Watched {
+impl WatchedStream {
     /// Observes `stream` for `progress`.
-    pub fn new(stream: TcpStream, progress: Arc<Progress>) -> Watched {
-        Watched { stream, progress }
+    pub fn new(stream: TcpStream, progress: Arc<Progress>) -> WatchedStream {
+        WatchedStream { stream, progress }
     }
 
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -75,7 +75,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for WatchedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -85,7 +85,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for WatchedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.note(written)

@@ -38,7 +38,7 @@ fn bench_with(yaml: &str, limit: Duration) -> Bench {
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let reloader = Arc::new(Reloader::new(Some(path), state.clone()));
-    let mut server = Server::new(listener, state.clone(), reloader).unwrap();
+    let mut server = AdminServer::new(listener, state.clone(), reloader).unwrap();
     server.limit = limit;
     tokio::spawn(server.run());
     Bench {
@@ -300,7 +300,7 @@ async fn a_connection_that_says_nothing_ends_with_its_life() {
     let state = testing::state(YAML);
     let reloader = Arc::new(Reloader::new(None, state.clone()));
     let exposition = Exposition::new(state.clone());
-    let context = Arc::new(Context {
+    let context = Arc::new(AdminContext {
         state,
         reloader,
         exposition,

@@ -35,7 +35,7 @@ pub struct Metric {
     /// The help text, one sentence.
     pub help: &'static str,
     /// The type of the metric.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// The names of its labels, in order.
     pub labels: &'static [&'static str],
     /// Reads the value.
@@ -44,7 +44,7 @@ pub struct Metric {
 
 /// The type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows.
     Counter,
     /// Goes up and down.
@@ -53,13 +53,13 @@ pub enum Kind {
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     /// The kind's name in the `# TYPE` line.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         }
     }
 }

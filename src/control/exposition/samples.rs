@@ -2,7 +2,7 @@
 
 use prometheus::proto;
 
-use super::{Kind, Metric, View};
+use super::{Metric, MetricKind, View};
 use crate::histogram::{BUCKETS, Histogram};
 
 /// The samples of one metric.
@@ -26,9 +26,9 @@ pub(super) fn family(metric: &'static Metric, view: &View<'_>) -> Option<proto::
     family.set_name(metric.name.to_owned());
     family.set_help(metric.help.to_owned());
     family.set_field_type(match metric.kind {
-        Kind::Counter => proto::MetricType::COUNTER,
-        Kind::Gauge => proto::MetricType::GAUGE,
-        Kind::Histogram => proto::MetricType::HISTOGRAM,
+        MetricKind::Counter => proto::MetricType::COUNTER,
+        MetricKind::Gauge => proto::MetricType::GAUGE,
+        MetricKind::Histogram => proto::MetricType::HISTOGRAM,
     });
     family.set_metric(samples.read);
     Some(family)
@@ -39,12 +39,12 @@ impl Samples {
     pub fn put(&mut self, labels: &[&str], value: f64) {
         let mut sample = self.labelled(labels);
         match self.metric.kind {
-            Kind::Counter => {
+            MetricKind::Counter => {
                 let mut counter = proto::Counter::default();
                 counter.set_value(value);
                 sample.set_counter(counter);
             }
-            Kind::Gauge | Kind::Histogram => {
+            MetricKind::Gauge | MetricKind::Histogram => {
                 let mut gauge = proto::Gauge::default();
                 gauge.set_value(value);
                 sample.set_gauge(gauge);

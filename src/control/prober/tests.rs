@@ -178,7 +178,7 @@ async fn a_name_without_an_address_is_a_failure() {
         host: "nowhere".into(),
         port: 1,
     };
-    let dialed = Connection::dial(&address, &[], &Protection::default(), Duration::from_secs(9)).await;
+    let dialed = ProbeConnection::dial(&address, &[], &Protection::default(), Duration::from_secs(9)).await;
     let error = dialed.err().unwrap();
     assert!(error.to_string().contains("no known address"));
 }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::config::{Address, Node, Pool, Protection};
 use crate::control::discovery::LOOKUP;
-use crate::control::probe_client::Connection;
+use crate::control::probe_client::ProbeConnection;
 use crate::discovery::members::Probe;
 use crate::resolver;
 
@@ -40,7 +40,7 @@ async fn probe_one(node: &Node, protection: &Protection, connect: Duration, answ
     let Ok(Ok(found)) = timeout(LOOKUP, resolver.sockets(host, *port)).await else {
         return Probe::Silent;
     };
-    let Ok(mut connection) = Connection::dial(&node.address, &found.records, protection, connect).await
+    let Ok(mut connection) = ProbeConnection::dial(&node.address, &found.records, protection, connect).await
     else {
         return Probe::Silent;
     };

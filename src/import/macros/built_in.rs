@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{Context, Expander, MacroError, Worked, get, like, scalar, text, weight};
+use super::{Expander, MacroError, ParameterValues, Worked, get, like, scalar, text, weight};
 use crate::config::tree::{SpannedValue, Value};
 
 /// What is wrong with an argument.
@@ -96,7 +96,7 @@ impl Expander<'_> {
         name: &str,
         given: &[SpannedValue],
         tree: &SpannedValue,
-        context: &Context,
+        context: &ParameterValues,
     ) -> Worked {
         let names = parameters(name).unwrap_or_default();
         let min = names.len() - usize::from(name == "select");

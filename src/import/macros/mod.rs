@@ -22,7 +22,7 @@ const DEEPEST: usize = 250;
 const MAX_WEIGHT: usize = 64 << 20;
 
 /// Values of parameters by name.
-type Context = HashMap<String, SpannedValue>;
+type ParameterValues = HashMap<String, SpannedValue>;
 
 /// The definition of a name.
 #[derive(Debug, Clone)]
@@ -102,7 +102,7 @@ pub fn expand(config: SpannedValue, lost: &mut Diagnostics) -> SpannedValue {
         value: Value::Map(entries),
         ..config
     };
-    expander.value(&config, &Context::new())
+    expander.value(&config, &ParameterValues::new())
 }
 
 impl Expander<'_> {
@@ -136,7 +136,7 @@ impl Expander<'_> {
     }
 
     /// Returns `tree` with all macros in it expanded.
-    fn value(&mut self, tree: &SpannedValue, context: &Context) -> SpannedValue {
+    fn value(&mut self, tree: &SpannedValue, context: &ParameterValues) -> SpannedValue {
         if self.depth == DEEPEST || self.left == 0 {
             if !self.is_told {
                 self.lose(tree, "macros go on and on: is there a circle?");
@@ -182,7 +182,7 @@ impl Expander<'_> {
         &mut self,
         tree: &SpannedValue,
         entries: &[(SpannedValue, SpannedValue)],
-        context: &Context,
+        context: &ParameterValues,
     ) -> Worked {
         let kind = get(tree, "type").map(|kind| self.value(kind, context));
         if let Some(kind) = kind.as_ref().and_then(text) {
@@ -213,9 +213,9 @@ impl Expander<'_> {
         name: &str,
         called: &Macro,
         given: impl Fn(&str) -> Option<SpannedValue>,
-        context: &Context,
+        context: &ParameterValues,
     ) -> Worked {
-        let mut inner = Context::new();
+        let mut inner = ParameterValues::new();
         for parameter in &called.parameters {
             match (given(&parameter.name), &parameter.default) {
                 (Some(value), _) => {
@@ -233,7 +233,7 @@ impl Expander<'_> {
     }
 
     /// Expands a string: the call of a macro, or text with parameters in it.
-    fn string(&mut self, text: &str, tree: &SpannedValue, context: &Context) -> Worked {
+    fn string(&mut self, text: &str, tree: &SpannedValue, context: &ParameterValues) -> Worked {
         let Some(call) = text.strip_prefix('@') else {
             return self.replace(text, tree, context);
         };
@@ -278,7 +278,7 @@ impl Expander<'_> {
     }
 
     /// Replaces each `%name%` in `text`; if that is the whole text, the result may be any value.
-    fn replace(&mut self, text: &str, tree: &SpannedValue, context: &Context) -> Worked {
+    fn replace(&mut self, text: &str, tree: &SpannedValue, context: &ParameterValues) -> Worked {
         let (mut replaced, mut rest) = (String::new(), text);
         loop {
             let Some(end) = unescape_until(rest, &mut replaced, '%') else {
@@ -293,7 +293,7 @@ impl Expander<'_> {
                 None => {
                     let constant = self.constants.get(&name).cloned();
                     let constant = constant.ok_or(MacroError::NoParameter(name.clone()))?;
-                    self.value(&constant, &Context::new())
+                    self.value(&constant, &ParameterValues::new())
                 }
             };
             if replaced.is_empty() && rest.is_empty() {

@@ -3,7 +3,7 @@
 use super::super::macros::{get, text};
 use super::super::yaml::{Shape, Value, is_same};
 use super::routes::{error, is_latest};
-use super::{Comes, Reader, location, map};
+use super::{Comes, McrouterReader, location, map};
 use crate::config::tree::{self, SpannedValue};
 
 /// mcrouter's operations and Ringway's words for them. `None` if no memcached protocol has it.
@@ -27,7 +27,7 @@ const OPERATIONS: [(&str, Option<&str>); 17] = [
     ("metaget", None),
 ];
 
-impl<'a> Reader<'a> {
+impl<'a> McrouterReader<'a> {
     /// Converts a HashRoute over the servers of a pool, or over pools of one server each, to a pool. Over
     /// other routes it cannot be expressed.
     pub fn hash(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {

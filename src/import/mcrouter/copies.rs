@@ -4,10 +4,10 @@
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
 use super::routes::policy;
-use super::{Comes, Reader, items_of, location};
+use super::{Comes, McrouterReader, items_of, location};
 use crate::config::tree::{self, SpannedValue};
 
-impl<'a> Reader<'a> {
+impl<'a> McrouterReader<'a> {
     /// Returns the one of `children` to which a HostIdRoute sends all requests of this host. mcrouter
     /// computes it from the host's address.
     pub fn by_host(&mut self, children: Vec<Value>, tree: &SpannedValue) -> Option<Value> {

@@ -3,7 +3,7 @@
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
 use super::routes::policy;
-use super::{Comes, Reader, items_of, location, map};
+use super::{Comes, McrouterReader, items_of, location, map};
 use crate::config::tree::{self, SpannedValue};
 
 /// Settings of these handles that have no effect in Ringway.
@@ -12,7 +12,7 @@ const SAME: [(&str, &str); 2] = [("failover_tag", "false"), ("failover_tag", "tr
 /// mcrouter's names for an unreachable node.
 const UNREACHABLE: [&str; 3] = ["tko", "connect_error", "timeout"];
 
-impl<'a> Reader<'a> {
+impl<'a> McrouterReader<'a> {
     /// Converts a handle of the kind `kind` that is written as an object.
     pub fn failover_handle(&mut self, kind: &str, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         let known = [

@@ -3,7 +3,7 @@
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
 use super::routes::policy;
-use super::{Reader, location, map};
+use super::{McrouterReader, location, map};
 use crate::config::tree::SpannedValue;
 
 /// mcrouter's names for a rate and its burst, with the requests that they apply to.
@@ -13,7 +13,7 @@ const RATES: [(&str, &str, &str); 3] = [
     ("deletes_rate", "deletes_burst", "deletes"),
 ];
 
-impl<'a> Reader<'a> {
+impl<'a> McrouterReader<'a> {
     /// Wraps `target` in the limits of the handle `tree`.
     pub fn limits(&mut self, tree: &'a SpannedValue, target: Value) -> Value {
         if let Some(setting) = get(tree, "slow_warmup") {

@@ -45,7 +45,7 @@ impl Comes {
 }
 
 /// The state of the conversion.
-struct Reader<'a> {
+struct McrouterReader<'a> {
     /// mcrouter's pools by name.
     pools: HashMap<&'a str, &'a SpannedValue>,
     /// Route handles that have a name.
@@ -70,7 +70,7 @@ struct Reader<'a> {
 /// Converts the pools and routes of `config`, whose macros are expanded. Keys without a routing prefix have
 /// `route_prefix`, if it is known.
 pub fn read(config: &SpannedValue, route_prefix: Option<&str>, lost: &mut Diagnostics) -> Draft {
-    let mut reader = Reader {
+    let mut reader = McrouterReader {
         pools: HashMap::new(),
         named: HashMap::new(),
         open: Vec::new(),
@@ -134,7 +134,7 @@ pub fn read(config: &SpannedValue, route_prefix: Option<&str>, lost: &mut Diagno
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a> McrouterReader<'a> {
     fn lose(&mut self, tree: &SpannedValue, path: &str, why: impl Into<String>) {
         lose(self.lost, location(tree), path, why);
     }

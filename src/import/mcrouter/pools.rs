@@ -2,7 +2,7 @@
 
 use super::super::macros::{get, text};
 use super::super::yaml::{Shape, Value, is_same};
-use super::{Reader, items_of, location, map};
+use super::{McrouterReader, items_of, location, map};
 use crate::config::tree::SpannedValue;
 
 /// How keys are spread, with the settings of it.
@@ -36,7 +36,7 @@ impl<'a> Spread<'a> {
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a> McrouterReader<'a> {
     /// Creates Ringway's pool for mcrouter's `pool`, a name or an object that may be known as `name`. Its
     /// keys are spread by its weights and tags, and by `spread`. Returns its name; `None` if there is no
     /// such pool.

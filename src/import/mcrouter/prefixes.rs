@@ -5,7 +5,7 @@
 
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
-use super::{Comes, Reader, items_of, location};
+use super::{Comes, McrouterReader, items_of, location};
 use crate::config::tree::{self, SpannedValue};
 
 /// The maximum number of prefixes for which those with a `*` are generated.
@@ -14,7 +14,7 @@ const MAX_BROADCAST: usize = 200;
 /// The cluster that mcrouter uses for unknown names.
 const FALLBACK: &str = "fallback";
 
-impl<'a> Reader<'a> {
+impl<'a> McrouterReader<'a> {
     /// Converts `routes`: prefixes such as `/region/cluster/` with a route each, or a list of routes with
     /// their aliases. `default`: the prefix of keys that have none, if it is known.
     pub fn by_routing_prefix(

@@ -2,14 +2,14 @@
 
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
-use super::{Comes, Reader, items_of, location, map};
+use super::{Comes, McrouterReader, items_of, location, map};
 use crate::config::tree::{self, SpannedValue};
 
 /// Settings of any route handle that are read elsewhere or have no effect: Ringway's clients take no
 /// leases.
 const KNOWN: [&str; 3] = ["type", "name", "enable_lease_pairing"];
 
-impl<'a> Reader<'a> {
+impl<'a> McrouterReader<'a> {
     /// Converts the handle `tree`, which the requests `comes` reach; `None` if it cannot be expressed,
     /// which was noted.
     pub fn route(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
@@ -21,7 +21,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Like [`Reader::route`], for a handle that is read for the first time.
+    /// Like [`McrouterReader::route`], for a handle that is read for the first time.
     pub fn route_of(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
         self.deeper(tree, |reader| reader.written(tree, comes))
     }

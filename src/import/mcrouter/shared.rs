@@ -2,13 +2,13 @@
 //! each other many times does not grow.
 
 use super::super::yaml::{Shape, Value, is_same};
-use super::{Comes, Reader};
+use super::{Comes, McrouterReader};
 use crate::config::tree::SpannedValue;
 
 /// The maximum nesting of route handles, including references by name.
 const MAX_DEPTH: usize = 400;
 
-impl<'a> Reader<'a> {
+impl<'a> McrouterReader<'a> {
     /// Calls `read` one level deeper at `tree`, unless that is too deep.
     pub fn deeper<T>(&mut self, tree: &SpannedValue, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         if self.depth == MAX_DEPTH {

@@ -10,16 +10,16 @@ use super::expiry::MAX_DELTA;
 
 /// The system time when the cache was made, plus the seconds elapsed since then.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct WallClock {
     started: Instant,
     /// The system time at `started`, since 1970.
     base: Duration,
 }
 
-impl Clock {
+impl WallClock {
     /// Returns a clock that shows the system time.
-    pub(super) fn new() -> Clock {
-        Clock {
+    pub(super) fn new() -> WallClock {
+        WallClock {
             started: Instant::now(),
             base: machine_time(),
         }
@@ -80,7 +80,7 @@ mod tests {
                 "{exptime} at {machine:?}"
             );
         }
-        let clock = Clock::new();
+        let clock = WallClock::new();
         for ttl in [i64::MIN, -1, 0, 1, MAX_DELTA] {
             assert_eq!(clock.translate(ttl), ttl);
         }

@@ -49,7 +49,7 @@ impl Deadline {
 /// In memcached, a delayed flush can bring back items that an earlier flush removed, if their memory has
 /// not been reused yet. Here what is gone stays gone.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flush {
+pub(super) struct FlushMark {
     /// Items stored under a lower number are gone. Distinguishes items before and after a flush in the same
     /// second.
     before_number: u64,
@@ -59,9 +59,9 @@ pub(super) struct Flush {
     moment: u64,
 }
 
-impl Flush {
+impl FlushMark {
     /// No flush yet.
-    pub(super) const NONE: Flush = Flush {
+    pub(super) const NONE: FlushMark = FlushMark {
         before_number: 0,
         before: 0,
         moment: u64::MAX,
@@ -69,7 +69,7 @@ impl Flush {
 
     /// Returns the state after `flush_all delay` at `now`, where `number` is higher than that of each item
     /// stored so far. A delay of 0, below 0, or of a Unix time in the past means now.
-    pub(super) fn then(self, delay: i64, now: u64, number: u64) -> Flush {
+    pub(super) fn then(self, delay: i64, now: u64, number: u64) -> FlushMark {
         let moment = if delay > 0 {
             Deadline::new(delay, now).0
         } else {
@@ -83,7 +83,7 @@ impl Flush {
             self.before_number
         };
         let before = if self.moment <= now { self.moment } else { 0 };
-        Flush {
+        FlushMark {
             before_number,
             before: before.max(self.before),
             moment,
@@ -155,7 +155,7 @@ mod tests {
             (MAX_DELTA + 1, 0, 11, 0, false),
         ];
         for (delay, stored, number, seen, took) in table {
-            let flush = Flush::NONE.then(delay, NOW, 10);
+            let flush = FlushMark::NONE.then(delay, NOW, 10);
             let found = flush.took(NOW + stored, number, NOW + seen);
             assert_eq!(
                 found, took,
@@ -166,26 +166,26 @@ mod tests {
 
     #[test]
     fn a_later_flush_takes_the_place_of_one_to_come() {
-        let now = Flush::NONE.then(100, NOW, 10).then(0, NOW, 11);
+        let now = FlushMark::NONE.then(100, NOW, 10).then(0, NOW, 11);
         assert!(now.took(NOW, 9, NOW));
         assert!(!now.took(NOW + 1, 12, NOW + 200));
         // As in memcached, items stored after the later flush stay.
-        let early = Flush::NONE.then(1, NOW, 10).then(0, NOW, 12);
+        let early = FlushMark::NONE.then(1, NOW, 10).then(0, NOW, 12);
         assert!(early.took(NOW, 11, NOW));
         assert!(!early.took(NOW, 13, NOW));
-        let early = Flush::NONE.then(1, NOW, 10).then(100, NOW, 12);
+        let early = FlushMark::NONE.then(1, NOW, 10).then(100, NOW, 12);
         assert!(early.took(NOW, 11, NOW) && !early.took(NOW, 13, NOW));
-        let later = Flush::NONE.then(100, NOW, 10).then(200, NOW, 11);
+        let later = FlushMark::NONE.then(100, NOW, 10).then(200, NOW, 11);
         assert!(!later.took(NOW, 9, NOW + 100));
         assert!(later.took(NOW, 9, NOW + 200));
     }
 
     #[test]
     fn what_a_flush_took_does_not_come_back() {
-        let at_once = Flush::NONE.then(0, NOW, 10).then(100, NOW, 11);
+        let at_once = FlushMark::NONE.then(0, NOW, 10).then(100, NOW, 11);
         assert!(at_once.took(NOW, 9, NOW));
         assert!(!at_once.took(NOW, 12, NOW));
-        let delayed = Flush::NONE.then(5, NOW, 10).then(100, NOW + 9, 11);
+        let delayed = FlushMark::NONE.then(5, NOW, 10).then(100, NOW + 9, 11);
         assert!(delayed.took(NOW + 4, 9, NOW + 9));
         assert!(!delayed.took(NOW + 5, 9, NOW + 9));
     }

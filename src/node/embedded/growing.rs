@@ -19,7 +19,7 @@ pub(super) struct Growing {
 
 /// The end of a value at which bytes are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum GrowingSide {
     /// append
     Back,
     /// prepend
@@ -40,13 +40,13 @@ impl Growing {
     }
 
     /// Adds `value` at `end`; returns false if there is no room for it.
-    pub(super) fn add(&mut self, end: End, value: &[u8]) -> bool {
+    pub(super) fn add(&mut self, end: GrowingSide, value: &[u8]) -> bool {
         if self.data.len() + value.len() > self.data.capacity() {
             return false;
         }
         match end {
-            End::Back => self.data.extend(value),
-            End::Front => value.iter().rev().for_each(|&byte| self.data.push_front(byte)),
+            GrowingSide::Back => self.data.extend(value),
+            GrowingSide::Front => value.iter().rev().for_each(|&byte| self.data.push_front(byte)),
         }
         true
     }
@@ -87,9 +87,9 @@ mod tests {
     #[test]
     fn what_is_added_stands_at_its_end_and_is_refused_once_there_is_no_room() {
         let mut growing = Growing::new(b"key", [b"0123", b"4567"], 10);
-        assert!(growing.add(End::Back, b"8"));
-        assert!(!growing.add(End::Front, b"ab"), "11 of 10 bytes");
-        assert!(growing.add(End::Front, b"a"));
+        assert!(growing.add(GrowingSide::Back, b"8"));
+        assert!(!growing.add(GrowingSide::Front, b"ab"), "11 of 10 bytes");
+        assert!(growing.add(GrowingSide::Front, b"a"));
         assert_eq!(growing.joined(), &b"keya012345678"[..]);
         assert_eq!((growing.size(), growing.held()), (10, 13 + size_of::<Growing>()));
     }
@@ -97,18 +97,22 @@ mod tests {
     #[test]
     fn what_is_overwritten_keeps_its_length_wherever_it_stands_in_the_buffer() {
         let mut growing = Growing::new(b"key", [b"345", b"x"], 5);
-        assert!(growing.add(End::Front, b"2"));
+        assert!(growing.add(GrowingSide::Front, b"2"));
         assert_eq!(growing.contiguous(), b"2345x");
         growing.overwrite(b"99");
         assert_eq!(growing.contiguous(), b"99   ");
-        assert!(!growing.add(End::Back, b"c"), "it is as long as before");
+        assert!(!growing.add(GrowingSide::Back, b"c"), "it is as long as before");
     }
 
     #[test]
     fn the_value_is_copied_seldom_however_often_something_is_added() {
         let mut growing = Growing::new(b"k", [&[b'v'; LARGE], b""], usize::MAX);
         let (mut copies, mut size) = (0, LARGE);
-        for end in [End::Back, End::Front].into_iter().cycle().take(20_000) {
+        for end in [GrowingSide::Back, GrowingSide::Front]
+            .into_iter()
+            .cycle()
+            .take(20_000)
+        {
             if !growing.add(end, b"0123456789") {
                 let joined = growing.joined();
                 growing = Growing::new(b"k", [&joined[1..], b"0123456789"], usize::MAX);

@@ -15,7 +15,7 @@
 use super::expiry::Deadline;
 use super::meta_line::{Line, shown_key};
 use super::meta_request::Ask;
-use super::shard::Shard;
+use super::shard::CacheShard;
 use super::stored::{Marks, Stored};
 use super::{Embedded, refused};
 use crate::protocol::meta::flags::MetaFlags;
@@ -24,7 +24,7 @@ use crate::protocol::{Command, Failure, Reply, Request, meta};
 const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 
 /// The reply, or the line that refuses the command.
-pub(super) type Answer = Result<Reply, &'static str>;
+pub(super) type MetaResult = Result<Reply, &'static str>;
 
 impl Embedded {
     /// Executes a meta command.
@@ -92,7 +92,7 @@ impl Embedded {
         Line::new(&[b"ME ", &shown[..], rest.as_bytes()].concat()).into_reply(None)
     }
 
-    fn meta_get(&self, ask: &Ask<'_>, now: u64) -> Answer {
+    fn meta_get(&self, ask: &Ask<'_>, now: u64) -> MetaResult {
         let mut shard = self.shard(ask.key);
         let found = shard.find(ask.key, now);
         let is_new = found.is_none();
@@ -113,7 +113,7 @@ impl Embedded {
     }
 
     /// Stores the empty item that `N` creates on a miss.
-    fn vivify(&self, shard: &mut Shard, ask: &Ask<'_>, now: u64) -> Option<Stored> {
+    fn vivify(&self, shard: &mut CacheShard, ask: &Ask<'_>, now: u64) -> Option<Stored> {
         ask.flags.vivify.filter(|_| self.fits(ask.key, 0))?;
         let item = Stored::new(ask.key, [b"", b""], 0, Deadline::NEVER);
         let item = item.numbered(self.next_number(), ask.flags.new_cas, now);

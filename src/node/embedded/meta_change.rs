@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use super::Embedded;
 use super::expiry::Deadline;
-use super::meta::{Answer, deadline};
+use super::meta::{MetaResult, deadline};
 use super::meta_line::Line;
 use super::meta_request::Ask;
 use super::stored::{Marks, Stored};
-use super::write::{Outcome, Write, counted};
+use super::write::{StoreOutcome, StoreRequest, counted};
 use super::{NON_NUMERIC, TOO_LARGE};
 use crate::protocol::Command;
 use crate::protocol::meta::flags::BAD_SET_MODE;
@@ -17,7 +17,7 @@ const BAD_COUNT_MODE: &str = "CLIENT_ERROR invalid mode for ma M token";
 const NO_MEMORY: &str = "SERVER_ERROR Out of memory allocating new item";
 
 impl Embedded {
-    pub(super) fn meta_set(&self, ask: &Ask<'_>, now: u64) -> Answer {
+    pub(super) fn meta_set(&self, ask: &Ask<'_>, now: u64) -> MetaResult {
         let flags = &ask.flags;
         let command = match flags.mode {
             None | Some(b'S') if flags.cas.is_some() => Command::Cas,
@@ -32,7 +32,7 @@ impl Embedded {
         // The line is built first, so that an error is found before anything is stored.
         Line::new(b"").echo_all(ask)?;
         let written = self.write(
-            &Write {
+            &StoreRequest {
                 command,
                 key: ask.key,
                 value: ask.value,
@@ -47,11 +47,11 @@ impl Embedded {
             now,
         );
         let (status, cas, length) = match written {
-            Outcome::Stored { cas, length } => (b"HD", cas, length),
-            Outcome::NotStored => (b"NS", 0, ask.value.len()),
-            Outcome::Exists => (b"EX", 0, ask.value.len()),
-            Outcome::NotFound => (b"NF", 0, ask.value.len()),
-            Outcome::TooLarge => {
+            StoreOutcome::Stored { cas, length } => (b"HD", cas, length),
+            StoreOutcome::NotStored => (b"NS", 0, ask.value.len()),
+            StoreOutcome::Exists => (b"EX", 0, ask.value.len()),
+            StoreOutcome::NotFound => (b"NF", 0, ask.value.len()),
+            StoreOutcome::TooLarge => {
                 // In every mode, memcached drops the old value rather than keep a stale one.
                 self.shard(ask.key).remove(ask.key);
                 return Err(TOO_LARGE);
@@ -68,7 +68,7 @@ impl Embedded {
         Ok(line.into_reply(None))
     }
 
-    pub(super) fn meta_delete(&self, ask: &Ask<'_>, now: u64) -> Answer {
+    pub(super) fn meta_delete(&self, ask: &Ask<'_>, now: u64) -> MetaResult {
         let flags = &ask.flags;
         let mut line = Line::new(b"HD").echo_all(ask)?;
         let mut shard = self.shard(ask.key);
@@ -99,7 +99,7 @@ impl Embedded {
         Ok(line.into_reply(None))
     }
 
-    pub(super) fn meta_count(&self, ask: &Ask<'_>, now: u64) -> Answer {
+    pub(super) fn meta_count(&self, ask: &Ask<'_>, now: u64) -> MetaResult {
         let flags = &ask.flags;
         let is_incr = match flags.mode {
             None | Some(b'I' | b'+') => true,

@@ -1,6 +1,6 @@
 //! An in-process cache that answers as memcached 1.6.18 does, shared by all workers.
 //!
-//! Each request is atomic: it holds the lock of the one `Shard` that contains its key, so no increment is
+//! Each request is atomic: it holds the lock of the one `CacheShard` that contains its key, so no increment is
 //! lost and no cas id is assigned twice, unless clients choose their own. The cache stays within its size,
 //! computed as key, value and [`ITEM_OVERHEAD`] for each item. Parsing requests and writing replies is left
 //! to the protocol, except for the lines of meta commands; `get` and `gets` are answered alike, with the
@@ -30,11 +30,11 @@ use bytes::Bytes;
 use quick_cache::DefaultHashBuilder;
 
 use crate::protocol::{Command, MAX_KEY, Reply, Request};
-use clock::Clock;
+use clock::WallClock;
 use expiry::Deadline;
 use growing::Growing;
-use shard::Shard;
-use write::{Outcome, Write, counted};
+use shard::CacheShard;
+use write::{StoreOutcome, StoreRequest, counted};
 
 /// The overhead of an item beside its key and its value, in bytes: its entries in the tables, and the
 /// allocator's overhead.
@@ -54,7 +54,7 @@ const NON_NUMERIC: &str = "CLIENT_ERROR cannot increment or decrement non-numeri
 #[derive(Debug)]
 pub struct Embedded {
     /// Their number is a power of two.
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Mutex<CacheShard>]>,
     hasher: DefaultHashBuilder,
     /// The last number assigned to an item, which is its cas id unless the client chose one. Incremented
     /// under a shard's lock, so that numbers of the same key grow.
@@ -62,7 +62,7 @@ pub struct Embedded {
     max_item: u64,
     /// The maximum size of a value in bytes, checked by commands that combine two values.
     max_value: AtomicUsize,
-    clock: Clock,
+    clock: WallClock,
 }
 
 impl Embedded {
@@ -72,12 +72,12 @@ impl Embedded {
         let count = 1 << (bytes / MIN_SHARD).clamp(1, MAX_SHARDS).ilog2();
         let share = bytes / count;
         Embedded {
-            shards: (0..count).map(|_| Mutex::new(Shard::new(share))).collect(),
+            shards: (0..count).map(|_| Mutex::new(CacheShard::new(share))).collect(),
             hasher: DefaultHashBuilder::default(),
             last_number: AtomicU64::new(0),
             max_item: share / 2,
             max_value: AtomicUsize::new(usize::MAX),
-            clock: Clock::new(),
+            clock: WallClock::new(),
         }
     }
 
@@ -116,22 +116,22 @@ impl Embedded {
 
     /// The number of items, including those that have ended and were not removed yet.
     pub fn items(&self) -> u64 {
-        self.sum(Shard::len)
+        self.sum(CacheShard::len)
     }
 
     /// The bytes that the items take, with [`ITEM_OVERHEAD`] for each.
     pub fn bytes(&self) -> u64 {
-        self.sum(Shard::bytes)
+        self.sum(CacheShard::bytes)
     }
 
     /// The maximum number of bytes that items may take.
     pub fn capacity(&self) -> u64 {
-        self.sum(Shard::capacity)
+        self.sum(CacheShard::capacity)
     }
 
     /// The number of items evicted before they had ended.
     pub fn evictions(&self) -> u64 {
-        self.sum(Shard::evictions)
+        self.sum(CacheShard::evictions)
     }
 
     fn get(&self, request: &Request<'_>, now: u64) -> Reply {
@@ -167,7 +167,7 @@ impl Embedded {
 
     fn store(&self, request: &Request<'_>, now: u64) -> Reply {
         let written = self.write(
-            &Write {
+            &StoreRequest {
                 command: request.command,
                 key: request.key,
                 value: request.value,
@@ -187,11 +187,11 @@ impl Embedded {
             now,
         );
         match written {
-            Outcome::Stored { .. } => Reply::Done,
-            Outcome::NotStored => Reply::NotStored,
-            Outcome::Exists => Reply::Exists,
-            Outcome::NotFound => Reply::NotFound,
-            Outcome::TooLarge => {
+            StoreOutcome::Stored { .. } => Reply::Done,
+            StoreOutcome::NotStored => Reply::NotStored,
+            StoreOutcome::Exists => Reply::Exists,
+            StoreOutcome::NotFound => Reply::NotFound,
+            StoreOutcome::TooLarge => {
                 // memcached too drops the old value after a failed set rather than keep a stale one.
                 if request.command == Command::Set {
                     self.shard(request.key).remove(request.key);
@@ -229,7 +229,7 @@ impl Embedded {
         Deadline::new(self.clock.translate(exptime), now)
     }
 
-    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
+    fn shard(&self, key: &[u8]) -> MutexGuard<'_, CacheShard> {
         let index = self.hasher.hash_one(key) as usize & (self.shards.len() - 1);
         lock(&self.shards[index])
     }
@@ -250,7 +250,7 @@ impl Embedded {
         self.last_number.fetch_add(1, Relaxed) + 1
     }
 
-    fn sum(&self, figure: impl Fn(&Shard) -> u64) -> u64 {
+    fn sum(&self, figure: impl Fn(&CacheShard) -> u64) -> u64 {
         self.shards.iter().map(|shard| figure(&lock(shard))).sum()
     }
 }
@@ -259,6 +259,6 @@ fn refused(line: &'static str) -> Reply {
     Reply::Error(Bytes::from_static(line.as_bytes()))
 }
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+fn lock(shard: &Mutex<CacheShard>) -> MutexGuard<'_, CacheShard> {
     shard.lock().expect("no holder panics")
 }

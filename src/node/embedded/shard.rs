@@ -10,7 +10,7 @@ use bytes::Bytes;
 use quick_cache::unsync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
-use super::expiry::Flush;
+use super::expiry::FlushMark;
 use super::stored::Stored;
 
 /// The item size from which the number of remembered keys of recently evicted items is computed.
@@ -18,17 +18,17 @@ const TYPICAL_ITEM: u64 = 1024;
 
 /// A bounded set of items.
 #[derive(Debug)]
-pub(super) struct Shard {
+pub(super) struct CacheShard {
     items: Cache<Bytes, Stored, Size, DefaultHashBuilder, Evict>,
-    pub(super) flush: Flush,
+    pub(super) flush: FlushMark,
     evictions: u64,
 }
 
-impl Shard {
+impl CacheShard {
     /// Returns an empty shard with a `capacity` in bytes.
-    pub(super) fn new(capacity: u64) -> Shard {
+    pub(super) fn new(capacity: u64) -> CacheShard {
         let estimated_items = usize::try_from(capacity / TYPICAL_ITEM).unwrap_or(usize::MAX);
-        Shard {
+        CacheShard {
             items: Cache::with(
                 estimated_items,
                 capacity,
@@ -36,7 +36,7 @@ impl Shard {
                 DefaultHashBuilder::default(),
                 Evict,
             ),
-            flush: Flush::NONE,
+            flush: FlushMark::NONE,
             evictions: 0,
         }
     }
@@ -51,7 +51,7 @@ impl Shard {
         None
     }
 
-    /// Like [`find`](Shard::find), for a reply with the value: marks the item as read.
+    /// Like [`find`](CacheShard::find), for a reply with the value: marks the item as read.
     pub(super) fn fetch(&mut self, key: &[u8], now: u64) -> Option<Stored> {
         let mut stored = self.find(key, now)?;
         if stored.note_hit(now) | stored.settle() {
@@ -126,7 +126,7 @@ struct Evict;
 
 #[derive(Debug, Default)]
 struct Leavers {
-    flush: Option<Flush>,
+    flush: Option<FlushMark>,
     now: u64,
     alive: u64,
 }

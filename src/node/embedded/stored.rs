@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::ITEM_OVERHEAD;
-use super::expiry::{Deadline, Flush};
-use super::growing::{End, Growing, LARGE};
+use super::expiry::{Deadline, FlushMark};
+use super::growing::{Growing, GrowingSide, LARGE};
 use crate::protocol::Item;
 
 /// One item.
@@ -57,12 +57,12 @@ impl Stored {
 
     /// Returns the item with `value` added at `end`; of its metadata only flags and deadline are kept. If
     /// it gets a buffer to grow in, that has at most `max` bytes.
-    pub(super) fn grown(&self, end: End, value: &[u8], max: usize) -> Stored {
+    pub(super) fn grown(&self, end: GrowingSide, value: &[u8], max: usize) -> Stored {
         let own = self.joined();
         let own = &own[usize::from(self.key_length)..];
         let parts = match end {
-            End::Back => [own, value],
-            End::Front => [value, own],
+            GrowingSide::Back => [own, value],
+            GrowingSide::Front => [value, own],
         };
         if own.len() + value.len() < LARGE {
             return Stored::new(self.key(), parts, self.flags, self.deadline);
@@ -75,7 +75,14 @@ impl Stored {
 
     /// Like [`grown`](Stored::grown) and [`numbered`](Stored::numbered), but in place, without a copy.
     /// Returns false and changes nothing if there is no room.
-    pub(super) fn grow(&mut self, end: End, value: &[u8], number: u64, cas: Option<u64>, now: u64) -> bool {
+    pub(super) fn grow(
+        &mut self,
+        end: GrowingSide,
+        value: &[u8],
+        number: u64,
+        cas: Option<u64>,
+        now: u64,
+    ) -> bool {
         let Block::Growing(growing) = &mut self.block else {
             return false;
         };
@@ -214,7 +221,7 @@ impl Stored {
     }
 
     /// Returns false from its deadline on, and if `flush` removed it.
-    pub(super) fn is_alive(&self, flush: Flush, now: u64) -> bool {
+    pub(super) fn is_alive(&self, flush: FlushMark, now: u64) -> bool {
         !self.deadline.has_passed(now) && !flush.took(self.stored_at.into(), self.number, now)
     }
 }

@@ -3,14 +3,14 @@
 
 use super::Embedded;
 use super::expiry::Deadline;
-use super::growing::End;
-use super::shard::Shard;
+use super::growing::GrowingSide;
+use super::shard::CacheShard;
 use super::stored::{Marks, Stored};
 use crate::protocol::Command;
 use crate::protocol::numbers::parse_stored;
 
 /// What to store, and under which condition.
-pub(super) struct Write<'a> {
+pub(super) struct StoreRequest<'a> {
     /// Set, add, replace, cas, append or prepend.
     pub(super) command: Command,
     pub(super) key: &'a [u8],
@@ -29,8 +29,8 @@ pub(super) struct Write<'a> {
     pub(super) vivify: Option<Deadline>,
 }
 
-/// The outcome of a [`Write`].
-pub(super) enum Outcome {
+/// The outcome of a [`StoreRequest`].
+pub(super) enum StoreOutcome {
     /// Stored with this cas id and size in bytes.
     Stored { cas: u64, length: usize },
     /// The command's condition did not hold.
@@ -45,9 +45,9 @@ pub(super) enum Outcome {
 
 impl Embedded {
     /// Stores the item if its condition holds.
-    pub(super) fn write(&self, write: &Write<'_>, now: u64) -> Outcome {
+    pub(super) fn write(&self, write: &StoreRequest<'_>, now: u64) -> StoreOutcome {
         if !self.fits(write.key, write.value.len()) {
-            return Outcome::TooLarge;
+            return StoreOutcome::TooLarge;
         }
         match write.command {
             Command::Append | Command::Prepend => self.extend(write, now),
@@ -55,17 +55,17 @@ impl Embedded {
         }
     }
 
-    fn replace(&self, write: &Write<'_>, now: u64) -> Outcome {
+    fn replace(&self, write: &StoreRequest<'_>, now: u64) -> StoreOutcome {
         // The value is copied before the lock is taken.
         let mut stored = write.item(write.deadline);
         let mut shard = self.shard(write.key);
         if write.command != Command::Set {
             match (write.command, shard.find(write.key, now)) {
-                (Command::Add, Some(_)) | (Command::Replace, None) => return Outcome::NotStored,
-                (Command::Cas, None) => return Outcome::NotFound,
+                (Command::Add, Some(_)) | (Command::Replace, None) => return StoreOutcome::NotStored,
+                (Command::Cas, None) => return StoreOutcome::NotFound,
                 (Command::Cas, Some(old)) if old.cas != write.cas => {
                     if !write.may_be_stale || write.cas == 0 || write.cas > old.cas {
-                        return Outcome::Exists;
+                        return StoreOutcome::Exists;
                     }
                     stored.deadline = old.deadline;
                     stored.marks.set(Marks::STALE);
@@ -77,27 +77,27 @@ impl Embedded {
             }
         }
         let stored = stored.numbered(self.next_number(), write.new_cas, now);
-        let written = Outcome::of(&stored);
+        let written = StoreOutcome::of(&stored);
         shard.put(stored, now);
         written
     }
 
     /// Append and prepend: flags and deadline of the old value are kept.
-    fn extend(&self, write: &Write<'_>, now: u64) -> Outcome {
+    fn extend(&self, write: &StoreRequest<'_>, now: u64) -> StoreOutcome {
         let mut shard = self.shard(write.key);
         let end = match write.command {
-            Command::Append => End::Back,
-            _ => End::Front,
+            Command::Append => GrowingSide::Back,
+            _ => GrowingSide::Front,
         };
         // One number for each item stored, as in memcached, so it is taken only once an item will be
         // stored.
         let (number, stored) = match (shard.find(write.key, now), write.vivify) {
-            (None, None) => return Outcome::NotStored,
+            (None, None) => return StoreOutcome::NotStored,
             (None, Some(deadline)) => (self.next_number(), write.item(deadline)),
-            (Some(old), _) if write.cas != 0 && write.cas != old.cas => return Outcome::Exists,
+            (Some(old), _) if write.cas != 0 && write.cas != old.cas => return StoreOutcome::Exists,
             // memcached 1.6.18 has no other answer if only both parts together are too large.
             (Some(old), _) if !self.fits(write.key, old.size() + write.value.len()) => {
-                return Outcome::NotStored;
+                return StoreOutcome::NotStored;
             }
             (Some(old), _) => {
                 // A value that is referenced elsewhere must not grow in place.
@@ -105,19 +105,19 @@ impl Embedded {
                 let mut old = shard.in_place(write.key).expect("found above");
                 let number = self.next_number();
                 if old.grow(end, write.value, number, write.new_cas, now) {
-                    return Outcome::of(&old);
+                    return StoreOutcome::of(&old);
                 }
                 (number, old.grown(end, write.value, self.max_growing(write.key)))
             }
         };
         let stored = stored.numbered(number, write.new_cas, now);
-        let written = Outcome::of(&stored);
+        let written = StoreOutcome::of(&stored);
         shard.put(stored, now);
         written
     }
 }
 
-impl Write<'_> {
+impl StoreRequest<'_> {
     fn item(&self, deadline: Deadline) -> Stored {
         let mut stored = Stored::new(self.key, [self.value, b""], self.flags, deadline);
         if self.is_base64 {
@@ -127,9 +127,9 @@ impl Write<'_> {
     }
 }
 
-impl Outcome {
-    fn of(stored: &Stored) -> Outcome {
-        Outcome::Stored {
+impl StoreOutcome {
+    fn of(stored: &Stored) -> StoreOutcome {
+        StoreOutcome::Stored {
             cas: stored.cas,
             length: stored.size(),
         }
@@ -141,7 +141,12 @@ impl Outcome {
 ///
 /// Flags and deadline are kept, and the value never becomes shorter, because memcached overwrites the
 /// number and pads it with spaces. Only a longer number makes a new item, which loses all other metadata.
-pub(super) fn counted(shard: &mut Shard, old: Stored, is_incr: bool, delta: u64) -> Option<(u64, Stored)> {
+pub(super) fn counted(
+    shard: &mut CacheShard,
+    old: Stored,
+    is_incr: bool,
+    delta: u64,
+) -> Option<(u64, Stored)> {
     let key = old.shared_key();
     // A value that is referenced elsewhere cannot be overwritten in place.
     drop(old);

@@ -15,10 +15,10 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use copies::Copied;
+pub use copies::CopyNoted;
 use copies::FallbackCopy;
 
-use super::{Budget, SETTLE};
+use super::{MissedBudget, SETTLE};
 use crate::journal::record::Change;
 
 /// The approximate overhead of a key beside its bytes.
@@ -35,7 +35,7 @@ pub struct Due {
 
 /// A flush that the node must get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flush {
+pub struct DueFlush {
     /// The number of the failure because of which it is flushed.
     failure: u64,
     /// Whether a client requested it; otherwise more was missed than could be recorded.
@@ -57,10 +57,10 @@ pub enum Kept {
 
 /// What one node missed, and its copies of other nodes' keys.
 #[derive(Debug, Default)]
-pub struct Keys {
-    keys: HashMap<Bytes, Entry>,
+pub struct MissedKeys {
+    keys: HashMap<Bytes, KeyState>,
     /// Set if all keys count as missing; then keys are not recorded separately.
-    all: Option<Flush>,
+    all: Option<DueFlush>,
     /// Keys that may be deleted.
     ready: VecDeque<Bytes>,
     /// Keys whose link broke at this time, the earliest first.
@@ -84,7 +84,7 @@ pub struct Keys {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct KeyState {
     /// The number of the last failure; 0 if the key is not missed.
     failure: u64,
     /// Set if the node holds the key in place of its primary node.
@@ -96,9 +96,9 @@ struct Entry {
     is_placed: bool,
 }
 
-impl Entry {
-    fn new() -> Entry {
-        Entry {
+impl KeyState {
+    fn new() -> KeyState {
+        KeyState {
             failure: 0,
             copy: None,
             on_their_way: 0,
@@ -112,7 +112,7 @@ impl Entry {
     }
 }
 
-impl Keys {
+impl MissedKeys {
     /// Returns true if nothing is missed.
     pub fn is_empty(&self) -> bool {
         self.missed == 0 && self.all.is_none()
@@ -135,12 +135,12 @@ impl Keys {
 
     /// Whether `key` counts as missing.
     pub fn has(&self, key: &[u8]) -> bool {
-        self.all.is_some() || self.keys.get(key).is_some_and(Entry::is_missed)
+        self.all.is_some() || self.keys.get(key).is_some_and(KeyState::is_missed)
     }
 
     /// Records a failed write of `key`, or of every key if `key` is empty. `is_sent`: it may still be
     /// executed.
-    pub fn remember(&mut self, key: &[u8], is_sent: bool, now: Instant, budget: &Budget) -> Kept {
+    pub fn remember(&mut self, key: &[u8], is_sent: bool, now: Instant, budget: &MissedBudget) -> Kept {
         self.failures += 1;
         self.last_failure = Some(now);
         self.on_their_way += u64::from(is_sent);
@@ -166,7 +166,7 @@ impl Keys {
     }
 
     /// Makes an entry for `key` if there is none. Returns false if there is no room for it.
-    fn enter(&mut self, key: &[u8], budget: &Budget) -> bool {
+    fn enter(&mut self, key: &[u8], budget: &MissedBudget) -> bool {
         if self.keys.contains_key(key) {
             return true;
         }
@@ -174,12 +174,12 @@ impl Keys {
             return false;
         }
         self.bytes += cost(key);
-        self.keys.insert(Bytes::copy_from_slice(key), Entry::new());
+        self.keys.insert(Bytes::copy_from_slice(key), KeyState::new());
         true
     }
 
     /// Makes all keys count as missing. Returns false if they already did.
-    pub fn miss_everything(&mut self, now: Instant, budget: &Budget) -> bool {
+    pub fn miss_everything(&mut self, now: Instant, budget: &MissedBudget) -> bool {
         if self.all.is_some() {
             return false;
         }
@@ -189,15 +189,15 @@ impl Keys {
         true
     }
 
-    fn miss_all(&mut self, is_asked: bool, budget: &Budget) {
+    fn miss_all(&mut self, is_asked: bool, budget: &MissedBudget) {
         self.forget_all(budget);
-        self.all = Some(Flush {
+        self.all = Some(DueFlush {
             failure: self.failures,
             is_asked,
         });
     }
 
-    fn forget_all(&mut self, budget: &Budget) {
+    fn forget_all(&mut self, budget: &MissedBudget) {
         budget.give_back(self.bytes);
         self.bytes = 0;
         self.keys = HashMap::new();
@@ -224,7 +224,7 @@ impl Keys {
     }
 
     /// Records that a write of `key` is no longer in flight.
-    pub fn settle(&mut self, key: &[u8], is_broken: bool, now: Instant, budget: &Budget) {
+    pub fn settle(&mut self, key: &[u8], is_broken: bool, now: Instant, budget: &MissedBudget) {
         debug_assert!(self.on_their_way > 0, "nothing was on its way");
         self.on_their_way = self.on_their_way.saturating_sub(1);
         if is_broken {
@@ -287,7 +287,7 @@ impl Keys {
     }
 
     /// Records that the node answered the delete of `due`. Returns true if the key is forgotten now.
-    pub fn deleted(&mut self, due: &Due, budget: &Budget) -> bool {
+    pub fn deleted(&mut self, due: &Due, budget: &MissedBudget) -> bool {
         let Some(entry) = self.keys.get_mut(&due.key) else {
             return false;
         };
@@ -301,7 +301,7 @@ impl Keys {
     }
 
     /// Makes `key` no longer missed.
-    fn forget(&mut self, key: &[u8], budget: &Budget) {
+    fn forget(&mut self, key: &[u8], budget: &MissedBudget) {
         let Some(entry) = self.keys.get_mut(key) else {
             return;
         };
@@ -313,8 +313,9 @@ impl Keys {
     }
 
     /// Removes the entry of `key` if it is no longer needed.
-    fn tidy(&mut self, key: &[u8], budget: &Budget) {
-        let is_idle = |entry: &Entry| !entry.is_missed() && entry.copy.is_none() && entry.on_their_way == 0;
+    fn tidy(&mut self, key: &[u8], budget: &MissedBudget) {
+        let is_idle =
+            |entry: &KeyState| !entry.is_missed() && entry.copy.is_none() && entry.on_their_way == 0;
         if self.keys.get(key).is_some_and(is_idle) {
             self.keys.remove(key);
             self.bytes -= cost(key);
@@ -335,18 +336,18 @@ impl Keys {
 
     /// Returns the flush that the node must get, if it will be executed after everything that was in
     /// flight.
-    pub fn flush_due(&self, now: Instant, calm_since: Option<Instant>) -> Option<Flush> {
+    pub fn flush_due(&self, now: Instant, calm_since: Option<Instant>) -> Option<DueFlush> {
         let is_settled = self.last_break.is_none_or(|at| has_settled(at, now, calm_since));
         self.all.filter(|_| self.on_their_way == 0 && is_settled)
     }
 
     /// Records that the node answered the flush_all of `flush`. Returns true if nothing is recorded now.
-    pub fn flushed(&mut self, flush: Flush) -> bool {
+    pub fn flushed(&mut self, flush: DueFlush) -> bool {
         self.all.take_if(|all| all.failure == flush.failure).is_some()
     }
 
     /// Records that the node started, empty, at this time. Returns true if that cleared anything.
-    pub fn restarted(&mut self, at: Instant, budget: &Budget) -> bool {
+    pub fn restarted(&mut self, at: Instant, budget: &MissedBudget) -> bool {
         let has_nothing = self.on_their_way == 0 && self.last_failure.is_some_and(|failure| failure < at);
         let was_any = has_nothing && !self.is_empty();
         if has_nothing {
@@ -356,7 +357,7 @@ impl Keys {
     }
 
     /// Clears everything that is missed. Copies stay: they may be newer than what cleared the node.
-    fn clear(&mut self, budget: &Budget) {
+    fn clear(&mut self, budget: &MissedBudget) {
         self.all = None;
         for key in self.to_vec() {
             self.forget(&key, budget);
@@ -371,7 +372,7 @@ impl Keys {
     }
 
     /// Applies a journal record of an earlier process. Its writes may still be executed.
-    pub fn recover(&mut self, change: Change<'_>, now: Instant, budget: &Budget) {
+    pub fn recover(&mut self, change: Change<'_>, now: Instant, budget: &MissedBudget) {
         match change {
             Change::Missed(key) => self.recover_failure(key, now, budget),
             Change::Copied(key) => self.recover_copy(key, now, budget),
@@ -386,22 +387,22 @@ impl Keys {
         }
     }
 
-    fn recover_failure(&mut self, key: &[u8], now: Instant, budget: &Budget) {
+    fn recover_failure(&mut self, key: &[u8], now: Instant, budget: &MissedBudget) {
         self.remember(key, true, now, budget);
         self.settle(key, true, now, budget);
     }
 
     /// The state of all keys, if all count as missing.
-    pub fn all(&self) -> Option<Flush> {
+    pub fn all(&self) -> Option<DueFlush> {
         self.all
     }
 
     /// Every missed key that is recorded separately.
     pub fn to_vec(&self) -> Vec<Bytes> {
-        self.some(Entry::is_missed)
+        self.some(KeyState::is_missed)
     }
 
-    fn some(&self, is_wanted: impl Fn(&Entry) -> bool) -> Vec<Bytes> {
+    fn some(&self, is_wanted: impl Fn(&KeyState) -> bool) -> Vec<Bytes> {
         let wanted = self.keys.iter().filter(|(_, entry)| is_wanted(entry));
         wanted.map(|(key, _)| key.clone()).collect()
     }

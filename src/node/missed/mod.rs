@@ -47,7 +47,7 @@
 //! same structure and the same budget, and become missed when the ring assigns the keys to another owner
 //! (see [`copying`] and [`Missed::sweep`]).
 //!
-//! If more keys were missed than may be recorded ([`Budget`]), or a flush_all failed, the node counts as
+//! If more keys were missed than may be recorded ([`MissedBudget`]), or a flush_all failed, the node counts as
 //! down for *all* keys, and it is flushed in the same way as a key is deleted: once nothing is in flight
 //! and all has settled.
 
@@ -66,8 +66,8 @@ use tokio::time::Instant;
 use crate::journal::record::{Change, Record};
 use crate::journal::{Commit, Journal};
 use crate::protocol::{Command, Request};
-use keys::{Copied, Kept, Keys};
-pub use keys::{Due, Flush};
+use keys::{CopyNoted, Kept, MissedKeys};
+pub use keys::{Due, DueFlush};
 
 /// How long a node must have answered at once before the bytes that a broken link left there count as
 /// processed.
@@ -78,7 +78,7 @@ const SWEEP: usize = 1000;
 
 /// The limits of what all nodes of a process may record.
 #[derive(Debug)]
-pub struct Budget {
+pub struct MissedBudget {
     /// The maximum number of keys of one node.
     max: AtomicUsize,
     /// The maximum number of bytes of all keys of all nodes.
@@ -88,9 +88,9 @@ pub struct Budget {
     journal: OnceLock<Arc<Journal>>,
 }
 
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget {
+impl Default for MissedBudget {
+    fn default() -> MissedBudget {
+        MissedBudget {
             max: AtomicUsize::new(usize::MAX),
             max_bytes: AtomicUsize::new(usize::MAX),
             bytes: Arc::default(),
@@ -99,7 +99,7 @@ impl Default for Budget {
     }
 }
 
-impl Budget {
+impl MissedBudget {
     /// Sets the limits: keys of each node, and bytes of all.
     pub fn configure(&self, max: usize, max_bytes: usize) {
         self.max.store(max, Relaxed);
@@ -142,8 +142,8 @@ pub struct Missed {
     pool: String,
     node: String,
     is_any: AtomicBool,
-    keys: Mutex<Keys>,
-    budget: Arc<Budget>,
+    keys: Mutex<MissedKeys>,
+    budget: Arc<MissedBudget>,
     /// Whether changes are written to the budget's journal, because the node's items outlive the process.
     is_durable: bool,
     /// Notified when there is something to delete.
@@ -167,7 +167,7 @@ pub struct Noted {
 impl Missed {
     /// Returns an empty record within `budget`, of the node `node` of `pool`. It is written to the budget's
     /// journal under these names if it `is_durable`: the items of an embedded node end with the process.
-    pub fn new(pool: &str, node: &str, budget: Arc<Budget>, is_durable: bool) -> Missed {
+    pub fn new(pool: &str, node: &str, budget: Arc<MissedBudget>, is_durable: bool) -> Missed {
         Missed {
             pool: pool.to_owned(),
             node: node.to_owned(),
@@ -230,18 +230,18 @@ impl Missed {
         let mut keys = self.lock();
         let copied = keys.copy(key, ring, expires, Instant::now(), &self.budget);
         match copied {
-            Copied::Already => {}
-            Copied::New => self.write(Change::Copied(key)),
-            Copied::Late => self.write(Change::Missed(key)),
-            Copied::Overflow => drop(self.copy_overflows.fetch_add(1, Relaxed)),
+            CopyNoted::Already => {}
+            CopyNoted::New => self.write(Change::Copied(key)),
+            CopyNoted::Late => self.write(Change::Missed(key)),
+            CopyNoted::Overflow => drop(self.copy_overflows.fetch_add(1, Relaxed)),
         }
         self.note(&keys);
         drop(keys);
-        let is_remembered = copied != Copied::Overflow;
+        let is_remembered = copied != CopyNoted::Overflow;
         Noted {
             commit: self.commit(),
             is_remembered,
-            is_late: copied == Copied::Late,
+            is_late: copied == CopyNoted::Late,
         }
     }
 
@@ -370,12 +370,12 @@ impl Missed {
     }
 
     /// Returns the flush that the node must get, if it may be sent now.
-    pub fn flush_due(&self, calm_since: Option<Instant>) -> Option<Flush> {
+    pub fn flush_due(&self, calm_since: Option<Instant>) -> Option<DueFlush> {
         self.lock().flush_due(Instant::now(), calm_since)
     }
 
     /// Records that the node has answered the flush_all of `flush`.
-    pub fn flushed(&self, flush: Flush) {
+    pub fn flushed(&self, flush: DueFlush) {
         let mut keys = self.lock();
         if keys.flushed(flush) {
             self.write(Change::Cleared);
@@ -436,11 +436,11 @@ impl Missed {
         self.overflows.load(Relaxed)
     }
 
-    fn note(&self, keys: &Keys) {
+    fn note(&self, keys: &MissedKeys) {
         self.is_any.store(!keys.is_empty(), Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Keys> {
+    fn lock(&self) -> MutexGuard<'_, MissedKeys> {
         self.keys.lock().expect("no holder panics")
     }
 }

@@ -1,6 +1,6 @@
 //! Responses of the binary protocol: writes a node's reply as the packet that the client reads.
 
-use crate::protocol::binary::{Head, Operation, RESPONSE};
+use crate::protocol::binary::{Head, Opcode, RESPONSE};
 use crate::protocol::numbers::{parse_u32, parse_u64};
 use crate::protocol::{Failure, MetaReply, Part, Reply};
 
@@ -63,7 +63,7 @@ pub struct Echo<'a> {
 impl<'a> Echo<'a> {
     /// Returns what the response to the request with header `head` and key `key` repeats.
     pub fn of(head: &Head, key: &'a [u8]) -> Echo<'a> {
-        let gives_key = Operation::of(head.opcode).is_some_and(|(_, _, gives_key)| gives_key);
+        let gives_key = Opcode::of(head.opcode).is_some_and(|(_, _, gives_key)| gives_key);
         Echo::with_key(head, if gives_key { key } else { b"" })
     }
 
@@ -90,12 +90,9 @@ struct Response<'a> {
 /// Writes the response to `reply` up to its value and returns the value that follows. Writes nothing if a
 /// quiet operation suppresses this response.
 pub fn write<'a>(echo: Echo<'_>, reply: &'a Reply, put: &mut impl FnMut(&[u8])) -> Option<Part<'a>> {
-    let (operation, is_quiet, _) = Operation::of(echo.opcode)?;
-    let is_read = matches!(
-        operation,
-        Operation::Get | Operation::GetAndTouch | Operation::Touch
-    );
-    let outcome = Outcome::of(operation, reply);
+    let (operation, is_quiet, _) = Opcode::of(echo.opcode)?;
+    let is_read = matches!(operation, Opcode::Get | Opcode::GetAndTouch | Opcode::Touch);
+    let outcome = PacketOutcome::of(operation, reply);
     let hidden = if is_read {
         Status::NotFound
     } else {
@@ -121,7 +118,7 @@ pub fn write<'a>(echo: Echo<'_>, reply: &'a Reply, put: &mut impl FnMut(&[u8])) 
         key: if gives_key { echo.key } else { b"" },
         body,
     };
-    let value = outcome.value.filter(|_| is_hit && operation != Operation::Touch);
+    let value = outcome.value.filter(|_| is_hit && operation != Opcode::Touch);
     write_head(echo, &response, value.map_or(0, |value| value.bytes.len()), put);
     value
 }
@@ -166,7 +163,7 @@ fn write_head(echo: Echo<'_>, response: &Response<'_>, value: usize, put: &mut i
 }
 
 /// A reply in the terms of the binary protocol.
-struct Outcome<'a> {
+struct PacketOutcome<'a> {
     status: Status,
     words: Option<&'a [u8]>,
     cas: u64,
@@ -175,9 +172,9 @@ struct Outcome<'a> {
     value: Option<Part<'a>>,
 }
 
-impl<'a> Outcome<'a> {
-    fn new(status: Status) -> Outcome<'a> {
-        Outcome {
+impl<'a> PacketOutcome<'a> {
+    fn new(status: Status) -> PacketOutcome<'a> {
+        PacketOutcome {
             status,
             words: None,
             cas: 0,
@@ -187,81 +184,81 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    fn of(operation: Operation, reply: &'a Reply) -> Outcome<'a> {
+    fn of(operation: Opcode, reply: &'a Reply) -> PacketOutcome<'a> {
         match reply {
             Reply::Meta(reply) => {
-                let outcome = Outcome::of_meta(operation, reply);
-                let is_count = matches!(operation, Operation::Increment | Operation::Decrement);
+                let outcome = PacketOutcome::of_meta(operation, reply);
+                let is_count = matches!(operation, Opcode::Increment | Opcode::Decrement);
                 let number = reply.data().filter(|_| is_count).and_then(parse_u64);
-                Outcome {
+                PacketOutcome {
                     number,
                     value: reply.part().filter(|_| !is_count),
                     ..outcome
                 }
             }
-            Reply::Value(item) => Outcome {
+            Reply::Value(item) => PacketOutcome {
                 cas: item.cas,
                 flags: item.flags,
                 value: Some(item.part()),
-                ..Outcome::new(Status::Success)
+                ..PacketOutcome::new(Status::Success)
             },
-            Reply::Number(number) => Outcome {
+            Reply::Number(number) => PacketOutcome {
                 number: Some(*number),
-                ..Outcome::new(Status::Success)
+                ..PacketOutcome::new(Status::Success)
             },
-            Reply::Done | Reply::Text(_) => Outcome::new(Status::Success),
-            Reply::NotStored => Outcome::new(not_stored(operation)),
-            Reply::Exists => Outcome::new(Status::Exists),
-            Reply::NotFound => Outcome::new(Status::NotFound),
-            Reply::Failed(failure) => Outcome::of_failure(*failure),
-            Reply::Error(line) | Reply::Refused(line) => Outcome::of_line(line),
+            Reply::Done | Reply::Text(_) => PacketOutcome::new(Status::Success),
+            Reply::NotStored => PacketOutcome::new(not_stored(operation)),
+            Reply::Exists => PacketOutcome::new(Status::Exists),
+            Reply::NotFound => PacketOutcome::new(Status::NotFound),
+            Reply::Failed(failure) => PacketOutcome::of_failure(*failure),
+            Reply::Error(line) | Reply::Refused(line) => PacketOutcome::of_line(line),
         }
     }
 
     /// Converts the line of a meta reply.
-    fn of_meta(operation: Operation, reply: &MetaReply) -> Outcome<'a> {
+    fn of_meta(operation: Opcode, reply: &MetaReply) -> PacketOutcome<'a> {
         let status = match reply.line().get(..2) {
             Some(b"VA" | b"HD") => Status::Success,
             Some(b"EN" | b"NF") => Status::NotFound,
             Some(b"EX") => Status::Exists,
             _ => not_stored(operation),
         };
-        let has_cas = status == Status::Success && operation != Operation::Delete;
-        Outcome {
+        let has_cas = status == Status::Success && operation != Opcode::Delete;
+        PacketOutcome {
             cas: reply
                 .token(b'c')
                 .filter(|_| has_cas)
                 .and_then(parse_u64)
                 .unwrap_or(0),
             flags: reply.token(b'f').and_then(parse_u32).unwrap_or(0),
-            ..Outcome::new(status)
+            ..PacketOutcome::new(status)
         }
     }
 
-    fn of_failure(failure: Failure) -> Outcome<'a> {
+    fn of_failure(failure: Failure) -> PacketOutcome<'a> {
         let status = match failure {
             Failure::Unsupported | Failure::LongKey => Status::Unknown,
             Failure::TooLarge => Status::TooLarge,
             _ => Status::Temporary,
         };
-        Outcome {
+        PacketOutcome {
             words: words_of(failure.line().as_bytes()),
-            ..Outcome::new(status)
+            ..PacketOutcome::new(status)
         }
     }
 
     /// Converts an error line, from a node or from a route.
-    fn of_line(line: &'a [u8]) -> Outcome<'a> {
+    fn of_line(line: &'a [u8]) -> PacketOutcome<'a> {
         let says = |words: &[u8]| line.windows(words.len()).any(|window| window == words);
-        Outcome::new(match line {
+        PacketOutcome::new(match line {
             _ if says(b"non-numeric") => Status::NonNumeric,
             _ if says(b"too large") => Status::TooLarge,
             _ if says(b"out of memory") => Status::OutOfMemory,
             // A route's refusal. libmemcached would shut out the server for `Invalid arguments`.
             _ if line.starts_with(b"CLIENT_ERROR") => {
-                return Outcome {
+                return PacketOutcome {
                     words: words_of(line),
-                    ..Outcome::new(Status::NotStored)
+                    ..PacketOutcome::new(Status::NotStored)
                 };
             }
             _ => Status::Temporary,
@@ -270,12 +267,12 @@ impl<'a> Outcome<'a> {
 }
 
 /// Returns the status for a condition that did not hold.
-fn not_stored(operation: Operation) -> Status {
+fn not_stored(operation: Opcode) -> Status {
     match operation {
         // A set that failed at its node. bmemcached raises for `NotStored`, and no client objects to
         // `Exists`.
-        Operation::Add | Operation::Set => Status::Exists,
-        Operation::Replace => Status::NotFound,
+        Opcode::Add | Opcode::Set => Status::Exists,
+        Opcode::Replace => Status::NotFound,
         _ => Status::NotStored,
     }
 }

@@ -20,9 +20,9 @@ pub const RESPONSE: u8 = 0x81;
 /// The length of a header in bytes.
 pub const HEAD: usize = 24;
 
-/// The operations, each without its quiet form: [`Operation::of`] maps both opcodes to it.
+/// The operations, each without its quiet form: [`Opcode::of`] maps both opcodes to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+pub enum Opcode {
     /// Read a value.
     Get,
     /// Store.
@@ -57,11 +57,11 @@ pub enum Operation {
     GetAndTouch,
 }
 
-impl Operation {
+impl Opcode {
     /// Returns the operation of `opcode`, whether it is quiet, and whether its response repeats the key.
     /// `None` if memcached without SASL knows no such operation.
-    pub fn of(opcode: u8) -> Option<(Operation, bool, bool)> {
-        use Operation::*;
+    pub fn of(opcode: u8) -> Option<(Opcode, bool, bool)> {
+        use Opcode::*;
         let (operation, is_quiet, has_key) = match opcode {
             0x00 => (Get, false, false),
             0x01 => (Set, false, false),
@@ -102,7 +102,7 @@ impl Operation {
 
     /// The meta command that performs it; `None` if it does not act on a single key.
     pub fn command(self) -> Option<Command> {
-        use Operation::*;
+        use Opcode::*;
         match self {
             Get | Touch | GetAndTouch => Some(Command::MetaGet),
             Set | Add | Replace | Append | Prepend => Some(Command::MetaSet),
@@ -142,7 +142,7 @@ pub struct Room {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     /// A known operation with valid lengths.
-    Operation(Operation),
+    Operation(Opcode),
     /// An operation that memcached does not know: its body is skipped.
     Unknown,
     /// Lengths that contradict each other: memcached answers `Unknown command` and closes the connection.
@@ -171,7 +171,7 @@ impl Head {
 
     /// Validates the header as memcached does (`dispatch_bin_command`).
     pub fn ask(&self) -> Ask {
-        use Operation::*;
+        use Opcode::*;
         let Head {
             key, extras, body, ..
         } = *self;
@@ -181,7 +181,7 @@ impl Head {
         if key > MAX_KEY {
             return Ask::LongKey;
         }
-        let Some((operation, ..)) = Operation::of(self.opcode) else {
+        let Some((operation, ..)) = Opcode::of(self.opcode) else {
             return Ask::Unknown;
         };
         let fits = match operation {
@@ -211,7 +211,7 @@ impl Head {
     /// characters and its base64 form is too long for text.
     pub fn request<'a>(
         &self,
-        operation: Operation,
+        operation: Opcode,
         command: Command,
         body: &'a [u8],
         room: &'a mut Room,
@@ -243,8 +243,8 @@ impl Head {
     }
 
     /// Writes the meta flags equivalent to this header and its `extras`.
-    fn write_flags(&self, operation: Operation, extras: &[u8], is_base64: bool, out: &mut Vec<u8>) {
-        use Operation::*;
+    fn write_flags(&self, operation: Opcode, extras: &[u8], is_base64: bool, out: &mut Vec<u8>) {
+        use Opcode::*;
         let mut put = |text: std::fmt::Arguments<'_>| out.write_fmt(text).expect("a vector takes all");
         match operation {
             Get => put(format_args!("v f c")),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::protocol::item::{LINE_END, Part};
 use crate::protocol::meta;
-use crate::protocol::reply::{Frame, Status};
+use crate::protocol::reply::{Frame, ReplyStatus};
 
 /// A line, and its value if the line begins with `VA`.
 #[derive(Debug, Clone)]
@@ -43,10 +43,10 @@ impl MetaReply {
     /// Returns the reply described by `frame`, the parsed form of `block`.
     #[inline]
     pub fn of_frame(block: Bytes, frame: &Frame) -> MetaReply {
-        let has_value = frame.status == Status::Value;
+        let has_value = frame.status == ReplyStatus::Value;
         let line_end = if has_value { frame.data.start } else { frame.length } - LINE_END;
         let key = match frame.status {
-            Status::Debug => 0..0,
+            ReplyStatus::Debug => 0..0,
             _ if frame.key.is_empty() => 0..0,
             _ => frame.key.start - 2..frame.key.end,
         };

@@ -21,7 +21,7 @@ use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::reply::slot::{ReplySlot, pending};
-use crate::route::counters::{Event, Shard};
+use crate::route::counters::{Event, PolicyShard};
 use crate::route::{PolicyRoute, Pool, Resolved, Route, Start};
 use fast_path::inspected;
 
@@ -134,7 +134,7 @@ impl Call {
 
 impl<'a> Context<'a> {
     /// This worker's counters for the policy.
-    pub fn counters(&self) -> &'a Shard {
+    pub fn counters(&self) -> &'a PolicyShard {
         self.policy.counters.shard(self.call.forwarder.worker())
     }
 

@@ -13,7 +13,7 @@ use crate::node::Node;
 use crate::protocol::MAX_KEY;
 use crate::protocol::meta::is_bare;
 use crate::route::explain::steps::Step;
-use crate::route::explain::tree::Branch;
+use crate::route::explain::tree::ExplainedBranch;
 
 /// Where one key goes. Rendered as a line: key, route, pool, node, separated by spaces; then, if the key's
 /// primary node is out of the ring, `instead of` that one. Under policies these describe the first pool,
@@ -40,7 +40,7 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// All places that the key may go to, if policies decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tree: Option<Branch>,
+    pub tree: Option<ExplainedBranch>,
 }
 
 /// A primary node whose keys other nodes have now.
@@ -110,7 +110,7 @@ pub fn explain(name: &str, route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Re
     let mut steps = vec![Step::Route {
         name: name.to_owned(),
     }];
-    let tree = Branch::of(route, nodes, key);
+    let tree = ExplainedBranch::of(route, nodes, key);
     // A route that leads to no pool, such as `miss`.
     let nowhere = || "-".to_owned();
     let first = tree.first();

@@ -12,7 +12,7 @@ use crate::route::{PolicyRoute, Pool, Route};
 
 /// A pool, or a policy with its branches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Branch {
+pub struct ExplainedBranch {
     /// The label that distinguishes it from its siblings: the key of a setting, or a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
@@ -32,15 +32,15 @@ pub enum Here {
         /// Its settings, as they would be written, without its routes.
         options: Value,
         /// The routes under it that the key may go to.
-        routes: Vec<Branch>,
+        routes: Vec<ExplainedBranch>,
     },
     /// A pool.
-    Pool(Place),
+    Pool(PoolPlace),
 }
 
 /// Where a key is in a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct PoolPlace {
     /// The pool's name.
     pub pool: String,
     /// The node's name, or its address if it has none.
@@ -51,14 +51,14 @@ pub struct Place {
     pub instead_of: Option<InsteadOf>,
 }
 
-impl Branch {
+impl ExplainedBranch {
     /// Returns where `key` may go under `route`, which picks among `nodes`, those of its snapshot.
-    pub fn of(route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> Branch {
+    pub fn of(route: &Route, nodes: &[Arc<Node>], key: &[u8]) -> ExplainedBranch {
         let what = match route {
             Route::Pool(pool) => {
                 let index = pool.pick(key);
                 let node = &nodes[index];
-                Here::Pool(Place {
+                Here::Pool(PoolPlace {
                     pool: pool.name.clone(),
                     node: node.label.clone(),
                     address: node.address.to_string(),
@@ -71,14 +71,14 @@ impl Branch {
                 routes: under(policy, nodes, key),
             },
         };
-        Branch { of: None, what }
+        ExplainedBranch { of: None, what }
     }
 
     /// The first pool in the tree.
-    pub fn first(&self) -> Option<&Place> {
+    pub fn first(&self) -> Option<&PoolPlace> {
         match &self.what {
             Here::Pool(place) => Some(place),
-            Here::Policy { routes, .. } => routes.iter().find_map(Branch::first),
+            Here::Policy { routes, .. } => routes.iter().find_map(ExplainedBranch::first),
         }
     }
 
@@ -106,13 +106,13 @@ impl Branch {
 }
 
 /// Lines, each indented and preceded by a line feed.
-impl fmt::Display for Branch {
+impl fmt::Display for ExplainedBranch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(1, f)
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for PoolPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.pool, self.node)?;
         match &self.instead_of {
@@ -134,12 +134,12 @@ pub fn first<'a>(route: &'a Route, key: &[u8]) -> Option<(&'a Pool, Vec<u8>)> {
         .find_map(|(branch, key)| first(branch.route, &key))
 }
 
-fn under(policy: &PolicyRoute, nodes: &[Arc<Node>], key: &[u8]) -> Vec<Branch> {
+fn under(policy: &PolicyRoute, nodes: &[Arc<Node>], key: &[u8]) -> Vec<ExplainedBranch> {
     let branches = policy.kind.branches_of(key).into_iter();
     branches
-        .map(|(branch, key)| Branch {
+        .map(|(branch, key)| ExplainedBranch {
             of: branch.label.map(str::to_owned),
-            ..Branch::of(branch.route, nodes, &key)
+            ..ExplainedBranch::of(branch.route, nodes, &key)
         })
         .collect()
 }

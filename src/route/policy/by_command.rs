@@ -10,7 +10,7 @@ use crate::protocol::Request;
 use crate::protocol::operation::Operation;
 use crate::route::Route;
 use crate::route::call::Forwarder;
-use crate::route::counters::Shard;
+use crate::route::counters::PolicyShard;
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 
@@ -53,7 +53,12 @@ impl ByCommand {
 }
 
 impl Policy for ByCommand {
-    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         Decision::Forward(self.choose(request))
     }
 

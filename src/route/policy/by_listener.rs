@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use crate::config;
 use crate::protocol::Request;
 use crate::route::call::Forwarder;
-use crate::route::counters::Shard;
+use crate::route::counters::PolicyShard;
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 
@@ -26,7 +26,12 @@ impl Compile for config::ByListener {
 }
 
 impl Policy for Infallible {
-    fn decide(&self, _request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        _request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         match *self {}
     }
 

@@ -13,7 +13,7 @@ use crate::config;
 use crate::protocol::{Reply, Request};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
-use crate::route::counters::Shard;
+use crate::route::counters::PolicyShard;
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 
@@ -39,7 +39,12 @@ impl Compile for config::Delay {
 }
 
 impl Policy for Delay {
-    fn decide(&self, _request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        _request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         Decision::Run
     }
 

@@ -12,7 +12,7 @@ use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
 use crate::route::Route;
 use crate::route::call::Forwarder;
-use crate::route::counters::{Event, Shard};
+use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 
@@ -56,7 +56,12 @@ impl Compile for config::Deny {
 impl Policy for Deny {
     const EVENTS: &'static [Event] = &[Event::Denied];
 
-    fn decide(&self, request: &Request<'_>, counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         let operation = Operation::of(request);
         let is_refused = match &self.refused {
             Refused::Changes => operation != Operation::Get || changes(request),

@@ -11,7 +11,7 @@ use crate::config;
 use crate::protocol::Request;
 use crate::route::Route;
 use crate::route::call::Forwarder;
-use crate::route::counters::Shard;
+use crate::route::counters::PolicyShard;
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::rewrite::{Ttl, as_ttl, unix_time, whole_seconds, with_expiry};
@@ -53,7 +53,12 @@ impl Expiry {
 }
 
 impl Policy for Expiry {
-    fn decide(&self, _request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        _request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         Decision::Rewrite(&self.to)
     }
 

@@ -23,7 +23,7 @@ use crate::protocol::{Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
-use crate::route::counters::{Event, Shard};
+use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::budget::Budget;
@@ -59,7 +59,12 @@ impl Compile for config::Failover {
 impl Policy for Failover {
     const EVENTS: &'static [Event] = &[Event::Failover, Event::OverBudget];
 
-    fn decide(&self, request: &Request<'_>, counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         if Operation::of(request) == Operation::Delete {
             return Decision::Run;
         }

@@ -16,7 +16,7 @@ use crate::protocol::meta::Names;
 use crate::protocol::{MAX_KEY, Meta, Reply, Request};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
-use crate::route::counters::Shard;
+use crate::route::counters::PolicyShard;
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::reply::with_key;
@@ -49,7 +49,12 @@ impl Key {
 }
 
 impl Policy for Key {
-    fn decide(&self, _request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        _request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         Decision::Run
     }
 

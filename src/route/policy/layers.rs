@@ -19,7 +19,7 @@ use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
-use crate::route::counters::{Event, Shard};
+use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::lease::{MetaKey, may_be_elsewhere};
@@ -50,7 +50,12 @@ impl Compile for config::Layers {
 impl Policy for Layers {
     const EVENTS: &'static [Event] = &[Event::Found, Event::Filled];
 
-    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         match Operation::of(request) {
             Operation::Get if may_be_a_copy(request) => Decision::Inspect(&self.near),
             Operation::Get => Decision::Inspect(&self.far),

@@ -17,7 +17,7 @@ use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply, Request};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
-use crate::route::counters::{Event, Shard};
+use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 
@@ -58,8 +58,8 @@ impl Compile for config::Limit {
 }
 
 impl Limit {
-    fn enter(&self) -> Option<Guard<'_>> {
-        let guard = Guard(&self.in_flight);
+    fn enter(&self) -> Option<InFlightPermit<'_>> {
+        let guard = InFlightPermit(&self.in_flight);
         let before = self.in_flight.fetch_add(1, Relaxed);
         self.max_in_flight.is_none_or(|max| before < max).then_some(guard)
     }
@@ -68,7 +68,12 @@ impl Limit {
 impl Policy for Limit {
     const EVENTS: &'static [Event] = &[Event::Limited];
 
-    fn decide(&self, request: &Request<'_>, counters: &Shard, forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        counters: &PolicyShard,
+        forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         let rate = self.rate.as_ref();
         if rate.is_some_and(|rate| !rate.admits(forwarder.now())) {
             return Decision::Reply(refusal(request, counters));
@@ -117,15 +122,15 @@ impl Rate {
 }
 
 /// One request in flight.
-struct Guard<'a>(&'a AtomicU64);
+struct InFlightPermit<'a>(&'a AtomicU64);
 
-impl Drop for Guard<'_> {
+impl Drop for InFlightPermit<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
 }
 
-fn refusal(request: &Request<'_>, counters: &Shard) -> Reply {
+fn refusal(request: &Request<'_>, counters: &PolicyShard) -> Reply {
     counters.count(Event::Limited);
     if Operation::of(request).is_read() {
         Reply::NotFound

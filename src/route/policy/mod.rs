@@ -53,7 +53,7 @@ use crate::config::{self, for_each_policy};
 use crate::protocol::{Reply, Request};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
-use crate::route::counters::{Event, Shard};
+use crate::route::counters::{Event, PolicyShard};
 use compile::{Compile, Scope};
 
 /// The behaviour of one kind of route.
@@ -62,7 +62,12 @@ pub trait Policy: fmt::Debug + Sized {
     const EVENTS: &'static [Event] = &[];
 
     /// Decides what happens to `request`. Called once for each request; must neither block nor allocate.
-    fn decide(&self, request: &Request<'_>, counters: &Shard, forwarder: &dyn Forwarder) -> Decision<'_>;
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        counters: &PolicyShard,
+        forwarder: &dyn Forwarder,
+    ) -> Decision<'_>;
 
     /// Returns the request to forward after [`Decision::Rewrite`]. `scratch` takes new text that `request`
     /// cannot borrow.
@@ -186,7 +191,7 @@ macro_rules! kinds_of_policies {
             pub fn decide(
                 &self,
                 request: &Request<'_>,
-                counters: &Shard,
+                counters: &PolicyShard,
                 forwarder: &dyn Forwarder,
             ) -> Decision<'_> {
                 match self {

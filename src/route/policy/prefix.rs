@@ -11,7 +11,7 @@ use crate::config;
 use crate::protocol::Request;
 use crate::route::Route;
 use crate::route::call::Forwarder;
-use crate::route::counters::Shard;
+use crate::route::counters::PolicyShard;
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::key::Key;
 use crate::route::policy::{Branch, Decision, Policy, PolicyKind};
@@ -20,12 +20,12 @@ use crate::route::policy::{Branch, Decision, Policy, PolicyKind};
 #[derive(Debug)]
 pub struct Prefix {
     /// Sorted by prefix.
-    entries: Vec<Entry>,
+    entries: Vec<PrefixEntry>,
     otherwise: Route,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct PrefixEntry {
     beginning: Vec<u8>,
     route: Route,
     /// The index of the longest other prefix that this one begins with.
@@ -85,7 +85,7 @@ impl Prefix {
                 .map(|(at, _)| at)
                 .next_back()
         };
-        let entry = |(index, (beginning, route))| Entry {
+        let entry = |(index, (beginning, route))| PrefixEntry {
             beginning,
             route,
             shorter: shorter(index),
@@ -103,7 +103,7 @@ impl Prefix {
 
     /// Returns the entry with the longest matching prefix. It is the last one sorted before the key, or one
     /// that that one begins with: whatever is sorted between a prefix and its keys has the same prefix.
-    fn find(&self, key: &[u8]) -> Option<&Entry> {
+    fn find(&self, key: &[u8]) -> Option<&PrefixEntry> {
         let end = self
             .entries
             .partition_point(|entry| entry.beginning.as_slice() <= key);
@@ -119,7 +119,12 @@ impl Prefix {
 }
 
 impl Policy for Prefix {
-    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         Decision::Forward(self.choose(request.key))
     }
 

@@ -31,13 +31,13 @@ use crate::protocol::meta::flag;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
 use crate::route::call::{Context, Forwarder};
-use crate::route::counters::{Event, Shard};
+use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::budget::Budget;
 use crate::route::toolkit::hedge_delay;
 use crate::route::toolkit::lease::uses_lease;
-use crate::route::toolkit::quorum::{Write, of_replica};
+use crate::route::toolkit::quorum::{QuorumWrite, of_replica};
 use crate::route::toolkit::race::Race;
 use crate::route::toolkit::reply::{is_done, is_failure, is_hit, is_miss, without_cas};
 use crate::route::toolkit::rewrite::unconditional;
@@ -83,7 +83,12 @@ impl Compile for config::Replicate {
 impl Policy for Replicate {
     const EVENTS: &'static [Event] = &[Event::Failover, Event::Hedged, Event::OverBudget];
 
-    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         if is_pinned(request) {
             return Decision::Inspect(&self.to[0]);
         }
@@ -129,8 +134,8 @@ impl Policy for Replicate {
 }
 
 impl Replicate {
-    fn write(&self, operation: Operation) -> Write {
-        Write::new(operation, self.to.len(), self.write)
+    fn write(&self, operation: Operation) -> QuorumWrite {
+        QuorumWrite::new(operation, self.to.len(), self.write)
     }
 
     fn ask_all(&self, request: &Request<'_>, context: &Context<'_>) -> Race {

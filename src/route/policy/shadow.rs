@@ -24,7 +24,7 @@ use crate::protocol::{Reply, Request, fingerprint};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
-use crate::route::counters::{Counters, Event, Shard};
+use crate::route::counters::{Counters, Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::lease::uses_lease;
@@ -74,7 +74,12 @@ impl Policy for Shadow {
         Event::CopyFailed,
     ];
 
-    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         if self.copies(request) {
             Decision::Run
         } else {

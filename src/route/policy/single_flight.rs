@@ -26,7 +26,7 @@ use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
-use crate::route::counters::{Event, Shard};
+use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::lease::uses_lease;
@@ -80,7 +80,12 @@ impl Compile for config::SingleFlight {
 impl Policy for SingleFlight {
     const EVENTS: &'static [Event] = &[Event::Joined];
 
-    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         if is_shareable(request) || changes(request) {
             Decision::Run
         } else {

@@ -16,7 +16,7 @@ use crate::config;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply, Request};
 use crate::route::call::{Context, Forwarder};
-use crate::route::counters::Shard;
+use crate::route::counters::PolicyShard;
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 
@@ -56,7 +56,12 @@ impl Compile for config::Blackhole {
 }
 
 impl Policy for StaticReply {
-    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         use Operation::{Add, Append, Prepend, Replace, Set};
         match self {
             StaticReply::Miss => Decision::Reply(match Operation::of(request) {

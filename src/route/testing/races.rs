@@ -32,12 +32,12 @@ const COUNTER: u64 = 1000;
 #[derive(Debug)]
 struct Caches {
     caches: [Embedded; 2],
-    waiting: RefCell<Vec<Waiting>>,
+    waiting: RefCell<Vec<WaitingRequest>>,
 }
 
 /// A request to one cache.
 #[derive(Debug)]
-struct Waiting {
+struct WaitingRequest {
     cache: usize,
     owned: OwnedRequest,
     slot: ReplySlot,
@@ -48,7 +48,7 @@ struct Waiting {
 impl Forwarder for Caches {
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
         let cache = usize::from(pool.name == "b");
-        self.waiting.borrow_mut().push(Waiting {
+        self.waiting.borrow_mut().push(WaitingRequest {
             cache,
             owned: OwnedRequest::new(request),
             slot,
@@ -76,7 +76,7 @@ impl Caches {
             0 => fastrand::usize(..waiting.len()),
             _ => hastiest,
         };
-        let Waiting {
+        let WaitingRequest {
             cache, owned, slot, ..
         } = waiting.swap_remove(next);
         drop(waiting);
@@ -95,7 +95,7 @@ impl Caches {
 
 /// A change of the key `k`; an empty value for a delete. Times are steps.
 #[derive(Debug, Clone)]
-struct Change {
+struct KeyChange {
     value: String,
     begin: usize,
     end: Option<usize>,
@@ -119,7 +119,7 @@ enum What {
 struct World {
     caches: Rc<Caches>,
     route: Route,
-    changes: Vec<Change>,
+    changes: Vec<KeyChange>,
     counted: u64,
     clients: [Option<Asked>; CLIENTS],
     /// The cas id of the last read.
@@ -163,7 +163,7 @@ impl World {
                 if !is_delete {
                     request.value = value.as_bytes();
                 }
-                self.changes.push(Change {
+                self.changes.push(KeyChange {
                     value: if is_delete { String::new() } else { value.clone() },
                     begin: now,
                     end: None,
@@ -230,7 +230,7 @@ impl World {
         let written = written.filter(|_| !value.is_empty());
         let written = written.unwrap_or_else(|| panic!("{value:?} was never written"));
         let Some(end) = written.end else { return };
-        let is_later = |change: &&Change| change.begin > end && change.end.is_some_and(|end| end < begin);
+        let is_later = |change: &&KeyChange| change.begin > end && change.end.is_some_and(|end| end < begin);
         if let Some(later) = self.changes.iter().find(is_later) {
             panic!("{written:?} was read at {begin}, after {later:?}");
         }
@@ -269,7 +269,7 @@ async fn survive(trial: Trial, seed: u64) -> (u64, u64) {
     let mut world = World {
         caches: caches.clone(),
         route: compile(trial.route).0,
-        changes: vec![Change {
+        changes: vec![KeyChange {
             value: "v0".to_owned(),
             begin: 0,
             end: Some(0),

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::route::counters::Shard;
+use crate::route::counters::PolicyShard;
 
 /// The initial delay, in microseconds.
 const INITIAL: u64 = 10_000;
@@ -19,12 +19,12 @@ const MAX: u64 = 10_000_000;
 const STEPS: u64 = 320;
 
 /// Returns the delay.
-pub fn now(counters: &Shard) -> Duration {
+pub fn now(counters: &PolicyShard) -> Duration {
     Duration::from_micros(microseconds(counters))
 }
 
 /// Updates the estimate with whether a reply came within the delay.
-pub fn learn(counters: &Shard, in_time: bool) {
+pub fn learn(counters: &PolicyShard, in_time: bool) {
     let micros = microseconds(counters);
     let changed = match in_time {
         true => micros - micros / STEPS,
@@ -33,7 +33,7 @@ pub fn learn(counters: &Shard, in_time: bool) {
     counters.hedge_delay.set(changed.clamp(MIN, MAX));
 }
 
-fn microseconds(counters: &Shard) -> u64 {
+fn microseconds(counters: &PolicyShard) -> u64 {
     match counters.hedge_delay.get() {
         0 => INITIAL,
         micros => micros,
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn it_comes_to_rest_where_one_of_twenty_is_late() {
         // Reply times are uniform from 2 to 42 ms: 95 of 100 come within 40 ms.
-        let counters = Shard::default();
+        let counters = PolicyShard::default();
         let mut millis = 0;
         for _ in 0..20_000 {
             millis = (millis + 17) % 41;
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn it_stays_within_its_bounds() {
-        let counters = Shard::default();
+        let counters = PolicyShard::default();
         for _ in 0..10_000 {
             learn(&counters, true);
         }

@@ -40,7 +40,7 @@ pub enum Found {
 
 /// The outcome of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Copied {
+pub enum CopyOutcome {
     /// The value is stored.
     Stored,
     /// There is nothing to copy.
@@ -161,11 +161,11 @@ impl MetaKey {
         token: u64,
         max_ttl: Option<i64>,
         call: &Call,
-    ) -> Result<Copied, Reply> {
+    ) -> Result<CopyOutcome, Reply> {
         let reply = self.send(Command::MetaGet, "t f v", warm, call).await;
         match value(&reply) {
             Some(value) => self.store(&value, cold, token, max_ttl, call).await,
-            None if is_miss(&reply) => Ok(Copied::Absent),
+            None if is_miss(&reply) => Ok(CopyOutcome::Absent),
             None => Err(reply),
         }
     }
@@ -183,10 +183,10 @@ impl MetaKey {
             return false;
         };
         let copied = self.copy(warm, cold, token, max_ttl, call).await;
-        if !matches!(copied, Ok(Copied::Stored | Copied::Superseded)) {
+        if !matches!(copied, Ok(CopyOutcome::Stored | CopyOutcome::Superseded)) {
             let _released = self.release(token, cold, call).await;
         }
-        copied == Ok(Copied::Stored)
+        copied == Ok(CopyOutcome::Stored)
     }
 
     /// Releases a lease: deletes its placeholder in `route`. Returns false if it was gone already.
@@ -204,17 +204,17 @@ impl MetaKey {
 
     async fn store(
         &self,
-        value: &Value,
+        value: &CopiedValue,
         cold: &Route,
         token: u64,
         max_ttl: Option<i64>,
         call: &Call,
-    ) -> Result<Copied, Reply> {
+    ) -> Result<CopyOutcome, Reply> {
         let ttl = match (value.ttl, max_ttl) {
             (Ttl::Forever, Some(max)) => Ttl::Seconds(max),
             (Ttl::Seconds(seconds), Some(max)) => Ttl::Seconds(seconds.min(max)),
             // It expires within this second; an expiry of 0 would mean never.
-            (Ttl::Gone, _) => return Ok(Copied::Absent),
+            (Ttl::Gone, _) => return Ok(CopyOutcome::Absent),
             (ttl, None) => ttl,
         };
         let words = format!("C{token} F{} T{}", value.flags, ttl.to_exptime(unix_time()));
@@ -226,22 +226,22 @@ impl MetaKey {
         };
         let reply = call.send(cold, &store).await;
         match reply {
-            _ if is_done(&reply) => Ok(Copied::Stored),
-            Reply::Meta(_) => Ok(Copied::Superseded),
+            _ if is_done(&reply) => Ok(CopyOutcome::Stored),
+            Reply::Meta(_) => Ok(CopyOutcome::Superseded),
             _ => Err(reply),
         }
     }
 }
 
 /// A value to copy.
-struct Value {
+struct CopiedValue {
     data: Bytes,
     flags: u32,
     ttl: Ttl,
 }
 
 /// Returns the value in the reply to an mg with `t f v`.
-fn value(reply: &Reply) -> Option<Value> {
+fn value(reply: &Reply) -> Option<CopiedValue> {
     let Reply::Meta(meta) = reply else { return None };
     let data = meta.shared_data()?;
     // The empty item that holds a lease is not a value.
@@ -255,7 +255,7 @@ fn value(reply: &Reply) -> Option<Value> {
             seconds => Ttl::Seconds(i64::try_from(seconds).ok()?),
         },
     };
-    Some(Value {
+    Some(CopiedValue {
         data,
         flags: flag_of(reply, b'f').and_then(parse_u32)?,
         ttl,

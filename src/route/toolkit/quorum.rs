@@ -8,7 +8,7 @@ use crate::route::toolkit::reply::{is_error, is_miss, without_cas};
 
 /// A write, and the replies of the replicas so far.
 #[derive(Debug)]
-pub struct Write {
+pub struct QuorumWrite {
     replicas: usize,
     until: Writes,
     /// Whether a replica that had the key counts for more than one that missed it: true for a delete or a
@@ -18,10 +18,10 @@ pub struct Write {
     replies: Vec<(usize, Reply)>,
 }
 
-impl Write {
+impl QuorumWrite {
     /// Returns a write to this number of replicas, done as `until` says.
-    pub fn new(operation: Operation, replicas: usize, until: Writes) -> Write {
-        Write {
+    pub fn new(operation: Operation, replicas: usize, until: Writes) -> QuorumWrite {
+        QuorumWrite {
             replicas,
             until,
             prefers_hits: matches!(operation, Operation::Delete | Operation::Touch),

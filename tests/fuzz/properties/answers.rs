@@ -5,9 +5,9 @@ use std::task::{Context, Poll, Waker};
 
 use ringway::client::replies::Replies;
 use ringway::net::outgoing::Outgoing;
-use ringway::protocol::binary::{HEAD, Operation, RESPONSE};
+use ringway::protocol::binary::{HEAD, Opcode, RESPONSE};
 use ringway::protocol::meta::flags;
-use ringway::protocol::reply::{self, Read, Status};
+use ringway::protocol::reply::{self, Read, ReplyStatus};
 use ringway::protocol::{Command, Reply, numbers};
 use ringway::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 
@@ -53,7 +53,7 @@ pub fn check(origin: &RequestOrigin, reply: &Reply) {
                 "{shown} is more than one answer"
             );
             // No node says so, but Ringway where one was not flushed.
-            let is_unflushed = origin.command == Command::FlushAll && frame.status == Status::NotStored;
+            let is_unflushed = origin.command == Command::FlushAll && frame.status == ReplyStatus::NotStored;
             let fits = frame.answers(origin.command) || is_unflushed;
             assert!(fits, "{shown} to {:?}", origin.command);
             assert_eq!(whole(&answer), Some(answer.len()));
@@ -62,7 +62,7 @@ pub fn check(origin: &RequestOrigin, reply: &Reply) {
 }
 
 fn check_packet(opcode: u8, opaque: u32, answer: &[u8]) {
-    let (_, is_quiet, _) = Operation::of(opcode).expect("it was asked");
+    let (_, is_quiet, _) = Opcode::of(opcode).expect("it was asked");
     if answer.is_empty() {
         assert!(is_quiet, "{opcode} is not answered");
         return;

@@ -1,6 +1,6 @@
 //! What a client packs: headers, and what of them is asked of a node in meta.
 
-use ringway::protocol::binary::{Ask, HEAD, Head, Operation, Room};
+use ringway::protocol::binary::{Ask, HEAD, Head, Opcode, Room};
 use ringway::protocol::meta::flags::MetaFlags;
 use ringway::protocol::meta::{decode_key, flag, needs_base64};
 use ringway::protocol::{Command, MAX_KEY};
@@ -27,10 +27,10 @@ pub fn check(data: &[u8]) {
         };
         match ask {
             Ask::Operation(operation) => {
-                assert_eq!(Operation::of(head.opcode).map(|known| known.0), Some(operation));
+                assert_eq!(Opcode::of(head.opcode).map(|known| known.0), Some(operation));
                 check_operation(&head, operation, body);
             }
-            _ => assert_eq!(Operation::of(head.opcode), None),
+            _ => assert_eq!(Opcode::of(head.opcode), None),
         }
         rest = &rest[HEAD + head.body..];
     }
@@ -38,7 +38,7 @@ pub fn check(data: &[u8]) {
 }
 
 /// One whole packet, said to a node as a session does.
-fn check_operation(head: &Head, operation: Operation, body: &[u8]) {
+fn check_operation(head: &Head, operation: Opcode, body: &[u8]) {
     let (extras, rest) = body.split_at(head.extras);
     let (key, value) = rest.split_at(head.key);
     let Some(command) = operation.command() else {
@@ -71,8 +71,8 @@ fn check_operation(head: &Head, operation: Operation, body: &[u8]) {
 }
 
 /// A node takes the flags, and reads in them what the header and its extras say.
-fn means_the_same(head: &Head, operation: Operation, extras: &[u8], command: Command, flags: &[u8]) {
-    use Operation::*;
+fn means_the_same(head: &Head, operation: Opcode, extras: &[u8], command: Command, flags: &[u8]) {
+    use Opcode::*;
     let found = MetaFlags::parse(command, flags).expect("flags that a node takes");
     let number = |at: usize| u32::from_be_bytes(extras[at..at + 4].try_into().expect("4 bytes"));
     let long = |at: usize| u64::from_be_bytes(extras[at..at + 8].try_into().expect("8 bytes"));

@@ -2,7 +2,7 @@
 
 use ringway::protocol::Command;
 use ringway::protocol::dialect::{Dialect, parse_version};
-use ringway::protocol::reply::{Frame, Read, Status, read};
+use ringway::protocol::reply::{Frame, Read, ReplyStatus, read};
 
 /// A value of so many bytes is taken.
 const MAX: usize = 1 << 20;
@@ -53,7 +53,7 @@ fn check_frame(buffer: &[u8], frame: &Frame) {
     assert!(reply.ends_with(b"\r\n"));
     let (key, data) = (&reply[frame.key.clone()], &reply[frame.data.clone()]);
     assert!(!key.contains(&b' ') && !key.contains(&b'\n'));
-    if frame.status != Status::Value {
+    if frame.status != ReplyStatus::Value {
         assert_eq!(
             reply.iter().position(|&byte| byte == b'\n'),
             Some(reply.len() - 1)
@@ -79,8 +79,8 @@ fn check_frame(buffer: &[u8], frame: &Frame) {
     }
     let answered = Command::ALL.into_iter().filter(|command| frame.answers(*command));
     match frame.status {
-        Status::Error => assert_eq!(answered.count(), Command::ALL.len()),
-        Status::Version => {
+        ReplyStatus::Error => assert_eq!(answered.count(), Command::ALL.len()),
+        ReplyStatus::Version => {
             assert_eq!(answered.count(), 0);
             check_version(&String::from_utf8_lossy(data));
         }

@@ -10,11 +10,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Budget, Keys};
+use super::{MissedBudget, MissedKeys};
 
 /// The result of recording a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Copied {
+pub enum CopyNoted {
     /// It was recorded before.
     Already,
     /// It was recorded now.
@@ -32,7 +32,7 @@ pub(super) struct FallbackCopy {
     expires: Option<Instant>,
 }
 
-impl Keys {
+impl MissedKeys {
     /// The number of recorded copies.
     pub fn copies(&self) -> usize {
         self.copies
@@ -40,25 +40,25 @@ impl Keys {
 
     /// Records a write of `key` that is sent here in place of its primary node by the ring with the number
     /// `ring`, and whose item will have expired by `expires`. Unless there is no room it counts as in
-    /// flight until it is [settled](Keys::settle).
+    /// flight until it is [settled](MissedKeys::settle).
     pub fn copy(
         &mut self,
         key: &[u8],
         ring: u64,
         expires: Option<Instant>,
         now: Instant,
-        budget: &Budget,
-    ) -> Copied {
+        budget: &MissedBudget,
+    ) -> CopyNoted {
         if let Some(all) = &mut self.all {
             // A flush that is in flight may be executed before this write.
             self.failures += 1;
             all.failure = self.failures;
             self.on_their_way += 1;
-            return Copied::Already;
+            return CopyNoted::Already;
         }
         self.let_expire(now, budget);
         if !self.enter(key, budget) {
-            return Copied::Overflow;
+            return CopyNoted::Overflow;
         }
         self.on_their_way += 1;
         let (key, _) = self.keys.get_key_value(key).expect("it was put there");
@@ -67,18 +67,18 @@ impl Keys {
         entry.on_their_way += 1;
         if ring < self.ring {
             self.miss_copy(&key, now);
-            return Copied::Late;
+            return CopyNoted::Late;
         }
         match &mut entry.copy {
             Some(copy) => {
                 copy.expires = copy.expires.zip(expires).map(|(old, new)| old.max(new));
-                Copied::Already
+                CopyNoted::Already
             }
             None => {
                 entry.copy = Some(FallbackCopy { expires });
                 self.copies += 1;
                 self.copied.push_back(key);
-                Copied::New
+                CopyNoted::New
             }
         }
     }
@@ -95,7 +95,7 @@ impl Keys {
 
     /// Forgets some copies that have expired. Each new copy checks two old ones, so all are checked in
     /// turn.
-    fn let_expire(&mut self, now: Instant, budget: &Budget) {
+    fn let_expire(&mut self, now: Instant, budget: &MissedBudget) {
         for _ in 0..2 {
             let Some(key) = self.copied.pop_front() else {
                 return;
@@ -131,7 +131,7 @@ impl Keys {
     }
 
     /// Begins to check copies against the ring with the number `ring`. Returns all copies; each must be
-    /// given to [`Keys::sweep`].
+    /// given to [`MissedKeys::sweep`].
     pub fn begin_sweep(&mut self, ring: u64) -> VecDeque<Bytes> {
         self.ring = self.ring.max(ring);
         std::mem::take(&mut self.copied)
@@ -139,7 +139,7 @@ impl Keys {
 
     /// Checks the copy `key` against the new ring: unless the node still `is_owner` it becomes missed, and
     /// true is returned.
-    pub fn sweep(&mut self, key: Bytes, is_owner: bool, now: Instant, budget: &Budget) -> bool {
+    pub fn sweep(&mut self, key: Bytes, is_owner: bool, now: Instant, budget: &MissedBudget) -> bool {
         if self.is_over(&key, now) {
             self.end_copy(&key);
             self.tidy(&key, budget);
@@ -155,8 +155,8 @@ impl Keys {
     }
 
     /// Recovers a copy of an earlier process. It counts as broken off now: its write may still be executed.
-    pub(super) fn recover_copy(&mut self, key: &[u8], now: Instant, budget: &Budget) {
-        if self.copy(key, self.ring, None, now, budget) != Copied::Overflow {
+    pub(super) fn recover_copy(&mut self, key: &[u8], now: Instant, budget: &MissedBudget) {
+        if self.copy(key, self.ring, None, now, budget) != CopyNoted::Overflow {
             self.settle(key, true, now, budget);
         }
     }

@@ -7,8 +7,8 @@ use super::*;
 const MANY: usize = 1000;
 
 struct Bench {
-    keys: Keys,
-    budget: Budget,
+    keys: MissedKeys,
+    budget: MissedBudget,
     now: Instant,
     calm_since: Option<Instant>,
 }
@@ -17,8 +17,8 @@ impl Bench {
     fn new() -> Bench {
         let now = Instant::now();
         Bench {
-            keys: Keys::default(),
-            budget: Budget::default(),
+            keys: MissedKeys::default(),
+            budget: MissedBudget::default(),
             now,
             calm_since: Some(now),
         }
@@ -152,11 +152,11 @@ fn where_more_is_missed_than_may_be_remembered_all_keys_count_as_missing_until_t
 #[test]
 fn bytes_are_bounded_over_all_nodes_and_given_back() {
     let mut bench = Bench::new();
-    let mut other = Keys::default();
+    let mut other = MissedKeys::default();
     bench.budget.configure(MANY, 3 * cost(b"a"));
     bench.fails("a", false);
     bench.fails("b", false);
-    let kept = |keys: &mut Keys, key: &[u8]| keys.remember(key, false, bench.now, &bench.budget);
+    let kept = |keys: &mut MissedKeys, key: &[u8]| keys.remember(key, false, bench.now, &bench.budget);
     assert_eq!(kept(&mut other, b"a"), Kept::New);
     assert_eq!(kept(&mut other, b"b"), Kept::Overflow);
     assert_eq!(
@@ -199,7 +199,7 @@ fn a_node_that_was_started_after_the_last_failure_needs_nothing() {
 }
 
 impl Bench {
-    fn copies(&mut self, key: &str, ring: u64, expires: Option<Duration>) -> Copied {
+    fn copies(&mut self, key: &str, ring: u64, expires: Option<Duration>) -> CopyNoted {
         let expires = expires.map(|after| self.now + after);
         self.keys
             .copy(key.as_bytes(), ring, expires, self.now, &self.budget)
@@ -218,9 +218,9 @@ impl Bench {
 fn a_copy_is_missed_once_the_ring_gives_its_key_to_another_node() {
     let mut bench = Bench::new();
     for key in ["stays", "goes", "flies"] {
-        assert_eq!(bench.copies(key, 1, None), Copied::New);
+        assert_eq!(bench.copies(key, 1, None), CopyNoted::New);
     }
-    assert_eq!(bench.copies("goes", 1, None), Copied::Already);
+    assert_eq!(bench.copies("goes", 1, None), CopyNoted::Already);
     for key in ["stays", "goes", "goes"] {
         bench.settles(key, false);
     }
@@ -241,7 +241,7 @@ fn a_copy_is_missed_once_the_ring_gives_its_key_to_another_node() {
 fn a_copy_that_is_sent_by_an_older_ring_is_missed_at_once() {
     let mut bench = Bench::new();
     bench.sweeps(5, &[]);
-    assert_eq!(bench.copies("k", 4, None), Copied::Late);
+    assert_eq!(bench.copies("k", 4, None), CopyNoted::Late);
     assert!(bench.keys.has(b"k") && bench.take().is_empty());
     bench.settles("k", false);
     assert_eq!(bench.taken(), ["k"]);
@@ -254,7 +254,7 @@ fn a_missed_key_that_is_written_again_by_the_next_ring_stays_a_copy_when_it_is_d
     bench.settles("k", false);
     bench.sweeps(2, &[]);
     let due = bench.keys.clearable(b"k").expect("nothing is on its way");
-    assert_eq!(bench.copies("k", 2, None), Copied::New);
+    assert_eq!(bench.copies("k", 2, None), CopyNoted::New);
     assert!(bench.keys.clearable(b"k").is_none());
     bench.settles("k", false);
     bench.keys.deleted(&due, &bench.budget);
@@ -268,21 +268,25 @@ fn copies_take_room_until_they_have_expired_and_too_many_are_not_remembered() {
     let mut bench = Bench::new();
     bench.budget.configure(2, usize::MAX);
     let minute = Some(Duration::from_secs(60));
-    for (key, expected) in [("a", Copied::New), ("b", Copied::New), ("c", Copied::Overflow)] {
+    for (key, expected) in [
+        ("a", CopyNoted::New),
+        ("b", CopyNoted::New),
+        ("c", CopyNoted::Overflow),
+    ] {
         assert_eq!(bench.copies(key, 1, minute), expected);
     }
     bench.settles("a", false);
     bench.pass(Duration::from_secs(30));
     assert_eq!(
         bench.copies("a", 1, minute),
-        Copied::Already,
+        CopyNoted::Already,
         "it lives longer now"
     );
     bench.settles("a", false);
     bench.settles("b", false);
     bench.pass(Duration::from_secs(31));
-    assert_eq!(bench.copies("c", 1, minute), Copied::New, "b has expired");
-    assert_eq!(bench.copies("d", 1, minute), Copied::Overflow);
+    assert_eq!(bench.copies("c", 1, minute), CopyNoted::New, "b has expired");
+    assert_eq!(bench.copies("d", 1, minute), CopyNoted::Overflow);
     bench.settles("c", false);
     bench.pass(Duration::from_secs(61));
     bench.sweeps(2, &[]);

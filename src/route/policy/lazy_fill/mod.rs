@@ -33,7 +33,7 @@ use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
-use crate::route::counters::{Event, Shard};
+use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::lease::{MetaKey, may_be_elsewhere, may_be_placeholder, uses_lease};
@@ -68,7 +68,12 @@ impl Compile for config::LazyFill {
 impl Policy for LazyFill {
     const EVENTS: &'static [Event] = &[Event::Found, Event::Filled];
 
-    fn decide(&self, request: &Request<'_>, _counters: &Shard, _forwarder: &dyn Forwarder) -> Decision<'_> {
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        _counters: &PolicyShard,
+        _forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
         if Operation::of(request) == Operation::Get && !uses_lease(request) {
             Decision::Inspect(&self.to)
         } else {

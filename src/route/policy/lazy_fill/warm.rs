@@ -4,7 +4,7 @@ use crate::protocol::Reply;
 use crate::route::call::Context;
 use crate::route::counters::Event;
 use crate::route::policy::lazy_fill::{LazyFill, TRIES};
-use crate::route::toolkit::lease::{Copied, Found, MetaKey, lacks_leases};
+use crate::route::toolkit::lease::{CopyOutcome, Found, MetaKey, lacks_leases};
 
 /// Where a key is, after a copy if `to` lacked it.
 pub enum Warmed {
@@ -37,9 +37,9 @@ impl LazyFill {
             };
             match key.copy(&self.from, &self.to, token, None, call).await {
                 // The next look-up finds it, with its cas id.
-                Ok(Copied::Stored) => context.count(Event::Filled),
-                Ok(Copied::Superseded) => {}
-                Ok(Copied::Absent) => return Ok(Warmed::Nowhere(token)),
+                Ok(CopyOutcome::Stored) => context.count(Event::Filled),
+                Ok(CopyOutcome::Superseded) => {}
+                Ok(CopyOutcome::Absent) => return Ok(Warmed::Nowhere(token)),
                 Err(reply) => {
                     let _released = key.release(token, &self.to, call).await;
                     return if lacks_leases(&reply) {
