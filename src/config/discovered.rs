@@ -81,25 +81,21 @@ impl Config {
 /// The node that a list of `origin` has at `target`, a host:port, with a name and a weight if the list says so.
 ///
 /// # Errors
-/// What is wrong with it, in a line.
+/// What is wrong with it.
 pub fn discovered(
     target: &str,
     name: Option<&str>,
     weight: Option<&str>,
     origin: &Arc<Origin>,
-) -> Result<Node, String> {
-    let line = |problem: Problem| match problem.hint {
-        Some(hint) => format!("{}, {hint}", problem.reason),
-        None => problem.reason,
-    };
-    let address = address::node(target).map_err(line)?;
+) -> Result<Node, Problem> {
+    let address = address::node(target)?;
     if !matches!(address, Address::Tcp { .. }) {
-        return Err(format!("{} is no host:port", quote(target)));
+        return Err(Problem::new(format!("{} is no host:port", quote(target))));
     }
     Ok(Node {
-        name: name.map(nodes::name).transpose().map_err(line)?,
+        name: name.map(nodes::name).transpose()?,
         address,
-        weight: weight.map(nodes::weight).transpose().map_err(line)?.unwrap_or(1),
+        weight: weight.map(nodes::weight).transpose()?.unwrap_or(1),
         origin: Some(origin.clone()),
     })
 }

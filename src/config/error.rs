@@ -80,7 +80,8 @@ impl fmt::Display for Warning {
 }
 
 /// What is wrong with a value whose location the finder does not know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}{}", .hint.iter().map(|hint| format!(", {hint}")).collect::<String>())]
 pub struct Problem {
     /// What is wrong.
     pub reason: String,

@@ -11,6 +11,8 @@
 
 use std::sync::Arc;
 
+use thiserror::Error;
+
 use super::node;
 use crate::config::{Node, Origin, is_host};
 
@@ -33,6 +35,29 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
 }
 
+/// Why something is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BadAnswer {
+    /// It begins with more than any first line.
+    #[error("its first line is too long")]
+    LongHead,
+    /// Its first line announces no list.
+    #[error("it answers {0:?}")]
+    Head(String),
+    /// The list does not end where it should.
+    #[error("its list is not as long as it says")]
+    Length,
+    /// The list is not UTF-8.
+    #[error("its list is no text")]
+    NoText,
+    /// The first line of the list is no number.
+    #[error("its version is {0:?}, no number")]
+    Version(String),
+    /// A word of the list is no node.
+    #[error("its list has {0:?}, no node")]
+    Node(String),
+}
+
 /// The result of parsing a partial answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
@@ -48,11 +73,11 @@ pub enum Read {
 ///
 /// # Errors
 /// The reason why it is not an answer to either query.
-pub fn read(bytes: &[u8], origin: &Arc<Origin>) -> Result<Read, String> {
+pub fn read(bytes: &[u8], origin: &Arc<Origin>) -> Result<Read, BadAnswer> {
     let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else {
         return match bytes.len() {
             0..=LONGEST_HEAD => Ok(Read::Incomplete),
-            _ => Err("its first line is too long".to_owned()),
+            _ => Err(BadAnswer::LongHead),
         };
     };
     let head = &bytes[..end];
@@ -62,7 +87,7 @@ pub fn read(bytes: &[u8], origin: &Arc<Origin>) -> Result<Read, String> {
     }
     let length = length(head).ok_or_else(|| {
         let shown = &head[..head.len().min(LONGEST_HEAD)];
-        format!("it answers {:?}", shown.escape_ascii().to_string())
+        BadAnswer::Head(shown.escape_ascii().to_string())
     })?;
     let data = &bytes[end + 1..];
     let Some(tail) = data.get(length..) else {
@@ -72,7 +97,7 @@ pub fn read(bytes: &[u8], origin: &Arc<Origin>) -> Result<Read, String> {
     match tail.get(..TAIL.len()) {
         None if TAIL.starts_with(tail) => return Ok(Read::Incomplete),
         Some(TAIL) if tail.len() == TAIL.len() => {}
-        _ => return Err("its list is not as long as it says".to_owned()),
+        _ => return Err(BadAnswer::Length),
     }
     cluster(&data[..length], origin).map(Read::Whole)
 }
@@ -90,16 +115,14 @@ fn length(head: &[u8]) -> Option<usize> {
     length.filter(|_| is_number(flags))
 }
 
-fn cluster(data: &[u8], origin: &Arc<Origin>) -> Result<Cluster, String> {
-    let text = std::str::from_utf8(data).map_err(|_| "its list is no text".to_owned())?;
+fn cluster(data: &[u8], origin: &Arc<Origin>) -> Result<Cluster, BadAnswer> {
+    let text = std::str::from_utf8(data).map_err(|_| BadAnswer::NoText)?;
     let mut lines = text.lines();
     let version = lines.next().unwrap_or_default().trim();
-    let version = version
-        .parse()
-        .map_err(|_| format!("its version is {:?}, no number", cut(version)))?;
-    let nodes: Result<Vec<Node>, String> = lines
+    let version = version.parse().map_err(|_| BadAnswer::Version(cut(version)))?;
+    let nodes: Result<Vec<Node>, BadAnswer> = lines
         .flat_map(str::split_ascii_whitespace)
-        .map(|text| read_node(text, origin).ok_or_else(|| format!("its list has {:?}, no node", cut(text))))
+        .map(|text| read_node(text, origin).ok_or_else(|| BadAnswer::Node(cut(text))))
         .collect();
     Ok(Cluster {
         version,
@@ -200,7 +223,7 @@ mod tests {
             (&[b'x'; 300], "too long"),
         ];
         for (bytes, reason) in cases {
-            let found = read(bytes, &origin()).unwrap_err();
+            let found = read(bytes, &origin()).unwrap_err().to_string();
             assert!(found.contains(reason), "{found} is not {reason}");
         }
     }

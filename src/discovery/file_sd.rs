@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_yaml::Value;
+use thiserror::Error;
 
+use crate::config::error::Problem;
 use crate::config::{self, Node, Origin};
 
 #[derive(Debug, Deserialize)]
@@ -22,25 +24,61 @@ struct Group {
     labels: BTreeMap<String, Value>,
 }
 
+/// Why a file is no list of nodes.
+#[derive(Debug, Error)]
+pub enum BadList {
+    /// It is no JSON of this form.
+    #[error("no list of targets: {0}")]
+    Json(#[source] serde_json::Error),
+    /// It is no YAML of this form.
+    #[error("no list of targets: {0}")]
+    Yaml(#[source] serde_yaml::Error),
+    /// A group cannot be read.
+    #[error("[{index}]: {source}")]
+    Group {
+        /// Which one, from 0.
+        index: usize,
+        /// What is wrong with it.
+        source: BadGroup,
+    },
+}
+
+/// What is wrong with a group.
+#[derive(Debug, Error)]
+pub enum BadGroup {
+    /// One name for several targets, or for none.
+    #[error("a name is that of one target: give each a group of its own")]
+    Name,
+    /// A label is a list, or the like.
+    #[error("a label is text")]
+    Label,
+    /// A target is no node.
+    #[error(transparent)]
+    Node(#[from] Problem),
+    /// Another node has this name or address.
+    #[error("{0:?} is there twice")]
+    Twice(String),
+}
+
 /// Returns the nodes in `text`, a list of `origin`.
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub fn read(text: &str, origin: &Origin) -> Result<Vec<Node>, String> {
-    // JSON is YAML, except for the tabs that it may be indented with.
+pub fn read(text: &str, origin: &Origin) -> Result<Vec<Node>, BadList> {
+    // JSON is YAML, but for the tabs that it may be indented with.
     let groups: Vec<Group> = match text.trim_start().starts_with('[') {
-        true => serde_json::from_str(text).or_else(|error| {
-            serde_yaml::from_str(text).map_err(|_| format!("no list of targets: {error}"))
-        })?,
-        false => serde_yaml::from_str(text).map_err(|error| format!("no list of targets: {error}"))?,
+        true => serde_json::from_str(text)
+            .or_else(|error| serde_yaml::from_str(text).map_err(|_| BadList::Json(error)))?,
+        false => serde_yaml::from_str(text).map_err(BadList::Yaml)?,
     };
     let mut nodes = Vec::new();
     let mut labels = HashSet::new();
     for (index, group) in groups.iter().enumerate() {
-        for node in read_group(group, origin).map_err(|reason| format!("[{index}]: {reason}"))? {
+        let bad = |source| BadList::Group { index, source };
+        for node in read_group(group, origin).map_err(bad)? {
             let label = node.label();
             if !labels.insert(label.clone()) {
-                return Err(format!("[{index}]: {label:?} is there twice"));
+                return Err(bad(BadGroup::Twice(label)));
             }
             nodes.push(node);
         }
@@ -48,26 +86,27 @@ pub fn read(text: &str, origin: &Origin) -> Result<Vec<Node>, String> {
     Ok(nodes)
 }
 
-fn read_group(group: &Group, origin: &Origin) -> Result<Vec<Node>, String> {
+fn read_group(group: &Group, origin: &Origin) -> Result<Vec<Node>, BadGroup> {
     let label = |name: &str| group.labels.get(name).map(text).transpose();
     let (name, weight, zone) = (label("name")?, label("weight")?, label("zone")?);
     if name.is_some() && group.targets.len() != 1 {
-        return Err("a name is that of one target: give each a group of its own".to_owned());
+        return Err(BadGroup::Name);
     }
     let origin = Arc::new(Origin {
         zone,
         ..origin.clone()
     });
     let node = |target: &String| config::discovered(target, name.as_deref(), weight.as_deref(), &origin);
-    group.targets.iter().map(node).collect()
+    let nodes: Result<Vec<Node>, Problem> = group.targets.iter().map(node).collect();
+    Ok(nodes?)
 }
 
 /// Returns the text of a label. Prometheus only takes text; a number without quotes is accepted too.
-fn text(value: &Value) -> Result<String, String> {
+fn text(value: &Value) -> Result<String, BadGroup> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
-        _ => Err("a label is text".to_owned()),
+        _ => Err(BadGroup::Label),
     }
 }
 
@@ -75,7 +114,7 @@ fn text(value: &Value) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn shown(text: &str) -> Result<Vec<String>, String> {
+    fn shown(text: &str) -> Result<Vec<String>, BadList> {
         let origin = Origin {
             from: "file+/nodes".to_owned(),
             zone: None,
@@ -136,7 +175,7 @@ mod tests {
             ("- {targets: ['unix:/a']}", "[0]: \"unix:/a\" is no host:port"),
         ];
         for (text, reason) in cases {
-            let found = shown(text).unwrap_err();
+            let found = shown(text).unwrap_err().to_string();
             assert!(found.contains(reason), "{text}: {found} is not {reason}");
         }
     }
