@@ -49,6 +49,8 @@ pub struct Reloads {
 pub struct AdminCounters {
     /// Requests for a foreign host or from a foreign page, and those without a valid `Host`.
     pub foreign: AtomicU64,
+    /// Requests without the token that they need.
+    pub unauthorized: AtomicU64,
     /// Requests and connections refused because the maximum was in use.
     pub busy: AtomicU64,
     /// Connections whose client did not take an answer in time.

@@ -1,7 +1,7 @@
 //! The words for settings that are a choice of few, as they are typed and as they are shown.
 
 use super::error::{Problem, quote};
-use super::{Batching, FlushAll, OnNodeDown, OnReadError, OnWriteError, Protocol, Rejoin, suggest};
+use super::{Batching, FlushAll, OnNodeDown, OnReadError, OnWriteError, Protect, Protocol, Rejoin, suggest};
 
 /// The words for `batching`.
 pub const BATCHING: &[(&str, Batching)] = &[("when-busy", Batching::WhenBusy), ("never", Batching::Never)];
@@ -32,6 +32,9 @@ pub const REJOIN: &[(&str, Rejoin)] = &[
     ("trust", Rejoin::Trust),
     ("manual", Rejoin::Manual),
 ];
+
+/// The words for `admin.protect`.
+pub const PROTECT: &[(&str, Protect)] = &[("changes", Protect::Changes), ("all", Protect::All)];
 
 /// The words for `flush_all`.
 pub const FLUSH_ALL: &[(&str, FlushAll)] = &[("allow", FlushAll::Allow), ("deny", FlushAll::Deny)];

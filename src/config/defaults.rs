@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Access, Address, Admin, Batching, Bind, Config, FlushAll, Health, Listener, MissedWrites, Node,
-    OnNodeDown, OnReadError, OnWriteError, Pool, Protection, Protocol, Rejoin, Route, Shutdown,
+    OnNodeDown, OnReadError, OnWriteError, Pool, Protect, Protection, Protocol, Rejoin, Route, Shutdown,
 };
 use crate::ring::Distribution;
 
@@ -42,6 +42,8 @@ impl Default for Admin {
         Admin {
             bind: local(9155),
             hosts: Vec::new(),
+            token: None,
+            protect: Protect::Changes,
         }
     }
 }

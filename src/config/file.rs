@@ -17,7 +17,7 @@ use super::route::{self, ReadRoute};
 use super::settings::{number, set};
 use super::units::{count, duration, size};
 use super::{Access, Admin, Batching, Bind, MissedWrites, Pool, Shutdown, access, address};
-use super::{ListenerTls, foreign, hosts, nodes, tls};
+use super::{ListenerTls, Protect, foreign, hosts, nodes, secret, tls};
 
 const MOST_WORKERS: u64 = 1024;
 
@@ -51,9 +51,7 @@ pub struct File {
     /// In the order of the file; the default one where it has none.
     pub listeners: Vec<RawListener>,
     /// What the admin listener binds.
-    pub admin: Option<Spanned<SocketAddr>>,
-    /// The names under which the admin listener may be asked.
-    pub admin_hosts: Vec<String>,
+    pub admin: RawAdmin,
     /// How the process ends.
     pub shutdown: Shutdown,
     /// The pools.
@@ -100,9 +98,10 @@ pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
     let missed_writes = keys.get("missed_writes", missed_writes).unwrap_or_default();
     let zone = keys.value("zone", zone);
     let mut listeners = keys.get("listeners", listeners);
-    let (admin, admin_hosts) = keys
-        .get("admin", admin)
-        .unwrap_or_else(|| (Some(unplaced(Admin::default().bind)), Vec::new()));
+    let admin = keys.get("admin", admin).unwrap_or_else(|| RawAdmin {
+        bind: Some(unplaced(Admin::default().bind)),
+        settings: Admin::default(),
+    });
     let shutdown = keys.get("shutdown", shutdown).unwrap_or_default();
     let pools = keys.get("pools", pools);
     let mut routes = keys.get("routes", routes);
@@ -130,7 +129,6 @@ pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
         zone,
         listeners: listeners.unwrap_or_default(),
         admin,
-        admin_hosts,
         shutdown,
         pools,
         routes,
@@ -268,15 +266,30 @@ fn tls_of(keys: &mut MapReader<'_, '_>, bind: Option<&Spanned<Bind>>) -> Option<
     keys.get("tls", tls::read_listener).map(Arc::new)
 }
 
-fn admin(
-    value: &YamlNode<'_>,
-    diagnostics: &mut Diagnostics,
-) -> Option<(Option<Spanned<SocketAddr>>, Vec<String>)> {
+/// The HTTP listener.
+#[derive(Debug)]
+pub struct RawAdmin {
+    /// Its address; `None` if it is invalid.
+    pub bind: Option<Spanned<SocketAddr>>,
+    /// The rest of its settings.
+    pub settings: Admin,
+}
+
+fn admin(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<RawAdmin> {
+    let mut settings = Admin::default();
     let mut keys = value.keys(diagnostics);
-    let bind = keys.spanned_or("bind", address::admin, unplaced(Admin::default().bind));
-    let hosts = keys.get("hosts", hosts::read).unwrap_or_default();
+    let bind = keys.spanned_or("bind", address::admin, unplaced(settings.bind));
+    set(&mut settings.hosts, keys.get("hosts", hosts::read));
+    settings.token = keys.get("token", secret::read_or_false);
+    if let Some(Spanned { value, location }) = keys.at("protect", choose(choices::PROTECT)) {
+        settings.protect = value;
+        if value == Protect::All && !keys.has("token") {
+            let problem = Problem::new("there is no token to protect it with");
+            keys.diagnostic_at(&location, problem.hint("add `token: {file: PATH}`"));
+        }
+    }
     keys.finish();
-    Some((bind, hosts))
+    Some(RawAdmin { bind, settings })
 }
 
 fn shutdown(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Shutdown> {

@@ -63,6 +63,7 @@ pub use node_auth::NodeAuth;
 pub use protection::Protection;
 pub use route::settings::*;
 pub use route::{By, Copied, Policy, Reads, Route, Settings, Under, Which, Writes};
+pub use secret::Secret;
 pub use show::show;
 pub use tls::{ListenerTls, NodeTls};
 pub use units::show_duration;
@@ -279,10 +280,9 @@ impl Config {
         let pools = self.pools.values();
         let files = pools.flat_map(|pool| pool.protection.files());
         let listeners = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        files
-            .chain(listeners.flat_map(|tls| tls.files()))
-            .cloned()
-            .collect()
+        let token = self.admin.token.as_ref().and_then(Secret::file);
+        let files = files.chain(listeners.flat_map(|tls| tls.files())).chain(token);
+        files.cloned().collect()
     }
 
     /// A worker's part of `memory_limit`, in bytes.
@@ -347,6 +347,19 @@ pub struct Admin {
     pub bind: SocketAddr,
     /// Names under which it may be asked, besides addresses and `localhost`: in lower case.
     pub hosts: Vec<String>,
+    /// The token that changes need; `None`: none.
+    pub token: Option<Secret>,
+    /// What else needs it.
+    pub protect: Protect,
+}
+
+/// The requests to the admin listener that need its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protect {
+    /// Those that change something.
+    Changes,
+    /// All but the questions of probes.
+    All,
 }
 
 /// How the process ends after SIGTERM.

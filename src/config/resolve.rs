@@ -57,8 +57,8 @@ pub fn resolve(file: File, diagnostics: &mut Diagnostics) -> Option<Config> {
             .map(listener)
             .collect::<Option<_>>()?,
         admin: Admin {
-            bind: file.admin?.value,
-            hosts: file.admin_hosts,
+            bind: file.admin.bind?.value,
+            ..file.admin.settings
         },
         shutdown: file.shutdown,
         pools: file
@@ -110,7 +110,7 @@ fn check_binds(file: &File, diagnostics: &mut Diagnostics) {
     let mut binds: Vec<(String, Spanned<Bind>)> = listeners
         .filter_map(|(index, listener)| Some((format!("listeners[{index}]"), listener.bind.clone()?)))
         .collect();
-    if let Some(Spanned { value, location }) = &file.admin {
+    if let Some(Spanned { value, location }) = &file.admin.bind {
         binds.push((
             "admin".to_owned(),
             Spanned {

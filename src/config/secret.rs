@@ -58,6 +58,11 @@ impl Secret {
     }
 }
 
+/// Reads `{file: PATH}` or `{env: NAME}`; `false` for none.
+pub fn read_or_false(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
+    (!value.is_false()).then(|| read(value, diagnostics))?
+}
+
 /// Reads `{file: PATH}` or `{env: NAME}`.
 pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
     if value.is_scalar() {

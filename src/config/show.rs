@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::choices::{self, word};
 use super::units::{show_duration, show_size};
-use super::{Address, Config, Discover, Listener, MissedWrites, Node, Pool, access, distribution};
+use super::{Address, Admin, Config, Discover, Listener, MissedWrites, Node, Pool, access, distribution};
 
 impl Config {
     /// 16 hexadecimal digits that are the same for configurations that mean the same.
@@ -33,7 +33,7 @@ pub fn show(config: &Config) -> Value {
         "memory_limit": show_size(config.memory_limit),
         "missed_writes": missed_writes(&config.missed_writes),
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
-        "admin": { "bind": config.admin.bind.to_string(), "hosts": config.admin.hosts },
+        "admin": admin(&config.admin),
         "shutdown": {
             "delay": show_duration(config.shutdown.delay),
             "drain": show_duration(config.shutdown.drain),
@@ -43,6 +43,18 @@ pub fn show(config: &Config) -> Value {
     });
     if let Some(zone) = &config.zone {
         shown["zone"] = json!(zone);
+    }
+    shown
+}
+
+fn admin(admin: &Admin) -> Value {
+    let mut shown = json!({
+        "bind": admin.bind.to_string(),
+        "hosts": admin.hosts,
+        "protect": word(choices::PROTECT, &admin.protect),
+    });
+    if let Some(token) = &admin.token {
+        shown["token"] = token.show();
     }
     shown
 }

@@ -1,5 +1,6 @@
 //! All integration tests, in one binary: one file for each subject.
 
+mod admin_token;
 mod bad_lines;
 mod binary;
 mod binary_cas;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
@@ -21,6 +21,7 @@ use super::guard;
 use super::places::Place;
 use super::progress::{Progress, WatchedStream};
 use super::response::{Answer, text};
+use super::token;
 use crate::log_limit::LogLimit;
 
 /// The maximum time for a request's head, and between two requests of one connection. It is not a common
@@ -98,6 +99,16 @@ async fn answer(context: &AdminContext, place: &Place, request: &Request<Incomin
             warn!(reason, held_back, "admin request refused");
         }
         return text(status, format!("{reason}\n"));
+    }
+    if let Err((status, reason)) = token::check(request, &context.state.snapshot.load().config.admin) {
+        counters.unauthorized.fetch_add(1, Relaxed);
+        if let Some(held_back) = REFUSALS.allow(context.state.started.elapsed()) {
+            warn!(reason, held_back, "admin request refused");
+        }
+        let mut refusal = text(status, format!("{reason}\n"));
+        let headers = refusal.headers_mut();
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return refusal;
     }
     if place.is_kept && !answer::is_probe(request.uri().path()) {
         counters.busy.fetch_add(1, Relaxed);

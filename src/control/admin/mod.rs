@@ -30,6 +30,7 @@ mod progress;
 pub mod query;
 mod response;
 mod timestamp;
+mod token;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -86,12 +86,13 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "ringway_admin_refused_total",
-        help: "What the admin listener refused or cut: foreign (hosts and pages), busy, late (answers not read in time), displaced (idle or slow connections that made way).",
+        help: "What the admin listener refused or cut: foreign (hosts and pages), unauthorized (no token), busy, late (answers not read in time), displaced (idle or slow connections that made way).",
         kind: MetricKind::Counter,
         labels: &["reason"],
         read: |view, samples| {
             let admin = &view.state.admin;
             samples.put(&["foreign"], admin.foreign.load(Relaxed) as f64);
+            samples.put(&["unauthorized"], admin.unauthorized.load(Relaxed) as f64);
             samples.put(&["busy"], admin.busy.load(Relaxed) as f64);
             samples.put(&["late"], admin.late.load(Relaxed) as f64);
             samples.put(&["displaced"], admin.displaced.load(Relaxed) as f64);
