@@ -18,7 +18,7 @@ use crate::client::listener::Listeners;
 use crate::config::Config;
 use crate::control::recovery::{self, CannotRecover};
 use crate::control::signals::{Orders, Signals};
-use crate::control::{self, admin, discovery, shutdown, sources};
+use crate::control::{self, admin, discovery, remembered, shutdown, sources};
 use crate::health;
 use crate::net::listen::BindError;
 use crate::node::{Kind, Node};
@@ -170,7 +170,8 @@ async fn become_ready(state: &State) {
 }
 
 /// Returns the state that all threads share, with what an earlier process recorded of its nodes.
-fn begin(config: Config) -> Result<Arc<State>, CannotRun> {
+fn begin(mut config: Config) -> Result<Arc<State>, CannotRun> {
+    remembered::recall(&mut config);
     let first = Snapshot::build(config, None);
     let directory = recovery::recover(&first)?;
     let Some(directory) = directory else {

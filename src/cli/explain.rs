@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 
 use super::ask::{self, AdminAddress};
+use super::discover;
 use crate::config;
 use crate::control::discovery::{LOOKUP, resolve_new};
 use crate::control::live_lookup;
@@ -30,7 +31,11 @@ pub struct Form {
 /// # Errors
 /// The file is invalid, there is no such listener, or a key is invalid.
 pub fn say_where(file: &Path, listener: Option<&str>, form: Form, keys: &[String]) -> anyhow::Result<()> {
-    let snapshot = Snapshot::build(config::load_from_any(file).map_err(anyhow::Error::msg)?, None);
+    let mut config = config::load_from_any(file).map_err(anyhow::Error::msg)?;
+    if form.live {
+        discover::fill(&mut config)?;
+    }
+    let snapshot = Snapshot::build(config, None);
     let listener = find(&snapshot, listener)?;
     let mut explained = Vec::new();
     for key in keys {

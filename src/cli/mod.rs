@@ -2,6 +2,7 @@
 
 mod ask;
 mod diff;
+mod discover;
 mod explain;
 mod import;
 mod nodes;
@@ -51,6 +52,9 @@ pub enum LogFormat {
 pub enum Command {
     /// Validate a configuration without running it; report every error and warning with its line.
     Check {
+        /// Ask each source of discovered nodes too, and print what it names and what answers there.
+        #[arg(long)]
+        live: bool,
         /// The configuration; - for stdin.
         file: PathBuf,
     },
@@ -142,19 +146,22 @@ pub fn load(file: Option<&PathBuf>) -> Result<Checked, config::Error> {
     file.map_or_else(|| Ok(quickstart()), |file| config::check(file))
 }
 
-/// Validates the configuration in `file` and prints its warnings.
-fn check(file: &Path) -> anyhow::Result<()> {
+/// Validates the configuration in `file` and prints its warnings; if `is_live`, also what its sources name.
+fn check(file: &Path, is_live: bool) -> anyhow::Result<()> {
     let checked = config::check(file).map_err(anyhow::Error::msg)?;
     for warning in &checked.warnings {
         eprintln!("{warning}");
     }
-    Ok(())
+    match is_live {
+        true => discover::tell(&checked.config),
+        false => Ok(()),
+    }
 }
 
 /// Executes `command`.
 pub fn run(command: &Command) -> ExitCode {
     let result = match command {
-        Command::Check { file } => check(file),
+        Command::Check { file, live } => check(file, *live),
         Command::Explain {
             config,
             admin,

@@ -113,6 +113,7 @@ pub fn quickstart() -> Config {
         batching: Batching::WhenBusy,
         memory_limit: MEMORY_LIMIT,
         missed_writes: MissedWrites::default(),
+        state_dir: None,
         listeners: vec![Listener::new(Route::Name("main".to_owned()))],
         admin: Admin::default(),
         shutdown: Shutdown::default(),

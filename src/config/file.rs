@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub struct File {
     pub memory_limit: Option<Spanned<Option<u64>>>,
     /// What is remembered of writes that failed.
     pub missed_writes: MissedWrites,
+    /// `state_dir`.
+    pub state_dir: Option<PathBuf>,
     /// Where this process runs.
     pub zone: Option<String>,
     /// In the order of the file; the default one where it has none.
@@ -88,6 +91,7 @@ pub struct RawListener {
 
 /// Reads the whole file.
 pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
+    let folder = diagnostics.folder();
     let mut keys = root.keys(diagnostics);
     let workers = keys.value("workers", workers).unwrap_or(1);
     let batching = keys
@@ -96,6 +100,7 @@ pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
     let memory = |text: &str| size(LEAST_MEMORY..=MOST_MEMORY)(text).map(Some);
     let memory_limit = keys.spanned_or("memory_limit", memory, unplaced(None));
     let missed_writes = keys.get("missed_writes", missed_writes).unwrap_or_default();
+    let state_dir = keys.value("state_dir", |text| directory::writable(text, &folder));
     let zone = keys.value("zone", zone);
     let mut listeners = keys.get("listeners", listeners);
     let admin = keys.get("admin", admin).unwrap_or_else(|| RawAdmin {
@@ -126,6 +131,7 @@ pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
         batching,
         memory_limit,
         missed_writes,
+        state_dir,
         zone,
         listeners: listeners.unwrap_or_default(),
         admin,

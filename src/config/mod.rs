@@ -260,6 +260,8 @@ pub struct Config {
     pub memory_limit: u64,
     /// What is remembered of writes that failed.
     pub missed_writes: MissedWrites,
+    /// The directory in which the nodes that were discovered are kept; `None`: they are not.
+    pub state_dir: Option<PathBuf>,
     /// Where this process runs; routes may prefer pools of this zone.
     pub zone: Option<String>,
     /// At least one; no two bind the same address.

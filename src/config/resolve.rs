@@ -49,6 +49,7 @@ pub fn resolve(file: File, diagnostics: &mut Diagnostics) -> Option<Config> {
         batching: file.batching,
         memory_limit: memory_limit?,
         missed_writes: file.missed_writes,
+        state_dir: file.state_dir,
         zone: file.zone,
         listeners: file
             .listeners

@@ -41,6 +41,9 @@ pub fn show(config: &Config) -> Value {
         "pools": pools,
         "routes": config.routes.iter().map(|(name, route)| (name.clone(), route.to_json())).collect::<Map<_, _>>(),
     });
+    if let Some(dir) = &config.state_dir {
+        shown["state_dir"] = json!(dir.display().to_string());
+    }
     if let Some(zone) = &config.zone {
         shown["zone"] = json!(zone);
     }
@@ -171,6 +174,7 @@ workers: 3
 batching: never
 memory_limit: 100MB
 missed_writes: {max: 7, dir: /tmp}
+state_dir: /tmp
 listeners:
   - {bind: "[::1]:11311", route: main, max_connections: 7, idle_timeout: 90s}
   - {bind: "unix:/run/ringway.sock", route: away, mode: "0660", group: root}

@@ -4,6 +4,7 @@
 //!  file ──▶ watch ─┐
 //!  SIGHUP ▶ signals├─▶ reload ──▶ snapshot ──▶ workers
 //!  POST ──▶ admin ─┘                 ▲
+//!           sources ──▶ members ──▶ reload
 //!           discovery ─▶ addresses   │ without the nodes that are down
 //!           prober ────▶ health ──▶ rehash
 //!             └──▶ rejoin ───▲
@@ -31,6 +32,7 @@ pub mod recovery;
 pub mod rehash;
 mod rejoin;
 pub mod reload;
+pub mod remembered;
 pub mod replay;
 pub mod shutdown;
 pub mod signals;

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::discovery::{LOOKUP, resolve_new};
+use super::remembered;
 use crate::config::{self, Admin, Config, Discover, MissedWrites};
 use crate::diff::{Difference, Shown, percent};
 use crate::net::listen::{BindError, try_listen};
@@ -165,7 +166,23 @@ impl Reloader {
         let snapshot = Snapshot::build(next, Some(&current));
         resolve_new(&snapshot, LOOKUP).await;
         self.state.publish(snapshot);
+        self.remember().await;
         true
+    }
+
+    /// Writes the discovered nodes to `state_dir`, if there is one.
+    async fn remember(&self) {
+        let snapshot = self.state.snapshot.load_full();
+        let Some(dir) = snapshot.config.state_dir.clone() else {
+            return;
+        };
+        let text = remembered::text(&snapshot.config);
+        let path = dir.display().to_string();
+        let keeping = tokio::task::spawn_blocking(move || remembered::keep(&dir, &text));
+        let kept = timeout(PATIENCE, keeping).await.map_err(io::Error::from);
+        if let Err(error) = kept.and_then(|kept| kept?) {
+            warn!(state_dir = path, %error, "what was discovered cannot be kept");
+        }
     }
 
     /// Records that the file cannot be read. The running configuration stays, but a restart would fail.
@@ -207,6 +224,7 @@ impl Reloader {
             resolve_new(&snapshot, LOOKUP).await;
             self.state.publish(snapshot);
             self.record(|reloads| reloads.difference = None);
+            self.remember().await;
             tokio::spawn(tell_difference(self.state.clone(), current, next));
         }
         self.record(|reloads| {

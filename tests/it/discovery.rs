@@ -168,18 +168,42 @@ impl Load {
     }
 }
 
-/// The parts of the line that says that the nodes changed, for the last such change.
-pub fn last_change(ringway: &Ringway) -> String {
-    let log = ringway.log();
-    let line = log
-        .lines()
-        .rev()
-        .find(|line| line.contains("discovered nodes changed"));
-    line.expect("nodes changed").to_owned()
+/// Waits until the log tells all changes that led from the nodes `first` to those of `ringway` now: nodes may join one by
+/// one. For each the log has the share of keys that `ringway diff` says.
+pub fn check_changes(ringway: &Ringway, first: &[String]) {
+    let part = |line: &str, name: &str| -> Vec<String> {
+        let (_, rest) = line.split_once(&format!(" {name}=\"")).expect("a field");
+        let value = rest.split('"').next().unwrap_or_default();
+        value.split_whitespace().map(str::to_owned).collect()
+    };
+    let mut expected = nodes(ringway);
+    expected.sort();
+    let mut changes = Vec::new();
+    wait_for("the changes in the log", || {
+        changes.clear();
+        let (mut before, log) = (first.to_vec(), ringway.log());
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("discovered nodes changed"));
+        for line in lines.skip(1).filter(|line| line.ends_with('"')) {
+            let (added, removed) = (part(line, "added"), part(line, "removed"));
+            let mut after = before.clone();
+            after.retain(|node| !removed.contains(node));
+            after.extend(added);
+            after.sort();
+            changes.push((before, after.clone(), part(line, "moved").concat()));
+            before = after;
+        }
+        before == expected
+    });
+    assert!(!changes.is_empty());
+    for (before, after, moved) in changes {
+        assert_eq!(moved, diff(&before, &after), "{before:?} {after:?}");
+    }
 }
 
 /// The share of keys that move between two lists, as `ringway diff` says it.
-pub fn diff(old: &[String], new: &[String]) -> String {
+fn diff(old: &[String], new: &[String]) -> String {
     let dir = tempfile::tempdir().expect("a directory");
     let write = |name: &str, nodes: &[String]| {
         let path = dir.path().join(name);
@@ -244,7 +268,7 @@ fn a_pool_grows_from_three_nodes_to_five_and_back_without_a_failed_request_of_th
     load.go_on();
     targets.list(&all);
     wait_nodes(&ringway, &all);
-    assert!(last_change(&ringway).contains(&format!("moved=\"{}\"", diff(&all[..3], &all))));
+    check_changes(&ringway, &all[..3]);
     load.go_on();
     targets.list(&all[..3]);
     wait_for("the missing nodes are known", || {
@@ -570,4 +594,35 @@ fn a_source_that_makes_no_sense_is_told_at_its_line() {
         "pools: {main: {nodes: [a:1], discover: {from: file+/a}}}",
     );
     assert_eq!(code, Some(0));
+}
+
+#[test]
+fn check_live_and_explain_live_ask_the_source() {
+    let memcached = Memcached::start();
+    let named = format!(
+        "- {{targets: ['{}'], labels: {{name: a, weight: 2, zone: z}}}}\n- targets: ['127.0.0.1:1']\n",
+        memcached.address()
+    );
+    let targets = Targets::new(&named);
+    let yaml = targets.pool("");
+    let (code, out, err) = fed(&["check", "--live", "-"], &yaml);
+    let expected = format!(
+        "main: 2 nodes from file+{}\n  127.0.0.1:1: nothing answers\n  a at {}, weight 2, zone z: memcached answers\n",
+        targets.path().display(),
+        memcached.address()
+    );
+    assert_eq!((code, out, err.as_str()), (Some(0), expected, ""));
+    let (code, out, err) = fed(&["explain", "--live", "--config", "-", "key"], &yaml);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        out.contains(&format!("from file+{}", targets.path().display())),
+        "{out}"
+    );
+    let (code, _, err) = fed(&["check", "--live", "-"], &targets.pool("min_nodes: 3"));
+    assert_eq!(code, Some(1));
+    assert!(err.contains("main: min_nodes is 3"), "{err}");
+    fs::remove_file(targets.path()).expect("removed");
+    let (code, _, err) = fed(&["check", "--live", "-"], &yaml);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("main: no list of nodes from file+"), "{err}");
 }

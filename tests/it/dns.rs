@@ -5,12 +5,13 @@ use std::fs;
 use tempfile::NamedTempFile;
 
 use crate::discovery::{
-    Load, diff, discovering, keys, last_change, main_pool, nodes, places, places_in, wait_nodes,
+    Load, check_changes, discovering, keys, main_pool, nodes, places, places_in, wait_nodes,
 };
 use crate::support::client::Client;
 use crate::support::dns::Dns;
 use crate::support::hosts::start_under;
 use crate::support::memcached::Memcached;
+use crate::support::program;
 use crate::support::ringway::{Ringway, wait_for};
 use crate::support::scripted::{Act, Scripted};
 
@@ -61,7 +62,7 @@ fn a_service_grows_and_shrinks_and_no_failing_answer_takes_a_node() {
     let load = Load::start(ringway.port, kept.map(|(key, _)| key).collect());
     dns.set(&service(&ports));
     wait_nodes(&ringway, &all);
-    assert!(last_change(&ringway).contains(&format!("moved=\"{}\"", diff(&all[..3], &all))));
+    check_changes(&ringway, &all[..3]);
     load.go_on();
     dns.set(&[]);
     wait_for("NXDOMAIN", || error(&ringway).contains("NXDOMAIN"));
@@ -225,4 +226,91 @@ fn a_short_name_is_searched_in_the_domains_of_resolv_conf_which_is_read_again_wh
     wait_for("the name is not found any more", || error(&ringway) != "null");
     search("cache.test");
     wait_for("it is found again", || error(&ringway) == "null");
+}
+
+#[test]
+fn a_restart_while_dns_is_down_begins_with_the_last_list_if_there_is_a_state_dir() {
+    let memcached: Vec<Memcached> = (0..3).map(|_| Memcached::start()).collect();
+    let ports: Vec<u16> = memcached.iter().map(Memcached::port).collect();
+    let mut dns = Dns::start(&service(&ports));
+    let state = tempfile::tempdir().expect("a directory");
+    let pools = asking(&dns, &format!("dnssrvnoa+{SERVICE}"), "");
+    let yaml = format!("state_dir: {}\n{pools}", state.path().display());
+    let ringway = Ringway::start(&yaml);
+    wait_nodes(&ringway, &names(&ports));
+    let file = state.path().join("discovered.json");
+    wait_for("the file", || file.exists());
+    drop(ringway);
+    dns.stop();
+    // The names of the nodes are in DNS, too: they are failing nodes until it is there again.
+    let ringway = Ringway::start(&yaml);
+    assert_eq!(nodes(&ringway), names(&ports));
+    ringway.wait_logged("begins with the nodes that the last run discovered");
+    wait_for("the reason", || error(&ringway).contains("cannot be reached"));
+    assert_eq!(ringway.get("/readyz").0, 200);
+    dns.set(&service(&ports));
+    wait_for("the names are known", || {
+        ringway.client().ask("set key 0 0 1\r\nv\r\n") == "STORED"
+    });
+    drop(ringway);
+    dns.stop();
+    fs::write(&file, "{").expect("written");
+    let ringway = Ringway::start_unready(&yaml);
+    ringway.wait_logged("what was discovered cannot be read");
+    assert_eq!(ringway.get("/readyz").0, 503);
+}
+
+#[test]
+fn check_live_tells_what_the_name_servers_of_resolv_conf_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let dead = "nameserver 127.0.0.2\nnameserver 127.0.0.1\nsearch cache.test\noptions ndots:5 timeout:1\n";
+    let resolv = write("resolv.conf", dead);
+    let mut lines = service(&[11211, 11212]);
+    lines.push(
+        "port=53\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\nlocal=/test/".to_owned(),
+    );
+    let server = write("dnsmasq.conf", &lines.join("\n"));
+    let yaml = write(
+        "ringway.yaml",
+        "pools: {main: {discover: {from: dnssrv+_memcache._tcp, min_nodes: 2}}}",
+    );
+    // A network of its own, whose port 53 is free. The second server of the file is the one that is there.
+    let script = format!(
+        "set -e; PATH=$PATH:/usr/sbin:/sbin; ip link set lo up; mount --bind {resolv} /etc/resolv.conf; \
+         dnsmasq --no-daemon --log-facility=/dev/null --pid-file= --conf-file={server} & trap \"kill $!\" EXIT; \
+         until (exec 3<>/dev/tcp/127.0.0.1/53) 2>/dev/null; do sleep 0.1; done; \"$0\" check --live {yaml}"
+    );
+    let output = program::output(
+        std::process::Command::new("unshare")
+            .args([
+                "--map-root-user",
+                "--net",
+                "--mount",
+                "timeout",
+                "60",
+                "bash",
+                "-c",
+                &script,
+            ])
+            .arg(env!("CARGO_BIN_EXE_ringway")),
+    );
+    let (code, out, err) = program::said(&output);
+    let from = "main: 2 nodes from dnssrv+_memcache._tcp\n";
+    let node = |number: u16| {
+        format!(
+            "  cache-{}.cache.test:{}: nothing answers\n",
+            number,
+            11211 + number
+        )
+    };
+    assert_eq!(
+        (code, out),
+        (Some(0), format!("{from}{}{}", node(0), node(1))),
+        "{err}"
+    );
 }

@@ -13,6 +13,7 @@ mod dns;
 mod keep;
 mod probe;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::reload::Reloader;
-use crate::config::Discover;
+use crate::config::{Config, Discover, Node, Pool};
+use crate::discovery;
+use crate::discovery::members::Probe;
 use crate::state::State;
 
 /// Keeps the nodes of every pool that discovers them, until this future is dropped.
@@ -69,6 +72,38 @@ impl Keepers {
         }
         while self.tasks.try_join_next().is_some() {}
     }
+}
+
+/// The nodes that a source names now, each with what answers there; or the reason that it names none.
+pub type Asked = Result<Vec<(Node, Probe)>, String>;
+
+/// Asks the source of each pool of `config` once. Returns the answers by the names of the pools, without nodes that the
+/// configuration lists.
+pub async fn ask_once(config: &Config) -> Vec<(String, Asked)> {
+    let mut asked = Vec::new();
+    for (name, pool) in &config.pools {
+        let Some(discover) = &pool.discover else {
+            continue;
+        };
+        let answer = match ask::Asked::new(discover).ask(&pool.protection).await {
+            Ok(list) => Ok(probed(list.nodes, config, pool).await),
+            Err(no_list) => Err(no_list.reason),
+        };
+        asked.push((name.clone(), answer));
+    }
+    asked
+}
+
+async fn probed(nodes: Vec<Node>, config: &Config, pool: &Pool) -> Vec<(Node, Probe)> {
+    let is_free = |node: &Node| !pool.lists(node) && !config.is_own_listener(node);
+    let mut nodes: Vec<Node> = nodes.into_iter().filter(is_free).collect();
+    discovery::sort(&mut nodes);
+    let outcomes: HashMap<String, Probe> = probe::probe(nodes.clone(), pool).await.into_iter().collect();
+    let with_outcome = |node: Node| {
+        let outcome = outcomes.get(&node.label()).copied();
+        (node, outcome.unwrap_or(Probe::Silent))
+    };
+    nodes.into_iter().map(with_outcome).collect()
 }
 
 /// Waits until every pool that discovers its nodes has some, for `patience` at most.
