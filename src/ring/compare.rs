@@ -42,6 +42,14 @@ pub fn movement(old: &Ring, new: &Ring) -> Movement {
     }
 }
 
+/// The share of all keys that each member takes, from 0 to 1; those that take none are missing.
+pub fn shares(ring: &Ring) -> HashMap<usize, f64> {
+    let stay = movement(ring, ring).shares;
+    stay.into_iter()
+        .map(|((member, _), share)| (member, share))
+        .collect()
+}
+
 /// Upper ends of arcs with their owners, sorted; the last one ends the circle.
 type Arcs = Vec<(u32, usize)>;
 

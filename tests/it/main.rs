@@ -78,6 +78,7 @@ mod simulation;
 mod single_flight;
 mod stale_items;
 mod stats;
+mod status_page;
 mod support;
 mod system_calls;
 mod tls_for_clients;

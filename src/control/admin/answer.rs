@@ -5,10 +5,10 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::response::{Answer, json, raw, text};
-use super::{AdminContext, actions, explain, nodes, pools};
+use super::{AdminContext, actions, explain, nodes, page, pools, readiness, status};
 use crate::config;
 use crate::control::exposition;
-use crate::state::{Phase, State};
+use crate::state::State;
 
 const INDEX: &str = "\
 ringway admin
@@ -16,6 +16,7 @@ ringway admin
 GET  /livez      the process runs
 GET  /readyz     ready for traffic, or why not (also /healthz)
 GET  /metrics    Prometheus metrics
+GET  /status     all that the status page shows, JSON
 GET  /nodes      every node of every pool, JSON
 GET  /pools      every pool, and where its nodes come from, JSON
 GET  /config     the running configuration, JSON
@@ -37,8 +38,8 @@ pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
     let allowed = match request.uri().path() {
         "/reload" => "POST",
         _ if action.is_some() || accepted.is_some() => "POST",
-        "/" | "/livez" | "/readyz" | "/healthz" | "/metrics" | "/nodes" | "/pools" | "/config"
-        | "/explain" => "GET, HEAD",
+        "/" | "/livez" | "/readyz" | "/healthz" | "/metrics" | "/status" | "/nodes" | "/pools"
+        | "/config" | "/explain" => "GET, HEAD",
         _ => return text(StatusCode::NOT_FOUND, "no such path; GET / lists them\n"),
     };
     let is_allowed = match *request.method() {
@@ -63,51 +64,23 @@ pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
     }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "alive\n"),
-        "/readyz" | "/healthz" => readiness(&context.state),
+        "/readyz" | "/healthz" => readiness::answer(&context.state),
         "/metrics" => raw(
             StatusCode::OK,
             exposition::CONTENT_TYPE,
             context.exposition.render(),
         ),
-        "/nodes" => json(StatusCode::OK, &nodes::list(&context.state)),
-        "/pools" => json(StatusCode::OK, &pools::list(&context.state)),
+        "/status" => json(StatusCode::OK, &status::of(&context.state, &context.shares).await),
+        "/nodes" => json(StatusCode::OK, &nodes::list(&context.state.snapshot.load())),
+        "/pools" => json(
+            StatusCode::OK,
+            &pools::list(&context.state, &context.state.snapshot.load()),
+        ),
         "/config" => running(&context.state),
         "/explain" => explain::answer(&context.state, query).await,
         "/reload" => reload(context).await,
-        _ => text(StatusCode::OK, INDEX),
+        _ => page::answer(request.headers(), INDEX),
     }
-}
-
-/// Ready only while serving. A refused configuration is mentioned, but does not make the process less
-/// ready: the previous one serves.
-fn readiness(state: &State) -> Answer {
-    let (status, mut body) = match *state.phase.borrow() {
-        Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
-        Phase::Serving => (StatusCode::OK, "ready\n".to_owned()),
-        Phase::Leaving => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "leaving: told to stop\n".to_owned(),
-        ),
-        Phase::Draining => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "draining: told to stop\n".to_owned(),
-        ),
-    };
-    let statuses = state.discovery.lock().expect("no holder panics");
-    for (pool, discover) in state.snapshot.load().config.undiscovered() {
-        let error = statuses.get(pool).and_then(|status| status.last_error.as_deref());
-        let error = error.unwrap_or("no answer yet");
-        body += &format!("pool {pool} has no nodes from {} yet: {error}\n", discover.from);
-    }
-    drop(statuses);
-    let diagnostics = &state.reloads.lock().expect("no holder panics").diagnostics;
-    if !diagnostics.is_empty() {
-        body.push_str("the configuration file is not what runs, the last good one does:\n");
-        diagnostics
-            .iter()
-            .for_each(|diagnostic| body.extend([diagnostic, "\n"]));
-    }
-    text(status, body)
 }
 
 fn running(state: &State) -> Answer {

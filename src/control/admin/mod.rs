@@ -5,6 +5,7 @@
 //! | `GET /livez` | 200 while the process runs |
 //! | `GET /readyz`, `/healthz` | 200 if it is ready, otherwise 503 with the reason |
 //! | `GET /metrics` | Prometheus text |
+//! | `GET /status` | JSON: all that the status page shows |
 //! | `GET /nodes` | JSON: every node of every pool |
 //! | `GET /pools` | JSON: every pool, and where its nodes come from |
 //! | `GET /config` | JSON: the running configuration and its hash, secrets masked |
@@ -12,7 +13,7 @@
 //! | `POST /nodes/NAME/drain`, `/undrain`, `/admit` | 200, or 404 or 409 with the reason |
 //! | `POST /pools/NAME/accept` | 200, or 409 if no change of its nodes is held |
 //! | `POST /reload` | 200, or 422 with the errors |
-//! | `GET /` | these paths |
+//! | `GET /` | the status page for a browser, otherwise these paths |
 //!
 //! Any other path is 404, a wrong method 405, a foreign host or a foreign page 403 (`guard`). This file is
 //! the server; what protects it is in files beside it: which connections it holds (`places`), and how long
@@ -24,11 +25,15 @@ mod connection;
 mod explain;
 mod guard;
 mod nodes;
+mod page;
 mod places;
 mod pools;
 mod progress;
 pub mod query;
+mod readiness;
 mod response;
+mod shares;
+mod status;
 mod timestamp;
 mod token;
 
@@ -84,6 +89,7 @@ struct AdminContext {
     state: Arc<State>,
     reloader: Arc<Reloader>,
     exposition: Exposition,
+    shares: shares::Known,
 }
 
 impl AdminServer {
@@ -95,6 +101,7 @@ impl AdminServer {
             state,
             reloader,
             exposition,
+            shares: shares::Known::default(),
         };
         Ok(AdminServer {
             listener,

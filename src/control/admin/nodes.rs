@@ -13,7 +13,7 @@ use crate::metrics::OperationCounters;
 use crate::node::{self, Node, embedded};
 use crate::protocol::Failure;
 use crate::protocol::operation::Operation;
-use crate::state::State;
+use crate::snapshot::Snapshot;
 
 /// One node as shown by `/nodes`. Numbers are summed over all workers and count since the node was first
 /// configured.
@@ -84,8 +84,7 @@ enum NodeKind {
 }
 
 /// All nodes, pool by pool, in the order of the configuration.
-pub fn list(state: &State) -> Vec<NodeStatus> {
-    let snapshot = state.snapshot.load();
+pub fn list(snapshot: &Snapshot) -> Vec<NodeStatus> {
     let mut shown = Vec::with_capacity(snapshot.nodes.len());
     for pool in snapshot.pools.values() {
         for (&index, settings) in pool.nodes.iter().zip(&pool.settings.nodes) {
@@ -94,6 +93,14 @@ pub fn list(state: &State) -> Vec<NodeStatus> {
         }
     }
     shown
+}
+
+/// The indices of the nodes of [`list`] in the snapshot, in the same order.
+pub fn order(snapshot: &Snapshot) -> impl Iterator<Item = usize> {
+    snapshot
+        .pools
+        .values()
+        .flat_map(|pool| pool.nodes.iter().copied())
 }
 
 fn show(node: &Node, settings: &config::Node, in_ring: bool) -> NodeStatus {

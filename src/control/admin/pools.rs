@@ -7,6 +7,7 @@ use tracing::info;
 use super::query::decode;
 use super::response::{Answer, text};
 use crate::discovery::status::{Held, Status};
+use crate::snapshot::Snapshot;
 use crate::state::State;
 
 /// One pool as shown by `/pools`.
@@ -37,8 +38,7 @@ struct Discovery {
 }
 
 /// All pools, by name.
-pub fn list(state: &State) -> Vec<Shown> {
-    let snapshot = state.snapshot.load();
+pub fn list(state: &State, snapshot: &Snapshot) -> Vec<Shown> {
     let statuses = state.discovery.lock().expect("no holder panics");
     let shown = snapshot.pools.iter().map(|(name, pool)| {
         let discover = pool.settings.discover.as_ref();

@@ -304,6 +304,7 @@ async fn a_connection_that_says_nothing_ends_with_its_life() {
         state,
         reloader,
         exposition,
+        shares: shares::Known::default(),
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
