@@ -6,6 +6,7 @@ mod discover;
 mod explain;
 mod import;
 mod nodes;
+mod top;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -132,6 +133,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Watch the pools and nodes of a running Ringway: requests, hits, errors and durations, every two seconds.
+    Top {
+        /// Its admin address: host:port, port or http://host:port.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
+        admin: AdminAddress,
+        /// Show what happened in one second, and exit.
+        #[arg(long)]
+        once: bool,
+        /// Print JSON, a line each time.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Loads the configuration in `file`, or the quickstart's.
@@ -204,6 +217,13 @@ pub fn run(command: &Command) -> ExitCode {
         } => import::run(file, output.as_deref(), *from, route_prefix.as_deref()),
         Command::Health { admin } => ask_health(admin),
         Command::Nodes { admin, json } => nodes::run(admin, *json),
+        Command::Top { admin, once, json } => {
+            let form = top::Form {
+                once: *once,
+                json: *json,
+            };
+            top::run(admin, form)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -83,6 +83,7 @@ mod support;
 mod system_calls;
 mod tls_for_clients;
 mod tls_to_nodes;
+mod top;
 mod unix_listeners;
 mod values;
 mod words;

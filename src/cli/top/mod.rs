@@ -1,0 +1,93 @@
+//! `ringway top`: pools and nodes of a running Ringway, with what happened since the look before.
+//!
+//! ```text
+//! GET /status, twice ─▶ look: rates and quantiles of the time between ─▶ table, or a line of JSON
+//! ```
+
+mod look;
+mod table;
+
+use std::io::{IsTerminal, Write};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use self::look::{Look, View};
+use super::ask::{self, AdminAddress};
+
+/// Between two looks; the first comes sooner.
+const EVERY: Duration = Duration::from_secs(2);
+const FIRST: Duration = Duration::from_secs(1);
+/// The width of a terminal that does not say it.
+const WIDTH: u16 = 80;
+
+/// How the figures are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// Once, and not until the user ends it.
+    pub once: bool,
+    /// As JSON, a line for each look.
+    pub json: bool,
+}
+
+/// Shows the Ringway at `admin`.
+///
+/// # Errors
+/// It does not answer at first, or, if it is shown once, at all; or something else does.
+pub fn run(admin: &AdminAddress, form: Form) -> anyhow::Result<()> {
+    let mut before = look(admin)?;
+    let mut pause = FIRST;
+    loop {
+        sleep(pause);
+        pause = EVERY;
+        match look(admin) {
+            Ok(now) => {
+                show(&View::between(&before, &now), form)?;
+                before = now;
+            }
+            // It may restart: the next answer is waited for.
+            Err(error) if !form.once => eprintln!("{error:#}"),
+            Err(error) => return Err(error),
+        }
+        if form.once {
+            return Ok(());
+        }
+    }
+}
+
+fn look(admin: &AdminAddress) -> anyhow::Result<Look> {
+    let (status, body) = ask::get(admin, "/status", ask::PATIENCE)?;
+    if status != "200" {
+        bail!("{admin}: {}", body.trim());
+    }
+    serde_json::from_str(&body).with_context(|| format!("answer of {admin}"))
+}
+
+fn show(view: &View<'_>, form: Form) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if form.json {
+        serde_json::to_writer(&mut out, view)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    let is_terminal = out.is_terminal();
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let size = terminal_size::terminal_size();
+    let size = size.map_or((WIDTH, None), |(width, height)| (width.0, Some(height.0)));
+    let shape = table::Shape {
+        width: usize::from(size.0),
+        // What is printed once can be scrolled.
+        height: size.1.filter(|_| is_terminal && !form.once).map(usize::from),
+        is_coloured: is_terminal && variable("NO_COLOR").is_empty() && variable("TERM") != "dumb",
+    };
+    let text = table::render(view, shape);
+    if is_terminal && !form.once {
+        // Writes over what was there line by line: clearing the screen first would flicker.
+        write!(out, "\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))?;
+    } else {
+        out.write_all(text.as_bytes())?;
+    }
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! The figures as lines of text that fit the terminal.
+
+use super::look::{Figures, NodeView, View, takes_requests};
+
+/// What the terminal can show.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// In columns.
+    pub width: usize,
+    /// In lines; `None` if there may be any number.
+    pub height: Option<usize>,
+    /// Whether it has colours.
+    pub is_coloured: bool,
+}
+
+const RED: &str = "31";
+const YELLOW: &str = "33";
+const BOLD: &str = "1";
+
+/// The columns of figures, with their widths.
+const FIGURES: [(&str, usize); 5] = [("REQ/S", 7), ("HITS", 6), ("ERR/S", 6), ("P50", 7), ("P99", 7)];
+/// What stands between the name of a node and its figures, and behind them.
+const NODE: [(&str, usize); 2] = [("STATE", 9), ("SHARE", 6)];
+const IN_FLIGHT: (&str, usize) = ("INFL", 5);
+/// The least width of a name, and of an error that is worth a column.
+const NAME: usize = 12;
+const ERROR: usize = 16;
+
+/// Renders the view. Names come from a configuration, errors from nodes: both are escaped.
+pub fn render(view: &View<'_>, shape: Shape) -> String {
+    let mut lines = vec![head(view, shape)];
+    lines.extend(
+        view.problems
+            .iter()
+            .map(|problem| paint(&cut(&escaped(problem), shape.width), RED, shape)),
+    );
+    let before = lines.len() + view.pools.len() + 4;
+    lines.push(String::new());
+    lines.extend(pools(view, shape));
+    lines.push(String::new());
+    let room = shape.height.map(|height| height.saturating_sub(before + 1));
+    lines.extend(nodes(view, shape, room));
+    lines.join("\n") + "\n"
+}
+
+fn head(view: &View<'_>, shape: Shape) -> String {
+    let line = format!(
+        "ringway {}: {}, up for {}, {} sessions, buffers {} of {}",
+        view.version,
+        view.phase,
+        age(view.uptime_seconds),
+        view.sessions,
+        bytes(view.buffer_bytes),
+        bytes(view.memory_limit_bytes),
+    );
+    paint(
+        &cut(&line, shape.width),
+        if view.ready { BOLD } else { RED },
+        shape,
+    )
+}
+
+fn pools(view: &View<'_>, shape: Shape) -> Vec<String> {
+    let names: Vec<String> = view.pools.iter().map(|pool| escaped(pool.pool)).collect();
+    let own = (" NODES", 9);
+    let fixed: usize = FIGURES.iter().chain([&own]).map(|(_, width)| width + 1).sum();
+    let width = name_width(&names, "POOL", shape.width.saturating_sub(fixed));
+    let headings = [own].into_iter().chain(FIGURES);
+    let mut lines = vec![paint(&heading("POOL", width, headings), BOLD, shape)];
+    for (pool, name) in view.pools.iter().zip(&names) {
+        let up = format!("{:>1$}", format!("{}/{}", pool.up, pool.nodes), own.1);
+        let up = if pool.up < pool.nodes {
+            paint(&up, RED, shape)
+        } else {
+            up
+        };
+        let name = cut(name, width);
+        lines.push(format!("{name:width$} {up}{}", figures(&pool.figures, shape)));
+    }
+    lines
+}
+
+/// Those with a problem first, then those with the most requests; at most `room` of them.
+fn nodes(view: &View<'_>, shape: Shape, room: Option<usize>) -> Vec<String> {
+    let mut nodes: Vec<&NodeView<'_>> = view.nodes.iter().collect();
+    let rate = |node: &NodeView<'_>| node.figures.requests_per_second;
+    nodes.sort_by(|a, b| {
+        let by_state = colour(b).is_some().cmp(&colour(a).is_some());
+        by_state.then(rate(b).total_cmp(&rate(a)))
+    });
+    let shown = room.map_or(nodes.len(), |room| nodes.len().min(room.max(1)));
+    let names: Vec<String> = nodes[..shown].iter().map(|node| name(view, node)).collect();
+    let columns = || NODE.into_iter().chain(FIGURES).chain([IN_FLIGHT]);
+    let fixed: usize = columns().map(|(_, width)| width + 1).sum();
+    let width = name_width(&names, "NODE", shape.width.saturating_sub(fixed));
+    let error_width = shape.width.saturating_sub(width + fixed + 2);
+    let mut title = heading("NODE", width, columns());
+    if error_width >= ERROR {
+        title += "  LAST ERROR";
+    }
+    let mut lines = vec![paint(&title, BOLD, shape)];
+    for (node, name) in nodes[..shown].iter().zip(&names) {
+        let state = format!("{:>1$}", state(node), NODE[0].1);
+        let state = colour(node).map_or(state.clone(), |colour| paint(&state, colour, shape));
+        let share = format!("{:>1$}", percent(Some(node.share)), NODE[1].1);
+        let in_flight = format!("{:>1$}", node.in_flight, IN_FLIGHT.1);
+        let name = cut(name, width);
+        let mut line = format!(
+            "{name:width$} {state} {share}{} {in_flight}",
+            figures(&node.figures, shape)
+        );
+        if let Some(error) = node.last_error.filter(|_| error_width >= ERROR) {
+            line += &format!("  {}", cut(&escaped(error), error_width));
+        }
+        lines.push(line);
+    }
+    if shown < nodes.len() {
+        lines.push(format!("… and {} more nodes", nodes.len() - shown));
+    }
+    lines
+}
+
+fn name(view: &View<'_>, node: &NodeView<'_>) -> String {
+    match view.pools.len() {
+        1 => escaped(node.node),
+        _ => escaped(&format!("{}/{}", node.pool, node.node)),
+    }
+}
+
+fn state<'a>(node: &NodeView<'a>) -> &'a str {
+    match (node.drained, takes_requests(node.state) && !node.in_ring) {
+        (true, _) => "drained",
+        (false, true) => "out",
+        (false, false) => node.state,
+    }
+}
+
+/// The colour of a node's state; `None` if all is well.
+fn colour(node: &NodeView<'_>) -> Option<&'static str> {
+    match state(node) {
+        "up" => None,
+        "down" | "probation" => Some(RED),
+        _ => Some(YELLOW),
+    }
+}
+
+fn figures(figures: &Figures, shape: Shape) -> String {
+    let cells = [
+        count(figures.requests_per_second),
+        percent(figures.hit_ratio),
+        count(figures.errors_per_second),
+        time(figures.p50_seconds),
+        time(figures.p99_seconds),
+    ];
+    let cells = cells.iter().zip(FIGURES).map(|(cell, (title, width))| {
+        let cell = format!("{cell:>width$}");
+        match title {
+            "ERR/S" if figures.errors_per_second > 0.0 => format!(" {}", paint(&cell, RED, shape)),
+            _ => format!(" {cell}"),
+        }
+    });
+    cells.collect()
+}
+
+fn heading(first: &str, width: usize, columns: impl Iterator<Item = (&'static str, usize)>) -> String {
+    let mut line = format!("{first:width$}");
+    columns.for_each(|(title, width)| line += &format!(" {title:>width$}"));
+    line
+}
+
+/// As wide as the longest name, but not wider than there is room.
+fn name_width(names: &[String], title: &str, room: usize) -> usize {
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    longest.max(title.len()).min(room.max(NAME))
+}
+
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+fn escaped(text: &str) -> String {
+    text.escape_debug().to_string()
+}
+
+fn paint(text: &str, colour: &str, shape: Shape) -> String {
+    match shape.is_coloured {
+        true => format!("\x1b[{colour}m{text}\x1b[0m"),
+        false => text.to_owned(),
+    }
+}
+
+fn count(number: f64) -> String {
+    match number {
+        n if n >= 1e6 => format!("{:.1}M", n / 1e6),
+        n if n >= 1e4 => format!("{:.1}k", n / 1e3),
+        n if n >= 10.0 || n == 0.0 => format!("{n:.0}"),
+        n => format!("{n:.1}"),
+    }
+}
+
+fn percent(part: Option<f64>) -> String {
+    part.map_or("-".to_owned(), |part| format!("{:.1}%", part * 100.0))
+}
+
+fn time(seconds: Option<f64>) -> String {
+    match seconds {
+        None => "-".to_owned(),
+        Some(s) if s < 1e-3 => format!("{:.0}us", s * 1e6),
+        Some(s) if s < 1.0 => format!("{:.1}ms", s * 1e3),
+        Some(s) => format!("{s:.1}s"),
+    }
+}
+
+fn age(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.0} h", s / 3600.0),
+        s => format!("{:.0} d", s / 86_400.0),
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    match bytes as f64 / 1024.0 {
+        kib if kib < 1024.0 => format!("{kib:.0} KiB"),
+        kib => format!("{:.0} MiB", kib / 1024.0),
+    }
+}
