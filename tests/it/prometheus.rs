@@ -5,9 +5,10 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::support::certificates::{Authority, Pair};
 use crate::support::memcached::Memcached;
 use crate::support::prometheus::Prometheus;
-use crate::support::ringway::{DEADLINE, Ringway, pool, wait_for};
+use crate::support::ringway::{DEADLINE, Ringway, free_port, pool, wait_for};
 use crate::{dashboard, deploy};
 
 #[test]
@@ -34,9 +35,10 @@ fn a_real_prometheus_scrapes_what_was_counted() {
     }
 }
 
-/// Has what panels and alerts are about: a policy, pools with a memcached, an embedded node and discovered nodes.
+/// Has what panels and alerts are about: a policy, a certificate, pools with a memcached, an embedded node and discovered
+/// nodes.
 const CONFIG: &str = "\
-listeners: [{bind: '127.0.0.1:PORT', route: both}]
+listeners: [{bind: '127.0.0.1:PORT', route: both}, {bind: '127.0.0.1:OTHER', route: both, tls: {cert: CERT, key: KEY}}]
 routes: {both: {failover: [main, found]}}
 pools:
   main: {nodes: [NODE], health: {down_after: 1, probe_interval: 100ms}}
@@ -59,8 +61,15 @@ fn dashboard_rules_and_alerts_find_what_they_ask_for() {
     let targets = directory.path().join("targets.json");
     let text = serde_json::json!([{ "targets": [found.address()] }]).to_string();
     fs::write(&targets, text).expect("written");
-    let yaml = CONFIG.replace("NODE", &node.address());
-    let ringway = Ringway::start(&yaml.replace("TARGETS", &targets.display().to_string()));
+    let authority = Authority::new();
+    let Pair { cert, key } = authority.pair("shown", &["localhost"]);
+    let yaml = CONFIG
+        .replace("NODE", &node.address())
+        .replace("TARGETS", &targets.display().to_string())
+        .replace("OTHER", &free_port().to_string())
+        .replace("CERT", &cert.display().to_string())
+        .replace("KEY", &key.display().to_string());
+    let ringway = Ringway::start(&yaml);
     let file = deploy::deploy("prometheus/alerts.yml");
     let prometheus = Prometheus::scraping(ringway.admin, &format!("rule_files: ['{}']\n", file.display()));
 
