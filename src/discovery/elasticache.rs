@@ -80,15 +80,14 @@ pub fn read(bytes: &[u8], origin: &Arc<Origin>) -> Result<Read, BadAnswer> {
             _ => Err(BadAnswer::LongHead),
         };
     };
-    let head = &bytes[..end];
+    // Refused with its end too, or its meaning would depend on the pieces in which it came.
+    let head = bytes.get(..end).filter(|head| head.len() <= LONGEST_HEAD);
+    let head = head.ok_or(BadAnswer::LongHead)?;
     let head = head.strip_suffix(b"\r").unwrap_or(head);
     if matches!(head, b"ERROR" | b"END") || head.starts_with(b"CLIENT_ERROR ") {
         return Ok(Read::Unknown);
     }
-    let length = length(head).ok_or_else(|| {
-        let shown = &head[..head.len().min(LONGEST_HEAD)];
-        BadAnswer::Head(shown.escape_ascii().to_string())
-    })?;
+    let length = length(head).ok_or_else(|| BadAnswer::Head(head.escape_ascii().to_string()))?;
     let data = &bytes[end + 1..];
     let Some(tail) = data.get(length..) else {
         return Ok(Read::Incomplete);
