@@ -36,11 +36,7 @@ impl Settings for ReadOnly {
         _beside: &Beside,
         diagnostics: &mut Diagnostics,
     ) -> Option<ReadOnly> {
-        let to = if value.has_key("to") {
-            reader.to(value, diagnostics, |_| ())?.0
-        } else {
-            reader.route(value, diagnostics)?
-        };
+        let to = reader.only(value, diagnostics)?;
         Some(ReadOnly { to })
     }
 

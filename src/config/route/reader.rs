@@ -145,8 +145,8 @@ impl Reader {
         found.pop().filter(|_| written.len() == 1)
     }
 
-    /// Reads the value of a policy that leads to one route: that route, or its options with `to:`. Returns the route
-    /// and what `options` read.
+    /// Reads the value of a policy that leads to one route and has options: a mapping with `to:`. Returns the route and
+    /// what `options` read.
     pub fn to<T>(
         &mut self,
         value: &YamlNode<'_>,
@@ -162,6 +162,15 @@ impl Reader {
         );
         keys.finish();
         Some((to?, options))
+    }
+
+    /// Reads the value of a policy without options that leads to one route: that route, bare or behind `to:`.
+    pub fn only(&mut self, value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Route> {
+        if value.has_key("to") {
+            Some(self.to(value, diagnostics, |_| ())?.0)
+        } else {
+            self.route(value, diagnostics)
+        }
     }
 
     /// Reads the value of a policy that leads to several routes: a list of them, or its options, which `options`

@@ -23,11 +23,7 @@ impl Settings for SingleFlight {
         _beside: &Beside,
         diagnostics: &mut Diagnostics,
     ) -> Option<SingleFlight> {
-        let to = if value.has_key("to") {
-            reader.to(value, diagnostics, |_| ())?.0
-        } else {
-            reader.route(value, diagnostics)?
-        };
+        let to = reader.only(value, diagnostics)?;
         Some(SingleFlight { to })
     }
 
