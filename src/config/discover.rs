@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::error::{Diagnostics, Problem, quote};
+use super::error::{Diagnostics, Problem, Spanned, quote};
 use super::map_reader::YamlNode;
 use super::settings::{number, set};
 use super::units::{duration, percent, timeout};
-use super::{Address, address, suggest};
+use super::{Address, address, suggest, warnings};
 
 /// As many nodes as a pool may be required to have.
 const MOST_NODES: u64 = 100_000;
@@ -132,7 +132,11 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Disco
     discover.resolver = keys.value("resolver", resolver);
     set(&mut discover.interval, keys.value("interval", timeout));
     set(&mut discover.add_after, keys.value("add_after", duration));
-    set(&mut discover.remove_after, keys.value("remove_after", duration));
+    let remove_after = keys.at("remove_after", duration);
+    set(
+        &mut discover.remove_after,
+        remove_after.as_ref().map(|read| read.value),
+    );
     set(
         &mut discover.min_nodes,
         number(&mut keys, "min_nodes", 1..=MOST_NODES),
@@ -141,6 +145,11 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Disco
     if !is_typed {
         let problem = Problem::new("it is not said where the nodes come from");
         keys.require("from", problem.hint(format!("add `from:` with {}", forms())));
+    }
+    if let Some(Spanned { value, location }) = remove_after
+        && let Some(problem) = warnings::short_absence(value, discover.interval)
+    {
+        keys.warn_at(&location, problem);
     }
     keys.finish();
     from.map(|_| discover)

@@ -18,7 +18,7 @@ use super::route::{self, ReadRoute};
 use super::settings::{number, set};
 use super::units::{count, duration, size};
 use super::{Access, Admin, Batching, Bind, MissedWrites, Pool, Shutdown, access, address};
-use super::{ListenerTls, Protect, foreign, hosts, nodes, secret, tls};
+use super::{ListenerTls, Protect, foreign, hosts, nodes, secret, tls, warnings};
 
 const MOST_WORKERS: u64 = 1024;
 
@@ -99,7 +99,13 @@ pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
         .unwrap_or(Batching::WhenBusy);
     let memory = |text: &str| size(LEAST_MEMORY..=MOST_MEMORY)(text).map(Some);
     let memory_limit = keys.spanned_or("memory_limit", memory, unplaced(None));
-    let missed_writes = keys.get("missed_writes", missed_writes).unwrap_or_default();
+    let mut missed_dir = None;
+    let missed_writes = keys.get("missed_writes", |value, diagnostics| {
+        let missed;
+        (missed, missed_dir) = missed_writes(value, diagnostics);
+        Some(missed)
+    });
+    let missed_writes = missed_writes.unwrap_or_default();
     let state_dir = keys.value("state_dir", |text| directory::writable(text, &folder));
     let zone = keys.value("zone", zone);
     let mut listeners = keys.get("listeners", listeners);
@@ -117,6 +123,11 @@ pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
     );
     keys.translate(foreign::FILE);
     let misspelt = keys.finish();
+    if let (Some(location), None) = (missed_dir, &state_dir) {
+        let pools = pools.iter().flatten();
+        let pools = pools.map(|(name, pool)| (name.value.as_str(), pool));
+        warnings::forgotten_nodes(&location, pools, diagnostics);
+    }
     if !has[0] && !misspelt.contains(&"listeners") {
         listeners = Some(vec![default_listener(Location {
             path: "listeners".to_owned(),
@@ -141,14 +152,17 @@ pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
     }
 }
 
-fn missed_writes(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<MissedWrites> {
+/// What is remembered of failed writes, and where the directory was typed.
+fn missed_writes(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> (MissedWrites, Option<Location>) {
     let mut missed = MissedWrites::default();
     let folder = diagnostics.folder();
     let mut keys = value.keys(diagnostics);
     set(&mut missed.max, number(&mut keys, "max", 1..=MOST_MISSED));
-    missed.dir = keys.value("dir", |text| directory::writable(text, &folder));
+    let dir = keys.at("dir", |text| directory::writable(text, &folder));
     keys.finish();
-    Some(missed)
+    let (dir, location) = dir.map(|dir| (dir.value, dir.location)).unzip();
+    missed.dir = dir;
+    (missed, location)
 }
 
 /// The listener of a file without listeners; its mistakes stand at `location`.

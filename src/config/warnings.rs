@@ -3,11 +3,13 @@
 //! Each is told by `ringway check`, and logged at the start and at each reload that takes the file.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::error::{Diagnostics, Location, Problem, Spanned, quote};
 use super::route::SharedBudget;
 use super::route::graph::Graph;
 use super::route::{ReadRoute, Route};
+use super::units::show_duration;
 use super::{OnNodeDown, Pool};
 
 /// Warns of each pool that no listener leads to. `chosen` are the listeners' routes, `reads` all that are written.
@@ -66,12 +68,47 @@ pub fn small_budget<'a>(
     }
 }
 
-/// The keys of the heaviest node, in percent of all, rounded up; `None` if the other nodes take them when it is down.
+/// The keys of the heaviest node, in percent of all, rounded up; `None` if the other nodes take them when it is down, or
+/// if nodes are discovered.
 fn largest_share(pool: &Pool) -> Option<u32> {
+    if pool.discover.is_some() {
+        return None;
+    }
     let weights = || pool.nodes.iter().map(|node| u64::from(node.weight));
     let (heaviest, sum) = (weights().max()?, weights().sum::<u64>());
     let share = (heaviest * 100).div_ceil(sum);
     (pool.on_node_down == OnNodeDown::Fail).then(|| u32::try_from(share).expect("at most a hundred"))
+}
+
+/// Warns if the missed writes of discovered nodes survive a restart and the nodes do not.
+pub fn forgotten_nodes<'a>(
+    dir: &Location,
+    mut pools: impl Iterator<Item = (&'a str, &'a Pool)>,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some((name, _)) = pools.find(|(_, pool)| pool.discover.is_some()) else {
+        return;
+    };
+    let problem = Problem::new(format!(
+        "the nodes of {} are discovered, and a restart does not know which of them missed these writes",
+        quote(name)
+    ));
+    diagnostics.warn(
+        dir,
+        problem.hint("add `state_dir:` at the top of the file, which keeps the nodes"),
+    );
+}
+
+/// What is wrong with a `remove_after` that ends before the source is asked again; zero is a choice.
+pub fn short_absence(remove_after: Duration, interval: Duration) -> Option<Problem> {
+    let is_short = !remove_after.is_zero() && remove_after < interval;
+    is_short.then(|| {
+        let (remove_after, interval) = (show_duration(remove_after), show_duration(interval));
+        Problem::new(format!(
+            "a node that one answer lacks leaves after {remove_after}, before the next answer could list it again"
+        ))
+        .hint(format!("write {interval} or more, which is the interval, or 0s"))
+    })
 }
 
 /// What harms clients in `on_read_error: error`.

@@ -97,6 +97,12 @@ fn a_budget_below_the_share_of_one_node_is_a_warning() {
     // The other nodes take the keys.
     let rehash = pools(", on_node_down: rehash") + &budget(10);
     assert_eq!(check(&rehash), (Some(0), String::new()));
+    // Nobody knows yet how many nodes a source names.
+    let discovered = "pools: {main: {discover: {from: file+/nodes}}, gutter: {nodes: [d:1]}}\n";
+    assert_eq!(
+        check(&(discovered.to_owned() + &budget(10))),
+        (Some(0), String::new())
+    );
     // The heaviest node counts, and what the first leads to, however it is named.
     let heavy = "pools: {main: {nodes: [{address: a:1, weight: 3}, b:1]}, gutter: {nodes: [d:1]}}\n\
                  routes: {first: main, default: {failover: {to: [{read_only: first}, gutter], budget: 60%}}}\n";
@@ -117,6 +123,46 @@ fn read_errors_that_hang_client_libraries_are_a_warning() {
         check("pools: {main: {nodes: [a:1], on_read_error: miss}}\n"),
         (Some(0), String::new())
     );
+}
+
+#[test]
+fn missed_writes_of_discovered_nodes_on_disk_without_the_nodes_are_a_warning() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().display();
+    let missed = format!("missed_writes: {{dir: {path}}}\n");
+    let pools = "pools: {listed: {nodes: [a:1]}, main: {discover: {from: file+/nodes}}, other: {discover: {from: file+/b}}}\n\
+                 routes: {default: {replicate: [main, listed, other]}}\n";
+    let expected = "stdin:1:22: warning: missed_writes.dir: the nodes of \"main\" are discovered, and a restart does \
+                    not know which of them missed these writes, add `state_dir:` at the top of the file, which keeps \
+                    the nodes\n";
+    assert_eq!(check(&(missed.clone() + pools)), (Some(0), expected.to_owned()));
+    let good = [
+        format!("{missed}state_dir: {path}\n{pools}"),
+        pools.to_owned(),
+        format!("{missed}pools: {{main: {{nodes: [a:1]}}}}\n"),
+    ];
+    for text in good {
+        assert_eq!(check(&text), (Some(0), String::new()), "{text}");
+    }
+}
+
+#[test]
+fn a_remove_after_that_ends_before_the_next_answer_is_a_warning() {
+    let pool = |settings: &str| format!("pools: {{main: {{discover: {{from: file+/nodes, {settings}}}}}}}\n");
+    let expected = "stdin:1:60: warning: pools.main.discover.remove_after: a node that one answer lacks leaves after \
+                    5s, before the next answer could list it again, write 10s or more, which is the interval, or 0s\n";
+    assert_eq!(check(&pool("remove_after: 5s")), (Some(0), expected.to_owned()));
+    for settings in [
+        "remove_after: 10s",
+        "remove_after: 0s, interval: 1h",
+        "remove_after: 5s, interval: 2s",
+        "interval: 10m",
+        // A new node may be taken from the first answer that lists it.
+        "add_after: 1s",
+        "add_after: 0s",
+    ] {
+        assert_eq!(check(&pool(settings)), (Some(0), String::new()), "{settings}");
+    }
 }
 
 #[test]
