@@ -179,7 +179,10 @@ impl Keeper {
         }
         self.held = None;
         let next = change.next.clone();
-        let moved = self::moved(&self.pool, &settings, next.clone()).await;
+        let moved = match next == change.at_most {
+            true => moved,
+            false => self::moved(&self.pool, &settings, next.clone()).await,
+        };
         if !self.reloader.take_members(&self.pool, &self.discover, next).await {
             return false;
         }
