@@ -12,7 +12,7 @@
 mod conf;
 mod exchange;
 mod hosts;
-mod message;
+pub mod message;
 mod scoped;
 mod watched;
 

@@ -10,6 +10,7 @@ mod answers;
 pub mod binary;
 mod client;
 pub mod config;
+pub mod dns;
 pub mod elasticache;
 pub mod link;
 pub mod meta_flags;
@@ -24,9 +25,10 @@ pub mod text;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("binary", binary::check),
     ("config", config::check),
+    ("dns", dns::check),
     ("elasticache", elasticache::check),
     ("link", link::check),
     ("meta_flags", meta_flags::check),
