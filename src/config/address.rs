@@ -6,8 +6,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::error::{Problem, quote};
-use super::{Address, Bind};
+use super::{Address, Bind, schema};
 
 /// The port that memcached takes where nobody says otherwise.
 const MEMCACHED: u16 = 11211;
@@ -29,6 +31,11 @@ pub fn node(text: &str) -> Result<Address, Problem> {
         host: host.to_owned(),
         port,
     })
+}
+
+/// The schema of a node's address.
+pub fn node_schema() -> Value {
+    schema::pattern(r"^(unix:.+|\[[0-9A-Fa-f:.]+(%.+)?\]:[0-9]+|[^\s/:\[\]]+:[0-9]+)$")
 }
 
 /// Reads what a listener binds: `ip:port`, `[ipv6]:port` or `unix:/path`. Port 0 lets the system choose.

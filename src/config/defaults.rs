@@ -6,10 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{
-    Access, Address, Admin, Batching, Bind, Config, FlushAll, Health, Listener, MissedWrites, Node,
-    OnNodeDown, OnReadError, OnWriteError, Pool, Protect, Protection, Protocol, Rejoin, Route, Shutdown,
+    Access, Address, Admin, Batching, Bind, Config, Listener, MissedWrites, Node, Pool, Protect, Route,
+    Shutdown,
 };
-use crate::ring::Distribution;
 
 /// What buffers hold together, in bytes, where the largest values need no more.
 pub const MEMORY_LIMIT: u64 = 256 << 20;
@@ -53,47 +52,6 @@ impl Default for Shutdown {
         Shutdown {
             delay: Duration::ZERO,
             drain: Duration::from_secs(10),
-        }
-    }
-}
-
-impl Pool {
-    /// A pool of `nodes`, all else by default.
-    pub fn new(nodes: Vec<Node>) -> Pool {
-        Pool {
-            nodes,
-            discover: None,
-            distribution: Distribution::default(),
-            zone: None,
-            hash_tag: None,
-            connections: 1,
-            protocol: Protocol::Auto,
-            protection: Protection::default(),
-            connect_timeout: Duration::from_millis(250),
-            request_timeout: Duration::from_millis(500),
-            on_read_error: OnReadError::Miss,
-            on_write_error: OnWriteError::NotStored,
-            on_node_down: OnNodeDown::Fail,
-            max_down: 50,
-            rejoin: Rejoin::Flush,
-            fallback_expiry: Some(Duration::from_secs(600)),
-            outlier: None,
-            flush_all: FlushAll::Allow,
-            max_value_size: 1 << 20,
-            max_in_flight: 16_384,
-            health: Health::default(),
-        }
-    }
-}
-
-impl Default for Health {
-    fn default() -> Health {
-        Health {
-            down_after: 3,
-            probe_interval: Duration::from_secs(1),
-            probe_timeout: Duration::from_millis(500),
-            up_after: 2,
-            max_probe_interval: Duration::from_secs(5),
         }
     }
 }

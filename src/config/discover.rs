@@ -5,32 +5,37 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::error::{Diagnostics, Problem, Spanned, quote};
+use serde_json::{Value, json};
+
+use super::error::{Diagnostics, Problem, quote};
+use super::kind::{Kind, duration, number, percent, timeout};
 use super::map_reader::YamlNode;
-use super::settings::{number, set};
-use super::units::{duration, percent, timeout};
-use super::{Address, address, suggest, warnings};
+use super::rows::{Section, render, section};
+use super::units::show_duration;
+use super::{Address, address, schema, suggest};
 
-/// As many nodes as a pool may be required to have.
-const MOST_NODES: u64 = 100_000;
+const MAX_NODES: u64 = 100_000;
 
-/// Where the nodes of a pool come from, if its configuration does not list them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Discover {
-    /// What is asked.
-    pub from: Source,
-    /// The name server that is asked; `None`: those of this machine.
-    pub resolver: Option<SocketAddr>,
-    /// Between two questions.
-    pub interval: Duration,
-    /// A new node takes keys once it was seen for so long, and answered a probe.
-    pub add_after: Duration,
-    /// A node that is missing leaves after so long, if its probes fail.
-    pub remove_after: Duration,
-    /// A list with fewer nodes is none; at least 1.
-    pub min_nodes: usize,
-    /// Percent of the keys; a change that moves more waits for an operator.
-    pub max_moved: u32,
+section! {
+    /// Where the nodes of a pool come from, if its configuration does not list them.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Discover {
+        /// Where further nodes come from: `dns+HOST:PORT`, `dnssrv+NAME[:PORT]`, `dnssrvnoa+NAME[:PORT]`,
+        /// `elasticache+HOST:PORT` or `file+PATH`.
+        from: Source = Source::File(PathBuf::new()), source_kind();
+        /// The name server that is asked instead: `IP:PORT`.
+        resolver: Option<SocketAddr> = None, resolver_kind().optional();
+        /// From one question to the next; an answer of DNS also holds as long as its TTL, within 5s and 1m.
+        interval: Duration = Duration::from_secs(10), timeout();
+        /// A new node takes keys once it was seen this long and answered a probe.
+        add_after: Duration = Duration::from_secs(10), duration();
+        /// A node that is missing leaves after this long, and only if it is down.
+        remove_after: Duration = Duration::from_secs(600), duration();
+        /// A list with fewer nodes keeps the last one.
+        min_nodes: usize = 1, number(1..=MAX_NODES);
+        /// A change that moves more keys than this waits for an operator.
+        max_moved: u32 = 50, percent();
+    }
 }
 
 /// What is asked for the nodes of a pool. Shown as it is written.
@@ -105,59 +110,65 @@ const WORDS: [(&str, &str); 5] = [
     ("file", "PATH"),
 ];
 
-impl Discover {
-    /// Discovery from `from`, all else by default.
-    fn new(from: Source) -> Discover {
-        Discover {
-            from,
-            resolver: None,
-            interval: Duration::from_secs(10),
-            add_after: Duration::from_secs(10),
-            remove_after: Duration::from_secs(600),
-            min_nodes: 1,
-            max_moved: 50,
-        }
-    }
+/// The key `discover`.
+pub fn kind() -> Kind<Discover> {
+    Kind::new(read, render, || {
+        schema::mapping(Discover::rows(), json!({ "required": ["from"] }))
+    })
 }
 
-/// Reads `discover`.
-pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Discover> {
-    let folder = diagnostics.folder();
+fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Discover> {
+    let mut discover = Discover::default();
     let mut keys = value.keys(diagnostics);
-    let from = keys.value("from", |text| source(text, &folder));
-    let is_typed = keys.has("from");
-    // What else was typed is checked all the same.
-    let stands_in = || Source::File(PathBuf::new());
-    let mut discover = Discover::new(from.clone().unwrap_or_else(stands_in));
-    discover.resolver = keys.value("resolver", resolver);
-    set(&mut discover.interval, keys.value("interval", timeout));
-    set(&mut discover.add_after, keys.value("add_after", duration));
-    let remove_after = keys.at("remove_after", duration);
-    set(
-        &mut discover.remove_after,
-        remove_after.as_ref().map(|read| read.value),
-    );
-    set(
-        &mut discover.min_nodes,
-        number(&mut keys, "min_nodes", 1..=MOST_NODES),
-    );
-    set(&mut discover.max_moved, keys.value("max_moved", percent));
-    if !is_typed {
-        let problem = Problem::new("it is not said where the nodes come from");
-        keys.require("from", problem.hint(format!("add `from:` with {}", forms())));
-    }
-    if let Some(Spanned { value, location }) = remove_after
-        && let Some(problem) = warnings::short_absence(value, discover.interval)
+    discover.read_rows(&mut keys);
+    let problem = Problem::new("the source of the nodes is missing");
+    keys.require("from", problem.hint(format!("add `from:` with {}", forms())));
+    if let Some(location) = keys.location("remove_after")
+        && let Some(problem) = short_absence(discover.remove_after, discover.interval)
     {
         keys.warn_at(&location, problem);
     }
     keys.finish();
-    from.map(|_| discover)
+    (discover.from != Discover::default().from).then_some(discover)
+}
+
+/// What is wrong with a `remove_after` that ends before the source is asked again; zero is a choice.
+fn short_absence(remove_after: Duration, interval: Duration) -> Option<Problem> {
+    let is_short = !remove_after.is_zero() && remove_after < interval;
+    is_short.then(|| {
+        let (remove_after, interval) = (show_duration(remove_after), show_duration(interval));
+        Problem::new(format!(
+            "a node that one answer lacks leaves after {remove_after}, before the next answer could list it again"
+        ))
+        .hint(format!("write {interval} or more, which is the interval, or 0s"))
+    })
+}
+
+fn source_kind() -> Kind<Source> {
+    let read = |value: &YamlNode<'_>, diagnostics: &mut Diagnostics| {
+        let folder = diagnostics.folder();
+        value.read(diagnostics, |text| source(text, &folder))
+    };
+    let show = |source: &Source| match source {
+        Source::File(path) if path.as_os_str().is_empty() => Value::Null,
+        source => json!(source.to_string()),
+    };
+    Kind::new(read, show, || {
+        schema::pattern(r"^((dns|elasticache)\+.+:[0-9]+|(dnssrv|dnssrvnoa)\+.+|file\+.+)$")
+    })
+}
+
+fn resolver_kind() -> Kind<SocketAddr> {
+    Kind::text(
+        resolver,
+        |address| json!(address.to_string()),
+        || schema::pattern(r"^[0-9A-Fa-f:.]+$|^\[[0-9A-Fa-f:.]+\]:[0-9]+$"),
+    )
 }
 
 /// Reads a source. A relative path leads from `folder`.
 fn source(text: &str, folder: &Path) -> Result<Source, Problem> {
-    let none = || Problem::new(format!("{} is no source of nodes", quote(text)));
+    let none = || Problem::new(format!("{} is not a source of nodes", quote(text)));
     let Some((word, rest)) = text.split_once('+') else {
         return Err(none().hint(format!("write {}", forms())));
     };
@@ -202,7 +213,7 @@ fn resolver(text: &str) -> Result<SocketAddr, Problem> {
     let ip = text.parse::<IpAddr>();
     let address = text.parse().or(ip.map(|ip| SocketAddr::new(ip, 53)));
     address.map_err(|_| {
-        Problem::new(format!("{} is no address of a name server", quote(text)))
+        Problem::new(format!("{} is not the address of a name server", quote(text)))
             .hint("write an IP address and a port, such as 127.0.0.1:53")
     })
 }

@@ -1,106 +1,164 @@
-//! What was typed of a distribution: the name of a preset, a preset with parts changed, or a kind with its parts.
+//! `pools.NAME.distribution`: the name of a preset, a preset with parts changed, or a kind with its parts.
 
-use super::error::{Diagnostics, Problem, quote};
+use serde_json::{Value, json};
+
+use super::error::{Diagnostics, Location, Problem, quote};
+use super::kind::{Kind, number};
 use super::map_reader::{MapReader, YamlNode};
-use super::units::count;
-use super::{Node, suggest};
+use super::rows::{Section, render, section};
+use super::{Node, schema, suggest};
 use crate::ring::{Distribution, Hash, Naming, Part};
 
-/// A thousand nodes with so many have some 30 MiB of points.
-const MOST_POINTS: u64 = 4096;
+/// A thousand nodes with this many have some 30 MiB of points.
+const MAX_POINTS: u64 = 4096;
 
 /// What is hashed fits beside a key.
-const LONGEST_TEXT: usize = 250;
+const MAX_TEXT: usize = 250;
 
-/// Reads how keys are spread over `nodes`.
-pub fn read(value: &YamlNode<'_>, nodes: &[Node], diagnostics: &mut Diagnostics) -> Option<Distribution> {
-    let distribution = match value.is_scalar() {
-        true => value.read(diagnostics, preset)?,
-        false => changed(value, diagnostics)?,
+section! {
+    /// The keys of a distribution that is written as a mapping.
+    #[derive(Debug)]
+    struct DistributionKeys {
+        /// The preset whose parts are changed.
+        preset: Option<Distribution> = None, named(preset, Distribution::name, Distribution::PRESETS).optional();
+        /// `ketama`, `consistent`, `jump`, `rendezvous`, `maglev` or `modula`, if there is no preset.
+        kind: Option<Distribution> = None, named(parse_kind, Distribution::name, Distribution::KINDS).optional();
+        /// What keys are hashed with.
+        hash: Option<Hash> = None, named(hash, |hash| hash.name(), Hash::NAMES).optional();
+        /// Points of a node of mean weight.
+        points: Option<u32> = None, number(1..=MAX_POINTS).optional();
+        /// What a node without a name is called in the ring: `libmemcached`, `twemproxy`, `address`,
+        /// `libmemcached-spy`, `evcache` or `mcrouter`.
+        names: Option<Naming> = None, named(names, |names| names.name(), Naming::NAMES).optional();
+        /// Only the part of a key before this text is hashed.
+        hash_stop: Option<String> = None, text().optional();
+        /// Is hashed behind each key.
+        salt: Option<String> = None, text().optional();
+        /// Seeds the hash `xxh3`.
+        seed: Option<String> = None, text().optional();
+        /// The weight that mcrouter writes as 1.0.
+        full_weight: Option<u32> = None, number(1..=u64::from(u32::MAX)).optional();
+    }
+}
+
+/// The keys that not every distribution has a use for.
+const PARTS: [(&str, Part); 5] = [
+    ("hash", Part::Hash),
+    ("points", Part::Points),
+    ("names", Part::Names),
+    ("seed", Part::Seed),
+    ("full_weight", Part::FullWeight),
+];
+
+/// The key `distribution`: the name of a preset, or a mapping.
+pub fn kind() -> Kind<Distribution> {
+    let read = |value: &YamlNode<'_>, diagnostics: &mut Diagnostics| match value.is_scalar() {
+        true => value.read(diagnostics, preset),
+        false => changed(value, diagnostics),
     };
+    Kind::new(read, show, || {
+        let both = json!({ "not": { "required": ["preset", "kind"] } });
+        json!({ "anyOf": [{ "enum": Distribution::PRESETS }, schema::mapping(DistributionKeys::rows(), both)] })
+    })
+}
+
+/// What has a name of a closed set.
+fn named<T: 'static>(
+    parse: fn(&str) -> Result<T, Problem>,
+    name: fn(&T) -> &'static str,
+    names: &'static [&'static str],
+) -> Kind<T> {
+    Kind::text(
+        parse,
+        move |value| json!(name(value)),
+        move || json!({ "enum": names }),
+    )
+}
+
+fn text() -> Kind<String> {
+    let parse = |text: &str| match text.len() {
+        0..=MAX_TEXT => Ok(text.to_owned()),
+        _ => Err(Problem::new(format!("{} is too long", quote(text)))
+            .hint(format!("the maximum is {MAX_TEXT} bytes"))),
+    };
+    Kind::text(
+        parse,
+        |text| json!(text),
+        || json!({ "type": "string", "maxLength": MAX_TEXT }),
+    )
+}
+
+/// Notes a mistake if nodes have weights that `distribution`, written at `location`, does not know.
+pub fn check_weights(
+    distribution: &Distribution,
+    nodes: &[Node],
+    location: &Location,
+    keys: &mut MapReader<'_, '_>,
+) {
     if !distribution.weighs() && nodes.iter().any(|node| node.weight != 1) {
         let problem = Problem::new(format!("{} knows no weights", distribution.name()));
-        diagnostics.add(
-            &value.location(),
-            problem.hint("leave out `weight` of its nodes: it would count for nothing"),
-        );
+        let hint = "leave out `weight` of its nodes: it would count for nothing";
+        keys.diagnostic_at(location, problem.hint(hint));
     }
-    Some(distribution)
 }
 
 fn changed(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Distribution> {
+    let mut read = DistributionKeys::default();
     let mut keys = value.keys(diagnostics);
-    let presets = keys.value("preset", preset);
-    let kinds = keys.value("kind", kind);
+    read.read_rows(&mut keys);
     if keys.has("preset") && keys.has("kind") {
         let problem = Problem::new("a distribution has a preset or a kind");
         keys.diagnostic(problem.hint("leave out `preset` or `kind`"));
     }
-    let is_known = presets.is_some() || kinds.is_some() || !(keys.has("preset") || keys.has("kind"));
-    let mut chosen = presets.or(kinds).unwrap_or_default();
-    let parts = |distribution: &Distribution, part| !is_known || distribution.has(part);
-    if takes(&mut keys, "hash", parts(&chosen, Part::Hash), &chosen)
-        && let Some(hash) = keys.value("hash", hash)
-    {
+    let is_named = keys.has("preset") || keys.has("kind");
+    let is_known = read.preset.is_some() || read.kind.is_some() || !is_named;
+    let mut chosen = read.preset.or(read.kind).unwrap_or_default();
+    if let Some(hash) = read.hash.filter(|_| !is_known || chosen.has(Part::Hash)) {
         chosen = chosen.with_hash(hash);
     }
-    if takes(&mut keys, "points", parts(&chosen, Part::Points), &chosen)
-        && let Some(points) = keys.value("points", count(1..=MOST_POINTS))
-    {
-        chosen = chosen.with_points(narrow(points));
+    for (key, part) in PARTS {
+        if is_known && !chosen.has(part) {
+            keys.reject(key, useless(key, &chosen));
+        }
     }
-    if takes(&mut keys, "names", parts(&chosen, Part::Names), &chosen)
-        && let Some(names) = keys.value("names", names)
-    {
+    if let Some(points) = read.points {
+        chosen = chosen.with_points(points);
+    }
+    if let Some(names) = read.names {
         chosen = chosen.with_names(names);
     }
-    if let Some(stop) = keys.value("hash_stop", text) {
+    if let Some(stop) = read.hash_stop {
         chosen = chosen.with_hash_stop(&stop);
     }
-    if let Some(salt) = keys.value("salt", text) {
+    if let Some(salt) = read.salt {
         chosen = chosen.with_salt(&salt);
     }
-    if takes(&mut keys, "seed", parts(&chosen, Part::Seed), &chosen)
-        && let Some(seed) = keys.value("seed", text)
-    {
+    if let Some(seed) = read.seed {
         chosen = chosen.with_seed(&seed);
     }
-    if takes(
-        &mut keys,
-        "full_weight",
-        parts(&chosen, Part::FullWeight),
-        &chosen,
-    ) && let Some(full) = keys.value("full_weight", count(1..=u64::from(u32::MAX)))
-    {
-        chosen = chosen.with_full_weight(narrow(full));
+    if let Some(full_weight) = read.full_weight {
+        chosen = chosen.with_full_weight(full_weight);
     }
     keys.finish();
     is_known.then_some(chosen)
 }
 
-fn narrow(number: u64) -> u32 {
-    u32::try_from(number).expect("every range ends below 2^32")
-}
-
-/// Whether `chosen` asks for `key`, as `is_part` says; where it does not, the key is a mistake.
-fn takes(keys: &mut MapReader<'_, '_>, key: &'static str, is_part: bool, chosen: &Distribution) -> bool {
-    if !is_part {
-        let reason = match key {
-            "seed" if chosen.has(Part::Hash) => "only the hash xxh3 takes a seed".to_owned(),
-            "hash" => format!("{} hashes keys in its own way alone", chosen.name()),
-            _ => format!("{} has no use for it", chosen.name()),
-        };
-        keys.reject(key, Problem::new(reason).hint("leave it out"));
-    }
-    is_part
+/// The mistake of a `key` for which `chosen` has no use.
+fn useless(key: &str, chosen: &Distribution) -> Problem {
+    let reason = match key {
+        "seed" if chosen.has(Part::Hash) => "only the hash xxh3 takes a seed".to_owned(),
+        "hash" => format!("{} hashes keys in its own way alone", chosen.name()),
+        _ => format!("{} has no use for it", chosen.name()),
+    };
+    Problem::new(reason).hint("leave it out")
 }
 
 fn preset(text: &str) -> Result<Distribution, Problem> {
     let found = Distribution::preset(text);
     found.ok_or_else(|| match Distribution::kind(text) {
-        Some(_) if text == "modula" => Problem::new(format!("{} is a kind, and no preset", quote(text)))
+        Some(_) if text == "modula" => Problem::new(format!("{} is a kind, not a preset", quote(text)))
             .hint("write twemproxy-modula for twemproxy's, or {kind: modula}"),
-        Some(_) => Problem::new(format!("{} is a kind, and no preset", quote(text)))
+        Some(_) => Problem::new(format!("{} is a kind, not a preset", quote(text)))
             .hint(format!("write {{kind: {text}}}")),
         None if text == "random" => Problem::new("no preset has the name \"random\"")
             .hint("Ringway sends a key to the same node always: leave it out"),
@@ -108,10 +166,10 @@ fn preset(text: &str) -> Result<Distribution, Problem> {
     })
 }
 
-fn kind(text: &str) -> Result<Distribution, Problem> {
+fn parse_kind(text: &str) -> Result<Distribution, Problem> {
     let found = Distribution::kind(text);
     found.ok_or_else(|| match Distribution::preset(text) {
-        Some(_) => Problem::new(format!("{} is a preset, and no kind", quote(text)))
+        Some(_) => Problem::new(format!("{} is a preset, not a kind", quote(text)))
             .hint(format!("write {{preset: {text}}}")),
         None => unknown("kind", text, Distribution::KINDS),
     })
@@ -130,46 +188,28 @@ fn unknown(what: &str, text: &str, known: &[&str]) -> Problem {
     Problem::new(format!("no {what} has the name {}", quote(text))).hint(hint)
 }
 
-fn text(text: &str) -> Result<String, Problem> {
-    match text.len() {
-        0..=LONGEST_TEXT => Ok(text.to_owned()),
-        _ => Err(Problem::new(format!("{} is too long", quote(text)))
-            .hint(format!("{LONGEST_TEXT} bytes are the most"))),
-    }
-}
-
 /// The shortest words that mean `distribution`: a name, or a mapping with what is not as the name says.
-pub fn show(distribution: &Distribution) -> serde_json::Value {
-    let name = distribution.name();
-    let (word, plain) = match distribution.is_preset() {
-        true => ("preset", Distribution::preset(name)),
-        false => ("kind", Distribution::kind(name)),
-    };
-    let plain = plain.expect("whatever is there was made from its name");
-    if plain == *distribution && distribution.is_preset() {
-        return serde_json::json!(name);
-    }
-    let mut shown = serde_json::json!({ word: name });
-    let mut tell = |key: &str, same: bool, value: serde_json::Value| {
-        if !same {
-            shown[key] = value;
-        }
-    };
+fn show(distribution: &Distribution) -> Value {
     let d = distribution;
-    tell("hash", plain.hash() == d.hash(), d.hash().name().into());
-    tell("points", plain.points() == d.points(), d.points().into());
-    tell("names", plain.names() == d.names(), d.names().name().into());
-    tell(
-        "hash_stop",
-        plain.hash_stop() == d.hash_stop(),
-        d.hash_stop().into(),
-    );
-    tell("salt", plain.salt() == d.salt(), d.salt().into());
-    tell("seed", plain.seed() == d.seed(), d.seed().into());
-    tell(
-        "full_weight",
-        plain.full_weight() == d.full_weight(),
-        d.full_weight().into(),
-    );
-    shown
+    let is_preset = d.is_preset();
+    let plain = match is_preset {
+        true => Distribution::preset(d.name()),
+        false => Distribution::kind(d.name()),
+    };
+    let plain = plain.expect("every distribution was made from its name");
+    if plain == *d && is_preset {
+        return json!(d.name());
+    }
+    let text = |plain: &str, text: &str| (plain != text).then(|| text.to_owned());
+    render(&DistributionKeys {
+        preset: is_preset.then(|| plain.clone()),
+        kind: (!is_preset).then(|| plain.clone()),
+        hash: Some(d.hash()).filter(|hash| *hash != plain.hash()),
+        points: Some(d.points()).filter(|points| *points != plain.points()),
+        names: Some(d.names()).filter(|names| *names != plain.names()),
+        hash_stop: text(plain.hash_stop(), d.hash_stop()),
+        salt: text(plain.salt(), d.salt()),
+        seed: text(plain.seed(), d.seed()),
+        full_weight: d.full_weight().filter(|_| d.full_weight() != plain.full_weight()),
+    })
 }

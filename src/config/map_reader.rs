@@ -252,6 +252,12 @@ impl<'a> MapReader<'a, '_> {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
+    /// The location of the value of `key`, if it is there.
+    pub fn location(&self, key: &str) -> Option<Location> {
+        let entry = self.entries.iter().rfind(|entry| entry.key == key)?;
+        Some(entry.value.location())
+    }
+
     /// Where the key is missing, and is no slip in another one, `problem` is a mistake.
     pub fn require(&mut self, key: &'static str, problem: Problem) {
         self.require_one_of(&[key], problem);
@@ -265,6 +271,7 @@ impl<'a> MapReader<'a, '_> {
     /// Where the key is there, `problem` is a mistake.
     pub fn reject(&mut self, key: &'static str, problem: Problem) {
         self.rejected.push(key);
+        self.known.retain(|known| *known != key);
         for entry in self.entries.iter().filter(|entry| entry.key == key) {
             self.diagnostics.add(&entry.location, problem.clone());
         }

@@ -23,7 +23,9 @@ mod distribution;
 pub mod error;
 mod file;
 mod foreign;
+mod health;
 pub mod hosts;
+mod kind;
 mod map_reader;
 mod node_auth;
 mod nodes;
@@ -32,6 +34,8 @@ mod pool;
 mod protection;
 mod resolve;
 mod route;
+mod rows;
+mod schema;
 mod secret;
 mod settings;
 mod show;
@@ -50,16 +54,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::health;
-use crate::protocol::OnError;
-use crate::ring::Distribution;
-
 pub use access::{Access, Group};
 pub use defaults::quickstart;
 pub use discover::{Discover, Origin, Source};
 pub use discovered::{discovered, is_host};
 pub use error::{Diagnostic, Error, Warning};
+pub use health::Health;
 pub use node_auth::NodeAuth;
+pub use pool::{FlushAll, OnNodeDown, OnReadError, OnWriteError, Pool, Protocol, Rejoin};
 pub use protection::Protection;
 pub use route::settings::*;
 pub use route::{By, Copied, Policy, Reads, Route, Settings, Under, Which, Writes};
@@ -373,54 +375,6 @@ pub struct Shutdown {
     pub drain: Duration,
 }
 
-/// Nodes under one ring.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pool {
-    /// At least one; no two of one name or address. First those that are listed, then those that were discovered.
-    pub nodes: Vec<Node>,
-    /// Where further nodes come from.
-    pub discover: Option<Discover>,
-    /// Which node a key goes to.
-    pub distribution: Distribution,
-    /// Where its nodes are.
-    pub zone: Option<String>,
-    /// Only what stands between these two bytes is hashed, where a key has both.
-    pub hash_tag: Option<[u8; 2]>,
-    /// Links for each worker and node, at least 1.
-    pub connections: usize,
-    /// What links speak.
-    pub protocol: Protocol,
-    /// How connections to its nodes are protected.
-    pub protection: Protection,
-    /// For a connection to be made.
-    pub connect_timeout: Duration,
-    /// For a reply, from the moment the request was read.
-    pub request_timeout: Duration,
-    /// What a read of a failing node answers.
-    pub on_read_error: OnReadError,
-    /// What writes to a failing node answer.
-    pub on_write_error: OnWriteError,
-    /// What happens to the keys of a node that is down.
-    pub on_node_down: OnNodeDown,
-    /// Percent of the nodes that may be down; with more the pool fails open.
-    pub max_down: u32,
-    /// How a node that left the ring comes back.
-    pub rejoin: Rejoin,
-    /// What is written to a node in place of one that is out of the ring lives no longer; `None`: as long as it is
-    /// written to live.
-    pub fallback_expiry: Option<Duration>,
-    /// A node is suspect that is so many times slower than the pool's median; `None`: never.
-    pub outlier: Option<u32>,
-    /// What flush_all does.
-    pub flush_all: FlushAll,
-    /// The largest value, in bytes.
-    pub max_value_size: usize,
-    /// Requests a link may owe.
-    pub max_in_flight: usize,
-    /// When a node is down and when it is up again.
-    pub health: Health,
-}
-
 /// One place where values live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -471,46 +425,6 @@ impl fmt::Display for Address {
     }
 }
 
-/// What links speak to a pool's nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// Ask the node for its version, then choose.
-    Auto,
-    /// memcached's meta commands.
-    Meta,
-    /// memcached's classic text commands.
-    Classic,
-}
-
-impl Pool {
-    /// How the failures of its nodes read.
-    #[inline]
-    pub fn on_error(&self) -> OnError {
-        OnError {
-            read_is_miss: self.on_read_error == OnReadError::Miss,
-            write_is_not_stored: self.on_write_error == OnWriteError::NotStored,
-        }
-    }
-}
-
-/// What a read of a failing node answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnReadError {
-    /// A miss.
-    Miss,
-    /// `SERVER_ERROR` and the reason.
-    Error,
-}
-
-/// What a write to a failing node answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnWriteError {
-    /// That nothing was stored, or that the key is not there.
-    NotStored,
-    /// `SERVER_ERROR` and the reason.
-    Error,
-}
-
 /// Whether a worker gathers events before it works them off, see `net::nap`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Batching {
@@ -518,61 +432,4 @@ pub enum Batching {
     WhenBusy,
     /// It works off each event as it comes.
     Never,
-}
-
-/// What happens to the keys of a node that is down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnNodeDown {
-    /// Their requests fail.
-    Fail,
-    /// The other nodes take them.
-    Rehash,
-}
-
-/// How a node comes back that left the ring and was not restarted meanwhile: it may hold values that were
-/// changed elsewhere since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rejoin {
-    /// It is flushed first.
-    Flush,
-    /// As it is.
-    Trust,
-    /// When an operator says so.
-    Manual,
-}
-
-/// What flush_all does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FlushAll {
-    /// Every node of the pool is flushed.
-    Allow,
-    /// It is refused.
-    Deny,
-}
-
-/// When a node is down and when it is up again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Health {
-    /// Failures in a row that take a node down.
-    pub down_after: u32,
-    /// Time between probes.
-    pub probe_interval: Duration,
-    /// For a probe's answer.
-    pub probe_timeout: Duration,
-    /// Good probes in a row that bring it up.
-    pub up_after: u32,
-    /// Time between probes of a node that has been down for long.
-    pub max_probe_interval: Duration,
-}
-
-impl Health {
-    /// What the state machine of a node needs to know.
-    pub fn limits(&self) -> health::Limits {
-        health::Limits {
-            down_after: self.down_after,
-            up_after: self.up_after,
-            probe_interval: self.probe_interval,
-            max_probe_interval: self.max_probe_interval,
-        }
-    }
 }

@@ -2,21 +2,59 @@
 
 use std::collections::HashMap;
 
+use serde_json::{Value, json};
+
 use super::address;
-use super::error::{Diagnostics, Location, Problem, Spanned, quote};
+use super::error::{Diagnostics, Location, Problem, quote};
+use super::kind::{Kind, number, size};
 use super::map_reader::YamlNode;
-use super::units::{count, size};
-use super::{Address, Node, foreign, overlap};
+use super::rows::{Section, render, section};
+use super::units::count;
+use super::{Address, Node, foreign, overlap, schema};
 
 /// An item may take half of a small cache: below 4 MiB, values of 1 MiB no longer fit.
-const SMALLEST_EMBEDDED: u64 = 1 << 20;
+const MIN_EMBEDDED: u64 = 1 << 20;
 
-const LARGEST_EMBEDDED: u64 = 1 << 40;
+const MAX_EMBEDDED: u64 = 1 << 40;
 
-const HEAVIEST: u64 = 1_000_000;
+const MAX_WEIGHT: u64 = 1_000_000;
 
-/// Reads the nodes of a pool.
-pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Node>> {
+/// The nodes of a pool. Those that were discovered are not rendered.
+pub fn kind() -> Kind<Vec<Node>> {
+    let show = |nodes: &Vec<Node>| {
+        let listed = nodes.iter().filter(|node| node.is_listed());
+        let listed: Vec<Value> = listed.map(|node| render(&NodeKeys::of(node))).collect();
+        if listed.is_empty() {
+            Value::Null
+        } else {
+            json!(listed)
+        }
+    };
+    Kind::new(read, show, || {
+        let rules = json!({ "oneOf": [{ "required": ["address"] }, { "required": ["embedded", "name"] }] });
+        let node = json!({ "anyOf": [address::node_schema(), schema::mapping(NodeKeys::rows(), rules)] });
+        json!({ "type": "array", "minItems": 1, "items": node })
+    })
+}
+
+/// The name of a node, a pool or a route, or of a zone.
+pub fn name_kind() -> Kind<String> {
+    Kind::text(
+        name,
+        |name| json!(name),
+        || schema::pattern(r"^[^\s\x00-\x1f\x7f]{1,250}$"),
+    )
+}
+
+fn address_kind() -> Kind<Address> {
+    Kind::text(
+        address::node,
+        |address| json!(address.to_string()),
+        address::node_schema,
+    )
+}
+
+fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Node>> {
     let items = value.items(diagnostics)?;
     if items.is_empty() {
         diagnostics.add(
@@ -40,16 +78,18 @@ pub fn name(text: &str) -> Result<String, Problem> {
     // Names are labels of metrics, words of `stats` lines and parts of what rings hash.
     const LONGEST: usize = 250;
     if text.is_empty() || text.len() > LONGEST || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Problem::new(format!("{} is no name", quote(text))).hint(format!(
-            "a name has 1 to {LONGEST} bytes, and no spaces or control characters"
-        )));
+        return Err(
+            Problem::new(format!("{} is not a name", quote(text))).hint(format!(
+                "a name has 1 to {LONGEST} bytes, and no spaces or control characters"
+            )),
+        );
     }
     Ok(text.to_owned())
 }
 
 /// Reads the weight of a node.
 pub fn weight(text: &str) -> Result<u32, Problem> {
-    let weight = count(1..=HEAVIEST)(text)?;
+    let weight = count(1..=MAX_WEIGHT)(text)?;
     Ok(u32::try_from(weight).expect("a million is less than 2^32"))
 }
 
@@ -59,35 +99,41 @@ struct RawNode {
     address: Location,
 }
 
+section! {
+    /// The keys of a node.
+    #[derive(Debug)]
+    struct NodeKeys {
+        /// `host:port` or `unix:/path`.
+        address: Option<Address> = None, address_kind().optional();
+        /// What the ring hashes instead of the address: a named node can move without moving keys.
+        name: Option<String> = None, name_kind().optional();
+        /// A node of weight 2 gets twice as many keys.
+        weight: u32 = 1, number(1..=MAX_WEIGHT);
+        /// The size of a cache inside this process, shared by all workers, instead of an address. It needs a name and
+        /// at least 1MiB; an item may take half of it.
+        embedded: Option<u64> = None, size(MIN_EMBEDDED..=MAX_EMBEDDED).optional();
+    }
+}
+
 fn node(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<RawNode> {
+    let mut read = NodeKeys::default();
     if item.is_scalar() {
-        let address = item.read(diagnostics, address::node)?;
-        return Some(RawNode {
-            node: Node {
-                name: None,
-                address,
-                weight: 1,
-                origin: None,
-            },
-            name: None,
-            address: item.location(),
-        });
+        read.address = Some(item.read(diagnostics, address::node)?);
+        return read.into_node(None, item.location());
     }
     let mut keys = item.keys(diagnostics);
-    let name = keys.at("name", name);
-    let weight = keys.value("weight", weight);
-    let address = keys.at("address", address::node);
-    let embedded = keys.at("embedded", size(SMALLEST_EMBEDDED..=LARGEST_EMBEDDED));
-    match (keys.has("address"), keys.has("embedded")) {
-        (true, true) => keys.diagnostic(
+    read.read_rows(&mut keys);
+    let [name, address, embedded] = ["name", "address", "embedded"].map(|key| keys.location(key));
+    match (&address, &embedded) {
+        (Some(_), Some(_)) => keys.diagnostic(
             Problem::new("a node has an address or is embedded").hint("leave out `address` or `embedded`"),
         ),
-        (false, true) if !keys.has("name") => {
+        (None, Some(_)) if name.is_none() => {
             keys.diagnostic(
                 Problem::new("an embedded node needs a name").hint("the ring hashes it: add `name:`"),
             );
         }
-        (false, false) => keys.require_one_of(
+        (None, None) => keys.require_one_of(
             &["address", "embedded"],
             Problem::new("the node has no address").hint("add `address: host:port`, or `embedded: 64MiB`"),
         ),
@@ -95,27 +141,43 @@ fn node(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<RawNode> {
     }
     keys.translate(foreign::NODE);
     keys.finish();
-    let address = match (address, embedded) {
-        (Some(address), None) => address,
-        (None, Some(Spanned { value, location })) => Spanned {
-            value: Address::Embedded(value),
-            location,
-        },
-        _ => return None,
-    };
-    let weight = weight.unwrap_or(1);
-    let (name, name_place) = name.map_or((None, None), |name| (Some(name.value), Some(name.location)));
-    let node = Node {
-        name,
-        address: address.value,
-        weight,
-        origin: None,
-    };
-    Some(RawNode {
-        node,
-        name: name_place,
-        address: address.location,
-    })
+    read.into_node(name, address.or(embedded)?)
+}
+
+impl NodeKeys {
+    fn of(node: &Node) -> NodeKeys {
+        let size = match node.address {
+            Address::Embedded(size) => Some(size),
+            _ => None,
+        };
+        NodeKeys {
+            address: size.is_none().then(|| node.address.clone()),
+            name: node.name.clone(),
+            weight: node.weight,
+            embedded: size,
+        }
+    }
+
+    /// The node, if it has one address.
+    fn into_node(self, name: Option<Location>, place: Location) -> Option<RawNode> {
+        let address = match (self.address, self.embedded) {
+            (Some(address), None) => address,
+            (None, Some(size)) => Address::Embedded(size),
+            _ => return None,
+        };
+        let node = Node {
+            name: self.name,
+            address,
+            weight: self.weight,
+            origin: None,
+        };
+        let name = name.filter(|_| node.name.is_some());
+        Some(RawNode {
+            node,
+            name,
+            address: place,
+        })
+    }
 }
 
 /// What the nodes before have taken, and which of them did.

@@ -1,154 +1,252 @@
-//! What was typed of one pool: its nodes, how keys are spread over them, and its settings.
+//! `pools.NAME`: nodes under one ring, how keys are spread over them, and how they are reached.
 
 use std::time::Duration;
 
-use super::choices::{self, choose};
-use super::error::{Diagnostics, Problem, Spanned, quote};
-use super::foreign;
+use serde_json::json;
+
+use super::error::{Diagnostics, Problem, quote};
+use super::kind::{Kind, number, percent, size, timeout, word, words};
 use super::map_reader::YamlNode;
-use super::nodes;
-use super::settings::{narrow, number, set};
-use super::units::{count, percent, size, timeout};
-use super::{Health, Node, OnReadError, Pool, discover, distribution, protection, warnings};
+use super::rows::{Section, mapping, section};
+use super::units::{self, count, show_duration};
+use super::{Discover, Health, Node, Protection};
+use super::{discover, distribution, foreign, nodes, protection, schema};
+use crate::protocol::OnError;
+use crate::ring::Distribution;
 
 /// A gibibyte: what memcached's `-I` allows at most.
-const LARGEST_VALUE: u64 = 1 << 30;
+const MAX_VALUE: u64 = 1 << 30;
 
-const MOST_LINKS: u64 = 1024;
+const MAX_LINKS: u64 = 1024;
 
 /// A link's queue is memory: this many requests are some hundred MiB.
-const MOST_IN_FLIGHT: u64 = 1 << 20;
+const MAX_IN_FLIGHT: u64 = 1 << 20;
 
-/// Reads a pool. Where there were mistakes what is returned only stands in for it.
-pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
-    let mut keys = value.keys(diagnostics);
-    let mut pool = Pool::new(keys.get("nodes", nodes::read).unwrap_or_default());
-    set(
-        &mut pool.distribution,
-        keys.get("distribution", |value, diagnostics| {
-            distribution::read(value, &pool.nodes, diagnostics)
-        }),
-    );
-    pool.discover = keys.get("discover", discover::read);
-    if pool.discover.is_some() && pool.nodes.is_empty() {
-        pool.nodes.push(Node::undiscovered());
+section! {
+    /// Nodes under one ring.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Pool {
+        /// A node: `host:port`, `unix:/path`, or a mapping with the keys below.
+        ///
+        /// At least one; no two of one name or address. First those that are listed, then those that were discovered.
+        nodes: Vec<Node> = Vec::new(), nodes::kind();
+        /// Where further nodes come from.
+        discover: Option<Discover> = None, discover::kind().optional();
+        /// Which node a key goes to; a new cluster takes `ringway`.
+        distribution: Distribution = Distribution::default(), distribution::kind();
+        /// Where the nodes are: a name.
+        zone: Option<String> = None, nodes::name_kind().optional();
+        /// Two characters such as `"{}"`: only what is between them is hashed.
+        hash_tag: Option<[u8; 2]> = None, hash_tag();
+        /// Links to each node from each worker.
+        connections: usize = 1, number(1..=MAX_LINKS);
+        /// What links speak: `auto` asks the node, or `meta`, or `classic`.
+        protocol: Protocol = Protocol::Auto, word();
+        /// For all addresses of a name together, tried with a staggered start; `1s` if the pool has `tls`.
+        connect_timeout: Duration = Duration::from_millis(250), timeout();
+        /// From the moment a request was read to its reply.
+        request_timeout: Duration = Duration::from_millis(500), timeout();
+        /// What a read answers if its node fails: `miss`, or `error`.
+        on_read_error: OnReadError = OnReadError::Miss, word();
+        /// What a write answers if its node fails: `not_stored`, or `error`.
+        on_write_error: OnWriteError = OnWriteError::NotStored, word();
+        /// The keys of a node that is down: `fail` at once, or `rehash` to the other nodes.
+        on_node_down: OnNodeDown = OnNodeDown::Fail, word();
+        /// If more nodes than this share are down, Ringway takes it for a fault of its own network.
+        max_down: u32 = 50, percent();
+        /// How a node that left the ring comes back: `flush`, `trust`, or `manual`.
+        rejoin: Rejoin = Rejoin::Flush, word();
+        /// What is written to other nodes while a node is out of the ring lives there no longer: at least `1s`, or
+        /// `"off"`.
+        fallback_expiry: Option<Duration> = Some(Duration::from_secs(600)), fallback_expiry();
+        /// A node this many times slower than the median is shown as suspect: from 2 to 1000, or `"off"`.
+        outlier: Option<u32> = None, outlier();
+        /// Whether flush_all may empty the pool: `allow`, or `deny`.
+        flush_all: FlushAll = FlushAll::Allow, word();
+        /// The largest value, at most 1GiB. Nodes must allow it too (`memcached -I`).
+        max_value_size: usize = 1 << 20, size(1..=MAX_VALUE);
+        /// Requests that a link may wait for; further ones fail at once.
+        max_in_flight: usize = 16_384, number(1..=MAX_IN_FLIGHT);
+        /// When a node is down and when it is up again.
+        health: Health = Health::default(), mapping();
+        ..
+        /// How connections to the nodes are protected.
+        protection: Protection;
     }
-    pool.zone = keys.value("zone", nodes::name);
-    set(&mut pool.hash_tag, keys.value("hash_tag", hash_tag));
-    set(
-        &mut pool.connections,
-        number(&mut keys, "connections", 1..=MOST_LINKS),
-    );
-    set(
-        &mut pool.protocol,
-        keys.value("protocol", choose(choices::PROTOCOL)),
-    );
-    pool.protection = protection::read(&mut keys, &pool.nodes);
-    if pool.protection.tls.is_some() {
-        pool.connect_timeout = protection::CONNECT_TIMEOUT;
+}
+
+words! {
+    /// What links speak to a pool's nodes.
+    pub enum Protocol {
+        /// Ask the node for its version, then choose.
+        Auto = "auto",
+        /// memcached's meta commands.
+        Meta = "meta",
+        /// memcached's classic text commands.
+        Classic = "classic",
     }
-    set(&mut pool.connect_timeout, keys.value("connect_timeout", timeout));
-    set(&mut pool.request_timeout, keys.value("request_timeout", timeout));
-    if let Some(Spanned { value, location }) = keys.at("on_read_error", choose(choices::ON_READ_ERROR)) {
-        pool.on_read_error = value;
-        if value == OnReadError::Error {
-            keys.warn_at(&location, warnings::read_errors());
+}
+
+words! {
+    /// What a read of a failing node answers.
+    pub enum OnReadError {
+        /// A miss.
+        Miss = "miss",
+        /// `SERVER_ERROR` and the reason.
+        Error = "error",
+    }
+}
+
+words! {
+    /// What a write to a failing node answers.
+    pub enum OnWriteError {
+        /// That nothing was stored, or that the key is not there.
+        NotStored = "not_stored",
+        /// `SERVER_ERROR` and the reason.
+        Error = "error",
+    }
+}
+
+words! {
+    /// What happens to the keys of a node that is down.
+    pub enum OnNodeDown {
+        /// Their requests fail.
+        Fail = "fail",
+        /// The other nodes take them.
+        Rehash = "rehash",
+    }
+}
+
+words! {
+    /// How a node comes back that left the ring and was not restarted meanwhile: it may hold values that were
+    /// changed elsewhere since.
+    pub enum Rejoin {
+        /// It is flushed first.
+        Flush = "flush",
+        /// As it is.
+        Trust = "trust",
+        /// When an operator says so.
+        Manual = "manual",
+    }
+}
+
+words! {
+    /// What flush_all does.
+    pub enum FlushAll {
+        /// Every node of the pool is flushed.
+        Allow = "allow",
+        /// It is refused.
+        Deny = "deny",
+    }
+}
+
+impl Pool {
+    /// A pool of `nodes`, all else by default.
+    pub fn new(nodes: Vec<Node>) -> Pool {
+        Pool {
+            nodes,
+            ..Pool::default()
         }
     }
-    set(
-        &mut pool.on_write_error,
-        keys.value("on_write_error", choose(choices::ON_WRITE_ERROR)),
-    );
-    set(
-        &mut pool.on_node_down,
-        keys.value("on_node_down", choose(choices::ON_NODE_DOWN)),
-    );
-    set(&mut pool.max_down, keys.value("max_down", percent));
-    set(&mut pool.rejoin, keys.value("rejoin", choose(choices::REJOIN)));
-    set(
-        &mut pool.fallback_expiry,
-        keys.value("fallback_expiry", fallback_expiry),
-    );
-    set(&mut pool.outlier, keys.value("outlier", outlier));
-    set(
-        &mut pool.flush_all,
-        keys.value("flush_all", choose(choices::FLUSH_ALL)),
-    );
-    set(
-        &mut pool.max_value_size,
-        keys.value("max_value_size", size(1..=LARGEST_VALUE)).map(narrow),
-    );
-    set(
-        &mut pool.max_in_flight,
-        number(&mut keys, "max_in_flight", 1..=MOST_IN_FLIGHT),
-    );
-    set(&mut pool.health, keys.get("health", health));
+
+    /// How the failures of its nodes read.
+    #[inline]
+    pub fn on_error(&self) -> OnError {
+        OnError {
+            read_is_miss: self.on_read_error == OnReadError::Miss,
+            write_is_not_stored: self.on_write_error == OnWriteError::NotStored,
+        }
+    }
+}
+
+/// Reads a pool. If it holds mistakes the result must not be run.
+pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
+    let mut pool = Pool::default();
+    let mut keys = value.keys(diagnostics);
+    pool.read_rows(&mut keys);
+    if let Some(location) = keys.location("distribution") {
+        distribution::check_weights(&pool.distribution, &pool.nodes, &location, &mut keys);
+    }
+    if pool.protection.tls.is_some() {
+        protection::check_addresses(&pool.nodes, &mut keys);
+        if !keys.has("connect_timeout") {
+            pool.connect_timeout = protection::CONNECT_TIMEOUT;
+        }
+    }
+    if pool.on_read_error == OnReadError::Error
+        && let Some(location) = keys.location("on_read_error")
+    {
+        keys.warn_at(&location, read_errors());
+    }
     keys.translate(foreign::POOL);
     keys.require_one_of(
         &["nodes", "discover"],
         Problem::new("the pool has no nodes").hint("give it at least one: `nodes: [host:port]`"),
     );
     keys.finish();
+    if pool.discover.is_some() && pool.nodes.is_empty() {
+        pool.nodes.push(Node::undiscovered());
+    }
     pool
 }
 
-fn health(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Health> {
-    const MOST: u64 = 1_000_000;
-    let row = |count: u64| u32::try_from(count).expect("a million is less than 2^32");
-    let mut health = Health::default();
-    let mut keys = value.keys(diagnostics);
-    set(
-        &mut health.down_after,
-        keys.value("down_after", count(1..=MOST)).map(row),
-    );
-    set(&mut health.probe_interval, keys.value("probe_interval", timeout));
-    set(&mut health.probe_timeout, keys.value("probe_timeout", timeout));
-    set(
-        &mut health.up_after,
-        keys.value("up_after", count(1..=MOST)).map(row),
-    );
-    set(
-        &mut health.max_probe_interval,
-        keys.value("max_probe_interval", timeout),
-    );
-    keys.finish();
-    Some(health)
+/// What harms clients in `on_read_error: error`.
+fn read_errors() -> Problem {
+    Problem::new("some client libraries hang or mix up replies at a multi-get that ends in an error")
+        .hint("write miss, or see in docs/clients.md what your library does")
 }
 
 /// A time of at least a second, or `off`.
-fn fallback_expiry(text: &str) -> Result<Option<Duration>, Problem> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let expiry = timeout(text)?;
-    if expiry < Duration::from_secs(1) {
-        return Err(Problem::new(format!("{} is too short", quote(text)))
-            .hint("nodes count in seconds: write at least 1s, or \"off\""));
-    }
-    Ok(Some(expiry))
+fn fallback_expiry() -> Kind<Option<Duration>> {
+    let parse = |text: &str| {
+        if text == "off" {
+            return Ok(None);
+        }
+        let expiry = units::timeout(text)?;
+        if expiry < Duration::from_secs(1) {
+            return Err(Problem::new(format!("{} is too short", quote(text)))
+                .hint("nodes count in seconds: write at least 1s, or \"off\""));
+        }
+        Ok(Some(expiry))
+    };
+    let show = |expiry: &Option<Duration>| expiry.map_or(json!("off"), |expiry| json!(show_duration(expiry)));
+    Kind::text(parse, show, || {
+        schema::pattern("^(off|0*([1-9][0-9]{3,}ms|[1-9][0-9]*(s|m|h)))$")
+    })
 }
 
 /// How many times slower than the median, or `off`.
-fn outlier(text: &str) -> Result<Option<u32>, Problem> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let times = count(2..=1000)(text).map_err(|problem| {
-        let hint = problem.hint.unwrap_or_default();
-        Problem {
-            reason: problem.reason,
-            hint: Some(format!("{hint}, times the pool's median, or off")),
+fn outlier() -> Kind<Option<u32>> {
+    let parse = |text: &str| {
+        if text == "off" {
+            return Ok(None);
         }
-    })?;
-    Ok(Some(u32::try_from(times).expect("a thousand is less than 2^32")))
+        let times = count(2..=1000)(text).map_err(|problem| {
+            let hint = problem.hint.unwrap_or_default();
+            Problem {
+                reason: problem.reason,
+                hint: Some(format!("{hint}, times the pool's median, or off")),
+            }
+        })?;
+        Ok(Some(u32::try_from(times).expect("a thousand is less than 2^32")))
+    };
+    let show = |times: &Option<u32>| times.map_or(json!("off"), |times| json!(times));
+    let schema =
+        || json!({ "anyOf": [{ "const": "off" }, { "type": "integer", "minimum": 2, "maximum": 1000 }] });
+    Kind::text(parse, show, schema)
 }
 
-/// Characters are bytes here, and keys have no spaces or control characters.
-fn hash_tag(text: &str) -> Result<Option<[u8; 2]>, Problem> {
-    match *text.as_bytes() {
+/// Two characters, which are bytes here, and keys have no spaces or control characters.
+fn hash_tag() -> Kind<Option<[u8; 2]>> {
+    let parse = |text: &str| match *text.as_bytes() {
         [] => Ok(None),
         [open, close] if open.is_ascii_graphic() && close.is_ascii_graphic() => Ok(Some([open, close])),
-        _ => Err(Problem::new(format!("{} is no pair of characters", quote(text)))
-            .hint("write two of ASCII, such as \"{}\", or \"\" for none")),
-    }
+        _ => Err(
+            Problem::new(format!("{} is not a pair of characters", quote(text)))
+                .hint("write two of ASCII, such as \"{}\", or \"\" for none"),
+        ),
+    };
+    let show =
+        |tag: &Option<[u8; 2]>| json!(tag.iter().flatten().copied().map(char::from).collect::<String>());
+    Kind::text(parse, show, || schema::pattern("^([!-~]{2})?$"))
 }

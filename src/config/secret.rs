@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::error::{Diagnostics, Problem, quote};
+use super::kind::Kind;
 use super::map_reader::YamlNode;
 use super::read_regular;
 
@@ -58,15 +59,25 @@ impl Secret {
     }
 }
 
+/// A secret: `{file: PATH}` or `{env: NAME}`.
+pub fn kind() -> Kind<Secret> {
+    Kind::new(read, Secret::show, schema)
+}
+
+fn schema() -> Value {
+    let one = |key: &str| json!({ "type": "object", "properties": { key: { "type": "string" } }, "required": [key], "additionalProperties": false });
+    json!({ "oneOf": [one("file"), one("env")] })
+}
+
 /// Reads `{file: PATH}` or `{env: NAME}`; `false` for none.
 pub fn read_or_false(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
     (!value.is_false()).then(|| read(value, diagnostics))?
 }
 
 /// Reads `{file: PATH}` or `{env: NAME}`.
-pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
+fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
     if value.is_scalar() {
-        let problem = Problem::new("a secret must not stand in the configuration itself");
+        let problem = Problem::new("a secret must not be in the configuration itself");
         diagnostics.add(
             &value.location(),
             problem.hint("write {file: PATH} or {env: NAME}"),
@@ -79,11 +90,11 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secre
     let environment = keys.value("env", of_environment);
     match (keys.has("file"), keys.has("env")) {
         (true, true) => {
-            keys.diagnostic(Problem::new("a secret stands in one place").hint("leave out `file` or `env`"))
+            keys.diagnostic(Problem::new("a secret has one place").hint("leave out `file` or `env`"))
         }
         (false, false) => keys.require_one_of(
             &["file", "env"],
-            Problem::new("it is not said where the secret stands").hint("write {file: PATH} or {env: NAME}"),
+            Problem::new("the place of the secret is missing").hint("write {file: PATH} or {env: NAME}"),
         ),
         _ => {}
     }
@@ -120,7 +131,7 @@ fn is_odd(c: char) -> bool {
 
 fn checked(place: &str, value: String, from: Source) -> Result<Secret, Problem> {
     if value.is_empty() || value.len() > LONGEST || value.contains(is_odd) {
-        let problem = Problem::new(format!("what stands in {place} is no secret"));
+        let problem = Problem::new(format!("the content of {place} is not a secret"));
         return Err(problem.hint(format!("it is one word of text, of 1 to {LONGEST} bytes")));
     }
     Ok(Secret { from, value })

@@ -9,8 +9,9 @@ use md5::{Digest, Md5};
 use serde_json::{Map, Value, json};
 
 use super::choices::{self, word};
+use super::rows::render;
 use super::units::{show_duration, show_size};
-use super::{Address, Admin, Config, Discover, Listener, MissedWrites, Node, Pool, access, distribution};
+use super::{Admin, Config, Listener, MissedWrites, access};
 
 impl Config {
     /// 16 hexadecimal digits that are the same for configurations that mean the same.
@@ -25,7 +26,7 @@ pub fn show(config: &Config) -> Value {
     let pools: Map<String, Value> = config
         .pools
         .iter()
-        .map(|(name, settings)| (name.clone(), pool(settings)))
+        .map(|(name, pool)| (name.clone(), render(pool)))
         .collect();
     let mut shown = json!({
         "workers": config.workers,
@@ -85,79 +86,6 @@ fn listener(listener: &Listener) -> Value {
     }
     if let Some(group) = &listener.access.group {
         shown["group"] = json!(group.name);
-    }
-    shown
-}
-
-fn pool(pool: &Pool) -> Value {
-    let hash_tag: String = pool.hash_tag.iter().flatten().copied().map(char::from).collect();
-    let mut shown = json!({
-        "distribution": distribution::show(&pool.distribution),
-        "hash_tag": hash_tag,
-        "connections": pool.connections,
-        "protocol": word(choices::PROTOCOL, &pool.protocol),
-        "connect_timeout": show_duration(pool.connect_timeout),
-        "request_timeout": show_duration(pool.request_timeout),
-        "on_read_error": word(choices::ON_READ_ERROR, &pool.on_read_error),
-        "on_write_error": word(choices::ON_WRITE_ERROR, &pool.on_write_error),
-        "on_node_down": word(choices::ON_NODE_DOWN, &pool.on_node_down),
-        "max_down": format!("{}%", pool.max_down),
-        "rejoin": word(choices::REJOIN, &pool.rejoin),
-        "fallback_expiry": pool.fallback_expiry.map_or(json!("off"), |expiry| json!(show_duration(expiry))),
-        "outlier": pool.outlier.map_or(json!("off"), |times| json!(times)),
-        "flush_all": word(choices::FLUSH_ALL, &pool.flush_all),
-        "max_value_size": show_size(pool.max_value_size as u64),
-        "max_in_flight": pool.max_in_flight,
-        "health": {
-            "down_after": pool.health.down_after,
-            "probe_interval": show_duration(pool.health.probe_interval),
-            "probe_timeout": show_duration(pool.health.probe_timeout),
-            "up_after": pool.health.up_after,
-            "max_probe_interval": show_duration(pool.health.max_probe_interval),
-        },
-    });
-    if let Some(zone) = &pool.zone {
-        shown["zone"] = json!(zone);
-    }
-    let listed: Vec<Value> = pool
-        .nodes
-        .iter()
-        .filter(|node| node.is_listed())
-        .map(node)
-        .collect();
-    if !listed.is_empty() {
-        shown["nodes"] = json!(listed);
-    }
-    pool.protection.show(&mut shown);
-    if let Some(settings) = &pool.discover {
-        shown["discover"] = discover(settings);
-    }
-    shown
-}
-
-fn discover(discover: &Discover) -> Value {
-    let mut shown = json!({
-        "from": discover.from.to_string(),
-        "interval": show_duration(discover.interval),
-        "add_after": show_duration(discover.add_after),
-        "remove_after": show_duration(discover.remove_after),
-        "min_nodes": discover.min_nodes,
-        "max_moved": format!("{}%", discover.max_moved),
-    });
-    if let Some(resolver) = discover.resolver {
-        shown["resolver"] = json!(resolver.to_string());
-    }
-    shown
-}
-
-fn node(node: &Node) -> Value {
-    let mut shown = json!({ "weight": node.weight });
-    if let Some(name) = &node.name {
-        shown["name"] = json!(name);
-    }
-    match node.address {
-        Address::Embedded(bytes) => shown["embedded"] = json!(show_size(bytes)),
-        _ => shown["address"] = json!(node.address.to_string()),
     }
     shown
 }

@@ -3,13 +3,11 @@
 //! Each is told by `ringway check`, and logged at the start and at each reload that takes the file.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use super::error::{Diagnostics, Location, Problem, Spanned, quote};
 use super::route::SharedBudget;
 use super::route::graph::Graph;
 use super::route::{ReadRoute, Route};
-use super::units::show_duration;
 use super::{OnNodeDown, Pool};
 
 /// Warns of each pool that no listener leads to. `chosen` are the listeners' routes, `reads` all that are written.
@@ -97,22 +95,4 @@ pub fn forgotten_nodes<'a>(
         dir,
         problem.hint("add `state_dir:` at the top of the file, which keeps the nodes"),
     );
-}
-
-/// What is wrong with a `remove_after` that ends before the source is asked again; zero is a choice.
-pub fn short_absence(remove_after: Duration, interval: Duration) -> Option<Problem> {
-    let is_short = !remove_after.is_zero() && remove_after < interval;
-    is_short.then(|| {
-        let (remove_after, interval) = (show_duration(remove_after), show_duration(interval));
-        Problem::new(format!(
-            "a node that one answer lacks leaves after {remove_after}, before the next answer could list it again"
-        ))
-        .hint(format!("write {interval} or more, which is the interval, or 0s"))
-    })
-}
-
-/// What harms clients in `on_read_error: error`.
-pub fn read_errors() -> Problem {
-    Problem::new("some client libraries hang or mix up replies at a multi-get that ends in an error")
-        .hint("write miss, or see in docs/clients.md what your library does")
 }

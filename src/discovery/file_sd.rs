@@ -165,7 +165,7 @@ mod tests {
             ),
             (
                 "- {targets: [a:1], labels: {name: 'x y'}}",
-                "[0]: \"x y\" is no name",
+                "[0]: \"x y\" is not a name",
             ),
             (
                 "- {targets: [a:1], labels: {weight: 0}}",

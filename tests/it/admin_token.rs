@@ -64,7 +64,7 @@ fn a_token_that_stands_in_the_configuration_or_nowhere_is_a_mistake() {
     let cases = [
         (
             "token: t",
-            "admin.token: a secret must not stand in the configuration itself",
+            "admin.token: a secret must not be in the configuration itself",
         ),
         (
             "protect: all",

@@ -558,7 +558,7 @@ fn an_endpoint_that_is_silent_or_something_else_keeps_the_nodes() {
 #[test]
 fn a_source_that_makes_no_sense_is_told_at_its_line() {
     let cases = [
-        ("from: fil+/a", "is no source of nodes, did you mean \"file\"?"),
+        ("from: fil+/a", "is not a source of nodes, did you mean \"file\"?"),
         (
             "from: /etc/nodes.yaml",
             "write dns+HOST:PORT, dnssrv+NAME[:PORT], dnssrvnoa+NAME[:PORT], elasticache+HOST:PORT, file+PATH",
@@ -576,7 +576,7 @@ fn a_source_that_makes_no_sense_is_told_at_its_line() {
             "from: file+/a, resolver: dns.example",
             "write an IP address and a port",
         ),
-        ("interval: 1s", "it is not said where the nodes come from"),
+        ("interval: 1s", "the source of the nodes is missing"),
     ];
     for (settings, expected) in cases {
         let (code, _, err) = fed(

@@ -128,15 +128,15 @@ fn each_mistake_in_the_auth_of_a_pool_is_told_without_the_secret() {
     fs::write(folder.path().join("empty"), "\n").expect("written");
     fs::write(folder.path().join("two"), format!("{SECRET}\n{SECRET}\n")).expect("written");
     let cases = [
-        (format!("auth: {{user: a, password: {SECRET}}}"), "5:31: pools.main.auth.password: a secret must not stand in the configuration itself, write {file: PATH} or {env: NAME}".to_owned()),
+        (format!("auth: {{user: a, password: {SECRET}}}"), "5:31: pools.main.auth.password: a secret must not be in the configuration itself, write {file: PATH} or {env: NAME}".to_owned()),
         ("auth: {user: a}".to_owned(), "5:11: pools.main.auth: the password is missing, add `password:".to_owned()),
         (format!("auth: {{password: {{file: {shown}/password}}}}"), "pools.main.auth: the user is missing, add `user:`".to_owned()),
-        (format!("auth: {{user: 'a b', password: {{file: {shown}/password}}}}"), "\"a b\" is no user".to_owned()),
+        (format!("auth: {{user: 'a b', password: {{file: {shown}/password}}}}"), "\"a b\" is not a user".to_owned()),
         (format!("auth: {{user: a, password: {{file: {shown}/none}}}}"), format!("cannot read \"{shown}/none\"")),
-        (format!("auth: {{user: a, password: {{file: {shown}/empty}}}}"), "is no secret, it is one word of text".to_owned()),
-        (format!("auth: {{user: a, password: {{file: {shown}/two}}}}"), "is no secret, it is one word of text".to_owned()),
+        (format!("auth: {{user: a, password: {{file: {shown}/empty}}}}"), "is not a secret, it is one word of text".to_owned()),
+        (format!("auth: {{user: a, password: {{file: {shown}/two}}}}"), "is not a secret, it is one word of text".to_owned()),
         ("auth: {user: a, password: {env: NOT_THERE}}".to_owned(), "the environment has no \"NOT_THERE\", set it".to_owned()),
-        ("auth: {user: a, password: {}}".to_owned(), "it is not said where the secret stands".to_owned()),
+        ("auth: {user: a, password: {}}".to_owned(), "the place of the secret is missing".to_owned()),
     ];
     for (setting, expected) in cases {
         let told = diagnostics(&pool(&["a:1".to_owned()], &[&setting]));

@@ -231,7 +231,7 @@ fn each_mistake_in_the_tls_of_a_listener_is_told_where_it_stands() {
         (
             "127.0.0.1:1",
             format!("{good}, client_ca: {ca}, allow: ['a b']"),
-            "listeners[0].tls.allow[0]: \"a b\" is no name of a certificate",
+            "listeners[0].tls.allow[0]: \"a b\" is not a name of a certificate",
         ),
         (
             "unix:/s",

@@ -150,7 +150,7 @@ fn allowed(text: &str) -> Result<String, Problem> {
     {
         return Ok(text.to_owned());
     }
-    let problem = Problem::new(format!("{} is no name of a certificate", quote(text)));
+    let problem = Problem::new(format!("{} is not a name of a certificate", quote(text)));
     Err(problem.hint("write a URI such as spiffe://prod/app, or a host name, or *.apps.example"))
 }
 

@@ -21,7 +21,7 @@ use super::map_reader::MapReader;
 use super::read_regular;
 
 pub use listener::{ListenerTls, read as read_listener};
-pub use node::{NodeTls, read as read_node};
+pub use node::{NodeTls, kind as node_kind};
 
 /// A certificate with its chain, and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Contents, LoadedPair, Pair, certificates, pair, path, provider, shown};
 use crate::config::error::{Diagnostics, Problem, quote};
+use crate::config::kind::Kind;
 use crate::config::map_reader::YamlNode;
 
 /// TLS to the nodes of a pool.
@@ -49,7 +50,7 @@ impl NodeTls {
     /// The name that the certificate of the node at `host` must have.
     ///
     /// # Errors
-    /// `host` is no name that a certificate can have.
+    /// `host` is not a name that a certificate can have.
     pub fn server_name(&self, host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
         ServerName::try_from(self.name.clone().unwrap_or_else(|| host.to_owned()))
     }
@@ -71,8 +72,29 @@ impl NodeTls {
     }
 }
 
-/// Reads `tls` of a pool: `true`, `false` or a mapping. `None` if there is none, or it holds a mistake.
-pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<NodeTls> {
+/// The key `tls` of a pool: `true`, `false` or a mapping.
+pub fn kind() -> Kind<Option<Arc<NodeTls>>> {
+    let show = |tls: &Option<Arc<NodeTls>>| tls.as_ref().map_or(Value::Null, |tls| tls.show());
+    Kind::new(
+        |value, diagnostics| Some(read(value, diagnostics).map(Arc::new)),
+        show,
+        schema,
+    )
+}
+
+fn schema() -> Value {
+    let file = json!({ "type": "string", "minLength": 1 });
+    let keys = json!({
+        "type": ["object", "null"],
+        "properties": { "ca": file, "name": { "type": "string" }, "cert": file, "key": file },
+        "dependentRequired": { "cert": ["key"], "key": ["cert"] },
+        "additionalProperties": false,
+    });
+    json!({ "anyOf": [{ "type": "boolean" }, keys] })
+}
+
+/// Reads `tls` of a pool. Returns `None` if it is `false`, or holds a mistake.
+fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<NodeTls> {
     if value.is_scalar() {
         let is_on = value.read(diagnostics, switch)?;
         let location = value.location();
