@@ -7,6 +7,7 @@ mod explain;
 mod import;
 mod nodes;
 mod top;
+mod version;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,12 @@ use ask::AdminAddress;
 /// Without a command Ringway runs, with the given configuration or, without one, as a quickstart with three
 /// embedded nodes.
 #[derive(Debug, Parser)]
-#[command(name = "ringway", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "ringway",
+    version = version::SHORT.as_str(),
+    long_version = version::LONG.as_str(),
+    args_conflicts_with_subcommands = true
+)]
 pub struct Cli {
     /// The configuration to run; - for stdin.
     #[arg(short, long, value_name = "FILE")]

@@ -48,6 +48,22 @@ fn check_is_silent_about_a_good_file_and_tells_every_mistake_of_a_bad_one() {
 }
 
 #[test]
+fn the_version_says_how_it_was_built() {
+    let (code, out, err) = said(&ringway(&["--version"]));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let mut lines = out.lines();
+    assert_eq!(lines.next(), Some(concat!("ringway ", env!("CARGO_PKG_VERSION"))));
+    let facts: Vec<&str> = lines.filter_map(|line| Some(line.split_once(": ")?.0)).collect();
+    assert_eq!(facts, ["commit", "features", "build"], "{out}");
+    let (_, short, _) = said(&ringway(&["-V"]));
+    assert!(
+        short.starts_with(concat!("ringway ", env!("CARGO_PKG_VERSION"))),
+        "{short}"
+    );
+    assert_eq!(short.lines().count(), 1, "{short}");
+}
+
+#[test]
 fn explain_prints_a_line_for_each_key() {
     let (code, out, err) = said(&ringway(&[
         "explain",

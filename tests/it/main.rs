@@ -41,6 +41,7 @@ mod lazy_fill;
 mod limits;
 mod long_lines;
 mod long_lived;
+mod manuals;
 mod memory;
 mod meta;
 mod metrics;
