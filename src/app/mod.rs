@@ -125,6 +125,7 @@ async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), Can
     })?;
     let state = begin(config)?;
     discovery::resolve_new(&state.snapshot.load_full(), RESOLVE).await;
+    remembered::recall_addresses(&state.snapshot.load());
 
     let workers = (0..state.workers.len())
         .map(|index| worker_thread::start(state.clone(), index))

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::discovery::{LOOKUP, resolve_new};
-use super::remembered;
+use super::remembered::Keeping;
 use crate::config::{self, Admin, Config, Discover, MissedWrites};
 use crate::diff::{Difference, Shown, percent};
 use crate::net::listen::{BindError, try_listen};
@@ -81,6 +81,7 @@ pub struct Reloader {
     state: Arc<State>,
     /// What was last read; `None` if it could not be read.
     seen: Mutex<Option<Seen>>,
+    remembered: Keeping,
 }
 
 /// What a configuration was read from.
@@ -104,6 +105,7 @@ impl Reloader {
             path,
             state,
             seen: Mutex::new(seen),
+            remembered: Keeping::default(),
         }
     }
 
@@ -170,19 +172,9 @@ impl Reloader {
         true
     }
 
-    /// Writes the discovered nodes to `state_dir`, if there is one.
-    async fn remember(&self) {
-        let snapshot = self.state.snapshot.load_full();
-        let Some(dir) = snapshot.config.state_dir.clone() else {
-            return;
-        };
-        let text = remembered::text(&snapshot.config);
-        let path = dir.display().to_string();
-        let keeping = tokio::task::spawn_blocking(move || remembered::keep(&dir, &text));
-        let kept = timeout(PATIENCE, keeping).await.map_err(io::Error::from);
-        if let Err(error) = kept.and_then(|kept| kept?) {
-            warn!(state_dir = path, %error, "what was discovered cannot be kept");
-        }
+    /// Writes the discovered nodes with their addresses to `state_dir`, if there is one and they have changed.
+    pub async fn remember(&self) {
+        self.remembered.keep(&self.state.snapshot.load_full()).await;
     }
 
     /// Records that the file cannot be read. The running configuration stays, but a restart would fail.

@@ -2,17 +2,15 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::load::Load;
 use crate::support::memcached::Memcached;
 use crate::support::program::{fed, ringway};
-use crate::support::ringway::{Client, Ringway, pool, wait_for};
+use crate::support::ringway::{Ringway, pool, wait_for};
 use crate::support::scripted::{Act, Scripted};
 
 /// A file of targets that a test rewrites.
@@ -58,10 +56,12 @@ fn groups(addresses: &[String]) -> String {
     serde_json::json!([{ "targets": addresses }]).to_string()
 }
 
-/// A configuration of a pool whose nodes come `from` somewhere, fast enough for a test.
+/// A configuration of a pool whose nodes come `from` somewhere, fast enough for a test. A busy machine fails no node that
+/// lives: only refused connections do.
 pub fn discovering(from: &str, more: &str) -> String {
     format!(
-        "pools:\n  main:\n    health: {{down_after: 2, probe_interval: 100ms, up_after: 1, max_probe_interval: 200ms}}\n    \
+        "pools:\n  main:\n    request_timeout: 15s\n    connect_timeout: 15s\n    \
+         health: {{down_after: 2, probe_interval: 100ms, probe_timeout: 15s, up_after: 1, max_probe_interval: 200ms}}\n    \
          discover: {{from: \"{from}\", interval: 1s, add_after: 0s, remove_after: 0s, {more}}}\n"
     )
 }
@@ -118,54 +118,6 @@ pub fn places_in(ringway: &Ringway, keys: &[String]) -> Vec<String> {
         explained["node"].as_str().expect("a node").to_owned()
     };
     keys.iter().map(place).collect()
-}
-
-/// A client that sets and gets `keys` without pause, and reads each value that it set.
-pub struct Load {
-    is_over: Arc<AtomicBool>,
-    rounds: Arc<AtomicU64>,
-    client: JoinHandle<()>,
-}
-
-impl Load {
-    pub fn start(port: u16, keys: Vec<String>) -> Load {
-        assert!(!keys.is_empty());
-        let (is_over, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (over, done) = (is_over.clone(), rounds.clone());
-        let client = thread::spawn(move || {
-            let mut client = Client::connect(port);
-            while !over.load(Relaxed) {
-                let round = done.load(Relaxed);
-                for key in &keys {
-                    client.set(key, format!("{key} {round}"));
-                }
-                for key in &keys {
-                    let value = client.get(key);
-                    assert_eq!(value.as_deref(), Some(format!("{key} {round}").as_bytes()));
-                }
-                done.fetch_add(1, Relaxed);
-            }
-        });
-        Load {
-            is_over,
-            rounds,
-            client,
-        }
-    }
-
-    /// Waits until it has set and read all keys again.
-    pub fn go_on(&self) {
-        let enough = self.rounds.load(Relaxed) + 2;
-        wait_for("the client to go on", || {
-            assert!(!self.client.is_finished(), "the client gave up");
-            self.rounds.load(Relaxed) >= enough
-        });
-    }
-
-    pub fn end(self) {
-        self.is_over.store(true, Relaxed);
-        self.client.join().expect("every value was right");
-    }
 }
 
 /// Waits until the log tells all changes that led from the nodes `first` to those of `ringway` now: nodes may join one by

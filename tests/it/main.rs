@@ -21,6 +21,7 @@ mod deploy;
 mod diff;
 mod differential;
 mod discovery;
+mod discovery_under_load;
 mod dns;
 mod docs;
 mod embedded;

@@ -71,6 +71,8 @@ impl Keeper {
     pub async fn run(mut self) {
         loop {
             let holds = self.ask().await.unwrap_or_default();
+            // Names may lead elsewhere by now.
+            self.reloader.remember().await;
             let interval = match self.members.has_list() || !holds.is_zero() {
                 true => self.discover.interval.max(holds),
                 false => self.discover.interval.min(TICK),

@@ -10,6 +10,7 @@ pub mod echo_node;
 pub mod forgetful;
 pub mod history;
 pub mod hosts;
+pub mod load;
 pub mod memcached;
 pub mod metric_names;
 pub mod ports;
