@@ -3,22 +3,28 @@
 //! A group is a name of `/etc/group` or a number. Names that only a directory service knows are not found; their
 //! numbers work.
 
+use serde_json::json;
+
 use super::error::{Problem, quote};
+use super::kind::Kind;
 use super::map_reader::MapReader;
-use super::{Bind, suggest};
+use super::rows::section;
+use super::{schema, suggest};
 
 /// The file that lists the groups of this machine.
 const GROUPS: &str = "/etc/group";
 /// All permission bits of a socket.
 const ALL: u32 = 0o777;
 
-/// Who may connect to a unix listener. By default the mode that the umask leaves, and the group of the process.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Access {
-    /// Permission bits of the socket, up to 0o777.
-    pub mode: Option<u32>,
-    /// The group of the socket.
-    pub group: Option<Group>,
+section! {
+    /// Who may connect to a unix listener. By default the mode that the umask leaves, and the group of the process.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Access {
+        /// Permissions of a unix socket, in octal digits. Set before anyone can connect.
+        mode: Option<u32> = None, mode_kind().optional();
+        /// Group of a unix socket: a name of /etc/group, or a number. Ringway must be root or belong to it.
+        group: Option<Group> = None, group_kind().optional();
+    }
 }
 
 /// A group of users.
@@ -30,35 +36,36 @@ pub struct Group {
     pub id: u32,
 }
 
-/// Reads the keys `mode` and `group` of the listener that binds `bind`, or a mistake in its place.
-pub fn read(keys: &mut MapReader<'_, '_>, bind: Option<&Bind>) -> Access {
-    if let Some(Bind::Tcp(_)) = bind {
-        for key in ["mode", "group"] {
-            let problem = Problem::new("a TCP port has none");
-            keys.reject(key, problem.hint("it is for listeners on unix:/path"));
-        }
-        return Access::default();
-    }
-    Access {
-        mode: keys.value("mode", mode),
-        group: keys.value("group", group),
+/// Notes a mistake for each key that is there, for a listener on a TCP port.
+pub fn reject(keys: &mut MapReader<'_, '_>) {
+    for key in ["mode", "group"] {
+        let problem = Problem::new("a TCP port has none");
+        keys.reject(key, problem.hint("it is for listeners on unix:/path"));
     }
 }
 
-/// The way that `mode` is written.
-pub fn show_mode(mode: u32) -> String {
-    format!("{mode:04o}")
+fn mode_kind() -> Kind<u32> {
+    let show = |mode: &u32| json!(format!("{mode:04o}"));
+    Kind::text(mode, show, || {
+        let digits = json!({ "type": "integer", "minimum": 0, "maximum": 777 });
+        json!({ "anyOf": [schema::pattern("^0{0,2}[0-7]{3}$"), digits] })
+    })
+}
+
+fn group_kind() -> Kind<Group> {
+    let show = |group: &Group| json!(group.name);
+    Kind::text(group, show, || json!({ "type": ["string", "integer"] }))
 }
 
 fn mode(text: &str) -> Result<u32, Problem> {
     let hint = "write three octal digits, such as \"0660\": read and write for owner and group";
     let is_octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     if !is_octal || !(3..=5).contains(&text.len()) {
-        return Err(Problem::new(format!("{} is no octal mode", quote(text))).hint(hint));
+        return Err(Problem::new(format!("{} is not an octal mode", quote(text))).hint(hint));
     }
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= ALL => Ok(mode),
-        _ => Err(Problem::new(format!("{} is out of range", quote(text))).hint("0777 is the most")),
+        _ => Err(Problem::new(format!("{} is out of range", quote(text))).hint("the maximum is 0777")),
     }
 }
 
@@ -71,7 +78,7 @@ fn group(text: &str) -> Result<Group, Problem> {
         // The highest number means "leave it as it is" to the system.
         return match id {
             u32::MAX => {
-                Err(Problem::new(format!("{text} is no group")).hint("the highest number is 4294967294"))
+                Err(Problem::new(format!("{text} is not a group")).hint("the highest number is 4294967294"))
             }
             id => Ok(found(id)),
         };
@@ -108,7 +115,7 @@ mod tests {
     fn a_mode_is_octal_and_has_no_more_than_permissions() {
         for (raw, expected) in [("0660", 0o660), ("660", 0o660), ("00777", 0o777), ("000", 0)] {
             assert_eq!(mode(raw).expect(raw), expected);
-            assert_eq!(mode(&show_mode(expected)).expect(raw), expected);
+            assert_eq!(mode(&format!("{expected:04o}")).expect(raw), expected);
         }
         for raw in [
             "0680",

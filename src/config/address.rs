@@ -6,13 +6,17 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::error::{Problem, quote};
+use super::kind::Kind;
 use super::{Address, Bind, schema};
 
 /// The port that memcached takes where nobody says otherwise.
 const MEMCACHED: u16 = 11211;
+
+/// A regular expression for an IP address and a port.
+const IP_PORT: &str = r"[0-9.]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+(%.+)?\]:[0-9]{1,5}";
 
 /// `sun_path` of unix(7) holds 108 bytes, the last of them zero.
 const LONGEST_PATH: usize = 107;
@@ -44,6 +48,24 @@ pub fn listener(text: &str) -> Result<Bind, Problem> {
         Some(path) => unix(path).map(Bind::Unix),
         None => admin(text).map(Bind::Tcp),
     }
+}
+
+/// What a listener binds.
+pub fn listener_kind() -> Kind<Bind> {
+    Kind::text(
+        listener,
+        |bind| json!(bind.to_string()),
+        || schema::pattern(&format!("^(unix:.+|{IP_PORT})$")),
+    )
+}
+
+/// What the admin listener binds.
+pub fn admin_kind() -> Kind<SocketAddr> {
+    Kind::text(
+        admin,
+        |bind| json!(bind.to_string()),
+        || schema::pattern(&format!("^({IP_PORT})$")),
+    )
 }
 
 /// Reads what the admin listener binds: `ip:port` or `[ipv6]:port`. Port 0 lets the system choose.

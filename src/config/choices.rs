@@ -1,13 +1,7 @@
 //! The words for settings that are a choice of few, as they are typed and as they are shown.
 
 use super::error::{Problem, quote};
-use super::{Batching, Protect, suggest};
-
-/// The words for `batching`.
-pub const BATCHING: &[(&str, Batching)] = &[("when-busy", Batching::WhenBusy), ("never", Batching::Never)];
-
-/// The words for `admin.protect`.
-pub const PROTECT: &[(&str, Protect)] = &[("changes", Protect::Changes), ("all", Protect::All)];
+use super::suggest;
 
 /// Reads one of the words of `choices`.
 pub fn choose<T: Copy>(choices: &[(&'static str, T)]) -> impl Fn(&str) -> Result<T, Problem> {

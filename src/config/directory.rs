@@ -4,13 +4,30 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::error::{Problem, quote};
+use serde_json::json;
+
+use super::error::{Diagnostics, Problem, quote};
+use super::kind::Kind;
+use super::map_reader::YamlNode;
+
+/// A directory that files can be created in.
+pub fn kind() -> Kind<PathBuf> {
+    let read = |value: &YamlNode<'_>, diagnostics: &mut Diagnostics| {
+        let folder = diagnostics.folder();
+        value.read(diagnostics, |text| writable(text, &folder))
+    };
+    Kind::new(
+        read,
+        |path| json!(path.display().to_string()),
+        || json!({ "type": "string", "minLength": 1 }),
+    )
+}
 
 /// Returns the directory `text`, relative to `folder`, after checking that files can be created in it: one
 /// is, and is removed.
 ///
 /// A full disk is not a configuration error; the user of the directory handles it.
-pub fn writable(text: &str, folder: &Path) -> Result<PathBuf, Problem> {
+fn writable(text: &str, folder: &Path) -> Result<PathBuf, Problem> {
     if text.is_empty() {
         return Err(Problem::new("the path is empty").hint("name a directory, such as /var/lib/ringway"));
     }

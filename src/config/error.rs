@@ -161,6 +161,16 @@ impl Diagnostics {
         self.list.push(diagnostic);
     }
 
+    /// Takes back what was added at `path` and below it.
+    pub fn retract(&mut self, path: &str) {
+        let is_below = |other: &str| {
+            other
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.list.retain(|diagnostic| !is_below(&diagnostic.path));
+    }
+
     /// Adds a warning.
     pub fn warn(&mut self, location: &Location, problem: Problem) {
         let warning = self.placed(location, problem);

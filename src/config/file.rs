@@ -1,360 +1,248 @@
-//! What the operator typed: the file as a whole, section by section.
+//! The file as a whole, as it is written.
 //!
-//! Every value in it is good by itself, with its default where it was left out. What several places must
-//! agree on (names, addresses that are bound) is left to [`super::resolve`].
+//! Every value in it is valid by itself, or replaced by its default if it is missing or invalid. What several places
+//! must agree on (names, addresses that are bound) is left to [`super::resolve`].
 
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::choices::{self, choose};
-use super::directory;
+use serde_json::{Value, json};
+
 use super::error::{Diagnostics, Location, Problem, Spanned, quote};
-use super::map_reader::{MapReader, YamlNode};
-use super::pool;
+use super::kind::{Kind, duration, number, size, word, words};
+use super::listeners::{self, RawListener};
+use super::map_reader::YamlNode;
 use super::route::{self, ReadRoute};
-use super::settings::{number, set};
-use super::units::{count, duration, size};
-use super::{Access, Admin, Batching, Bind, MissedWrites, Pool, Shutdown, access, address};
-use super::{ListenerTls, Protect, foreign, hosts, nodes, secret, tls, warnings};
+use super::rows::{Section, mapping, section};
+use super::units::count;
+use super::{Admin, Pool, admin, directory, foreign, nodes, pool, schema, warnings};
 
-const MOST_WORKERS: u64 = 1024;
+const MAX_WORKERS: u64 = 1024;
 
-const LEAST_MEMORY: u64 = 16 << 20;
+const MIN_MEMORY: u64 = 16 << 20;
 
-const MOST_MEMORY: u64 = 1 << 40;
+const MAX_MEMORY: u64 = 1 << 40;
 
-const MOST_MISSED: u64 = 100_000_000;
+const MAX_MISSED: u64 = 100_000_000;
 
-const MOST_LISTENERS: usize = 1024;
-
-const MOST_SESSIONS: u64 = 10_000_000;
-
-/// Names and what stands behind them, in the order of the file; `None` if they are unreadable, so that
-/// nobody can say which names there are.
+/// Names and what they name, in the order of the file; `None` if they are unreadable, so that it is unknown which names
+/// there are.
 pub type Named<T> = Option<Vec<(Spanned<String>, T)>>;
 
-/// A file. Where a value was a mistake, `None` or a stand-in for it.
-#[derive(Debug)]
-pub struct File {
-    /// Traffic threads.
-    pub workers: usize,
-    /// Whether workers gather events.
-    pub batching: Batching,
-    /// What buffers hold together, in bytes, or no number where that was left out.
-    pub memory_limit: Option<Spanned<Option<u64>>>,
-    /// What is remembered of writes that failed.
-    pub missed_writes: MissedWrites,
-    /// `state_dir`.
-    pub state_dir: Option<PathBuf>,
-    /// Where this process runs.
-    pub zone: Option<String>,
-    /// In the order of the file; the default one where it has none.
-    pub listeners: Vec<RawListener>,
-    /// What the admin listener binds.
-    pub admin: RawAdmin,
-    /// How the process ends.
-    pub shutdown: Shutdown,
-    /// The pools.
-    pub pools: Named<Pool>,
-    /// The routes; `None` for those with mistakes.
-    pub routes: Named<Option<ReadRoute>>,
-}
-
-impl File {
-    /// All routes that were typed without a mistake: those with a name, then those that stand at a listener.
-    pub fn reads(&self) -> impl Iterator<Item = &ReadRoute> {
-        let named = self.routes.iter().flatten().filter_map(|(_, read)| read.as_ref());
-        let listeners = self.listeners.iter();
-        named.chain(listeners.filter_map(|listener| listener.route.as_ref()?.value.as_ref()))
+section! {
+    /// The keys at the top of the file.
+    #[derive(Debug)]
+    pub struct Keys {
+        /// Traffic threads; `auto` is one for each core. A change needs a restart.
+        workers: usize = 1, workers();
+        /// A busy worker gathers events before it handles them; `never` handles each event as it comes.
+        batching: Batching = Batching::WhenBusy, word();
+        /// What all buffers hold together: requests and values on their way; the default is more if `max_value_size`
+        /// needs it.
+        memory_limit: Option<u64> = None, size(MIN_MEMORY..=MAX_MEMORY).optional();
+        /// What is remembered of failed writes.
+        missed_writes: MissedWrites = MissedWrites::default(), mapping();
+        /// A directory of this process's own that keeps the discovered nodes across restarts. It must exist; a relative
+        /// path starts at the file's folder.
+        state_dir: Option<PathBuf> = None, directory::kind().optional();
+        /// Where this process runs: a name, or `$VARIABLE` of its environment. Routes may prefer pools of this zone.
+        zone: Option<String> = None, zone().optional();
+        /// Where clients connect.
+        listeners: Option<Vec<RawListener>> = None, listeners::kind();
+        /// The HTTP listener.
+        admin: Admin = Admin::default(), admin::kind();
+        /// What happens after SIGTERM.
+        shutdown: Shutdown = Shutdown::default(), mapping();
+        /// Nodes under one ring, by name.
+        pools: Named<Pool> = None, pools();
+        /// The name of a pool or of another route, or a policy.
+        routes: Named<Option<ReadRoute>> = None, routes();
     }
 }
 
-/// Where clients connect.
+section! {
+    /// What is remembered of writes that failed, until their keys are deleted on the nodes that missed them.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct MissedWrites {
+        /// Keys of failed writes that are remembered for one node, from 1 to 100000000.
+        max: usize = 1_000_000, number(1..=MAX_MISSED);
+        /// A directory of this process's own that keeps them across restarts. It must exist; a relative path starts at
+        /// the file's folder. A change needs a restart.
+        dir: Option<PathBuf> = None, directory::kind().optional();
+    }
+}
+
+section! {
+    /// How the process ends after SIGTERM.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Shutdown {
+        /// After SIGTERM, how long Ringway serves on while `/readyz` says no.
+        delay: Duration = Duration::ZERO, duration();
+        /// Then, how long it waits at most for outstanding replies.
+        drain: Duration = Duration::from_secs(10), duration();
+    }
+}
+
+words! {
+    /// Whether a worker gathers events before it handles them, see `runtime::coalesce`.
+    pub enum Batching {
+        /// If it is busy.
+        WhenBusy = "when-busy",
+        /// It handles each event as it comes.
+        Never = "never",
+    }
+}
+
+/// A file.
 #[derive(Debug)]
-pub struct RawListener {
-    /// Its address.
-    pub bind: Option<Spanned<Bind>>,
-    /// Where its requests go, or nothing if that was left out.
-    pub route: Option<Spanned<Option<ReadRoute>>>,
-    /// Sessions it holds at once.
-    pub max_connections: usize,
-    /// `None`: never.
-    pub idle_timeout: Option<Duration>,
-    /// Who may connect.
-    pub access: Access,
-    /// What encrypts its connections.
-    pub tls: Option<Arc<ListenerTls>>,
+pub struct File {
+    /// Its keys; if it has no listeners, with the default one.
+    pub keys: Keys,
+    /// The location of `memory_limit`, if it is there.
+    pub memory_limit: Option<Location>,
+    /// What the admin listener binds; `None` if that is invalid.
+    pub admin: Option<Spanned<SocketAddr>>,
+}
+
+impl File {
+    /// All routes that are written without a mistake: those with a name, then those at a listener.
+    pub fn reads(&self) -> impl Iterator<Item = &ReadRoute> {
+        let named = self.keys.routes.iter().flatten();
+        let named = named.filter_map(|(_, read)| read.as_ref());
+        named.chain(
+            self.listeners()
+                .filter_map(|listener| listener.route.as_ref()?.value.as_ref()),
+        )
+    }
+
+    /// The listeners, in the order of the file.
+    pub fn listeners(&self) -> impl Iterator<Item = &RawListener> {
+        self.keys.listeners.iter().flatten()
+    }
+
+    /// The pools by name, in the order of the file.
+    pub fn pools(&self) -> impl Iterator<Item = (&Spanned<String>, &Pool)> {
+        self.keys.pools.iter().flatten().map(|(name, pool)| (name, pool))
+    }
 }
 
 /// Reads the whole file.
 pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
-    let folder = diagnostics.folder();
+    let mut read = Keys::default();
     let mut keys = root.keys(diagnostics);
-    let workers = keys.value("workers", workers).unwrap_or(1);
-    let batching = keys
-        .value("batching", choose(choices::BATCHING))
-        .unwrap_or(Batching::WhenBusy);
-    let memory = |text: &str| size(LEAST_MEMORY..=MOST_MEMORY)(text).map(Some);
-    let memory_limit = keys.spanned_or("memory_limit", memory, unplaced(None));
-    let mut missed_dir = None;
-    let missed_writes = keys.get("missed_writes", |value, diagnostics| {
-        let missed;
-        (missed, missed_dir) = missed_writes(value, diagnostics);
-        Some(missed)
+    read.read_rows(&mut keys);
+    let place = |section: &str, key: &str| Some(root.find(section)?.find(key)?.location());
+    let memory_limit = keys.location("memory_limit");
+    let admin = keys.is_good("admin").then(|| Spanned {
+        value: read.admin.bind,
+        location: place("admin", "bind").unwrap_or_default(),
     });
-    let missed_writes = missed_writes.unwrap_or_default();
-    let state_dir = keys.value("state_dir", |text| directory::writable(text, &folder));
-    let zone = keys.value("zone", zone);
-    let mut listeners = keys.get("listeners", listeners);
-    let admin = keys.get("admin", admin).unwrap_or_else(|| RawAdmin {
-        bind: Some(unplaced(Admin::default().bind)),
-        settings: Admin::default(),
-    });
-    let shutdown = keys.get("shutdown", shutdown).unwrap_or_default();
-    let pools = keys.get("pools", pools);
-    let mut routes = keys.get("routes", routes);
-    let has = ["listeners", "routes"].map(|key| keys.has(key));
+    let [has_listeners, has_routes] = ["listeners", "routes"].map(|key| keys.has(key));
     keys.require(
         "pools",
         Problem::new("there are no pools").hint("add `pools:` with a pool and its nodes"),
     );
     keys.translate(foreign::FILE);
     let misspelt = keys.finish();
-    if let (Some(location), None) = (missed_dir, &state_dir) {
-        let pools = pools.iter().flatten();
-        let pools = pools.map(|(name, pool)| (name.value.as_str(), pool));
-        warnings::forgotten_nodes(&location, pools, diagnostics);
-    }
-    if !has[0] && !misspelt.contains(&"listeners") {
-        listeners = Some(vec![default_listener(Location {
+    if !has_listeners && !misspelt.contains(&"listeners") {
+        read.listeners = Some(vec![RawListener::default_at(Location {
             path: "listeners".to_owned(),
             ..root.location()
         })]);
     }
-    if !has[1] && !misspelt.contains(&"routes") {
-        routes = Some(Vec::new());
+    if !has_routes && !misspelt.contains(&"routes") {
+        read.routes = Some(Vec::new());
     }
-    File {
-        workers,
-        batching,
+    let file = File {
+        keys: read,
         memory_limit,
-        missed_writes,
-        state_dir,
-        zone,
-        listeners: listeners.unwrap_or_default(),
         admin,
-        shutdown,
-        pools,
-        routes,
+    };
+    let missed = file.keys.missed_writes.dir.as_ref();
+    let dir = missed.and_then(|_| place("missed_writes", "dir"));
+    if let (Some(dir), None) = (dir, &file.keys.state_dir) {
+        let pools = file.pools().map(|(name, pool)| (name.value.as_str(), pool));
+        warnings::forgotten_nodes(&dir, pools, diagnostics);
     }
+    file
 }
 
-/// What is remembered of failed writes, and where the directory was typed.
-fn missed_writes(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> (MissedWrites, Option<Location>) {
-    let mut missed = MissedWrites::default();
-    let folder = diagnostics.folder();
-    let mut keys = value.keys(diagnostics);
-    set(&mut missed.max, number(&mut keys, "max", 1..=MOST_MISSED));
-    let dir = keys.at("dir", |text| directory::writable(text, &folder));
-    keys.finish();
-    let (dir, location) = dir.map(|dir| (dir.value, dir.location)).unzip();
-    missed.dir = dir;
-    (missed, location)
-}
-
-/// The listener of a file without listeners; its mistakes stand at `location`.
-fn default_listener(location: Location) -> RawListener {
-    let default = super::Listener::new(super::Route::Name(String::new()));
-    RawListener {
-        bind: Some(Spanned {
-            value: default.bind,
-            location: location.clone(),
-        }),
-        route: Some(Spanned {
-            value: None,
-            location,
-        }),
-        max_connections: default.max_connections,
-        idle_timeout: default.idle_timeout,
-        access: default.access,
-        tls: default.tls,
-    }
-}
-
-fn unplaced<T>(value: T) -> Spanned<T> {
-    Spanned {
-        value,
-        location: Location::default(),
-    }
-}
-
-fn workers(text: &str) -> Result<usize, Problem> {
-    if text == "auto" {
-        return Ok(std::thread::available_parallelism().map_or(1, NonZero::get));
-    }
-    let workers = count(1..=MOST_WORKERS)(text).map_err(|problem| {
-        let hint = problem.hint.unwrap_or_default();
-        Problem {
-            reason: problem.reason,
-            hint: Some(format!("{hint}, or write auto for one per core")),
+fn workers() -> Kind<usize> {
+    let parse = |text: &str| {
+        if text == "auto" {
+            return Ok(std::thread::available_parallelism().map_or(1, NonZero::get));
         }
-    })?;
-    Ok(usize::try_from(workers).expect("a thousand is less than 2^16"))
+        let workers = count(1..=MAX_WORKERS)(text).map_err(|problem| {
+            let hint = problem.hint.unwrap_or_default();
+            Problem {
+                reason: problem.reason,
+                hint: Some(format!("{hint}, or write auto for one per core")),
+            }
+        })?;
+        Ok(usize::try_from(workers).expect("a thousand is less than 2^16"))
+    };
+    let schema = || json!({ "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": MAX_WORKERS }] });
+    Kind::text(parse, |workers| json!(workers), schema)
 }
 
 /// A name, or that of an environment variable that has it: all pods share one file, but not one zone.
-fn zone(text: &str) -> Result<String, Problem> {
-    let Some(variable) = text.strip_prefix('$') else {
-        return nodes::name(text);
+fn zone() -> Kind<String> {
+    let parse = |text: &str| {
+        let Some(variable) = text.strip_prefix('$') else {
+            return nodes::name(text);
+        };
+        let value = std::env::var(variable).map_err(|_| {
+            let problem = Problem::new(format!("the environment has no {}", quote(variable)));
+            problem.hint("set it to the zone this process runs in, or write the zone here")
+        })?;
+        nodes::name(&value)
     };
-    let value = std::env::var(variable).map_err(|_| {
-        let problem = Problem::new(format!("the environment has no {}", quote(variable)));
-        problem.hint("set it to the zone this process runs in, or write the zone here")
-    })?;
-    nodes::name(&value)
+    Kind::text(parse, |zone| json!(zone), nodes::name_kind().schema)
 }
 
-fn listeners(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<RawListener>> {
-    let items = value.items(diagnostics)?;
-    if items.is_empty() {
-        let problem =
-            Problem::new("there are no listeners").hint("leave the key out for one on 127.0.0.1:11211");
-        diagnostics.add(&value.location(), problem);
-    }
-    if items.len() > MOST_LISTENERS {
-        let problem = Problem::new(format!("there are {} listeners", items.len()));
-        diagnostics.add(
-            &value.location(),
-            problem.hint(format!("{MOST_LISTENERS} are the most")),
-        );
-    }
-    Some(
-        items
-            .iter()
-            .take(MOST_LISTENERS)
-            .map(|item| listener(item, diagnostics))
-            .collect(),
-    )
-}
-
-fn listener(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> RawListener {
-    let default = super::Listener::new(super::Route::Name(String::new()));
-    let mut keys = item.keys(diagnostics);
-    let bind = Spanned {
-        value: default.bind,
-        location: item.location(),
-    };
-    let route = Spanned {
-        value: None,
-        location: Location {
-            path: format!("{}.route", item.location().path),
-            ..item.location()
-        },
-    };
-    let mut listener = RawListener {
-        bind: keys.spanned_or("bind", address::listener, bind),
-        route: listener_route(&mut keys, route),
-        max_connections: number(&mut keys, "max_connections", 1..=MOST_SESSIONS)
-            .unwrap_or(default.max_connections),
-        idle_timeout: keys
-            .value("idle_timeout", duration)
-            .filter(|idle| !idle.is_zero()),
-        access: default.access,
-        tls: None,
-    };
-    listener.tls = tls_of(&mut keys, listener.bind.as_ref());
-    listener.access = access::read(&mut keys, listener.bind.as_ref().map(|bind| &bind.value));
-    keys.translate(foreign::LISTENER);
-    let misspelt = keys.finish();
-    listener.bind = listener.bind.filter(|_| !misspelt.contains(&"bind"));
-    listener.route = listener.route.filter(|_| !misspelt.contains(&"route"));
-    listener
-}
-
-fn tls_of(keys: &mut MapReader<'_, '_>, bind: Option<&Spanned<Bind>>) -> Option<Arc<ListenerTls>> {
-    if let Some(Bind::Unix(_)) = bind.map(|bind| &bind.value) {
-        let problem = Problem::new("a unix socket is not encrypted");
-        keys.reject(
-            "tls",
-            problem.hint("TLS is for TCP ports: `mode` and `group` say who may connect"),
-        );
-        return None;
-    }
-    keys.get("tls", tls::read_listener).map(Arc::new)
-}
-
-/// The HTTP listener.
-#[derive(Debug)]
-pub struct RawAdmin {
-    /// Its address; `None` if it is invalid.
-    pub bind: Option<Spanned<SocketAddr>>,
-    /// The rest of its settings.
-    pub settings: Admin,
-}
-
-fn admin(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<RawAdmin> {
-    let mut settings = Admin::default();
-    let mut keys = value.keys(diagnostics);
-    let bind = keys.spanned_or("bind", address::admin, unplaced(settings.bind));
-    set(&mut settings.hosts, keys.get("hosts", hosts::read));
-    settings.token = keys.get("token", secret::read_or_false);
-    if let Some(Spanned { value, location }) = keys.at("protect", choose(choices::PROTECT)) {
-        settings.protect = value;
-        if value == Protect::All && !keys.has("token") {
-            let problem = Problem::new("there is no token to protect it with");
-            keys.diagnostic_at(&location, problem.hint("add `token: {file: PATH}`"));
+/// The key `pools`, which is rendered from the validated ones.
+fn pools() -> Kind<Named<Pool>> {
+    let read = |value: &YamlNode<'_>, diagnostics: &mut Diagnostics| {
+        let entries = value.entries(diagnostics, |text| nodes::name(text).map(drop))?;
+        if entries.is_empty() {
+            diagnostics.add(
+                &value.location(),
+                Problem::new("there are no pools").hint("add one with its nodes"),
+            );
+            return None;
         }
-    }
-    keys.finish();
-    Some(RawAdmin { bind, settings })
-}
-
-fn shutdown(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Shutdown> {
-    let mut shutdown = Shutdown::default();
-    let mut keys = value.keys(diagnostics);
-    set(&mut shutdown.delay, keys.value("delay", duration));
-    set(&mut shutdown.drain, keys.value("drain", duration));
-    keys.finish();
-    Some(shutdown)
-}
-
-fn pools(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Named<Pool> {
-    let entries = value.entries(diagnostics, |text| nodes::name(text).map(drop))?;
-    if entries.is_empty() {
-        diagnostics.add(
-            &value.location(),
-            Problem::new("there are no pools").hint("add one with its nodes"),
-        );
-        return None;
-    }
-    Some(
-        entries
-            .into_iter()
-            .map(|(name, value)| (name, pool::read(&value, diagnostics)))
-            .collect(),
+        let pools = entries.into_iter();
+        Some(Some(
+            pools
+                .map(|(name, value)| (name, pool::read(&value, diagnostics)))
+                .collect(),
+        ))
+    };
+    Kind::new(
+        read,
+        |_| Value::Null,
+        || {
+            let mut pools = schema::named(pool::schema());
+            pools["minProperties"] = json!(1);
+            pools["type"] = json!("object");
+            pools
+        },
     )
 }
 
-fn routes(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Named<Option<ReadRoute>> {
-    let entries = value.entries(diagnostics, |text| nodes::name(text).map(drop))?;
-    let read = |(name, value): (Spanned<String>, YamlNode<'_>)| (name, route::read(&value, diagnostics));
-    Some(entries.into_iter().map(read).collect())
-}
-
-/// The route that was typed, `default` where none was, `None` if it holds a mistake.
-fn listener_route(
-    keys: &mut MapReader<'_, '_>,
-    default: Spanned<Option<ReadRoute>>,
-) -> Option<Spanned<Option<ReadRoute>>> {
-    let raw = keys.get("route", |value, diagnostics| {
-        let read = route::read(value, diagnostics)?;
-        Some(Spanned {
-            value: Some(read),
-            location: value.location(),
-        })
-    });
-    if keys.has("route") { raw } else { Some(default) }
+/// The key `routes`, which is rendered from the validated ones.
+fn routes() -> Kind<Named<Option<ReadRoute>>> {
+    let read = |value: &YamlNode<'_>, diagnostics: &mut Diagnostics| {
+        let entries = value.entries(diagnostics, |text| nodes::name(text).map(drop))?;
+        let entries = entries.into_iter();
+        let routes = entries.map(|(name, value)| (name, route::read(&value, diagnostics)));
+        Some(Some(routes.collect()))
+    };
+    Kind::new(
+        read,
+        |_| Value::Null,
+        || schema::named(json!({ "$ref": "#/$defs/route" })),
+    )
 }

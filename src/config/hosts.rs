@@ -1,13 +1,18 @@
 //! `admin.hosts`: the names under which clients may ask the admin listener.
 
-use super::error::{Diagnostics, Problem, quote};
-use super::map_reader::YamlNode;
+use serde_json::json;
 
-/// The names of a list, each as [`normal`] writes it.
-pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
-    let items = value.items(diagnostics)?;
-    let names = items.iter().filter_map(|item| item.read(diagnostics, host));
-    Some(names.collect())
+use super::error::{Problem, quote};
+use super::kind::Kind;
+use super::schema;
+
+/// A host name, as [`normal`] writes it.
+pub fn kind() -> Kind<String> {
+    Kind::text(
+        host,
+        |host| json!(host),
+        || schema::pattern(r"^[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$"),
+    )
 }
 
 /// A host name in lower case and without the dot that may end it: all spellings of one name are one.
@@ -16,7 +21,7 @@ pub fn normal(host: &str) -> String {
 }
 
 fn host(text: &str) -> Result<String, Problem> {
-    let no_name = || Problem::new(format!("{} is no host name", quote(text)));
+    let no_name = || Problem::new(format!("{} is not a host name", quote(text)));
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split(['/', ':']).next().unwrap_or(rest);
         return Err(no_name().hint(format!("write the name alone: {}", quote(host))));

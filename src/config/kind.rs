@@ -111,7 +111,7 @@ pub fn percent() -> Kind<u32> {
 /// Durations that may be zero.
 pub fn duration() -> Kind<Duration> {
     let show = |duration: &Duration| json!(show_duration(*duration));
-    Kind::text(units::duration, show, || schema::pattern("^[0-9]+(ms|s|m|h)$"))
+    Kind::text(units::duration, show, || schema::pattern(schema::DURATION))
 }
 
 /// Durations that must not be zero.
@@ -121,6 +121,19 @@ pub fn timeout() -> Kind<Duration> {
         schema: Box::new(|| schema::pattern("^0*[1-9][0-9]*(ms|s|m|h)$")),
         ..duration()
     }
+}
+
+/// Lists of values. One that holds a mistake is left out.
+pub fn list<T: 'static>(item: Kind<T>) -> Kind<Vec<T>> {
+    let Kind { read, show, schema } = item;
+    Kind::new(
+        move |value, diagnostics| {
+            let items = value.items(diagnostics)?;
+            Some(items.iter().filter_map(|item| read(item, diagnostics)).collect())
+        },
+        move |items: &Vec<T>| items.iter().map(&show).collect(),
+        move || json!({ "type": "array", "items": schema() }),
+    )
 }
 
 /// Values that are one of few words.

@@ -119,6 +119,15 @@ impl<'a> YamlNode<'a> {
         Some(entries.into_iter().map(split).collect())
     }
 
+    /// The value of `key`, if this is a mapping that has it.
+    pub fn find(&self, key: &str) -> Option<YamlNode<'a>> {
+        let entries = self.mapping(&mut Diagnostics::new(""))?;
+        entries
+            .into_iter()
+            .rfind(|entry| entry.key == key)
+            .map(|entry| entry.value)
+    }
+
     /// The mapping, to be asked for its keys.
     pub fn keys<'m>(&self, diagnostics: &'m mut Diagnostics) -> MapReader<'a, 'm> {
         let entries = self.mapping(diagnostics);
@@ -130,6 +139,7 @@ impl<'a> YamlNode<'a> {
             known: Vec::new(),
             required: Vec::new(),
             rejected: Vec::new(),
+            failed: Vec::new(),
             diagnostics,
         }
     }
@@ -198,6 +208,7 @@ pub struct MapReader<'a, 'm> {
     known: Vec<&'static str>,
     required: Vec<(Vec<&'static str>, Problem)>,
     rejected: Vec<&'static str>,
+    failed: Vec<&'static str>,
     diagnostics: &'m mut Diagnostics,
 }
 
@@ -213,6 +224,9 @@ impl<'a> MapReader<'a, '_> {
         // A key given twice is a mistake already; the mistakes of both values are told.
         for entry in self.entries.iter().filter(|entry| entry.key == key) {
             found = read(&entry.value, self.diagnostics);
+            if found.is_none() {
+                self.failed.push(key);
+            }
         }
         found
     }
@@ -220,17 +234,6 @@ impl<'a> MapReader<'a, '_> {
     /// What `parse` makes of the text of `key`; `None` if the key is missing.
     pub fn value<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
         self.get(key, |value, diagnostics| value.read(diagnostics, &parse))
-    }
-
-    /// The same, with its place; `default` where the key is missing, `None` if it holds a mistake.
-    pub fn spanned_or<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, Problem>,
-        default: Spanned<T>,
-    ) -> Option<Spanned<T>> {
-        let raw = self.at(key, parse);
-        if self.has(key) { raw } else { Some(default) }
     }
 
     /// The same, with its place.
@@ -252,6 +255,11 @@ impl<'a> MapReader<'a, '_> {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
+    /// Whether the key is missing, or has a value without a mistake.
+    pub fn is_good(&self, key: &str) -> bool {
+        !self.failed.contains(&key)
+    }
+
     /// The location of the value of `key`, if it is there.
     pub fn location(&self, key: &str) -> Option<Location> {
         let entry = self.entries.iter().rfind(|entry| entry.key == key)?;
@@ -268,11 +276,12 @@ impl<'a> MapReader<'a, '_> {
         self.required.push((keys.to_vec(), problem));
     }
 
-    /// Where the key is there, `problem` is a mistake.
+    /// If the key is there, `problem` is a mistake, in place of any in its value.
     pub fn reject(&mut self, key: &'static str, problem: Problem) {
         self.rejected.push(key);
         self.known.retain(|known| *known != key);
         for entry in self.entries.iter().filter(|entry| entry.key == key) {
+            self.diagnostics.retract(&entry.location.path);
             self.diagnostics.add(&entry.location, problem.clone());
         }
     }

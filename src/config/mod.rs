@@ -13,6 +13,7 @@
 
 mod access;
 mod address;
+mod admin;
 mod brackets;
 mod choices;
 mod defaults;
@@ -26,6 +27,7 @@ mod foreign;
 mod health;
 pub mod hosts;
 mod kind;
+mod listeners;
 mod map_reader;
 mod node_auth;
 mod nodes;
@@ -37,7 +39,6 @@ mod route;
 mod rows;
 mod schema;
 mod secret;
-mod settings;
 mod show;
 mod suggest;
 mod tls;
@@ -52,14 +53,16 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use access::{Access, Group};
+pub use admin::{Admin, Protect};
 pub use defaults::quickstart;
 pub use discover::{Discover, Origin, Source};
 pub use discovered::{discovered, is_host};
 pub use error::{Diagnostic, Error, Warning};
+pub use file::{Batching, MissedWrites, Shutdown};
 pub use health::Health;
+pub use listeners::Listener;
 pub use node_auth::NodeAuth;
 pub use pool::{FlushAll, OnNodeDown, OnReadError, OnWriteError, Pool, Protocol, Rejoin};
 pub use protection::Protection;
@@ -300,32 +303,6 @@ impl Config {
     }
 }
 
-/// What is remembered of writes that failed, until their keys are deleted on the nodes that missed them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissedWrites {
-    /// Keys of each node; where more were missed the node is flushed.
-    pub max: usize,
-    /// The directory that it is kept in, too; `None`: it ends with the process.
-    pub dir: Option<PathBuf>,
-}
-
-/// Where clients connect.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Listener {
-    /// Its address.
-    pub bind: Bind,
-    /// Where its requests go.
-    pub route: Route,
-    /// Sessions it holds at once.
-    pub max_connections: usize,
-    /// A session that says nothing for so long is closed; `None`: never.
-    pub idle_timeout: Option<Duration>,
-    /// Who may connect to a unix socket.
-    pub access: Access,
-    /// What encrypts its connections.
-    pub tls: Option<Arc<ListenerTls>>,
-}
-
 /// An address to listen on. Shown as it is typed: `127.0.0.1:11211`, `[::1]:11211`, `unix:/path`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Bind {
@@ -342,37 +319,6 @@ impl fmt::Display for Bind {
             Bind::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
-}
-
-/// The HTTP listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admin {
-    /// Its address.
-    pub bind: SocketAddr,
-    /// Names under which it may be asked, besides addresses and `localhost`: in lower case.
-    pub hosts: Vec<String>,
-    /// The token that changes need; `None`: none.
-    pub token: Option<Secret>,
-    /// What else needs it.
-    pub protect: Protect,
-}
-
-/// The requests to the admin listener that need its token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protect {
-    /// Those that change something.
-    Changes,
-    /// All but the questions of probes.
-    All,
-}
-
-/// How the process ends after SIGTERM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shutdown {
-    /// Not ready, still serving.
-    pub delay: Duration,
-    /// Then what is owed is answered, at most this long.
-    pub drain: Duration,
 }
 
 /// One place where values live.
@@ -423,13 +369,4 @@ impl fmt::Display for Address {
             Address::Undiscovered => write!(f, "undiscovered"),
         }
     }
-}
-
-/// Whether a worker gathers events before it works them off, see `net::nap`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Batching {
-    /// Where it is busy.
-    WhenBusy,
-    /// It works off each event as it comes.
-    Never,
 }

@@ -190,6 +190,12 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
     pool
 }
 
+/// The schema of a pool.
+pub fn schema() -> serde_json::Value {
+    let rules = json!({ "anyOf": [{ "required": ["nodes"] }, { "required": ["discover"] }] });
+    schema::mapping(Pool::rows(), rules)
+}
+
 /// What harms clients in `on_read_error: error`.
 fn read_errors() -> Problem {
     Problem::new("some client libraries hang or mix up replies at a multi-get that ends in an error")

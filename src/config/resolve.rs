@@ -6,11 +6,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::error::{Diagnostics, Location, Problem, Spanned, quote};
-use super::file::{File, RawListener};
+use super::file::File;
+use super::listeners::{Listener, RawListener};
 use super::route::ReadRoute;
 use super::route::graph::Graph;
 use super::units::show_size;
-use super::{Admin, Bind, Config, Pool, Protocol, Route, defaults, overlap, suggest, warnings};
+use super::{Bind, Config, Pool, Protocol, Route, defaults, overlap, suggest, warnings};
 
 /// Values of the largest size that the buffers of one worker have room for at least: one arrives, is held
 /// and is written, and that takes no more than three quarters.
@@ -23,57 +24,44 @@ pub fn resolve(file: File, diagnostics: &mut Diagnostics) -> Option<Config> {
     let names = KnownNames::of(&file)?;
     names.check_twins(diagnostics);
     names.check_targets(diagnostics);
-    let chosen: Vec<Option<Route>> = file
-        .listeners
-        .iter()
+    let listeners = file.listeners();
+    let chosen: Vec<Option<Route>> = listeners
         .map(|listener| names.choose(listener, diagnostics))
         .collect();
     names.check_graph(&file, &chosen, diagnostics);
     check_zones(&file, diagnostics);
-    let routes = file.routes.iter().flatten();
-    let routes = routes
-        .filter_map(|(name, read)| Some((name.value.clone(), read.as_ref()?.route.clone())))
-        .collect();
-    let listener = |(raw, route): (RawListener, Option<Route>)| {
-        Some(super::Listener {
-            bind: raw.bind?.value,
+    let keys = file.keys;
+    let routes = keys.routes.into_iter().flatten();
+    let routes = routes.filter_map(|(name, read)| Some((name.value, read?.route)));
+    let listeners = keys.listeners.into_iter().flatten().zip(chosen);
+    let listeners = listeners.map(|(raw, route)| {
+        Some(Listener {
             route: route?,
-            max_connections: raw.max_connections,
-            idle_timeout: raw.idle_timeout,
-            access: raw.access,
-            tls: raw.tls,
+            ..raw.settings
         })
-    };
+    });
     Some(Config {
-        workers: file.workers,
-        batching: file.batching,
-        memory_limit: memory_limit?,
-        missed_writes: file.missed_writes,
-        state_dir: file.state_dir,
-        zone: file.zone,
-        listeners: file
-            .listeners
-            .into_iter()
-            .zip(chosen)
-            .map(listener)
-            .collect::<Option<_>>()?,
-        admin: Admin {
-            bind: file.admin.bind?.value,
-            ..file.admin.settings
-        },
-        shutdown: file.shutdown,
-        pools: file
+        workers: keys.workers,
+        batching: keys.batching,
+        memory_limit,
+        missed_writes: keys.missed_writes,
+        state_dir: keys.state_dir,
+        zone: keys.zone,
+        listeners: listeners.collect::<Option<_>>()?,
+        admin: keys.admin,
+        shutdown: keys.shutdown,
+        pools: keys
             .pools?
             .into_iter()
             .map(|(name, pool)| (name.value, pool))
             .collect(),
-        routes,
+        routes: routes.collect(),
     })
 }
 
 /// Who prefers pools of the own zone must know it.
 fn check_zones(file: &File, diagnostics: &mut Diagnostics) {
-    if file.zone.is_some() {
+    if file.keys.zone.is_some() {
         return;
     }
     for location in file.reads().flat_map(|read| &read.zones) {
@@ -83,35 +71,35 @@ fn check_zones(file: &File, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// What was typed, or a default that is enough for the largest values.
-fn memory_limit(file: &File, diagnostics: &mut Diagnostics) -> Option<u64> {
-    let pools = file.pools.iter().flatten();
-    let largest = pools
+/// What is written, or a default that is enough for the largest values.
+fn memory_limit(file: &File, diagnostics: &mut Diagnostics) -> u64 {
+    let largest = file
+        .pools()
         .map(|(_, pool)| pool.max_value_size as u64)
         .max()
         .unwrap_or(0);
-    let least = LARGEST_VALUES * largest * file.workers as u64;
-    let raw = file.memory_limit.as_ref()?;
-    match raw.value {
-        None => Some(defaults::MEMORY_LIMIT.max(least)),
-        Some(limit) if limit >= least => Some(limit),
-        Some(limit) => {
-            let (limit, least, largest) = (show_size(limit), show_size(least), show_size(largest));
-            let problem = Problem::new(format!("{limit} is too little for values of {largest}"));
-            let hint = format!("{least} is the least for so many workers, or make max_value_size smaller");
-            diagnostics.add(&raw.location, problem.hint(hint));
-            None
-        }
+    let min = LARGEST_VALUES * largest * file.keys.workers as u64;
+    let Some(limit) = file.keys.memory_limit else {
+        return defaults::MEMORY_LIMIT.max(min);
+    };
+    if limit < min
+        && let Some(location) = &file.memory_limit
+    {
+        let (limit, min, largest) = (show_size(limit), show_size(min), show_size(largest));
+        let problem = Problem::new(format!("{limit} is too little for values of {largest}"));
+        let hint = format!("the minimum for this number of workers is {min}, or make max_value_size smaller");
+        diagnostics.add(location, problem.hint(hint));
     }
+    limit
 }
 
 /// Each bind against those before it, in the order of the file; defaults count as typed before all.
 fn check_binds(file: &File, diagnostics: &mut Diagnostics) {
-    let listeners = file.listeners.iter().enumerate();
+    let listeners = file.listeners().enumerate();
     let mut binds: Vec<(String, Spanned<Bind>)> = listeners
         .filter_map(|(index, listener)| Some((format!("listeners[{index}]"), listener.bind.clone()?)))
         .collect();
-    if let Some(Spanned { value, location }) = &file.admin.bind {
+    if let Some(Spanned { value, location }) = &file.admin {
         binds.push((
             "admin".to_owned(),
             Spanned {
@@ -145,7 +133,7 @@ struct KnownNames<'a> {
 impl<'a> KnownNames<'a> {
     /// `None` if it is not known which names there are.
     fn of(file: &'a File) -> Option<KnownNames<'a>> {
-        let (pools, routes) = (file.pools.as_ref()?, file.routes.as_ref()?);
+        let (pools, routes) = (file.keys.pools.as_ref()?, file.keys.routes.as_ref()?);
         let pools: HashMap<_, _> = pools
             .iter()
             .map(|(name, pool)| (name.value.as_str(), (&name.location, pool)))
@@ -231,10 +219,7 @@ impl<'a> KnownNames<'a> {
     /// How routes lead to one another, and from listeners to nodes.
     fn check_graph(&self, file: &File, chosen: &[Option<Route>], diagnostics: &mut Diagnostics) {
         let graph = Graph::new(self.in_order, |name| self.pools.contains_key(name));
-        let raw = file
-            .listeners
-            .iter()
-            .filter_map(|listener| listener.route.as_ref());
+        let raw = file.listeners().filter_map(|listener| listener.route.as_ref());
         let inline: Vec<_> = raw
             .filter_map(|route| Some((&route.location, route.value.as_ref()?)))
             .collect();
@@ -246,10 +231,11 @@ impl<'a> KnownNames<'a> {
                 warnings::small_budget(budget, &graph, pool, diagnostics);
             }
         }
-        let pools = file.pools.iter().flatten();
-        let pools = pools.map(|(name, _)| (name.value.as_str(), &name.location));
+        let pools = file
+            .pools()
+            .map(|(name, _)| (name.value.as_str(), &name.location));
         warnings::unreached(pools, file.reads(), chosen, &graph, diagnostics);
-        for (listener, route) in file.listeners.iter().zip(chosen) {
+        for (listener, route) in file.listeners().zip(chosen) {
             if let Some(route) = route {
                 self.check_loop(listener, &graph.ends(route), diagnostics);
             }

@@ -19,6 +19,9 @@ pub struct Row {
     pub schema: Value,
 }
 
+/// A regular expression for a duration.
+pub const DURATION: &str = "^[0-9]+(ms|s|m|h)$";
+
 /// Text that matches the regular expression.
 pub fn pattern(pattern: &str) -> Value {
     json!({ "type": "string", "pattern": pattern })
@@ -35,13 +38,19 @@ pub fn or_false(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "const": false }] })
 }
 
+/// A mapping whose keys are names, and whose values `schema` describes.
+pub fn named(schema: Value) -> Value {
+    json!({ "type": ["object", "null"], "additionalProperties": schema })
+}
+
 /// A mapping with the keys of `rows` and no others, and what `rules` adds to it.
 pub fn mapping(rows: Vec<Row>, rules: Value) -> Value {
     let mut properties = Map::new();
     for row in rows {
         let mut schema = row.schema;
         schema["description"] = json!(row.doc);
-        if !row.default.is_null() {
+        // The default of a section is that of its keys.
+        if !row.default.is_null() && !row.default.is_object() {
             schema["default"] = row.default;
         }
         properties.insert(row.key.to_owned(), schema);

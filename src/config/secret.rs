@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::error::{Diagnostics, Problem, quote};
 use super::kind::Kind;
 use super::map_reader::YamlNode;
-use super::read_regular;
+use super::{read_regular, schema};
 
 /// As many bytes as a secret may have.
 const LONGEST: usize = 1024;
@@ -69,9 +69,14 @@ fn schema() -> Value {
     json!({ "oneOf": [one("file"), one("env")] })
 }
 
-/// Reads `{file: PATH}` or `{env: NAME}`; `false` for none.
-pub fn read_or_false(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
-    (!value.is_false()).then(|| read(value, diagnostics))?
+/// A secret, or `false` for none.
+pub fn or_false() -> Kind<Option<Secret>> {
+    let read = |value: &YamlNode<'_>, diagnostics: &mut Diagnostics| match value.is_false() {
+        true => Some(None),
+        false => read(value, diagnostics).map(Some),
+    };
+    let show = |secret: &Option<Secret>| secret.as_ref().map_or(Value::Null, Secret::show);
+    Kind::new(read, show, || schema::or_false(schema()))
 }
 
 /// Reads `{file: PATH}` or `{env: NAME}`.

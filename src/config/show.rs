@@ -3,15 +3,12 @@
 //! What is shown holds every setting, defaults too, in the words and units of the file: read as a file it
 //! gives the same configuration again. Nodes that were discovered are not part of it.
 
-use std::time::Duration;
-
 use md5::{Digest, Md5};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::choices::{self, word};
+use super::Config;
+use super::file::Keys;
 use super::rows::render;
-use super::units::{show_duration, show_size};
-use super::{Admin, Config, Listener, MissedWrites, access};
 
 impl Config {
     /// 16 hexadecimal digits that are the same for configurations that mean the same.
@@ -21,72 +18,30 @@ impl Config {
     }
 }
 
-/// Every setting, as it is typed.
+/// Every setting, as it could be written.
 pub fn show(config: &Config) -> Value {
-    let pools: Map<String, Value> = config
+    let mut shown = render(&Keys {
+        workers: config.workers,
+        batching: config.batching,
+        memory_limit: Some(config.memory_limit),
+        missed_writes: config.missed_writes.clone(),
+        state_dir: config.state_dir.clone(),
+        zone: config.zone.clone(),
+        admin: config.admin.clone(),
+        shutdown: config.shutdown,
+        ..Keys::default()
+    });
+    shown["listeners"] = config.listeners.iter().map(render).collect();
+    let pools = config
         .pools
         .iter()
-        .map(|(name, pool)| (name.clone(), render(pool)))
-        .collect();
-    let mut shown = json!({
-        "workers": config.workers,
-        "batching": word(choices::BATCHING, &config.batching),
-        "memory_limit": show_size(config.memory_limit),
-        "missed_writes": missed_writes(&config.missed_writes),
-        "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
-        "admin": admin(&config.admin),
-        "shutdown": {
-            "delay": show_duration(config.shutdown.delay),
-            "drain": show_duration(config.shutdown.drain),
-        },
-        "pools": pools,
-        "routes": config.routes.iter().map(|(name, route)| (name.clone(), route.to_json())).collect::<Map<_, _>>(),
-    });
-    if let Some(dir) = &config.state_dir {
-        shown["state_dir"] = json!(dir.display().to_string());
-    }
-    if let Some(zone) = &config.zone {
-        shown["zone"] = json!(zone);
-    }
-    shown
-}
-
-fn admin(admin: &Admin) -> Value {
-    let mut shown = json!({
-        "bind": admin.bind.to_string(),
-        "hosts": admin.hosts,
-        "protect": word(choices::PROTECT, &admin.protect),
-    });
-    if let Some(token) = &admin.token {
-        shown["token"] = token.show();
-    }
-    shown
-}
-
-fn missed_writes(missed: &MissedWrites) -> Value {
-    let mut shown = json!({ "max": missed.max });
-    if let Some(dir) = &missed.dir {
-        shown["dir"] = json!(dir.display().to_string());
-    }
-    shown
-}
-
-fn listener(listener: &Listener) -> Value {
-    let mut shown = json!({
-        "bind": listener.bind.to_string(),
-        "route": listener.route.to_json(),
-        "max_connections": listener.max_connections,
-        "idle_timeout": show_duration(listener.idle_timeout.unwrap_or(Duration::ZERO)),
-    });
-    if let Some(tls) = &listener.tls {
-        shown["tls"] = tls.show();
-    }
-    if let Some(mode) = listener.access.mode {
-        shown["mode"] = json!(access::show_mode(mode));
-    }
-    if let Some(group) = &listener.access.group {
-        shown["group"] = json!(group.name);
-    }
+        .map(|(name, pool)| (name.clone(), render(pool)));
+    shown["pools"] = Value::Object(pools.collect());
+    let routes = config
+        .routes
+        .iter()
+        .map(|(name, route)| (name.clone(), route.to_json()));
+    shown["routes"] = Value::Object(routes.collect());
     shown
 }
 

@@ -205,7 +205,7 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         (
             "pools: {main: {nodes: [a:1], max_value_size: 8MiB}}\nworkers: 2\nmemory_limit: 32MiB".to_owned(),
             "3:15: memory_limit: 32MiB is too little for values of 8MiB, \
-             64MiB is the least for so many workers, or make max_value_size smaller",
+             the minimum for this number of workers is 64MiB, or make max_value_size smaller",
         ),
         (and("listeners: []"), "2:12: listeners: there are no listeners, leave the key out for one on 127.0.0.1:11211"),
         (and("listeners: {bind: 127.0.0.1:1}"), "2:12: listeners: a list is expected here, not a mapping, begin each of its lines with \"- \""),
@@ -216,9 +216,9 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         (and("listeners: [{group: root}]"), "2:14: listeners[0].group: a TCP port has none, it is for listeners on unix:/path"),
         (
             and("listeners: [{bind: \"unix:/s\", mode: rw-rw----}]"),
-            "2:37: listeners[0].mode: \"rw-rw----\" is no octal mode, write three octal digits, such as \"0660\": read and write for owner and group",
+            "2:37: listeners[0].mode: \"rw-rw----\" is not an octal mode, write three octal digits, such as \"0660\": read and write for owner and group",
         ),
-        (and("listeners: [{bind: \"unix:/s\", mode: 1777}]"), "2:37: listeners[0].mode: \"1777\" is out of range, 0777 is the most"),
+        (and("listeners: [{bind: \"unix:/s\", mode: 1777}]"), "2:37: listeners[0].mode: \"1777\" is out of range, the maximum is 0777"),
         (and("listeners: [{bind: \"unix:/s\", group: rooot}]"), "2:38: listeners[0].group: there is no group \"rooot\", did you mean root?"),
         (and("listeners: [{}, {}]"), "2:17: listeners[1]: 127.0.0.1:11211 is taken: listeners[0] binds 127.0.0.1:11211, choose another port"),
         (

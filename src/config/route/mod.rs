@@ -36,9 +36,20 @@ pub use replicate::{Reads, Writes};
 pub use shadow::{By, Copied};
 
 use super::error::Diagnostics;
+use super::kind::Kind;
 use super::map_reader::{MapReader, YamlNode};
 use super::{Bind, Config};
 use reader::{Beside, Reader};
+
+/// A route: a name, or a policy.
+pub fn kind() -> Kind<Route> {
+    let show = |route: &Route| match route {
+        Route::Name(name) if name.is_empty() => Value::Null,
+        route => route.to_json(),
+    };
+    let read = |value: &YamlNode<'_>, diagnostics: &mut Diagnostics| Some(read(value, diagnostics)?.route);
+    Kind::new(read, show, || json!({ "$ref": "#/$defs/route" }))
+}
 
 /// Where requests go.
 #[derive(Debug, Clone, PartialEq)]

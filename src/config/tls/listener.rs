@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use super::expiry::not_after;
 use super::{Contents, LoadedPair, Pair, certificates, pair, path, provider, shown};
 use crate::config::error::{Diagnostics, Problem, quote};
+use crate::config::kind::Kind;
 use crate::config::map_reader::YamlNode;
+use crate::config::schema;
 
 /// TLS for the clients of a listener.
 #[derive(Debug, Clone)]
@@ -92,8 +94,28 @@ fn covers(allowed: &str, name: &str) -> bool {
     }
 }
 
-/// Reads `tls` of a listener: `false` or a mapping.
-pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<ListenerTls> {
+/// The key `tls` of a listener: `false` or a mapping.
+pub fn kind() -> Kind<Option<Arc<ListenerTls>>> {
+    let show = |tls: &Option<Arc<ListenerTls>>| tls.as_ref().map_or(Value::Null, |tls| tls.show());
+    Kind::new(
+        |value, diagnostics| Some(read(value, diagnostics).map(Arc::new)),
+        show,
+        || {
+            let file = json!({ "type": "string", "minLength": 1 });
+            let names = json!({ "type": "array", "items": { "type": "string" } });
+            schema::or_false(json!({
+                "type": "object",
+                "properties": { "cert": file, "key": file, "client_ca": file, "allow": names },
+                "required": ["cert", "key"],
+                "dependentRequired": { "allow": ["client_ca"] },
+                "additionalProperties": false,
+            }))
+        },
+    )
+}
+
+/// Reads `tls` of a listener. Returns `None` if it is `false`, or holds a mistake.
+fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<ListenerTls> {
     if value.is_false() {
         return None;
     }

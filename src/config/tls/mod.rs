@@ -20,7 +20,7 @@ use super::error::{Problem, Spanned, quote};
 use super::map_reader::MapReader;
 use super::read_regular;
 
-pub use listener::{ListenerTls, read as read_listener};
+pub use listener::{ListenerTls, kind as listener_kind};
 pub use node::{NodeTls, kind as node_kind};
 
 /// A certificate with its chain, and its key.
