@@ -12,12 +12,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep};
 
 use super::history::History;
+use super::places::Places;
 use super::random::Random;
 
 /// What a request may take beyond its timeout: timers count in milliseconds.
 const SLACK: Duration = Duration::from_millis(5);
 /// Keys of one client.
-const KEYS: u64 = 5;
+pub const KEYS: u64 = 5;
 
 /// What holds in the world that a client lives in.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +43,11 @@ pub struct Client {
     /// The number of the next write of the world.
     writes: Rc<Cell<u64>>,
     histories: HashMap<String, History>,
-    owed: VecDeque<(RequestOrigin, Instant)>,
+    owed: VecDeque<(RequestOrigin, Instant, u64)>,
+    /// Which node has each key, if that changes while the client asks.
+    places: Rc<Places>,
+    /// When the last write of each key that was acknowledged, or failed, was sent: the number of the ring.
+    written: HashMap<String, u64>,
 }
 
 /// A request whose answer is owed.
@@ -54,6 +59,30 @@ enum RequestOrigin {
     MetaGet(String, u64),
     MetaSet(String, u64),
     MetaDelete(String, u64),
+}
+
+impl RequestOrigin {
+    fn keys(&self) -> &[String] {
+        match self {
+            RequestOrigin::Get(keys) => keys,
+            RequestOrigin::Set(key, _)
+            | RequestOrigin::Delete(key)
+            | RequestOrigin::MetaGet(key, _)
+            | RequestOrigin::MetaSet(key, _)
+            | RequestOrigin::MetaDelete(key, _) => std::slice::from_ref(key),
+        }
+    }
+
+    /// The key that it writes.
+    fn writes(&self) -> Option<&String> {
+        match self {
+            RequestOrigin::Get(_) | RequestOrigin::MetaGet(..) => None,
+            RequestOrigin::Set(key, _)
+            | RequestOrigin::Delete(key)
+            | RequestOrigin::MetaSet(key, _)
+            | RequestOrigin::MetaDelete(key, _) => Some(key),
+        }
+    }
 }
 
 impl Client {
@@ -82,7 +111,14 @@ impl Client {
             writes: writes.clone(),
             histories: HashMap::new(),
             owed: VecDeque::new(),
+            places: Rc::default(),
+            written: HashMap::new(),
         }
+    }
+
+    /// Holds what it reads of each key against where the key was.
+    pub fn watch(&mut self, places: &Rc<Places>) {
+        self.places = places.clone();
     }
 
     /// Asks `batches` times.
@@ -109,6 +145,7 @@ impl Client {
             may_be_old: false,
             ..self.rules
         };
+        self.places = Rc::default();
         for key in 0..KEYS {
             let key = self.key(key);
             // Writes of unknown outcome are carried out by now, or never.
@@ -122,7 +159,7 @@ impl Client {
     }
 
     fn key(&self, number: u64) -> String {
-        format!("c{}-{number}", self.name)
+        key(self.name, number)
     }
 
     fn any_key(&self) -> String {
@@ -198,15 +235,15 @@ impl Client {
     }
 
     fn owe(&mut self, asked: RequestOrigin) {
-        self.owed.push_back((asked, Instant::now()));
+        self.owed.push_back((asked, Instant::now(), self.places.ring()));
     }
 
     async fn read_all(&mut self) {
-        while let Some((asked, sent)) = self.owed.pop_front() {
+        while let Some((asked, sent, ring)) = self.owed.pop_front() {
             let (line, arrived) = self.line().await;
             let took = arrived - sent;
             assert!(took <= self.rules.patience + SLACK, "{asked:?} took {took:?}");
-            self.check(asked, line).await;
+            self.check(asked, line, ring).await;
         }
     }
 
@@ -215,9 +252,17 @@ impl Client {
         line.unwrap_or_else(|| panic!("the session closed and owes {:?}", self.owed))
     }
 
-    async fn check(&mut self, asked: RequestOrigin, line: String) {
+    /// Checks the first line of an answer; the request was sent when `ring` was the newest.
+    async fn check(&mut self, asked: RequestOrigin, line: String, ring: u64) {
         let has_failed = line.starts_with("SERVER_ERROR ");
-        assert!(!has_failed || self.rules.may_fail, "{asked:?} answered {line}");
+        let may_fail = |key: &String| self.rules.may_fail || self.places.may_fail(key, ring);
+        assert!(
+            !has_failed || asked.keys().iter().any(may_fail),
+            "{asked:?} answered {line}"
+        );
+        if let Some(key) = asked.writes() {
+            self.written.insert(key.clone(), ring);
+        }
         match asked {
             RequestOrigin::Get(keys) => self.check_values(keys, line).await,
             RequestOrigin::Set(key, number) => match line.as_str() {
@@ -288,12 +333,19 @@ impl Client {
         let Rules {
             may_fail, may_be_old, ..
         } = self.rules;
-        let may_miss = may_fail || may_be_old;
+        let ring = self.written.get(key).copied().unwrap_or_default();
+        let may_be_old = may_be_old || self.places.has_moved(key, ring);
+        let may_miss = may_fail || may_be_old || self.places.may_fail(key, ring);
         let objection = self.history(key).objection(value, may_miss, may_be_old);
         if let Some(objection) = objection {
             panic!("{key} reads {objection}");
         }
     }
+}
+
+/// A key of the client `name`.
+pub fn key(name: u64, number: u64) -> String {
+    format!("c{name}-{number}")
 }
 
 fn number(value: &str) -> u64 {

@@ -17,11 +17,15 @@
 //!
 //! and when every fault is healed: all is served again, and nothing is owed or left over ([`world`]).
 //!
+//! Worlds whose nodes join and leave have promises of their own ([`membership`]).
+//!
 //! What is promised of one situation, with a time in it, has a test without random numbers ([`promises`]).
 
 mod client;
 mod history;
+mod membership;
 mod node;
+mod places;
 mod promises;
 mod random;
 mod sidecar;
@@ -31,21 +35,32 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Seeds in a run of the suite.
 const SEEDS: u64 = 256;
+/// The same of worlds whose nodes join and leave: each takes longer.
+const MEMBERSHIP_SEEDS: u64 = 64;
 
 #[test]
 fn no_fault_at_any_time_breaks_a_promise() {
+    run_seeds(SEEDS, world::run);
+}
+
+#[test]
+fn nodes_that_join_and_leave_at_any_time_break_no_promise() {
+    run_seeds(MEMBERSHIP_SEEDS, membership::run);
+}
+
+fn run_seeds(seeds: u64, run: fn(u64) -> String) {
     let number = |name: &str| {
         std::env::var(name)
             .ok()
             .map(|text| text.parse().expect("a number"))
     };
     if let Some(seed) = number("SIM_SEED") {
-        println!("{}", world::run(seed));
+        println!("{}", run(seed));
         return;
     }
     let first = number("SIM_FIRST").unwrap_or(0);
-    for seed in first..first + number("SIM_SEEDS").unwrap_or(SEEDS) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world::run(seed))) {
+    for seed in first..first + number("SIM_SEEDS").unwrap_or(seeds) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed))) {
             eprintln!("-- run it again with SIM_SEED={seed}");
             resume_unwind(panic);
         }
