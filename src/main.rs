@@ -11,6 +11,7 @@ use ringway::cli::{self, Cli, LogFormat};
 use ringway::config;
 use ringway::control::log;
 use ringway::control::signals::Signals;
+use ringway::net::inherited::Inherited;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -38,6 +39,14 @@ fn main() -> ExitCode {
     if let Some(command) = &cli.command {
         return cli::run(command);
     }
+    // Before there are threads: it changes the environment.
+    let inherited = match Inherited::from_systemd() {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            eprintln!("ringway: cannot use a socket that systemd passed: {error}");
+            return ExitCode::from(CANNOT_RUN);
+        }
+    };
     let Some(filter) = log_filter(&cli.log) else {
         eprintln!(
             "--log {}: no such level; try error, warn, info, debug or trace",
@@ -86,7 +95,7 @@ fn main() -> ExitCode {
             return ExitCode::from(CANNOT_RUN);
         }
     };
-    let code = match app::run(config, source, signals) {
+    let code = match app::run(config, source, signals, inherited) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::say(&format!("ringway: {error}"));

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::diff::Difference;
 use crate::discovery::status::Status;
 use crate::metrics::WorkerShard;
+use crate::net::succession::Succession;
 use crate::snapshot::Snapshot;
 
 /// A phase in the life of the process, in order.
@@ -81,6 +82,10 @@ pub struct State {
     pub discovery: Mutex<BTreeMap<String, Status>>,
     /// What the admin listener refused.
     pub admin: AdminCounters,
+    /// What the process inherited, and what it leaves to the one that takes its place.
+    pub succession: Succession,
+    /// The number of sessions that came from the process before.
+    pub sessions_taken_over: AtomicU64,
 }
 
 impl State {
@@ -97,6 +102,8 @@ impl State {
             reloads: Mutex::default(),
             discovery: Mutex::default(),
             admin: AdminCounters::default(),
+            succession: Succession::default(),
+            sessions_taken_over: AtomicU64::new(0),
         }
     }
 

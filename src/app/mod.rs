@@ -1,5 +1,6 @@
 //! The composition root: the only module that knows every part. It starts them in order, and stops them.
 
+mod takeover;
 pub mod worker_thread;
 
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -18,12 +20,18 @@ use crate::client::listener::Listeners;
 use crate::config::Config;
 use crate::control::recovery::{self, CannotRecover};
 use crate::control::signals::{Orders, Signals};
-use crate::control::{self, admin, discovery, remembered, shutdown, sources};
+use crate::control::takeover::predecessor::CannotTakeOver;
+use crate::control::takeover::successor;
+use crate::control::{self, discovery, remembered, shutdown, sources, systemd};
 use crate::health;
+use crate::journal::file::Unusable;
+use crate::net::inherited::{Inherited, OpenSocket};
 use crate::net::listen::BindError;
+use crate::net::succession::PassedSession;
 use crate::node::{Kind, Node};
 use crate::snapshot::Snapshot;
 use crate::state::{Phase, State};
+use takeover::{After, Before};
 
 /// The maximum time to resolve the names of nodes before clients are accepted.
 const RESOLVE: Duration = Duration::from_secs(2);
@@ -31,6 +39,8 @@ const RESOLVE: Duration = Duration::from_secs(2);
 const MEET: Duration = Duration::from_millis(250);
 /// The interval between attempts to open a listener.
 const RETRY: Duration = Duration::from_secs(1);
+/// The maximum time to wait until the process before, which was taken over, is gone.
+const GONE: Duration = Duration::from_secs(5);
 /// The polling interval while waiting for something to end.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -72,6 +82,9 @@ pub enum CannotRun {
     /// What an earlier process remembered cannot be had.
     #[error(transparent)]
     Recover(#[from] CannotRecover),
+    /// The process before does not let this one take its place.
+    #[error(transparent)]
+    TakeOver(#[from] CannotTakeOver),
 }
 
 impl CannotRun {
@@ -91,12 +104,12 @@ pub enum Source {
     Quickstart,
 }
 
-/// Runs `config`, which came from `source`. Returns after one of `signals`, once all sessions are drained
-/// or the time for it is over.
+/// Runs `config`, which came from `source`, on the sockets that were `inherited` and on its own. Returns after one of
+/// `signals`, or after another process took over, once all sessions are drained or the time for it is over.
 ///
 /// # Errors
 /// [`CannotRun`] before the first client is accepted.
-pub fn run(config: Config, source: Source, signals: Signals) -> Result<(), CannotRun> {
+pub fn run(config: Config, source: Source, signals: Signals, inherited: Inherited) -> Result<(), CannotRun> {
     let orders = signals
         .start()
         .map_err(CannotRun::because("cannot wait for signals"))?;
@@ -104,26 +117,35 @@ pub fn run(config: Config, source: Source, signals: Signals) -> Result<(), Canno
         .enable_all()
         .build()
         .map_err(CannotRun::because("cannot make an event loop"))?;
-    let result = runtime.block_on(serve(config, source, orders));
+    let result = runtime.block_on(serve(config, source, orders, inherited));
     // Does not wait for a lookup or a file access that hangs on a blocking thread.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), CannotRun> {
+async fn serve(
+    config: Config,
+    source: Source,
+    orders: Orders,
+    inherited: Inherited,
+) -> Result<(), CannotRun> {
     let is_quickstart = source == Source::Quickstart;
     let way_out = if is_quickstart { OTHER_PORTS } else { "" };
     let file = match source {
         Source::File(path) => Some(path),
         Source::Stdin | Source::Quickstart => None,
     };
+    let mut before = Before::find(&config, inherited)?;
     let address = config.admin.bind;
-    let admin = admin::bind(address).map_err(|source| CannotRun::Admin {
+    let admin = before.admin(address).map_err(|source| CannotRun::Admin {
         address,
         source,
         way_out,
     })?;
-    let state = begin(config)?;
+    let admin_copy =
+        OpenSocket::of_admin(&admin).map_err(CannotRun::because("cannot copy the admin listener"))?;
+    let is_early = config.missed_writes.dir.is_some() && before.take_early(&config).await;
+    let state = begin(config, std::mem::take(&mut before.inherited), is_early).await?;
     discovery::resolve_new(&state.snapshot.load_full(), RESOLVE).await;
     remembered::recall_addresses(&state.snapshot.load());
 
@@ -131,6 +153,7 @@ async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), Can
         .map(|index| worker_thread::start(state.clone(), index))
         .collect::<Result<Vec<_>, _>>()
         .map_err(CannotRun::because("cannot start a worker"))?;
+    tokio::spawn(successor::run(state.clone(), orders.succeed, file.is_some()));
     control::start(&state, file, admin, orders.reload)
         .map_err(CannotRun::because("cannot start the admin listener"))?;
     sources::wait_for_first(&state, RESOLVE).await;
@@ -138,6 +161,13 @@ async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), Can
     let mut listeners = Listeners::new(state.clone(), workers);
     let listening = listeners.follow().await;
     listening.map_err(|source| CannotRun::Listener { source, way_out })?;
+    let after = After::wait(&state, admin_copy);
+    let after = after.map_err(|source| CannotRun::Listener { source, way_out })?;
+    for (name, bind) in state.succession.inherited.discard() {
+        warn!(%bind, name, "a socket was passed to the process that no listener has: it is closed");
+    }
+    let mut sessions = before.take(&state.snapshot.load().config);
+    systemd::ready();
     if is_quickstart {
         greet(&state);
     }
@@ -145,11 +175,13 @@ async fn serve(config: Config, source: Source, orders: Orders) -> Result<(), Can
     let mut changed = state.changed.subscribe();
     tokio::select! {
         () = shutdown::wait(state.clone(), orders.stop) => {}
-        () = follow(&mut listeners, &mut changed) => {}
+        () = after.taken.notified() => shutdown::hand_over(&state),
+        () = follow(&mut listeners, &mut changed, &mut sessions) => {}
         () = become_ready(&state) => {}
     }
     listeners.close().await;
     drain(&state).await;
+    after.end(&state).await;
     Ok(())
 }
 
@@ -171,16 +203,30 @@ async fn become_ready(state: &State) {
 }
 
 /// Returns the state that all threads share, with what an earlier process recorded of its nodes.
-fn begin(mut config: Config) -> Result<Arc<State>, CannotRun> {
+/// If `is_early`, the process before has just ended and may still hold the record.
+async fn begin(mut config: Config, inherited: Inherited, is_early: bool) -> Result<Arc<State>, CannotRun> {
     remembered::recall(&mut config);
     let first = Snapshot::build(config, None);
-    let directory = recovery::recover(&first)?;
+    let new = |first| {
+        let mut state = State::new(first);
+        state.succession.inherited = inherited;
+        Arc::new(state)
+    };
+    let until = Instant::now() + GONE;
+    let directory = loop {
+        match recovery::recover(&first) {
+            Err(CannotRecover::Directory(Unusable::Taken(_))) if is_early && Instant::now() < until => {
+                sleep(LOOK).await;
+            }
+            recovered => break recovered?,
+        }
+    };
     let Some(directory) = directory else {
-        return Ok(Arc::new(State::new(first)));
+        return Ok(new(first));
     };
     // Only now is it known which nodes stay out of their rings until they are admitted.
     let next = Snapshot::build(first.config.clone(), Some(&first));
-    let state = Arc::new(State::new(first));
+    let state = new(first);
     state.publish(next);
     recovery::keep(&state, directory)?;
     Ok(state)
@@ -199,14 +245,22 @@ async fn meet_nodes(state: &State) {
     }
 }
 
-/// Opens and closes listeners after each reload, for ever. A listener whose address another process took
+/// Opens and closes listeners after each reload, and serves the `sessions` of the process before, for ever. A listener whose address another process took
 /// since the reload checked it is tried again.
-async fn follow(listeners: &mut Listeners, changed: &mut watch::Receiver<u64>) {
+async fn follow(
+    listeners: &mut Listeners,
+    changed: &mut watch::Receiver<u64>,
+    sessions: &mut UnboundedReceiver<PassedSession>,
+) {
     let mut is_complete = true;
     loop {
         tokio::select! {
             told = changed.changed() => if told.is_err() { return },
             () = sleep(RETRY), if !is_complete => {}
+            Some(session) = sessions.recv() => {
+                listeners.adopt(session);
+                continue;
+            }
         }
         is_complete = listeners.follow().await.is_ok();
     }

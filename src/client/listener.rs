@@ -18,8 +18,10 @@ use tracing::{info, warn};
 
 use crate::config::{Access, Bind, ListenerTls};
 use crate::log_limit::LogLimit;
+use crate::net::inherited::OpenSocket;
 use crate::net::listen::{BindError, Listening, listen};
 use crate::net::socket_file::SocketFile;
+use crate::net::succession::PassedSession;
 use crate::snapshot::ListenerCounters;
 use crate::state::{Phase, State};
 
@@ -57,6 +59,14 @@ pub enum Client {
 /// One of a listener's `max_connections`; free again when it is dropped.
 #[derive(Debug)]
 pub struct ConnectionGuard(Arc<ListenerCounters>);
+
+impl ConnectionGuard {
+    /// Takes a place although none may be free: its client was let in already.
+    fn take(counters: &Arc<ListenerCounters>) -> ConnectionGuard {
+        counters.open.fetch_add(1, Relaxed);
+        ConnectionGuard(counters.clone())
+    }
+}
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
@@ -118,7 +128,8 @@ impl Listeners {
             .collect();
         for bind in removed {
             if let Some(open) = self.open.remove(&bind) {
-                close(&bind, open).await;
+                self.forget(&bind);
+                close(&bind, open, true).await;
             }
         }
         self.complaints
@@ -147,20 +158,68 @@ impl Listeners {
         result
     }
 
-    /// Stops accepting. Sessions stay.
+    /// Stops accepting. Sessions stay, and so do the files of unix sockets if a successor listens there.
     pub async fn close(&mut self) {
-        for (bind, open) in self.open.drain() {
-            close(&bind, open).await;
+        let is_last = !self.state.succession.has_begun();
+        for (bind, open) in std::mem::take(&mut self.open) {
+            self.forget(&bind);
+            close(&bind, open, is_last).await;
         }
+    }
+
+    /// Serves a client whose connection the process before accepted. It is closed if its listener is gone.
+    pub fn adopt(&self, session: PassedSession) {
+        let PassedSession { bind, fd } = session;
+        let snapshot = self.state.snapshot.load();
+        let Some((_, listener)) = snapshot.listener(&bind) else {
+            return;
+        };
+        let place = ConnectionGuard::take(&listener.counters);
+        self.state.sessions_taken_over.fetch_add(1, Relaxed);
+        let accepted = Accepted {
+            socket: match *bind {
+                Bind::Tcp(_) => Client::Tcp(fd.into()),
+                Bind::Unix(_) => Client::Unix(fd.into()),
+            },
+            bind,
+            tls: None,
+            idle_timeout: listener.settings.idle_timeout,
+            place,
+        };
+        let worker = self.next.fetch_add(1, Relaxed) % self.workers.len();
+        if self.workers[worker].send(accepted).is_err() {
+            warn!(worker, "worker is gone");
+        }
+    }
+
+    fn forget(&self, bind: &Bind) {
+        self.state
+            .succession
+            .open
+            .lock()
+            .expect("no holder panics")
+            .remove(bind);
     }
 
     async fn open(&mut self, bind: &Bind, access: &Access) -> io::Result<()> {
         let (wanted, permitted) = (bind.clone(), access.clone());
-        let (socket, file) = match aside(move || listen(&wanted, &permitted)).await? {
+        let passed = self.state.succession.inherited.take(bind);
+        let is_passed = passed.is_some();
+        let listening = aside(move || match passed {
+            Some(passed) => passed.into_listening_by(&permitted),
+            None => listen(&wanted, &permitted),
+        });
+        let listening = listening.await?;
+        if self.state.snapshot.load().config.takeover.is_some() {
+            let copy = OpenSocket::copy_of(&listening)?;
+            let mut open = self.state.succession.open.lock().expect("no holder panics");
+            open.insert(bind.clone(), copy);
+        }
+        let (socket, file) = match listening {
             Listening::Tcp(socket) => (Socketed::Tcp(TcpListener::from_std(socket)?), None),
-            Listening::Unix(socket, file) => (Socketed::Unix(UnixListener::from_std(socket)?), Some(file)),
+            Listening::Unix(socket, file) => (Socketed::Unix(UnixListener::from_std(socket)?), file),
         };
-        info!(%bind, "listening");
+        info!(%bind, is_passed, "listening");
         let acceptor = Acceptor {
             state: self.state.clone(),
             workers: self.workers.clone(),
@@ -191,8 +250,8 @@ async fn permit(open: &mut OpenListener, access: &Access) -> io::Result<()> {
     Ok(())
 }
 
-async fn close(bind: &Bind, open: OpenListener) {
-    if let Some(file) = open.file {
+async fn close(bind: &Bind, open: OpenListener, removes_file: bool) {
+    if let Some(file) = open.file.filter(|_| removes_file) {
         let remove = move || {
             file.remove();
             Ok(())

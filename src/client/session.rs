@@ -24,6 +24,7 @@ use super::requests::Requests;
 use crate::config::Bind;
 use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
+use crate::net::succession::PassedSession;
 use crate::reply::queue::{DROPPED, ReplyQueue, may_be_dropped, value_bytes};
 use crate::runtime::memory::MemoryBudget;
 use crate::runtime::{buffers, coalesce, turn};
@@ -53,6 +54,8 @@ pub struct Session {
     idle: Option<Idle>,
     /// Whether the session must end and the event loop has polled once more for requests since.
     has_looked: bool,
+    /// Whether the session ended because the process does, and not because of the client.
+    is_ended_by_process: bool,
 }
 
 struct Idle {
@@ -90,6 +93,7 @@ impl Session {
             out: Outgoing::default(),
             idle,
             has_looked: false,
+            is_ended_by_process: false,
         }
     }
 
@@ -107,6 +111,9 @@ impl Session {
             end
         })
         .await;
+        if self.is_ended_by_process && self.pass_on() {
+            return;
+        }
         if self.stream.is_tls() {
             // Tells the client that nothing was cut off.
             let _best_effort = timeout(CLOSE, self.stream.shutdown()).await;
@@ -180,7 +187,23 @@ impl Session {
         if !std::mem::replace(&mut self.has_looked, true) {
             return pin!(tokio::task::yield_now()).poll(cx);
         }
+        self.is_ended_by_process = self.worker.is_draining.get();
         Poll::Ready(())
+    }
+
+    /// Passes the connection to the process that takes this one's place. Returns false if there is none, and for a
+    /// session whose state is more than its socket.
+    fn pass_on(&self) -> bool {
+        let succession = &self.worker.state.succession;
+        let Some(socket) = self.stream.socket().filter(|_| succession.has_begun()) else {
+            return false;
+        };
+        let Ok(fd) = socket.try_clone_to_owned() else {
+            return false;
+        };
+        let bind = self.bind.clone();
+        succession.pass(PassedSession { bind, fd });
+        true
     }
 
     /// Writes the replies that are next in order. Returns `Pending` if the client does not read fast

@@ -50,6 +50,24 @@ pub fn listener(text: &str) -> Result<Bind, Problem> {
     }
 }
 
+/// Reads the socket through which another process takes this one's place: `unix:/path`.
+fn takeover(text: &str) -> Result<PathBuf, Problem> {
+    match text.strip_prefix("unix:") {
+        Some(path) => unix(path),
+        None => Err(Problem::new(format!("{} is no unix socket", quote(text)))
+            .hint("sockets are passed over unix sockets only: write unix:/run/ringway/takeover.sock")),
+    }
+}
+
+/// The socket through which another process takes this one's place.
+pub fn takeover_kind() -> Kind<PathBuf> {
+    Kind::text(
+        takeover,
+        |path| json!(format!("unix:{}", path.display())),
+        || schema::pattern("^unix:/.+$"),
+    )
+}
+
 /// What a listener binds.
 pub fn listener_kind() -> Kind<Bind> {
     Kind::text(

@@ -24,6 +24,7 @@ pub fn quickstart() -> Config {
         memory_limit: MEMORY_LIMIT,
         missed_writes: MissedWrites::default(),
         state_dir: None,
+        takeover: None,
         listeners: vec![Listener::new(Route::Name("main".to_owned()))],
         admin: Admin::default(),
         shutdown: Shutdown::default(),

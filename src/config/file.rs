@@ -17,7 +17,7 @@ use super::map_reader::YamlNode;
 use super::route::{self, ReadRoute};
 use super::rows::{Section, mapping, section};
 use super::units::count;
-use super::{Admin, Pool, admin, directory, foreign, nodes, pool, schema, warnings};
+use super::{Admin, Pool, address, admin, directory, foreign, nodes, pool, schema, warnings};
 
 const MAX_WORKERS: u64 = 1024;
 
@@ -47,6 +47,9 @@ section! {
         /// A directory of this process's own that keeps the discovered nodes across restarts. It must exist; a relative
         /// path starts at the file's folder.
         state_dir: Option<PathBuf> = None, directory::kind().optional();
+        /// A unix socket, `unix:/path`, through which the next process takes this one's place without a lost reply. A
+        /// change needs a restart.
+        takeover: Option<PathBuf> = None, address::takeover_kind().optional();
         /// Where this process runs: a name, or `$VARIABLE` of its environment. Routes may prefer pools of this zone.
         zone: Option<String> = None, zone().optional();
         /// Where clients connect.
@@ -102,6 +105,8 @@ pub struct File {
     pub keys: Keys,
     /// The location of `memory_limit`, if it is there.
     pub memory_limit: Option<Location>,
+    /// The place of `takeover`, if it was typed.
+    pub takeover: Option<Location>,
     /// What the admin listener binds; `None` if that is invalid.
     pub admin: Option<Spanned<SocketAddr>>,
 }
@@ -135,6 +140,7 @@ pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
     read.read_rows(&mut keys);
     let place = |section: &str, key: &str| Some(root.find(section)?.find(key)?.location());
     let memory_limit = keys.location("memory_limit");
+    let takeover = keys.location("takeover");
     let admin = keys.is_good("admin").then(|| Spanned {
         value: read.admin.bind,
         location: place("admin", "bind").unwrap_or_default(),
@@ -158,6 +164,7 @@ pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
     let file = File {
         keys: read,
         memory_limit,
+        takeover,
         admin,
     };
     let missed = file.keys.missed_writes.dir.as_ref();

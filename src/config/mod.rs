@@ -267,6 +267,8 @@ pub struct Config {
     pub missed_writes: MissedWrites,
     /// The directory in which the nodes that were discovered are kept; `None`: they are not.
     pub state_dir: Option<PathBuf>,
+    /// The unix socket through which another process takes this one's place; `None` for none.
+    pub takeover: Option<PathBuf>,
     /// Where this process runs; routes may prefer pools of this zone.
     pub zone: Option<String>,
     /// At least one; no two bind the same address.

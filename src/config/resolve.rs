@@ -46,6 +46,7 @@ pub fn resolve(file: File, diagnostics: &mut Diagnostics) -> Option<Config> {
         memory_limit,
         missed_writes: keys.missed_writes,
         state_dir: keys.state_dir,
+        takeover: keys.takeover,
         zone: keys.zone,
         listeners: listeners.collect::<Option<_>>()?,
         admin: keys.admin,
@@ -104,6 +105,15 @@ fn check_binds(file: &File, diagnostics: &mut Diagnostics) {
             "admin".to_owned(),
             Spanned {
                 value: Bind::Tcp(*value),
+                location: location.clone(),
+            },
+        ));
+    }
+    if let (Some(path), Some(location)) = (&file.keys.takeover, &file.takeover) {
+        binds.push((
+            "takeover".to_owned(),
+            Spanned {
+                value: Bind::Unix(path.clone()),
                 location: location.clone(),
             },
         ));

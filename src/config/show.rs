@@ -26,6 +26,7 @@ pub fn show(config: &Config) -> Value {
         memory_limit: Some(config.memory_limit),
         missed_writes: config.missed_writes.clone(),
         state_dir: config.state_dir.clone(),
+        takeover: config.takeover.clone(),
         zone: config.zone.clone(),
         admin: config.admin.clone(),
         shutdown: config.shutdown,
@@ -58,6 +59,7 @@ batching: never
 memory_limit: 100MB
 missed_writes: {max: 7, dir: /tmp}
 state_dir: /tmp
+takeover: unix:/run/ringway/takeover.sock
 listeners:
   - {bind: "[::1]:11311", route: main, max_connections: 7, idle_timeout: 90s}
   - {bind: "unix:/run/ringway.sock", route: away, mode: "0660", group: root}

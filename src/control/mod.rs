@@ -37,6 +37,8 @@ pub mod replay;
 pub mod shutdown;
 pub mod signals;
 pub mod sources;
+pub mod systemd;
+pub mod takeover;
 pub mod watch;
 
 #[cfg(test)]

@@ -334,6 +334,11 @@ fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>
         warn!(running, wanted, "`missed_writes.dir` needs a restart");
         requires_restart.push("missed_writes.dir");
     }
+    if next.takeover != current.takeover {
+        let [running, wanted] = [current, &next].map(|config| format!("{:?}", config.takeover));
+        warn!(running, wanted, "`takeover` needs a restart");
+        requires_restart.push("takeover");
+    }
     (restart_kept(next, current), requires_restart)
 }
 
@@ -366,6 +371,7 @@ fn restart_kept(mut next: Config, current: &Config) -> Config {
             dir: current.missed_writes.dir.clone(),
             ..next.missed_writes
         },
+        takeover: current.takeover.clone(),
         ..next
     }
 }

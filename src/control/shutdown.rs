@@ -5,6 +5,8 @@
 //!                                   └────────── a second signal ends the process at once (`signals`)
 //! ```
 //!
+//! If another process takes over, `Draining` begins at once (`takeover`).
+//!
 //! In `Leaving` everything is served as before and only `/readyz` fails: load balancers and the other
 //! containers of a pod go first. Waiting for outstanding replies, for at most `shutdown.drain`, is left to
 //! the caller.
@@ -16,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tracing::info;
 
+use super::systemd;
 use crate::config::show_duration;
 use crate::state::{Phase, State};
 
@@ -28,7 +31,14 @@ pub async fn wait(state: Arc<State>, stop: oneshot::Receiver<&'static str>) {
     };
     let delay = state.snapshot.load().config.shutdown.delay;
     info!(signal, delay = show_duration(delay), "told to stop");
+    systemd::stopping();
     leave(&state, delay).await;
+}
+
+/// Begins to drain because another process took over. Nothing leaves: its listeners and sessions go there.
+pub fn hand_over(state: &State) {
+    info!("draining: another process took over");
+    state.phase.send_replace(Phase::Draining);
 }
 
 /// Leaves for `delay`, then begins to drain.

@@ -4,13 +4,14 @@
 //! ```text
 //!  main ──▶ catch ─────────────────▶ start ──▶ thread `signals`
 //!           SIGHUP, SIGUSR1, SIGUSR2           SIGHUP ────────────────────▶ reload, on the control thread
-//!           no longer end the process          SIGTERM, SIGINT ── first ──▶ shutdown, on the control thread
+//!           no longer end the process          SIGUSR2 ───────────────────▶ another process takes over
+//!                                              SIGTERM, SIGINT ── first ──▶ shutdown, on the control thread
 //!                                                              ── second ─▶ the process ends
 //! ```
 //!
-//! A SIGHUP that arrives before the file is read becomes a reload once the process serves. SIGUSR1 and
-//! SIGUSR2, which recipes for logrotate send to other programs, do nothing: the log goes to stderr, and
-//! there is nothing to reopen. Until [`Signals::start`] the signals that end a process end this one,
+//! A SIGHUP that arrives before the file is read becomes a reload once the process serves. SIGUSR1,
+//! which recipes for logrotate send to other programs, does nothing: the log goes to stderr, and there is
+//! nothing to reopen. SIGUSR2 does nothing without `takeover`. Until [`Signals::start`] the signals that end a process end this one,
 //! because it has no clients yet.
 
 use std::io;
@@ -26,6 +27,7 @@ use tracing::{info, warn};
 
 use super::log;
 use super::reload::Reloader;
+use super::systemd;
 
 /// The maximum time for the last log line: stderr may be blocked.
 const LAST_LINE: Duration = Duration::from_millis(100);
@@ -36,6 +38,7 @@ pub struct Signals {
     /// Used by the thread alone, so that no other task delays it.
     runtime: Runtime,
     hangup: Signal,
+    user2: Signal,
 }
 
 /// What signals request of the process.
@@ -45,6 +48,8 @@ pub struct Orders {
     pub stop: oneshot::Receiver<&'static str>,
     /// Notified by a SIGHUP to reload; several before the reload begins count as one.
     pub reload: Arc<Notify>,
+    /// Notified by a SIGUSR2 to start a process that takes over.
+    pub succeed: Arc<Notify>,
 }
 
 impl Signals {
@@ -56,13 +61,17 @@ impl Signals {
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let entered = runtime.enter();
         let hangup = signal(SignalKind::hangup())?;
+        let user2 = signal(SignalKind::user_defined2())?;
         // The handler outlives the stream that is dropped here.
         drop(signal(SignalKind::user_defined1())?);
-        drop(signal(SignalKind::user_defined2())?);
         // Makes exceeding a file size limit an error for the writer, like a full disk.
         drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         drop(entered);
-        Ok(Signals { runtime, hangup })
+        Ok(Signals {
+            runtime,
+            hangup,
+            user2,
+        })
     }
 
     /// Catches SIGTERM and SIGINT too, and starts the thread.
@@ -70,7 +79,11 @@ impl Signals {
     /// # Errors
     /// The system refuses a handler or a thread.
     pub fn start(self) -> io::Result<Orders> {
-        let Signals { runtime, mut hangup } = self;
+        let Signals {
+            runtime,
+            mut hangup,
+            mut user2,
+        } = self;
         let mut ends = {
             let _entered = runtime.enter();
             Ends {
@@ -81,11 +94,14 @@ impl Signals {
         let (told, stop) = oneshot::channel();
         let reload = Arc::new(Notify::new());
         let hung_up = reload.clone();
+        let succeed = Arc::new(Notify::new());
+        let told_to_succeed = succeed.clone();
         let take = async move {
             let mut told = Some(told);
             loop {
                 tokio::select! {
                     _ = hangup.recv() => hung_up.notify_one(),
+                    _ = user2.recv() => told_to_succeed.notify_one(),
                     signal = ends.next() => match told.take() {
                         // Fails if the process is already ending.
                         Some(told) => drop(told.send(signal)),
@@ -97,7 +113,11 @@ impl Signals {
         thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || runtime.block_on(take))?;
-        Ok(Orders { stop, reload })
+        Ok(Orders {
+            stop,
+            reload,
+            succeed,
+        })
     }
 }
 
@@ -133,8 +153,10 @@ pub fn reload_on_hangup(asked: Arc<Notify>, reloader: Arc<Reloader>) {
         loop {
             asked.notified().await;
             info!(signal = "SIGHUP", "reload asked for");
-            // The reloader logs and keeps the outcome; a signal has no one to report to.
-            let _ = reloader.reload().await;
+            systemd::reloading();
+            // The reloader logs and keeps the outcome; a signal has only systemd to report to.
+            let refusal = reloader.reload().await.err().map(|error| error.to_string());
+            systemd::reloaded(refusal.as_deref());
         }
     });
 }

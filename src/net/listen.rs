@@ -28,8 +28,8 @@ pub struct BindError {
 pub enum Listening {
     /// On a TCP port.
     Tcp(net::TcpListener),
-    /// On a unix socket, with its file.
-    Unix(UnixListener, SocketFile),
+    /// On a unix socket, with its file, if that is this process's.
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 /// Listens on `bind`; `access` restricts who may connect to a unix socket. A unix socket that a killed
@@ -52,7 +52,7 @@ pub fn listen(bind: &Bind, access: &Access) -> io::Result<Listening> {
         }
         Bind::Unix(path) => {
             let (socket, file) = SocketFile::listen(path, access, BACKLOG)?;
-            Ok(Listening::Unix(socket, file))
+            Ok(Listening::Unix(socket, Some(file)))
         }
     }
 }
@@ -66,7 +66,7 @@ pub fn try_listen(bind: &Bind, access: &Access) -> Result<(), BindError> {
         bind: bind.clone(),
         source,
     })?;
-    if let Listening::Unix(_socket, file) = listening {
+    if let Listening::Unix(_socket, Some(file)) = listening {
         file.remove();
     }
     Ok(())

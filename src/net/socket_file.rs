@@ -71,6 +71,19 @@ impl SocketFile {
         }
     }
 
+    /// Takes over the file at `path` of a socket that listens, from the process that created it.
+    ///
+    /// # Errors
+    /// Those of the kernel; the file may have been removed.
+    pub fn adopt(path: &Path) -> io::Result<SocketFile> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(SocketFile {
+            path: path.to_owned(),
+            id: id(&metadata),
+            made: (metadata.mode() & PERMISSIONS, metadata.gid()),
+        })
+    }
+
     /// Sets mode and group as `access` says, or restores those that the file was created with.
     ///
     /// # Errors

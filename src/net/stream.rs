@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -29,6 +30,15 @@ impl Stream {
             Stream::Tcp(stream) => stream.peer_addr().ok(),
             Stream::Unix(_) => None,
             Stream::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
+        }
+    }
+
+    /// Its socket; `None` over TLS, where the socket is not all there is of the connection.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Stream::Tcp(stream) => Some(stream.as_fd()),
+            Stream::Unix(socket) => Some(socket.as_fd()),
+            Stream::Tls(_) => None,
         }
     }
 

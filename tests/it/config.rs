@@ -125,7 +125,7 @@ fn the_full_file_has_every_key_there_is() {
             .collect()
     };
     let places = [
-        ("\nworkers: 1", "\n\"@\": 0\nworkers: 1", 11),
+        ("\nworkers: 1", "\n\"@\": 0\nworkers: 1", 12),
         ("missed_writes:\n", "missed_writes:\n  \"@\": 0\n", 2),
         ("  - bind: 127", "  - \"@\": 0\n    bind: 127", 5),
         ("admin:\n", "admin:\n  \"@\": 0\n", 4),
@@ -193,7 +193,7 @@ fn each_mistake_is_told_where_it_stands_with_its_reason_and_a_way_out() {
         ("hello".to_owned(), "1:1: a mapping is expected here, not text"),
         ("workers: 2".to_owned(), "1:1: there are no pools, add `pools:` with a pool and its nodes"),
         ("pool: {main: {nodes: [a:1]}}".to_owned(), "1:1: pool: unknown key, did you mean \"pools\"?"),
-        (and("colour: red"), "2:1: colour: unknown key, known here: workers, batching, memory_limit, missed_writes, state_dir, zone, listeners, admin, shutdown, pools, routes"),
+        (and("colour: red"), "2:1: colour: unknown key, known here: workers, batching, memory_limit, missed_writes, state_dir, takeover, zone, listeners, admin, shutdown, pools, routes"),
         (and("workers: 1\nworkers: 2"), "3:1: workers: the key stands on line 2 already"),
         (and("[a]: 1"), "2:1: a key is expected here, not a list or a mapping"),
         (and("workers: !!int 2"), "2:10: a tag has no meaning here, leave out what begins with \"!\""),

@@ -181,13 +181,22 @@ fn prometheus_takes_the_scrape_configuration() {
 #[test]
 fn systemd_takes_the_unit_and_finds_it_hardened() {
     // systemd looks for the program, which is installed on no test machine.
-    let installed = "/usr/local/bin/ringway";
     let text = read("systemd/ringway.service");
-    assert!(text.contains(installed));
+    let installed = "=ringway ";
+    assert_eq!(text.matches(installed).count(), 2);
+    let here = format!("={} ", env!("CARGO_BIN_EXE_ringway"));
     let folder = tempfile::tempdir().expect("a folder for the test");
     let file = folder.path().join("ringway.service");
-    fs::write(&file, text.replace(installed, env!("CARGO_BIN_EXE_ringway"))).expect("it is writable");
+    fs::write(&file, text.replace(installed, &here)).expect("it is writable");
+    fs::copy(
+        deploy("systemd/ringway.socket"),
+        folder.path().join("ringway.socket"),
+    )
+    .expect("it is writable");
     run(Command::new("systemd-analyze").arg("verify").arg(&file));
+    run(Command::new("systemd-analyze")
+        .arg("verify")
+        .arg(folder.path().join("ringway.socket")));
     // Exposure in tenths, 0 (none) to 100.
     run(Command::new("systemd-analyze")
         .args(["security", "--offline=true", "--no-pager", "--threshold=20"])

@@ -83,6 +83,8 @@ mod stats;
 mod status_page;
 mod support;
 mod system_calls;
+mod systemd;
+mod takeover;
 mod tls_for_clients;
 mod tls_to_nodes;
 mod top;

@@ -50,7 +50,7 @@ use tracing::{info, warn};
 use super::exposition::Exposition;
 use super::reload::Reloader;
 use crate::log_limit::LogLimit;
-use crate::state::State;
+use crate::state::{Phase, State};
 use connection::{ANSWER, LIFE, serve_connection};
 use places::Places;
 
@@ -110,8 +110,19 @@ impl AdminServer {
         })
     }
 
-    /// Serves until this future is dropped; connections that are open then continue for their lifetime.
+    /// Serves until this future is dropped, or a successor has the listener; connections that are open then continue for
+    /// their lifetime.
     pub async fn run(self) {
+        let mut phase = self.context.state.phase.subscribe();
+        let succession = &self.context.state.succession;
+        let is_over = |phase: &Phase| *phase >= Phase::Draining && succession.has_begun();
+        tokio::select! {
+            () = self.accept() => {}
+            _ = phase.wait_for(is_over) => {}
+        }
+    }
+
+    async fn accept(&self) {
         if let Ok(address) = self.listener.local_addr() {
             info!(%address, "admin listens");
         }

@@ -45,6 +45,13 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| samples.put(&[], view.state.workers.len() as f64),
     },
     Metric {
+        name: "ringway_takeover_sessions_total",
+        help: "Client connections that came from the process whose place this one took.",
+        kind: MetricKind::Counter,
+        labels: &[],
+        read: |view, samples| samples.put(&[], view.state.sessions_taken_over.load(Relaxed) as f64),
+    },
+    Metric {
         name: "ringway_config_info",
         help: "Always 1; the hash of the running configuration is the label.",
         kind: MetricKind::Gauge,

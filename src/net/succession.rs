@@ -1,0 +1,59 @@
+//! What one process leaves to the next that takes its place: its listening sockets, and its clients' connections.
+//!
+//! Any thread may use it. A connection is passed on while nothing is outstanding on it and no byte of it was read and
+//! not answered, so that the socket is all there is of it.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::inherited::{Inherited, OpenSocket};
+use crate::config::Bind;
+
+/// A client's connection on its way to the next process, and the address of its listener.
+#[derive(Debug)]
+pub struct PassedSession {
+    /// The address of its listener.
+    pub bind: Arc<Bind>,
+    /// Its socket.
+    pub fd: OwnedFd,
+}
+
+/// What was inherited, and what is left to a successor.
+#[derive(Debug, Default)]
+pub struct Succession {
+    /// Listening sockets that another process opened.
+    pub inherited: Inherited,
+    /// Copies of the open listening sockets. Empty if no process may take this one's place.
+    pub open: Mutex<BTreeMap<Bind, OpenSocket>>,
+    successor: Mutex<Option<UnboundedSender<PassedSession>>>,
+}
+
+impl Succession {
+    /// Begins to pass sessions on, to the returned channel.
+    pub fn begin(&self) -> UnboundedReceiver<PassedSession> {
+        let (sender, sessions) = unbounded_channel();
+        *self.successor.lock().expect("no holder panics") = Some(sender);
+        sessions
+    }
+
+    /// Whether a successor takes this process's place.
+    pub fn has_begun(&self) -> bool {
+        self.successor.lock().expect("no holder panics").is_some()
+    }
+
+    /// Passes a session on. Without a successor it closes.
+    pub fn pass(&self, session: PassedSession) {
+        if let Some(successor) = &*self.successor.lock().expect("no holder panics") {
+            // A successor that ended meanwhile takes no sessions.
+            let _is_gone = successor.send(session);
+        }
+    }
+
+    /// Passes no more sessions on: the successor's channel ends.
+    pub fn end(&self) {
+        self.successor.lock().expect("no holder panics").take();
+    }
+}
