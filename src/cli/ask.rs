@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use thiserror::Error;
+
+use crate::resolver;
 
 /// The timeout of a request that involves no node.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,6 +34,16 @@ impl fmt::Display for AdminAddress {
         } else {
             write!(f, "{}:{}", self.host, self.port)
         }
+    }
+}
+
+impl AdminAddress {
+    /// Its addresses.
+    ///
+    /// # Errors
+    /// Its name cannot be resolved.
+    pub fn sockets(&self) -> anyhow::Result<Vec<SocketAddr>> {
+        resolve(&self.host, self.port)
     }
 }
 
@@ -113,10 +125,7 @@ pub fn get(admin: &AdminAddress, path: &str, patience: Duration) -> anyhow::Resu
         stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
         Ok(answer)
     };
-    let mut addresses = (admin.host.as_str(), admin.port)
-        .to_socket_addrs()
-        .with_context(|| format!("cannot resolve {}", admin.host))?
-        .peekable();
+    let mut addresses = admin.sockets()?.into_iter().peekable();
     let mut answer = None;
     while let Some(address) = addresses.next() {
         match exchange(address) {
@@ -134,6 +143,16 @@ pub fn get(admin: &AdminAddress, path: &str, patience: Duration) -> anyhow::Resu
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).unwrap_or_default();
     Ok((status.to_owned(), body.to_owned()))
+}
+
+/// Returns the addresses of `host`, by Ringway's own resolver: a program without a dynamic C library has no other.
+fn resolve(host: &str, port: u16) -> anyhow::Result<Vec<SocketAddr>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let answer = runtime.block_on(resolver::of(None).sockets(host, port));
+    let answer = answer.with_context(|| format!("cannot resolve {host}"))?;
+    Ok(answer.records)
 }
 
 #[cfg(test)]

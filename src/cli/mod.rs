@@ -1,6 +1,7 @@
 //! The command line: options, commands, and exit codes.
 
 mod ask;
+mod demo;
 mod diff;
 mod discover;
 mod explain;
@@ -10,8 +11,10 @@ mod top;
 mod version;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -139,6 +142,26 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what Ringway does, in a minute: nodes, load and the status page, and a node that is killed and revived.
+    ///
+    /// The nodes are memcached if it is installed, and otherwise processes of this program with an embedded node.
+    Demo {
+        /// Where the demo's Ringway listens for clients.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:11211")]
+        listen: SocketAddr,
+        /// Its admin address, with the status page.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155")]
+        admin: SocketAddr,
+        /// A node is killed each time, and revived half that time later.
+        #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=3600))]
+        every: u64,
+        /// End after this time; default: on Ctrl-C.
+        #[arg(long, value_name = "SECONDS")]
+        seconds: Option<u64>,
+        /// Only make load on this address, and start nothing.
+        #[arg(long, value_name = "HOST:PORT", value_parser = ask::admin, conflicts_with_all = ["listen", "admin", "every"])]
+        load_only: Option<AdminAddress>,
+    },
     /// Watch the pools and nodes of a running Ringway: requests, hits, errors and durations, every two seconds.
     Top {
         /// Its admin address: host:port, port or http://host:port.
@@ -223,6 +246,19 @@ pub fn run(command: &Command) -> ExitCode {
         } => import::run(file, output.as_deref(), *from, route_prefix.as_deref()),
         Command::Health { admin } => ask_health(admin),
         Command::Nodes { admin, json } => nodes::run(admin, *json),
+        Command::Demo {
+            listen,
+            admin,
+            every,
+            seconds,
+            load_only,
+        } => {
+            let seconds = seconds.map(Duration::from_secs);
+            match load_only {
+                Some(address) => demo::load_only(address, seconds),
+                None => demo::run(*listen, *admin, Duration::from_secs(*every), seconds),
+            }
+        }
         Command::Top { admin, once, json } => {
             let form = top::Form {
                 once: *once,

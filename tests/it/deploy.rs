@@ -106,6 +106,14 @@ fn the_image_builds_its_dependencies_first_with_a_stub_of_each_target() {
 }
 
 #[test]
+fn every_configuration_that_is_shipped_loads() {
+        if let Err(mistakes) = ringway::config::parse(&read(path), path) {
+            panic!("{path}: {mistakes}");
+        }
+    }
+}
+
+#[test]
 fn every_yaml_file_is_well_formed() {
     let files = files();
     let yaml = files
@@ -115,7 +123,7 @@ fn every_yaml_file_is_well_formed() {
         .map(|path| documents(path))
         .filter(|documents| !documents.is_empty())
         .count();
-    assert_eq!(count, 4, "{files:?}");
+    assert_eq!(count, 6, "{files:?}");
 }
 
 #[test]
@@ -255,7 +263,7 @@ fn documents(path: &str) -> Vec<Value> {
 /// The files under `deploy`, by their paths in it.
 fn files() -> Vec<String> {
     let mut files = Vec::new();
-    for folder in ["", "kubernetes", "systemd", "prometheus", "grafana"] {
+    for folder in ["", "kubernetes", "systemd", "prometheus", "grafana", "demo"] {
         for entry in fs::read_dir(deploy(folder)).expect("deploy is readable") {
             let path = entry.expect("deploy is readable").path();
             if path.is_file() {

@@ -17,6 +17,7 @@ mod control_keys;
 mod corpus;
 mod counting;
 mod dashboard;
+mod demo;
 mod deploy;
 mod diff;
 mod differential;

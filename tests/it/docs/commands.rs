@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::markdown::{page, pages};
 use crate::support::program;
-use crate::support::ringway::{Ringway, http};
+use crate::support::ringway::{Ringway, free_port, http};
 
 /// A Ringway that needs no memcached.
 const EMBEDDED: &str =
@@ -117,6 +117,14 @@ fn that_ends(arguments: &[&str], admin: u16) -> Vec<String> {
         Some(&("--config" | "-c")) => return vec!["check".to_owned(), owned[1].clone()],
         Some(&("nodes" | "health")) if !arguments.contains(&"--admin") => {
             owned.extend(["--admin".to_owned(), own]);
+        }
+        Some(&"demo") => {
+            let address = || format!("127.0.0.1:{}", free_port());
+            owned.extend([
+                "--seconds=1".to_owned(),
+                format!("--listen={}", address()),
+                format!("--admin={}", address()),
+            ]);
         }
         Some(_) => {}
     }
