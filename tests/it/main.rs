@@ -37,6 +37,7 @@ mod guards;
 mod import;
 mod import_handles;
 mod import_kinds;
+mod kubernetes;
 mod late_replies;
 mod layers;
 mod lazy_fill;
