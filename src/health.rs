@@ -18,7 +18,7 @@ use std::time::Duration;
 /// A node that goes down within this time after it came up flaps.
 pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
 /// The maximum number of flaps that each double the number of good probes needed.
-const MOST_DOUBLINGS: u32 = 4;
+const MAX_DOUBLINGS: u32 = 4;
 
 /// The state of a node. Requests go to a node that is up or suspect; on other nodes they fail at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +183,7 @@ impl Health {
             .came_up
             .is_some_and(|came_up| now.saturating_sub(came_up) < FLAP_WINDOW);
         self.flaps = if is_flap {
-            (self.flaps + 1).min(MOST_DOUBLINGS)
+            (self.flaps + 1).min(MAX_DOUBLINGS)
         } else {
             0
         };

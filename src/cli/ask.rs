@@ -57,7 +57,7 @@ pub enum BadAddress {
     #[error("{0} is not supported: {form}", form = BadAddress::Form)]
     Scheme(String),
     /// An IPv6 address without brackets.
-    #[error("an IPv6 address stands in brackets: [{0}]:{PORT}")]
+    #[error("an IPv6 address needs brackets: [{0}]:{PORT}")]
     Brackets(String),
 }
 

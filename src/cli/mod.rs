@@ -10,7 +10,7 @@ mod nodes;
 mod top;
 mod version;
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -127,6 +127,8 @@ pub enum Command {
         #[arg(long, value_name = "/REGION/CLUSTER/")]
         route_prefix: Option<String>,
     },
+    /// Print the JSON schema of configurations, for editors and validators.
+    Schema,
     /// Ask a running Ringway whether it is ready; for container health checks.
     Health {
         /// Its admin address: host:port, port or http://host:port.
@@ -244,6 +246,7 @@ pub fn run(command: &Command) -> ExitCode {
             from,
             route_prefix,
         } => import::run(file, output.as_deref(), *from, route_prefix.as_deref()),
+        Command::Schema => print_schema(),
         Command::Health { admin } => ask_health(admin),
         Command::Nodes { admin, json } => nodes::run(admin, *json),
         Command::Demo {
@@ -276,6 +279,12 @@ pub fn run(command: &Command) -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+fn print_schema() -> anyhow::Result<()> {
+    let schema = serde_json::to_string_pretty(&config::json_schema())?;
+    writeln!(io::stdout(), "{schema}")?;
+    Ok(())
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

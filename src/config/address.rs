@@ -1,7 +1,7 @@
-//! Addresses as they are typed: a node's `host:port` or `unix:/path`, a listener's `ip:port`.
+//! Addresses as they are written: a node's `host:port` or `unix:/path`, a listener's `ip:port`.
 //!
-//! Nothing is resolved here. A host is kept as it was typed, because rings hash its letters; only the
-//! brackets of an IPv6 address fall.
+//! Nothing is resolved here. A host is kept as it is written, because rings hash its letters; only the
+//! brackets of an IPv6 address are removed.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,8 +12,11 @@ use super::error::{Problem, quote};
 use super::kind::Kind;
 use super::{Address, Bind, schema};
 
-/// The port that memcached takes where nobody says otherwise.
+/// The default port of memcached.
 const MEMCACHED: u16 = 11211;
+
+/// A regular expression for a socket.
+const SOCKET: &str = "unix:.{1,107}";
 
 /// A regular expression for an IP address and a port.
 const IP_PORT: &str = r"[0-9.]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+(%.+)?\]:[0-9]{1,5}";
@@ -39,7 +42,15 @@ pub fn node(text: &str) -> Result<Address, Problem> {
 
 /// The schema of a node's address.
 pub fn node_schema() -> Value {
-    schema::pattern(r"^(unix:.+|\[[0-9A-Fa-f:.]+(%.+)?\]:[0-9]+|[^\s/:\[\]]+:[0-9]+)$")
+    let port = "0*[1-9][0-9]{0,4}";
+    schema::pattern(&format!(
+        r"^({SOCKET}|\[[0-9A-Fa-f:.]+(%.+)?\]:{port}|[^\s/:\[\]]+:{port})$"
+    ))
+}
+
+/// The schema of what a listener binds.
+pub fn listener_schema() -> Value {
+    schema::pattern(&format!("^({SOCKET}|{IP_PORT})$"))
 }
 
 /// Reads what a listener binds: `ip:port`, `[ipv6]:port` or `unix:/path`. Port 0 lets the system choose.
@@ -54,7 +65,7 @@ pub fn listener(text: &str) -> Result<Bind, Problem> {
 fn takeover(text: &str) -> Result<PathBuf, Problem> {
     match text.strip_prefix("unix:") {
         Some(path) => unix(path),
-        None => Err(Problem::new(format!("{} is no unix socket", quote(text)))
+        None => Err(Problem::new(format!("{} is not a unix socket", quote(text)))
             .hint("sockets are passed over unix sockets only: write unix:/run/ringway/takeover.sock")),
     }
 }
@@ -64,17 +75,13 @@ pub fn takeover_kind() -> Kind<PathBuf> {
     Kind::text(
         takeover,
         |path| json!(format!("unix:{}", path.display())),
-        || schema::pattern("^unix:/.+$"),
+        || schema::pattern(&format!("^{SOCKET}$")),
     )
 }
 
 /// What a listener binds.
 pub fn listener_kind() -> Kind<Bind> {
-    Kind::text(
-        listener,
-        |bind| json!(bind.to_string()),
-        || schema::pattern(&format!("^(unix:.+|{IP_PORT})$")),
-    )
+    Kind::text(listener, |bind| json!(bind.to_string()), listener_schema)
 }
 
 /// What the admin listener binds.
@@ -104,7 +111,7 @@ pub fn admin(text: &str) -> Result<SocketAddr, Problem> {
         _ => format!("write an IP address of this machine, or 0.0.0.0:{port} for every interface"),
     };
     Err(Problem::new(format!(
-        "{} is no IP address, and only those can be bound",
+        "{} is not an IP address, and only those can be bound",
         quote(host)
     ))
     .hint(way_out))
@@ -128,7 +135,7 @@ fn split(text: &str, least_port: u16) -> Result<(&str, u16), Problem> {
         let port = port.strip_prefix(':').ok_or_else(|| no_port(text))?;
         return match host.split('%').next().unwrap_or(host).parse::<Ipv6Addr>() {
             Ok(_) if !host.ends_with('%') => Ok((host, read_port(text, port, least_port)?)),
-            _ => Err(none(text).hint("between brackets stands an IPv6 address")),
+            _ => Err(none(text).hint("write an IPv6 address between the brackets")),
         };
     }
     match text.split_once(':') {
@@ -156,7 +163,7 @@ fn read_port(text: &str, port: &str, least: u16) -> Result<u16, Problem> {
                 "to name a node write {{address: {:.80}, name: {name:.80}}}",
                 text.split(' ').next().unwrap_or(text)
             ))),
-            _ => Err(none(text).hint(format!("{} is no port", quote(port)))),
+            _ => Err(none(text).hint(format!("{} is not a port", quote(port)))),
         },
     }
 }
@@ -169,12 +176,12 @@ fn too_many_colons(text: &str) -> Problem {
     };
     if text.parse::<Ipv6Addr>().is_ok() {
         return none(text).hint(format!(
-            "an IPv6 address stands in brackets: did you mean \"[{text}]:{MEMCACHED}\"?"
+            "an IPv6 address needs brackets: did you mean \"[{text}]:{MEMCACHED}\"?"
         ));
     }
     if let Some(meant) = text.rsplit_once(':').and_then(bracketed) {
         return none(text).hint(format!(
-            "an IPv6 address stands in brackets: did you mean \"{meant}\"?"
+            "an IPv6 address needs brackets: did you mean \"{meant}\"?"
         ));
     }
     let (address, name) = text
@@ -209,7 +216,7 @@ pub fn check_host(host: &str) -> Result<(), Problem> {
         .next_back()
         .is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     if numeric && host.parse::<Ipv4Addr>().is_err() {
-        return Err(Problem::new(format!("{} is no IPv4 address", quote(host))));
+        return Err(Problem::new(format!("{} is not an IPv4 address", quote(host))));
     }
     let letters = |label: &str| {
         label
@@ -218,7 +225,7 @@ pub fn check_host(host: &str) -> Result<(), Problem> {
     };
     let good = |label: &str| !label.is_empty() && label.len() <= 63 && letters(label);
     if host.len() > 253 || !labels.clone().all(good) {
-        return Err(Problem::new(format!("{} is no host name", quote(host)))
+        return Err(Problem::new(format!("{} is not a host name", quote(host)))
             .hint("a host name has letters, digits, hyphens and dots"));
     }
     Ok(())
@@ -227,7 +234,7 @@ pub fn check_host(host: &str) -> Result<(), Problem> {
 fn unix(path: &str) -> Result<PathBuf, Problem> {
     let trimmed = path.trim_start_matches('/');
     if !path.starts_with('/') || path.starts_with("//") {
-        return Err(Problem::new(format!("{} is no absolute path", quote(path)))
+        return Err(Problem::new(format!("{} is not an absolute path", quote(path)))
             .hint(format!("write {}", quote(&format!("unix:/{trimmed}")))));
     }
     if path.len() > LONGEST_PATH {
@@ -237,7 +244,7 @@ fn unix(path: &str) -> Result<PathBuf, Problem> {
         );
     }
     if path.ends_with('/') || path.chars().any(char::is_control) {
-        return Err(Problem::new(format!("{} is no path of a socket", quote(path))).hint("name a file"));
+        return Err(Problem::new(format!("{} is not the path of a socket", quote(path))).hint("name a file"));
     }
     Ok(PathBuf::from(path))
 }
@@ -252,7 +259,7 @@ fn no_port(text: &str) -> Problem {
 }
 
 fn none(text: &str) -> Problem {
-    Problem::new(format!("{} is no address", quote(text)))
+    Problem::new(format!("{} is not an address", quote(text)))
 }
 
 #[cfg(test)]
@@ -286,65 +293,68 @@ mod tests {
             ),
             ("cache:", "\"cache\" has no port, did you mean cache:11211?"),
             ("[::1]", "\"[::1]\" has no port, did you mean \"[::1]:11211\"?"),
-            ("11211", "\"11211\" is no address, did you mean 127.0.0.1:11211?"),
-            (":11211", "\":11211\" is no address, the host is missing"),
+            (
+                "11211",
+                "\"11211\" is not an address, did you mean 127.0.0.1:11211?",
+            ),
+            (":11211", "\":11211\" is not an address, the host is missing"),
             ("a:0", "port 0 is out of range, ports go from 1 to 65535"),
             ("a:65536", "port 65536 is out of range, ports go from 1 to 65535"),
-            ("a:+1", "\"a:+1\" is no address, \"+1\" is no port"),
-            ("a:b", "\"a:b\" is no address, \"b\" is no port"),
+            ("a:+1", "\"a:+1\" is not an address, \"+1\" is not a port"),
+            ("a:b", "\"a:b\" is not an address, \"b\" is not a port"),
             (
                 "::1:11211",
-                "\"::1:11211\" is no address, an IPv6 address stands in brackets: did you mean \"[::1]:11211\"?",
+                "\"::1:11211\" is not an address, an IPv6 address needs brackets: did you mean \"[::1]:11211\"?",
             ),
             (
                 "fe80::1",
-                "\"fe80::1\" is no address, an IPv6 address stands in brackets: did you mean \"[fe80::1]:11211\"?",
+                "\"fe80::1\" is not an address, an IPv6 address needs brackets: did you mean \"[fe80::1]:11211\"?",
             ),
             (
                 "[::g]:1",
-                "\"[::g]:1\" is no address, between brackets stands an IPv6 address",
+                "\"[::g]:1\" is not an address, write an IPv6 address between the brackets",
             ),
-            ("[::1:1", "\"[::1:1\" is no address, a bracket is not closed"),
+            ("[::1:1", "\"[::1:1\" is not an address, a bracket is not closed"),
             (
                 "10.0.0.1:11211:2",
-                "\"10.0.0.1:11211:2\" is no address, write {address: 10.0.0.1:11211, weight: 2}",
+                "\"10.0.0.1:11211:2\" is not an address, write {address: 10.0.0.1:11211, weight: 2}",
             ),
             (
                 "10.0.0.1:11211:2 b",
-                "\"10.0.0.1:11211:2 b\" is no address, write {address: 10.0.0.1:11211, name: b, weight: 2}",
+                "\"10.0.0.1:11211:2 b\" is not an address, write {address: 10.0.0.1:11211, name: b, weight: 2}",
             ),
             (
                 "a:1 b",
-                "\"a:1 b\" is no address, to name a node write {address: a:1, name: b}",
+                "\"a:1 b\" is not an address, to name a node write {address: a:1, name: b}",
             ),
             (
                 "a:b:c",
-                "\"a:b:c\" is no address, write host:port, [ipv6]:port or unix:/path",
+                "\"a:b:c\" is not an address, write host:port, [ipv6]:port or unix:/path",
             ),
             (
                 "10.0.0.256:1",
-                "\"10.0.0.256:1\" is no address: \"10.0.0.256\" is no IPv4 address",
+                "\"10.0.0.256:1\" is not an address: \"10.0.0.256\" is not an IPv4 address",
             ),
             (
                 "a b:1",
-                "\"a b:1\" is no address: \"a b\" is no host name, a host name has letters, digits, hyphens and dots",
+                "\"a b:1\" is not an address: \"a b\" is not a host name, a host name has letters, digits, hyphens and dots",
             ),
             (
                 "/run/m.sock",
-                "\"/run/m.sock\" is no address, for a unix socket write \"unix:/run/m.sock\"",
+                "\"/run/m.sock\" is not an address, for a unix socket write \"unix:/run/m.sock\"",
             ),
             (
                 "unix:run/m.sock",
-                "\"run/m.sock\" is no absolute path, write \"unix:/run/m.sock\"",
+                "\"run/m.sock\" is not an absolute path, write \"unix:/run/m.sock\"",
             ),
             (
                 "unix:///m.sock",
-                "\"///m.sock\" is no absolute path, write \"unix:/m.sock\"",
+                "\"///m.sock\" is not an absolute path, write \"unix:/m.sock\"",
             ),
-            ("unix:/run/", "\"/run/\" is no path of a socket, name a file"),
+            ("unix:/run/", "\"/run/\" is not the path of a socket, name a file"),
             (
                 "memcached://a:1",
-                "\"memcached://a:1\" is no address, leave the scheme out: \"a:1\"",
+                "\"memcached://a:1\" is not an address, leave the scheme out: \"a:1\"",
             ),
             ("", "\"\" has no port, did you mean :11211?"),
         ];

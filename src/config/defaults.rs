@@ -1,14 +1,13 @@
-//! What holds where the operator says nothing. `config/full.yaml` shows the same to people, and a test
-//! keeps both equal.
+//! What runs without a file, and a default that depends on other keys. All other defaults are in the rows.
 
 use std::collections::BTreeMap;
 
 use super::{Address, Admin, Batching, Config, Listener, MissedWrites, Node, Pool, Route, Shutdown};
 
-/// What buffers hold together, in bytes, where the largest values need no more.
+/// What buffers hold together, in bytes, unless the largest values need more.
 pub const MEMORY_LIMIT: u64 = 256 << 20;
 
-/// What runs where no file is given: three embedded nodes of 64 MiB behind `127.0.0.1:11211`.
+/// What runs without a file: three embedded nodes of 64 MiB behind `127.0.0.1:11211`.
 pub fn quickstart() -> Config {
     let node = |name: &str| Node {
         name: Some(name.to_owned()),

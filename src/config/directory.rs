@@ -36,8 +36,8 @@ fn writable(text: &str, folder: &Path) -> Result<PathBuf, Problem> {
     let hint = "make it, for the user that runs Ringway: it must be there when the process starts";
     match fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => {}
-        Ok(_) => return Err(Problem::new(format!("{shown} is no directory")).hint("name a directory")),
-        Err(error) => return Err(Problem::new(format!("{shown} is no directory: {error}")).hint(hint)),
+        Ok(_) => return Err(Problem::new(format!("{shown} is not a directory")).hint("name a directory")),
+        Err(error) => return Err(Problem::new(format!("{shown} is not a directory: {error}")).hint(hint)),
     }
     match try_write(&path) {
         Err(error)
@@ -73,8 +73,8 @@ mod tests {
         assert_eq!(writable(kept.to_str().unwrap(), Path::new("/")).unwrap(), kept);
         assert_eq!(fs::read_dir(kept).unwrap().count(), 0, "nothing is left there");
         for (wrong, reason) in [
-            ("away", "is no directory: No such file"),
-            ("file", "is no directory"),
+            ("away", "is not a directory: No such file"),
+            ("file", "is not a directory"),
             ("", "empty"),
         ] {
             let problem = writable(wrong, folder.path()).unwrap_err();

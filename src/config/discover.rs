@@ -1,4 +1,4 @@
-//! What was written of a pool's `discover`: where its nodes come from, and when a change of them is taken.
+//! `pools.NAME.discover`: the source of a pool's nodes, and when a change of them is applied.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -38,7 +38,7 @@ section! {
     }
 }
 
-/// What is asked for the nodes of a pool. Shown as it is written.
+/// What is asked for the nodes of a pool, rendered as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file in the form of Prometheus' `file_sd_configs`.
@@ -90,10 +90,10 @@ impl fmt::Display for Source {
     }
 }
 
-/// Where a node came from that the configuration does not list.
+/// The origin of a node that the configuration does not list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// The source, as it is typed.
+    /// The source, as it is written.
     pub from: String,
     /// The zone that the source says the node is in.
     pub zone: Option<String>,
@@ -101,7 +101,7 @@ pub struct Origin {
     pub resolver: Option<SocketAddr>,
 }
 
-/// The words that a source begins with, each with what follows it.
+/// The prefixes of sources, each with the form of the rest.
 const WORDS: [(&str, &str); 5] = [
     ("dns", "HOST:PORT"),
     ("dnssrv", "NAME[:PORT]"),
@@ -132,7 +132,7 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Discover>
     (discover.from != Discover::default().from).then_some(discover)
 }
 
-/// What is wrong with a `remove_after` that ends before the source is asked again; zero is a choice.
+/// Returns the problem of a `remove_after` that ends before the source is asked again; zero is allowed.
 fn short_absence(remove_after: Duration, interval: Duration) -> Option<Problem> {
     let is_short = !remove_after.is_zero() && remove_after < interval;
     is_short.then(|| {

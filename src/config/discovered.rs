@@ -7,7 +7,7 @@ use super::error::{Problem, quote};
 use super::{Address, Config, Discover, Node, Origin, Pool, address, nodes, overlap};
 
 impl Node {
-    /// What stands in the ring of a pool whose nodes are still to be discovered: requests to it fail.
+    /// The stand-in in the ring of a pool until its nodes are discovered: requests to it fail.
     pub fn undiscovered() -> Node {
         Node {
             name: None,
@@ -71,7 +71,7 @@ impl Config {
         }
     }
 
-    /// Whether a connection to `node` reaches one of the own listeners: its requests would come back for ever.
+    /// Whether a connection to `node` reaches one of the own listeners: its requests would return forever.
     pub fn is_own_listener(&self, node: &Node) -> bool {
         let mut listeners = self.listeners.iter();
         listeners.any(|listener| overlap::reaches(&node.address, &listener.bind))
@@ -81,7 +81,7 @@ impl Config {
 /// The node that a list of `origin` has at `target`, a host:port, with a name and a weight if the list says so.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The problem with its address, name or weight.
 pub fn discovered(
     target: &str,
     name: Option<&str>,
@@ -90,7 +90,7 @@ pub fn discovered(
 ) -> Result<Node, Problem> {
     let address = address::node(target)?;
     if !matches!(address, Address::Tcp { .. }) {
-        return Err(Problem::new(format!("{} is no host:port", quote(target))));
+        return Err(Problem::new(format!("{} is not a host:port", quote(target))));
     }
     Ok(Node {
         name: name.map(nodes::name).transpose()?,

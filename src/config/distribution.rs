@@ -12,7 +12,7 @@ use crate::ring::{Distribution, Hash, Naming, Part};
 /// A thousand nodes with this many have some 30 MiB of points.
 const MAX_POINTS: u64 = 4096;
 
-/// What is hashed fits beside a key.
+/// The longest text that is hashed with a key, in bytes.
 const MAX_TEXT: usize = 250;
 
 section! {
@@ -57,12 +57,35 @@ pub fn kind() -> Kind<Distribution> {
         false => changed(value, diagnostics),
     };
     Kind::new(read, show, || {
-        let both = json!({ "not": { "required": ["preset", "kind"] } });
-        json!({ "anyOf": [{ "enum": Distribution::PRESETS }, schema::mapping(DistributionKeys::rows(), both)] })
+        let rules = json!({ "not": { "required": ["preset", "kind"] }, "allOf": useless_parts() });
+        json!({ "anyOf": [{ "enum": Distribution::PRESETS }, schema::mapping(DistributionKeys::rows(), rules)] })
     })
 }
 
-/// What has a name of a closed set.
+/// The rules of the schema that exclude keys that a preset or a kind does not use, whatever its hash is.
+fn useless_parts() -> Vec<Value> {
+    let mut rules = Vec::new();
+    for (word, names, make) in [
+        (
+            "preset",
+            Distribution::PRESETS,
+            Distribution::preset as fn(&str) -> Option<Distribution>,
+        ),
+        ("kind", Distribution::KINDS, Distribution::kind),
+    ] {
+        for (key, part) in PARTS.into_iter().filter(|(key, _)| *key != "seed") {
+            let lacks = |name: &&&str| make(name).is_some_and(|distribution| !distribution.has(part));
+            let names: Vec<&&str> = names.iter().filter(lacks).collect();
+            rules.push(json!({
+                "if": { "properties": { word: { "enum": names } }, "required": [word] },
+                "then": { "properties": { key: false } },
+            }));
+        }
+    }
+    rules
+}
+
+/// Values with names of a closed set.
 fn named<T: 'static>(
     parse: fn(&str) -> Result<T, Problem>,
     name: fn(&T) -> &'static str,
@@ -88,7 +111,7 @@ fn text() -> Kind<String> {
     )
 }
 
-/// Notes a mistake if nodes have weights that `distribution`, written at `location`, does not know.
+/// Reports weights of nodes if `distribution`, written at `location`, does not support them.
 pub fn check_weights(
     distribution: &Distribution,
     nodes: &[Node],
@@ -143,12 +166,12 @@ fn changed(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Distri
     is_known.then_some(chosen)
 }
 
-/// The mistake of a `key` for which `chosen` has no use.
+/// The problem of a `key` that `chosen` does not use.
 fn useless(key: &str, chosen: &Distribution) -> Problem {
     let reason = match key {
         "seed" if chosen.has(Part::Hash) => "only the hash xxh3 takes a seed".to_owned(),
-        "hash" => format!("{} hashes keys in its own way alone", chosen.name()),
-        _ => format!("{} has no use for it", chosen.name()),
+        "hash" => format!("{} hashes keys only in its own way", chosen.name()),
+        _ => format!("{} does not use it", chosen.name()),
     };
     Problem::new(reason).hint("leave it out")
 }
@@ -188,7 +211,7 @@ fn unknown(what: &str, text: &str, known: &[&str]) -> Problem {
     Problem::new(format!("no {what} has the name {}", quote(text))).hint(hint)
 }
 
-/// The shortest words that mean `distribution`: a name, or a mapping with what is not as the name says.
+/// Renders `distribution` as shortly as possible: a name, or a mapping with what differs from that name's parts.
 fn show(distribution: &Distribution) -> Value {
     let d = distribution;
     let is_preset = d.is_preset();

@@ -176,6 +176,15 @@ pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
     file
 }
 
+/// The JSON schema of a configuration.
+pub fn schema() -> Value {
+    let mut schema = schema::mapping(Keys::rows(), json!({ "required": ["pools"] }));
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("Configuration of Ringway");
+    schema["$defs"] = json!({ "route": route::schema() });
+    schema
+}
+
 fn workers() -> Kind<usize> {
     let parse = |text: &str| {
         if text == "auto" {
@@ -231,7 +240,7 @@ fn pools() -> Kind<Named<Pool>> {
         read,
         |_| Value::Null,
         || {
-            let mut pools = schema::named(pool::schema());
+            let mut pools = schema::named((nodes::name_kind().schema)(), pool::schema());
             pools["minProperties"] = json!(1);
             pools["type"] = json!("object");
             pools
@@ -250,6 +259,6 @@ fn routes() -> Kind<Named<Option<ReadRoute>>> {
     Kind::new(
         read,
         |_| Value::Null,
-        || schema::named(json!({ "$ref": "#/$defs/route" })),
+        || schema::named((nodes::name_kind().schema)(), (route::kind().schema)()),
     )
 }

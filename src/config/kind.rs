@@ -154,7 +154,21 @@ pub fn word<T: Words>() -> Kind<T> {
     })
 }
 
-fn choose<T: Words>(text: &str) -> Result<T, Problem> {
+impl Words for bool {
+    const WORDS: &'static [(&'static str, bool)] = &[("true", true), ("false", false)];
+}
+
+/// `true` or `false`.
+pub fn flag() -> Kind<bool> {
+    Kind {
+        read: word().read,
+        show: Box::new(|flag| json!(flag)),
+        schema: Box::new(|| json!({ "type": "boolean" })),
+    }
+}
+
+/// Reads one of the words of `T`.
+pub fn choose<T: Words>(text: &str) -> Result<T, Problem> {
     let found = T::WORDS.iter().find(|(word, _)| *word == text);
     found.map(|(_, choice)| *choice).ok_or_else(|| {
         let words = T::WORDS.iter().map(|(word, _)| *word);

@@ -84,7 +84,12 @@ pub fn kind() -> Kind<Option<Vec<RawListener>>> {
         read,
         |_| Value::Null,
         || {
-            let listener = schema::mapping(Listener::rows(), Value::Null);
+            let mut listener = schema::mapping(Listener::rows(), Value::Null);
+            // TLS is for TCP ports, permissions are for unix sockets.
+            listener["if"] =
+                json!({ "properties": { "bind": schema::pattern("^unix:") }, "required": ["bind"] });
+            listener["then"] = json!({ "properties": { "tls": false } });
+            listener["else"] = json!({ "properties": { "mode": false, "group": false } });
             json!({ "type": "array", "items": listener, "minItems": 1, "maxItems": MAX_LISTENERS })
         },
     )

@@ -1,8 +1,8 @@
 //! Reading a tree: values with their paths, mappings with a closed set of keys.
 //!
-//! Who reads a mapping asks [`MapReader`] for each key it knows; whatever was not asked for when it is
-//! finished is a mistake. So the set of known keys is written once: where they are read. Reading never
-//! stops at a mistake; it notes it and goes on.
+//! The reader of a mapping asks [`MapReader`] for each key that it knows; every other key is a mistake, reported by
+//! [`MapReader::finish`]. So the set of known keys is written once: where they are read. A mistake is noted, and reading
+//! goes on.
 
 use std::collections::HashMap;
 
@@ -27,38 +27,38 @@ impl<'a> YamlNode<'a> {
         }
     }
 
-    /// Where it stands.
+    /// Its location.
     pub fn location(&self) -> Location {
         location(self.tree, self.path.clone())
     }
 
-    /// True for text and for nothing at all, false for lists and mappings.
+    /// Whether it is text or null, not a list or a mapping.
     pub fn is_scalar(&self) -> bool {
         matches!(self.tree.value, Value::Scalar { .. })
     }
 
-    /// True for the word `false`, which turns off what a mapping would turn on.
+    /// Whether it is the word `false`, which turns off what a mapping would turn on.
     pub fn is_false(&self) -> bool {
         matches!(&self.tree.value, Value::Scalar { text, .. } if text == "false")
     }
 
-    /// True for a list.
+    /// Whether it is a list.
     pub fn is_list(&self) -> bool {
         self.tree.is_list()
     }
 
-    /// True for nothing at all, and for a mapping without entries.
+    /// Whether it is null, or a mapping without entries.
     pub fn is_empty(&self) -> bool {
         self.tree.is_null() || matches!(&self.tree.value, Value::Map(entries) if entries.is_empty())
     }
 
-    /// True for a mapping with this key.
+    /// Whether it is a mapping with this key.
     pub fn has_key(&self, key: &str) -> bool {
         let is_it = |(raw, _): &(SpannedValue, SpannedValue)| matches!(&raw.value, Value::Scalar { text, .. } if text == key);
         matches!(&self.tree.value, Value::Map(entries) if entries.iter().any(is_it))
     }
 
-    /// What `parse` makes of the text.
+    /// Parses the text with `parse`.
     pub fn read<T>(
         &self,
         diagnostics: &mut Diagnostics,
@@ -144,8 +144,8 @@ impl<'a> YamlNode<'a> {
         }
     }
 
-    /// Whether all keys of a mapping are text, and all that it merges mappings; otherwise nobody can say which keys
-    /// are missing.
+    /// Whether all keys of a mapping are text, and all that it merges are mappings; otherwise it is unknown which keys are
+    /// missing.
     fn is_readable(&self) -> bool {
         let Value::Map(pairs) = &self.tree.value else {
             return true;
@@ -176,7 +176,7 @@ impl<'a> YamlNode<'a> {
         Problem::new(format!("{what} is expected here, not {found}"))
     }
 
-    /// Nothing is a mapping without entries: so a section stays good whose keys are all commented out.
+    /// Null is a mapping without entries, so a section is valid if its keys are all commented out.
     fn mapping(&self, diagnostics: &mut Diagnostics) -> Option<Vec<MapEntry<'a>>> {
         match &self.tree.value {
             Value::Map(pairs) => Some(flatten(pairs, &self.path, diagnostics)),
@@ -213,7 +213,7 @@ pub struct MapReader<'a, 'm> {
 }
 
 impl<'a> MapReader<'a, '_> {
-    /// What `read` makes of the value of `key`; `None` if the key is missing.
+    /// Reads the value of `key` with `read`; `None` if the key is missing.
     pub fn get<T>(
         &mut self,
         key: &'static str,
@@ -221,7 +221,7 @@ impl<'a> MapReader<'a, '_> {
     ) -> Option<T> {
         self.known.push(key);
         let mut found = None;
-        // A key given twice is a mistake already; the mistakes of both values are told.
+        // A key given twice is a mistake already; the mistakes of both values are reported.
         for entry in self.entries.iter().filter(|entry| entry.key == key) {
             found = read(&entry.value, self.diagnostics);
             if found.is_none() {
@@ -231,12 +231,12 @@ impl<'a> MapReader<'a, '_> {
         found
     }
 
-    /// What `parse` makes of the text of `key`; `None` if the key is missing.
+    /// Parses the text of `key` with `parse`; `None` if the key is missing.
     pub fn value<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
         self.get(key, |value, diagnostics| value.read(diagnostics, &parse))
     }
 
-    /// The same, with its place.
+    /// Like [`MapReader::value`], with the value's location.
     pub fn at<T>(
         &mut self,
         key: &'static str,
@@ -250,7 +250,7 @@ impl<'a> MapReader<'a, '_> {
         })
     }
 
-    /// Whether the key was typed, well or not.
+    /// Whether the key is there, valid or not.
     pub fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }
@@ -266,17 +266,23 @@ impl<'a> MapReader<'a, '_> {
         Some(entry.value.location())
     }
 
-    /// Where the key is missing, and is no slip in another one, `problem` is a mistake.
+    /// Reports `problem` if the key is missing and no unknown key is a misspelling of it.
     pub fn require(&mut self, key: &'static str, problem: Problem) {
         self.require_one_of(&[key], problem);
     }
 
-    /// The same where one of `keys` is enough.
+    /// Reports the key if it is missing; `what` says what it takes.
+    pub fn need(&mut self, key: &'static str, what: &str) {
+        let problem = Problem::new(format!("`{key}` is missing"));
+        self.require(key, problem.hint(format!("add `{key}:`{what}")));
+    }
+
+    /// Reports `problem` if all of `keys` are missing, as [`MapReader::require`] does for one.
     pub fn require_one_of(&mut self, keys: &[&'static str], problem: Problem) {
         self.required.push((keys.to_vec(), problem));
     }
 
-    /// If the key is there, `problem` is a mistake, in place of any in its value.
+    /// Reports `problem` if the key is there, in place of any mistake in its value.
     pub fn reject(&mut self, key: &'static str, problem: Problem) {
         self.rejected.push(key);
         self.known.retain(|known| *known != key);
@@ -286,28 +292,28 @@ impl<'a> MapReader<'a, '_> {
         }
     }
 
-    /// Notes a mistake of the mapping as a whole.
+    /// Reports a mistake of the mapping as a whole.
     pub fn diagnostic(&mut self, problem: Problem) {
         self.diagnostics.add(&self.location, problem);
     }
 
-    /// Notes a mistake at `location`, which lies in the mapping.
+    /// Reports a mistake at `location`, which is in the mapping.
     pub fn diagnostic_at(&mut self, location: &Location, problem: Problem) {
         self.diagnostics.add(location, problem);
     }
 
-    /// Warns of something at `location`, which lies in the mapping.
+    /// Warns of a problem at `location`, which is in the mapping.
     pub fn warn_at(&mut self, location: &Location, problem: Problem) {
         self.diagnostics.warn(location, problem);
     }
 
-    /// Tells keys of other programs in the words of `table`.
+    /// Explains keys of other programs with the hints of `table`.
     pub fn translate(&mut self, table: &'static [Foreign]) {
         self.foreign = table;
     }
 
-    /// Notes the keys that nobody asked for and those that are missing. Returns the known keys that were
-    /// meant by unknown ones: they are not missing, but misspelt.
+    /// Reports unknown keys and missing ones. Returns the known keys of which unknown ones are misspellings: they are not
+    /// missing.
     pub fn finish(self) -> Vec<&'static str> {
         let unknown =
             |entry: &&MapEntry| !self.known.contains(&entry.key) && !self.rejected.contains(&entry.key);
@@ -362,12 +368,12 @@ fn flatten<'a>(
         if let Some(line) = lines.get(text.as_str()) {
             diagnostics.add(
                 &location,
-                Problem::new(format!("the key stands on line {line} already")),
+                Problem::new(format!("the key is on line {line} already")),
             );
         }
         lines.entry(text).or_insert(key.line);
         match *plain && text == "<<" {
-            true => merged.extend(brought(value, path, &location, diagnostics)),
+            true => merged.extend(merged_entries(value, path, &location, diagnostics)),
             false => entries.push(MapEntry {
                 key: text,
                 location,
@@ -387,8 +393,8 @@ fn flatten<'a>(
     entries
 }
 
-/// What a merge key brings: the entries of one mapping, or of a list of them.
-fn brought<'a>(
+/// Returns what a merge key adds: the entries of one mapping, or of a list of them.
+fn merged_entries<'a>(
     value: &'a SpannedValue,
     path: &str,
     location: &Location,

@@ -1,21 +1,21 @@
-//! The configuration: what the operator typed (`file`) and what was proved of it ([`Config`]).
+//! The configuration: as it is written (`file`), and validated ([`Config`]).
 //!
-//! [`load`] reads a file and answers with a whole, consistent [`Config`] or with *every* mistake at its
-//! line and column. Later floors ask nothing twice.
+//! [`load`] reads a file and returns a whole, consistent [`Config`], or *every* mistake with its line and column. Later
+//! floors validate nothing again. Each key is a row of a section (`rows`), which says how its value is read, rendered and
+//! described by the JSON schema (`kind`).
 //!
 //! ```text
 //! text ─ tree ─▶ values with places ─ keys, file, pool, nodes ─▶ File ─ resolve ─▶ Config ─ show ─▶ JSON
 //!                                     units, address, choices
 //! ```
 //!
-//! The tree is our own, and not serde's, because serde stops at the first mistake and knows no places;
-//! serde's reader has the last word on whether a file is YAML at all.
+//! The tree is our own, not serde's, because serde stops at the first mistake and does not keep locations. A file must
+//! be valid YAML to serde's reader, too.
 
 mod access;
 mod address;
 mod admin;
 mod brackets;
-mod choices;
 mod defaults;
 mod directory;
 mod discover;
@@ -60,7 +60,7 @@ pub use defaults::quickstart;
 pub use discover::{Discover, Origin, Source};
 pub use discovered::{discovered, is_host};
 pub use error::{Diagnostic, Error, Warning};
-pub use file::{Batching, MissedWrites, Shutdown};
+pub use file::{Batching, MissedWrites, Shutdown, schema as json_schema};
 pub use health::Health;
 pub use listeners::Listener;
 pub use node_auth::NodeAuth;
@@ -75,15 +75,15 @@ pub use units::show_duration;
 
 pub(crate) use route::for_each_policy;
 
-/// Whether `path` stands for stdin: `-`.
+/// Whether `path` means stdin: `-`.
 pub fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// A configuration, and what of it is hardly meant.
+/// A configuration, with warnings about what is valid but probably unintended.
 #[derive(Debug)]
 pub struct Checked {
-    /// It can be run.
+    /// The configuration.
     pub config: Config,
     /// In the order of the file.
     pub warnings: Vec<Warning>,
@@ -92,7 +92,7 @@ pub struct Checked {
 /// Reads the regular file at `path`, or stdin if that is `-`.
 ///
 /// # Errors
-/// [`Error::Unreadable`] where the system gives no text, [`Error::Diagnostics`] where it cannot be run.
+/// [`Error::Unreadable`] if the file cannot be read, [`Error::Diagnostics`] if it holds mistakes.
 pub fn load(path: &Path) -> Result<Config, Error> {
     check(path).map(|checked| checked.config)
 }
@@ -106,7 +106,7 @@ pub fn check(path: &Path) -> Result<Checked, Error> {
 }
 
 /// Reads the file at `path`, which may also be a pipe, as in `ringway diff <(git show HEAD:ringway.yaml) ringway.yaml`;
-/// then it waits for whoever writes it.
+/// then it waits for the writer.
 ///
 /// # Errors
 /// As [`load`].
@@ -143,7 +143,7 @@ pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     read_bounded(options.read(true).custom_flags(libc::O_NONBLOCK).open(path)?)
 }
 
-/// What `kind` is instead of a regular file, and the way out.
+/// Describes what a file of `kind` is instead of a regular file, with the likely fix.
 fn not_regular(kind: std::fs::FileType) -> String {
     let (name, hint) = match () {
         () if kind.is_dir() => ("a folder", "name the file in it"),
@@ -164,7 +164,7 @@ fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
 /// Reads `text`; mistakes name `source` as its file.
 ///
 /// # Errors
-/// [`Error::Diagnostics`] where it cannot be run.
+/// [`Error::Diagnostics`] if it holds mistakes.
 pub fn parse(text: &str, source: &str) -> Result<Config, Error> {
     check_text(text, source).map(|checked| checked.config)
 }
@@ -206,8 +206,8 @@ pub fn log_warnings(warnings: &[Warning]) {
     }
 }
 
-/// Two readers must find the same file good: ours, which knows places, and serde's, which everyone else
-/// uses. So a file that runs here is never a file that other tools cannot read.
+/// Requires that serde's reader accepts the file, too, as most other tools are built on it: a file that runs here can be
+/// read by them.
 fn read_as_others_do(text: &str, diagnostics: &mut error::Diagnostics) {
     if let Err(error) = serde_yaml::from_str::<serde_yaml::Value>(text) {
         let location = error
@@ -219,14 +219,14 @@ fn read_as_others_do(text: &str, diagnostics: &mut error::Diagnostics) {
             column: location.1,
             path: String::new(),
         };
-        diagnostics.add(&location, error::Problem::new(format!("no YAML: {error}")));
+        diagnostics.add(&location, error::Problem::new(format!("invalid YAML: {error}")));
     }
 }
 
 /// Reads a file's `bytes`; mistakes name `source` as the file.
 ///
 /// # Errors
-/// [`Error::Diagnostics`] where it cannot be run.
+/// [`Error::Diagnostics`] if it holds mistakes.
 pub fn parse_bytes(bytes: &[u8], source: &str) -> Result<Config, Error> {
     check_bytes(bytes, source).map(|checked| checked.config)
 }
@@ -249,12 +249,12 @@ pub fn check_bytes(bytes: &[u8], source: &str) -> Result<Checked, Error> {
     let mut diagnostics = error::Diagnostics::new(source);
     diagnostics.add(
         &location,
-        error::Problem::new("no UTF-8 text").hint("save the file as UTF-8"),
+        error::Problem::new("not valid UTF-8").hint("save the file as UTF-8"),
     );
     diagnostics.conclude(None)
 }
 
-/// A proved configuration. Every name in it leads somewhere.
+/// A validated configuration. Every name in it exists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Traffic threads, at least 1.
@@ -263,7 +263,7 @@ pub struct Config {
     pub batching: Batching,
     /// Bytes that the buffers of all workers hold together; each worker has room for some of the largest values.
     pub memory_limit: u64,
-    /// What is remembered of writes that failed.
+    /// What is remembered of failed writes.
     pub missed_writes: MissedWrites,
     /// The directory in which the nodes that were discovered are kept; `None`: they are not.
     pub state_dir: Option<PathBuf>,
@@ -279,7 +279,7 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// At least one, by name.
     pub pools: BTreeMap<String, Pool>,
-    /// By name; none goes in a circle. Where `routes:` is empty this is empty.
+    /// By name, without circles; empty if `routes:` is.
     pub routes: BTreeMap<String, Route>,
 }
 
@@ -305,7 +305,7 @@ impl Config {
     }
 }
 
-/// An address to listen on. Shown as it is typed: `127.0.0.1:11211`, `[::1]:11211`, `unix:/path`.
+/// An address to listen on. Rendered as it is written: `127.0.0.1:11211`, `[::1]:11211`, `unix:/path`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Bind {
     /// address:port
@@ -323,27 +323,27 @@ impl fmt::Display for Bind {
     }
 }
 
-/// One place where values live.
+/// A server of values: a memcached, or an embedded cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// The name that was typed, if one was. Embedded nodes always have one.
+    /// Its name, if it has one, as embedded nodes always do.
     pub name: Option<String>,
-    /// Where it is.
+    /// Its address.
     pub address: Address,
     /// Its share of the ring, at least 1.
     pub weight: u32,
-    /// Where it came from; `None` if the configuration lists it.
+    /// Its source; `None` if the configuration lists it.
     pub origin: Option<Arc<Origin>>,
 }
 
 impl Node {
-    /// What the node is called in metrics, logs and `/nodes`: its name, or else its address.
+    /// Returns its label in metrics, logs and `/nodes`: its name, or else its address.
     pub fn label(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.address.to_string())
     }
 }
 
-/// A node's address. Shown as it is typed.
+/// A node's address, rendered as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
     /// host:port; the host is a name or an IP address, an IPv6 address without its brackets.
@@ -355,7 +355,7 @@ pub enum Address {
     },
     /// unix:/path
     Unix(PathBuf),
-    /// An in-process cache of so many bytes.
+    /// An in-process cache of this size, in bytes.
     Embedded(u64),
     /// Nowhere: no node of the pool was discovered yet.
     Undiscovered,

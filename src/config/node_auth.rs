@@ -1,4 +1,4 @@
-//! What was written of a pool's `auth`: who Ringway says it is to nodes that ask.
+//! `pools.NAME.auth`: the user that Ringway is to nodes that ask.
 
 use std::sync::Arc;
 

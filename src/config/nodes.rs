@@ -1,4 +1,4 @@
-//! What was typed of a pool's nodes: no two of one name, of one address, or shown under one label.
+//! `pools.NAME.nodes`: no two have the same name, address, or label.
 
 use std::collections::HashMap;
 
@@ -180,7 +180,7 @@ impl NodeKeys {
     }
 }
 
-/// What the nodes before have taken, and which of them did.
+/// The labels and addresses of the nodes before, with their numbers.
 #[derive(Default)]
 struct TakenNames {
     labels: HashMap<String, usize>,
@@ -208,7 +208,7 @@ impl TakenNames {
             None => {
                 self.labels.insert(label, index);
             }
-            // Without names the twins' addresses were the mistake.
+            // Without names the equal addresses were reported already.
             Some(twin) => {
                 if let Some(location) = &raw.name {
                     let problem = Problem::new(format!("nodes[{twin}] has the name {} too", quote(&label)));

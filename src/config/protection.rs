@@ -26,14 +26,14 @@ section! {
 }
 
 impl Protection {
-    /// The files that it was read from.
+    /// Returns the files that it was read from.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let password = self.auth.iter().filter_map(|auth| auth.password.file());
         self.tls.iter().flat_map(|tls| tls.files()).chain(password)
     }
 }
 
-/// Notes a mistake if a node of a pool with `tls` is reached over a unix socket.
+/// Reports a node of a pool with `tls` that is reached over a unix socket.
 pub fn check_addresses(nodes: &[Node], keys: &mut MapReader<'_, '_>) {
     let over_file = |node: &&Node| matches!(node.address, Address::Unix(_));
     if let (Some(node), Some(location)) = (nodes.iter().find(over_file), keys.location("tls")) {

@@ -1,6 +1,6 @@
-//! From what was typed to what is proved: what several places of the file must agree on.
+//! Validates what several places of the file must agree on.
 //!
-//! Every route and listener names something that exists, no name means two things, no routes go in a
+//! Every route and listener names something that exists, no name means two things, no routes form a
 //! circle, no two listeners bind one address, and no listener is a node of its own pool.
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,7 +17,7 @@ use super::{Bind, Config, Pool, Protocol, Route, defaults, overlap, suggest, war
 /// and is written, and that takes no more than three quarters.
 const LARGEST_VALUES: u64 = 4;
 
-/// The proved configuration; `None` only where there are mistakes.
+/// Returns the validated configuration; `None` only if there are mistakes.
 pub fn resolve(file: File, diagnostics: &mut Diagnostics) -> Option<Config> {
     check_binds(&file, diagnostics);
     let memory_limit = memory_limit(&file, diagnostics);
@@ -60,19 +60,19 @@ pub fn resolve(file: File, diagnostics: &mut Diagnostics) -> Option<Config> {
     })
 }
 
-/// Who prefers pools of the own zone must know it.
+/// Reports routes that prefer pools of this process's zone if the zone is unknown.
 fn check_zones(file: &File, diagnostics: &mut Diagnostics) {
     if file.keys.zone.is_some() {
         return;
     }
     for location in file.reads().flat_map(|read| &read.zones) {
-        let problem = Problem::new("nobody knows which zone this process runs in");
+        let problem = Problem::new("the zone of this process is unknown");
         let hint = "add `zone:` at the top of the file, with a name, or with $VARIABLE of the environment";
         diagnostics.add(location, problem.hint(hint));
     }
 }
 
-/// What is written, or a default that is enough for the largest values.
+/// Returns the limit in the file, or a default that is enough for the largest values.
 fn memory_limit(file: &File, diagnostics: &mut Diagnostics) -> u64 {
     let largest = file
         .pools()
@@ -94,7 +94,7 @@ fn memory_limit(file: &File, diagnostics: &mut Diagnostics) -> u64 {
     limit
 }
 
-/// Each bind against those before it, in the order of the file; defaults count as typed before all.
+/// Compares each address that is bound with those before it, in the order of the file; defaults come first.
 fn check_binds(file: &File, diagnostics: &mut Diagnostics) {
     let listeners = file.listeners().enumerate();
     let mut binds: Vec<(String, Spanned<Bind>)> = listeners
@@ -162,7 +162,7 @@ impl<'a> KnownNames<'a> {
         })
     }
 
-    /// No name is both a pool's and a route's. Told where it stands the second time.
+    /// Reports each name that a pool and a route share, at the second of them.
     fn check_twins(&self, diagnostics: &mut Diagnostics) {
         for (name, &route) in &self.routes {
             let Some(&(pool, _)) = self.pools.get(name) else {
@@ -178,7 +178,7 @@ impl<'a> KnownNames<'a> {
         }
     }
 
-    /// Every route leads to a name that exists.
+    /// Reports each name in a route that does not exist.
     fn check_targets(&self, diagnostics: &mut Diagnostics) {
         for read in self.in_order.iter().filter_map(|(_, read)| read.as_ref()) {
             self.check_names(read, diagnostics);
@@ -206,7 +206,7 @@ impl<'a> KnownNames<'a> {
         known
     }
 
-    /// The route or pool that a listener names or, where it names none, that must be meant.
+    /// Returns the route or pool that a listener names or, if it names none, the only one that can be meant.
     fn choose(&self, listener: &RawListener, diagnostics: &mut Diagnostics) -> Option<Route> {
         let Spanned { value, location } = listener.route.as_ref()?;
         if let Some(read) = value {
@@ -226,7 +226,7 @@ impl<'a> KnownNames<'a> {
         meant.map(|name| Route::Name(name.to_owned()))
     }
 
-    /// How routes lead to one another, and from listeners to nodes.
+    /// Checks how routes lead to one another, and from listeners to nodes.
     fn check_graph(&self, file: &File, chosen: &[Option<Route>], diagnostics: &mut Diagnostics) {
         let graph = Graph::new(self.in_order, |name| self.pools.contains_key(name));
         let raw = file.listeners().filter_map(|listener| listener.route.as_ref());
@@ -252,7 +252,7 @@ impl<'a> KnownNames<'a> {
         }
     }
 
-    /// What holds places for values must be able to.
+    /// Reports pools that speak classic text under policies that need meta commands.
     fn check_meta(&self, read: &ReadRoute, graph: &Graph<'_>, diagnostics: &mut Diagnostics) {
         for Spanned { value, location } in &read.meta {
             let is_classic = |name: &&str| {
@@ -268,7 +268,7 @@ impl<'a> KnownNames<'a> {
         }
     }
 
-    /// A listener that is a node of one of its own pools would send every request to itself.
+    /// Reports a listener that is a node of one of its own pools: it would send every request to itself.
     fn check_loop(&self, listener: &RawListener, ends: &[&str], diagnostics: &mut Diagnostics) {
         let Some(bind) = &listener.bind else { return };
         let pools = ends
@@ -287,7 +287,7 @@ impl<'a> KnownNames<'a> {
                 ));
                 diagnostics.add(
                     &bind.location,
-                    problem.hint("its requests would come back for ever: bind another port"),
+                    problem.hint("its requests would return forever: bind another port"),
                 );
             }
         }

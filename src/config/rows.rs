@@ -10,13 +10,15 @@ use super::schema::{self, Row};
 /// A mapping of the file whose keys are a closed set. By default what holds if all of them are left out.
 pub trait Section: Default {
     /// All keys.
-    fn rows() -> Vec<Row>;
+    fn rows() -> Vec<Row> {
+        Vec::new()
+    }
 
     /// Reads the keys that are there; the others, and those with mistakes, stay as they are.
-    fn read_rows(&mut self, keys: &mut MapReader<'_, '_>);
+    fn read_rows(&mut self, _keys: &mut MapReader<'_, '_>) {}
 
     /// Renders all keys.
-    fn show_rows(&self, shown: &mut Map<String, Value>);
+    fn show_rows(&self, _shown: &mut Map<String, Value>) {}
 }
 
 /// What is written as a mapping of its own.
@@ -50,22 +52,24 @@ pub fn first_paragraph(lines: &[&str]) -> String {
     lines.collect::<Vec<_>>().join(" ")
 }
 
-/// Declares a section: a struct with a row `key: Type = default, kind;` for each of its keys. A field behind `..` is a
-/// section whose keys are written in the same mapping.
+/// Declares a section: a struct with a row `key: Type = default, kind;` for each of its keys. Fields in parentheses have no
+/// row. A field behind `..` is a section whose keys are written in the same mapping.
 macro_rules! section {
     ($(#[$attribute:meta])* $visibility:vis struct $Section:ident {
+        $(($($(#[$other_doc:meta])* $other:ident: $Other:ty,)+))?
         $($(#[doc = $doc:literal])+ $key:ident: $T:ty = $default:expr, $kind:expr;)*
         $(.. $(#[$inner_doc:meta])* $inner:ident: $Inner:ty;)*
     }) => {
         $(#[$attribute])*
         $visibility struct $Section {
+            $($($(#[$other_doc])* pub $other: $Other,)+)?
             $($(#[doc = $doc])+ pub $key: $T,)*
             $($(#[$inner_doc])* pub $inner: $Inner,)*
         }
 
         impl Default for $Section {
             fn default() -> $Section {
-                $Section { $($key: $default,)* $($inner: Default::default(),)* }
+                $Section { $($($other: Default::default(),)+)? $($key: $default,)* $($inner: Default::default(),)* }
             }
         }
 

@@ -38,9 +38,9 @@ pub fn or_false(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "const": false }] })
 }
 
-/// A mapping whose keys are names, and whose values `schema` describes.
-pub fn named(schema: Value) -> Value {
-    json!({ "type": ["object", "null"], "additionalProperties": schema })
+/// A mapping whose keys `names` describes, and whose values `schema` describes.
+pub fn named(names: Value, schema: Value) -> Value {
+    json!({ "type": ["object", "null"], "propertyNames": names, "additionalProperties": schema })
 }
 
 /// A mapping with the keys of `rows` and no others, and what `rules` adds to it.
@@ -50,7 +50,12 @@ pub fn mapping(rows: Vec<Row>, rules: Value) -> Value {
         let mut schema = row.schema;
         schema["description"] = json!(row.doc);
         // The default of a section is that of its keys.
-        if !row.default.is_null() && !row.default.is_object() {
+        let is_required = |key: &str| {
+            rules["required"]
+                .as_array()
+                .is_some_and(|keys| keys.contains(&json!(key)))
+        };
+        if !row.default.is_null() && !row.default.is_object() && !is_required(row.key) {
             schema["default"] = row.default;
         }
         properties.insert(row.key.to_owned(), schema);

@@ -1,5 +1,4 @@
-//! A secret that stands in a file or in the environment, and never in the configuration itself. It is not shown: what is
-//! shown says where it stands.
+//! A secret in a file or in the environment, never in the configuration itself. It is not rendered: its place is.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use super::kind::Kind;
 use super::map_reader::YamlNode;
 use super::{read_regular, schema};
 
-/// As many bytes as a secret may have.
+/// The longest secret, in bytes.
 const LONGEST: usize = 1024;
 
 /// A secret.
@@ -21,7 +20,7 @@ pub struct Secret {
     value: String,
 }
 
-/// Where a secret stands.
+/// The place of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
     File(PathBuf),
@@ -50,7 +49,7 @@ impl Secret {
         }
     }
 
-    /// As it is typed: where it stands.
+    /// Renders its place, as it is written.
     pub fn show(&self) -> Value {
         match &self.from {
             Source::File(path) => json!({ "file": path.display().to_string() }),

@@ -1,7 +1,7 @@
 //! A configuration as JSON that reads like the file it came from, and its hash.
 //!
-//! What is shown holds every setting, defaults too, in the words and units of the file: read as a file it
-//! gives the same configuration again. Nodes that were discovered are not part of it.
+//! The JSON holds every setting, defaults too, in the words and units of the file: read as a file it is the same
+//! configuration. Nodes that were discovered are not part of it.
 
 use md5::{Digest, Md5};
 use serde_json::Value;
@@ -92,7 +92,7 @@ pools:
   both: {nodes: [b:1], discover: {from: "elasticache+[::1]:11211"}}
 routes: {default: main, away: default}
 "#;
-        // A name with a space would be a mistake.
+        // A name with a space is invalid.
         let text = text.replace("odd.name: ", "odd.name:");
         for config in [parse(&text, "f").expect("good"), quickstart()] {
             let shown = show(&config);

@@ -19,7 +19,7 @@ pub const LONGEST: usize = 4 << 20;
 const DEEPEST: usize = 64;
 
 /// The maximum number of values that anchors and aliases may copy, all together.
-const MOST_COPIES: usize = 200_000;
+const MAX_COPIES: usize = 200_000;
 
 /// A value and its location.
 #[derive(Debug, Clone)]
@@ -151,7 +151,7 @@ fn build(text: &str) -> Result<Option<SpannedValue>, Fault> {
         let problem = Problem::new(format!("the file has {} bytes", text.len()));
         return Err((
             Location::default(),
-            problem.hint(format!("{LONGEST} are the most")),
+            problem.hint(format!("the maximum is {LONGEST}")),
         ));
     }
     let mut builder = Builder {
@@ -236,7 +236,7 @@ impl Builder {
 
     fn repeat(&mut self, anchor: usize, line: usize, column: usize) -> Result<(), Problem> {
         let Some(tree) = self.anchors.get(&anchor) else {
-            return Err(Problem::new("this alias stands inside of what it repeats"));
+            return Err(Problem::new("this alias is inside what it repeats"));
         };
         let copy = copy(tree, &mut self.copies)?;
         self.location(SpannedValue { line, column, ..copy }, 0)
@@ -257,7 +257,7 @@ impl Builder {
 
 fn copy(tree: &SpannedValue, copies: &mut usize) -> Result<SpannedValue, Problem> {
     *copies += tree.len();
-    if *copies > MOST_COPIES {
+    if *copies > MAX_COPIES {
         return Err(Problem::new(
             "anchors and aliases multiply this file beyond measure",
         ));
@@ -288,7 +288,7 @@ fn syntax(text: &str, error: &ScanError) -> Fault {
         let path = String::new();
         return (Location { line, column, path }, problem);
     }
-    let problem = Problem::new(format!("no YAML: {}", error.info()));
+    let problem = Problem::new(format!("invalid YAML: {}", error.info()));
     let indent = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
     // The parser may notice a tab only on the line after it.
     let tabs = text.lines().skip(line.saturating_sub(2)).take(2).any(indent);
@@ -371,11 +371,8 @@ mod tests {
         assert!(fault(&"- ".repeat(100_000)).ends_with("nested more than 64 deep"));
         assert_eq!(
             fault(&"#".repeat(LONGEST + 1)),
-            "f:1:1: the file has 4194305 bytes, 4194304 are the most"
+            "f:1:1: the file has 4194305 bytes, the maximum is 4194304"
         );
-        assert_eq!(
-            fault("&a [*a]"),
-            "f:1:5: this alias stands inside of what it repeats"
-        );
+        assert_eq!(fault("&a [*a]"), "f:1:5: this alias is inside what it repeats");
     }
 }

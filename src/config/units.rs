@@ -32,13 +32,13 @@ pub fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Problem
         Some(number) if range.contains(&number) => Ok(number),
         Some(_) => Err(
             Problem::new(format!("{} is out of range", shown(text))).hint(format!(
-                "it goes from {} to {}",
+                "the range is {} to {}",
                 range.start(),
                 range.end()
             )),
         ),
         None => Err(
-            Problem::new(format!("{} is no whole number", quote(text))).hint(format!(
+            Problem::new(format!("{} is not a whole number", quote(text))).hint(format!(
                 "write one from {} to {}",
                 range.start(),
                 range.end()
@@ -53,9 +53,9 @@ pub fn percent(text: &str) -> Result<u32, Problem> {
     match number.map(u32::try_from) {
         Some(Ok(percent @ 0..=100)) => Ok(percent),
         Some(_) => {
-            Err(Problem::new(format!("{} is out of range", shown(text))).hint("it goes from 0% to 100%"))
+            Err(Problem::new(format!("{} is out of range", shown(text))).hint("the range is 0% to 100%"))
         }
-        None => Err(Problem::new(format!("{} is no share", quote(text)))
+        None => Err(Problem::new(format!("{} is not a share", quote(text)))
             .hint("write a whole number and %, such as 50%")),
     }
 }
@@ -65,11 +65,13 @@ pub fn duration(text: &str) -> Result<Duration, Problem> {
     let (number, unit) = split(text);
     let known = DURATIONS.iter().find(|(name, _)| *name == unit);
     let (Some(number), Some((_, factor))) = (whole(number), known) else {
-        return Err(Problem::new(format!("{} is no duration", quote(text))).hint(meant_duration(text)));
+        return Err(Problem::new(format!("{} is not a duration", quote(text))).hint(meant_duration(text)));
     };
     let duration = Duration::from_millis(number.saturating_mul(*factor));
     if duration > LONGEST {
-        return Err(Problem::new(format!("{} is too long", shown(text))).hint("a year (8760h) is the most"));
+        return Err(
+            Problem::new(format!("{} is too long", shown(text))).hint("the maximum is one year (8760h)")
+        );
     }
     Ok(duration)
 }
@@ -94,13 +96,13 @@ pub fn size(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Problem>
                 .map(|(_, factor)| *factor),
         };
         let (Some(number), Some(factor)) = (whole(number), factor) else {
-            return Err(Problem::new(format!("{} is no size", quote(text))).hint(meant_size(text)));
+            return Err(Problem::new(format!("{} is not a size", quote(text))).hint(meant_size(text)));
         };
         let bytes = number.saturating_mul(factor);
         if !range.contains(&bytes) {
             let (least, most) = (show_size(*range.start()), show_size(*range.end()));
             return Err(Problem::new(format!("{} is out of range", shown(text)))
-                .hint(format!("it goes from {least} to {most}")));
+                .hint(format!("the range is {least} to {most}")));
         }
         Ok(bytes)
     }
@@ -277,8 +279,8 @@ mod tests {
                 "s",
                 "write a whole number and a unit, such as 250ms, 1s, 2m or 1h",
             ),
-            ("8761h", "a year (8760h) is the most"),
-            ("99999999999999999999h", "a year (8760h) is the most"),
+            ("8761h", "the maximum is one year (8760h)"),
+            ("99999999999999999999h", "the maximum is one year (8760h)"),
         ];
         for (raw, hint) in cases {
             assert_eq!(duration(raw).expect_err(raw).hint.as_deref(), Some(hint), "{raw}");
@@ -318,9 +320,9 @@ mod tests {
             ("1Gi", "did you mean 1GiB?"),
             ("1.5GiB", "did you mean 1536MiB? Numbers are whole"),
             ("0.5 mb", "did you mean 512KiB? Numbers are whole"),
-            ("64", "it goes from 1MiB to 1GiB"),
-            ("2GiB", "it goes from 1MiB to 1GiB"),
-            ("99999999999999999999TiB", "it goes from 1MiB to 1GiB"),
+            ("64", "the range is 1MiB to 1GiB"),
+            ("2GiB", "the range is 1MiB to 1GiB"),
+            ("99999999999999999999TiB", "the range is 1MiB to 1GiB"),
             (
                 "big",
                 "write a whole number of bytes, or one with a unit, such as 512KiB, 64MiB or 1GiB",
@@ -339,9 +341,9 @@ mod tests {
             ("16", Ok(16)),
             ("0", Err("0 is out of range")),
             ("17", Err("17 is out of range")),
-            ("-1", Err("\"-1\" is no whole number")),
-            ("1.0", Err("\"1.0\" is no whole number")),
-            ("many", Err("\"many\" is no whole number")),
+            ("-1", Err("\"-1\" is not a whole number")),
+            ("1.0", Err("\"1.0\" is not a whole number")),
+            ("many", Err("\"many\" is not a whole number")),
             (
                 "18446744073709551616",
                 Err("18446744073709551616 is out of range"),

@@ -1,6 +1,6 @@
-//! What runs, but hardly as it was meant: noted with its place, and no mistake.
+//! Warnings: settings that are valid but probably unintended, with their locations.
 //!
-//! Each is told by `ringway check`, and logged at the start and at each reload that takes the file.
+//! `ringway check` reports them; at the start, and at each reload that applies the file, they are logged.
 
 use std::collections::HashSet;
 

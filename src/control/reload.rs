@@ -28,7 +28,7 @@ use crate::state::{Reloads, State};
 /// The maximum time to wait for the file system.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The maximum number of one reload's changes that are logged on lines of their own.
-const MOST_LOGGED: usize = 50;
+const MAX_LOGGED: usize = 50;
 
 /// Why a configuration was not taken.
 #[derive(Debug, Error)]
@@ -258,12 +258,12 @@ async fn tell_difference(state: Arc<State>, old: Arc<Snapshot>, next: Config) {
     let Ok(difference) = tokio::task::spawn_blocking(compare).await else {
         return;
     };
-    for change in difference.changes.iter().take(MOST_LOGGED) {
+    for change in difference.changes.iter().take(MAX_LOGGED) {
         let shown = |value: &Option<serde_json::Value>| value.as_ref().map(|value| Shown(value).to_string());
         let (old, new) = (shown(&change.old), shown(&change.new));
         info!(path = change.path, old, new, "setting changed");
     }
-    if let Some(more @ 1..) = difference.changes.len().checked_sub(MOST_LOGGED) {
+    if let Some(more @ 1..) = difference.changes.len().checked_sub(MAX_LOGGED) {
         info!(more, "settings changed");
     }
     for moves in &difference.pools {

@@ -172,7 +172,7 @@ mod tests {
                 "[0]: 0 is out of range",
             ),
             ("- {targets: [a:1], labels: {zone: [z]}}", "[0]: a label is text"),
-            ("- {targets: ['unix:/a']}", "[0]: \"unix:/a\" is no host:port"),
+            ("- {targets: ['unix:/a']}", "[0]: \"unix:/a\" is not a host:port"),
         ];
         for (text, reason) in cases {
             let found = shown(text).unwrap_err().to_string();

@@ -5,7 +5,7 @@
 //! (`yaml kubernetes`), and is not read here.
 
 mod commands;
-mod markdown;
+pub mod markdown;
 mod shape;
 
 use std::fs;

@@ -75,6 +75,7 @@ mod retries;
 mod ring;
 mod routes;
 mod scale;
+mod schema;
 mod shadow;
 mod shutdown;
 mod signals;

@@ -138,7 +138,7 @@ fn a_zone_that_nobody_knows_is_told_where_it_is_needed() {
     assert_eq!(check("zone: east", "read: local"), "fine");
     assert_eq!(
         check("", "read: local"),
-        "4:37: routes.r.replicate.read: nobody knows which zone this process runs in, add `zone:` at the top of \
+        "4:37: routes.r.replicate.read: the zone of this process is unknown, add `zone:` at the top of \
          the file, with a name, or with $VARIABLE of the environment"
     );
     assert_eq!(

@@ -225,7 +225,7 @@ fn only_a_regular_file_or_stdin_is_a_configuration() {
             "/dev/zero".to_owned(),
             "a device, not a regular file; write - to read stdin",
         ),
-        (path("large"), "4194304 are the most"),
+        (path("large"), "the maximum is 4194304"),
     ];
     for (file, expected) in &cases {
         for argument in ["check", "--config"] {

@@ -221,12 +221,12 @@ fn each_mistake_in_the_tls_of_a_listener_is_told_where_it_stands() {
         (
             "127.0.0.1:1",
             format!("cert: {cert}"),
-            "listeners[0].tls: `cert` is of no use without `key`",
+            "listeners[0].tls: `cert` needs `key`",
         ),
         (
             "127.0.0.1:1",
             format!("{good}, allow: [a.b]"),
-            "`allow` is about the certificates of clients, for which nobody asks, add `client_ca:`",
+            "`allow` needs certificates of clients, and none is requested, add `client_ca:`",
         ),
         (
             "127.0.0.1:1",

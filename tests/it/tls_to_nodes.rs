@@ -238,7 +238,7 @@ fn each_mistake_in_the_tls_of_a_pool_is_told_where_it_stands() {
         ),
         (
             format!("tls: {{ca: {ca}, cert: {one_cert}}}"),
-            "`cert` is of no use without `key`, name the file".to_owned(),
+            "`cert` needs `key`, name the file".to_owned(),
         ),
         (
             format!("tls: {{ca: {ca}, cert: {one_cert}, key: {ca}}}"),
@@ -250,7 +250,7 @@ fn each_mistake_in_the_tls_of_a_pool_is_told_where_it_stands() {
         ),
         (
             format!("tls: {{ca: {ca}, name: \"a b\"}}"),
-            "\"a b\" is no host name, write the name".to_owned(),
+            "\"a b\" is not a host name, write the name".to_owned(),
         ),
         (
             format!("tls: {{ca: {ca}, nmae: a}}"),

@@ -44,7 +44,20 @@ const RETIRED_NAMES: [(&str, &str); 36] = [
 ];
 
 /// Phrases that are not written any more, neither in code nor in documents, and what is written instead.
-const RETIRED_PHRASES: [(&str, &str); 11] = [
+const RETIRED_PHRASES: [(&str, &str); 24] = [
+    ("True for ", "Whether …"),
+    ("MOST_", "MAX_"),
+    ("LEAST_", "MIN_"),
+    ("Told where ", "Reported at …"),
+    ("Where there were mistakes", "If …"),
+    ("a year (8760h) is the most", "the maximum is one year (8760h)"),
+    ("is no choice", "is not a valid value"),
+    ("is no whole number", "is not a whole number"),
+    ("is no duration", "is not a duration"),
+    ("it is not said", "`key` is missing"),
+    ("no UTF-8 text", "not valid UTF-8"),
+    ("no YAML: ", "invalid YAML: "),
+    ("so many bytes", "the number of bytes"),
     ("True where ", "Whether …, or: Returns true if …"),
     ("`None` where ", "`None` if …"),
     ("So many ", "The number of …"),

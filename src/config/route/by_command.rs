@@ -2,18 +2,19 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::error::{Diagnostics, Problem, quote};
 use super::super::map_reader::YamlNode;
+use super::super::rows::Section;
 use super::super::suggest;
 use super::choosers::{self, branches, parse_each};
 use super::reader::{Beside, Reader};
-use super::{Route, Settings, Under};
+use super::{Route, Settings, Under, schema};
 use crate::protocol::operation::{Group, Operation};
 
 /// The command chooses the route; a single operation wins over its group.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ByCommand {
     /// Operations and groups with their routes.
     pub routes: Vec<(Which, Route)>,
@@ -29,6 +30,8 @@ pub enum Which {
     /// A group of operations.
     All(Group),
 }
+
+impl Section for ByCommand {}
 
 impl Settings for ByCommand {
     const NAME: &'static str = "by_command";
@@ -49,6 +52,13 @@ impl Settings for ByCommand {
 
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         choosers::routes(&self.routes, |which| which.word().into(), &self.otherwise)
+    }
+
+    fn schema() -> Value {
+        let groups = Group::WORDS.iter().map(|(word, _)| *word);
+        let words = groups.chain(Operation::WORDS.iter().map(|(word, _)| *word));
+        let words: Vec<&str> = words.filter(|word| *word != "flush_all").collect();
+        schema::branches(json!({ "enum": words }))
     }
 
     fn to_json(&self) -> Value {
@@ -84,7 +94,7 @@ fn which(text: &str) -> Result<Which, Problem> {
             let words = groups.chain(Operation::WORDS.iter().map(|(word, _)| *word));
             let words = words.filter(|word| *word != "flush_all");
             Err(
-                Problem::new(format!("{} is no command", quote(text))).hint(suggest::hint(
+                Problem::new(format!("{} is not a command", quote(text))).hint(suggest::hint(
                     text,
                     "choose one of",
                     words,

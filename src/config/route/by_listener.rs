@@ -6,19 +6,22 @@ use serde_json::Value;
 
 use super::super::error::Diagnostics;
 use super::super::map_reader::YamlNode;
+use super::super::rows::Section;
 use super::super::{Bind, address};
 use super::choosers::{self, branches, parse_each};
 use super::reader::{Beside, Reader};
-use super::{Route, Settings, Under};
+use super::{Route, Settings, Under, schema};
 
 /// The listener that the client connected to chooses the route.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ByListener {
     /// What listeners bind, with their routes.
     pub routes: Vec<(Bind, Route)>,
     /// The route of all other listeners.
     pub otherwise: Route,
 }
+
+impl Section for ByListener {}
 
 impl Settings for ByListener {
     const NAME: &'static str = "by_listener";
@@ -39,6 +42,10 @@ impl Settings for ByListener {
 
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         choosers::routes(&self.routes, |bind| bind.to_string().into(), &self.otherwise)
+    }
+
+    fn schema() -> Value {
+        schema::branches(address::listener_schema())
     }
 
     fn to_json(&self) -> Value {

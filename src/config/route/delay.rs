@@ -3,23 +3,28 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::super::error::{Diagnostics, Problem};
+use super::super::error::Diagnostics;
+use super::super::kind::{percent, timeout};
 use super::super::map_reader::YamlNode;
-use super::super::units::{percent, show_duration, timeout};
+use super::super::rows::{Section, section};
 use super::reader::{Beside, Reader};
-use super::{Route, Settings, Under};
+use super::{Route, Settings, Under, schema};
 
-/// Forwards requests later.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Delay {
-    /// The route under it.
-    pub to: Route,
-    /// How much later.
-    pub by: Duration,
-    /// The share of the requests that waits, at random, in percent.
-    pub share: u32,
+section! {
+    /// Forwards requests later.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Delay {
+        (
+            /// The route under it.
+            to: Route,
+        )
+        /// How much later.
+        by: Duration = Duration::ZERO, timeout();
+        /// The share of the requests that waits, at random.
+        share: u32 = 100, percent();
+    }
 }
 
 impl Settings for Delay {
@@ -31,25 +36,20 @@ impl Settings for Delay {
         _beside: &Beside,
         diagnostics: &mut Diagnostics,
     ) -> Option<Delay> {
-        let (to, (by, share)) = reader.to(value, diagnostics, |keys| {
-            keys.require(
-                "by",
-                Problem::new("it is not said how long").hint("add `by:`, such as 10ms"),
-            );
-            (keys.value("by", timeout), keys.value("share", percent))
-        })?;
-        Some(Delay {
-            to,
-            by: by?,
-            share: share.unwrap_or(100),
-        })
+        let mut settings = Delay::default();
+        let mut keys = value.keys(diagnostics);
+        let to = reader.at("to", &mut keys);
+        settings.read_rows(&mut keys);
+        keys.need("by", ", such as 10ms");
+        keys.finish();
+        Some(Delay { to: to?, ..settings })
     }
 
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         vec![("to".into(), Under::One(&self.to))]
     }
 
-    fn options(&self) -> Value {
-        json!({ "by": show_duration(self.by), "share": format!("{}%", self.share) })
+    fn schema() -> Value {
+        schema::mapping::<Delay>(&["to"], &["to", "by"])
     }
 }

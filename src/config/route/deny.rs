@@ -2,30 +2,41 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::super::choices::{choose, word};
-use super::super::error::{Diagnostics, Problem};
+use super::super::error::Diagnostics;
+use super::super::kind::{Words, list, word};
 use super::super::map_reader::YamlNode;
+use super::super::rows::{Section, section};
 use super::reader::{Beside, Reader};
-use super::{Route, Settings, Under};
+use super::{Route, Settings, Under, schema};
 use crate::protocol::operation::Operation;
 
 /// Refuses whatever changes an item.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReadOnly {
     /// The route under it.
     pub to: Route,
 }
 
-/// Refuses some operations.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Deny {
-    /// The route under it.
-    pub to: Route,
-    /// What is refused.
-    pub commands: Vec<Operation>,
+section! {
+    /// Refuses some operations.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Deny {
+        (
+            /// The route under it.
+            to: Route,
+        )
+        /// What is refused.
+        commands: Vec<Operation> = Vec::new(), list(word());
+    }
 }
+
+impl Words for Operation {
+    const WORDS: &'static [(&'static str, Operation)] = Operation::WORDS;
+}
+
+impl Section for ReadOnly {}
 
 impl Settings for ReadOnly {
     const NAME: &'static str = "read_only";
@@ -43,6 +54,10 @@ impl Settings for ReadOnly {
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         vec![("to".into(), Under::One(&self.to))]
     }
+
+    fn schema() -> Value {
+        schema::only()
+    }
 }
 
 impl Settings for Deny {
@@ -54,31 +69,20 @@ impl Settings for Deny {
         _beside: &Beside,
         diagnostics: &mut Diagnostics,
     ) -> Option<Deny> {
-        let (to, commands) = reader.to(value, diagnostics, |keys| {
-            keys.require(
-                "commands",
-                Problem::new("nothing is refused").hint("add `commands:`, such as [flush_all]"),
-            );
-            keys.get("commands", |value, diagnostics| {
-                let items = value.items(diagnostics)?;
-                let read = choose(Operation::WORDS);
-                let commands: Vec<_> = items.iter().map(|item| item.read(diagnostics, &read)).collect();
-                commands.into_iter().collect::<Option<Vec<_>>>()
-            })
-        })?;
-        Some(Deny {
-            to,
-            commands: commands?,
-        })
+        let mut settings = Deny::default();
+        let mut keys = value.keys(diagnostics);
+        let to = reader.at("to", &mut keys);
+        settings.read_rows(&mut keys);
+        keys.need("commands", ", such as [flush_all]");
+        keys.finish();
+        Some(Deny { to: to?, ..settings })
     }
 
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         vec![("to".into(), Under::One(&self.to))]
     }
 
-    fn options(&self) -> Value {
-        let words = self.commands.iter();
-        let words: Vec<_> = words.map(|operation| word(Operation::WORDS, operation)).collect();
-        json!({ "commands": words })
+    fn schema() -> Value {
+        schema::mapping::<Deny>(&["to"], &["to", "commands"])
     }
 }

@@ -3,25 +3,30 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::error::{Diagnostics, Problem};
+use super::super::kind::{percent, timeout};
 use super::super::map_reader::YamlNode;
-use super::super::units::{percent, show_duration, timeout};
+use super::super::rows::{Section, section};
 use super::reader::{Beside, Reader};
-use super::{Route, Settings, Under};
+use super::{Route, Settings, Under, schema};
 
-/// Bounds expiries.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Expiry {
-    /// The route under it.
-    pub to: Route,
-    /// The shortest that an item lives.
-    pub min: Option<Duration>,
-    /// The longest that an item lives, even one without an expiry.
-    pub max: Option<Duration>,
-    /// The largest share that is taken off at random, in percent.
-    pub jitter: u32,
+section! {
+    /// Bounds expiries.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Expiry {
+        (
+            /// The route under it.
+            to: Route,
+        )
+        /// The shortest that an item lives.
+        min: Option<Duration> = None, timeout().optional();
+        /// The longest that an item lives, even one without an expiry.
+        max: Option<Duration> = None, timeout().optional();
+        /// The largest share that is taken off at random.
+        jitter: u32 = 0, percent();
+    }
 }
 
 impl Settings for Expiry {
@@ -33,34 +38,22 @@ impl Settings for Expiry {
         _beside: &Beside,
         diagnostics: &mut Diagnostics,
     ) -> Option<Expiry> {
-        let (to, (min, max, jitter)) = reader.to(value, diagnostics, |keys| {
-            let min = keys.value("min", timeout);
-            let max = keys.value("max", timeout);
-            let jitter = keys.value("jitter", percent);
-            if min.is_some() && max.is_some() && min > max {
-                keys.diagnostic(Problem::new("`min` is longer than `max`").hint("exchange them"));
-            }
-            (min, max, jitter)
-        })?;
-        Some(Expiry {
-            to,
-            min,
-            max,
-            jitter: jitter.unwrap_or(0),
-        })
+        let mut settings = Expiry::default();
+        let mut keys = value.keys(diagnostics);
+        let to = reader.at("to", &mut keys);
+        settings.read_rows(&mut keys);
+        if settings.min.is_some() && settings.max.is_some() && settings.min > settings.max {
+            keys.diagnostic(Problem::new("`min` is longer than `max`").hint("exchange them"));
+        }
+        keys.finish();
+        Some(Expiry { to: to?, ..settings })
     }
 
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         vec![("to".into(), Under::One(&self.to))]
     }
 
-    fn options(&self) -> Value {
-        let mut options = json!({ "jitter": format!("{}%", self.jitter) });
-        for (key, bound) in [("min", self.min), ("max", self.max)] {
-            if let Some(bound) = bound {
-                options[key] = json!(show_duration(bound));
-            }
-        }
-        options
+    fn schema() -> Value {
+        schema::mapping::<Expiry>(&["to"], &["to"])
     }
 }

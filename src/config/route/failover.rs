@@ -3,28 +3,32 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::super::choices::choose;
 use super::super::error::{Diagnostics, Spanned};
+use super::super::kind::{flag, percent, timeout};
 use super::super::map_reader::YamlNode;
-use super::super::units::{percent, show_duration, timeout};
+use super::super::rows::{Section, section};
 use super::reader::{Beside, Reader, SharedBudget};
-use super::{FLAG, Route, Settings, Under};
+use super::{Route, Settings, Under, schema};
 
-/// Asks one route after the other until one answers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Failover {
-    /// At least two routes, in the order in which they are asked.
-    pub to: Vec<Route>,
-    /// Whether reads that miss go on to the next route.
-    pub on_miss: bool,
-    /// The longest that an item lives in any route but the first.
-    pub expiry: Option<Duration>,
-    /// Whether incr and decr go on to the next route.
-    pub arithmetic: bool,
-    /// Percent of the requests that may go on; with 100 all may.
-    pub budget: u32,
+section! {
+    /// Asks one route after the other until one answers.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Failover {
+        (
+            /// At least two routes, in the order in which they are asked.
+            to: Vec<Route>,
+        )
+        /// Whether reads that miss go on to the next route.
+        on_miss: bool = false, flag();
+        /// The longest that an item lives in any route but the first.
+        expiry: Option<Duration> = None, timeout().optional();
+        /// Whether incr and decr go on to the next route.
+        arithmetic: bool = false, flag();
+        /// Percent of the requests that may go on; with 100 all may.
+        budget: u32 = 100, percent();
+    }
 }
 
 impl Settings for Failover {
@@ -36,46 +40,26 @@ impl Settings for Failover {
         _beside: &Beside,
         diagnostics: &mut Diagnostics,
     ) -> Option<Failover> {
-        let mut failover = Failover {
-            to: Vec::new(),
-            on_miss: false,
-            expiry: None,
-            arithmetic: false,
-            budget: 100,
-        };
-        let mut budget = None;
-        failover.to = reader.list(value, diagnostics, |keys| {
-            failover.on_miss = keys.value("on_miss", choose(FLAG)).unwrap_or(false);
-            failover.expiry = keys.value("expiry", timeout);
-            failover.arithmetic = keys.value("arithmetic", choose(FLAG)).unwrap_or(false);
-            budget = keys.at("budget", percent);
-        })?;
-        if let Some(Spanned {
-            value: percent,
-            location,
-        }) = budget
-        {
-            failover.budget = percent;
-            let first = failover.to[0].clone();
-            let value = SharedBudget { first, percent };
-            reader.budgets.push(Spanned { value, location });
+        let mut settings = Failover::default();
+        settings.to = reader.list(value, diagnostics, |keys| settings.read_rows(keys))?;
+        if let Some(budget) = value.find("budget") {
+            let shared = SharedBudget {
+                first: settings.to[0].clone(),
+                percent: settings.budget,
+            };
+            reader.budgets.push(Spanned {
+                value: shared,
+                location: budget.location(),
+            });
         }
-        Some(failover)
+        Some(settings)
     }
 
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         vec![("to".into(), Under::List(&self.to))]
     }
 
-    fn options(&self) -> Value {
-        let mut options = json!({
-            "on_miss": self.on_miss,
-            "arithmetic": self.arithmetic,
-            "budget": format!("{}%", self.budget),
-        });
-        if let Some(expiry) = self.expiry {
-            options["expiry"] = json!(show_duration(expiry));
-        }
-        options
+    fn schema() -> Value {
+        schema::list::<Failover>()
     }
 }

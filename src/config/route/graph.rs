@@ -155,14 +155,14 @@ fn measure(route: &Route, known: &HashMap<&str, Measure>) -> Measure {
 fn judged(measure: Measure, location: &Location, diagnostics: &mut Diagnostics) -> Measure {
     let Measure { depth, pools } = measure;
     if depth > MAX_DEPTH {
-        let problem = Problem::new(format!("{depth} policies stand under one another"));
-        diagnostics.add(location, problem.hint(format!("{MAX_DEPTH} are the most")));
+        let problem = Problem::new(format!("{depth} policies are nested"));
+        diagnostics.add(location, problem.hint(format!("the maximum is {MAX_DEPTH}")));
     } else if pools > MAX_POOLS {
         let problem = Problem::new(format!("the route leads to {pools} pools"));
         diagnostics.add(
             location,
             problem.hint(format!(
-                "{MAX_POOLS} are the most, each counted as often as it is named"
+                "the maximum is {MAX_POOLS}, each counted as often as it is named"
             )),
         );
     } else {

@@ -5,20 +5,38 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::super::error::{Diagnostics, Problem};
+use super::super::kind::Kind;
 use super::super::map_reader::YamlNode;
-use super::prefix::beginning;
+use super::super::rows::{Section, section};
+use super::prefix::{beginning, beginning_schema};
 use super::reader::{Beside, Reader};
-use super::{Route, Settings, Under};
+use super::{Route, Settings, Under, schema};
 
-/// Changes the key.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Key {
-    /// The route under it.
-    pub to: Route,
-    /// Taken off the key if the key begins with it.
-    pub strip_prefix: String,
-    /// Then put before it.
-    pub add_prefix: String,
+section! {
+    /// Changes the key.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Key {
+        (
+            /// The route under it.
+            to: Route,
+        )
+        /// Taken off the key if the key begins with it.
+        strip_prefix: String = String::new(), prefix();
+        /// Then put before it.
+        add_prefix: String = String::new(), prefix();
+    }
+}
+
+/// A beginning of keys, or nothing.
+fn prefix() -> Kind<String> {
+    let show = |prefix: &String| {
+        if prefix.is_empty() {
+            Value::Null
+        } else {
+            json!(prefix)
+        }
+    };
+    Kind::text(beginning, show, beginning_schema)
 }
 
 impl Settings for Key {
@@ -30,37 +48,26 @@ impl Settings for Key {
         _beside: &Beside,
         diagnostics: &mut Diagnostics,
     ) -> Option<Key> {
-        let (to, (strip_prefix, add_prefix)) = reader.to(value, diagnostics, |keys| {
-            let read = ["strip_prefix", "add_prefix"].map(|key| keys.value(key, beginning));
-            if !keys.has("strip_prefix") && !keys.has("add_prefix") {
-                keys.diagnostic(
-                    Problem::new("the key stays as it is").hint("add `add_prefix:` or `strip_prefix:`"),
-                );
-            }
-            let [strip, add] = read.map(Option::unwrap_or_default);
-            (strip, add)
-        })?;
-        Some(Key {
-            to,
-            strip_prefix,
-            add_prefix,
-        })
+        let mut settings = Key::default();
+        let mut keys = value.keys(diagnostics);
+        let to = reader.at("to", &mut keys);
+        settings.read_rows(&mut keys);
+        if !keys.has("strip_prefix") && !keys.has("add_prefix") {
+            keys.diagnostic(
+                Problem::new("the key stays as it is").hint("add `add_prefix:` or `strip_prefix:`"),
+            );
+        }
+        keys.finish();
+        Some(Key { to: to?, ..settings })
     }
 
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         vec![("to".into(), Under::One(&self.to))]
     }
 
-    fn options(&self) -> Value {
-        let mut options = json!({});
-        for (key, prefix) in [
-            ("strip_prefix", &self.strip_prefix),
-            ("add_prefix", &self.add_prefix),
-        ] {
-            if !prefix.is_empty() {
-                options[key] = json!(prefix);
-            }
-        }
-        options
+    fn schema() -> Value {
+        let mut key = schema::mapping::<Key>(&["to"], &["to"]);
+        key["anyOf"] = json!([{ "required": ["strip_prefix"] }, { "required": ["add_prefix"] }]);
+        key
     }
 }

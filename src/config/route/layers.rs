@@ -3,23 +3,28 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::super::error::{Diagnostics, Problem};
+use super::super::error::Diagnostics;
+use super::super::kind::timeout;
 use super::super::map_reader::YamlNode;
-use super::super::units::{show_duration, timeout};
+use super::super::rows::{Section, section};
 use super::reader::{Beside, Reader};
-use super::{Route, Settings, Under};
+use super::{Route, Settings, Under, schema};
 
-/// A near cache in front of a far one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Layers {
-    /// The route that is asked first and holds copies.
-    pub near: Route,
-    /// The route that has the values.
-    pub far: Route,
-    /// The longest that a copy lives.
-    pub near_expiry: Duration,
+section! {
+    /// A near cache in front of a far one.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Layers {
+        (
+            /// The route that is asked first and holds copies.
+            near: Route,
+            /// The route that has the values.
+            far: Route,
+        )
+        /// The longest that a copy lives.
+        near_expiry: Duration = Duration::ZERO, timeout();
+    }
 }
 
 impl Settings for Layers {
@@ -31,28 +36,16 @@ impl Settings for Layers {
         _beside: &Beside,
         diagnostics: &mut Diagnostics,
     ) -> Option<Layers> {
+        let mut settings = Layers::default();
         let mut keys = value.keys(diagnostics);
-        let near = keys.get("near", |value, diagnostics| reader.meta_route(value, diagnostics));
-        let far = keys.get("far", |value, diagnostics| reader.meta_route(value, diagnostics));
-        let near_expiry = keys.value("near_expiry", timeout);
-        for (key, what) in [
-            ("near", "it is not said which pool is near"),
-            ("far", "it is not said which pool is far"),
-        ] {
-            keys.require(
-                key,
-                Problem::new(what).hint(format!("add `{key}:` with a pool or a route")),
-            );
-        }
-        keys.require(
-            "near_expiry",
-            Problem::new("it is not said how old a copy may be").hint("add `near_expiry:`, such as 10s"),
-        );
+        let [near, far] = ["near", "far"].map(|key| reader.meta_at(key, &mut keys));
+        settings.read_rows(&mut keys);
+        keys.need("near_expiry", ", such as 10s");
         keys.finish();
         Some(Layers {
             near: near?,
             far: far?,
-            near_expiry: near_expiry?,
+            ..settings
         })
     }
 
@@ -63,7 +56,7 @@ impl Settings for Layers {
         ]
     }
 
-    fn options(&self) -> Value {
-        json!({ "near_expiry": show_duration(self.near_expiry) })
+    fn schema() -> Value {
+        schema::mapping::<Layers>(&["near", "far"], &["near", "far", "near_expiry"])
     }
 }

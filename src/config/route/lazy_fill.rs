@@ -2,19 +2,24 @@
 
 use std::borrow::Cow;
 
-use super::super::error::{Diagnostics, Problem};
+use serde_json::Value;
+
+use super::super::error::Diagnostics;
 use super::super::map_reader::YamlNode;
+use super::super::rows::Section;
 use super::reader::{Beside, Reader};
-use super::{Route, Settings, Under};
+use super::{Route, Settings, Under, schema};
 
 /// Warms a cold route from another one as keys are requested.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LazyFill {
-    /// The cold route, which is to have the values.
+    /// The cold route, which is filled.
     pub to: Route,
-    /// The warm route, which had them before.
+    /// The warm route, which has the values.
     pub from: Route,
 }
+
+impl Section for LazyFill {}
 
 impl Settings for LazyFill {
     const NAME: &'static str = "lazy_fill";
@@ -26,16 +31,7 @@ impl Settings for LazyFill {
         diagnostics: &mut Diagnostics,
     ) -> Option<LazyFill> {
         let mut keys = value.keys(diagnostics);
-        let to = keys.get("to", |value, diagnostics| reader.meta_route(value, diagnostics));
-        let from = keys.get("from", |value, diagnostics| reader.meta_route(value, diagnostics));
-        keys.require(
-            "to",
-            Problem::new("it is not said what is to be filled").hint("add `to:` with a pool or a route"),
-        );
-        keys.require(
-            "from",
-            Problem::new("it is not said what it is filled from").hint("add `from:` with a pool or a route"),
-        );
+        let [to, from] = ["to", "from"].map(|key| reader.meta_at(key, &mut keys));
         keys.finish();
         Some(LazyFill { to: to?, from: from? })
     }
@@ -45,5 +41,9 @@ impl Settings for LazyFill {
             ("to".into(), Under::One(&self.to)),
             ("from".into(), Under::One(&self.from)),
         ]
+    }
+
+    fn schema() -> Value {
+        schema::mapping::<LazyFill>(&["to", "from"], &["to", "from"])
     }
 }

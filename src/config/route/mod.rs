@@ -20,6 +20,7 @@ mod list;
 mod prefix;
 mod reader;
 mod replicate;
+mod schema;
 mod shadow;
 mod single_flight;
 mod static_reply;
@@ -33,11 +34,13 @@ pub use by_command::Which;
 pub(crate) use list::for_each_policy;
 pub use reader::{ReadRoute, SharedBudget, read};
 pub use replicate::{Reads, Writes};
+pub use schema::schema;
 pub use shadow::{By, Copied};
 
 use super::error::Diagnostics;
 use super::kind::Kind;
 use super::map_reader::{MapReader, YamlNode};
+use super::rows::{Section, render};
 use super::{Bind, Config};
 use reader::{Beside, Reader};
 
@@ -51,7 +54,7 @@ pub fn kind() -> Kind<Route> {
     Kind::new(read, show, || json!({ "$ref": "#/$defs/route" }))
 }
 
-/// Where requests go.
+/// Where requests go. By default a name that no pool has.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Route {
     /// The name of a pool or of another route.
@@ -60,8 +63,14 @@ pub enum Route {
     Policy(Box<Policy>),
 }
 
-/// The settings of one policy, with the routes under it.
-pub trait Settings: Sized {
+impl Default for Route {
+    fn default() -> Route {
+        Route::Name(String::new())
+    }
+}
+
+/// The settings of one policy, with the routes under it. The rows of the section are its options.
+pub trait Settings: Section {
     /// The policy's name in the file, in explanations and in metrics.
     const NAME: &'static str;
 
@@ -81,8 +90,11 @@ pub trait Settings: Sized {
 
     /// All settings but the routes, as `explain` shows them.
     fn options(&self) -> Value {
-        json!({})
+        render(self)
     }
+
+    /// The JSON schema of the value of the policy's name.
+    fn schema() -> Value;
 
     /// The whole policy, as it could be written.
     fn to_json(&self) -> Value {
@@ -129,6 +141,11 @@ macro_rules! settings_of_policies {
             ($policy:expr, $with:expr) => {
                 match $policy { $(Policy::$Policy(settings) => $with(settings),)* }
             };
+        }
+
+        /// The name, the schema, and what may stand beside the name, of each policy.
+        pub fn schemas() -> Vec<(&'static str, Value, &'static [&'static str])> {
+            vec![$(($file::$Policy::NAME, $file::$Policy::schema(), $file::$Policy::BESIDE)),*]
         }
 
         impl Policy {
@@ -234,6 +251,3 @@ impl Config {
         pools
     }
 }
-
-/// The words for options that are on or off.
-const FLAG: &[(&str, bool)] = &[("true", true), ("false", false)];

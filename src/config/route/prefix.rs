@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 
 use super::super::error::{Diagnostics, Problem, quote};
 use super::super::map_reader::YamlNode;
+use super::super::rows::Section;
 use super::choosers::{self, branches, parse_each};
 use super::reader::{Beside, Reader};
-use super::{Route, Settings, Under};
+use super::{Route, Settings, Under, schema};
 use crate::protocol::MAX_KEY;
 
 /// The beginning of the key chooses the route; the longest beginning wins.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prefix {
     /// Beginnings, with the routes of the keys that begin with them.
     pub routes: Vec<(String, Route)>,
@@ -23,13 +24,15 @@ pub struct Prefix {
 }
 
 /// mcrouter's `/region/cluster/` before the key chooses the route, and is taken off.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RoutingPrefix {
     /// Prefixes with their routes.
     pub routes: Vec<(String, Route)>,
     /// The route of all other keys.
     pub otherwise: Route,
 }
+
+impl Section for Prefix {}
 
 impl Settings for Prefix {
     const NAME: &'static str = "prefix";
@@ -61,12 +64,18 @@ impl Settings for Prefix {
         }
     }
 
+    fn schema() -> Value {
+        schema::branches(beginning_schema())
+    }
+
     fn to_json(&self) -> Value {
         let mut all = choosers::to_json(self);
         all["strip"] = json!(self.strip);
         all
     }
 }
+
+impl Section for RoutingPrefix {}
 
 impl Settings for RoutingPrefix {
     const NAME: &'static str = "routing_prefix";
@@ -89,9 +98,18 @@ impl Settings for RoutingPrefix {
         choosers::routes(&self.routes, |prefix| prefix.into(), &self.otherwise)
     }
 
+    fn schema() -> Value {
+        schema::branches(json!({ "pattern": "^/[^/]+/[^/]+/$" }))
+    }
+
     fn to_json(&self) -> Value {
         choosers::to_json(self)
     }
+}
+
+/// The schema of what keys may begin with.
+pub fn beginning_schema() -> Value {
+    json!({ "type": "string", "pattern": r"^[^\s\x00-\x1f\x7f]+$", "maxLength": MAX_KEY })
 }
 
 /// Checks that keys may begin with `text`.
@@ -112,7 +130,7 @@ fn routing_prefix(text: &str) -> Result<String, Problem> {
     let parts: Vec<&str> = text.split('/').collect();
     match parts[..] {
         ["", region, cluster, ""] if !region.is_empty() && !cluster.is_empty() => beginning(text),
-        _ => Err(Problem::new(format!("{} is no routing prefix", quote(text)))
+        _ => Err(Problem::new(format!("{} is not a routing prefix", quote(text)))
             .hint("write it as mcrouter does: /region/cluster/")),
     }
 }

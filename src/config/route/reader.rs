@@ -1,10 +1,10 @@
 //! Reads routes: a name, or a mapping with one policy, whose routes are read in turn.
 
-use super::super::choices::choose;
 use super::super::error::{Diagnostics, Location, Problem, Spanned};
+use super::super::kind::choose;
 use super::super::map_reader::{MapReader, YamlNode};
 use super::super::{nodes, suggest};
-use super::{FLAG, NAMES, Policy, Route};
+use super::{NAMES, Policy, Route};
 
 /// A route that was read, with the names in it.
 #[derive(Debug)]
@@ -46,21 +46,18 @@ impl Beside {
         let allowed = Policy::may_stand_beside(keys);
         let beside = Beside {
             otherwise: keys.get("else", |value, diagnostics| reader.route(value, diagnostics)),
-            strip: keys.value("strip", choose(FLAG)),
+            strip: keys.value("strip", choose::<bool>),
         };
         if allowed.contains(&"else") {
-            keys.require(
-                "else",
-                Problem::new("it is not said where all others go").hint("add `else:` with a pool or a route"),
-            );
+            keys.need("else", " with a pool or a route");
         } else if keys.has("else") {
             keys.diagnostic(
-                Problem::new("`else` stands beside a policy that does not choose").hint("leave it out"),
+                Problem::new("`else` is beside a policy that does not choose").hint("leave it out"),
             );
         }
         if beside.strip.is_some() && !allowed.contains(&"strip") {
             keys.diagnostic(
-                Problem::new("`strip` stands beside a policy that knows no prefix").hint("leave it out"),
+                Problem::new("`strip` is beside a policy that knows no prefix").hint("leave it out"),
             );
         }
         beside
@@ -118,16 +115,6 @@ impl Reader {
         Some(Route::Policy(Box::new(policy)))
     }
 
-    /// Reads a route whose pools must speak meta.
-    pub fn meta_route(&mut self, value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Route> {
-        let route = self.route(value, diagnostics)?;
-        self.meta.push(Spanned {
-            value: route.clone(),
-            location: value.location(),
-        });
-        Some(route)
-    }
-
     fn policy(&mut self, value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Policy> {
         let mut keys = value.keys(diagnostics);
         let beside = Beside::read(self, &mut keys);
@@ -145,29 +132,32 @@ impl Reader {
         found.pop().filter(|_| written.len() == 1)
     }
 
-    /// Reads the value of a policy that leads to one route and has options: a mapping with `to:`. Returns the route and
-    /// what `options` read.
-    pub fn to<T>(
-        &mut self,
-        value: &YamlNode<'_>,
-        diagnostics: &mut Diagnostics,
-        options: impl FnOnce(&mut MapReader<'_, '_>) -> T,
-    ) -> Option<(Route, T)> {
-        let mut keys = value.keys(diagnostics);
-        let to = keys.get("to", |value, diagnostics| self.route(value, diagnostics));
-        let options = options(&mut keys);
-        keys.require(
-            "to",
-            Problem::new("the policy leads nowhere").hint("add `to:` with a pool or a route"),
-        );
-        keys.finish();
-        Some((to?, options))
+    /// Reads the route behind `key`, which must be there.
+    pub fn at(&mut self, key: &'static str, keys: &mut MapReader<'_, '_>) -> Option<Route> {
+        keys.need(key, " with a pool or a route");
+        keys.get(key, |value, diagnostics| self.route(value, diagnostics))
+    }
+
+    /// Reads the route behind `key`, which must be there and whose pools must speak meta.
+    pub fn meta_at(&mut self, key: &'static str, keys: &mut MapReader<'_, '_>) -> Option<Route> {
+        keys.need(key, " with a pool or a route");
+        keys.get(key, |value, diagnostics| {
+            let route = self.route(value, diagnostics)?;
+            self.meta.push(Spanned {
+                value: route.clone(),
+                location: value.location(),
+            });
+            Some(route)
+        })
     }
 
     /// Reads the value of a policy without options that leads to one route: that route, bare or behind `to:`.
     pub fn only(&mut self, value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Route> {
         if value.has_key("to") {
-            Some(self.to(value, diagnostics, |_| ())?.0)
+            let mut keys = value.keys(diagnostics);
+            let to = self.at("to", &mut keys);
+            keys.finish();
+            to
         } else {
             self.route(value, diagnostics)
         }
@@ -187,10 +177,7 @@ impl Reader {
         let mut keys = value.keys(diagnostics);
         let to = keys.get("to", |value, diagnostics| self.several(value, diagnostics));
         options(&mut keys);
-        keys.require(
-            "to",
-            Problem::new("the policy leads nowhere").hint("add `to:` with a list of routes"),
-        );
+        keys.need("to", " with a list of routes");
         keys.finish();
         to
     }
@@ -199,7 +186,7 @@ impl Reader {
     fn several(&mut self, value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Route>> {
         let items = value.items(diagnostics)?;
         if items.len() < 2 {
-            let problem = Problem::new(format!("there must be two routes at least, not {}", items.len()));
+            let problem = Problem::new(format!("at least two routes are needed, not {}", items.len()));
             diagnostics.add(
                 &value.location(),
                 problem.hint("name them in the order in which they are asked"),

@@ -2,74 +2,61 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::super::choices::{choose, word};
 use super::super::error::{Diagnostics, Problem};
+use super::super::kind::{flag, percent, word, words};
 use super::super::map_reader::YamlNode;
-use super::super::units::percent;
+use super::super::rows::{Section, render, section};
 use super::reader::{Beside, Reader};
-use super::{FLAG, Route, Settings, Under};
+use super::{Route, Settings, Under, schema};
 
-/// Keeps the same values in several routes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Replicate {
-    /// At least two routes; the first decides whatever only one can decide.
-    pub to: Vec<Route>,
+section! {
+    /// Keeps the same values in several routes.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Replicate {
+        (
+            /// At least two routes; the first decides whatever only one can decide.
+            to: Vec<Route>,
+        )
+        /// When a write is done.
+        write: Writes = Writes::All, word();
+        /// Which replicas a read asks.
+        read: Reads = Reads::First, word();
+        /// Whether reads that miss go on to the next replica.
+        on_miss: bool = false, flag();
+        /// The share of the reads that may be sent twice if `read` is `hedged`; 100% is no bound.
+        budget: u32 = 10, percent();
+    }
+}
+
+words! {
     /// When a write is done.
-    pub write: Writes,
+    pub enum Writes {
+        /// When all replicas did it.
+        All = "all",
+        /// When more than half of the replicas did it.
+        Majority = "majority",
+        /// When any replica did it.
+        First = "first",
+        /// When the first replica in the list did it; the others go on in the background.
+        Async = "async",
+    }
+}
+
+words! {
     /// Which replicas a read asks.
-    pub read: Reads,
-    /// Whether reads that miss go on to the next replica.
-    pub on_miss: bool,
-    /// The share of the reads that may be sent twice if `read` is hedged, in percent; 100 is no bound.
-    pub budget: u32,
+    pub enum Reads {
+        /// The first in the list; the next if it fails.
+        First = "first",
+        /// All at once; the first hit is the reply.
+        Fastest = "fastest",
+        /// The first in the zone of this process; the next if it fails.
+        Local = "local",
+        /// As with `local`; if it is slow, a second one is asked too.
+        Hedged = "hedged",
+    }
 }
-
-/// When a write is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Writes {
-    /// When all replicas did it.
-    All,
-    /// When more than half of the replicas did it.
-    Majority,
-    /// When any replica did it.
-    First,
-    /// When the first replica in the list did it; the others go on in the background.
-    Async,
-}
-
-/// Which replicas a read asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reads {
-    /// The first in the list; the next if it fails.
-    First,
-    /// All at once; the first hit is the reply.
-    Fastest,
-    /// The first in the zone of this process; the next if it fails.
-    Local,
-    /// As with `local`; if it is slow, a second one is asked too.
-    Hedged,
-}
-
-/// The words for `write`.
-const WRITES: &[(&str, Writes)] = &[
-    ("all", Writes::All),
-    ("majority", Writes::Majority),
-    ("first", Writes::First),
-    ("async", Writes::Async),
-];
-
-/// The words for `read`.
-const READS: &[(&str, Reads)] = &[
-    ("first", Reads::First),
-    ("fastest", Reads::Fastest),
-    ("local", Reads::Local),
-    ("hedged", Reads::Hedged),
-];
-
-/// The default budget of hedged reads, in percent.
-const BUDGET: u32 = 10;
 
 impl Settings for Replicate {
     const NAME: &'static str = "replicate";
@@ -80,33 +67,23 @@ impl Settings for Replicate {
         _beside: &Beside,
         diagnostics: &mut Diagnostics,
     ) -> Option<Replicate> {
-        let mut replicate = Replicate {
-            to: Vec::new(),
-            write: Writes::All,
-            read: Reads::First,
-            on_miss: false,
-            budget: BUDGET,
-        };
-        let mut read = None;
-        replicate.to = reader.list(value, diagnostics, |keys| {
-            replicate.write = keys.value("write", choose(WRITES)).unwrap_or(Writes::All);
-            read = keys.at("read", choose(READS));
-            replicate.on_miss = keys.value("on_miss", choose(FLAG)).unwrap_or(false);
-            replicate.read = read.as_ref().map_or(Reads::First, |read| read.value);
-            if let Some(budget) = keys.value("budget", percent) {
-                replicate.budget = budget;
-                if replicate.read != Reads::Hedged {
-                    let problem = Problem::new("only hedged reads have a budget");
-                    keys.reject(
-                        "budget",
-                        problem.hint("add `read: hedged`, or take the budget out"),
-                    );
-                }
+        let mut settings = Replicate::default();
+        settings.to = reader.list(value, diagnostics, |keys| {
+            settings.read_rows(keys);
+            if settings.read != Reads::Hedged && keys.is_good("budget") {
+                let problem = Problem::new("only hedged reads have a budget");
+                keys.reject(
+                    "budget",
+                    problem.hint("add `read: hedged`, or take the budget out"),
+                );
             }
         })?;
-        let local = read.filter(|read| read.value == Reads::Local);
-        reader.zones.extend(local.map(|read| read.location));
-        Some(replicate)
+        if settings.read == Reads::Local {
+            reader
+                .zones
+                .extend(value.find("read").map(|read| read.location()));
+        }
+        Some(settings)
     }
 
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
@@ -114,14 +91,14 @@ impl Settings for Replicate {
     }
 
     fn options(&self) -> Value {
-        let mut options = json!({
-            "write": word(WRITES, &self.write),
-            "read": word(READS, &self.read),
-            "on_miss": self.on_miss,
-        });
-        if self.read == Reads::Hedged {
-            options["budget"] = json!(format!("{}%", self.budget));
+        let mut options = render(self);
+        if self.read != Reads::Hedged {
+            options.as_object_mut().map(|options| options.remove("budget"));
         }
         options
+    }
+
+    fn schema() -> Value {
+        schema::list::<Replicate>()
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::error::{Diagnostics, Problem, quote};
+use super::super::kind::timeout;
 use super::super::map_reader::YamlNode;
-use super::super::units::{show_duration, timeout};
+use super::super::rows::Section;
+use super::super::units::{self, show_duration};
 use super::reader::{Beside, Reader};
 use super::{Settings, Under};
 
@@ -15,22 +17,24 @@ use super::{Settings, Under};
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Every key is missing, and nothing is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Miss;
 
 /// Every request is answered with `SERVER_ERROR`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ErrorReply {
     /// The words after `SERVER_ERROR`.
     pub words: String,
 }
 
 /// Every request times out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Blackhole {
     /// After this long.
     pub timeout: Duration,
 }
+
+impl Section for Miss {}
 
 impl Settings for Miss {
     const NAME: &'static str = "miss";
@@ -54,7 +58,13 @@ impl Settings for Miss {
     fn routes(&self) -> Vec<(Cow<'_, str>, Under<'_>)> {
         Vec::new()
     }
+
+    fn schema() -> Value {
+        json!({ "type": ["object", "null"], "maxProperties": 0 })
+    }
 }
+
+impl Section for ErrorReply {}
 
 impl Settings for ErrorReply {
     const NAME: &'static str = "error";
@@ -77,10 +87,16 @@ impl Settings for ErrorReply {
         Vec::new()
     }
 
+    fn schema() -> Value {
+        json!({ "type": ["string", "null", "object"], "minLength": 1, "maxLength": LONGEST, "maxProperties": 0 })
+    }
+
     fn options(&self) -> Value {
         json!(self.words)
     }
 }
+
+impl Section for Blackhole {}
 
 impl Settings for Blackhole {
     const NAME: &'static str = "blackhole";
@@ -94,7 +110,7 @@ impl Settings for Blackhole {
         let timeout = if value.is_empty() {
             TIMEOUT
         } else {
-            value.read(diagnostics, timeout)?
+            value.read(diagnostics, units::timeout)?
         };
         Some(Blackhole { timeout })
     }
@@ -103,17 +119,26 @@ impl Settings for Blackhole {
         Vec::new()
     }
 
+    fn schema() -> Value {
+        let mut time = (timeout().schema)();
+        time["type"] = json!(["string", "null", "object"]);
+        time["maxProperties"] = json!(0);
+        time
+    }
+
     fn options(&self) -> Value {
         json!(show_duration(self.timeout))
     }
 }
 
+/// The longest words of an error reply, in bytes.
+const LONGEST: usize = 250;
+
 /// Checks that the words fit into one line of a reply.
 fn words(text: &str) -> Result<String, Problem> {
-    const LONGEST: usize = 250;
     if text.is_empty() || text.len() > LONGEST || text.chars().any(char::is_control) {
         let hint = format!("write 1 to {LONGEST} bytes without control characters");
-        return Err(Problem::new(format!("{} cannot be said in a line", quote(text))).hint(hint));
+        return Err(Problem::new(format!("{} does not fit into one line", quote(text))).hint(hint));
     }
     Ok(text.to_owned())
 }

@@ -1,4 +1,4 @@
-//! What was written of a listener's `tls`: what it shows to clients, and which of them it lets in.
+//! `listeners[].tls`: the certificate for clients, and which clients are admitted.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::config::schema;
 /// TLS for the clients of a listener.
 #[derive(Debug, Clone)]
 pub struct ListenerTls {
-    /// What is shown to clients.
+    /// The certificate and key for clients.
     pub pair: Pair,
-    /// The file of the authorities whose clients are let in; `None`: clients show no certificate.
+    /// The file of the authorities whose clients are admitted; `None`: clients show no certificate.
     pub client_ca: Option<PathBuf>,
     /// Names of which the certificate of a client must have one; empty: any.
     pub allow: Vec<String>,
-    /// What handshakes are made with.
+    /// The settings of handshakes.
     pub server: Arc<ServerConfig>,
     /// Until when the certificate holds, as Unix time, if that can be read.
     pub not_after: Option<i64>,
@@ -54,7 +54,7 @@ impl ListenerTls {
             .chain(&self.client_ca)
     }
 
-    /// Whether a client may come in whose certificate is `shown`.
+    /// Whether a client with the certificate `shown` is admitted.
     pub fn allows(&self, shown: &CertificateDer<'_>) -> bool {
         let Ok(certificate) = webpki::EndEntityCert::try_from(shown) else {
             return false;
@@ -67,7 +67,7 @@ impl ListenerTls {
                 .any(|allowed| names().any(|name| covers(allowed, name)))
     }
 
-    /// As it is typed.
+    /// Renders it, as it is written.
     pub fn show(&self) -> Value {
         let mut shown = json!({
             "cert": self.pair.cert.display().to_string(),
@@ -143,7 +143,7 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<ListenerT
         )
     });
     if keys.has("allow") && !keys.has("client_ca") {
-        let problem = Problem::new("`allow` is about the certificates of clients, for which nobody asks");
+        let problem = Problem::new("`allow` needs certificates of clients, and none is requested");
         keys.require(
             "client_ca",
             problem.hint("add `client_ca:` with the file of their authority"),

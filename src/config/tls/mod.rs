@@ -1,7 +1,7 @@
 //! Reads what TLS needs from files: certificates, keys, and the authorities that are trusted.
 //!
-//! A configuration that names such files holds what they said when it was read, so a pair that does not fit, or a file
-//! that is gone, is a mistake of the file like any other: a reload refuses it, and what runs stays.
+//! A configuration that names such files holds their contents at the time it was read. A missing file, or a key that is
+//! not that of its certificate, is a mistake like any other: a reload refuses it, and the running configuration stays.
 
 mod expiry;
 mod listener;
@@ -33,7 +33,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// What is wrong if rustls takes it for no pair.
+    /// The problem if rustls does not accept the pair.
     fn mismatch(&self, error: &rustls::Error) -> Problem {
         let (cert, key) = (shown(&self.cert), shown(&self.key));
         Problem::new(format!("{key} is not the key of {cert}: {error}"))
@@ -41,14 +41,14 @@ impl Pair {
     }
 }
 
-/// What the files of a pair hold.
+/// The contents of a pair's files.
 struct LoadedPair {
     pair: Pair,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
-/// A digest of what was read from files, so that a configuration whose files changed is another one.
+/// A digest of the files' contents, so that configurations differ if their files do.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Contents(Vec<u8>);
 
@@ -87,7 +87,7 @@ fn pair(keys: &mut MapReader<'_, '_>, folder: &Path) -> Option<LoadedPair> {
     });
     for (one, other) in [("cert", "key"), ("key", "cert")] {
         if keys.has(one) && !keys.has(other) {
-            let problem = Problem::new(format!("`{one}` is of no use without `{other}`"));
+            let problem = Problem::new(format!("`{one}` needs `{other}`"));
             keys.require(
                 other,
                 problem.hint(format!("name the file of the {other}, in PEM")),
@@ -159,7 +159,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Problem> {
 }
 
 fn unreadable(path: &Path, error: &pem::Error) -> Problem {
-    Problem::new(format!("{} is no good PEM: {error}", shown(path))).hint("write the file anew")
+    Problem::new(format!("{} is not valid PEM: {error}", shown(path))).hint("write the file again")
 }
 
 fn shown(path: &Path) -> String {

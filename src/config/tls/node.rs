@@ -1,4 +1,4 @@
-//! What was written of a pool's `tls`: how connections to its nodes are encrypted, and which certificates are taken.
+//! `pools.NAME.tls`: how connections to nodes are encrypted, and which certificates are accepted.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ pub struct NodeTls {
     pub ca: Option<PathBuf>,
     /// The name that certificates must have; `None`: the host of the node's address.
     pub name: Option<String>,
-    /// What is shown to nodes that ask for a certificate.
+    /// The certificate and key for nodes that ask for one.
     pub identity: Option<Pair>,
-    /// What handshakes are made with. It keeps sessions, so that later handshakes are short.
+    /// The settings of handshakes. It keeps sessions, so that later handshakes are short.
     pub client: Arc<ClientConfig>,
     contents: Contents,
 }
@@ -55,7 +55,7 @@ impl NodeTls {
         ServerName::try_from(self.name.clone().unwrap_or_else(|| host.to_owned()))
     }
 
-    /// As it is typed.
+    /// Renders it, as it is written.
     pub fn show(&self) -> Value {
         let mut shown = json!({ "ca": "system" });
         if let Some(ca) = &self.ca {
@@ -197,7 +197,7 @@ fn switch(text: &str) -> Result<bool, Problem> {
 fn host_name(text: &str) -> Result<String, Problem> {
     match ServerName::try_from(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err(Problem::new(format!("{} is no host name", quote(text)))
+        Err(_) => Err(Problem::new(format!("{} is not a host name", quote(text)))
             .hint("write the name that the nodes' certificates have")),
     }
 }

@@ -170,7 +170,7 @@ fn held(answer: Result<Answer<Node>, resolver::Error>) -> Result<List, NoList> {
 async fn file(path: PathBuf, origin: &Origin) -> Result<Vec<Node>, NoList> {
     let read = tokio::task::spawn_blocking(move || config::read_regular(&path)).await;
     let bytes = read.map_err(io::Error::other).flatten().map_err(NoList::failed)?;
-    let text = String::from_utf8(bytes).map_err(|_| NoList::failed("it is no UTF-8 text"))?;
+    let text = String::from_utf8(bytes).map_err(|_| NoList::failed("it is not valid UTF-8"))?;
     file_sd::read(&text, origin).map_err(NoList::failed)
 }
 

@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// The delay from the event of a file to the look: writers need a moment.
 const SETTLE: Duration = Duration::from_millis(200);
 /// The maximum number of names of one change that are logged.
-const MOST_LOGGED: usize = 20;
+const MAX_LOGGED: usize = 20;
 
 /// Keeps the nodes of one pool up to date.
 pub struct Keeper {
@@ -272,8 +272,8 @@ async fn moved(pool: &str, settings: &config::Pool, members: Vec<Node>) -> f64 {
 
 /// Formats names for the log, truncated if there are very many.
 fn shown(names: &[String]) -> String {
-    let mut text = names[..names.len().min(MOST_LOGGED)].join(" ");
-    if let Some(more @ 1..) = names.len().checked_sub(MOST_LOGGED) {
+    let mut text = names[..names.len().min(MAX_LOGGED)].join(" ");
+    if let Some(more @ 1..) = names.len().checked_sub(MAX_LOGGED) {
         text += &format!(" and {more} more");
     }
     text

@@ -95,5 +95,5 @@ fn check_no_text(data: &[u8]) {
     let good = String::from_utf8_lossy(data);
     let before = good.split('\u{fffd}').next().unwrap_or_default();
     assert!(mistake.line > before.matches('\n').count() || before.len() < data.len());
-    assert_eq!(mistake.reason, "no UTF-8 text");
+    assert_eq!(mistake.reason, "not valid UTF-8");
 }

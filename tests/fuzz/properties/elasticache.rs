@@ -43,7 +43,7 @@ pub fn check(bytes: &[u8]) {
 fn answer(cluster: &Cluster) -> String {
     let node = |node: &Node| match &node.address {
         Address::Tcp { host, port } => format!("{host}||{port}"),
-        other => panic!("{other} is no address of a cluster"),
+        other => panic!("{other} is not an address of a cluster"),
     };
     let nodes: Vec<String> = cluster.nodes.iter().map(node).collect();
     let list = format!("{}\n{}\n", cluster.version, nodes.join(" "));
