@@ -45,6 +45,8 @@ pub struct Accepted {
     pub idle_timeout: Option<Duration>,
     /// Its place among the listener's connections.
     pub place: ConnectionGuard,
+    /// What another process read of its first request.
+    pub unread: Vec<u8>,
 }
 
 /// A connected socket that no runtime owns yet.
@@ -169,7 +171,7 @@ impl Listeners {
 
     /// Serves a client whose connection the process before accepted. It is closed if its listener is gone.
     pub fn adopt(&self, session: PassedSession) {
-        let PassedSession { bind, fd } = session;
+        let PassedSession { bind, fd, unread } = session;
         let snapshot = self.state.snapshot.load();
         let Some((_, listener)) = snapshot.listener(&bind) else {
             return;
@@ -185,6 +187,7 @@ impl Listeners {
             tls: None,
             idle_timeout: listener.settings.idle_timeout,
             place,
+            unread,
         };
         let worker = self.next.fetch_add(1, Relaxed) % self.workers.len();
         if self.workers[worker].send(accepted).is_err() {
@@ -326,6 +329,7 @@ impl Acceptor {
             tls: listener.settings.tls.clone(),
             idle_timeout,
             place,
+            unread: Vec::new(),
         };
         let worker = self.next.fetch_add(1, Relaxed) % self.workers.len();
         if self.workers[worker].send(accepted).is_err() && *self.state.phase.borrow() < Phase::Draining {

@@ -24,7 +24,7 @@ use super::requests::Requests;
 use crate::config::Bind;
 use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
-use crate::net::succession::PassedSession;
+use crate::net::succession::{MAX_PASSED, PassedSession};
 use crate::reply::queue::{DROPPED, ReplyQueue, may_be_dropped, value_bytes};
 use crate::runtime::memory::MemoryBudget;
 use crate::runtime::{buffers, coalesce, turn};
@@ -54,8 +54,8 @@ pub struct Session {
     idle: Option<Idle>,
     /// Whether the session must end and the event loop has polled once more for requests since.
     has_looked: bool,
-    /// Whether the session ended because the process does, and not because of the client.
-    is_ended_by_process: bool,
+    /// Whether the session ended because the process that takes this one's place continues it.
+    is_passed_on: bool,
 }
 
 struct Idle {
@@ -93,7 +93,7 @@ impl Session {
             out: Outgoing::default(),
             idle,
             has_looked: false,
-            is_ended_by_process: false,
+            is_passed_on: false,
         }
     }
 
@@ -111,7 +111,7 @@ impl Session {
             end
         })
         .await;
-        if self.is_ended_by_process && self.pass_on() {
+        if self.is_passed_on && self.pass_on() {
             return;
         }
         if self.stream.is_tls() {
@@ -147,6 +147,15 @@ impl Session {
             if self.requests.may_go_on() {
                 self.resume();
                 continue;
+            }
+            if self.may_be_passed_on() {
+                // Nothing more is read: it is the successor's to answer.
+                self.is_passed_on = owes_nothing;
+                return if owes_nothing {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                };
             }
             if self.poll_read(cx).is_ready() {
                 continue;
@@ -187,23 +196,37 @@ impl Session {
         if !std::mem::replace(&mut self.has_looked, true) {
             return pin!(tokio::task::yield_now()).poll(cx);
         }
-        self.is_ended_by_process = self.worker.is_draining.get();
         Poll::Ready(())
     }
 
-    /// Passes the connection to the process that takes this one's place. Returns false if there is none, and for a
-    /// session whose state is more than its socket.
+    /// Whether the process that takes this one's place can continue the session: all that there is of it, once its
+    /// replies are written, is its socket and the beginning of a request.
+    fn may_be_passed_on(&self) -> bool {
+        self.worker.is_draining.get()
+            && self.stream.socket().is_some()
+            && !self.requests.is_amid_block()
+            && self.rest.len() <= MAX_PASSED
+            && self.worker.state.succession.has_begun()
+    }
+
+    /// Passes the session on. Returns false if the system does not allow it.
     fn pass_on(&self) -> bool {
-        let succession = &self.worker.state.succession;
-        let Some(socket) = self.stream.socket().filter(|_| succession.has_begun()) else {
+        let socket = self.stream.socket();
+        let Some(Ok(fd)) = socket.map(|socket| socket.try_clone_to_owned()) else {
             return false;
         };
-        let Ok(fd) = socket.try_clone_to_owned() else {
-            return false;
-        };
-        let bind = self.bind.clone();
-        succession.pass(PassedSession { bind, fd });
+        let (bind, unread) = (self.bind.clone(), self.rest.to_vec());
+        self.worker
+            .state
+            .succession
+            .pass(PassedSession { bind, fd, unread });
         true
+    }
+
+    /// Begins with the bytes that another process read and did not answer, which are the beginning of a request.
+    pub fn with_unread(mut self, unread: &[u8]) -> Session {
+        self.rest.extend_from_slice(unread);
+        self
     }
 
     /// Writes the replies that are next in order. Returns `Pending` if the client does not read fast

@@ -1,7 +1,7 @@
 //! What one process leaves to the next that takes its place: its listening sockets, and its clients' connections.
 //!
-//! Any thread may use it. A connection is passed on while nothing is outstanding on it and no byte of it was read and
-//! not answered, so that the socket is all there is of it.
+//! Any thread may use it. A connection is passed on while nothing is outstanding on it, so that the socket and the
+//! beginning of a request are all there is of it.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -12,6 +12,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::inherited::{Inherited, OpenSocket};
 use crate::config::Bind;
 
+/// The maximum number of bytes that are passed on with a connection: longer requests are completed first.
+pub const MAX_PASSED: usize = 8 << 10;
+
 /// A client's connection on its way to the next process, and the address of its listener.
 #[derive(Debug)]
 pub struct PassedSession {
@@ -19,6 +22,8 @@ pub struct PassedSession {
     pub bind: Arc<Bind>,
     /// Its socket.
     pub fd: OwnedFd,
+    /// What was read of a request that is not complete.
+    pub unread: Vec<u8>,
 }
 
 /// What was inherited, and what is left to a successor.

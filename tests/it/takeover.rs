@@ -156,6 +156,69 @@ fn load(place: Place, key: String, reconnects: bool) -> JoinHandle<io::Result<u6
     })
 }
 
+/// Sends requests without waiting for replies; another thread reads and checks every reply. Returns their number.
+fn pipeline(place: &Place, key: &str) -> JoinHandle<io::Result<u64>> {
+    let mut caller = Caller::connect(place).expect("it listens");
+    caller.round(key, 7).expect("it serves");
+    let (mut writer, mut reader) = (caller.writer, caller.reader);
+    let line = format!("get {key}\r\n");
+    let sending = thread::spawn(move || -> io::Result<u64> {
+        let mut count = 0;
+        while !STOP.load(SeqCst) {
+            writer.write_all(line.repeat(50).as_bytes())?;
+            count += 50;
+        }
+        writer.write_all(b"mn\r\n")?;
+        Ok(count)
+    });
+    let expected = [
+        format!("VALUE {key} 0 1\r\n"),
+        "7\r\n".to_owned(),
+        "END\r\n".to_owned(),
+    ];
+    thread::spawn(move || {
+        let mut count = 0;
+        for expected in expected.iter().cycle() {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            if line == "MN\r\n" {
+                break;
+            }
+            if line != *expected {
+                return Err(io::Error::other(format!("{line:?} and not {expected:?}")));
+            }
+            count += 1;
+        }
+        let sent = sending.join().expect("no panic")?;
+        match count == 3 * sent {
+            true => Ok(sent),
+            false => Err(io::Error::other(format!("{sent} requests, {count} lines"))),
+        }
+    })
+}
+
+#[test]
+fn a_request_that_is_half_sent_is_answered_by_the_next_process() {
+    let node = Memcached::start();
+    let mut first = Ringway::start(&yaml(&[node.address()], ""));
+    let mut caller = Caller::connect(&Place::Tcp(first.port)).expect("it listens");
+    caller.round("k", 1).expect("it serves");
+    let read = || first.metric("ringway_client_bytes_read_total", &[]);
+    let before = read();
+    let reply = ["VALUE k 0 1\r\n", "1\r\n", "END\r\n"];
+    caller.writer.write_all(b"get k\r\nget ").expect("sent");
+    for expected in reply {
+        assert_eq!(caller.line().expect("a reply"), expected);
+    }
+    wait_for("both parts to be read", || read() == before + 11.0);
+    let next = Next::start(&first.path("ringway.yaml"), "next");
+    assert_eq!(first.wait().code(), Some(0), "{}", first.log());
+    caller.writer.write_all(b"k\r\n").expect("sent");
+    for expected in reply {
+        assert_eq!(caller.line().expect("a reply"), expected, "{}", next.log());
+    }
+}
+
 #[test]
 fn clients_over_tcp_and_unix_sockets_notice_nothing_of_three_takeovers() {
     let node = Memcached::start();
@@ -166,6 +229,7 @@ fn clients_over_tcp_and_unix_sockets_notice_nothing_of_three_takeovers() {
     for (number, place) in places.iter().cycle().take(12).enumerate() {
         loads.push(load(place.clone(), format!("k{number}"), number >= 8));
     }
+    loads.extend(places.iter().map(|place| pipeline(place, "piped")));
     // Idle ones are passed on too.
     let mut idle: Vec<Caller> = places
         .iter()
@@ -194,9 +258,9 @@ fn clients_over_tcp_and_unix_sockets_notice_nothing_of_three_takeovers() {
             Err(error) => panic!("client {number}: {error}\n{}", fourth.log()),
         }
     }
-    // Eight that stay and two that are idle came over, whatever the others did at that time.
+    // Ten that stay and two that are idle came over, whatever the others did at that time.
     assert!(
-        first.metric("ringway_takeover_sessions_total", &[]) >= 10.0,
+        first.metric("ringway_takeover_sessions_total", &[]) >= 12.0,
         "{}",
         fourth.log()
     );

@@ -42,8 +42,8 @@ enum Message {
     Offered,
     /// The next process is ready.
     Take,
-    /// A client's connection, and the address of its listener.
-    Session { bind: String },
+    /// A client's connection, the address of its listener, and in base64 what was read of its next request.
+    Session { bind: String, unread: String },
 }
 
 impl Message {

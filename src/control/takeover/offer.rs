@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -71,8 +73,9 @@ fn serve(mut channel: FdChannel, state: &State, taken: &Notify) -> io::Result<bo
     taken.notify_one();
     let mut count = 0;
     while let Some(session) = sessions.blocking_recv() {
-        let bind = session.bind.to_string();
-        if let Err(error) = channel.send(&Message::Session { bind }.line(), Some(session.fd.as_fd())) {
+        let (bind, unread) = (session.bind.to_string(), STANDARD.encode(&session.unread));
+        let message = Message::Session { bind, unread };
+        if let Err(error) = channel.send(&message.line(), Some(session.fd.as_fd())) {
             warn!(%error, "the process that took over is gone: clients are closed");
             break;
         }

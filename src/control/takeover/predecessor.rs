@@ -5,6 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use thiserror::Error;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -104,15 +106,17 @@ fn receive(
     channel.wait_for_ever()?;
     let mut count = 0;
     while let Some(line) = channel.receive()? {
-        let Message::Session { bind } = Message::read(Some(line))? else {
+        let Message::Session { bind, unread } = Message::read(Some(line))? else {
             return Err(ErrorKind::InvalidData.into());
         };
         let fd = channel.take_fd()?;
+        let unread = STANDARD.decode(unread).map_err(io::Error::other)?;
         // A client of a listener that is no longer configured is closed.
         if let Some(bind) = binds.iter().find(|known| known.to_string() == bind) {
             let _is_ending = sessions.send(PassedSession {
                 bind: bind.clone(),
                 fd,
+                unread,
             });
             count += 1;
         }
