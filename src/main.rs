@@ -11,6 +11,7 @@ use ringway::cli::{self, Cli, LogFormat};
 use ringway::config;
 use ringway::control::log;
 use ringway::control::signals::Signals;
+use ringway::control::takeover::successor;
 use ringway::net::inherited::Inherited;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -25,6 +26,14 @@ const BAD_USAGE: u8 = 2;
 const CANNOT_RUN: u8 = 3;
 
 fn main() -> ExitCode {
+    match successor::detach() {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ringway: cannot start the process that would take over: {error}");
+            return ExitCode::from(CANNOT_RUN);
+        }
+    }
     // Before anything else: the default action of a signal such as SIGHUP would end the process.
     let signals = Signals::catch();
     let cli = Cli::try_parse().unwrap_or_else(|error| {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -14,6 +14,8 @@ use tracing::{info, warn};
 
 use crate::state::State;
 
+/// The variable that tells a process that it is the one in between.
+const DETACHED: &str = "RINGWAY_DETACHED";
 /// What Linux adds to the path of a program whose file was replaced.
 const REPLACED: &[u8] = b" (deleted)";
 
@@ -29,18 +31,40 @@ pub async fn run(state: Arc<State>, asked: Arc<Notify>, is_file: bool) {
             );
             continue;
         }
-        match start() {
-            Ok(child) => watch(child).await,
-            Err(error) => warn!(%error, "cannot start the process that would take over"),
+        match spawn_blocking(start).await {
+            Ok(Ok(pid)) => info!(signal = "SIGUSR2", pid, "started the process that takes over"),
+            Ok(Err(error)) => warn!(%error, "cannot start the process that would take over"),
+            Err(_) => {}
         }
     }
 }
 
-fn start() -> io::Result<Child> {
+/// Starts this program by way of a process that ends at once, and returns the number of the one that stays. So that one
+/// is a child of the first process of the system, as the service manager's processes are: systemd waits only for its own
+/// children when it stops a service.
+fn start() -> io::Result<u32> {
     let program = program()?;
-    let child = Command::new(&program).args(std::env::args_os().skip(1)).spawn()?;
-    info!(signal = "SIGUSR2", program = %program.display(), pid = child.id(), "started the process that takes over");
-    Ok(child)
+    let mut between = Command::new(&program);
+    between.args(std::env::args_os().skip(1)).env(DETACHED, "1");
+    let output = between.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    let number = String::from_utf8_lossy(&output.stdout).trim().parse();
+    number.map_err(|_| io::Error::other(format!("{} is no Ringway that can take over", program.display())))
+}
+
+/// Does the part of the process in between, if this is it: starts the program with the same arguments, says its number,
+/// and returns true.
+///
+/// # Errors
+/// The program cannot be started.
+pub fn detach() -> io::Result<bool> {
+    if std::env::var_os(DETACHED).is_none() {
+        return Ok(false);
+    }
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(std::env::args_os().skip(1)).env_remove(DETACHED);
+    let child = command.stdout(Stdio::null()).spawn()?;
+    println!("{}", child.id());
+    Ok(true)
 }
 
 /// Returns the path of this program. If its file was replaced meanwhile, that leads to the new one.
@@ -49,13 +73,4 @@ fn program() -> io::Result<PathBuf> {
     let bytes = path.as_os_str().as_bytes();
     let bytes = bytes.strip_suffix(REPLACED).unwrap_or(bytes);
     Ok(OsString::from_vec(bytes.to_vec()).into())
-}
-
-/// Waits for the end of `child`. One that takes over outlives this process.
-async fn watch(mut child: Child) {
-    match spawn_blocking(move || child.wait()).await {
-        Ok(Ok(status)) => warn!(%status, "the process that should take over ended: this one goes on"),
-        Ok(Err(error)) => warn!(%error, "cannot wait for the process that should take over"),
-        Err(_) => {}
-    }
 }
