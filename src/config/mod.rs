@@ -31,7 +31,7 @@ mod listeners;
 mod map_reader;
 mod node_auth;
 mod nodes;
-mod overlap;
+pub mod overlap;
 mod pool;
 mod protection;
 mod resolve;

@@ -7,6 +7,8 @@
 //! | set, add, replace, append, prepend, cas, incr, decr, delete, ms, ma, md | `far` executes it; then the copy in `near` is deleted, whatever `far` replied, and then the client gets its reply |
 //! | flush_all, version, stats | all pools |
 //!
+//! A key that both routes give to the same node has one item there: `far` alone executes the request.
+//!
 //! How stale a read may be. Writes through one Ringway are visible through it: when a change is answered
 //! the copy in its own `near` is gone, and a copy in flight is not stored, because it needs a lease (see
 //! [`crate::route::toolkit::lease`]) that the change has revoked. Changes made elsewhere become visible
@@ -25,6 +27,7 @@ use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::lease::{MetaKey, may_be_elsewhere};
 use crate::route::toolkit::read_through::ReadThrough;
 use crate::route::toolkit::rewrite::whole_seconds;
+use crate::route::toolkit::shared_nodes::SharedNodes;
 
 /// A near cache, and the route that has the values.
 #[derive(Debug)]
@@ -33,15 +36,19 @@ pub struct Layers {
     far: Route,
     /// The maximum time to live of a copy, in seconds.
     near_expiry: i64,
+    /// The nodes that are in both: keys that both give to one of them have no copy.
+    shared: SharedNodes,
 }
 
 impl Compile for config::Layers {
     type Policy = Layers;
 
     fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Layers> {
+        let (near, far) = (scope.route(&self.near)?, scope.route(&self.far)?);
         Some(Layers {
-            near: scope.route(&self.near)?,
-            far: scope.route(&self.far)?,
+            shared: SharedNodes::of(&near, &far),
+            near,
+            far,
             near_expiry: whole_seconds(self.near_expiry),
         })
     }
@@ -56,6 +63,9 @@ impl Policy for Layers {
         _counters: &PolicyShard,
         _forwarder: &dyn Forwarder,
     ) -> Decision<'_> {
+        if self.shared.is_one_item(&self.near, &self.far, request) {
+            return Decision::Forward(&self.far);
+        }
         match Operation::of(request) {
             Operation::Get if may_be_a_copy(request) => Decision::Inspect(&self.near),
             Operation::Get => Decision::Inspect(&self.far),

@@ -9,4 +9,5 @@ pub mod race;
 pub mod read_through;
 pub mod reply;
 pub mod rewrite;
+pub mod shared_nodes;
 pub mod writes;

@@ -12,6 +12,8 @@
 //! | me | `to` alone |
 //! | flush_all, version, stats | all pools |
 //!
+//! A key that both routes give to the same node has one item there: `to` alone executes the request.
+//!
 //! Why no old value comes back. A request that changes a key first deletes it in `from`, and continues only
 //! when `from` has confirmed that; from then on `from` does not have the key, and no request stores
 //! anything there. A copy takes a lease in `to` before it reads `from` (see
@@ -39,6 +41,7 @@ use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::lease::{MetaKey, may_be_elsewhere, may_be_placeholder, uses_lease};
 use crate::route::toolkit::read_through::ReadThrough;
 use crate::route::toolkit::reply::{is_error, is_failure, is_hit, without_cas};
+use crate::route::toolkit::shared_nodes::SharedNodes;
 use warm::Warmed;
 
 /// The number of attempts while other requests keep changing the key. One of the competitors wins each
@@ -52,15 +55,19 @@ pub struct LazyFill {
     to: Route,
     /// The warm route.
     from: Route,
+    /// The nodes that are in both: keys that both give to one of them have nothing to copy.
+    shared: SharedNodes,
 }
 
 impl Compile for config::LazyFill {
     type Policy = LazyFill;
 
     fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<LazyFill> {
+        let (to, from) = (scope.route(&self.to)?, scope.route(&self.from)?);
         Some(LazyFill {
-            to: scope.route(&self.to)?,
-            from: scope.route(&self.from)?,
+            shared: SharedNodes::of(&to, &from),
+            to,
+            from,
         })
     }
 }
@@ -74,7 +81,9 @@ impl Policy for LazyFill {
         _counters: &PolicyShard,
         _forwarder: &dyn Forwarder,
     ) -> Decision<'_> {
-        if Operation::of(request) == Operation::Get && !uses_lease(request) {
+        if self.shared.is_one_item(&self.to, &self.from, request) {
+            Decision::Forward(&self.to)
+        } else if Operation::of(request) == Operation::Get && !uses_lease(request) {
             Decision::Inspect(&self.to)
         } else {
             Decision::Run
