@@ -105,7 +105,7 @@ pub struct File {
     pub keys: Keys,
     /// The location of `memory_limit`, if it is there.
     pub memory_limit: Option<Location>,
-    /// The place of `takeover`, if it was typed.
+    /// The location of `takeover`, if it is there.
     pub takeover: Option<Location>,
     /// What the admin listener binds; `None` if that is invalid.
     pub admin: Option<Spanned<SocketAddr>>,

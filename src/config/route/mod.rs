@@ -1,6 +1,6 @@
 //! Routes: names, or policies with routes under them, as they are written and as they are rendered.
 //!
-//! A route may stand wherever a name may stand: it is a mapping whose one key is a policy's name. The value of that
+//! A route may be written wherever a name may be written: it is a mapping whose one key is a policy's name. The value of that
 //! key is the route that the policy leads to, a list of them, or a mapping of its options with `to:`. Each policy
 //! has a file here: a struct with its settings that implements [`Settings`]. `list.rs` lists them.
 
@@ -74,7 +74,7 @@ pub trait Settings: Section {
     /// The policy's name in the file, in explanations and in metrics.
     const NAME: &'static str;
 
-    /// Keys that may stand beside the name, in the same mapping; see `Beside`.
+    /// Keys that may be beside the name, in the same mapping; see `Beside`.
     const BESIDE: &'static [&'static str] = &[];
 
     /// Reads the value of the policy's name. Returns `None` if it holds a mistake, which is then noted at its place.
@@ -111,7 +111,7 @@ pub trait Settings: Section {
     }
 }
 
-/// What stands behind one key of a policy's settings.
+/// The routes behind one key of a policy's settings.
 #[derive(Debug, Clone, Copy)]
 pub enum Under<'a> {
     /// One route.
@@ -143,7 +143,7 @@ macro_rules! settings_of_policies {
             };
         }
 
-        /// The name, the schema, and what may stand beside the name, of each policy.
+        /// The name, the schema, and the keys that may be beside the name, of each policy.
         pub fn schemas() -> Vec<(&'static str, Value, &'static [&'static str])> {
             vec![$(($file::$Policy::NAME, $file::$Policy::schema(), $file::$Policy::BESIDE)),*]
         }
@@ -164,7 +164,7 @@ macro_rules! settings_of_policies {
                 read.into_iter().flatten().collect()
             }
 
-            /// Which keys may stand beside the policies that are written in `keys`.
+            /// Returns the keys that may be beside the policies that are written in `keys`.
             fn may_stand_beside(keys: &MapReader<'_, '_>) -> Vec<&'static str> {
                 let mut all = Vec::new();
                 $(if keys.has($file::$Policy::NAME) { all.extend($file::$Policy::BESIDE); })*

@@ -30,7 +30,7 @@ pub struct SharedBudget {
     pub percent: u32,
 }
 
-/// What stands beside a policy's name.
+/// The keys beside a policy's name.
 #[derive(Debug)]
 pub struct Beside {
     /// The route behind `else`.
@@ -40,7 +40,7 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Reads what stands in `keys` beside the name of a policy. What may not stand there is a mistake, and so is an
+    /// Reads the keys beside the name of a policy in `keys`. One that may not be there is a mistake, and so is an
     /// `else` that is missing.
     pub fn read(reader: &mut Reader, keys: &mut MapReader<'_, '_>) -> Beside {
         let allowed = Policy::may_stand_beside(keys);
@@ -79,7 +79,7 @@ pub struct Reader {
 pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<ReadRoute> {
     let mut reader = Reader::default();
     let route = reader.route(value, diagnostics)?;
-    // `else` is read before the routes beside which it stands; circles are reported along the order of the file.
+    // `else` is read before the routes beside it; circles are reported along the order of the file.
     reader
         .names
         .sort_by(|one, other| one.location.cmp(&other.location));
