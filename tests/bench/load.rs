@@ -34,6 +34,7 @@ mod load {
     pub mod contender;
     pub mod dataset;
     pub mod draw;
+    pub mod encrypt;
     pub mod idle;
     pub mod latency;
     pub mod machine;
@@ -85,9 +86,9 @@ fn run(options: &Options) -> Result<bool> {
         }
         Mode::Load | Mode::Idle => process::pin_self(options.load_cpu)?,
     }
-    let mut contenders = contender::select(options.only.as_deref(), options.routes)?;
+    let mut contenders = contender::select(options)?;
     let scratch = Scratch::new()?;
-    let mut nodes = Nodes::new()?;
+    let mut nodes = Nodes::new(options, &scratch)?;
     let machine = machine::describe(&contenders, options);
     print!("{machine}");
     // Who was asked for by name and is missing counts as a failure, anybody else is said to be missing above.

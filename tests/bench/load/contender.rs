@@ -28,6 +28,8 @@ enum Kind {
     Direct,
     Relay,
     Nutcracker(PathBuf),
+    /// The same before stunnel.
+    NutcrackerOverStunnel(PathBuf),
     /// memcached's own proxy; `None` if nobody said where it is.
     Memcached(Option<PathBuf>),
     /// As above.
@@ -51,12 +53,20 @@ pub struct Running {
     /// The same by a unix socket, if it has one.
     unix: Option<PathBuf>,
     process: Option<Process>,
+    /// What encrypts for it.
+    stunnel: Option<Process>,
 }
 
 impl Running {
     /// The process id of the proxy, if there is one.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Process::pid)
+    }
+
+    /// The process ids of the proxy and of what encrypts for it.
+    pub fn pids(&self) -> Vec<u32> {
+        let processes = [&self.process, &self.stunnel];
+        processes.into_iter().flatten().map(Process::pid).collect()
     }
 
     /// Where the clients of one share of the keys connect.
@@ -92,13 +102,17 @@ const ROUTES: [(&str, &str); 6] = [
 /// The route of a plain pool.
 const PLAIN: &str = "main";
 
-/// The contenders of these names, or all.
+/// The contenders that `options` name, or all.
 ///
 /// # Errors
 /// A name that no contender has.
-pub fn select(names: Option<&[String]>, routes: bool) -> Result<Vec<Contender>> {
-    let mut contenders = if routes { over_routes() } else { all() };
-    let Some(names) = names else {
+pub fn select(options: &Options) -> Result<Vec<Contender>> {
+    let mut contenders = match options {
+        Options { routes: true, .. } => over_routes(),
+        Options { tls: true, .. } => over_tls(),
+        _ => all(),
+    };
+    let Some(names) = options.only.as_deref() else {
         return Ok(contenders);
     };
     for name in names {
@@ -118,12 +132,26 @@ fn ringway() -> PathBuf {
     env::var_os("RINGWAY_BIN").map_or_else(|| "target/release/ringway".into(), PathBuf::from)
 }
 
-fn over_routes() -> Vec<Contender> {
+/// Ringway over a plain pool and over policies.
+pub fn over_routes() -> Vec<Contender> {
     let contender = |(name, route)| Contender {
         name,
         kind: Kind::Ringway(ringway(), route),
     };
     ROUTES.map(contender).into()
+}
+
+fn over_tls() -> Vec<Contender> {
+    let mut contenders = vec![Contender {
+        name: "nutcracker+stunnel",
+        kind: Kind::NutcrackerOverStunnel("nutcracker".into()),
+    }];
+    contenders.extend(
+        all()
+            .into_iter()
+            .filter(|it| matches!(it.kind, Kind::Ringway(..))),
+    );
+    contenders
 }
 
 fn all() -> Vec<Contender> {
@@ -163,7 +191,7 @@ impl Contender {
             bail!(reason);
         }
         let own = env::current_exe()?;
-        let (mut addresses, mut unix) = (vec![free_address()?], None);
+        let (mut addresses, mut unix, mut stunnel) = (vec![free_address()?], None, None);
         let address = addresses[0];
         let (program, args) = match &self.kind {
             Kind::Relay => {
@@ -172,7 +200,16 @@ impl Contender {
                 }
                 (&own, peers::relay(&addresses, nodes))
             }
-            Kind::Nutcracker(program) => (program, peers::nutcracker(address, nodes, scratch)?),
+            Kind::Nutcracker(program) => {
+                let servers: Vec<_> = nodes.named().collect();
+                (program, peers::nutcracker(address, &servers, scratch)?)
+            }
+            Kind::NutcrackerOverStunnel(program) => {
+                let names = nodes.named().map(|(name, _)| Ok((name, free_address()?)));
+                let servers = names.collect::<Result<Vec<_>>>()?;
+                stunnel = Some(start_stunnel(&servers, nodes, options, scratch)?);
+                (program, peers::nutcracker(address, &servers, scratch)?)
+            }
             Kind::Memcached(Some(program)) => (program, peers::memcached(address, workers, nodes, scratch)?),
             Kind::Mcrouter(Some(program)) => (program, peers::mcrouter(address, workers, nodes, scratch)?),
             Kind::Ringway(program, route) => {
@@ -187,6 +224,7 @@ impl Contender {
                     addresses: nodes.addresses(),
                     unix: None,
                     process: None,
+                    stunnel: None,
                 });
             }
         };
@@ -200,6 +238,7 @@ impl Contender {
             addresses,
             unix,
             process: Some(process),
+            stunnel,
         })
     }
 
@@ -220,7 +259,9 @@ impl Contender {
             // What clients speak reaches the nodes.
             Kind::Direct | Kind::Relay => workload.wire != Wire::Binary || backend == Backend::Memcached,
             Kind::Memcached(_) => workload.wire != Wire::Binary,
-            Kind::Nutcracker(_) | Kind::Mcrouter(_) => workload.wire == Wire::Classic,
+            Kind::Nutcracker(_) | Kind::NutcrackerOverStunnel(_) | Kind::Mcrouter(_) => {
+                workload.wire == Wire::Classic
+            }
         };
         speaks && (matches!(self.kind, Kind::Ringway(..)) || !workload.is_unix)
     }
@@ -231,6 +272,10 @@ impl Contender {
             Kind::Direct => "no proxy: each connection talks to one node, with keys of its own".to_owned(),
             Kind::Relay => "hands on bytes, parses nothing; a node connection for each client".to_owned(),
             Kind::Nutcracker(program) => version_of(program),
+            Kind::NutcrackerOverStunnel(program) => {
+                let stunnel = version_by(Path::new("stunnel4"), "-version");
+                format!("{}, and {stunnel}", version_of(program))
+            }
             Kind::Ringway(program, PLAIN) => version_of(program),
             Kind::Ringway(_, route) => format!("the same, with the route {route}"),
             Kind::Memcached(program) | Kind::Mcrouter(program) => match program {
@@ -241,9 +286,33 @@ impl Contender {
     }
 }
 
+/// Starts stunnel, which encrypts from the addresses of `servers` to the nodes, on the CPU of the proxy.
+fn start_stunnel(
+    servers: &[(String, SocketAddr)],
+    nodes: &Nodes,
+    options: &Options,
+    scratch: &Scratch,
+) -> Result<Process> {
+    let Some(certificate) = &nodes.certificate else {
+        bail!("the nodes do not encrypt: add --tls");
+    };
+    let doors: Vec<SocketAddr> = servers.iter().map(|(_, door)| *door).collect();
+    let config = certificate.stunnel(&doors, nodes, scratch)?;
+    let cpus = [options.proxy_cpu];
+    let mut process = Process::start("stunnel", &cpus, Path::new("stunnel4"), &[&config], scratch)?;
+    for door in doors {
+        process.wait_ready(door)?;
+    }
+    Ok(process)
+}
+
 /// The first line that `program --version` prints, or why there is none.
 pub fn version_of(program: &Path) -> String {
-    match Command::new(program).arg("--version").output() {
+    version_by(program, "--version")
+}
+
+fn version_by(program: &Path, argument: &str) -> String {
+    match Command::new(program).arg(argument).output() {
         Err(error) => format!("{}: {error}", program.display()),
         Ok(output) => {
             let said = [output.stdout, output.stderr].concat();

@@ -229,7 +229,7 @@ pub async fn observe(
     window: Duration,
     load: Load,
 ) -> Result<Sample> {
-    let proxy: Vec<u32> = running.pid().into_iter().collect();
+    let proxy = running.pids();
     run.tally.take();
     let start = Instant::now();
     let (proxy_before, nodes_before) = (Cpu::of(&proxy)?, Cpu::of(&nodes.pids())?);
@@ -245,13 +245,17 @@ pub async fn observe(
         bail!("no request was answered within {window:?}");
     }
     let requests = tally.outcome.replies as f64;
-    let proxy = match running.pid() {
-        None => None,
-        Some(pid) => Some(ProxySample {
+    let peaks = proxy
+        .iter()
+        .map(|&pid| Ok(Memory::of(pid)?.peak_kib as f64 / 1024.0));
+    let peak_mib = peaks.sum::<Result<f64>>()?;
+    let proxy = match proxy.is_empty() {
+        true => None,
+        false => Some(ProxySample {
             user_micros: proxy_used.user as f64 / requests,
             system_micros: proxy_used.system as f64 / requests,
             busy: proxy_used.total() as f64 / 1e6 / elapsed,
-            peak_mib: Memory::of(pid)?.peak_kib as f64 / 1024.0,
+            peak_mib,
         }),
     };
     Ok(Sample {

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::contender::version_of;
+use super::encrypt::Certificate;
 use super::node::Node;
 use super::options::{Backend, Options};
 use super::peers;
@@ -25,15 +26,18 @@ pub struct Nodes {
     memcached: Vec<Node>,
     /// With the workload whose keys it has.
     responder: Option<(&'static str, Process)>,
+    /// What they show, if they encrypt.
+    pub certificate: Option<Certificate>,
 }
 
 impl Nodes {
     /// Chooses their addresses. [`Nodes::prepare`] starts them.
     ///
     /// # Errors
-    /// No free ports.
-    pub fn new() -> Result<Self> {
+    /// No free ports, or no room for a certificate.
+    pub fn new(options: &Options, scratch: &Scratch) -> Result<Self> {
         Ok(Self {
+            certificate: options.tls.then(|| Certificate::new(scratch)).transpose()?,
             addresses: (0..NODES).map(|_| free_address()).collect::<Result<Vec<_>>>()?,
             memcached: Vec::new(),
             responder: None,
@@ -108,7 +112,9 @@ impl Nodes {
         self.memcached.clear();
         for (index, address) in self.addresses.iter().enumerate() {
             let name = format!("memcached-{index}");
-            let node = Node::start(&name, *address, &[options.load_cpu], scratch)?;
+            let more = self.certificate.as_ref().map(Certificate::arguments);
+            let more = more.unwrap_or_default();
+            let node = Node::start(&name, *address, &more, &[options.load_cpu], scratch)?;
             self.memcached.push(node);
         }
         Ok(())

@@ -47,6 +47,9 @@ pub struct Options {
     /// Measure Ringway with a plain pool beside Ringway with policies, and nobody else
     #[arg(long)]
     pub routes: bool,
+    /// Encrypt to the nodes: Ringway by itself, nutcracker by stunnel, and nobody else
+    #[arg(long, conflicts_with_all = ["routes", "nodes"])]
+    pub tls: bool,
     /// Workloads to drive: W1, W1u (unix socket), W2 to W11
     #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "W1,W2,W4")]
     pub workloads: Vec<String>,

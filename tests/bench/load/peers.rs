@@ -14,12 +14,16 @@ use super::process::{Scratch, free_address};
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn nutcracker(address: SocketAddr, nodes: &Nodes, scratch: &Scratch) -> Result<Vec<String>> {
+pub fn nutcracker(
+    address: SocketAddr,
+    servers: &[(String, SocketAddr)],
+    scratch: &Scratch,
+) -> Result<Vec<String>> {
     let mut config = format!(
         "main:\n  listen: {address}\n  distribution: ketama\n  hash: fnv1a_64\n  preconnect: true\n  \
          server_connections: 1\n  servers:\n"
     );
-    for (name, address) in nodes.named() {
+    for (name, address) in servers {
         writeln!(config, "    - {address}:1 {name}")?;
     }
     let file = write_config("nutcracker.yml", &config, scratch)?;
@@ -67,6 +71,10 @@ pub fn ringway(
         )?;
         for (name, address) in nodes.named() {
             writeln!(config, "      - {{address: \"{address}\", name: {name}}}")?;
+        }
+        if let Some(certificate) = &nodes.certificate {
+            let ca = certificate.cert.display();
+            writeln!(config, "    tls: {{ca: {ca}, name: localhost}}")?;
         }
     }
     let file = write_config("ringway.yaml", &config, scratch)?;

@@ -144,7 +144,7 @@ impl Cluster {
 }
 
 fn start_node(index: usize, address: SocketAddr, scratch: &Scratch) -> Result<Node> {
-    Node::start(&format!("memcached-{index}"), address, &[], scratch)
+    Node::start(&format!("memcached-{index}"), address, &[], &[], scratch)
 }
 
 fn text(
