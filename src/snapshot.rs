@@ -12,6 +12,7 @@ use crate::node::Node;
 use crate::node::missed::MissedBudget;
 use crate::route::policy::compile::{AllCounters, Compiler};
 use crate::route::{Pool, Route};
+use crate::runtime::logins::Logins;
 
 /// Everything that a worker needs to forward a request.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub struct ListenerCounters {
     pub refused: AtomicU64,
     /// Failed accepts, for example for lack of file descriptors.
     pub accept_errors: AtomicU64,
+    /// Authentications of clients.
+    pub logins: Logins,
 }
 
 impl Snapshot {

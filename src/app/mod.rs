@@ -4,7 +4,6 @@ mod takeover;
 pub mod worker_thread;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::client::listener::Listeners;
-use crate::config::Config;
+use crate::config::{Bind, Config};
 use crate::control::recovery::{self, CannotRecover};
 use crate::control::signals::{Orders, Signals};
 use crate::control::takeover::predecessor::CannotTakeOver;
@@ -65,7 +64,7 @@ pub enum CannotRun {
     #[error("cannot listen on {address}, which is `admin.bind`: {source}{way_out}")]
     Admin {
         /// The address.
-        address: SocketAddr,
+        address: Bind,
         /// Why not.
         source: io::Error,
         /// What to do about it.
@@ -136,14 +135,13 @@ async fn serve(
         Source::Stdin | Source::Quickstart => None,
     };
     let mut before = Before::find(&config, inherited)?;
-    let address = config.admin.bind;
-    let admin = before.admin(address).map_err(|source| CannotRun::Admin {
-        address,
+    let admin = before.admin(&config.admin).map_err(|source| CannotRun::Admin {
+        address: config.admin.bind.clone(),
         source,
         way_out,
     })?;
     let admin_copy =
-        OpenSocket::of_admin(&admin).map_err(CannotRun::because("cannot copy the admin listener"))?;
+        OpenSocket::copy_of(&admin).map_err(CannotRun::because("cannot copy the admin listener"))?;
     let is_early = config.missed_writes.dir.is_some() && before.take_early(&config).await;
     let state = begin(config, std::mem::take(&mut before.inherited), is_early).await?;
     discovery::resolve_new(&state.snapshot.load_full(), RESOLVE).await;
@@ -196,7 +194,7 @@ async fn become_ready(state: &State) {
         is_first
     });
     if is_first {
-        let admin = state.snapshot.load().config.admin.bind;
+        let admin = state.snapshot.load().config.admin.bind.clone();
         info!(version = env!("CARGO_PKG_VERSION"), workers = state.workers.len(), %admin, "ready");
     }
     std::future::pending().await
@@ -310,7 +308,7 @@ fn greet(state: &State) {
     let snapshot = state.snapshot.load();
     let config = &snapshot.config;
     let clients = &config.listeners[0].bind;
-    let admin = config.admin.bind;
+    let admin = &config.admin.bind;
     let text = format!(
         "Ringway quickstart: {} embedded nodes behind one ring.\n\
          \x20 point a memcached client at   {clients}\n\

@@ -2,7 +2,6 @@
 //! next.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +13,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::config::{Access, Bind, Config};
+use crate::config::{Access, Admin, Bind, Config};
+use crate::control::systemd;
 use crate::control::takeover::offer;
 use crate::control::takeover::predecessor::{CannotTakeOver, Predecessor};
-use crate::control::{admin, systemd};
 use crate::net::inherited::{Inherited, OpenSocket};
 use crate::net::listen::{BindError, Listening, listen};
 use crate::net::socket_file::SocketFile;
@@ -61,13 +60,10 @@ impl Before {
     ///
     /// # Errors
     /// Those of the kernel.
-    pub fn admin(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        match self.inherited.take(&Bind::Tcp(address)) {
-            Some(passed) => match passed.into_listening_by(&Access::default())? {
-                Listening::Tcp(listener) => Ok(listener),
-                Listening::Unix(..) => unreachable!("its address is that of TCP"),
-            },
-            None => admin::bind(address),
+    pub fn admin(&self, settings: &Admin) -> io::Result<Listening> {
+        match self.inherited.take(&settings.bind) {
+            Some(passed) => passed.into_listening_by(&settings.access),
+            None => listen(&settings.bind, &settings.access),
         }
     }
 
@@ -124,7 +120,7 @@ impl After {
             let opened = after.listen(state, &bind);
             opened.map_err(|source| BindError { bind, source })?;
             let mut open = state.succession.open.lock().expect("no holder panics");
-            open.insert(Bind::Tcp(config.admin.bind), admin);
+            open.insert(config.admin.bind.clone(), admin);
         }
         Ok(after)
     }

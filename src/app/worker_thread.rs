@@ -9,16 +9,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::client::listener::{Accepted, Client};
+use crate::client::login;
 use crate::client::session::Session;
 use crate::config::ListenerTls;
 use crate::log_limit::LogLimit;
 use crate::metrics::WorkerShard;
 use crate::net::stream::Stream;
+use crate::net::tls::counters::Side;
 use crate::net::tls::server;
 use crate::net::unix::UnixSocket;
 use crate::runtime::{clock, coalesce};
@@ -87,20 +90,21 @@ async fn run(state: Arc<State>, index: usize, mut accepted: UnboundedReceiver<Ac
 
 fn serve(worker: &Rc<WorkerContext>, accepted: Accepted) {
     let worker = worker.clone();
-    match accepted.tls.clone() {
-        None => match connected(accepted.socket) {
-            Ok(stream) => {
-                let session = Session::new(stream, accepted.bind, worker, accepted.idle_timeout);
-                let session = session.with_unread(&accepted.unread);
-                let place = accepted.place;
-                tokio::task::spawn_local(async move {
-                    session.run().await;
-                    drop(place);
-                });
-            }
-            Err(error) => tracing::warn!(%error, bind = %accepted.bind, "cannot serve a client"),
-        },
-        Some(tls) => drop(tokio::task::spawn_local(serve_encrypted(worker, accepted, tls))),
+    if accepted.tls.is_some() || accepted.must_login {
+        drop(tokio::task::spawn_local(serve_protected(worker, accepted)));
+        return;
+    }
+    match connected(accepted.socket) {
+        Ok(stream) => {
+            let session = Session::new(stream, accepted.bind, worker, accepted.idle_timeout);
+            let session = session.with_unread(&accepted.unread);
+            let place = accepted.place;
+            tokio::task::spawn_local(async move {
+                session.run().await;
+                drop(place);
+            });
+        }
+        Err(error) => tracing::warn!(%error, bind = %accepted.bind, "cannot serve a client"),
     }
 }
 
@@ -111,32 +115,49 @@ fn connected(socket: Client) -> io::Result<Stream> {
     }
 }
 
-/// Serves a client once its handshake is done.
-async fn serve_encrypted(worker: Rc<WorkerContext>, accepted: Accepted, tls: Arc<ListenerTls>) {
+/// Serves a client once its handshake is done and it has authenticated, as its listener requires.
+async fn serve_protected(worker: Rc<WorkerContext>, accepted: Accepted) {
     let Accepted {
         socket,
         bind,
+        tls,
+        must_login,
         idle_timeout,
         place,
         ..
     } = accepted;
-    let stream = match connected(socket) {
-        Ok(Stream::Tcp(stream)) => server::accept(stream, &tls).await,
-        Ok(_) => Err(io::Error::other("TLS is for TCP only")),
-        Err(error) => Err(error),
-    };
-    match stream {
-        Ok(stream) => {
-            let stream = Stream::Tls(Box::new(stream));
-            Session::new(stream, bind, worker, idle_timeout).run().await;
-        }
+    let mut stream = match encrypted(socket, tls).await {
+        Ok(stream) => stream,
         Err(error) => {
             if let Some(held_back) = NOT_ENCRYPTED.allow(worker.state.started.elapsed()) {
                 tracing::warn!(%bind, %error, held_back, "client closed before its handshake was done");
             }
+            return;
         }
+    };
+    let rest = match must_login {
+        true => login::wait(&mut stream, &bind, &worker).await,
+        false => Some(BytesMut::new()),
+    };
+    match rest {
+        Some(rest) => {
+            let session = Session::new(stream, bind, worker, idle_timeout);
+            session.after(rest).run().await;
+        }
+        None => stream.end().await,
     }
     drop(place);
+}
+
+async fn encrypted(socket: Client, tls: Option<Arc<ListenerTls>>) -> io::Result<Stream> {
+    match (connected(socket)?, tls) {
+        (Stream::Tcp(stream), Some(tls)) => {
+            let stream = server::accept(stream, &tls, Side::Client).await?;
+            Ok(Stream::Tls(Box::new(stream)))
+        }
+        (_, Some(_)) => Err(io::Error::other("TLS is for TCP only")),
+        (stream, None) => Ok(stream),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::ask::{self, AdminAddress};
+use super::ask::{self, Admin};
 use super::discover;
 use crate::config;
 use crate::control::discovery::{LOOKUP, resolve_new};
@@ -84,7 +84,7 @@ fn find<'a>(snapshot: &'a Snapshot, listener: Option<&str>) -> anyhow::Result<&'
 /// # Errors
 /// Ringway does not answer, or refuses a key.
 pub fn ask_where(
-    admin: &AdminAddress,
+    admin: &Admin<'_>,
     listener: Option<&str>,
     form: Form,
     keys: &[String],
@@ -100,7 +100,7 @@ pub fn ask_where(
             // Ringway waits for the node, as long as the pool's settings say.
             patience = Duration::from_secs(60);
         }
-        let (status, body) = ask::get(admin, &path, patience)?;
+        let (status, body) = admin.get(&path, patience)?;
         if status != "200" {
             bail!("{}: {}", key.escape_debug(), body.trim());
         }

@@ -20,7 +20,7 @@ use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Checked};
-use ask::AdminAddress;
+use ask::{Admin, AdminAddress, Credentials};
 
 /// A routing sidecar for memcached.
 ///
@@ -77,6 +77,9 @@ pub enum Command {
         /// drained.
         #[arg(long, value_name = "ADDRESS", conflicts_with = "config", value_parser = ask::admin)]
         admin: Option<AdminAddress>,
+        /// What the admin listener asks for.
+        #[command(flatten)]
+        credentials: Credentials,
         /// Take the route of the listener with this bind address; default: the first listener.
         #[arg(short, long, value_name = "BIND")]
         listener: Option<String>,
@@ -131,15 +134,21 @@ pub enum Command {
     Schema,
     /// Ask a running Ringway whether it is ready; for container health checks.
     Health {
-        /// Its admin address: host:port, port or http://host:port.
+        /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
         admin: AdminAddress,
+        /// What the admin listener asks for.
+        #[command(flatten)]
+        credentials: Credentials,
     },
     /// Show the nodes of a running Ringway: the state of each, since when, and its last error.
     Nodes {
-        /// Its admin address: host:port, port or http://host:port.
+        /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
         admin: AdminAddress,
+        /// What the admin listener asks for.
+        #[command(flatten)]
+        credentials: Credentials,
         /// Print JSON, as GET /nodes does.
         #[arg(long)]
         json: bool,
@@ -166,9 +175,12 @@ pub enum Command {
     },
     /// Watch the pools and nodes of a running Ringway: requests, hits, errors and durations, every two seconds.
     Top {
-        /// Its admin address: host:port, port or http://host:port.
+        /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
         admin: AdminAddress,
+        /// What the admin listener asks for.
+        #[command(flatten)]
+        credentials: Credentials,
         /// Show what happened in one second, and exit.
         #[arg(long)]
         once: bool,
@@ -209,6 +221,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Explain {
             config,
             admin,
+            credentials,
             listener,
             steps,
             live,
@@ -221,7 +234,8 @@ pub fn run(command: &Command) -> ExitCode {
                 json: *json,
             };
             match (config, admin) {
-                (_, Some(admin)) => explain::ask_where(admin, listener.as_deref(), form, keys),
+                (_, Some(admin)) => Admin::new(admin, credentials)
+                    .and_then(|admin| explain::ask_where(&admin, listener.as_deref(), form, keys)),
                 (Some(config), None) => explain::say_where(config, listener.as_deref(), form, keys),
                 (None, None) => unreachable!("clap asks for one of both"),
             }
@@ -247,8 +261,14 @@ pub fn run(command: &Command) -> ExitCode {
             route_prefix,
         } => import::run(file, output.as_deref(), *from, route_prefix.as_deref()),
         Command::Schema => print_schema(),
-        Command::Health { admin } => ask_health(admin),
-        Command::Nodes { admin, json } => nodes::run(admin, *json),
+        Command::Health { admin, credentials } => {
+            Admin::new(admin, credentials).and_then(|admin| ask_health(&admin))
+        }
+        Command::Nodes {
+            admin,
+            credentials,
+            json,
+        } => Admin::new(admin, credentials).and_then(|admin| nodes::run(&admin, *json)),
         Command::Demo {
             listen,
             admin,
@@ -262,12 +282,17 @@ pub fn run(command: &Command) -> ExitCode {
                 None => demo::run(*listen, *admin, Duration::from_secs(*every), seconds),
             }
         }
-        Command::Top { admin, once, json } => {
+        Command::Top {
+            admin,
+            credentials,
+            once,
+            json,
+        } => {
             let form = top::Form {
                 once: *once,
                 json: *json,
             };
-            top::run(admin, form)
+            Admin::new(admin, credentials).and_then(|admin| top::run(&admin, form))
         }
     };
     match result {
@@ -300,8 +325,8 @@ pub fn meant_by(arguments: &[String]) -> Option<String> {
     is_file.then(|| format!("to run it: ringway --config {shown}; to check it: ringway check {shown}"))
 }
 
-fn ask_health(admin: &AdminAddress) -> anyhow::Result<()> {
-    match ask::get(admin, "/readyz", ask::PATIENCE)? {
+fn ask_health(admin: &Admin<'_>) -> anyhow::Result<()> {
+    match admin.get("/readyz", ask::PATIENCE)? {
         (status, _) if status == "200" => Ok(()),
         (_, body) => bail!("{admin} is not ready: {}", body.trim()),
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use super::ask::{self, AdminAddress};
+use super::ask::{self, Admin};
 
 /// The displayed fields of a node in `GET /nodes`.
 #[derive(Debug, Deserialize)]
@@ -40,8 +40,8 @@ const HEADINGS: [&str; 9] = [
 ///
 /// # Errors
 /// Ringway does not answer, or another server does.
-pub fn run(admin: &AdminAddress, json: bool) -> anyhow::Result<()> {
-    let (status, body) = ask::get(admin, "/nodes", ask::PATIENCE)?;
+pub fn run(admin: &Admin<'_>, json: bool) -> anyhow::Result<()> {
+    let (status, body) = admin.get("/nodes", ask::PATIENCE)?;
     if status != "200" {
         bail!("{admin}: {}", body.trim());
     }

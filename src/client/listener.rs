@@ -41,6 +41,8 @@ pub struct Accepted {
     pub bind: Arc<Bind>,
     /// Its encryption; `None` for none.
     pub tls: Option<Arc<ListenerTls>>,
+    /// Whether it must authenticate.
+    pub must_login: bool,
     /// The time after which it is closed if idle; `None` for never.
     pub idle_timeout: Option<Duration>,
     /// Its place among the listener's connections.
@@ -185,6 +187,8 @@ impl Listeners {
             },
             bind,
             tls: None,
+            // It has, if it had to.
+            must_login: false,
             idle_timeout: listener.settings.idle_timeout,
             place,
             unread,
@@ -327,6 +331,7 @@ impl Acceptor {
             socket,
             bind: self.bind.clone(),
             tls: listener.settings.tls.clone(),
+            must_login: listener.settings.auth.is_some(),
             idle_timeout,
             place,
             unread: Vec::new(),

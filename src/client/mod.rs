@@ -4,6 +4,7 @@ mod batch;
 mod figures;
 mod key_order;
 pub mod listener;
+pub mod login;
 mod packets;
 pub mod replies;
 pub mod requests;

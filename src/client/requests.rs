@@ -180,6 +180,11 @@ impl Requests {
         !self.is_partial
     }
 
+    /// Begins with requests that were already read.
+    pub fn go_on(&mut self) {
+        self.is_partial = false;
+    }
+
     /// The size in bytes of the incoming storage command if it was admitted; otherwise 0.
     pub fn reserved(&self) -> usize {
         self.reserved

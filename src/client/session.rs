@@ -15,8 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
-use tokio::time::{Sleep, sleep_until, timeout};
+use tokio::time::{Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
 use super::replies::Replies;
@@ -35,9 +34,6 @@ const MAX_WAITING: usize = 256 << 10;
 /// The number of unwritten bytes above which values are dropped: their reads then look as if a node had
 /// failed.
 const MAX_HELD: usize = 64 << 20;
-
-/// The maximum time for a TLS client to receive the end of its connection.
-const CLOSE: Duration = Duration::from_secs(1);
 
 /// One client connection.
 pub struct Session {
@@ -97,6 +93,13 @@ impl Session {
         }
     }
 
+    /// Begins with `rest`, which was read before there was a session.
+    pub fn after(mut self, rest: BytesMut) -> Session {
+        self.requests.go_on();
+        self.rest = rest;
+        self
+    }
+
     /// Serves the client until it leaves, the connection breaks, or the listener ends.
     pub async fn run(mut self) {
         poll_fn(|cx| {
@@ -114,10 +117,7 @@ impl Session {
         if self.is_passed_on && self.pass_on() {
             return;
         }
-        if self.stream.is_tls() {
-            // Tells the client that nothing was cut off.
-            let _best_effort = timeout(CLOSE, self.stream.shutdown()).await;
-        }
+        self.stream.end().await;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -184,7 +184,8 @@ impl Session {
             }
         }
         let unread = buffers::held(&self.rest).max(self.requests.reserved());
-        self.reply_queue.update_budget(unread + self.out.held());
+        self.reply_queue
+            .update_budget(unread + self.out.held() + self.stream.held());
     }
 
     /// Ready if the session must end and no request is waiting in the socket. Requests that have arrived

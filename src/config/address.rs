@@ -57,7 +57,7 @@ pub fn listener_schema() -> Value {
 pub fn listener(text: &str) -> Result<Bind, Problem> {
     match text.strip_prefix("unix:") {
         Some(path) => unix(path).map(Bind::Unix),
-        None => admin(text).map(Bind::Tcp),
+        None => ip_and_port(text).map(Bind::Tcp),
     }
 }
 
@@ -84,22 +84,9 @@ pub fn listener_kind() -> Kind<Bind> {
     Kind::text(listener, |bind| json!(bind.to_string()), listener_schema)
 }
 
-/// What the admin listener binds.
-pub fn admin_kind() -> Kind<SocketAddr> {
-    Kind::text(
-        admin,
-        |bind| json!(bind.to_string()),
-        || schema::pattern(&format!("^({IP_PORT})$")),
-    )
-}
-
-/// Reads what the admin listener binds: `ip:port` or `[ipv6]:port`. Port 0 lets the system choose.
-pub fn admin(text: &str) -> Result<SocketAddr, Problem> {
+fn ip_and_port(text: &str) -> Result<SocketAddr, Problem> {
     if let Ok(address) = text.parse() {
         return Ok(address);
-    }
-    if text.starts_with("unix:") {
-        return Err(Problem::new("HTTP is served over TCP only").hint("write an IP address and a port"));
     }
     let any = text.strip_prefix('*').unwrap_or(text);
     if let Some(port) = any.strip_prefix(':').filter(|port| port.parse::<u16>().is_ok()) {
@@ -390,9 +377,5 @@ mod tests {
         for (raw, hint) in cases {
             assert_eq!(listener(raw).expect_err(raw).hint.as_deref(), Some(hint), "{raw}");
         }
-        assert_eq!(
-            admin("unix:/a").expect_err("unix").reason,
-            "HTTP is served over TCP only"
-        );
     }
 }

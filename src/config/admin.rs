@@ -1,27 +1,34 @@
 //! `admin`: the HTTP listener.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::error::{Diagnostics, Problem};
 use super::kind::{Kind, list, word, words};
+use super::listeners::{reject_other_kind, schema_by_bind};
 use super::map_reader::YamlNode;
 use super::rows::{Section, render, section};
-use super::{Secret, address, hosts, schema, secret};
+use super::{Access, Bind, ListenerTls, Secret, address, hosts, schema, secret, tls};
 
 section! {
     /// The HTTP listener.
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct Admin {
-        /// Where HTTP is answered. A change needs a restart.
-        bind: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9155)), address::admin_kind();
+        /// Where HTTP is answered: `address:port`, `"[::1]:port"` or `unix:/path`. A change needs a restart.
+        bind: Bind = Bind::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 9155))), address::listener_kind();
+        /// TLS: a mapping with `cert`, `key`, `client_ca` and `allow`.
+        tls: Option<Arc<ListenerTls>> = None, tls::listener_kind();
         /// Names under which the admin listener may be asked, besides addresses and `localhost`.
         hosts: Vec<String> = Vec::new(), list(hosts::kind());
         /// The token that POSTs need: `{file: PATH}` or `{env: NAME}`.
         token: Option<Secret> = None, secret::or_false();
         /// What needs the token: `changes` (POST), or `all` but `/livez`, `/readyz` and `/healthz`.
         protect: Protect = Protect::Changes, word();
+        ..
+        /// Who may connect to a unix socket. A change needs a restart.
+        access: Access;
     }
 }
 
@@ -37,7 +44,9 @@ words! {
 
 /// The key `admin`.
 pub fn kind() -> Kind<Admin> {
-    Kind::new(read, render, || schema::mapping(Admin::rows(), Value::Null))
+    Kind::new(read, render, || {
+        schema_by_bind(schema::mapping(Admin::rows(), Value::Null))
+    })
 }
 
 /// Reads `admin`. Returns `None` if its address is invalid.
@@ -45,6 +54,9 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Admin> {
     let mut admin = Admin::default();
     let mut keys = value.keys(diagnostics);
     admin.read_rows(&mut keys);
+    if keys.is_good("bind") {
+        reject_other_kind(&admin.bind, &mut keys);
+    }
     if admin.protect == Protect::All
         && !keys.has("token")
         && let Some(location) = keys.location("protect")

@@ -3,7 +3,6 @@
 //! Every value in it is valid by itself, or replaced by its default if it is missing or invalid. What several places
 //! must agree on (names, addresses that are bound) is left to [`super::resolve`].
 
-use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use super::map_reader::YamlNode;
 use super::route::{self, ReadRoute};
 use super::rows::{Section, mapping, section};
 use super::units::count;
-use super::{Admin, Pool, address, admin, directory, foreign, nodes, pool, schema, warnings};
+use super::{Admin, Bind, Pool, address, admin, directory, foreign, nodes, pool, schema, warnings};
 
 const MAX_WORKERS: u64 = 1024;
 
@@ -108,7 +107,7 @@ pub struct File {
     /// The location of `takeover`, if it is there.
     pub takeover: Option<Location>,
     /// What the admin listener binds; `None` if that is invalid.
-    pub admin: Option<Spanned<SocketAddr>>,
+    pub admin: Option<Spanned<Bind>>,
 }
 
 impl File {
@@ -142,7 +141,7 @@ pub fn read(root: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> File {
     let memory_limit = keys.location("memory_limit");
     let takeover = keys.location("takeover");
     let admin = keys.is_good("admin").then(|| Spanned {
-        value: read.admin.bind,
+        value: read.admin.bind.clone(),
         location: place("admin", "bind").unwrap_or_default(),
     });
     let [has_listeners, has_routes] = ["listeners", "routes"].map(|key| keys.has(key));

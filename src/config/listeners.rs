@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::error::{Diagnostics, Location, Problem, Spanned};
 use super::kind::{Kind, number};
-use super::map_reader::YamlNode;
+use super::map_reader::{MapReader, YamlNode};
 use super::route::{self, ReadRoute, Route};
 use super::rows::{Section, section};
 use super::units::{self, show_duration};
-use super::{Access, Bind, ListenerTls, access, address, foreign, schema, tls};
+use super::{Access, Bind, ListenerTls, Users, access, address, foreign, schema, tls, users};
 
 const MAX_LISTENERS: usize = 1024;
 
@@ -32,6 +32,8 @@ section! {
         idle_timeout: Option<Duration> = None, idle_timeout();
         /// TLS for clients: a mapping with `cert`, `key`, `client_ca` and `allow`.
         tls: Option<Arc<ListenerTls>> = None, tls::listener_kind();
+        /// Clients must authenticate: `{users: FILE}`, a file of lines `user:password`.
+        auth: Option<Arc<Users>> = None, users::kind();
         ..
         /// Who may connect to a unix socket.
         access: Access;
@@ -84,12 +86,7 @@ pub fn kind() -> Kind<Option<Vec<RawListener>>> {
         read,
         |_| Value::Null,
         || {
-            let mut listener = schema::mapping(Listener::rows(), Value::Null);
-            // TLS is for TCP ports, permissions are for unix sockets.
-            listener["if"] =
-                json!({ "properties": { "bind": schema::pattern("^unix:") }, "required": ["bind"] });
-            listener["then"] = json!({ "properties": { "tls": false } });
-            listener["else"] = json!({ "properties": { "mode": false, "group": false } });
+            let listener = schema_by_bind(schema::mapping(Listener::rows(), Value::Null));
             json!({ "type": "array", "items": listener, "minItems": 1, "maxItems": MAX_LISTENERS })
         },
     )
@@ -118,14 +115,7 @@ fn listener(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> RawListener {
     let mut keys = item.keys(diagnostics);
     settings.read_rows(&mut keys);
     if keys.is_good("bind") {
-        match settings.bind {
-            Bind::Unix(_) => {
-                let problem = Problem::new("a unix socket is not encrypted");
-                let hint = "TLS is for TCP ports: `mode` and `group` say who may connect";
-                keys.reject("tls", problem.hint(hint));
-            }
-            Bind::Tcp(_) => access::reject(&mut keys),
-        }
+        reject_other_kind(&settings.bind, &mut keys);
     }
     let bind = keys.is_good("bind").then(|| Spanned {
         value: settings.bind.clone(),
@@ -147,6 +137,26 @@ fn listener(item: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> RawListener {
         settings,
         bind: bind.filter(|_| !misspelt.contains(&"bind")),
         route: route.filter(|_| !misspelt.contains(&"route")),
+    }
+}
+
+/// Adds to the schema of a listener: TLS is for TCP ports, permissions are for unix sockets.
+pub fn schema_by_bind(mut listener: Value) -> Value {
+    listener["if"] = json!({ "properties": { "bind": schema::pattern("^unix:") }, "required": ["bind"] });
+    listener["then"] = json!({ "properties": { "tls": false } });
+    listener["else"] = json!({ "properties": { "mode": false, "group": false } });
+    listener
+}
+
+/// Notes a mistake for each key that is for addresses of another kind than `bind`.
+pub fn reject_other_kind(bind: &Bind, keys: &mut MapReader<'_, '_>) {
+    match bind {
+        Bind::Unix(_) => {
+            let problem = Problem::new("a unix socket is not encrypted");
+            let hint = "TLS is for TCP ports: `mode` and `group` say who may connect";
+            keys.reject("tls", problem.hint(hint));
+        }
+        Bind::Tcp(_) => access::reject(keys),
     }
 }
 

@@ -22,6 +22,7 @@ mod discover;
 mod discovered;
 mod distribution;
 pub mod error;
+mod exposed;
 mod file;
 mod foreign;
 mod health;
@@ -44,6 +45,7 @@ mod suggest;
 mod tls;
 pub mod tree;
 mod units;
+mod users;
 mod warnings;
 
 use std::collections::BTreeMap;
@@ -72,6 +74,7 @@ pub use secret::Secret;
 pub use show::show;
 pub use tls::{ListenerTls, NodeTls};
 pub use units::show_duration;
+pub use users::Users;
 
 pub(crate) use route::for_each_policy;
 
@@ -288,9 +291,15 @@ impl Config {
     pub fn files(&self) -> Vec<PathBuf> {
         let pools = self.pools.values();
         let files = pools.flat_map(|pool| pool.protection.files());
-        let listeners = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        let certificates = self.listeners.iter().map(|listener| &listener.tls);
+        let certificates = certificates.chain([&self.admin.tls]).flatten();
+        let users = self
+            .listeners
+            .iter()
+            .filter_map(|listener| listener.auth.as_ref());
         let token = self.admin.token.as_ref().and_then(Secret::file);
-        let files = files.chain(listeners.flat_map(|tls| tls.files())).chain(token);
+        let files = files.chain(certificates.flat_map(|tls| tls.files()));
+        let files = files.chain(users.map(|users| &users.file)).chain(token);
         files.cloned().collect()
     }
 

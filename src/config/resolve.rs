@@ -100,14 +100,8 @@ fn check_binds(file: &File, diagnostics: &mut Diagnostics) {
     let mut binds: Vec<(String, Spanned<Bind>)> = listeners
         .filter_map(|(index, listener)| Some((format!("listeners[{index}]"), listener.bind.clone()?)))
         .collect();
-    if let Some(Spanned { value, location }) = &file.admin {
-        binds.push((
-            "admin".to_owned(),
-            Spanned {
-                value: Bind::Tcp(*value),
-                location: location.clone(),
-            },
-        ));
+    if let Some(bind) = &file.admin {
+        binds.push(("admin".to_owned(), bind.clone()));
     }
     if let (Some(path), Some(location)) = (&file.keys.takeover, &file.takeover) {
         binds.push((

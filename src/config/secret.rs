@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::error::{Diagnostics, Problem, quote};
+use super::error::{Diagnostics, Problem, Spanned, quote};
+use super::exposed::warn_if_exposed;
 use super::kind::Kind;
 use super::map_reader::YamlNode;
 use super::{read_regular, schema};
@@ -90,7 +91,12 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
     }
     let folder = diagnostics.folder();
     let mut keys = value.keys(diagnostics);
-    let file = keys.value("file", |text| of_file(text, &folder));
+    let file = keys.at("file", |text| of_file(text, &folder));
+    if let Some(Spanned { value, location }) = &file
+        && let Some(path) = value.file()
+    {
+        warn_if_exposed(path, location, &mut keys);
+    }
     let environment = keys.value("env", of_environment);
     match (keys.has("file"), keys.has("env")) {
         (true, true) => {
@@ -103,7 +109,7 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
         _ => {}
     }
     keys.finish();
-    file.or(environment)
+    file.map(|file| file.value).or(environment)
 }
 
 /// The first line of a file; editors end it with a newline.

@@ -45,24 +45,24 @@ pub mod watch;
 mod testing;
 
 use std::io;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::net::listen::Listening;
 use crate::state::State;
 use reload::Reloader;
 
 /// Spawns every task of this floor on the current runtime, except [`shutdown::wait`].
 ///
-/// `path` is the configuration file; `None` for the built-in quickstart. `admin` comes from
-/// [`admin::bind`], `hangups` from [`signals::Signals`]. Fails if the listener cannot be handed to the
+/// `path` is the configuration file; `None` for the built-in quickstart. `admin` is bound
+/// already, `hangups` come from [`signals::Signals`]. Fails if the listener cannot be handed to the
 /// runtime.
 pub fn start(
     state: &Arc<State>,
     path: Option<PathBuf>,
-    admin: TcpListener,
+    admin: Listening,
     hangups: Arc<Notify>,
 ) -> io::Result<()> {
     let reloader = Arc::new(Reloader::new(path, state.clone()));

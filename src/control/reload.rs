@@ -328,6 +328,9 @@ fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>
     if next.admin.bind != current.admin.bind {
         warn!(running = %current.admin.bind, wanted = %next.admin.bind, "`admin.bind` needs a restart");
         requires_restart.push("admin.bind");
+    } else if next.admin.access != current.admin.access {
+        warn!("`admin.mode` and `admin.group` need a restart");
+        requires_restart.push("admin.mode");
     }
     if next.missed_writes.dir != current.missed_writes.dir {
         let [running, wanted] = [current, &next].map(|config| format!("{:?}", config.missed_writes.dir));
@@ -364,7 +367,8 @@ fn restart_kept(mut next: Config, current: &Config) -> Config {
     Config {
         workers: current.workers,
         admin: Admin {
-            bind: current.admin.bind,
+            bind: current.admin.bind.clone(),
+            access: current.admin.access.clone(),
             ..next.admin
         },
         missed_writes: MissedWrites {

@@ -193,10 +193,10 @@ impl Link {
         }
     }
 
-    /// Updates the budget with what the link holds, including `unread` bytes that were not consumed yet.
-    fn update_budget(&self, state: &LinkState, unread: usize) {
+    /// Updates the budget with what the link holds, including what its connection `held`.
+    fn update_budget(&self, state: &LinkState, held: usize) {
         self.budget
-            .set(unread + state.outgoing.len() + state.queued.held() + state.in_flight.held());
+            .set(held + state.outgoing.len() + state.queued.held() + state.in_flight.held());
     }
 
     #[inline]
@@ -292,7 +292,8 @@ impl Link {
         let mut timer = std::pin::pin!(sleep_until(tokio::time::Instant::now()));
         let end = poll_fn(|cx| {
             let end = self.poll_drive(&mut opened, &mut rest, timer.as_mut(), cx);
-            self.update_budget(&self.state.borrow(), buffers::held(&rest));
+            let held = buffers::held(&rest) + opened.stream.held();
+            self.update_budget(&self.state.borrow(), held);
             end
         })
         .await;

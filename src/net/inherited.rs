@@ -6,7 +6,6 @@
 
 use std::env;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Mutex;
@@ -156,17 +155,6 @@ pub struct OpenSocket {
 }
 
 impl OpenSocket {
-    /// Copies the descriptor of the admin listener.
-    ///
-    /// # Errors
-    /// Those of the kernel.
-    pub fn of_admin(listener: &TcpListener) -> io::Result<OpenSocket> {
-        Ok(OpenSocket {
-            fd: listener.as_fd().try_clone_to_owned()?,
-            owns_file: false,
-        })
-    }
-
     /// Copies the descriptor of a listening socket.
     ///
     /// # Errors
@@ -185,6 +173,8 @@ impl OpenSocket {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn bind(text: &str) -> Bind {

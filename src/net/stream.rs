@@ -5,12 +5,22 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
 use super::unix::UnixSocket;
+
+/// What a TLS session holds, measured after large values went both ways: its state, and a buffer for a record.
+const TLS: usize = 16 << 10;
+/// The maximum number of encrypted bytes that a peer has not taken (`DEFAULT_BUFFER_LIMIT` of rustls).
+const TLS_UNSENT: usize = 64 << 10;
+
+/// The maximum time for a TLS peer to receive the end of its connection.
+const END: Duration = Duration::from_secs(1);
 
 /// A connected TCP or unix socket, or TLS over TCP.
 #[derive(Debug)]
@@ -63,10 +73,36 @@ impl Stream {
         }
     }
 
+    /// Tells a TLS peer that nothing was cut off, before the connection closes.
+    pub async fn end(&mut self) {
+        if self.is_tls() {
+            let _best_effort = timeout(END, self.shutdown()).await;
+        }
+    }
+
+    /// The number of bytes that it holds itself: those of TLS.
+    #[inline]
+    pub fn held(&self) -> usize {
+        match self {
+            Stream::Tcp(_) | Stream::Unix(_) => 0,
+            Stream::Tls(stream) if stream.get_ref().1.wants_write() => TLS + TLS_UNSENT,
+            Stream::Tls(_) => TLS,
+        }
+    }
+
     /// Whether it is encrypted.
     #[inline]
     pub fn is_tls(&self) -> bool {
         matches!(self, Stream::Tls(_))
+    }
+}
+
+/// Says in plain words that a TLS peer closed without telling that it has sent all.
+#[cold]
+fn cut_off(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the connection was cut off"),
+        _ => error,
     }
 }
 
@@ -76,7 +112,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf).map_err(cut_off),
         }
     }
 }

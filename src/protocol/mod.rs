@@ -9,6 +9,7 @@
 //! - [`numbers`] parses decimal numbers as memcached does.
 //! - [`owned`] copies a request that must outlive its read buffer.
 //! - [`operation`] says what a request does, independent of its protocol.
+//! - [`login`] reads what a client sends before it has authenticated.
 //! - [`failed`] decides what a client reads if a node failed.
 
 pub mod binary;
@@ -17,6 +18,7 @@ pub mod dialect;
 pub mod failed;
 mod item;
 pub mod line;
+pub mod login;
 pub mod meta;
 pub mod numbers;
 pub mod operation;

@@ -5,6 +5,7 @@ pub mod buffers;
 pub mod clock;
 pub mod coalesce;
 pub mod local;
+pub mod logins;
 pub mod memory;
 pub mod shared_text;
 pub mod turn;

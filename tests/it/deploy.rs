@@ -11,6 +11,8 @@ use std::process::Command;
 use serde::Deserialize;
 use serde_yaml::Value;
 
+use crate::support::certificates::Authority;
+use crate::support::diagnostics::diagnostics;
 use crate::support::metric_names::{is_metric, metrics_in};
 use crate::support::program;
 
@@ -69,6 +71,39 @@ fn the_pod_runs_the_configuration_that_is_shown_for_kubernetes() {
 }
 
 #[test]
+fn the_service_with_tls_loads_with_the_files_of_its_secret_and_reads_what_is_mounted() {
+    let documents = documents("kubernetes/tls.yaml");
+    let of_kind = |kind: &str| {
+        let found = documents.iter().find(|document| document["kind"] == kind);
+        found.unwrap_or_else(|| panic!("tls.yaml has no {kind}"))
+    };
+    let authority = Authority::new();
+    authority.pair("tls", &["ringway.cache.svc"]);
+    let mounted = "/run/ringway/tls";
+    let config = of_kind("ConfigMap")["data"]["ringway.yaml"].as_str();
+    let config = config.expect("the ConfigMap has a ringway.yaml");
+    assert!(config.contains(&format!("{mounted}/tls.crt")));
+    let config = config.replace(mounted, &authority.folder().display().to_string());
+    assert_eq!(diagnostics(&config), "fine");
+
+    let pod = &of_kind("Deployment")["spec"]["template"]["spec"];
+    let mounts = pod["containers"][0]["volumeMounts"].as_sequence().cloned();
+    let mount = mounts
+        .into_iter()
+        .flatten()
+        .find(|mount| mount["mountPath"] == mounted);
+    let mount = mount.expect("the Secret is mounted");
+    assert!(
+        mount.get("subPath").is_none(),
+        "a subPath mount never sees an update"
+    );
+    let secret = &of_kind("Certificate")["spec"]["secretName"];
+    assert_eq!(&pod["volumes"][1]["secret"]["secretName"], secret);
+    let image = concat!("ringway:", env!("CARGO_PKG_VERSION"));
+    assert_eq!(pod["containers"][0]["image"], image);
+}
+
+#[test]
 fn the_network_policy_names_every_port_but_opens_the_admin_port_to_prometheus_only() {
     let documents = documents("kubernetes/pod.yaml");
     let policy = documents
@@ -124,7 +159,7 @@ fn every_yaml_file_is_well_formed() {
         .map(|path| documents(path))
         .filter(|documents| !documents.is_empty())
         .count();
-    assert_eq!(count, 13, "{files:?}");
+    assert_eq!(count, 14, "{files:?}");
 }
 
 #[test]
@@ -202,6 +237,9 @@ fn systemd_takes_the_unit_and_finds_it_hardened() {
         folder.path().join("ringway.socket"),
     )
     .expect("it is writable");
+    let more = folder.path().join("ringway.service.d");
+    fs::create_dir(&more).expect("it is writable");
+    fs::copy(deploy("systemd/credentials.conf"), more.join("credentials.conf")).expect("it is writable");
     run(Command::new("systemd-analyze").arg("verify").arg(&file));
     run(Command::new("systemd-analyze")
         .arg("verify")

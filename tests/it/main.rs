@@ -1,5 +1,6 @@
 //! All integration tests, in one binary: one file for each subject.
 
+mod admin_tls;
 mod admin_token;
 mod bad_lines;
 mod binary;
@@ -8,6 +9,7 @@ mod binary_keys;
 mod blocking;
 mod capable;
 mod classic_text;
+mod client_auth;
 mod clocks;
 mod command_line;
 mod config;
@@ -89,6 +91,7 @@ mod system_calls;
 mod systemd;
 mod takeover;
 mod tls_for_clients;
+mod tls_records;
 mod tls_to_nodes;
 mod top;
 mod unix_listeners;

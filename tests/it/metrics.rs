@@ -28,7 +28,8 @@ fn sample() -> Arc<State> {
     let authority = Authority::new();
     let Pair { cert, key } = authority.pair("shown", &["localhost"]);
     let (cert, key) = (cert.display(), key.display());
-    let tls = format!("listeners: [{{tls: {{cert: {cert}, key: {key}}}}}]");
+    std::fs::write(directory.path().join("users"), "user:password").unwrap();
+    let tls = format!("listeners: [{{auth: {{users: users}}, tls: {{cert: {cert}, key: {key}}}}}]");
     std::fs::write(&path, format!("{tls}\n{YAML}")).unwrap();
     let config = config::load(&path).unwrap_or_else(|error| panic!("{error}"));
     let state = State::new(Snapshot::build(config, None));

@@ -109,7 +109,7 @@ fn an_admin_address_may_be_a_name_or_a_url() {
         let (code, out, _) = run(&["explain", "--admin", &address, "key"]);
         assert!(code == Some(0) && out.starts_with("key "), "{address}: {out}");
     }
-    let (code, _, err) = run(&["health", "--admin", "https://localhost"]);
+    let (code, _, err) = run(&["health", "--admin", "ftp://localhost"]);
     assert!(code == Some(2) && err.contains("http://host:port"), "{err}");
 }
 

@@ -11,6 +11,7 @@ use crate::support::certificates::{Authority, Pair};
 use crate::support::diagnostics::diagnostics;
 use crate::support::program;
 use crate::support::ringway::{DEADLINE, Ringway, wait_for};
+use crate::support::tls_relay;
 
 const POOL: &str = "pools: {main: {nodes: [{name: e, embedded: 4MiB}]}}\n";
 
@@ -22,7 +23,11 @@ fn yaml(pair: &Pair, more: &str) -> String {
 
 /// What `openssl s_client` reads in answer to `request`, with these arguments more.
 fn ask(ringway: &Ringway, request: &str, arguments: &[&str]) -> String {
-    let address = format!("127.0.0.1:{}", ringway.port);
+    ask_at(&format!("127.0.0.1:{}", ringway.port), request, arguments)
+}
+
+/// The same of whoever listens at `address`.
+pub fn ask_at(address: &str, request: &str, arguments: &[&str]) -> String {
     let mut child = program::start(
         Command::new("openssl")
             .args([
@@ -31,7 +36,7 @@ fn ask(ringway: &Ringway, request: &str, arguments: &[&str]) -> String {
                 "-no_ign_eof",
                 "-verify_quiet",
                 "-connect",
-                &address,
+                address,
             ])
             .args(arguments)
             .stdin(Stdio::piped())
@@ -67,7 +72,7 @@ fn clients_speak_tls_1_2_and_1_3_and_their_connection_ends_in_order() {
         assert_eq!(answer, "STORED\r\nVALUE k 0 1\r\nv\r\nEND\r\n", "{version}");
     }
     assert_eq!(handshakes(&ringway, "full"), 2.0);
-    let expiry = ringway.metric("ringway_tls_certificate_expiry_timestamp_seconds", &[]);
+    let expiry = ringway.metric("ringway_tls_certificate_expiry_timestamp_seconds", &["listener"]);
     assert!(expiry > 2e9, "{expiry}");
     assert!(!ringway.get("/config").1.contains("PRIVATE"));
 }
@@ -109,12 +114,12 @@ fn a_plain_client_on_a_tls_port_and_the_reverse_are_closed_at_once_and_counted()
     let mut answer = String::new();
     let _reset_or_end = client.read_to_string(&mut answer);
     assert_eq!(answer, "ERROR this port speaks TLS\r\n");
-    assert_eq!(handshakes(&ringway, "plain"), 1.0);
+    wait_for("the count", || handshakes(&ringway, "plain") == 1.0);
     ringway.wait_logged("the client speaks no TLS");
 
     let plain = Ringway::start(POOL);
     assert_eq!(ask(&plain, "version\r\n", &[]), "");
-    assert_eq!(handshakes(&plain, "unexpected"), 1.0);
+    wait_for("the count", || handshakes(&plain, "unexpected") == 1.0);
     plain.wait_logged("it speaks TLS, and the listener has no `tls`");
 }
 
@@ -245,4 +250,66 @@ fn each_mistake_in_the_tls_of_a_listener_is_told_where_it_stands() {
         ));
         assert!(told.contains(expected), "{told}\n{expected}");
     }
+}
+
+#[test]
+fn a_thousand_handshakes_that_do_not_go_on_disturb_nobody_and_end() {
+    let authority = Authority::new();
+    let pair = authority.pair("ringway", &["localhost"]);
+    let ringway = Ringway::start(&yaml(&pair, ""));
+    let half = |byte: usize| {
+        let mut stream = TcpStream::connect(("127.0.0.1", ringway.port)).expect("it listens");
+        let hello = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+        stream.write_all(&hello[..1 + byte % hello.len()]).expect("sent");
+        stream
+    };
+    let held: Vec<TcpStream> = (0..1000).map(half).collect();
+    for _ in 0..3 {
+        assert_eq!(ask(&ringway, "mn\r\nquit\r\n", &[]), "MN\r\n");
+    }
+    wait_for("all of them to be given up", || {
+        handshakes(&ringway, "failed") >= 1000.0
+    });
+    ringway.wait_logged("the client was too slow");
+    wait_for("their places", || ringway.metric("ringway_sessions", &[]) == 0.0);
+    drop(held);
+}
+
+#[test]
+fn a_client_that_asks_for_another_handshake_gets_none() {
+    let authority = Authority::new();
+    let pair = authority.pair("ringway", &["localhost"]);
+    let ringway = Ringway::start(&yaml(&pair, ""));
+    let address = format!("127.0.0.1:{}", ringway.port);
+    // A line of R makes openssl ask for it.
+    let output = program::output(Command::new("sh").arg("-c").arg(format!(
+        "{{ printf 'mn\\r\\n'; sleep 0.3; printf 'R\\n'; sleep 0.3; }} | timeout 5 openssl s_client -tls1_2 -connect {address} 2>&1"
+    )));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("MN") && said.contains("RENEGOTIATING"), "{said}");
+    assert_eq!(handshakes(&ringway, "full"), 1.0, "{said}");
+    assert_eq!(ask(&ringway, "mn\r\nquit\r\n", &[]), "MN\r\n");
+}
+
+#[test]
+fn the_memory_of_each_session_counts() {
+    let authority = Authority::new();
+    let pair = authority.pair("ringway", &["localhost"]);
+    let ringway = Ringway::start(&yaml(&pair, ""));
+    let config = tls_relay::client_config(&authority.ca());
+    let connect = || {
+        let name = rustls::pki_types::ServerName::try_from("localhost").expect("a name");
+        let connection = rustls::ClientConnection::new(config.clone(), name).expect("good");
+        let stream = TcpStream::connect(("127.0.0.1", ringway.port)).expect("it listens");
+        let mut stream = rustls::StreamOwned::new(connection, stream);
+        stream.write_all(b"mn\r\n").expect("sent");
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).expect("an answer");
+        stream
+    };
+    let buffered = || ringway.metric("ringway_buffer_bytes", &[]);
+    let held: Vec<_> = (0..50).map(|_| connect()).collect();
+    assert!(buffered() >= 50.0 * 16_384.0, "{}", buffered());
+    drop(held);
+    wait_for("it to be given back", || buffered() < 16_384.0);
 }

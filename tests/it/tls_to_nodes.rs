@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::support::certificates::{Authority, Pair};
 use crate::support::diagnostics::diagnostics;
 use crate::support::memcached::Memcached;
+use crate::support::program;
 use crate::support::ringway::{Ringway, pool, wait_for};
 
 /// A memcached that shows `pair`, with these arguments more.
@@ -283,6 +284,7 @@ fn the_examples_of_the_page_load() {
     let authority = Authority::new();
     authority.pair("tls", &["localhost"]);
     fs::write(authority.folder().join("password"), "secret").expect("written");
+    fs::write(authority.folder().join("users"), "user:password").expect("written");
     let page = include_str!("../../docs/tls.md");
     let blocks: Vec<&str> = page.split("```yaml tls\n").skip(1).collect();
     assert!(blocks.len() >= 4);
@@ -290,7 +292,46 @@ fn the_examples_of_the_page_load() {
         let (text, _) = block.split_once("```").expect("it ends");
         let text = text
             .replace("/etc/ringway/tls", &authority.folder().display().to_string())
+            .replace(
+                "/run/credentials/ringway.service",
+                &authority.folder().display().to_string(),
+            )
             .replace("tls: true", &tls(&authority, ""));
         assert_eq!(diagnostics(&text), "fine", "{text}");
     }
+}
+
+#[test]
+fn an_explanation_says_how_the_node_is_reached_and_the_metric_knows_the_certificate_that_is_shown() {
+    let authority = Authority::new();
+    let own = authority.pair("own", &["ringway"]);
+    fs::write(authority.folder().join("password"), "secret").expect("written");
+    let (cert, key, ca) = (own.cert.display(), own.key.display(), authority.ca());
+    let password = authority.folder().join("password");
+    let settings = [
+        format!("tls: {{ca: {}, cert: {cert}, key: {key}}}", ca.display()),
+        format!("auth: {{user: shop, password: {{file: {}}}}}", password.display()),
+    ];
+    let ringway = Ringway::start(&pool(
+        &["localhost:1".to_owned()],
+        &settings.each_ref().map(|it| &**it),
+    ));
+    let address = format!("127.0.0.1:{}", ringway.admin);
+    let output = program::output(&mut program::ringway(&[
+        "explain", "--admin", &address, "--steps", "key",
+    ]));
+    let said = String::from_utf8(output.stdout).expect("text");
+    let expected = format!(
+        "  over TLS: certificate of localhost from {}, with a certificate of its own, as the user shop\n",
+        ca.display()
+    );
+    assert!(said.contains(&expected), "{said}");
+    assert!(!said.contains("secret"), "{said}");
+    let explained = ringway.get("/explain?key=key").1;
+    assert!(explained.contains("\"step\":\"protection\""), "{explained}");
+    let expiry = ringway.metric(
+        "ringway_tls_certificate_expiry_timestamp_seconds",
+        &["part=\"pool\"", "name=\"main\""],
+    );
+    assert!(expiry > 2e9, "{expiry}");
 }

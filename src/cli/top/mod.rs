@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use self::look::{Look, View};
-use super::ask::{self, AdminAddress};
+use super::ask::{self, Admin};
 
 /// Between two looks; the first comes sooner.
 const EVERY: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub struct Form {
 ///
 /// # Errors
 /// It does not answer at first, or, if it is shown once, at all; or something else does.
-pub fn run(admin: &AdminAddress, form: Form) -> anyhow::Result<()> {
+pub fn run(admin: &Admin<'_>, form: Form) -> anyhow::Result<()> {
     let mut before = look(admin)?;
     let mut pause = FIRST;
     loop {
@@ -56,8 +56,8 @@ pub fn run(admin: &AdminAddress, form: Form) -> anyhow::Result<()> {
     }
 }
 
-fn look(admin: &AdminAddress) -> anyhow::Result<Look> {
-    let (status, body) = ask::get(admin, "/status", ask::PATIENCE)?;
+fn look(admin: &Admin<'_>) -> anyhow::Result<Look> {
+    let (status, body) = admin.get("/status", ask::PATIENCE)?;
     if status != "200" {
         bail!("{admin}: {}", body.trim());
     }

@@ -4,7 +4,7 @@
 //! nodes. Figures of memory that Ringway does not manage as memcached does are 0, because monitoring
 //! expects their names.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -16,6 +16,7 @@ use crate::metrics::{ClientProtocol, WorkerShard};
 use crate::node::{Kind, Node};
 use crate::protocol::operation::Operation;
 use crate::route::Route;
+use crate::runtime::logins::Outcome;
 use crate::snapshot::{ListenerCounters, Snapshot};
 use crate::state::State;
 use crate::worker::context::ActiveRoutes;
@@ -132,15 +133,17 @@ pub fn put(state: &State, current: &ActiveRoutes, route: &Route, out: &mut StatL
     commands(&workers, &totals, out);
     out.put("store_too_large", workers.sum(|shard| &shard.large_values));
     out.put("store_no_memory", workers.sum(|shard| &shard.out_of_memory));
-    out.put("auth_cmds", 0);
-    out.put("auth_errors", 0);
+    let logins = |outcome| of_listeners(snapshot, |it| it.logins.number(outcome));
+    let failed = logins(Outcome::Failed);
+    out.put("auth_cmds", logins(Outcome::Accepted) + failed);
+    out.put("auth_errors", failed);
     out.put("bytes_read", workers.sum(|shard| &shard.bytes_read));
     out.put("bytes_written", workers.sum(|shard| &shard.bytes_written));
     out.put("limit_maxbytes", totals.capacity);
     out.put("accepting_conns", 1);
     out.put(
         "listen_disabled_num",
-        of_listeners(snapshot, |it| &it.accept_errors),
+        of_listeners(snapshot, |it| it.accept_errors.load(Relaxed)),
     );
     out.put("threads", state.workers.len());
     out.put("conn_yields", 0);
@@ -176,15 +179,16 @@ fn connections(snapshot: &Snapshot, workers: &Workers<'_>, out: &mut StatLines) 
     out.put("max_connections", super::settings::max_connections(snapshot));
     out.put("curr_connections", open);
     out.put("total_connections", workers.sum(|shard| &shard.sessions_total));
-    out.put("rejected_connections", of_listeners(snapshot, |it| &it.refused));
+    out.put(
+        "rejected_connections",
+        of_listeners(snapshot, |it| it.refused.load(Relaxed)),
+    );
     out.put("connection_structures", open);
 }
 
-fn of_listeners(snapshot: &Snapshot, counter: impl Fn(&ListenerCounters) -> &AtomicU64) -> u64 {
+fn of_listeners(snapshot: &Snapshot, number: impl Fn(&ListenerCounters) -> u64) -> u64 {
     let listeners = snapshot.listeners.iter();
-    listeners
-        .map(|listener| counter(&listener.counters).load(Relaxed))
-        .sum()
+    listeners.map(|listener| number(&listener.counters)).sum()
 }
 
 /// As memcached counts, gat is a touch and not a get.

@@ -16,7 +16,8 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::error::{Problem, Spanned, quote};
+use super::error::{Problem, quote};
+use super::exposed::warn_if_exposed;
 use super::map_reader::MapReader;
 use super::read_regular;
 
@@ -95,7 +96,7 @@ fn pair(keys: &mut MapReader<'_, '_>, folder: &Path) -> Option<LoadedPair> {
         }
     }
     let (cert, key) = (cert?, key?);
-    warn_if_exposed(&key, keys);
+    warn_if_exposed(&key.value.1, &key.location, keys);
     Some(LoadedPair {
         pair: Pair {
             cert: cert.value.1,
@@ -104,19 +105,6 @@ fn pair(keys: &mut MapReader<'_, '_>, folder: &Path) -> Option<LoadedPair> {
         chain: cert.value.0,
         key: key.value.0,
     })
-}
-
-/// Warns of a key that all users of the machine may read.
-fn warn_if_exposed(key: &Spanned<(PrivateKeyDer<'static>, PathBuf)>, keys: &mut MapReader<'_, '_>) {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(&key.value.1).map(|metadata| metadata.permissions().mode());
-    if mode.is_ok_and(|mode| mode & 0o004 != 0) {
-        let problem = Problem::new(format!("every user may read {}", shown(&key.value.1)));
-        keys.warn_at(
-            &key.location,
-            problem.hint("give it the mode 0600, or 0640 and a group"),
-        );
-    }
 }
 
 /// A path from `folder` on.

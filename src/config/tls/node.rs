@@ -1,6 +1,6 @@
 //! `pools.NAME.tls`: how connections to nodes are encrypted, and which certificates are accepted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -8,7 +8,8 @@ use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 
-use super::{Contents, LoadedPair, Pair, certificates, pair, path, provider, shown};
+use super::expiry::not_after;
+use super::{Contents, LoadedPair, Pair, certificates, pair, path, private_key, provider, shown};
 use crate::config::error::{Diagnostics, Problem, quote};
 use crate::config::kind::Kind;
 use crate::config::map_reader::YamlNode;
@@ -22,6 +23,8 @@ pub struct NodeTls {
     pub name: Option<String>,
     /// The certificate and key for nodes that ask for one.
     pub identity: Option<Pair>,
+    /// The end of the validity of the certificate that is shown, as Unix time, if it can be read.
+    pub not_after: Option<i64>,
     /// The settings of handshakes. It keeps sessions, so that later handshakes are short.
     pub client: Arc<ClientConfig>,
     contents: Contents,
@@ -33,6 +36,7 @@ impl PartialEq for NodeTls {
             ca,
             name,
             identity,
+            not_after: _,
             client: _,
             contents,
         } = self;
@@ -41,6 +45,26 @@ impl PartialEq for NodeTls {
 }
 
 impl NodeTls {
+    /// Returns the TLS of a client that trusts the authorities in the file `ca`, or those of the system, and shows the
+    /// certificate of `pair`, the files of a certificate and its key.
+    ///
+    /// # Errors
+    /// A file cannot be read, or holds something else.
+    pub fn from_files(ca: Option<&Path>, pair: Option<(&Path, &Path)>) -> Result<NodeTls, Problem> {
+        let roots = ca.map_or_else(system_roots, certificates)?;
+        let load = |(cert, key): (&Path, &Path)| {
+            Ok(LoadedPair {
+                chain: certificates(cert)?,
+                key: private_key(key)?,
+                pair: Pair {
+                    cert: cert.to_owned(),
+                    key: key.to_owned(),
+                },
+            })
+        };
+        make(ca.map(Path::to_owned), roots, None, pair.map(load).transpose()?)
+    }
+
     /// The files that it was read from.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let identity = self.identity.iter().flat_map(|pair| [&pair.cert, &pair.key]);
@@ -143,6 +167,8 @@ fn make(
         .iter()
         .flat_map(|loaded| loaded.chain.iter().map(AsRef::as_ref));
     let contents = Contents::of(trusted.iter().map(AsRef::as_ref).chain(chain).chain(key));
+    let shown_first = identity.as_ref().and_then(|loaded| loaded.chain.first());
+    let not_after = shown_first.and_then(|certificate| not_after(certificate));
     let mut roots = RootCertStore::empty();
     let (good, _) = roots.add_parsable_certificates(trusted);
     if good == 0 {
@@ -169,6 +195,7 @@ fn make(
         ca,
         name,
         identity,
+        not_after,
         client: Arc::new(client),
         contents,
     })

@@ -11,7 +11,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
@@ -23,6 +22,9 @@ use super::progress::{Progress, WatchedStream};
 use super::response::{Answer, text};
 use super::token;
 use crate::log_limit::LogLimit;
+use crate::net::stream::Stream;
+use crate::net::tls::counters::Side;
+use crate::net::tls::server;
 
 /// The maximum time for a request's head, and between two requests of one connection. It is not a common
 /// scrape interval, so that a connection is not closed at the very moment when the next scrape uses it.
@@ -38,17 +40,20 @@ const MAX_HEAD: usize = 16 * 1024;
 /// The maximum number of header fields.
 const MAX_FIELDS: usize = 64;
 
-/// Rate-limits the log of refused hosts and pages.
+/// Rate-limits the log of refused hosts, pages and handshakes.
 static REFUSALS: LogLimit = LogLimit::new(Duration::from_secs(10));
 
 /// Serves one connection for `life`; the client has `limit` to read each answer.
 pub async fn serve_connection(
-    stream: TcpStream,
+    stream: Stream,
     context: Arc<AdminContext>,
     place: Place,
     life: Duration,
     limit: Duration,
 ) {
+    let Some(stream) = encrypted(stream, &context).await else {
+        return;
+    };
     let progress = Arc::new(Progress::new());
     let service = {
         let (context, place, progress) = (&context, &place, &progress);
@@ -86,6 +91,24 @@ pub async fn serve_connection(
         () = progress.late(limit) => {
             context.state.admin.late.fetch_add(1, Relaxed);
             debug!("admin connection cut: its answer was not read");
+        }
+    }
+}
+
+/// Encrypts `stream` if the listener has `tls` now. Meanwhile its place counts as idle, and may be taken.
+async fn encrypted(stream: Stream, context: &AdminContext) -> Option<Stream> {
+    let tls = context.state.snapshot.load().config.admin.tls.clone();
+    let (stream, tls) = match (stream, tls) {
+        (Stream::Tcp(stream), Some(tls)) => (stream, tls),
+        (stream, _) => return Some(stream),
+    };
+    match server::accept(stream, &tls, Side::Admin).await {
+        Ok(stream) => Some(Stream::Tls(Box::new(stream))),
+        Err(error) => {
+            if let Some(held_back) = REFUSALS.allow(context.state.started.elapsed()) {
+                warn!(%error, held_back, "admin connection closed before its handshake was done");
+            }
+            None
         }
     }
 }

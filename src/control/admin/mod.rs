@@ -33,26 +33,28 @@ pub mod query;
 mod readiness;
 mod response;
 mod shares;
+mod socket;
 mod status;
 mod timestamp;
 mod token;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::exposition::Exposition;
 use super::reload::Reloader;
 use crate::log_limit::LogLimit;
+use crate::net::listen::Listening;
+use crate::net::stream::Stream;
 use crate::state::{Phase, State};
 use connection::{ANSWER, LIFE, serve_connection};
 use places::Places;
+use socket::AdminSocket;
 
 /// The pause after a failed accept.
 const BACK_OFF: Duration = Duration::from_secs(1);
@@ -60,24 +62,10 @@ const BACK_OFF: Duration = Duration::from_secs(1);
 /// Rate-limits the log of connections that make way for others.
 static DISPLACED: LogLimit = LogLimit::new(Duration::from_secs(10));
 
-/// Binds the HTTP listener. Separate from [`AdminServer::new`], so that a process can report a failure at once,
-/// before it has a runtime.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// Serves from `listener`, until this future is dropped. Fails if the runtime cannot take the listener.
-pub async fn serve(listener: TcpListener, state: Arc<State>, reloader: Arc<Reloader>) -> io::Result<()> {
-    AdminServer::new(listener, state, reloader)?.run().await;
-    Ok(())
-}
-
 /// The HTTP server, ready to run.
 #[derive(Debug)]
 pub struct AdminServer {
-    listener: tokio::net::TcpListener,
+    socket: AdminSocket,
     context: Arc<AdminContext>,
     /// The maximum time for a client to read an answer.
     limit: Duration,
@@ -93,9 +81,9 @@ struct AdminContext {
 }
 
 impl AdminServer {
-    /// Returns a server on a listener from [`bind`]. Must be called inside a runtime.
-    pub fn new(listener: TcpListener, state: Arc<State>, reloader: Arc<Reloader>) -> io::Result<AdminServer> {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+    /// Returns a server on `socket`. Must be called inside a runtime.
+    pub fn new(socket: Listening, state: Arc<State>, reloader: Arc<Reloader>) -> io::Result<AdminServer> {
+        let socket = AdminSocket::new(socket)?;
         let exposition = Exposition::new(state.clone());
         let context = AdminContext {
             state,
@@ -104,7 +92,7 @@ impl AdminServer {
             shares: shares::Known::default(),
         };
         Ok(AdminServer {
-            listener,
+            socket,
             context: Arc::new(context),
             limit: ANSWER,
         })
@@ -123,13 +111,11 @@ impl AdminServer {
     }
 
     async fn accept(&self) {
-        if let Ok(address) = self.listener.local_addr() {
-            info!(%address, "admin listens");
-        }
+        info!(address = %self.socket, "admin listens");
         let places = Arc::new(Places::default());
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => self.serve(stream, &places),
+            match self.socket.accept().await {
+                Ok(stream) => self.serve(stream, &places),
                 Err(error) => {
                     warn!(%error, "admin cannot accept");
                     sleep(BACK_OFF).await;
@@ -139,7 +125,7 @@ impl AdminServer {
     }
 
     /// Serves a connection in a task of its own; another connection may be closed for it.
-    fn serve(&self, stream: TcpStream, places: &Arc<Places>) {
+    fn serve(&self, stream: Stream, places: &Arc<Places>) {
         let counters = &self.context.state.admin;
         let Some((place, made_way)) = places.take(Instant::now()) else {
             counters.busy.fetch_add(1, Relaxed);
@@ -161,6 +147,15 @@ impl AdminServer {
             self.limit,
         ));
         places.serve(id, task.abort_handle());
+    }
+}
+
+impl Drop for AdminServer {
+    /// Removes the file of a unix socket, unless a successor has it.
+    fn drop(&mut self) {
+        if !self.context.state.succession.has_begun() {
+            self.socket.remove_file();
+        }
     }
 }
 

@@ -10,9 +10,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+
+use crate::net::stream::Stream;
 
 /// The progress of one connection's answers.
 #[derive(Debug)]
@@ -59,13 +60,13 @@ impl Progress {
 /// A connection whose writes are observed.
 #[derive(Debug)]
 pub struct WatchedStream {
-    stream: TcpStream,
+    stream: Stream,
     progress: Arc<Progress>,
 }
 
 impl WatchedStream {
     /// Observes `stream` for `progress`.
-    pub fn new(stream: TcpStream, progress: Arc<Progress>) -> WatchedStream {
+    pub fn new(stream: Stream, progress: Arc<Progress>) -> WatchedStream {
         WatchedStream { stream, progress }
     }
 

@@ -1,5 +1,6 @@
 //! The HTTP contract, tested over real connections.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -35,8 +36,10 @@ fn bench_with(yaml: &str, limit: Duration) -> Bench {
     std::fs::write(&path, yaml).unwrap();
     let state = testing::state(yaml);
     state.phase.send_replace(Phase::Serving);
-    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
+    let listener = Listening::Tcp(listener);
     let reloader = Arc::new(Reloader::new(Some(path), state.clone()));
     let mut server = AdminServer::new(listener, state.clone(), reloader).unwrap();
     server.limit = limit;
@@ -312,6 +315,7 @@ async fn a_connection_that_says_nothing_ends_with_its_life() {
     let (place, _) = Arc::new(Places::default()).take(Instant::now()).expect("a place");
     let short = Duration::from_millis(50);
     let deadline = Duration::from_secs(10);
+    let stream = Stream::Tcp(stream);
     timeout(deadline, serve_connection(stream, context, place, short, ANSWER))
         .await
         .expect("ends");
@@ -415,11 +419,4 @@ async fn while_all_places_are_busy_probes_are_answered_and_nothing_else() {
         assert_eq!(bench.get(path).await.status, 200, "{path}");
     }
     drop(held);
-}
-
-#[test]
-fn an_address_in_use_cannot_be_bound() {
-    let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let error = bind(first.local_addr().unwrap()).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 }

@@ -1,6 +1,9 @@
 //! Helpers for the rows of the table of metrics: one number for each listener, node or command.
 
+use std::sync::Arc;
+
 use super::{Samples, View, of_operation};
+use crate::config::ListenerTls;
 use crate::counter::Counter;
 use crate::discovery::status::Status;
 use crate::metrics::{NodeShard, OperationCounters, WorkerShard};
@@ -8,6 +11,7 @@ use crate::net::tls::counters::{self, Side};
 use crate::node::embedded::Embedded;
 use crate::node::{self, Node};
 use crate::protocol::operation::Operation;
+use crate::runtime::logins::Outcome;
 use crate::snapshot::ListenerCounters;
 
 /// Returns 1 if `claim` is true, otherwise 0.
@@ -20,6 +24,37 @@ pub(super) fn listeners(view: &View<'_>, samples: &mut Samples, number: impl Fn(
     for listener in &view.snapshot.listeners {
         let bind = listener.settings.bind.to_string();
         samples.put(&[&bind], number(&listener.counters) as f64);
+    }
+}
+
+/// Adds the end of each certificate that is shown to clients or nodes.
+pub(super) fn certificates(view: &View<'_>, samples: &mut Samples) {
+    let config = &view.snapshot.config;
+    let mut put = |part, name: &str, time: Option<i64>| {
+        if let Some(time) = time {
+            samples.put(&[part, name], time as f64);
+        }
+    };
+    let shown = |tls: &Option<Arc<ListenerTls>>| tls.as_ref().and_then(|tls| tls.not_after);
+    for listener in &config.listeners {
+        put("listener", &listener.bind.to_string(), shown(&listener.tls));
+    }
+    put("admin", &config.admin.bind.to_string(), shown(&config.admin.tls));
+    for (name, pool) in &config.pools {
+        let tls = pool.protection.tls.as_ref();
+        put("pool", name, tls.and_then(|tls| tls.not_after));
+    }
+}
+
+/// Adds the authentications of each listener that asks for them, by outcome.
+pub(super) fn logins(view: &View<'_>, samples: &mut Samples) {
+    let listeners = view.snapshot.listeners.iter();
+    for listener in listeners.filter(|listener| listener.settings.auth.is_some()) {
+        let bind = listener.settings.bind.to_string();
+        for outcome in Outcome::ALL {
+            let number = listener.counters.logins.number(outcome);
+            samples.put(&[&bind, outcome.name()], number as f64);
+        }
     }
 }
 

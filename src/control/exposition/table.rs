@@ -6,7 +6,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::helpers::{commands, discovery, embedded, flag, handshakes, listeners, nodes, shards, workers};
+use super::helpers::{
+    certificates, commands, discovery, embedded, flag, handshakes, listeners, logins, nodes, shards, workers,
+};
 use super::{Metric, MetricKind};
 use crate::control::limits::LIMITS;
 use crate::discovery::status::Outcome;
@@ -339,6 +341,13 @@ pub const METRICS: &[Metric] = &[
         read: |view, samples| shards(view, samples, |shard| &shard.renewals),
     },
     Metric {
+        name: "ringway_client_authentications_total",
+        help: "What clients sent to listeners with auth before they were let in: accepted, failed (a wrong user or password), unauthenticated (a command instead), late (none in time).",
+        kind: MetricKind::Counter,
+        labels: &["listener", "result"],
+        read: logins,
+    },
+    Metric {
         name: "ringway_tls_handshakes_total",
         help: "TLS handshakes by the side that they were made with and by their result: full, resumed (a session that was kept) or failed; of clients also plain (no TLS where it is spoken), unexpected (TLS where it is not) and refused (no name that is allowed).",
         kind: MetricKind::Counter,
@@ -347,17 +356,10 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "ringway_tls_certificate_expiry_timestamp_seconds",
-        help: "When the certificate that a listener shows ceases to hold, as Unix time.",
+        help: "When a certificate that Ringway shows ceases to hold, as Unix time; by the part of the configuration that names it (listener, admin, pool), and its address or name.",
         kind: MetricKind::Gauge,
-        labels: &["listener"],
-        read: |view, samples| {
-            for listener in &view.snapshot.config.listeners {
-                let tls = listener.tls.as_ref();
-                if let Some(time) = tls.and_then(|tls| tls.not_after) {
-                    samples.put(&[&listener.bind.to_string()], time as f64);
-                }
-            }
-        },
+        labels: &["part", "name"],
+        read: certificates,
     },
     Metric {
         name: "ringway_in_flight",

@@ -11,6 +11,8 @@ pub enum Side {
     Node,
     /// A client.
     Client,
+    /// A client of the admin listener.
+    Admin,
 }
 
 /// The outcome of a handshake.
@@ -32,13 +34,13 @@ pub enum Outcome {
 
 impl Side {
     /// Every side, in the order of their discriminants.
-    pub const ALL: [Side; 2] = [Side::Node, Side::Client];
+    pub const ALL: [Side; 3] = [Side::Node, Side::Client, Side::Admin];
 
     /// The possible outcomes of handshakes with it.
     pub fn outcomes(self) -> &'static [Outcome] {
         match self {
             Side::Node => &Outcome::ALL[..3],
-            Side::Client => &Outcome::ALL,
+            Side::Client | Side::Admin => &Outcome::ALL,
         }
     }
 
@@ -47,6 +49,7 @@ impl Side {
         match self {
             Side::Node => "node",
             Side::Client => "client",
+            Side::Admin => "admin",
         }
     }
 }

@@ -22,6 +22,10 @@ pub enum Status {
     NotStored = 0x05,
     /// The value is not a number.
     NonNumeric = 0x06,
+    /// The client has not authenticated, or cannot.
+    Unauthenticated = 0x20,
+    /// The client must send more to authenticate.
+    Continue = 0x21,
     /// Unknown operation, or one that the node's protocol cannot express.
     Unknown = 0x81,
     /// The node is out of memory.
@@ -33,13 +37,14 @@ pub enum Status {
 impl Status {
     fn words(self) -> &'static str {
         match self {
-            Status::Success => "",
+            Status::Success | Status::Continue => "",
             Status::NotFound => "Not found",
             Status::Exists => "Data exists for key.",
             Status::TooLarge => "Too large.",
             Status::Invalid => "Invalid arguments",
             Status::NotStored => "Not stored.",
             Status::NonNumeric => "Non-numeric server-side value for incr or decr",
+            Status::Unauthenticated => "Auth failure.",
             Status::Unknown => "Unknown command",
             Status::OutOfMemory => "Out of memory",
             Status::Temporary => "Temporary failure",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::{Address, Protection};
 use crate::node::Node;
 use crate::route::Pool;
 
@@ -71,6 +72,15 @@ pub enum Step {
         /// The state of its health; `unknown` outside of a running Ringway.
         state: String,
     },
+    /// How connections to the node are protected, if they are.
+    Protection {
+        /// The authority and the name that the node's certificate must have; `None` without TLS.
+        tls: Option<String>,
+        /// Whether Ringway shows a certificate of its own.
+        shows_certificate: bool,
+        /// The user that Ringway authenticates as.
+        user: Option<String>,
+    },
     /// What clients read if the node fails.
     OnFailure {
         /// For a read: `miss` or `error`.
@@ -132,6 +142,23 @@ impl fmt::Display for Step {
                     state => write!(f, ", {state}"),
                 }
             }
+            Step::Protection {
+                tls,
+                shows_certificate,
+                user,
+            } => {
+                match tls {
+                    Some(certificate) => write!(f, "over TLS: {certificate}")?,
+                    None => write!(f, "not encrypted")?,
+                }
+                if *shows_certificate {
+                    write!(f, ", with a certificate of its own")?;
+                }
+                match user {
+                    Some(user) => write!(f, ", as the user {user}"),
+                    None => Ok(()),
+                }
+            }
             Step::OnFailure { read, write } => write!(f, "if it fails: read {read}, write {write}"),
             Step::Missed => write!(
                 f,
@@ -178,6 +205,7 @@ pub fn of_pool(pool: &Pool, chosen: usize, nodes: &[Arc<Node>], key: &[u8]) -> V
         from: settings.origin.as_ref().map(|origin| origin.from.clone()),
         state: node.state().name().to_owned(),
     });
+    steps.extend(protection(&pool.settings.protection, &node.address));
     let on_error = pool.settings.on_error();
     let word = |hides, hidden: &str| if hides { hidden } else { "error" }.to_owned();
     steps.push(Step::OnFailure {
@@ -185,4 +213,23 @@ pub fn of_pool(pool: &Pool, chosen: usize, nodes: &[Arc<Node>], key: &[u8]) -> V
         write: word(on_error.write_is_not_stored, "not_stored"),
     });
     steps
+}
+
+/// Returns how connections to the node at `address` are protected; `None` if they are not.
+fn protection(protection: &Protection, address: &Address) -> Option<Step> {
+    let Address::Tcp { host, .. } = address else {
+        return None;
+    };
+    let Protection { tls, auth } = protection;
+    (tls.is_some() || auth.is_some()).then(|| Step::Protection {
+        tls: tls.as_ref().map(|tls| {
+            let name = tls.name.as_ref().unwrap_or(host);
+            match &tls.ca {
+                Some(ca) => format!("certificate of {name} from {}", ca.display()),
+                None => format!("certificate of {name} from an authority of the system"),
+            }
+        }),
+        shows_certificate: tls.as_ref().is_some_and(|tls| tls.identity.is_some()),
+        user: auth.as_ref().map(|auth| auth.user.clone()),
+    })
 }

@@ -1,6 +1,7 @@
 //! Real memcached processes, on free ports or on unix sockets.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -57,19 +58,52 @@ impl Memcached {
 
     fn start_once(port: u16, arguments: &[&str], is_up: impl Fn() -> bool) -> Option<Memcached> {
         let port_text = port.to_string();
-        let mut child = spawn(&[&["-p", &port_text], arguments].concat());
+        let mut child = program::start(&mut command(&[&["-p", &port_text], arguments].concat()));
         let is_up = answers(&mut child, is_up);
         is_up.then_some(Memcached { child, port })
     }
 
     /// Starts one on a unix socket at `path`; its [`port`](Memcached::port) is 0.
     pub fn start_unix(path: &Path) -> Memcached {
-        let mut child = spawn(&["-s", path.to_str().expect("a path in UTF-8")]);
+        let mut child = program::start(&mut command(&["-s", path.to_str().expect("a path in UTF-8")]));
         assert!(
             answers(&mut child, || UnixStream::connect(path).is_ok()),
             "memcached ended"
         );
         Memcached { child, port: 0 }
+    }
+
+    /// Starts one with `-S` that knows one user, whom it keeps in a database in `folder`. Its hosts are its realm.
+    pub fn start_sasl(folder: &Path, user: &str, password: &str) -> Memcached {
+        let database = folder.join("sasldb");
+        let configuration = format!(
+            "mech_list: plain\npwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\n",
+            database.display()
+        );
+        fs::write(folder.join("memcached.conf"), configuration).expect("written");
+        let realm = program::output(&mut Command::new("hostname")).stdout;
+        let realm = String::from_utf8(realm).expect("UTF-8");
+        let mut saslpasswd = program::start(
+            Command::new("saslpasswd2")
+                .args(["-p", "-c", "-a", "memcached", "-u", realm.trim(), "-f"])
+                .arg(&database)
+                .arg(user)
+                .stdin(Stdio::piped()),
+        );
+        let mut stdin = saslpasswd.stdin.take().expect("piped");
+        stdin.write_all(password.as_bytes()).expect("written");
+        drop(stdin);
+        assert!(saslpasswd.wait().expect("it ends").success());
+        let start = || {
+            let port = free_port();
+            let port_text = port.to_string();
+            let mut command = command(&["-p", &port_text, "-l", "127.0.0.1", "-S"]);
+            let mut child = program::start(command.env("SASL_CONF_PATH", folder));
+            let is_up = answers(&mut child, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+            is_up.then_some(Memcached { child, port })
+        };
+        let started = (0..5).find_map(|_| start());
+        started.expect("memcached finds a free port")
     }
 
     /// Its port on 127.0.0.1.
@@ -112,15 +146,15 @@ impl Drop for Memcached {
     }
 }
 
-fn spawn(arguments: &[&str]) -> Child {
-    program::start(
-        Command::new("memcached")
-            .args(["-u", "root", "-U", "0", "-t", "2", "-m", "64"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null()),
-    )
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new("memcached");
+    command
+        .args(["-u", "root", "-U", "0", "-t", "2", "-m", "64"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
 }
 
 /// Waits until somebody answers. False: the process ended first, as it does where its port is taken.

@@ -22,4 +22,5 @@ pub mod ringway;
 pub mod routes;
 pub mod scripted;
 pub mod sources;
+pub mod tls_relay;
 pub mod vectors;

@@ -53,10 +53,23 @@ impl Ringway {
         Ringway::start_until("/livez", "exec \"$@\"", yaml)
     }
 
+    /// Starts it and waits until it takes clients: for one whose admin listener cannot be asked in plain HTTP.
+    pub fn start_silent(yaml: &str) -> Ringway {
+        Ringway::start_when("exec \"$@\"", yaml, |ringway| {
+            TcpStream::connect(("127.0.0.1", ringway.port)).is_ok()
+        })
+    }
+
     fn start_until(path: &str, shell: &str, yaml: &str) -> Ringway {
+        Ringway::start_when(shell, yaml, |ringway| {
+            ringway.try_get(path).is_some_and(|(status, _)| status == 200)
+        })
+    }
+
+    fn start_when(shell: &str, yaml: &str, is_there: impl Fn(&Ringway) -> bool) -> Ringway {
         for _ in 0..TRIES {
             let mut ringway = Ringway::spawn_by(shell, yaml);
-            if ringway.answers(path) {
+            if ringway.answers(&is_there) {
                 return ringway;
             }
         }
@@ -85,16 +98,16 @@ impl Ringway {
         }
     }
 
-    /// Waits until it answers 200 to `path`. Returns false if its ports were taken by somebody else meanwhile.
-    fn answers(&mut self, path: &str) -> bool {
+    /// Waits until it `is_there`. Returns false if its ports were taken by somebody else meanwhile.
+    fn answers(&mut self, is_there: impl Fn(&Ringway) -> bool) -> bool {
         let mut is_taken = false;
-        wait_for(path, || {
+        wait_for("ringway to start", || {
             match self.child.try_wait().expect("a child") {
                 Some(status) if status.code() == Some(3) => is_taken = true,
                 Some(status) => panic!("ringway ended with {status}:\n{}", self.log()),
                 None => {}
             }
-            is_taken || self.try_get(path).is_some_and(|(status, _)| status == 200)
+            is_taken || is_there(self)
         });
         !is_taken
     }

@@ -1,49 +1,60 @@
-//! An HTTP client for the admin address of a running Ringway.
+//! Reads the admin address of a running Ringway.
 
 use std::fmt;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, bail};
 use thiserror::Error;
 
 use crate::resolver;
 
-/// The timeout of a request that involves no node.
-pub const PATIENCE: Duration = Duration::from_secs(2);
-
 /// The default port of an admin address.
 const PORT: u16 = 9155;
 
-/// The maximum size of an answer in bytes: enough for the nodes of a large cluster.
-const MAX_ANSWER: u64 = 64 << 20;
-
-/// The admin address of a running Ringway: a host, by name or address, and a port.
+/// The admin address of a running Ringway.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdminAddress {
-    /// An IPv6 address without its brackets.
-    host: String,
-    port: u16,
+pub enum AdminAddress {
+    /// A host, by name or address, and a port.
+    Tcp {
+        /// An IPv6 address without its brackets.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Whether TLS is asked for.
+        is_tls: bool,
+    },
+    /// A unix socket.
+    Unix(PathBuf),
 }
 
 impl fmt::Display for AdminAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
+        let (host, port) = match self {
+            AdminAddress::Unix(path) => return write!(f, "unix:{}", path.display()),
+            AdminAddress::Tcp { host, port, is_tls } => {
+                f.write_str(if *is_tls { "https://" } else { "" })?;
+                (host, port)
+            }
+        };
+        if host.contains(':') {
+            write!(f, "[{host}]:{port}")
         } else {
-            write!(f, "{}:{}", self.host, self.port)
+            write!(f, "{host}:{port}")
         }
     }
 }
 
 impl AdminAddress {
-    /// Its addresses.
+    /// The addresses of its host.
     ///
     /// # Errors
-    /// Its name cannot be resolved.
+    /// Its name cannot be resolved, or it is a unix socket.
     pub fn sockets(&self) -> anyhow::Result<Vec<SocketAddr>> {
-        resolve(&self.host, self.port)
+        match self {
+            AdminAddress::Tcp { host, port, .. } => resolve(host, *port),
+            AdminAddress::Unix(_) => bail!("{self} is not the address of a host"),
+        }
     }
 }
 
@@ -51,9 +62,11 @@ impl AdminAddress {
 #[derive(Debug, Error)]
 pub enum BadAddress {
     /// None of the forms.
-    #[error("write host:port, port or http://host:port, such as 127.0.0.1:{PORT}")]
+    #[error(
+        "write host:port, port, http://host:port, https://host:port or unix:/path, such as 127.0.0.1:{PORT}"
+    )]
     Form,
-    /// A URL of another scheme than http.
+    /// A URL of another scheme.
     #[error("{0} is not supported: {form}", form = BadAddress::Form)]
     Scheme(String),
     /// An IPv6 address without brackets.
@@ -61,15 +74,23 @@ pub enum BadAddress {
     Brackets(String),
 }
 
-/// Parses `host:port`, `host`, `port` or `:port` (on this machine), or a URL such as `http://host:port/`.
+/// Parses `host:port`, `host`, `port` or `:port` (on this machine), a URL such as `http://host:port/` or
+/// `https://host:port/`, or `unix:/path`.
 ///
 /// # Errors
 /// The text is none of these.
 pub fn admin(text: &str) -> Result<AdminAddress, BadAddress> {
-    let rest = match text.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path {
+            "" => Err(BadAddress::Form),
+            path => Ok(AdminAddress::Unix(path.into())),
+        };
+    }
+    let (rest, is_tls) = match text.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (rest, false),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (rest, true),
         Some((scheme, _)) => return Err(BadAddress::Scheme(scheme.to_owned())),
-        None => text,
+        None => (text, false),
     };
     let authority = rest.split(['/', '?']).next().unwrap_or(rest);
     let (host, port) = match authority.strip_prefix('[') {
@@ -97,52 +118,15 @@ pub fn admin(text: &str) -> Result<AdminAddress, BadAddress> {
         None => PORT,
     };
     let host = if host.is_empty() { "127.0.0.1" } else { host };
-    Ok(AdminAddress {
+    Ok(AdminAddress::Tcp {
         host: host.to_owned(),
         port,
+        is_tls,
     })
 }
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Returns the status and the body of the answer to `GET path`.
-///
-/// # Errors
-/// `admin` does not answer within `patience`.
-pub fn get(admin: &AdminAddress, path: &str, patience: Duration) -> anyhow::Result<(String, String)> {
-    let exchange = |address: SocketAddr| -> std::io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect_timeout(&address, patience)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
-        // By its address, which Ringway always accepts as a host; its name may not be in `admin.hosts`.
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = Vec::new();
-        stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
-        Ok(answer)
-    };
-    let mut addresses = admin.sockets()?.into_iter().peekable();
-    let mut answer = None;
-    while let Some(address) = addresses.next() {
-        match exchange(address) {
-            Ok(found) => {
-                answer = Some(found);
-                break;
-            }
-            Err(_) if addresses.peek().is_some() => {}
-            // Its kind is omitted: main takes a broken pipe for one of our own output.
-            Err(error) => return Err(anyhow!("cannot reach {admin}: {error}")),
-        }
-    }
-    let answer = answer.with_context(|| format!("{} has no address", admin.host))?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).unwrap_or_default();
-    Ok((status.to_owned(), body.to_owned()))
 }
 
 /// Returns the addresses of `host`, by Ringway's own resolver: a program without a dynamic C library has no other.
@@ -172,21 +156,15 @@ mod tests {
             ("HTTP://10.0.0.1:1/readyz?x", "10.0.0.1:1"),
             ("[::1]:9200", "[::1]:9200"),
             ("http://[::1]", "[::1]:9155"),
+            ("https://ringway.example.com", "https://ringway.example.com:9155"),
+            ("HTTPS://[::1]:1/", "https://[::1]:1"),
+            ("unix:/run/ringway/admin.sock", "unix:/run/ringway/admin.sock"),
         ];
         for (raw, expected) in cases {
             assert_eq!(admin(raw).expect(raw).to_string(), expected);
         }
         for bad in [
-            "",
-            ":",
-            "a:b",
-            "a:70000",
-            "70000",
-            "https://a",
-            "::1",
-            "[::1",
-            "[::1]9",
-            "http://",
+            "", ":", "a:b", "a:70000", "70000", "ftp://a", "unix:", "::1", "[::1", "[::1]9", "http://",
         ] {
             assert!(admin(bad).is_err(), "{bad}");
         }
