@@ -36,7 +36,7 @@ use std::env;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -46,8 +46,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use self::replies::normalised;
 use self::sequence::{Cas, Command, Packet, Sequence};
+use crate::support::certificates::{Authority, Pair};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, pool, shown};
+use crate::support::tls_relay;
 
 /// Sequences in the suite.
 const CASES: u64 = 10_000;
@@ -65,13 +67,47 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[test]
 fn any_sequence_reads_the_same_from_ringway_as_from_a_bare_memcached() {
     let start = |node: &Memcached| Ringway::start(&pool(&[node.address()], &["request_timeout: 20s"]));
-    compare(CASES, start, |_| false);
+    compare(CASES, Memcached::start, start, |_| false);
+}
+
+#[test]
+fn any_sequence_reads_the_same_over_tls_on_both_sides_as_from_a_bare_memcached() {
+    let start = |node: &Memcached| {
+        let (authority, pair) = certificates();
+        let (ca, cert, key) = (authority.ca(), pair.cert.display(), pair.key.display());
+        let nodes = pool(
+            &[format!("localhost:{}", node.port())],
+            &["request_timeout: 20s", &format!("tls: {{ca: {}}}", ca.display())],
+        );
+        let mut ringway = Ringway::start(&format!(
+            "listeners: [{{bind: '127.0.0.1:PORT', tls: {{cert: {cert}, key: {key}}}}}]\n{nodes}"
+        ));
+        ringway.port = tls_relay::encrypt(&ca, ringway.port);
+        ringway
+    };
+    let node = || {
+        let (_, pair) = certificates();
+        let chain = format!("ssl_chain_cert={}", pair.cert.display());
+        let key = format!("ssl_key={}", pair.key.display());
+        Memcached::start_with(&["-Z", "-o", &chain, "-o", &key])
+    };
+    compare(CASES / 4, node, start, |_| false);
+}
+
+/// An authority and a pair of `localhost`, for the nodes and for Ringway.
+fn certificates() -> &'static (Authority, Pair) {
+    static CERTIFICATES: OnceLock<(Authority, Pair)> = OnceLock::new();
+    CERTIFICATES.get_or_init(|| {
+        let authority = Authority::new();
+        let pair = authority.pair("both", &["localhost"]);
+        (authority, pair)
+    })
 }
 
 #[test]
 fn any_sequence_reads_the_same_from_an_embedded_node_as_from_a_bare_memcached() {
     let start = |_: &Memcached| Ringway::start("pools: {main: {nodes: [{name: e, embedded: 64MiB}]}}\n");
-    compare(CASES / 4, start, is_otherwise_when_embedded);
+    compare(CASES / 4, Memcached::start, start, is_otherwise_when_embedded);
 }
 
 /// Whether an embedded node means to answer otherwise: a meta command has a flag that memcached 1.6.18 refuses or
@@ -99,9 +135,14 @@ fn is_otherwise_when_embedded(sequence: &Sequence) -> bool {
         .any(is_otherwise)
 }
 
-/// Says so many sequences to memcached and to what `start` starts, perhaps before the node that it is given; but not
+/// Says so many sequences to memcached and to what `start` starts, perhaps before the `node` that it is given; but not
 /// those that `is_left_out`.
-fn compare(cases: u64, start: fn(&Memcached) -> Ringway, is_left_out: fn(&Sequence) -> bool) {
+fn compare(
+    cases: u64,
+    node: fn() -> Memcached,
+    start: fn(&Memcached) -> Ringway,
+    is_left_out: fn(&Sequence) -> bool,
+) {
     let first = setting("DIFFERENTIAL_SEED", 0);
     let end = first + setting("DIFFERENTIAL_CASES", cases);
     let next = Arc::new(AtomicU64::new(first));
@@ -110,7 +151,7 @@ fn compare(cases: u64, start: fn(&Memcached) -> Ringway, is_left_out: fn(&Sequen
         .map(|_| {
             let (next, found) = (next.clone(), found.clone());
             thread::spawn(move || {
-                let mut lane = Lane::start(start, is_left_out);
+                let mut lane = Lane::start(node(), start, is_left_out);
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= end || found.lock().expect("no panics").len() >= MAX_SHOWN {
@@ -176,8 +217,8 @@ struct Lane {
 }
 
 impl Lane {
-    fn start(start: fn(&Memcached) -> Ringway, is_left_out: fn(&Sequence) -> bool) -> Lane {
-        let nodes = [Memcached::start(), Memcached::start()];
+    fn start(node: Memcached, start: fn(&Memcached) -> Ringway, is_left_out: fn(&Sequence) -> bool) -> Lane {
+        let nodes = [Memcached::start(), node];
         let ringway = start(&nodes[1]);
         Lane {
             bare: Side::new(nodes[0].port()),

@@ -11,7 +11,7 @@ mod load;
 mod trial;
 
 use crate::support::relay::Fault;
-use trial::{Costs, Injected, survives};
+use trial::{Costs, Injected, survives, survives_over_tls};
 
 #[test]
 fn a_node_that_refuses_connections_costs_its_own_keys_only() {
@@ -76,4 +76,29 @@ fn a_memcached_that_is_stopped_and_goes_on_costs_its_own_keys_only() {
 #[test]
 fn a_memcached_that_is_killed_and_started_anew_costs_its_own_keys_only() {
     survives(Injected::Kill, Costs::Answers);
+}
+
+#[test]
+fn over_tls_a_node_that_refuses_connections_costs_its_own_keys_only() {
+    survives_over_tls(Injected::Relay(Fault::Refuse), Costs::Answers);
+}
+
+#[test]
+fn over_tls_a_node_that_says_nothing_costs_its_own_keys_only() {
+    survives_over_tls(Injected::Relay(Fault::Hang), Costs::Answers);
+}
+
+#[test]
+fn over_tls_a_node_that_ends_in_the_middle_of_a_value_costs_its_own_keys_only() {
+    survives_over_tls(Injected::Relay(Fault::ResetInValue), Costs::Answers);
+}
+
+#[test]
+fn over_tls_a_node_that_brings_values_of_other_keys_costs_its_own_keys_only() {
+    survives_over_tls(Injected::Relay(Fault::OtherValue), Costs::Answers);
+}
+
+#[test]
+fn over_tls_a_memcached_that_is_killed_and_started_anew_costs_its_own_keys_only() {
+    survives_over_tls(Injected::Kill, Costs::Answers);
 }

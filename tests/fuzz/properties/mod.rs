@@ -13,6 +13,7 @@ pub mod config;
 pub mod dns;
 pub mod elasticache;
 pub mod link;
+pub mod login;
 pub mod meta_flags;
 pub mod numbers;
 pub mod query;
@@ -25,12 +26,13 @@ pub mod text;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("binary", binary::check),
     ("config", config::check),
     ("dns", dns::check),
     ("elasticache", elasticache::check),
     ("link", link::check),
+    ("login", login::check),
     ("meta_flags", meta_flags::check),
     ("numbers", numbers::check),
     ("query", query::check),

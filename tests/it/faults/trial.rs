@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::keys::Key;
 use super::load::{EndOnDrop, Load, OWN, Phase, REQUEST_TIMEOUT};
+use crate::support::certificates::Authority;
 use crate::support::memcached::Memcached;
 use crate::support::relay::{Fault, Relay};
 use crate::support::ringway::{DEADLINE, Ringway, wait_for};
+use crate::support::tls_relay;
 
 /// How many clients there are.
 const SESSIONS: usize = 16;
@@ -48,9 +50,19 @@ pub enum Costs {
 
 /// Fails the test if the fault does more than it may.
 pub fn survives(injected: Injected, costs: Costs) {
+    survives_over(None, injected, costs);
+}
+
+/// The same with TLS to all nodes.
+pub fn survives_over_tls(injected: Injected, costs: Costs) {
+    let authority = Authority::new();
+    survives_over(Some(&authority), injected, costs);
+}
+
+fn survives_over(tls: Option<&Authority>, injected: Injected, costs: Costs) {
     let mut slow = Vec::new();
     while slow.len() < TRIES {
-        match trial(injected, costs) {
+        match trial(tls, injected, costs) {
             Ok(()) => return,
             Err(p99) => slow.push(p99.to_string()),
         }
@@ -73,7 +85,7 @@ impl fmt::Display for SlowP99 {
 }
 
 /// Runs one trial. Everything but the p99 fails the test here.
-fn trial(injected: Injected, costs: Costs) -> Result<(), SlowP99> {
+fn trial(tls: Option<&Authority>, injected: Injected, costs: Costs) -> Result<(), SlowP99> {
     let node = Memcached::start();
     let port = node.port();
     let others = [(); 3].map(|()| Memcached::start());
@@ -86,7 +98,8 @@ fn trial(injected: Injected, costs: Costs) -> Result<(), SlowP99> {
         node: Some(node),
         relay,
     };
-    let ringway = Ringway::start(&configuration(&address, &others));
+    let addresses = std::iter::once(address).chain(others.iter().map(Memcached::address));
+    let ringway = Ringway::start(&configuration(addresses, tls));
     let load = Load::new(keys(&ringway));
     load.fill(&mut ringway.client());
     scope(|sessions| {
@@ -174,7 +187,16 @@ impl Sick {
 
 /// Two pools of the same four nodes: one speaks meta to them and the other classic text, each with a listener
 /// of its own.
-fn configuration(sick: &str, others: &[Memcached]) -> String {
+fn configuration(addresses: impl Iterator<Item = String>, tls: Option<&Authority>) -> String {
+    let addresses: Vec<String> = match tls {
+        None => addresses.collect(),
+        Some(authority) => {
+            let pair = authority.pair("nodes", &["localhost"]);
+            addresses
+                .map(|address| format!("localhost:{}", tls_relay::decrypt(&pair, address)))
+                .collect()
+        }
+    };
     let mut text = String::from(
         "workers: 2\nlisteners:\n  - {bind: '127.0.0.1:PORT', route: meta}\n  - {bind: '127.0.0.2:PORT', route: classic}\n\
          routes: {default: meta}\npools:\n",
@@ -182,12 +204,11 @@ fn configuration(sick: &str, others: &[Memcached]) -> String {
     for protocol in ["meta", "classic"] {
         text += &format!("  {protocol}:\n    protocol: {protocol}\n");
         text += &format!("    request_timeout: {}ms\n", REQUEST_TIMEOUT.as_millis());
+        if let Some(authority) = tls {
+            text += &format!("    tls: {{ca: {}}}\n", authority.ca().display());
+        }
         text += "    health: {down_after: 5, up_after: 2, probe_interval: 200ms, max_probe_interval: 500ms, probe_timeout: 1s}\n    nodes:\n";
-        let others = others.iter().map(Memcached::address);
-        for (address, name) in std::iter::once(sick.to_owned())
-            .chain(others)
-            .zip(["sick", "b", "c", "d"])
-        {
+        for (address, name) in addresses.iter().zip(["sick", "b", "c", "d"]) {
             text += &format!("      - {{address: '{address}', name: {name}}}\n");
         }
     }

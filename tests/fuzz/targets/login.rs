@@ -1,0 +1,5 @@
+//! Fuzzes the properties of `login`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::login::check(data));
