@@ -1,5 +1,7 @@
 //! Counters for the policies of a route: one shard per worker, as for nodes.
 
+use std::fmt;
+
 use crate::counter::Counter;
 
 /// Defines the enum of events, and their names, from one table.
@@ -56,6 +58,12 @@ events! {
     Denied = "denied",
 }
 
+/// Counts events for a worker. Implemented by what has counters of its own, such as a policy.
+pub trait Tally: fmt::Debug + Send + Sync {
+    /// Counts one event of the worker with this index.
+    fn count(&self, worker: usize, event: Event);
+}
+
 /// The counters for one kind of policy in one route, kept across reloads.
 #[derive(Debug)]
 pub struct Counters {
@@ -106,6 +114,12 @@ impl Counters {
     pub fn sum(&self, counter: impl Fn(&PolicyShard) -> &Counter) -> u64 {
         let counts = self.shards.iter().map(|shard| counter(shard).get());
         counts.fold(0, u64::wrapping_add)
+    }
+}
+
+impl Tally for Counters {
+    fn count(&self, worker: usize, event: Event) {
+        self.shard(worker).count(event);
     }
 }
 

@@ -63,13 +63,15 @@ impl ReplyInspector for FirstReply {
 /// A copy of a request. Most requests are plain reads of short keys, whose copies need no allocation of
 /// their own.
 #[derive(Debug)]
-enum RetainedRequest {
+pub enum RetainedRequest {
+    /// A plain read of a short key.
     Read {
         command: Command,
         is_one_of_many: bool,
         length: u8,
         key: [u8; SHORT],
     },
+    /// Any other request.
     Other(Box<OwnedRequest>),
 }
 
@@ -77,7 +79,8 @@ enum RetainedRequest {
 const SHORT: usize = 45;
 
 impl RetainedRequest {
-    fn new(request: &Request<'_>) -> RetainedRequest {
+    /// Copies `request`.
+    pub fn new(request: &Request<'_>) -> RetainedRequest {
         let is_plain = matches!(request.command, Command::Get | Command::Gets);
         if !is_plain || request.key.len() > SHORT {
             return RetainedRequest::Other(Box::new(OwnedRequest::new(request)));
@@ -92,7 +95,8 @@ impl RetainedRequest {
         }
     }
 
-    fn request(&self) -> Request<'_> {
+    /// The original request.
+    pub fn request(&self) -> Request<'_> {
         match self {
             RetainedRequest::Read {
                 command,

@@ -5,7 +5,7 @@
 //! other requests of the loop iteration; if it has to wait it is handed to the event loop. It runs to its
 //! end even if its client disconnects: no write is left half done.
 
-mod fast_path;
+pub(in crate::route) mod fast_path;
 
 use std::fmt;
 use std::future::Future;
@@ -21,7 +21,7 @@ use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::reply::slot::{ReplySlot, pending};
-use crate::route::counters::{Event, PolicyShard};
+use crate::route::counters::{Event, PolicyShard, Tally};
 use crate::route::{PolicyRoute, Pool, Resolved, Route, Start};
 use fast_path::inspected;
 
@@ -138,6 +138,11 @@ impl<'a> Context<'a> {
         self.policy.counters.shard(self.call.forwarder.worker())
     }
 
+    /// The policy's counters, for what outlives the request.
+    pub fn tally(&self) -> Arc<dyn Tally> {
+        self.policy.counters.clone()
+    }
+
     /// Counts one event.
     pub fn count(&self, event: Event) {
         self.counters().count(event);
@@ -145,7 +150,7 @@ impl<'a> Context<'a> {
 }
 
 /// Polls `work` once, and spawns the rest on the event loop.
-fn spawn(mut work: Work) {
+pub(in crate::route) fn spawn(mut work: Work) {
     let mut now = task::Context::from_waker(Waker::noop());
     if work.as_mut().poll(&mut now).is_pending() {
         tokio::task::spawn_local(work);

@@ -86,8 +86,11 @@ impl Policy for Layers {
             cold: &self.near,
             warm: &self.far,
             max_ttl: Some(self.near_expiry),
+            leftover: 0,
+            call: context.call,
+            tally: &context.tally(),
         };
-        read.from_warm(request, &first, key, context).await
+        read.from_warm(request, &first, key).await
     }
 
     async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {

@@ -31,6 +31,8 @@ pub struct MetaKey {
 pub enum Found {
     /// A value with this cas id.
     Value(u64),
+    /// No value, and no lease was asked for.
+    Nothing,
     /// No value; a lease with this token was granted.
     LeaseGranted(u64),
     /// No value, but the placeholder of a lease that was granted before. Its token can still be used to
@@ -128,19 +130,38 @@ impl MetaKey {
         }
     }
 
-    /// Looks for a value in `route`, and takes a lease if there is none.
+    /// Looks for a value in `route`, and takes a lease if there is none. An item whose cas id is at most
+    /// `leftover` is none: it serves as the placeholder of a lease that was just granted.
     ///
     /// # Errors
     /// The reply, if it says neither: a failure, or a node without leases.
-    pub async fn look_up(&self, route: &Route, call: &Call) -> Result<Found, Reply> {
+    pub async fn look_up(&self, route: &Route, leftover: u64, call: &Call) -> Result<Found, Reply> {
         let words = format!("s c {LEASE}");
-        let reply = self.send(Command::MetaGet, &words, route, call).await;
+        self.find_by(&words, route, leftover, call).await
+    }
+
+    /// The same without taking a lease.
+    ///
+    /// # Errors
+    /// As [`MetaKey::look_up`].
+    pub async fn find(&self, route: &Route, leftover: u64, call: &Call) -> Result<Found, Reply> {
+        self.find_by("s c", route, leftover, call).await
+    }
+
+    async fn find_by(&self, words: &str, route: &Route, leftover: u64, call: &Call) -> Result<Found, Reply> {
+        let reply = self.send(Command::MetaGet, words, route, call).await;
+        if is_miss(&reply) {
+            return Ok(Found::Nothing);
+        }
         if !is_done(&reply) {
             return Err(reply);
         }
         let cas = flag_of(&reply, b'c').and_then(parse_u64).unwrap_or_default();
         Ok(if !is_placeholder(&reply) {
-            Found::Value(cas)
+            match cas <= leftover {
+                true => Found::LeaseGranted(cas),
+                false => Found::Value(cas),
+            }
         } else if flag_of(&reply, b'W').is_some() {
             Found::LeaseGranted(cas)
         } else {
@@ -165,21 +186,23 @@ impl MetaKey {
         let reply = self.send(Command::MetaGet, "t f v", warm, call).await;
         match value(&reply) {
             Some(value) => self.store(&value, cold, token, max_ttl, call).await,
-            None if is_miss(&reply) => Ok(CopyOutcome::Absent),
+            None if is_miss(&reply) || has_no_value(&reply) => Ok(CopyOutcome::Absent),
             None => Err(reply),
         }
     }
 
-    /// Takes a lease and copies. Returns true if the value is stored.
+    /// Takes a lease and copies. Returns true if the value is stored. `leftover` as in
+    /// [`MetaKey::look_up`].
     pub async fn copy_under_lease(
         &self,
         warm: &Route,
         cold: &Route,
         max_ttl: Option<i64>,
+        leftover: u64,
         call: &Call,
     ) -> bool {
         // If another request holds the lease, it makes the copy: one is enough.
-        let Ok(Found::LeaseGranted(token)) = self.look_up(cold, call).await else {
+        let Ok(Found::LeaseGranted(token)) = self.look_up(cold, leftover, call).await else {
             return false;
         };
         let copied = self.copy(warm, cold, token, max_ttl, call).await;
@@ -243,11 +266,7 @@ struct CopiedValue {
 /// Returns the value in the reply to an mg with `t f v`.
 fn value(reply: &Reply) -> Option<CopiedValue> {
     let Reply::Meta(meta) = reply else { return None };
-    let data = meta.shared_data()?;
-    // The empty item that holds a lease is not a value.
-    if data.is_empty() && is_placeholder_line(meta.line()) {
-        return None;
-    }
+    let data = meta.shared_data().filter(|_| !has_no_value(reply))?;
     let ttl = match flag_of(reply, b't')? {
         b"-1" => Ttl::Forever,
         seconds => match parse_u64(seconds)? {
@@ -260,6 +279,14 @@ fn value(reply: &Reply) -> Option<CopiedValue> {
         flags: flag_of(reply, b'f').and_then(parse_u32)?,
         ttl,
     })
+}
+
+/// Whether the item in the reply to an mg with `v` cannot be copied: a placeholder, or a value that its client
+/// marked as stale, because a copy would be fresh.
+fn has_no_value(reply: &Reply) -> bool {
+    let Reply::Meta(meta) = reply else { return false };
+    let is_empty = meta.data().is_some_and(<[u8]>::is_empty);
+    meta.token(b'X').is_some() || is_empty && is_placeholder_line(meta.line())
 }
 
 /// Whether a read with this reply may have found a placeholder; [`MetaKey::recheck`] finds out.
@@ -298,6 +325,14 @@ fn is_placeholder(reply: &Reply) -> bool {
 fn is_placeholder_line(line: &[u8]) -> bool {
     let has = |name: &[u8]| flags(line.get(2..).unwrap_or_default()).any(|flag| flag == name);
     (has(b"W") || has(b"Z")) && !has(b"X")
+}
+
+/// Returns the cas id of the item that a read found; `None` if the reply has none.
+pub fn cas_of(reply: &Reply) -> Option<u64> {
+    match reply {
+        Reply::Value(item) => Some(item.cas),
+        _ => flag_of(reply, b'c').and_then(parse_u64),
+    }
 }
 
 /// Returns the value of the flag `name` of a meta reply.

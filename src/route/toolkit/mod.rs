@@ -7,6 +7,7 @@ pub mod lease;
 pub mod quorum;
 pub mod race;
 pub mod read_through;
+pub mod refill;
 pub mod reply;
 pub mod rewrite;
 pub mod shared_nodes;

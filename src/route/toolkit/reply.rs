@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
+use crate::protocol::numbers::parse_u64;
 use crate::protocol::{Command, Failure, MetaReply, Reply, Request};
 
 /// Replaces the cas ids of any pool but the first. No item ever has it, and every client can parse it, even
 /// one that parses a signed number.
-const NO_CAS: u64 = i64::MAX as u64;
+pub const NO_CAS: u64 = i64::MAX as u64;
 
 /// Whether the reply says that the key is missing.
 pub fn is_miss(reply: &Reply) -> bool {
@@ -32,6 +33,20 @@ pub fn is_failure(reply: &Reply) -> bool {
         Reply::Error(line) | Reply::Refused(line) => {
             line.starts_with(b"SERVER_ERROR") && !line.ends_with(b"too large for cache")
         }
+        _ => false,
+    }
+}
+
+/// Whether the node cannot be reached at all.
+pub fn is_lost(reply: &Reply) -> bool {
+    matches!(reply, Reply::Failed(Failure::Connect | Failure::Down))
+}
+
+/// Whether a condition of the request did not hold.
+pub fn is_not_stored(reply: &Reply) -> bool {
+    match reply {
+        Reply::NotStored => true,
+        Reply::Meta(meta) => meta.line().starts_with(b"NS"),
         _ => false,
     }
 }
@@ -91,30 +106,48 @@ fn meta_with_key(reply: MetaReply, command: Command, as_sent: &[u8]) -> MetaRepl
 
 /// Returns `reply` with its cas id, if it has one, replaced by one that never matches.
 pub fn without_cas(reply: Reply) -> Reply {
+    change_cas(reply, |_| Some(NO_CAS))
+}
+
+/// Returns `reply` with its cas id, if it has one, changed by `change`; `None` removes it.
+pub fn change_cas(reply: Reply, change: impl Fn(u64) -> Option<u64>) -> Reply {
     match reply {
-        Reply::Value(item) if item.cas != 0 => Reply::Value(item.with_cas(NO_CAS)),
-        Reply::Meta(reply) => Reply::Meta(meta_without_cas(reply)),
+        Reply::Value(item) if item.cas != 0 => {
+            let cas = change(item.cas).unwrap_or_default();
+            Reply::Value(item.with_cas(cas))
+        }
+        Reply::Meta(reply) => Reply::Meta(meta_with_cas(reply, change)),
         other => other,
     }
 }
 
-fn meta_without_cas(reply: MetaReply) -> MetaReply {
+fn meta_with_cas(reply: MetaReply, change: impl Fn(u64) -> Option<u64>) -> MetaReply {
     let has_flags = reply.line().starts_with(b"HD ") || reply.line().starts_with(b"VA ");
-    let is_cas =
-        |token: &[u8]| token.len() > 1 && token[0] == b'c' && token[1..].iter().all(u8::is_ascii_digit);
-    if !has_flags || !reply.line().split(|&byte| byte == b' ').skip(1).any(is_cas) {
+    let cas_in = |token: &[u8]| token.strip_prefix(b"c").and_then(parse_u64);
+    if !has_flags
+        || !reply
+            .line()
+            .split(|&byte| byte == b' ')
+            .skip(1)
+            .any(|token| cas_in(token).is_some())
+    {
         return reply;
     }
     let mut line = Vec::with_capacity(reply.line().len() + 20);
     let mut key = 0..0;
     for (at, token) in reply.line().split(|&byte| byte == b' ').enumerate() {
         let start = line.len();
+        let cas = cas_in(token).filter(|_| at > 0);
+        let changed = cas.map(&change);
+        if changed == Some(None) {
+            continue;
+        }
         if at > 0 {
             line.push(b' ');
         }
-        match at > 0 && is_cas(token) {
-            true => line.extend_from_slice(format!("c{NO_CAS}").as_bytes()),
-            false => line.extend_from_slice(token),
+        match changed.flatten() {
+            Some(cas) => line.extend_from_slice(format!("c{cas}").as_bytes()),
+            None => line.extend_from_slice(token),
         }
         if at > 0 && token.first() == Some(&b'k') && !reply.key().is_empty() {
             key = start..line.len();
@@ -146,10 +179,14 @@ mod tests {
 
     #[test]
     fn a_cas_id_of_another_pool_never_matches() {
-        let changed = meta_without_cas(meta("VA 2 c12 kck f0 Oc1", 8..12));
+        let without = |reply| meta_with_cas(reply, |_| Some(NO_CAS));
+        let changed = without(meta("VA 2 c12 kck f0 Oc1", 8..12));
         assert_eq!(changed.line(), b"VA 2 c9223372036854775807 kck f0 Oc1");
         assert_eq!(&changed.line()[changed.key()], b" kck");
-        let unchanged = meta_without_cas(meta("HD kc1 f0", 2..6));
+        let unchanged = without(meta("HD kc1 f0", 2..6));
         assert_eq!((unchanged.line(), unchanged.key()), (&b"HD kc1 f0"[..], 2..6));
+        let removed = meta_with_cas(meta("VA 2 c12 kck f0 Oc1", 8..12), |_| None);
+        assert_eq!(removed.line(), b"VA 2 kck f0 Oc1");
+        assert_eq!(&removed.line()[removed.key()], b" kck");
     }
 }

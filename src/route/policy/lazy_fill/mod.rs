@@ -14,39 +14,25 @@
 //!
 //! A key that both routes give to the same node has one item there: `to` alone executes the request.
 //!
-//! Why no old value comes back. A request that changes a key first deletes it in `from`, and continues only
-//! when `from` has confirmed that; from then on `from` does not have the key, and no request stores
-//! anything there. A copy takes a lease in `to` before it reads `from` (see
-//! [`crate::route::toolkit::lease`]): a change in between revokes the lease, and the copy is not stored. So
-//! a value in `from` is never older than the one in `to`, and may be read if `to` fails. The price is that
-//! a change waits for two replies, one after the other, and fails if `from` does not answer; then the key
-//! is deleted in `to`, because its value there is older than the change.
+//! [`crate::route::toolkit::refill`] says why no old value comes back.
 //!
 //! Nodes that only speak classic text have no leases: nothing is copied, reads are answered from `from` all
 //! the same, and a request that needs a copy first finds nothing.
 
-mod change;
 #[cfg(test)]
 mod tests;
-mod warm;
 
 use crate::config;
 use crate::protocol::operation::Operation;
-use crate::protocol::{Command, Failure, Reply, Request};
+use crate::protocol::{Command, Reply, Request};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
 use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
-use crate::route::toolkit::lease::{MetaKey, may_be_elsewhere, may_be_placeholder, uses_lease};
-use crate::route::toolkit::read_through::ReadThrough;
-use crate::route::toolkit::reply::{is_error, is_failure, is_hit, without_cas};
+use crate::route::toolkit::lease::{may_be_elsewhere, uses_lease};
+use crate::route::toolkit::refill::{Refill, WarmPart};
 use crate::route::toolkit::shared_nodes::SharedNodes;
-use warm::Warmed;
-
-/// The number of attempts while other requests keep changing the key. One of the competitors wins each
-/// round, so it takes as many competitors to fail.
-const TRIES: usize = 32;
 
 /// A cold route that is warmed from another one.
 #[derive(Debug)]
@@ -95,38 +81,11 @@ impl Policy for LazyFill {
     }
 
     async fn resume(&self, request: &Request<'_>, first: Reply, context: &Context<'_>) -> Reply {
-        let key = MetaKey::of(request);
-        if let Some(value) = key.recheck(request, &first, &self.to, context.call).await {
-            return value;
-        }
-        if request.wants_cas() && !is_failure(&first) {
-            return self.read_warmed(request, &key, context).await;
-        }
-        let read = ReadThrough {
-            cold: &self.to,
-            warm: &self.from,
-            max_ttl: None,
-        };
-        let second = read.from_warm(request, &first, key, context).await;
-        // A miss in `from` proves nothing if `to` has failed: the key may be there.
-        if !is_hit(&second) && is_failure(&first) {
-            return first;
-        }
-        without_cas(second)
+        self.refill(context).read(request, first).await
     }
 
     async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
-        let key = MetaKey::of(request);
-        let Some(reply) = self.start(request, &key, context).await else {
-            // Other requests won each round. Their value is newer, so it stays.
-            return Reply::Failed(Failure::Busy);
-        };
-        // If a change failed, perhaps before it reached `to`, the value there is older than the change and
-        // must go.
-        if is_failure(&reply) && Operation::of(request) != Operation::Get {
-            key.delete(&self.to, context.call).await;
-        }
-        reply
+        self.refill(context).run(request).await
     }
 
     fn branches(&self) -> Vec<Branch<'_>> {
@@ -138,54 +97,14 @@ impl Policy for LazyFill {
 }
 
 impl LazyFill {
-    /// Runs a request that [`LazyFill::decide`] did not forward. Returns `None` if other requests changed
-    /// the key each time.
-    async fn start(&self, request: &Request<'_>, key: &MetaKey, context: &Context<'_>) -> Option<Reply> {
-        let call = context.call;
-        Some(match Operation::of(request) {
-            // An mg that may be granted a lease itself: the lease of the look-up must not be in its way.
-            Operation::Get => match self.warm(key, context).await {
-                Err(reply) => reply,
-                Ok(Warmed::Contended) => return None,
-                Ok(warmed) => {
-                    if let Warmed::Nowhere(token) = warmed {
-                        let _released = key.release(token, &self.to, call).await;
-                    }
-                    call.send(&self.to, request).await
-                }
-            },
-            Operation::Set => match key.delete(&self.from, call).await {
-                gone if is_error(&gone) => gone,
-                _ => call.send(&self.to, request).await,
-            },
-            Operation::Delete if change::is_plain_delete(request) => self.delete(request, context).await,
-            _ => return self.change(request, key, context).await,
-        })
-    }
-
-    /// Reads a value with its cas id in `to`, which lacks the key: it is copied there first.
-    async fn read_warmed(&self, request: &Request<'_>, key: &MetaKey, context: &Context<'_>) -> Reply {
-        let call = context.call;
-        for _ in 0..TRIES {
-            match self.warm(key, context).await {
-                Err(reply) => return reply,
-                Ok(Warmed::Nowhere(token)) => match key.release(token, &self.to, call).await {
-                    Ok(true) => return Reply::NotFound,
-                    // The lease was lost, so another request has stored something meanwhile.
-                    Ok(false) => continue,
-                    Err(reply) => return reply,
-                },
-                Ok(Warmed::Contended) => break,
-                Ok(Warmed::Value(_) | Warmed::Unsupported) => {}
-            }
-            let reply = call.send(&self.to, request).await;
-            if !may_be_placeholder(&reply) {
-                return reply;
-            }
-            if let Some(value) = key.recheck(request, &reply, &self.to, call).await {
-                return value;
-            }
+    fn refill(&self, context: &Context<'_>) -> Refill {
+        Refill {
+            cold: self.to.clone(),
+            warm: self.from.clone(),
+            warm_part: WarmPart::Required,
+            leftover: 0,
+            call: context.call.clone(),
+            tally: context.tally(),
         }
-        Reply::Failed(Failure::Busy)
     }
 }

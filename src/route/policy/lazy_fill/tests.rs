@@ -5,6 +5,7 @@ use std::cell::Cell;
 use crate::protocol::{Command, Failure, MetaReply, Reply, Request};
 use crate::route::counters::Event;
 use crate::route::testing::{Fake, ask, expiring, line, meta, run, value};
+use crate::route::toolkit::refill::TRIES;
 
 const ROUTE: &str = "{lazy_fill: {to: a, from: b}}";
 
@@ -250,11 +251,7 @@ fn a_superseded_copy_is_tried_again_and_then_given_up() {
         });
         let reply = fake.ask(&ask(Command::Append, "k")).await;
         assert_eq!(reply, Reply::Failed(Failure::Busy));
-        assert_eq!(
-            fake.seen().len(),
-            3 * super::TRIES,
-            "and what others stored stays"
-        );
+        assert_eq!(fake.seen().len(), 3 * TRIES, "and what others stored stays");
     });
 }
 

@@ -1,26 +1,15 @@
 //! Changes of keys that may still be only in the warm route.
 
+use super::warm::Warmed;
+use super::{Refill, TRIES};
 use crate::protocol::meta::{Names, flags};
 use crate::protocol::operation::Operation;
 use crate::protocol::{Reply, Request};
-use crate::route::call::Context;
-use crate::route::policy::lazy_fill::warm::Warmed;
-use crate::route::policy::lazy_fill::{LazyFill, TRIES};
 use crate::route::toolkit::compare_and_swap::{compare_and_swap, fill_placeholder, swapped};
 use crate::route::toolkit::lease::{MetaKey, may_be_placeholder};
-use crate::route::toolkit::reply::{is_error, is_miss};
+use crate::route::toolkit::reply::is_not_stored;
 
-impl LazyFill {
-    pub(super) async fn delete(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
-        // First in the warm route: if `to` lost the key first, a read could copy the old value back.
-        let gone = context.call.send(&self.from, request).await;
-        if is_error(&gone) {
-            return gone;
-        }
-        let reply = context.call.send(&self.to, request).await;
-        if is_miss(&reply) { gone } else { reply }
-    }
-
+impl Refill {
     /// Executes `request` on the item, in whichever route it is.
     ///
     /// Between the look-up and the change another request may delete the key, and a third take the lease of
@@ -28,20 +17,15 @@ impl LazyFill {
     /// as a number. So the change compares the cas id of the value that was seen (or of the placeholder,
     /// for an add); if that has changed, it starts over. Returns `None` after [`TRIES`], which takes as
     /// many changes of this key by other requests.
-    pub(super) async fn change(
-        &self,
-        request: &Request<'_>,
-        key: &MetaKey,
-        context: &Context<'_>,
-    ) -> Option<Reply> {
-        let call = context.call;
+    pub(super) async fn change(&self, request: &Request<'_>, key: &MetaKey) -> Option<Reply> {
+        let call = &self.call;
         let is_add = Operation::of(request) == Operation::Add;
-        let mut is_gone_from_warm = false;
         for _ in 0..TRIES {
-            let warmed = match self.warm(key, context).await {
+            let warmed = match self.bring(key).await {
                 Ok(warmed) => warmed,
                 Err(reply) => return Some(reply),
             };
+            let may_be_in_warm = !matches!(warmed, Warmed::Nowhere(_)) || self.is_unsure_of_misses();
             let mut scratch = Vec::new();
             let swap = match warmed {
                 // An add that simply released the lease could lose a race against another add. Filling
@@ -49,12 +33,14 @@ impl LazyFill {
                 Warmed::Nowhere(token) if is_add => Some(fill_placeholder(request, token, &mut scratch)),
                 // The placeholder must be removed first, or the request would find it. That it was still
                 // there proves that nothing was stored since the look-up.
-                Warmed::Nowhere(token) => match key.release(token, &self.to, call).await {
+                Warmed::Nowhere(token) => match key.release(token, &self.cold, call).await {
                     Ok(true) if creates(request) => None,
                     Ok(true) => return Some(missing(request)),
                     Ok(false) => continue,
                     Err(reply) => return Some(reply),
                 },
+                Warmed::Missing if is_add || creates(request) => None,
+                Warmed::Missing => return Some(missing(request)),
                 Warmed::Value(_) if is_add => return Some(Reply::NotStored),
                 Warmed::Value(cas) => compare_and_swap(request, cas, &mut scratch),
                 Warmed::Unsupported => None,
@@ -63,21 +49,18 @@ impl LazyFill {
                 Warmed::Contended => return None,
             };
             // The old value is deleted before the new one is stored: in the other order a read that misses
-            // in `to`, because the new value was evicted at once, would bring the old one back.
-            if !is_gone_from_warm && !matches!(warmed, Warmed::Nowhere(_)) {
-                let gone = key.delete(&self.from, call).await;
-                if is_error(&gone) {
-                    return Some(gone);
-                }
-                // No request stores anything in the warm route, so it stays gone.
-                is_gone_from_warm = true;
+            // in the cold route, because the new value was evicted at once, would bring the old one back.
+            if may_be_in_warm && let Err(reply) = self.delete_in_warm(key).await {
+                return Some(reply);
             }
-            let reply = call.send(&self.to, swap.as_ref().unwrap_or(request)).await;
+            let reply = call.send(&self.cold, swap.as_ref().unwrap_or(request)).await;
             let reply = match swap {
                 Some(_) => swapped(request, reply),
+                // A lease may have been granted since, whose placeholder is no value.
+                None if is_add && is_not_stored(&reply) && matches!(warmed, Warmed::Missing) => None,
                 // touch, gat, cas and delete carry no cas id to compare, so they may have met a
                 // placeholder.
-                None if may_be_placeholder(&reply) => key.recheck(request, &reply, &self.to, call).await,
+                None if may_be_placeholder(&reply) => key.recheck(request, &reply, &self.cold, call).await,
                 None => Some(reply),
             };
             if reply.is_some() {
