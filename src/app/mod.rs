@@ -21,7 +21,7 @@ use crate::control::recovery::{self, CannotRecover};
 use crate::control::signals::{Orders, Signals};
 use crate::control::takeover::predecessor::CannotTakeOver;
 use crate::control::takeover::successor;
-use crate::control::{self, discovery, remembered, shutdown, sources, systemd};
+use crate::control::{self, discovery, kept_handovers, remembered, shutdown, sources, systemd};
 use crate::health;
 use crate::journal::file::Unusable;
 use crate::net::inherited::{Inherited, OpenSocket};
@@ -204,7 +204,7 @@ async fn become_ready(state: &State) {
 /// If `is_early`, the process before has just ended and may still hold the record.
 async fn begin(mut config: Config, inherited: Inherited, is_early: bool) -> Result<Arc<State>, CannotRun> {
     remembered::recall(&mut config);
-    let first = Snapshot::build(config, None);
+    let first = kept_handovers::recall(&config).first_snapshot(config);
     let new = |first| {
         let mut state = State::new(first);
         state.succession.inherited = inherited;

@@ -535,8 +535,9 @@ impl Requests {
         let pools = batch.route.pools().iter();
         let nodes: usize = pools.map(|pool| pool.nodes.len()).sum();
         self.turn.spend(nodes * turn::REQUEST);
-        let Route::Pool(pool) = batch.route else {
-            return self.routed.flush(batch, &request, origin);
+        let pool = match batch.route {
+            Route::Pool(pool) if pool.handover.is_none() => pool,
+            _ => return self.routed.flush(batch, &request, origin),
         };
         let number = self.reply_queue.push(origin, pool.nodes.len() as u32);
         for &node in &pool.nodes {

@@ -5,6 +5,7 @@
 //! the client disconnects.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::batch::Batch;
 use super::key_order::{KeyOrder, Ticket};
@@ -13,8 +14,9 @@ use crate::protocol::{Reply, Request};
 use crate::reply::origin::RequestOrigin;
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::{ReplySlot, pending};
+use crate::route::handover;
 use crate::route::toolkit::writes::begin_flush;
-use crate::route::{Call, Forwarder, Resolved, Route};
+use crate::route::{Call, Forwarder, Handover, Pool, Resolved, Route};
 use crate::worker::context::WorkerContext;
 use crate::worker::forwarder::{InProgress, LinkForwarder};
 
@@ -51,7 +53,7 @@ impl Routed {
     /// Whether requests on `route` would overtake earlier ones, because the route is a plain pool while
     /// policies are still processing requests from before a reload.
     pub fn may_be_overtaken(&self, route: &Route) -> bool {
-        matches!(route, Route::Pool(_)) && !self.key_order.is_empty()
+        matches!(route, Route::Pool(pool) if pool.handover.is_none()) && !self.key_order.is_empty()
     }
 
     fn hold(&self, request: &Request<'_>) -> Rc<InFlightGuard> {
@@ -90,6 +92,12 @@ impl Routed {
                         ..origin
                     };
                     let number = self.reply_queue.push(origin, 1);
+                    if let Some(moving) = &pool.handover
+                        && moving.moves(pool, request.key)
+                    {
+                        let slot = ReplySlot::queued(&self.reply_queue, number);
+                        return handover::send(pool, moving, request, slot, self.moving(moving, request));
+                    }
                     let (slot, node) = (
                         ReplySlot::queued(&self.reply_queue, number),
                         pool.pick(request.key),
@@ -118,6 +126,15 @@ impl Routed {
                     );
                 }
             });
+    }
+
+    /// Returns a call for `request`, whose key moves in `handover`.
+    #[cold]
+    fn moving(&self, handover: &Handover, request: &Request<'_>) -> Call {
+        Call {
+            forwarder: self.forwarder.within(handover),
+            hold: Some(self.hold(request)),
+        }
     }
 
     /// Sends `request` once the requests that it must not overtake are done.
@@ -166,7 +183,14 @@ impl Routed {
     /// flushed one after the other, the last one first: earlier pools in a route may be filled from later
     /// ones, but not with values that were flushed.
     pub fn flush(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin) {
-        let pools = batch.route.pools().to_vec();
+        let pools = batch.route.pools().iter();
+        // Old owners are flushed after the new ones here, and thus before them below.
+        let pools: Vec<Arc<Pool>> = pools
+            .flat_map(|pool| {
+                let old = pool.handover.as_ref().map(|moving| moving.old.clone());
+                [pool.clone()].into_iter().chain(old)
+            })
+            .collect();
         let nodes = pools.iter().map(|pool| pool.nodes.len() as u32).sum();
         if nodes == 0 {
             return self.reply_queue.push_filled(origin, Reply::Done);

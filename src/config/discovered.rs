@@ -43,6 +43,27 @@ impl Pool {
         }
     }
 
+    /// Whether keys go where they go with `other`, as far as what is written says.
+    pub fn has_ring_of(&self, other: &Pool) -> bool {
+        let ring = |pool: &Pool| {
+            let nodes = pool.nodes.iter();
+            let nodes = nodes.map(|node| (node.name.clone(), node.address.clone(), node.weight));
+            (
+                nodes.collect::<Vec<_>>(),
+                pool.distribution.clone(),
+                pool.hash_tag,
+            )
+        };
+        ring(self) == ring(other)
+    }
+
+    /// Takes over from `other` all that decides which node a key goes to.
+    pub fn keep_ring_of(&mut self, other: &Pool) {
+        self.nodes = other.nodes.clone();
+        self.distribution = other.distribution.clone();
+        self.hash_tag = other.hash_tag;
+    }
+
     /// Whether a listed node has the name or the address of `node`.
     pub fn lists(&self, node: &Node) -> bool {
         let mut listed = self.nodes.iter().filter(|listed| listed.is_listed());

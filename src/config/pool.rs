@@ -9,8 +9,8 @@ use super::kind::{Kind, number, percent, size, timeout, word, words};
 use super::map_reader::YamlNode;
 use super::rows::{Section, mapping, section};
 use super::units::{self, count, show_duration};
-use super::{Discover, Health, Node, Protection};
-use super::{discover, distribution, foreign, nodes, protection, schema};
+use super::{Discover, Handover, Health, Node, Protection};
+use super::{discover, distribution, foreign, handover, nodes, protection, schema};
 use crate::protocol::OnError;
 use crate::ring::Distribution;
 
@@ -32,6 +32,9 @@ section! {
         nodes: Vec<Node> = Vec::new(), nodes::kind();
         /// Where further nodes come from.
         discover: Option<Discover> = None, discover::kind().optional();
+        /// How a change of the ring hands its keys over: `off`, or a mapping with the keys below, each of which may be
+        /// left out.
+        handover: Option<Handover> = None, handover::kind();
         /// Which node a key goes to; a new cluster takes `ringway`.
         distribution: Distribution = Distribution::default(), distribution::kind();
         /// Where the nodes are: a name.
@@ -172,6 +175,10 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
         if !keys.has("connect_timeout") {
             pool.connect_timeout = protection::CONNECT_TIMEOUT;
         }
+    }
+    if let Some(location) = keys.location("handover").filter(|_| pool.handover.is_some()) {
+        let is_classic = pool.protocol == Protocol::Classic;
+        handover::check(&pool.nodes, is_classic, &location, &mut keys);
     }
     if pool.on_read_error == OnReadError::Error
         && let Some(location) = keys.location("on_read_error")

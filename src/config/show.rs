@@ -6,9 +6,9 @@
 use md5::{Digest, Md5};
 use serde_json::Value;
 
-use super::Config;
 use super::file::Keys;
 use super::rows::render;
+use super::{Config, Pool};
 
 impl Config {
     /// 16 hexadecimal digits that are the same for configurations that mean the same.
@@ -46,6 +46,11 @@ pub fn show(config: &Config) -> Value {
     shown
 }
 
+/// Every setting of a pool, as it could be written, without the nodes that were discovered.
+pub fn show_pool(pool: &Pool) -> Value {
+    render(pool)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{parse, quickstart};
@@ -70,6 +75,7 @@ pools:
     nodes: [10.0.0.1:1, {address: "[::2]:2", name: b, weight: 3}, {name: c, embedded: 1GB}, "unix:/m"]
     distribution: {preset: twemproxy, hash: md5}
     hash_tag: "{}"
+    handover: off
     connections: 2
     protocol: classic
     connect_timeout: 1500ms
@@ -88,6 +94,7 @@ pools:
   found: {discover: {from: file+/nodes.yaml, interval: 3s, add_after: 0s, remove_after: 1h, min_nodes: 3, max_moved: 7%}}
   a: {discover: {from: "dns+cache.example:11211", resolver: "[::1]:5353"}}
   srv: {discover: {from: dnssrv+_memcache._tcp.example}}
+  moving: {nodes: [b:1], handover: {prepare: 0s, serve: 3m}}
   noa: {discover: {from: "dnssrvnoa+_memcache._tcp.example.:11211", resolver: 10.0.0.1}}
   both: {nodes: [b:1], discover: {from: "elasticache+[::1]:11211"}}
 routes: {default: main, away: default}

@@ -9,18 +9,23 @@
 //!           prober ────▶ health ──▶ rehash
 //!             └──▶ rejoin ───▲
 //!           replay ─▶ deletes what nodes missed;  recovery: what an earlier process left
+//!           handover ─▶ phases of a ring's change;  leftovers: what an earlier ring left
 //! ```
 //!
 //! All of it except `signals` and `log` runs on one thread with its own current-thread runtime, so control
 //! tasks never delay traffic; files and names are awaited on other threads. Code without an `await` is
-//! atomic for the other tasks, so the two that publish snapshots, reload and rehash, need no lock between
-//! them. Control never touches a session or a link; it only shares the snapshot, the nodes and the counters
+//! atomic for the other tasks, so those that publish snapshots, reload, rehash and handover, need no lock
+//! between them. Control never touches a session or a link; it only shares the snapshot, the nodes and the counters
 //! with the workers.
 
 pub mod admin;
 pub mod discovery;
 pub mod exposition;
+pub mod handover;
+mod handover_start;
 mod jitter;
+pub mod kept_handovers;
+mod leftovers;
 pub mod limits;
 pub mod live_lookup;
 pub mod log;
@@ -71,6 +76,7 @@ pub fn start(
     tokio::spawn(server.run());
     tokio::spawn(discovery::run(state.clone()));
     tokio::spawn(sources::run(state.clone(), reloader.clone()));
+    tokio::spawn(handover::run(state.clone(), reloader.clone()));
     tokio::spawn(prober::run(state.clone()));
     tokio::spawn(replay::run(state.clone()));
     tokio::spawn(rehash::run(state.clone()));

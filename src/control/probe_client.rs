@@ -121,6 +121,40 @@ impl ProbeConnection {
         }
     }
 
+    /// Sends `question` and returns the answer's line.
+    ///
+    /// # Errors
+    /// Those of [`ProbeConnection::version`].
+    pub async fn question(&mut self, question: &str, limit: Duration) -> io::Result<String> {
+        self.ask(format!("{question}\r\n").as_bytes(), limit).await
+    }
+
+    /// Sends `question`, whose answer has many lines: see [`ProbeConnection::next_line`].
+    ///
+    /// # Errors
+    /// Those of [`ProbeConnection::version`].
+    pub async fn begin(&mut self, question: &str) -> io::Result<()> {
+        self.write(format!("{question}\r\n").as_bytes()).await
+    }
+
+    /// Reads the next line of an answer within `limit`, without its end; `None` if that is `END`.
+    ///
+    /// # Errors
+    /// Those of [`ProbeConnection::version`].
+    pub async fn next_line(&mut self, limit: Duration) -> io::Result<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        let mut bounded = (&mut self.stream).take(MAX_LINE);
+        let read = timeout(limit, bounded.read_until(b'\n', &mut line)).await;
+        read.map_err(|_| late("no next line", limit))??;
+        if line.pop() != Some(b'\n') {
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, "closed the connection"));
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Ok((line != b"END").then_some(line))
+    }
+
     /// Flushes the node.
     ///
     /// # Errors
@@ -142,7 +176,10 @@ impl ProbeConnection {
             for _ in 0..count {
                 let line = self.line().await?;
                 let word = line.split(' ').next().unwrap_or_default();
-                if !matches!(word, "DELETED" | "NOT_FOUND" | "HD" | "NF" | "CLIENT_ERROR") {
+                if !matches!(
+                    word,
+                    "DELETED" | "NOT_FOUND" | "HD" | "NF" | "EX" | "CLIENT_ERROR"
+                ) {
                     return Err(unexpected("delete", &line));
                 }
             }

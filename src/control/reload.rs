@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::discovery::{LOOKUP, resolve_new};
+use super::handover_start::{self, without_second_changes};
 use super::remembered::Keeping;
 use crate::config::{self, Admin, Config, Discover, MissedWrites};
 use crate::diff::{Difference, Shown, percent};
@@ -72,6 +73,19 @@ pub struct Applied {
     pub changed: bool,
     /// Settings that require a restart.
     pub requires_restart: Vec<&'static str>,
+    /// Pools whose ring changes once the handover that is going on has ended.
+    pub waiting: Vec<String>,
+}
+
+/// What became of a change of the discovered nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MembersTaken {
+    /// It is applied.
+    Applied,
+    /// It must wait for the handover that is going on.
+    Waits,
+    /// The running configuration has another discovery for the pool.
+    OtherDiscovery,
 }
 
 /// Reads the configuration file again and applies it. Reloads are serialised.
@@ -154,22 +168,36 @@ impl Reloader {
         Ok(true)
     }
 
-    /// Makes `members` the discovered nodes of `pool`. Returns false if the running configuration has
-    /// another discovery for the pool.
-    pub async fn take_members(&self, pool: &str, discover: &Discover, members: Vec<config::Node>) -> bool {
+    /// Makes `members` the discovered nodes of `pool`.
+    pub async fn take_members(
+        &self,
+        pool: &str,
+        discover: &Discover,
+        members: Vec<config::Node>,
+    ) -> MembersTaken {
         let _turn = self.seen.lock().await;
         let current = self.state.snapshot.load_full();
         let mut next = current.config.clone();
         let settings = next.pools.get_mut(pool);
         let Some(settings) = settings.filter(|pool| pool.discover.as_ref() == Some(discover)) else {
-            return false;
+            return MembersTaken::OtherDiscovery;
         };
         settings.set_discovered(members);
-        let snapshot = Snapshot::build(next, Some(&current));
+        let (next, waiting) = without_second_changes(next, &current);
+        if !waiting.is_empty() {
+            return MembersTaken::Waits;
+        }
+        self.begin(next, &current).await;
+        MembersTaken::Applied
+    }
+
+    /// Runs `next` in place of `current`.
+    async fn begin(&self, next: Config, current: &Snapshot) {
+        let snapshot = Snapshot::build(next, Some(current));
         resolve_new(&snapshot, LOOKUP).await;
+        handover_start::begin(&snapshot).await;
         self.state.publish(snapshot);
         self.remember().await;
-        true
     }
 
     /// Writes the discovered nodes with their addresses to `state_dir`, if there is one and they have changed.
@@ -209,14 +237,12 @@ impl Reloader {
         aside(move || try_new_listeners(&tried, &running)).await?;
         // Rehash may have published another snapshot of the same configuration meanwhile.
         let current = self.state.snapshot.load_full();
+        let (next, waiting) = without_second_changes(next, &current);
         let changed = next != current.config;
         let hash = next.hash();
         if changed {
-            let snapshot = Snapshot::build(next.clone(), Some(&current));
-            resolve_new(&snapshot, LOOKUP).await;
-            self.state.publish(snapshot);
             self.record(|reloads| reloads.difference = None);
-            self.remember().await;
+            self.begin(next.clone(), &current).await;
             tokio::spawn(tell_difference(self.state.clone(), current, next));
         }
         self.record(|reloads| {
@@ -229,6 +255,7 @@ impl Reloader {
         Ok(Applied {
             changed,
             requires_restart,
+            waiting,
         })
     }
 

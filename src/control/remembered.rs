@@ -205,11 +205,19 @@ impl Keeping {
 /// # Errors
 /// As the system gives them.
 fn write(dir: &Path, text: &str) -> io::Result<()> {
-    let draft = dir.join(format!("{FILE}.new"));
+    write_whole(dir, FILE, text)
+}
+
+/// Writes `text` to the file called `name` in `dir`, as a whole or not at all.
+///
+/// # Errors
+/// As the system gives them.
+pub fn write_whole(dir: &Path, name: &str, text: &str) -> io::Result<()> {
+    let draft = dir.join(format!("{name}.new"));
     let mut file = fs::File::create(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(draft, dir.join(FILE))
+    fs::rename(draft, dir.join(name))
 }
 
 #[cfg(test)]

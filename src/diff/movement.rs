@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::percent;
-use crate::config::{self, Address, Config, Node};
+use crate::config::{self, Config, twins};
 use crate::ring::compare::movement;
 use crate::route::Pool;
 
@@ -27,6 +27,9 @@ pub struct Moves {
     pub moved: f64,
     /// False if it was estimated by sampling keys, to about a third of a percent.
     pub exact: bool,
+    /// The handover that begins, as its phases; `None` if keys miss until they are filled again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handover: Option<String>,
     /// The movement of the given keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<MovedKeys>,
@@ -94,6 +97,9 @@ impl fmt::Display for Moves {
             self.name(),
             percent(self.moved)
         )?;
+        if let Some(handover) = &self.handover {
+            writeln!(f, "{}: a handover begins: {handover}", self.name())?;
+        }
         if let Some(MovedKeys { count, moved }) = self.keys {
             writeln!(
                 f,
@@ -191,6 +197,11 @@ fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[
         to_pool: new.0.to_owned(),
         moved,
         exact: all.is_exact,
+        handover: new
+            .1
+            .handover
+            .filter(|_| old.0 == new.0 && moved > 0.0)
+            .map(phases),
         keys: counted,
         moves: told,
         rest: (!rest.is_empty()).then(|| Rest {
@@ -198,6 +209,11 @@ fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[
             share: total(rest.iter().map(|other| other.share)),
         }),
     }
+}
+
+fn phases(handover: config::Handover) -> String {
+    let [prepare, serve] = [handover.prepare, handover.serve].map(config::show_duration);
+    format!("prepare {prepare}, serve {serve}, finish {prepare}")
 }
 
 /// Sums shares. For none it returns 0, unlike `sum()`, which returns -0 and would be displayed with its
@@ -210,23 +226,6 @@ impl Move {
     fn names(&self) -> (&str, &str) {
         (&self.from, &self.to)
     }
-}
-
-/// Returns, for each old node, the index of the new node that is the same.
-fn twins(old: &[Node], new: &[Node]) -> Vec<Option<usize>> {
-    let address = |node: &Node| match &node.address {
-        Address::Embedded(_) | Address::Undiscovered => None,
-        address => Some(address.to_string()),
-    };
-    let addresses: HashMap<_, _> = (0..new.len())
-        .filter_map(|at| Some((address(&new[at])?, at)))
-        .collect();
-    let labels: HashMap<_, _> = (0..new.len()).map(|at| (new[at].label(), at)).collect();
-    let twin = |node: &Node| {
-        let by_address = address(node).and_then(|address| addresses.get(&address));
-        by_address.or_else(|| labels.get(&node.label())).copied()
-    };
-    old.iter().map(twin).collect()
 }
 
 #[cfg(test)]
@@ -257,6 +256,16 @@ mod tests {
         assert_eq!(moves.moves.len(), 4, "{moves}");
         assert!(moves.moves.iter().all(|step| step.to == "e:1"), "{moves}");
         assert!(moves.to_string().starts_with("main: "), "{moves}");
+    }
+
+    #[test]
+    fn the_handover_that_begins_is_told_if_keys_move() {
+        let with = |text: &str| text.replace("main: {", "main: {handover: {prepare: 1s}, ");
+        let moves = &between(&with(FOUR), &with(FIVE), None)[0];
+        let told = "main: a handover begins: prepare 1s, serve 10m, finish 1s\n";
+        assert!(moves.to_string().contains(told), "{moves}");
+        assert_eq!(between(&with(FOUR), &with(FOUR), None)[0].handover, None);
+        assert_eq!(between(&with(FOUR), FIVE, None)[0].handover, None);
     }
 
     #[test]

@@ -23,6 +23,7 @@
 pub mod call;
 pub mod counters;
 pub mod explain;
+pub mod handover;
 pub mod policy;
 mod pool;
 pub mod toolkit;
@@ -33,7 +34,7 @@ mod testing;
 use std::sync::Arc;
 
 pub use crate::route::call::{Call, Forwarder};
-pub use pool::Pool;
+pub use pool::{Handover, Pool};
 
 use crate::config;
 use crate::protocol::{OnError, Reply, Request};
@@ -90,11 +91,18 @@ pub enum Start<'a> {
 
 impl Route {
     /// Returns the pool that `key` goes to and, in it, the node's index among the snapshot's nodes; `None`
-    /// if a policy decides.
+    /// if a policy decides, or the key moves in a handover.
     #[inline]
     pub fn pick(&self, key: &[u8]) -> Option<(&Pool, usize)> {
         match self {
-            Route::Pool(pool) => Some((pool, pool.pick(key))),
+            Route::Pool(pool) => {
+                let node = pool.pick(key);
+                let moves = |moving: &Handover| moving.old.pick(key) != node;
+                match pool.handover.as_deref() {
+                    Some(moving) if moves(moving) => None,
+                    _ => Some((pool, node)),
+                }
+            }
             Route::Policy(_) => None,
         }
     }

@@ -11,6 +11,7 @@ use crate::node::Node;
 use crate::node::missed::copying::{Fallback, delete_embedded};
 use crate::protocol::Request;
 use crate::ring::{Member, Ring};
+use crate::route::handover::progress::{HandoverTally, Progress};
 use crate::route::toolkit::rewrite::{whole_seconds, with_max_expiry};
 
 /// How long an item may outlive its expiry, counted from when it was sent.
@@ -29,24 +30,67 @@ pub struct Pool {
     pub targets: Vec<usize>,
     /// All nodes of the pool, also those that are not in the ring.
     pub nodes: Vec<usize>,
+    /// Whether it is the old ring of a handover: only its own requests go there.
+    pub is_old: bool,
+    /// The change of its ring that is going on.
+    pub handover: Option<Box<Handover>>,
+    /// What its handovers count, if the settings have them.
+    pub tally: Option<Arc<HandoverTally>>,
     /// The ring of all nodes, if one of them is not in `ring`: it gives the primary node of a key.
     whole: Option<Box<Ring>>,
     /// Its number among all rings that were used; 0 before it is used.
     number: AtomicU64,
 }
 
+/// A change of a pool's ring while its keys are handed over.
+#[derive(Debug)]
+pub struct Handover {
+    /// The pool with its old ring. Its nodes are those of the new ring, and [`Handover::leaving`].
+    pub old: Arc<Pool>,
+    /// The nodes that only the old ring has, as indices into the snapshot's nodes.
+    pub leaving: Vec<usize>,
+    /// How far it is; kept across snapshots.
+    pub progress: Arc<Progress>,
+    /// What it counts.
+    pub tally: Arc<HandoverTally>,
+}
+
+impl Handover {
+    /// Whether `key` of `pool` has another owner in the old ring.
+    #[inline]
+    pub fn moves(&self, pool: &Pool, key: &[u8]) -> bool {
+        self.old.pick(key) != pool.pick(key)
+    }
+}
+
 impl Pool {
     /// Compiles the pool called `name` with these `nodes`, the first of which has the index `first` among
     /// those of the snapshot.
     pub fn compile(name: &str, settings: &config::Pool, first: usize, nodes: &[Arc<Node>]) -> Pool {
-        let active = active(settings, nodes);
+        let indices = (first..first + nodes.len()).collect();
+        Pool::among(name, settings, indices, |index| &nodes[index - first])
+    }
+
+    /// Compiles the pool called `name`, whose nodes have these `indices` in the snapshot, where `node` finds
+    /// them.
+    pub fn among<'a>(
+        name: &str,
+        settings: &config::Pool,
+        indices: Vec<usize>,
+        node: impl Fn(usize) -> &'a Arc<Node>,
+    ) -> Pool {
+        let own: Vec<&Arc<Node>> = indices.iter().map(|&index| node(index)).collect();
+        let active = active(settings, &own);
         Pool {
             name: name.to_owned(),
             settings: settings.clone(),
             ring: ring(settings, &active),
-            targets: active.iter().map(|index| first + index).collect(),
-            nodes: (first..first + nodes.len()).collect(),
-            whole: (active.len() < nodes.len()).then(|| Box::new(Pool::whole_ring(settings))),
+            targets: active.iter().map(|&member| indices[member]).collect(),
+            is_old: false,
+            handover: None,
+            tally: None,
+            whole: (active.len() < indices.len()).then(|| Box::new(Pool::whole_ring(settings))),
+            nodes: indices,
             number: AtomicU64::new(0),
         }
     }
@@ -89,9 +133,15 @@ impl Pool {
     /// be read; `stood` says whether it took keys before.
     pub fn begin(&self, number: u64, nodes: &[Arc<Node>], stood: impl Fn(&Arc<Node>) -> bool) {
         self.number.store(number, Relaxed);
-        for &index in &self.nodes {
+        let old = self.handover.as_ref().map(|handover| &handover.old);
+        if let Some(old) = old {
+            old.number.store(number, Relaxed);
+        }
+        for index in self.all_nodes() {
             let node = &nodes[index];
-            node.missed.sweep(number, |key| self.pick(key) == index);
+            let is_owner =
+                |key: &[u8]| self.pick(key) == index || old.is_some_and(|old| old.pick(key) == index);
+            node.missed.sweep(number, is_owner);
             delete_embedded(node);
         }
         if self.settings.rejoin == Rejoin::Trust {
@@ -122,25 +172,44 @@ impl Pool {
     }
 
     /// The pool's own nodes among those of the snapshot.
-    pub fn own<'a>(&self, nodes: &'a [Arc<Node>]) -> &'a [Arc<Node>] {
-        &nodes[self.nodes[0]..][..self.nodes.len()]
+    pub fn own<'a>(&'a self, nodes: &'a [Arc<Node>]) -> impl Iterator<Item = &'a Arc<Node>> {
+        self.nodes.iter().map(|&index| &nodes[index])
+    }
+
+    /// Its nodes and those that leave it, as indices into the snapshot's nodes.
+    pub fn all_nodes(&self) -> impl Iterator<Item = usize> {
+        let leaving = self.handover.iter().flat_map(|handover| &handover.leaving);
+        self.nodes.iter().chain(leaving).copied()
+    }
+
+    /// The nodes that are not in its ring, or not in the old one, as indices into the snapshot's nodes.
+    pub fn outsiders(&self) -> impl Iterator<Item = usize> {
+        let old = self.handover.as_ref().map(|handover| &*handover.old);
+        let outside = |pool: &Pool| {
+            let is_out = |index: &usize| !pool.targets.contains(index);
+            pool.nodes.iter().copied().filter(is_out).collect::<Vec<usize>>()
+        };
+        outside(self).into_iter().chain(old.into_iter().flat_map(outside))
     }
 
     /// Whether the nodes in the ring are not those that should be, given the snapshot's `nodes`.
     pub fn is_stale(&self, nodes: &[Arc<Node>]) -> bool {
-        let active = active(&self.settings, self.own(nodes));
+        let own: Vec<&Arc<Node>> = self.own(nodes).collect();
+        let active = active(&self.settings, &own);
+        let is_old_stale = |handover: &Handover| handover.old.is_stale(nodes);
         !active
             .iter()
-            .map(|index| self.nodes[0] + index)
+            .map(|&member| self.nodes[member])
             .eq(self.targets.iter().copied())
+            || self.handover.as_deref().is_some_and(is_old_stale)
     }
 
     /// Whether more nodes are down than `max_down` allows. Then our own network is the likely cause, and
     /// requests to them are attempted.
     #[cold]
     pub fn fails_open(&self, nodes: &[Arc<Node>]) -> bool {
-        let nodes = self.own(nodes);
-        nodes.iter().filter(|node| !node.state().takes_requests()).count() > most_down(&self.settings)
+        let down = self.own(nodes).filter(|node| !node.state().takes_requests());
+        down.count() > most_down(&self.settings)
     }
 
     /// Returns the primary node of `key`, which has it while all nodes are in the ring, as an index into
@@ -154,7 +223,8 @@ impl Pool {
 ///
 /// A node that left the ring stays out until it is admitted. One that goes down leaves it under
 /// `on_node_down: rehash`, unless more than `max_down` would be out then. A ring is never empty.
-fn active(settings: &config::Pool, nodes: &[Arc<Node>]) -> Vec<usize> {
+fn active<N: AsRef<Node>>(settings: &config::Pool, nodes: &[N]) -> Vec<usize> {
+    let nodes: Vec<&Node> = nodes.iter().map(AsRef::as_ref).collect();
     let is_failing = |node: &Node| node.membership.may_stand() && !node.state().takes_requests();
     let has_left = |node: &Node| !node.membership.is_drained() && node.membership.left_at().is_some();
     let out = nodes
@@ -165,7 +235,7 @@ fn active(settings: &config::Pool, nodes: &[Arc<Node>]) -> Vec<usize> {
     let stands = |node: &Node| node.membership.may_stand() && !(ejects && is_failing(node));
     let indices = |wanted: &dyn Fn(&Node) -> bool| {
         (0..nodes.len())
-            .filter(|&index| wanted(&nodes[index]))
+            .filter(|&index| wanted(nodes[index]))
             .collect::<Vec<usize>>()
     };
     [indices(&stands), indices(&|node| !node.membership.is_drained())]

@@ -195,7 +195,7 @@ fn compile(snapshot: &Arc<Snapshot>, previous: Option<&ActiveRoutes>, local: &Rc
     let mut links: Vec<Option<Links>> = snapshot.nodes.iter().map(|_| None).collect();
     for pool in snapshot.pools.values() {
         let settings = Rc::new(pool.settings.clone());
-        for &index in &pool.nodes {
+        for index in pool.all_nodes() {
             let node = &snapshot.nodes[index];
             links[index] = Some(match kept.remove(&Arc::as_ptr(node).cast()) {
                 Some(mut kept) => {

@@ -7,9 +7,11 @@ use tokio::time::Instant;
 
 use crate::protocol::operation::drops_item_if_refused;
 use crate::protocol::{Command, Failure, Reply, Request};
-use crate::reply::slot::ReplySlot;
-use crate::route::{Forwarder, Pool};
-use crate::worker::context::WorkerContext;
+use crate::reply::slot::{ReplyInspector, ReplySlot};
+use crate::route::handover::{self, progress::Progress};
+use crate::route::toolkit::reply::is_lost;
+use crate::route::{Call, Forwarder, Handover, Pool};
+use crate::worker::context::{ActiveRoutes, WorkerContext};
 
 /// Forwards the requests of one session.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub struct LinkForwarder {
     worker: Rc<WorkerContext>,
     /// Selects among several links to a node.
     session: usize,
+    /// The handover whose own requests it forwards, to either owner.
+    within: Option<Arc<Progress>>,
 }
 
 /// One request that a policy is processing: it counts against memory, and the process does not end before
@@ -30,7 +34,11 @@ pub struct InProgress {
 impl LinkForwarder {
     /// Returns a forwarder for the session with this number.
     pub fn new(worker: Rc<WorkerContext>, session: usize) -> LinkForwarder {
-        LinkForwarder { worker, session }
+        LinkForwarder {
+            worker,
+            session,
+            within: None,
+        }
     }
 
     /// Counts `request` until the returned guard is dropped.
@@ -50,16 +58,110 @@ impl LinkForwarder {
     /// Sends `request`, a flush_all, to every node of `pool`, each with a slot from `slot`.
     pub fn flush(&self, pool: &Pool, request: &Request<'_>, mut slot: impl FnMut() -> ReplySlot) {
         let current = self.worker.running();
-        let Some(running) = current.snapshot.pools.get(&pool.name) else {
-            return pool.nodes.iter().for_each(|_| slot().fill(GONE));
+        let running = current.snapshot.pools.get(&pool.name).map(|pool| &**pool);
+        let running = match pool.is_old {
+            true => running.and_then(|running| Some(&*running.handover.as_ref()?.old)),
+            false => running,
         };
         for index in 0..pool.nodes.len() {
-            match running.nodes.get(index) {
-                Some(&node) => current.send(node, request, slot(), running, self.session),
+            match running.and_then(|running| Some((running, *running.nodes.get(index)?))) {
+                Some((running, node)) => current.send(node, request, slot(), running, self.session),
+                // A handover that is over leaves nothing to flush at the old owners.
+                None if pool.is_old => slot().fill(Reply::Done),
                 None => slot().fill(GONE),
             }
         }
     }
+
+    /// Returns a forwarder of the same session's requests to both owners of a key that moves in `handover`.
+    pub fn within(&self, handover: &Handover) -> Rc<LinkForwarder> {
+        Rc::new(LinkForwarder {
+            worker: self.worker.clone(),
+            session: self.session,
+            within: Some(handover.progress.clone()),
+        })
+    }
+
+    /// Sends `request` to a node of `running`, a pool of the snapshot of `current`.
+    fn send_to(&self, current: &ActiveRoutes, running: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
+        match &running.handover {
+            Some(moving) if moving.moves(running, request.key) => {
+                let call = Call {
+                    forwarder: self.within(moving),
+                    hold: None,
+                };
+                handover::send(running, moving, request, slot, call);
+            }
+            _ => current.send(running.pick(request.key), request, slot, running, self.session),
+        }
+    }
+
+    /// Sends `request` of the handover that is at `progress` to the owner that `pool` stands for.
+    fn send_within(
+        &self,
+        current: &ActiveRoutes,
+        progress: &Arc<Progress>,
+        pool: &Pool,
+        request: &Request<'_>,
+        slot: ReplySlot,
+    ) {
+        let Some(running) = current.snapshot.pools.get(&pool.name) else {
+            return slot.fill(GONE);
+        };
+        let same = running
+            .handover
+            .as_ref()
+            .filter(|moving| Arc::ptr_eq(&moving.progress, progress));
+        match (same, &running.handover) {
+            (Some(moving), _) if pool.is_old => {
+                let member = moving.old.ring.pick(request.key);
+                if progress.has_lost(member) && !request_changes(request) {
+                    return slot.fill(GONE);
+                }
+                let slot = ReplySlot::Inspected(Box::new(Box::new(OldReply {
+                    progress: progress.clone(),
+                    member,
+                    slot,
+                })));
+                let node = moving.old.nodes[member];
+                current.send(node, request, slot, &moving.old, self.session);
+            }
+            (Some(_), _) | (None, None) if !pool.is_old => {
+                current.send(running.pick(request.key), request, slot, running, self.session);
+            }
+            // It is over, and perhaps another one has begun.
+            _ => slot.fill(GONE),
+        }
+    }
+}
+
+/// A pending reply of an old owner. Once that cannot be reached, its values are not read any more in this
+/// handover: other processes may have gone on without it, too.
+#[derive(Debug)]
+struct OldReply {
+    progress: Arc<Progress>,
+    /// The old owner.
+    member: usize,
+    slot: ReplySlot,
+}
+
+impl ReplyInspector for OldReply {
+    fn fill(self: Box<Self>, reply: Reply) {
+        let reply = match reply {
+            // The same node cannot be reached since an earlier write.
+            Reply::Failed(Failure::Missed) if self.progress.has_lost(self.member) => GONE,
+            other => other,
+        };
+        if is_lost(&reply) {
+            self.progress.lose(self.member);
+        }
+        self.slot.fill(reply);
+    }
+}
+
+/// Whether `request` must reach a node even if its values are no longer read.
+fn request_changes(request: &Request<'_>) -> bool {
+    !matches!(request.command, Command::Get | Command::Gets | Command::MetaGet)
 }
 
 /// The reply if a reload removed the target.
@@ -70,6 +172,9 @@ impl Forwarder for LinkForwarder {
         // The snapshot may have changed since the request was compiled against it, and its indices with
         // it.
         let current = self.worker.running();
+        if let Some(progress) = &self.within {
+            return self.send_within(&current, progress, pool, request, slot);
+        }
         match current.snapshot.pools.get(&pool.name) {
             None => slot.fill(GONE),
             Some(pool) if request.value.len() > pool.settings.max_value_size => {
@@ -78,10 +183,9 @@ impl Forwarder for LinkForwarder {
                     return slot.fill(too_large);
                 }
                 let delete = Request::new(Command::Delete, request.key);
-                let slot = slot.answering(too_large);
-                current.send(pool.pick(request.key), &delete, slot, pool, self.session);
+                self.send_to(&current, pool, &delete, slot.answering(too_large));
             }
-            Some(pool) => current.send(pool.pick(request.key), request, slot, pool, self.session),
+            Some(pool) => self.send_to(&current, pool, request, slot),
         }
     }
 

@@ -28,12 +28,14 @@ const BLOCKING: [&str; 18] = [
 ];
 
 /// Where it is allowed, and why.
-const ALLOWED: [(&str, &str); 8] = [
+const ALLOWED: [(&str, &str); 9] = [
     // Before the process serves, and on a thread of its own at a reload.
     ("control/reload.rs", "read_regular"),
     // Read before the process serves, written on a thread of its own.
     ("control/remembered.rs", "read_regular"),
     ("control/remembered.rs", "use std::fs"),
+    // Read before the process serves.
+    ("control/kept_handovers.rs", "read_regular"),
     // A list of nodes, on a thread of its own.
     ("control/sources/ask.rs", "read_regular"),
     // The metadata of the folders that hold the configuration file, on a thread of its own.

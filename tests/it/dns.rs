@@ -5,6 +5,7 @@ use std::fs;
 use tempfile::NamedTempFile;
 
 use crate::discovery::{check_changes, discovering, keys, main_pool, nodes, places, places_in, wait_nodes};
+use crate::handover::end;
 use crate::support::client::Client;
 use crate::support::dns::Dns;
 use crate::support::hosts::start_under;
@@ -81,6 +82,36 @@ fn a_service_grows_and_shrinks_and_no_failing_answer_takes_a_node() {
     wait_nodes(&ringway, &all[..3]);
     load.go_on();
     load.end();
+}
+
+#[test]
+fn a_service_that_grows_and_shrinks_hands_its_keys_over() {
+    let memcached: Vec<Memcached> = (0..5).map(|_| Memcached::start()).collect();
+    let ports: Vec<u16> = memcached.iter().map(Memcached::port).collect();
+    let all = names(&ports);
+    let mut dns = Dns::start(&service(&ports[..4]));
+    let text = asking(&dns, &format!("dnssrvnoa+{SERVICE}"), "");
+    let ringway = Ringway::start(&format!("{text}    handover: {{prepare: 0s, serve: 1h}}\n"));
+    wait_nodes(&ringway, &all[..4]);
+    let mut client = ringway.client();
+    keys().iter().for_each(|key| client.set(key, key));
+    // A node that is no longer listed still runs when it leaves.
+    for nodes in [5, 4] {
+        dns.set(&service(&ports[..nodes]));
+        wait_nodes(&ringway, &all[..nodes]);
+        for key in keys() {
+            assert_eq!(client.get(&key).as_deref(), Some(key.as_bytes()), "{nodes} nodes");
+        }
+        let read_old = || main_pool(&ringway)["handover"]["read_old"].clone();
+        assert!(read_old().as_u64() > Some(0));
+        // A copy that did not come in time is made by the next read.
+        wait_for("copies", || {
+            let before = read_old();
+            keys().iter().for_each(|key| drop(client.get(key)));
+            read_old() == before
+        });
+        end(&ringway);
+    }
 }
 
 #[test]

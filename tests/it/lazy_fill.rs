@@ -319,25 +319,43 @@ fn binary_clients_read_a_miss_of_a_key_whose_node_both_pools_have() {
 }
 
 /// Keys that all clients change.
-const KEYS: usize = 12;
+pub const KEYS: usize = 12;
 /// Counters, which only grow.
-const COUNTERS: usize = 4;
+pub const COUNTERS: usize = 4;
 const CLIENTS: u64 = 4;
 /// How many faults there are.
 const TURNS: usize = 16;
 
 /// What the clients share.
-struct World {
+pub struct World {
     history: History,
     /// Of each counter, how often an incr was answered.
     counted: Vec<AtomicU64>,
-    values: AtomicU64,
-    is_over: AtomicBool,
+    /// How many values were written.
+    pub values: AtomicU64,
+    /// Whether the clients are to end.
+    pub is_over: AtomicBool,
 }
 
 impl World {
+    /// Keys with their first values, and so many counters at 1000, which `client` sets.
+    pub fn begin(client: &mut Client, counters: usize) -> World {
+        for key in 0..KEYS {
+            client.set(&format!("k{key}"), format!("first{key}"));
+        }
+        for counter in 0..counters {
+            client.set(&format!("n{counter}"), "1000");
+        }
+        World {
+            history: History::new(KEYS, |key| format!("first{key}")),
+            counted: (0..counters).map(|_| AtomicU64::new(0)).collect(),
+            values: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
     /// A random client: every answer is checked.
-    fn run(&self, ringway: &Ringway, seed: u64) {
+    pub fn run(&self, ringway: &Ringway, seed: u64) {
         let mut client = ringway.client();
         let mut below = random(seed);
         while !self.is_over.load(SeqCst) {
@@ -468,21 +486,9 @@ fn survives(keeps_memory: bool, mut inject: impl FnMut(&mut [Option<Memcached>; 
         pool("b", 2)
     );
     let old = Ringway::start(&format!("pools:\n{}", pool("b", 2)));
-    let mut client = old.client();
-    for key in 0..KEYS {
-        client.set(&format!("k{key}"), format!("first{key}"));
-    }
     let counters = if keeps_memory { COUNTERS } else { 0 };
-    for counter in 0..counters {
-        client.set(&format!("n{counter}"), "1000");
-    }
+    let world = World::begin(&mut old.client(), counters);
     let ringway = Ringway::start(&text);
-    let world = World {
-        history: History::new(KEYS, |key| format!("first{key}")),
-        counted: (0..counters).map(|_| AtomicU64::new(0)).collect(),
-        values: AtomicU64::new(0),
-        is_over: AtomicBool::new(false),
-    };
     scope(|clients| {
         for client in 0..CLIENTS {
             let (world, ringway) = (&world, &ringway);
@@ -504,7 +510,7 @@ fn survives(keeps_memory: bool, mut inject: impl FnMut(&mut [Option<Memcached>; 
 }
 
 /// Ends the clients, also where one or the injection failed.
-struct EndOnDrop<'a>(&'a World);
+pub struct EndOnDrop<'a>(pub &'a World);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {

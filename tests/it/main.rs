@@ -36,6 +36,8 @@ mod faults;
 mod floors;
 mod get_lines;
 mod guards;
+mod handover;
+mod handover_history;
 mod import;
 mod import_handles;
 mod import_kinds;

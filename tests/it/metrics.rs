@@ -19,7 +19,7 @@ use crate::support::certificates::{Authority, Pair};
 use crate::support::program;
 
 const YAML: &str = "workers: 2\npools: {main: {nodes: ['127.0.0.1:1', {address: '127.0.0.1:2', name: 'b'}, \
-                    {name: local, embedded: 1MiB}]}}\nroutes: {default: {failover: [main, main]}}";
+                    {name: local, embedded: 1MiB}]}, moving: {nodes: ['127.0.0.1:3'], handover: {}}}\nroutes: {default: {failover: [main, main]}}";
 
 /// A process of two workers, with traffic in the shards of both.
 fn sample() -> Arc<State> {

@@ -117,7 +117,7 @@ fn find<'a>(snapshot: &'a Snapshot, name: &str, query: &str) -> Result<&'a Arc<N
 
 fn drain(snapshot: &Snapshot, node: &Node) -> Result<&'static str, ActionError> {
     let pool = &snapshot.pools[&node.pool];
-    let others = pool.own(&snapshot.nodes).iter();
+    let others = pool.own(&snapshot.nodes);
     let mut others = others.filter(|other| other.label != node.label);
     if others.all(|other| other.membership.is_drained()) {
         return Err(ActionError::LastNode);

@@ -23,6 +23,7 @@ GET  /config     the running configuration, JSON
 GET  /explain    ?key=K [&route=R or &listener=L] [&live=1]: where a key goes, step by step, JSON
 POST /reload     read the configuration file again
 POST /pools/NAME/accept: apply the change of its nodes that is held
+POST /pools/NAME/handover/next: go to the next phase of its handover at once
 POST /nodes/NAME/drain, /undrain, /admit [?pool=P]: take a node out of the ring, and let it in again
 ";
 
@@ -34,10 +35,10 @@ pub fn is_probe(path: &str) -> bool {
 /// Answers one request.
 pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
     let action = actions::parse(request.uri().path());
-    let accepted = pools::parse(request.uri().path());
+    let pool_action = pools::parse(request.uri().path());
     let allowed = match request.uri().path() {
         "/reload" => "POST",
-        _ if action.is_some() || accepted.is_some() => "POST",
+        _ if action.is_some() || pool_action.is_some() => "POST",
         "/" | "/livez" | "/readyz" | "/healthz" | "/metrics" | "/status" | "/nodes" | "/pools"
         | "/config" | "/explain" => "GET, HEAD",
         _ => return text(StatusCode::NOT_FOUND, "no such path; GET / lists them\n"),
@@ -59,8 +60,8 @@ pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
     if let Some((action, name)) = action {
         return actions::act(&context.state, action, name, query);
     }
-    if let Some(pool) = accepted {
-        return pools::accept(&context.state, pool);
+    if let Some((action, pool)) = pool_action {
+        return pools::act(&context.state, action, pool);
     }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "alive\n"),
@@ -101,6 +102,9 @@ async fn reload(context: &AdminContext) -> Answer {
             .to_owned();
             for setting in taken.requires_restart {
                 body.extend(["`", setting, "` needs a restart\n"]);
+            }
+            for pool in taken.waiting {
+                body += &format!("the ring of the pool {pool} changes once its handover has ended\n");
             }
             text(StatusCode::OK, body)
         }

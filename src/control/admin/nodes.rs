@@ -91,16 +91,19 @@ pub fn list(snapshot: &Snapshot) -> Vec<NodeStatus> {
             let in_ring = pool.targets.contains(&index);
             shown.push(show(&snapshot.nodes[index], settings, in_ring));
         }
+        // Those that a handover takes keys from are still in use.
+        let old = pool.handover.iter().map(|handover| &handover.old);
+        let old = old.flat_map(|old| old.nodes.iter().zip(&old.settings.nodes));
+        for (&index, settings) in old.filter(|(index, _)| !pool.nodes.contains(index)) {
+            shown.push(show(&snapshot.nodes[index], settings, true));
+        }
     }
     shown
 }
 
 /// The indices of the nodes of [`list`] in the snapshot, in the same order.
 pub fn order(snapshot: &Snapshot) -> impl Iterator<Item = usize> {
-    snapshot
-        .pools
-        .values()
-        .flat_map(|pool| pool.nodes.iter().copied())
+    snapshot.pools.values().flat_map(|pool| pool.all_nodes())
 }
 
 fn show(node: &Node, settings: &config::Node, in_ring: bool) -> NodeStatus {

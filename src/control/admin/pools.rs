@@ -1,4 +1,5 @@
-//! `/pools`: every pool with its nodes and where they come from; and `POST /pools/NAME/accept`.
+//! `/pools`: every pool with its nodes, where they come from, and its handover; and `POST /pools/NAME/accept` and
+//! `/handover/next`.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -6,7 +7,9 @@ use tracing::info;
 
 use super::query::decode;
 use super::response::{Answer, text};
+use crate::control::handover;
 use crate::discovery::status::{Held, Status};
+use crate::route::Handover;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
@@ -19,6 +22,24 @@ pub struct Shown {
     nodes: Vec<String>,
     /// Null if the configuration lists all nodes.
     discover: Option<Discovery>,
+    /// Null while its ring does not change.
+    handover: Option<ShownHandover>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownHandover {
+    phase: &'static str,
+    ends_in_seconds: u64,
+    /// The share of all keys that move, from 0 to 1.
+    moved: f64,
+    /// Reads of moved keys that the new owner answered.
+    read_new: u64,
+    /// Reads of moved keys that only the old owner could answer.
+    read_old: u64,
+    /// Values copied to their new owners.
+    copied: u64,
+    /// Whether another change of the ring waits for its end.
+    is_awaited: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,9 +69,24 @@ pub fn list(state: &State, snapshot: &Snapshot) -> Vec<Shown> {
             distribution: pool.settings.distribution.name(),
             nodes: pool.settings.nodes.iter().map(|node| node.label()).collect(),
             discover: discover.map(|discover| discovery(discover.from.to_string(), status)),
+            handover: pool.handover.as_deref().and_then(shown_handover),
         }
     });
     shown.collect()
+}
+
+fn shown_handover(handover: &Handover) -> Option<ShownHandover> {
+    let progress = &handover.progress;
+    let counts = progress.counts(&handover.tally);
+    Some(ShownHandover {
+        phase: progress.phase().name()?,
+        ends_in_seconds: progress.left().as_secs_f64().ceil() as u64,
+        moved: progress.moved,
+        read_new: counts.new,
+        read_old: counts.old,
+        copied: counts.copied,
+        is_awaited: progress.is_awaited(),
+    })
 }
 
 fn discovery(from: String, status: Status) -> Discovery {
@@ -65,13 +101,24 @@ fn discovery(from: String, status: Status) -> Discovery {
     }
 }
 
-/// Returns the pool's name in the path of an `accept`, as written there; `None` for any other path.
-pub fn parse(path: &str) -> Option<&str> {
-    path.strip_prefix("/pools/")?.strip_suffix("/accept")
+/// An action on a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Apply the change that is held.
+    Accept,
+    /// Go to the next phase of the handover.
+    Next,
 }
 
-/// Lets the change apply that is held for the pool called `name`.
-pub fn accept(state: &State, name: &str) -> Answer {
+/// Returns the action in `path`, and the pool's name as written there; `None` for any other path.
+pub fn parse(path: &str) -> Option<(Action, &str)> {
+    let rest = path.strip_prefix("/pools/")?;
+    let accept = rest.strip_suffix("/accept").map(|name| (Action::Accept, name));
+    accept.or_else(|| Some((Action::Next, rest.strip_suffix("/handover/next")?)))
+}
+
+/// Performs `action` on the pool called `name`.
+pub fn act(state: &State, action: Action, name: &str) -> Answer {
     let Ok(name) = decode(name.as_bytes()) else {
         return text(
             StatusCode::BAD_REQUEST,
@@ -79,11 +126,23 @@ pub fn accept(state: &State, name: &str) -> Answer {
         );
     };
     let name = String::from_utf8_lossy(&name).into_owned();
-    if !state.snapshot.load().pools.contains_key(&name) {
+    let snapshot = state.snapshot.load_full();
+    if !snapshot.pools.contains_key(&name) {
         return text(StatusCode::NOT_FOUND, "no such pool; GET /pools lists them\n");
     }
+    match action {
+        Action::Accept => accept(state, &name),
+        Action::Next => match handover::next(&snapshot, &name) {
+            Some(phase) => text(StatusCode::OK, format!("{phase}\n")),
+            None => text(StatusCode::CONFLICT, "no handover of this pool is going on\n"),
+        },
+    }
+}
+
+/// Lets the change apply that is held for the pool called `name`.
+fn accept(state: &State, name: &str) -> Answer {
     let mut statuses = state.discovery.lock().expect("no holder panics");
-    match statuses.get_mut(&name).filter(|status| status.held.is_some()) {
+    match statuses.get_mut(name).filter(|status| status.held.is_some()) {
         Some(status) => {
             status.is_accepted = true;
             info!(pool = name, "held change accepted");

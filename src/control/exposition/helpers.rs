@@ -5,12 +5,14 @@ use std::sync::Arc;
 use super::{Samples, View, of_operation};
 use crate::config::ListenerTls;
 use crate::counter::Counter;
-use crate::discovery::status::Status;
+use crate::discovery::status::{self, Status};
 use crate::metrics::{NodeShard, OperationCounters, WorkerShard};
 use crate::net::tls::counters::{self, Side};
 use crate::node::embedded::Embedded;
 use crate::node::{self, Node};
 use crate::protocol::operation::Operation;
+use crate::route::Pool;
+use crate::route::handover::progress::Counts;
 use crate::runtime::logins::Outcome;
 use crate::snapshot::ListenerCounters;
 
@@ -116,4 +118,52 @@ pub(super) fn discovery(view: &View<'_>, mut add: impl FnMut(&str, &Status)) {
     for (pool, status) in &*statuses {
         add(pool, status);
     }
+}
+
+/// Adds the answers of each source by their outcome.
+pub(super) fn discovery_answers(view: &View<'_>, samples: &mut Samples) {
+    discovery(view, |pool, found| {
+        for outcome in status::Outcome::ALL {
+            samples.put(&[pool, outcome.name()], found.answers[outcome as usize] as f64);
+        }
+    });
+}
+
+/// Adds the phase of each pool's handover.
+pub(super) fn handover_phase(view: &View<'_>, samples: &mut Samples) {
+    for (name, pool) in handovers(view) {
+        let phase = pool.handover.as_ref().map(|handover| handover.progress.phase());
+        let shown = phase.filter(|phase| phase.name().is_some());
+        samples.put(&[name], shown.map_or(0.0, |phase| f64::from(phase as u8)));
+    }
+}
+
+/// Adds the reads of moved keys by what they found.
+pub(super) fn handover_reads(view: &View<'_>, samples: &mut Samples) {
+    for (name, pool) in handovers(view) {
+        let counts = counts(pool);
+        for (found, count) in [("new", counts.new), ("old", counts.old), ("none", counts.none)] {
+            samples.put(&[name, found], count as f64);
+        }
+    }
+}
+
+/// Adds the values that were copied to new owners.
+pub(super) fn handover_copied(view: &View<'_>, samples: &mut Samples) {
+    for (name, pool) in handovers(view) {
+        samples.put(&[name], counts(pool).copied as f64);
+    }
+}
+
+/// The pools whose settings have a handover, or that are in one.
+fn handovers<'v>(view: &View<'v>) -> impl Iterator<Item = (&'v String, &'v Arc<Pool>)> {
+    let pools = view.snapshot.pools.iter();
+    pools.filter(|(_, pool)| pool.tally.is_some())
+}
+
+fn counts(pool: &Pool) -> Counts {
+    pool.tally
+        .as_ref()
+        .map(|tally| tally.counts())
+        .unwrap_or_default()
 }

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::helpers::{
     certificates, commands, discovery, embedded, flag, handshakes, listeners, logins, nodes, shards, workers,
 };
+use super::helpers::{discovery_answers, handover_copied, handover_phase, handover_reads};
 use super::{Metric, MetricKind};
 use crate::control::limits::LIMITS;
-use crate::discovery::status::Outcome;
 use crate::health;
 use crate::metrics::{ClientProtocol, WorkerShard};
 use crate::node::Node;
@@ -509,13 +509,28 @@ pub const METRICS: &[Metric] = &[
         help: "Questions to the source of a pool's nodes by result: ok, too_few (less than min_nodes), failed, timeout.",
         kind: MetricKind::Counter,
         labels: &["pool", "result"],
-        read: |view, samples| {
-            discovery(view, |pool, status| {
-                for outcome in Outcome::ALL {
-                    samples.put(&[pool, outcome.name()], status.answers[outcome as usize] as f64);
-                }
-            });
-        },
+        read: discovery_answers,
+    },
+    Metric {
+        name: "ringway_handover_phase",
+        help: "The phase of a pool's handover: 0 none, 1 prepare, 2 serve, 3 finish.",
+        kind: MetricKind::Gauge,
+        labels: &["pool"],
+        read: handover_phase,
+    },
+    Metric {
+        name: "ringway_handover_reads_total",
+        help: "Reads of keys that move, by the owner that had them: new, old, none.",
+        kind: MetricKind::Counter,
+        labels: &["pool", "found"],
+        read: handover_reads,
+    },
+    Metric {
+        name: "ringway_handover_copied_total",
+        help: "Values copied to the new owners of their keys.",
+        kind: MetricKind::Counter,
+        labels: &["pool"],
+        read: handover_copied,
     },
     Metric {
         name: "ringway_ejections_total",

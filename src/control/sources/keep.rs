@@ -10,7 +10,7 @@ use super::ask::{Asked, List, NoList};
 use super::probe::probe;
 use crate::config::{self, Discover, Node};
 use crate::control::jitter::jittered;
-use crate::control::reload::Reloader;
+use crate::control::reload::{MembersTaken, Reloader};
 use crate::diff::{self, percent};
 use crate::discovery::members::{Change, Members, Rules};
 use crate::discovery::status::{Held, Outcome, Status};
@@ -158,10 +158,10 @@ impl Keeper {
         for (label, outcome) in probe(self.members.unproven(), &settings).await {
             self.members.probed(&label, outcome);
         }
-        let Some(change) = self
-            .members
-            .change(self.born.elapsed(), |label| self.is_down(label))
-        else {
+        let Some(change) = self.members.change(self.born.elapsed(), |label| {
+            // A handover takes over from a node that still answers.
+            settings.handover.is_some() || self.is_down(label)
+        }) else {
             self.held = None;
             return true;
         };
@@ -185,8 +185,11 @@ impl Keeper {
             true => moved,
             false => self::moved(&self.pool, &settings, next.clone()).await,
         };
-        if !self.reloader.take_members(&self.pool, &self.discover, next).await {
-            return false;
+        match self.reloader.take_members(&self.pool, &self.discover, next).await {
+            MembersTaken::Applied => {}
+            // It is still due, and tried again.
+            MembersTaken::Waits => return true,
+            MembersTaken::OtherDiscovery => return false,
         }
         self.members.apply(&change);
         let Change {

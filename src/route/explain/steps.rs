@@ -81,6 +81,13 @@ pub enum Step {
         /// The user that Ringway authenticates as.
         user: Option<String>,
     },
+    /// The key moves to the node, and a handover is going on.
+    Handover {
+        /// Its phase: `prepare`, `serve` or `finish`.
+        phase: String,
+        /// The old node's name, or its address if it has none.
+        from: String,
+    },
     /// What clients read if the node fails.
     OnFailure {
         /// For a read: `miss` or `error`.
@@ -159,6 +166,7 @@ impl fmt::Display for Step {
                     None => Ok(()),
                 }
             }
+            Step::Handover { phase, from } => write!(f, "handover from {from}: {phase}"),
             Step::OnFailure { read, write } => write!(f, "if it fails: read {read}, write {write}"),
             Step::Missed => write!(
                 f,
@@ -206,6 +214,16 @@ pub fn of_pool(pool: &Pool, chosen: usize, nodes: &[Arc<Node>], key: &[u8]) -> V
         state: node.state().name().to_owned(),
     });
     steps.extend(protection(&pool.settings.protection, &node.address));
+    if let Some(handover) = pool
+        .handover
+        .as_ref()
+        .filter(|handover| handover.moves(pool, key))
+    {
+        steps.extend(handover.progress.phase().name().map(|phase| Step::Handover {
+            phase: phase.to_owned(),
+            from: nodes[handover.old.pick(key)].label.clone(),
+        }));
+    }
     let on_error = pool.settings.on_error();
     let word = |hides, hidden: &str| if hides { hidden } else { "error" }.to_owned();
     steps.push(Step::OnFailure {

@@ -1,6 +1,8 @@
 //! Policies without a network: routes as a file defines them, over pools that answer as a test says.
 
 #[cfg(test)]
+mod handovers;
+#[cfg(test)]
 pub mod races;
 
 use std::cell::RefCell;

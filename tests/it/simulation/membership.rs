@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringway::config::{self, Address, Origin};
-use ringway::control::reload::Reloader;
+use ringway::control::reload::{MembersTaken, Reloader};
 use ringway::discovery::members::{Members, Probe, Rules};
 use ringway::health;
 use tokio::time::{Instant, sleep};
@@ -300,7 +300,8 @@ impl World {
                 .expect("it discovers")
         };
         let next = change.next.clone();
-        assert!(self.reloader.take_members("main", &discover, next).await);
+        let taken = self.reloader.take_members("main", &discover, next).await;
+        assert_eq!(taken, MembersTaken::Applied);
         self.members.borrow_mut().apply(&change);
         self.changes.set(self.changes.get() + 1);
         let moved = self.places.change(keys(), |key| self.owner(key));

@@ -3,11 +3,14 @@
 //! A snapshot never changes. A reload builds the next one from a new [`Config`] and the previous snapshot,
 //! so that remaining nodes and listeners keep their identity, health and counters.
 
+mod handover;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use crate::config::{self, Bind, Config};
+
 use crate::node::Node;
 use crate::node::missed::MissedBudget;
 use crate::route::policy::compile::{AllCounters, Compiler};
@@ -78,7 +81,14 @@ impl Snapshot {
                     &missed,
                 ));
             }
-            let pool = Pool::compile(name, settings, first, &nodes[first..]);
+            let mut pool = Pool::compile(name, settings, first, &nodes[first..]);
+            let before = previous.and_then(|previous| previous.pools.get(name));
+            pool.tally = handover::tally(settings, before, config.workers);
+            if let Some(going) = handover::going(name, settings, before, &pool) {
+                let make =
+                    |node: &config::Node| keep_or_make(name, node, settings, config.workers, &known, &missed);
+                pool.handover = Some(Box::new(going.compile(&pool, &mut nodes, make)));
+            }
             pools.insert(name.clone(), Arc::new(pool));
         }
         let mut compiler = compiler(&config, &pools, previous.map(|previous| &previous.counters));
@@ -126,10 +136,8 @@ impl Snapshot {
 
     /// Returns the nodes that are in no ring.
     pub fn outsiders(&self) -> impl Iterator<Item = &Node> {
-        self.pools.values().flat_map(|pool| {
-            let is_out = |index: &&usize| !pool.targets.contains(index);
-            pool.nodes.iter().filter(is_out).map(|&index| &*self.nodes[index])
-        })
+        let outsiders = self.pools.values().flat_map(|pool| pool.outsiders());
+        outsiders.map(|index| &*self.nodes[index])
     }
 
     /// Compiles `route` as the listener bound to `bind` would; `None` if it names an undefined route or

@@ -1,0 +1,217 @@
+//! Moves the phases of handovers, by this process's clock, and ends them.
+//!
+//! A reload, or a change of discovered nodes, begins a handover. Its leftovers are removed while it lasts,
+//! and it ends only once they are. A further change of the pool's ring waits until then.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::handover_start::keep;
+use super::leftovers::Gaining;
+use super::reload::Reloader;
+use crate::config::{show_duration, twins};
+use crate::diff::percent;
+use crate::node::Node;
+use crate::ring::compare::movement;
+use crate::route::handover::progress::{Phase, Progress};
+use crate::route::{Handover, Pool};
+use crate::snapshot::Snapshot;
+use crate::state::State;
+
+/// The interval between looks at the clock.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// A handover as control follows it.
+struct Followed {
+    progress: Arc<Progress>,
+    /// Nodes whose leftovers are being removed.
+    unclear: Vec<(Arc<Node>, AbortHandle)>,
+    /// Their tasks, which end with this.
+    _clearing: JoinSet<()>,
+    /// The phase at the last look.
+    phase: Phase,
+    /// Whether it was logged that the end waits for them.
+    is_waiting: bool,
+}
+
+/// Moves phases until this future is dropped.
+pub async fn run(state: Arc<State>, reloader: Arc<Reloader>) {
+    let mut changed = state.changed.subscribe();
+    let mut followed = BTreeMap::new();
+    loop {
+        let looked = look(&state, &mut followed);
+        if looked.is_changed {
+            keep(&state.snapshot.load_full()).await;
+        }
+        if looked.was_awaited && reloader.path().is_some() {
+            // A file that was taken while a handover went on is taken whole now. Its outcome is logged.
+            let _ = reloader.reload().await;
+        }
+        tokio::select! {
+            _ = changed.changed() => {}
+            () = sleep(INTERVAL) => {}
+        }
+    }
+}
+
+/// What a look at the clock led to.
+#[derive(Debug, Default)]
+struct Looked {
+    /// Whether a handover began, went on or ended.
+    is_changed: bool,
+    /// Whether a change of the file waited for a handover that is over now.
+    was_awaited: bool,
+}
+
+/// Moves what is due.
+fn look(state: &Arc<State>, followed: &mut BTreeMap<String, Followed>) -> Looked {
+    let snapshot = state.snapshot.load_full();
+    followed.retain(|name, known| {
+        let handover = snapshot.pools.get(name).and_then(|pool| pool.handover.as_ref());
+        handover.is_some_and(|handover| Arc::ptr_eq(&handover.progress, &known.progress))
+    });
+    let mut looked = Looked::default();
+    let mut is_over = false;
+    for (name, pool) in &snapshot.pools {
+        let Some(handover) = &pool.handover else { continue };
+        let known = followed
+            .entry(name.clone())
+            .or_insert_with(|| begin(name, pool, handover, &snapshot));
+        let progress = &handover.progress;
+        if progress.is_awaited() && has_down(pool, &snapshot) {
+            progress.hurry();
+        }
+        if progress.phase() <= Phase::Finish {
+            known.look();
+        }
+        while progress.phase() < Phase::Done && progress.left().is_zero() {
+            if progress.phase() == Phase::Finish && !known.may_end(name, pool) {
+                break;
+            }
+            let phase = progress.advance();
+            tell(name, handover, phase);
+        }
+        let phase = progress.phase();
+        looked.is_changed |= phase != std::mem::replace(&mut known.phase, phase);
+        if phase == Phase::Done {
+            is_over = true;
+            looked.was_awaited |= progress.is_awaited();
+        }
+    }
+    if is_over {
+        state.publish(Snapshot::build(snapshot.config.clone(), Some(&snapshot)));
+    }
+    looked
+}
+
+fn begin(name: &str, pool: &Arc<Pool>, handover: &Handover, snapshot: &Snapshot) -> Followed {
+    let progress = handover.progress.clone();
+    let plan = progress.plan;
+    info!(
+        pool = name,
+        phase = progress.phase().name(),
+        moved = percent(progress.moved),
+        prepare = show_duration(plan.prepare),
+        serve = show_duration(plan.serve),
+        "handover began"
+    );
+    let mut clearing = JoinSet::new();
+    let mut unclear = Vec::new();
+    for member in gaining(pool, handover) {
+        let node = snapshot.nodes[pool.nodes[member]].clone();
+        let gaining = Gaining {
+            node: node.clone(),
+            member,
+            pool: pool.clone(),
+        };
+        unclear.push((node, clearing.spawn(gaining.clear())));
+    }
+    Followed {
+        phase: progress.phase(),
+        progress,
+        unclear,
+        _clearing: clearing,
+        is_waiting: false,
+    }
+}
+
+/// The nodes that gain keys, as indices among the pool's.
+fn gaining(pool: &Pool, handover: &Handover) -> Vec<usize> {
+    let (old, new) = (&handover.old.settings, &pool.settings);
+    let twins = twins(&old.nodes, &new.nodes);
+    let moves = movement(&Pool::whole_ring(old), &Pool::whole_ring(new)).shares;
+    let moves = moves.keys().filter(|(from, to)| twins[*from] != Some(*to));
+    let mut gaining: Vec<usize> = moves.map(|(_, to)| *to).collect();
+    gaining.sort_unstable();
+    gaining.dedup();
+    gaining
+}
+
+impl Followed {
+    /// Looks which nodes may still have something of an earlier ring. What a node may have that is down is
+    /// never read: it is flushed before it takes keys again.
+    fn look(&mut self) {
+        self.unclear.retain(|(node, task)| {
+            if !task.is_finished() && !node.state().takes_requests() {
+                node.forget_items();
+                task.abort();
+                return false;
+            }
+            !task.is_finished()
+        });
+        self.progress.set_unclear(self.unclear.len());
+    }
+
+    /// Whether the last phase may end: nothing is left of an earlier ring, or the operator turned handovers
+    /// off.
+    fn may_end(&mut self, name: &str, pool: &Pool) -> bool {
+        let left = self.unclear.len();
+        if left == 0 || pool.settings.handover.is_none() {
+            return true;
+        }
+        if !self.is_waiting {
+            self.is_waiting = true;
+            warn!(
+                pool = name,
+                nodes = left,
+                "handover goes on until leftovers of an earlier ring are removed"
+            );
+        }
+        false
+    }
+}
+
+fn has_down(pool: &Pool, snapshot: &Snapshot) -> bool {
+    pool.all_nodes()
+        .any(|index| !snapshot.nodes[index].state().takes_requests())
+}
+
+/// Goes to the next phase of the handover of the pool called `name` at once; *finish* still ends only once
+/// leftovers are removed. Returns the phase's name, or `None` if there is no handover.
+pub fn next(snapshot: &Snapshot, name: &str) -> Option<&'static str> {
+    let handover = snapshot.pools.get(name)?.handover.as_ref()?;
+    let before = handover.progress.phase();
+    before.name()?;
+    let phase = handover.progress.skip();
+    if phase != before {
+        tell(name, handover, phase);
+    }
+    Some(phase.name().unwrap_or("none"))
+}
+
+fn tell(name: &str, handover: &Handover, phase: Phase) {
+    let counts = handover.progress.counts(&handover.tally);
+    let (read_new, read_old, copied) = (counts.new, counts.old, counts.copied);
+    match phase.name() {
+        Some(phase) => info!(pool = name, phase, read_new, read_old, copied, "handover goes on"),
+        None if phase == Phase::Settle => {
+            info!(pool = name, read_new, read_old, copied, "handover is done")
+        }
+        None => {}
+    }
+}

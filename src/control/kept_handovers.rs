@@ -1,0 +1,165 @@
+//! Keeps handovers in `state_dir`, so that a restart in the middle of one goes on with it.
+//!
+//! A process that did not know of it would write at the new owners alone, while other processes still read
+//! the old ones.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::remembered::write_whole;
+use crate::config::{self, Config};
+use crate::route::Handover;
+use crate::route::handover::progress::{Phase, Progress};
+use crate::snapshot::Snapshot;
+
+/// The file in `state_dir`.
+const FILE: &str = "handovers.json";
+
+/// The handovers of an earlier process, by pool.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Kept(BTreeMap<String, KeptHandover>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptHandover {
+    phase: String,
+    /// When the phase began, in milliseconds since 1970.
+    since: u64,
+    /// The ring before, as a configuration with one pool.
+    old: Value,
+    /// The ring after.
+    new: Value,
+    /// The marks of the new nodes, in their order.
+    marks: Vec<u64>,
+}
+
+/// Returns what `state_dir` of `config` has of handovers. A file that makes no sense counts as none.
+pub fn recall(config: &Config) -> Kept {
+    let Some(dir) = &config.state_dir else {
+        return Kept::default();
+    };
+    let path = dir.join(FILE);
+    let read = config::read_regular(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+    read.unwrap_or_else(|error| {
+        if error.kind() != ErrorKind::NotFound {
+            warn!(path = %path.display(), %error, "handovers cannot be read");
+        }
+        Kept::default()
+    })
+}
+
+impl Kept {
+    /// Returns the first snapshot of `config`, in which the kept handovers go on.
+    pub fn first_snapshot(&self, mut config: Config) -> Snapshot {
+        let mut before = config.clone();
+        let mut going = Vec::new();
+        for (name, kept) in &self.0 {
+            let (Some(old), Some(new)) = (ring(&kept.old), ring(&kept.new)) else {
+                continue;
+            };
+            let Some(settings) = config.pools.get_mut(name) else {
+                continue;
+            };
+            // The file was changed since; that waits, as it would have without the restart.
+            if !settings.has_ring_of(&new) {
+                settings.keep_ring_of(&new);
+            }
+            if let Some(settings) = before.pools.get_mut(name) {
+                settings.keep_ring_of(&old);
+                going.push((name, kept));
+            }
+        }
+        if going.is_empty() {
+            return Snapshot::build(config, None);
+        }
+        let before = Snapshot::build(before, None);
+        let first = Snapshot::build(config, Some(&before));
+        for (name, kept) in going {
+            if let Some(handover) = &first.pools[name].handover {
+                kept.restore(&handover.progress);
+                let phase = handover.progress.phase().name();
+                info!(
+                    pool = name,
+                    phase, "the handover that an earlier process began goes on"
+                );
+            }
+        }
+        first
+    }
+}
+
+impl KeptHandover {
+    fn of(name: &str, handover: &Handover, new: &config::Pool) -> Option<KeptHandover> {
+        let progress = &handover.progress;
+        let since = SystemTime::now() - progress.elapsed();
+        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Some(KeptHandover {
+            phase: progress.phase().name()?.to_owned(),
+            since: since.as_millis() as u64,
+            old: ring_text(name, &handover.old.settings),
+            new: ring_text(name, new),
+            marks: (0..new.nodes.len()).map(|member| progress.mark(member)).collect(),
+        })
+    }
+
+    /// Sets `progress` to where it is by now. It ends only once leftovers are removed, so it is not taken
+    /// beyond the last phase.
+    fn restore(&self, progress: &Progress) {
+        for (member, &mark) in self.marks.iter().enumerate() {
+            progress.set_mark(member, mark);
+        }
+        let since = UNIX_EPOCH + Duration::from_millis(self.since);
+        let mut elapsed = SystemTime::now().duration_since(since).unwrap_or_default();
+        let phase = match self.phase.as_str() {
+            "prepare" => Phase::Prepare,
+            "serve" => Phase::Serve,
+            _ => Phase::Finish,
+        };
+        progress.enter(phase, Instant::now());
+        while progress.phase() < Phase::Finish && elapsed >= progress.left() {
+            elapsed = elapsed.saturating_sub(progress.left());
+            progress.advance();
+        }
+        let began = Instant::now().checked_sub(elapsed).unwrap_or_else(Instant::now);
+        progress.enter(progress.phase(), began);
+    }
+}
+
+/// The ring of `pool` as a configuration with one pool called `name`, in which every node is listed.
+fn ring_text(name: &str, pool: &config::Pool) -> Value {
+    let mut ring = config::Pool::new(Vec::new());
+    ring.keep_ring_of(pool);
+    ring.nodes.iter_mut().for_each(|node| node.origin = None);
+    json!({ "pools": { name: config::show_pool(&ring) } })
+}
+
+fn ring(text: &Value) -> Option<config::Pool> {
+    let config = config::parse(&text.to_string(), FILE).ok()?;
+    config.pools.into_values().next()
+}
+
+/// What `state_dir` is to hold, and where: the handovers of `snapshot`. `None` without `state_dir`.
+pub fn text(snapshot: &Snapshot) -> Option<(PathBuf, String)> {
+    let dir = snapshot.config.state_dir.clone()?;
+    let kept = snapshot.pools.iter().filter_map(|(name, pool)| {
+        let handover = pool.handover.as_deref()?;
+        Some((name.clone(), KeptHandover::of(name, handover, &pool.settings)?))
+    });
+    let kept = Kept(kept.collect());
+    let text = serde_json::to_string_pretty(&kept).expect("names and numbers are JSON");
+    Some((dir, text))
+}
+
+/// Writes `text` to the file in `dir`.
+///
+/// # Errors
+/// As the system gives them.
+pub fn keep(dir: &Path, text: &str) -> io::Result<()> {
+    write_whole(dir, FILE, text)
+}

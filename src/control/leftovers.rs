@@ -1,0 +1,304 @@
+//! What a node has from an earlier ring, of keys that come back to it: told apart by a mark, and removed
+//! while a handover lasts.
+//!
+//! The mark is a cas id that the node gave before any process serves from it: memcached numbers all writes
+//! in one sequence, so what has a lower id was left there before. Workers take such an item for a miss. To
+//! remove them all the node lists its items (`lru_crawler metadump all`), and each that moves here and is
+//! not newer than the mark is deleted, if its cas id is still the same. One process of a fleet is enough: it
+//! leaves a note at the node, and the note's own cas id shows to which handover it belongs.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use md5::{Digest, Md5};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use super::jitter::jittered;
+use super::per_node_tasks::remote;
+use super::probe_client::ProbeConnection;
+use crate::config;
+use crate::node::Node;
+use crate::protocol::meta::needs_base64;
+use crate::route::handover::progress::{Phase, Progress};
+use crate::route::{Handover, Pool};
+use crate::snapshot::Snapshot;
+
+/// The maximum time for an answer of a node.
+const LIMIT: Duration = Duration::from_secs(2);
+/// The pause before a node is looked at again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The number of keys that are deleted at once.
+const BATCH: usize = 500;
+/// How long the note of a process lives, in seconds: longer than the others take to look.
+const NOTE: u32 = 3600;
+
+/// Marks every node of the handovers that begin with `snapshot`. A node that cannot answer stays without a
+/// mark, so that none of its items is read; if one knows no leases there is no handover.
+pub async fn mark(snapshot: &Snapshot) {
+    let mut asked = JoinSet::new();
+    for pool in snapshot.pools.values() {
+        let Some(handover) = &pool.handover else { continue };
+        for (member, &index) in pool.nodes.iter().enumerate() {
+            if handover.progress.mark(member) == u64::MAX {
+                let (node, progress) = (snapshot.nodes[index].clone(), handover.progress.clone());
+                let protection = pool.settings.protection.clone();
+                asked.spawn(async move {
+                    let connected = connect(&node, &protection).await;
+                    let marked = match connected {
+                        Ok(mut connection) => mark_node(&mut connection, &progress, member).await,
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = marked {
+                        give_up_or_wait(&node, &progress, &error);
+                    }
+                });
+            }
+        }
+    }
+    while asked.join_next().await.is_some() {}
+}
+
+fn give_up_or_wait(node: &Node, progress: &Progress, error: &io::Error) {
+    let (pool, node) = (&node.pool, &node.label);
+    if error.kind() != ErrorKind::Unsupported {
+        return warn!(pool, node, %error, "node cannot be marked yet: its items are not read in the handover");
+    }
+    warn!(pool, node, %error, "no handover: the keys move at once, and miss until they are filled again");
+    progress.enter(Phase::Done, Instant::now());
+}
+
+async fn connect(node: &Node, protection: &config::Protection) -> io::Result<ProbeConnection> {
+    let remote = remote(node).ok_or_else(|| io::Error::other("an embedded node"))?;
+    let resolved = remote.resolved.load();
+    ProbeConnection::dial(&node.address, &resolved, protection, LIMIT).await
+}
+
+/// Takes the mark of the node behind `connection`: the cas id of a placeholder that lives a second.
+async fn mark_node(connection: &mut ProbeConnection, progress: &Progress, member: usize) -> io::Result<()> {
+    let key = format!("ringway:mark:{:016x}", fastrand::u64(..));
+    let answer = connection.question(&format!("mg {key} c N1"), LIMIT).await?;
+    match cas(&answer) {
+        Some(mark @ 1..) => progress.set_mark(member, mark),
+        _ => {
+            return Err(io::Error::new(
+                ErrorKind::Unsupported,
+                format!("it grants no leases: {answer}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn cas(answer: &str) -> Option<u64> {
+    let mut words = answer.split(' ');
+    if words.next() != Some("HD") {
+        return None;
+    }
+    words.find_map(|word| word.strip_prefix('c')?.parse().ok())
+}
+
+/// A new owner of keys, while a handover lasts.
+#[derive(Debug, Clone)]
+pub struct Gaining {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Its index among the pool's nodes.
+    pub member: usize,
+    /// The pool.
+    pub pool: Arc<Pool>,
+}
+
+impl Gaining {
+    fn handover(&self) -> &Handover {
+        self.pool
+            .handover
+            .as_ref()
+            .expect("only a pool with one has gaining nodes")
+    }
+
+    /// Returns once nothing is left there of an earlier ring, or when the handover is over.
+    pub async fn clear(self) {
+        let progress = self.handover().progress.clone();
+        let mut complaint = String::new();
+        let mut marked = (progress.mark(self.member) < u64::MAX).then(Instant::now);
+        while progress.phase() < Phase::Done {
+            match self.try_to_clear(&progress, &mut marked).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) if error.to_string() != complaint => {
+                    complaint = error.to_string();
+                    let (pool, node) = (&self.node.pool, &self.node.label);
+                    warn!(pool, node, %error, "leftovers of an earlier ring cannot be removed yet");
+                }
+                Err(_) => {}
+            }
+            sleep(jittered(PAUSE)).await;
+        }
+    }
+
+    /// Returns true if nothing is left there.
+    async fn try_to_clear(&self, progress: &Progress, marked: &mut Option<Instant>) -> io::Result<bool> {
+        let protection = &self.pool.settings.protection;
+        let mut connection = connect(&self.node, protection).await?;
+        let Some(marked_at) = *marked else {
+            mark_node(&mut connection, progress, self.member).await?;
+            *marked = Some(Instant::now());
+            return Ok(false);
+        };
+        // A node that was started since has nothing from before, and counts from one again.
+        if connection.uptime(LIMIT).await? < marked_at.elapsed().as_secs() {
+            progress.set_mark(self.member, 0);
+            return Ok(true);
+        }
+        // Before, other processes may not have their marks yet, and would not trust the note.
+        if progress.phase() < Phase::Serve {
+            return Ok(false);
+        }
+        let (note, mark) = (self.note(), progress.mark(self.member));
+        let noted = connection.question(&format!("mg {note} c"), LIMIT).await?;
+        if cas(&noted).is_some_and(|cas| cas > mark) {
+            return Ok(true);
+        }
+        let removed = self.sweep(&mut connection, mark).await?;
+        let mut connection = connect(&self.node, protection).await?;
+        connection
+            .question(&format!("ms {note} 1 T{NOTE}\r\n1"), LIMIT)
+            .await?;
+        let (pool, node) = (&self.node.pool, &self.node.label);
+        info!(pool, node, removed, "leftovers of an earlier ring removed");
+        Ok(true)
+    }
+
+    /// Deletes every item with at most the cas id `mark` whose key moves here. Returns how many.
+    async fn sweep(&self, listing: &mut ProbeConnection, mark: u64) -> io::Result<usize> {
+        let mut deleting = connect(&self.node, &self.pool.settings.protection).await?;
+        let (mut commands, mut count, mut removed) = (Vec::new(), 0, 0);
+        listing.begin("lru_crawler metadump all").await?;
+        while let Some(line) = listing.next_line(LIMIT).await? {
+            let listed = Listed::parse(&line)?;
+            if let Some(item) = listed.filter(|item| item.cas <= mark && self.moves_here(&item.key)) {
+                item.put_delete(&mut commands);
+                count += 1;
+            }
+            if count == BATCH {
+                deleting.delete(&commands, count, LIMIT).await?;
+                commands.clear();
+                (count, removed) = (0, removed + BATCH);
+            }
+        }
+        deleting.delete(&commands, count, LIMIT).await?;
+        Ok(removed + count)
+    }
+
+    fn moves_here(&self, key: &[u8]) -> bool {
+        let own = self.pool.nodes[self.member];
+        self.pool.primary(key) == own && self.handover().old.primary(key) != own
+    }
+
+    /// The key under which a process notes that it has removed them.
+    fn note(&self) -> String {
+        let mut digest = Md5::new();
+        for settings in [&self.handover().old.settings, &self.pool.settings] {
+            for node in &settings.nodes {
+                digest.update(format!("{:?} {} {}\n", node.name, node.address, node.weight));
+            }
+            digest.update(format!("{:?} {:?}\n", settings.distribution, settings.hash_tag));
+        }
+        let digest = digest.finalize();
+        let digits = digest.iter().map(|byte| format!("{byte:02x}"));
+        format!("ringway:swept:{}", digits.collect::<String>())
+    }
+}
+
+/// An item in a node's list.
+struct Listed {
+    key: Vec<u8>,
+    cas: u64,
+}
+
+impl Listed {
+    /// Reads a line of `lru_crawler metadump`; `None` if it is not about an item.
+    ///
+    /// # Errors
+    /// The node refuses, or has no time now.
+    fn parse(line: &[u8]) -> io::Result<Option<Listed>> {
+        let Some(rest) = line.strip_prefix(b"key=") else {
+            let answer = line.escape_ascii().to_string();
+            return Err(io::Error::other(format!(
+                "unexpected answer to lru_crawler: {answer}"
+            )));
+        };
+        let mut words = rest.split(|&byte| byte == b' ');
+        let key = unescaped(words.next().unwrap_or_default());
+        let cas = words.find_map(|word| {
+            std::str::from_utf8(word.strip_prefix(b"cas=")?)
+                .ok()?
+                .parse()
+                .ok()
+        });
+        Ok(cas.map(|cas| Listed { key, cas }))
+    }
+
+    /// Appends the command that deletes it if it is unchanged.
+    fn put_delete(&self, commands: &mut Vec<u8>) {
+        let cas = self.cas;
+        commands.extend_from_slice(b"md ");
+        if needs_base64(&self.key) {
+            commands.extend_from_slice(STANDARD.encode(&self.key).as_bytes());
+            commands.extend_from_slice(b" b");
+        } else {
+            commands.extend_from_slice(&self.key);
+        }
+        commands.extend_from_slice(format!(" C{cas}\r\n").as_bytes());
+    }
+}
+
+/// Returns `text` with each `%` and its two digits replaced by the byte that they stand for.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, behind)) = rest.split_first() {
+        let digits = behind
+            .get(..2)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = match byte.filter(|_| first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                &behind[2..]
+            }
+            None => {
+                bytes.push(first);
+                behind
+            }
+        };
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_list_is_an_item_that_can_be_deleted() {
+        let line = b"key=a%20b exp=-1 la=1700000000 cas=17 fetch=no cls=1 size=63";
+        let item = Listed::parse(line).unwrap().unwrap();
+        assert_eq!((&item.key[..], item.cas), (&b"a b"[..], 17));
+        let mut commands = Vec::new();
+        item.put_delete(&mut commands);
+        assert_eq!(commands, b"md YSBi b C17\r\n");
+        for refusal in [
+            "BUSY currently processing crawler request",
+            "ERROR lru crawler disabled",
+        ] {
+            assert!(Listed::parse(refusal.as_bytes()).is_err());
+        }
+        assert_eq!(unescaped(b"%41%zz%4"), b"A%zz%4");
+    }
+}

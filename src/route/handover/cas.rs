@@ -1,0 +1,77 @@
+//! Cas ids of moved keys, as clients see them.
+//!
+//! Each node numbers its items by itself, so a cas id that a client got from the old owner may happen to be
+//! that of another item at the new one. While both owners are known, clients therefore see the ids of the
+//! new one raised by a constant; an id that is not raised never matches.
+
+use crate::protocol::meta::flags;
+use crate::protocol::numbers::parse_u64;
+use crate::protocol::{Command, Meta, Reply, Request};
+use crate::route::toolkit::reply::{NO_CAS, change_cas};
+
+/// More than any node counts to, and less than what a client cannot parse.
+const RAISED: u64 = 1 << 62;
+
+/// Returns `reply` of the new owner with a raised cas id.
+pub(super) fn raised(reply: Reply) -> Reply {
+    change_cas(reply, |cas| Some(if cas >= RAISED { cas } else { cas + RAISED }))
+}
+
+/// Returns `request` with the cas id that it compares as the new owner knows it. `scratch` takes the flags
+/// of a meta command.
+pub(super) fn lowered<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>) -> Request<'a> {
+    let lower = |cas: u64| cas.checked_sub(RAISED).filter(|&cas| cas > 0 && cas < RAISED - 1);
+    let lower = |cas| lower(cas).unwrap_or(NO_CAS);
+    let Some(meta) = &request.meta else {
+        return Request {
+            cas: if request.command == Command::Cas {
+                lower(request.cas)
+            } else {
+                request.cas
+            },
+            ..*request
+        };
+    };
+    let compared = |flag: &[u8]| flag.strip_prefix(b"C").and_then(parse_u64);
+    if !flags(meta.flags).any(|flag| compared(flag).is_some()) {
+        return *request;
+    }
+    for flag in flags(meta.flags) {
+        if !scratch.is_empty() {
+            scratch.push(b' ');
+        }
+        match compared(flag) {
+            Some(cas) => scratch.extend_from_slice(format!("C{}", lower(cas)).as_bytes()),
+            None => scratch.extend_from_slice(flag),
+        }
+    }
+    let meta = Meta {
+        flags: scratch,
+        ..*meta
+    };
+    Request {
+        meta: Some(meta),
+        ..*request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::testing::{ask, meta};
+
+    #[test]
+    fn only_an_id_of_the_new_owner_is_compared_there() {
+        let classic = |cas| Request {
+            cas,
+            ..ask(Command::Cas, "k")
+        };
+        assert_eq!(lowered(&classic(7), &mut Vec::new()).cas, NO_CAS);
+        assert_eq!(lowered(&classic(7 + RAISED), &mut Vec::new()).cas, 7);
+        assert_eq!(lowered(&classic(NO_CAS), &mut Vec::new()).cas, NO_CAS);
+        let mut scratch = Vec::new();
+        let raised = format!("T9 C{} c", 7 + RAISED);
+        let changed = lowered(&meta(Command::MetaSet, "k", &raised), &mut scratch);
+        assert_eq!(changed.raw_flags(), b"T9 C7 c");
+    }
+}

@@ -1,0 +1,81 @@
+//! A handover: what happens to requests for keys whose owner changes with a pool's ring.
+//!
+//! | phase | read | write |
+//! |---|---|---|
+//! | prepare | old owner | old owner, then delete at the new owner |
+//! | serve | new owner; on a miss the old owner, and the value is copied under a lease | delete at the old owner, then new owner; what needs the old value brings it over first |
+//! | finish | new owner | delete at the old owner, then new owner |
+//!
+//! `docs/handover.md` says why processes at most one phase apart never show an old value. At the new owner
+//! two kinds of items are no values: placeholders of leases, which are recognised by their flags, and
+//! leftovers, which it has from an earlier ring and are recognised by their cas ids: the handover begins
+//! with a mark, a fresh cas id of each node, and what is older was left there before.
+//!
+//! Serve and finish are a [`Refill`], whose forwarder reaches the new owner as the pool, and the old one as
+//! [`Handover::old`].
+
+mod cas;
+mod prepare;
+pub mod progress;
+mod read;
+
+use std::sync::Arc;
+
+use crate::protocol::operation::Operation;
+use crate::protocol::owned::OwnedRequest;
+use crate::protocol::{Command, Request};
+use crate::reply::slot::ReplySlot;
+use crate::route::call::spawn;
+use crate::route::pool::Handover;
+use crate::route::toolkit::lease::uses_lease;
+use crate::route::toolkit::refill::{Refill, WarmPart};
+use crate::route::{Call, Pool, Route};
+use progress::Phase;
+
+/// Sends `request`, for a key of `pool` that moves in `handover`; its reply is delivered to `slot`. The
+/// forwarder of `call` must reach both owners.
+pub fn send(pool: &Arc<Pool>, handover: &Handover, request: &Request<'_>, slot: ReplySlot, call: Call) {
+    let phase = handover.progress.phase();
+    let is_read = Operation::of(request) == Operation::Get && !uses_lease(request);
+    match phase {
+        Phase::Prepare if is_read => call.send_to(&Route::Pool(handover.old.clone()), request, slot),
+        Phase::Prepare => {
+            let (old, new) = (Route::Pool(handover.old.clone()), Route::Pool(pool.clone()));
+            let owned = OwnedRequest::new(request);
+            spawn(Box::pin(async move {
+                slot.fill(prepare::write(&owned.request(), &old, &new, &call).await);
+            }));
+        }
+        // Nothing is left of it, and the next snapshot is without it.
+        _ if phase == Phase::Done || request.command == Command::MetaDebug => {
+            call.send_to(&Route::Pool(pool.clone()), request, slot);
+        }
+        _ if is_read => read::send(
+            refill(pool, handover, phase, request, call),
+            handover,
+            request,
+            slot,
+        ),
+        _ => {
+            let refill = refill(pool, handover, phase, request, call);
+            let owned = OwnedRequest::new(&cas::lowered(request, &mut Vec::new()));
+            spawn(Box::pin(async move {
+                slot.fill(cas::raised(refill.run(&owned.request()).await));
+            }));
+        }
+    }
+}
+
+fn refill(pool: &Arc<Pool>, handover: &Handover, phase: Phase, request: &Request<'_>, call: Call) -> Refill {
+    Refill {
+        cold: Route::Pool(pool.clone()),
+        warm: Route::Pool(handover.old.clone()),
+        warm_part: match phase {
+            Phase::Serve => WarmPart::Optional,
+            _ => WarmPart::Deletes,
+        },
+        leftover: handover.progress.mark(pool.ring.pick(request.key)),
+        call,
+        tally: handover.tally.clone(),
+    }
+}

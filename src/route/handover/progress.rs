@@ -1,0 +1,323 @@
+//! The progress of one handover: its phase, which control moves and workers read, and what it counts.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config;
+use crate::counter::Counter;
+use crate::route::counters::{Event, Tally};
+
+/// The time that must pass between the last lease of a process and the first read by another one that does
+/// not recognise placeholders: they live ten seconds.
+const SETTLE: Duration = Duration::from_secs(12);
+
+/// A phase of a handover, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Phase {
+    /// The old owners serve; writes delete at the new ones.
+    Prepare = 1,
+    /// The new owners serve, and get what they lack from the old ones.
+    Serve = 2,
+    /// The new owners serve; writes still delete at the old ones.
+    Finish = 3,
+    /// As [`Phase::Finish`], until no placeholder can be left. Shown as no handover.
+    Settle = 4,
+    /// Nothing is left of it.
+    Done = 5,
+}
+
+impl Phase {
+    const ALL: [Phase; 5] = [
+        Phase::Prepare,
+        Phase::Serve,
+        Phase::Finish,
+        Phase::Settle,
+        Phase::Done,
+    ];
+
+    /// The phase's name; `None` once operators need not know of it.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Phase::Prepare => Some("prepare"),
+            Phase::Serve => Some("serve"),
+            Phase::Finish => Some("finish"),
+            Phase::Settle | Phase::Done => None,
+        }
+    }
+
+    fn next(self) -> Phase {
+        Phase::ALL[usize::from(self as u8).min(Phase::ALL.len() - 1)]
+    }
+}
+
+/// The progress of one handover.
+#[derive(Debug)]
+pub struct Progress {
+    /// How long its phases last.
+    pub plan: config::Handover,
+    /// The share of all keys that move, from 0 to 1.
+    pub moved: f64,
+    phase: AtomicU8,
+    since: Mutex<Instant>,
+    /// Whether the next change is urgent, because a node died.
+    is_hurried: AtomicBool,
+    /// Whether another change of the ring waits for its end.
+    is_awaited: AtomicBool,
+    /// The number of new nodes that may still have items of an earlier ring.
+    unclear: AtomicUsize,
+    /// By index among the pool's new nodes: an item there whose cas id is at most this was left there before.
+    marks: Box<[AtomicU64]>,
+    /// By index among the old nodes: whether one was down, so that its values are no longer read.
+    lost: Box<[AtomicBool]>,
+    /// The pool's counts when it began.
+    before: Counts,
+}
+
+impl Progress {
+    /// Returns the progress of a handover that begins, from `old` nodes to `new` ones. No mark is known.
+    pub fn new(
+        plan: config::Handover,
+        moved: f64,
+        old: usize,
+        new: usize,
+        tally: &HandoverTally,
+    ) -> Progress {
+        let first = match plan.prepare.is_zero() {
+            true => Phase::Serve,
+            false => Phase::Prepare,
+        };
+        Progress {
+            plan,
+            moved,
+            phase: AtomicU8::new(first as u8),
+            since: Mutex::new(Instant::now()),
+            is_hurried: AtomicBool::new(false),
+            is_awaited: AtomicBool::new(false),
+            unclear: AtomicUsize::new(new),
+            marks: (0..new).map(|_| AtomicU64::new(u64::MAX)).collect(),
+            lost: (0..old).map(|_| AtomicBool::new(false)).collect(),
+            before: tally.counts(),
+        }
+    }
+
+    /// The phase.
+    #[inline]
+    pub fn phase(&self) -> Phase {
+        Phase::ALL[usize::from(self.phase.load(Acquire)) - 1]
+    }
+
+    /// Goes to the next phase, and returns it.
+    pub fn advance(&self) -> Phase {
+        let next = self.phase().next();
+        self.enter(next, Instant::now());
+        next
+    }
+
+    /// Goes to `phase`, as if that had been at `since`.
+    pub fn enter(&self, phase: Phase, since: Instant) {
+        *self.since.lock().expect("no holder panics") = since;
+        self.phase.store(phase as u8, Release);
+    }
+
+    /// How long the phase has lasted.
+    pub fn elapsed(&self) -> Duration {
+        self.since.lock().expect("no holder panics").elapsed()
+    }
+
+    /// How long the phase still lasts.
+    pub fn left(&self) -> Duration {
+        let whole = match self.phase() {
+            Phase::Prepare | Phase::Finish => self.plan.prepare,
+            // Each phase must outlast the skew between processes.
+            Phase::Serve if self.is_hurried.load(Relaxed) => self.plan.serve.min(self.plan.prepare),
+            Phase::Serve => self.plan.serve,
+            Phase::Settle => SETTLE,
+            Phase::Done => Duration::ZERO,
+        };
+        whole.saturating_sub(self.elapsed())
+    }
+
+    /// Shortens the phase in which values are copied, because a node died and another change waits.
+    pub fn hurry(&self) {
+        self.is_hurried.store(true, Relaxed);
+    }
+
+    /// Goes to the next phase at once, and returns it. The last one ends only once no node has items of an
+    /// earlier ring: its time is over then.
+    pub fn skip(&self) -> Phase {
+        if self.phase() < Phase::Finish || self.unclear.load(Relaxed) == 0 {
+            return self.advance();
+        }
+        let begun = Instant::now().checked_sub(self.plan.prepare);
+        self.enter(self.phase(), begun.unwrap_or_else(Instant::now));
+        self.phase()
+    }
+
+    /// Sets the number of new nodes that may still have items of an earlier ring.
+    pub fn set_unclear(&self, nodes: usize) {
+        self.unclear.store(nodes, Relaxed);
+    }
+
+    /// Records that another change of the ring waits for its end.
+    pub fn await_end(&self) {
+        self.is_awaited.store(true, Relaxed);
+    }
+
+    /// Whether another change of the ring waits for its end.
+    pub fn is_awaited(&self) -> bool {
+        self.is_awaited.load(Relaxed)
+    }
+
+    /// The mark of the new node with this index: an item there with at most this cas id is no value.
+    #[inline]
+    pub fn mark(&self, node: usize) -> u64 {
+        self.marks[node].load(Acquire)
+    }
+
+    /// Sets the mark of the new node with this index.
+    pub fn set_mark(&self, node: usize, cas: u64) {
+        self.marks[node].store(cas, Release);
+    }
+
+    /// Records that the old node with this index was down.
+    pub fn lose(&self, node: usize) {
+        self.lost[node].store(true, Relaxed);
+    }
+
+    /// Whether the old node with this index was down in this handover.
+    pub fn has_lost(&self, node: usize) -> bool {
+        self.lost[node].load(Relaxed)
+    }
+
+    /// The counts since it began.
+    pub fn counts(&self, tally: &HandoverTally) -> Counts {
+        let now = tally.counts();
+        Counts {
+            new: now.new.wrapping_sub(self.before.new),
+            old: now.old.wrapping_sub(self.before.old),
+            none: now.none.wrapping_sub(self.before.none),
+            copied: now.copied.wrapping_sub(self.before.copied),
+        }
+    }
+}
+
+/// Reads of moved keys by the owner that had them, and copies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// The new owner had the key.
+    pub new: u64,
+    /// Only the old owner had it.
+    pub old: u64,
+    /// Neither had it.
+    pub none: u64,
+    /// Values that were copied to the new owner.
+    pub copied: u64,
+}
+
+/// The owner that had a key which was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The new one.
+    New,
+    /// Only the old one.
+    Old,
+    /// Neither.
+    None,
+}
+
+/// The counters for the handovers of one pool, kept across handovers: one shard per worker.
+#[derive(Debug)]
+pub struct HandoverTally(Box<[TallyShard]>);
+
+/// One worker's counters.
+#[derive(Debug, Default)]
+struct TallyShard {
+    new: Counter,
+    old: Counter,
+    none: Counter,
+    copied: Counter,
+}
+
+impl HandoverTally {
+    /// Returns counters for this number of workers.
+    pub fn new(workers: usize) -> HandoverTally {
+        HandoverTally((0..workers).map(|_| TallyShard::default()).collect())
+    }
+
+    /// Counts a read of a moved key by the worker with this index.
+    pub fn count_read(&self, worker: usize, found: Owner) {
+        let shard = &self.0[worker];
+        match found {
+            Owner::New => shard.new.add(1),
+            Owner::Old => shard.old.add(1),
+            Owner::None => shard.none.add(1),
+        }
+    }
+
+    /// The sums over all workers.
+    pub fn counts(&self) -> Counts {
+        let sum = |counter: fn(&TallyShard) -> &Counter| {
+            let counts = self.0.iter().map(|shard| counter(shard).get());
+            counts.fold(0, u64::wrapping_add)
+        };
+        Counts {
+            new: sum(|shard| &shard.new),
+            old: sum(|shard| &shard.old),
+            none: sum(|shard| &shard.none),
+            copied: sum(|shard| &shard.copied),
+        }
+    }
+}
+
+impl Tally for HandoverTally {
+    fn count(&self, worker: usize, event: Event) {
+        // What a read finds is counted once its reply is known.
+        if event == Event::Filled {
+            self.0[worker].copied.add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn phases_last_as_planned_and_the_first_may_be_left_out() {
+        let seconds = Duration::from_secs;
+        let plan = |prepare, serve| config::Handover {
+            prepare: seconds(prepare),
+            serve: seconds(serve),
+        };
+        let begin = |plan| Progress::new(plan, 0.2, 1, 1, &HandoverTally::new(1));
+        let progress = begin(plan(20, 100));
+        let mut seen = Vec::new();
+        while progress.phase() < Phase::Done {
+            seen.push((progress.phase(), progress.left()));
+            progress.advance();
+        }
+        assert_eq!(
+            seen,
+            [
+                (Phase::Prepare, seconds(20)),
+                (Phase::Serve, seconds(100)),
+                (Phase::Finish, seconds(20)),
+                (Phase::Settle, SETTLE),
+            ]
+        );
+        let alone = begin(plan(0, 100));
+        assert_eq!((alone.phase(), alone.left()), (Phase::Serve, seconds(100)));
+        let hurried = begin(plan(20, 100));
+        hurried.advance();
+        hurried.hurry();
+        assert_eq!(
+            hurried.left(),
+            seconds(20),
+            "but no less than the skew of processes"
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! Reads at the new owner, whose replies are inspected: most are final, and cost no async function.
+//!
+//! Each read asks for the cas id too, which tells a value from what an earlier ring left there.
+
+use std::sync::Arc;
+
+use crate::protocol::meta::flag;
+use crate::protocol::{Command, Meta, Reply, Request};
+use crate::reply::slot::{ReplyInspector, ReplySlot};
+use crate::route::call::fast_path::RetainedRequest;
+use crate::route::handover::cas::raised;
+use crate::route::handover::progress::{HandoverTally, Owner};
+use crate::route::pool::Handover;
+use crate::route::toolkit::refill::Refill;
+use crate::route::toolkit::reply::{change_cas, is_hit};
+
+/// Sends the read `request` to the new owner; the old one is asked only if that lacks the key.
+pub(super) fn send(refill: Refill, handover: &Handover, request: &Request<'_>, slot: ReplySlot) {
+    let first = FirstReply {
+        request: RetainedRequest::new(request),
+        slot,
+        refill,
+        tally: handover.tally.clone(),
+    };
+    let (call, cold) = (first.refill.call.clone(), first.refill.cold.clone());
+    let mut flags = Vec::new();
+    let asked = with_cas(request, &mut flags);
+    call.send_to(&cold, &asked, ReplySlot::Inspected(Box::new(Box::new(first))));
+}
+
+/// A pending reply of the new owner, and what it takes to continue from it.
+#[derive(Debug)]
+struct FirstReply {
+    request: RetainedRequest,
+    slot: ReplySlot,
+    refill: Refill,
+    tally: Arc<HandoverTally>,
+}
+
+impl ReplyInspector for FirstReply {
+    fn fill(self: Box<Self>, reply: Reply) {
+        let FirstReply {
+            request,
+            slot,
+            refill,
+            tally,
+        } = *self;
+        let worker = refill.call.forwarder.worker();
+        if refill.is_final(&request.request(), &reply) {
+            let found = if is_hit(&reply) { Owner::New } else { Owner::None };
+            tally.count_read(worker, found);
+            return slot.fill(as_asked(&request.request(), reply));
+        }
+        // Not polled here: a link is in the middle of its turn, so nothing may be sent to it.
+        tokio::task::spawn_local(async move {
+            let reply = refill.read(&request.request(), reply).await;
+            let found = if is_hit(&reply) { Owner::Old } else { Owner::None };
+            tally.count_read(worker, found);
+            slot.fill(raised(reply));
+        });
+    }
+}
+
+/// Returns `request` as a read that also returns the cas id. `flags` takes those of a meta command.
+fn with_cas<'a>(request: &Request<'a>, flags: &'a mut Vec<u8>) -> Request<'a> {
+    match &request.meta {
+        None => Request {
+            command: Command::Gets,
+            ..*request
+        },
+        Some(meta) if flag(meta.flags, b'c').is_some() => *request,
+        Some(meta) => {
+            flags.extend_from_slice(meta.flags);
+            if !flags.is_empty() {
+                flags.push(b' ');
+            }
+            flags.push(b'c');
+            Request {
+                meta: Some(Meta { flags, ..*meta }),
+                ..*request
+            }
+        }
+    }
+}
+
+/// Returns `reply` of the new owner as the client may see it.
+fn as_asked(request: &Request<'_>, reply: Reply) -> Reply {
+    match request.wants_cas() {
+        true => raised(reply),
+        false => change_cas(reply, |_| None),
+    }
+}

@@ -1,0 +1,342 @@
+//! Handovers between real nodes: no miss and no old value while a ring changes, and when it changes back.
+
+use serde_json::Value;
+
+use crate::support::binary::packet;
+use crate::support::client::Client;
+use crate::support::memcached::Memcached;
+use crate::support::ringway::{Ringway, pool, wait_for};
+
+/// A configuration with a pool of these nodes that goes on only when it is told to.
+fn paused(nodes: &[&Memcached], prepare: &str) -> String {
+    let nodes: Vec<String> = nodes.iter().map(|node| node.address()).collect();
+    pool(&nodes, &[&format!("handover: {{prepare: {prepare}, serve: 1h}}")])
+}
+
+/// The handover of the pool, as `/pools` shows it.
+fn handover(ringway: &Ringway) -> Value {
+    let (_, pools) = ringway.get("/pools");
+    let pools: Value = serde_json::from_str(&pools).expect("JSON");
+    pools[0]["handover"].clone()
+}
+
+/// The phase, if a handover is going on.
+pub fn phase(ringway: &Ringway) -> Option<String> {
+    handover(ringway)["phase"].as_str().map(str::to_owned)
+}
+
+/// Goes to the next phase, and says which.
+pub fn next(ringway: &Ringway) -> String {
+    let (status, phase) = ringway.post("/pools/main/handover/next");
+    assert_eq!(status, 200, "{phase}");
+    phase.trim_end().to_owned()
+}
+
+/// Goes on to the end, which waits until nothing is left of an earlier ring.
+pub fn end(ringway: &Ringway) {
+    wait_for("the end of the handover", || {
+        phase(ringway).is_none() || next(ringway) == "none"
+    });
+}
+
+fn key(number: usize) -> String {
+    format!("key-{number}")
+}
+
+/// What `key` has, in text.
+fn get(client: &mut Client, key: &str) -> Option<String> {
+    let value = client.get(key)?;
+    Some(String::from_utf8(value).expect("text"))
+}
+
+const KEYS: usize = 200;
+
+/// Reads every key whose number `step` divides, until no old owner is needed for them: a copy that did not come
+/// in time is made by the next read.
+fn wait_copied(ringway: &Ringway, client: &mut Client, step: usize) {
+    wait_for("copies", || {
+        let before = handover(ringway)["read_old"].clone();
+        (0..KEYS)
+            .step_by(step)
+            .for_each(|number| drop(client.get(&key(number))));
+        handover(ringway)["read_old"] == before
+    });
+}
+
+#[test]
+fn a_ring_that_changes_and_changes_back_costs_no_miss_and_shows_no_old_value() {
+    let nodes: Vec<Memcached> = (0..5).map(|_| Memcached::start()).collect();
+    let all: Vec<&Memcached> = nodes.iter().collect();
+    let (four, five) = (paused(&all[..4], "0s"), paused(&all, "0s"));
+    let ringway = Ringway::start(&four);
+    let mut client = ringway.client();
+    (0..KEYS).for_each(|number| client.set(&key(number), "1"));
+    assert_eq!(phase(&ringway), None);
+
+    ringway.reload(&five);
+    let begun = handover(&ringway);
+    assert_eq!(begun["phase"], "serve", "prepare takes no time");
+    let moved = begun["moved"].as_f64().expect("a share");
+    assert!((0.1..0.3).contains(&moved), "{begun}");
+    for number in 0..KEYS {
+        assert_eq!(get(&mut client, &key(number)).as_deref(), Some("1"), "{number}");
+    }
+    assert!(handover(&ringway)["read_old"].as_u64() > Some(0));
+    wait_copied(&ringway, &mut client, 1);
+    assert!(handover(&ringway)["copied"].as_u64() > Some(0));
+    assert_eq!(ringway.metric("ringway_handover_phase", &["pool=\"main\""]), 2.0);
+    end(&ringway);
+    assert_eq!(ringway.post("/pools/main/handover/next").0, 409);
+    assert_eq!(ringway.metric("ringway_handover_phase", &["pool=\"main\""]), 0.0);
+    for number in 0..KEYS {
+        assert_eq!(get(&mut client, &key(number)).as_deref(), Some("1"), "{number}");
+        client.set(&key(number), "2");
+    }
+
+    // The old owners of the first change are the new ones of this, and still have the values of then.
+    let (_, said) = ringway.reload(&four);
+    assert!(said.contains("changes once its handover has ended"), "{said}");
+    wait_for("the second handover", || {
+        phase(&ringway).as_deref() == Some("serve")
+    });
+    for number in (0..KEYS).step_by(2) {
+        assert_eq!(get(&mut client, &key(number)).as_deref(), Some("2"), "{number}");
+    }
+    wait_copied(&ringway, &mut client, 2);
+    end(&ringway);
+    for number in 0..KEYS {
+        let found = get(&mut client, &key(number));
+        assert_ne!(found.as_deref(), Some("1"), "{number}");
+        assert!(found.is_some() || number % 2 == 1, "{number} was read in time");
+    }
+}
+
+/// A Ringway whose only node `old` is being replaced by `new`.
+struct Replaced {
+    old: Memcached,
+    new: Memcached,
+    ringway: Ringway,
+}
+
+impl Replaced {
+    /// Stores `5` under each of `keys` before the change, and leaves `left over` under them at the new node.
+    fn begin(prepare: &str, keys: &[&str]) -> Replaced {
+        let (old, new) = (Memcached::start(), Memcached::start());
+        let ringway = Ringway::start(&paused(&[&old], prepare));
+        for key in keys {
+            ringway.client().set(key, "5");
+            new.client().set(key, "left over");
+        }
+        let (status, said) = ringway.reload(&paused(&[&new], prepare));
+        assert_eq!(status, 200, "{said}");
+        Replaced { old, new, ringway }
+    }
+}
+
+#[test]
+fn in_prepare_the_old_owner_serves_and_writes_leave_nothing_at_the_new_one() {
+    let keys = ["set", "deleted", "n", "joined", "read"];
+    let Replaced { old, new, ringway } = Replaced::begin("1h", &keys);
+    let mut client = ringway.client();
+    client.expects("get read\r\n", "VALUE read 0 1\r\n5\r\nEND\r\n");
+    client.expects(
+        "set set 0 0 1\r\n6\r\nincr n 2\r\nappend joined 0 0 1\r\n6\r\ndelete deleted\r\n",
+        "STORED\r\n7\r\nSTORED\r\nDELETED\r\n",
+    );
+    for (key, value) in [
+        ("set", Some("6")),
+        ("n", Some("7")),
+        ("joined", Some("56")),
+        ("deleted", None),
+    ] {
+        assert_eq!(get(&mut old.client(), key).as_deref(), value, "{key}");
+        assert_eq!(get(&mut new.client(), key), None, "{key}");
+    }
+    assert_eq!(get(&mut new.client(), "read").as_deref(), Some("left over"));
+}
+
+#[test]
+fn in_serve_each_command_finds_the_old_value_and_leaves_nothing_at_the_old_owner() {
+    let keys = [
+        "set", "gone", "n", "m", "joined", "added", "replaced", "touched", "gat", "stale",
+    ];
+    let Replaced { old, new, ringway } = Replaced::begin("0s", &keys);
+    let mut client = ringway.client();
+    let rows = [
+        ("set", "set set 0 0 1\r\n6\r\n", "STORED\r\n", Some("6")),
+        ("gone", "delete gone\r\n", "DELETED\r\n", None),
+        ("n", "incr n 2\r\n", "7\r\n", Some("7")),
+        ("m", "ma m v MD D2\r\n", "VA 1\r\n3\r\n", Some("3")),
+        ("joined", "append joined 0 0 1\r\n6\r\n", "STORED\r\n", Some("56")),
+        ("added", "add added 0 0 1\r\n6\r\n", "NOT_STORED\r\n", Some("5")),
+        (
+            "replaced",
+            "replace replaced 0 0 1\r\n6\r\n",
+            "STORED\r\n",
+            Some("6"),
+        ),
+        ("touched", "touch touched 100\r\n", "TOUCHED\r\n", Some("5")),
+        (
+            "gat",
+            "gat 100 gat\r\n",
+            "VALUE gat 0 1\r\n5\r\nEND\r\n",
+            Some("5"),
+        ),
+        ("stale", "md stale I T30\r\n", "HD\r\n", Some("5")),
+    ];
+    for (key, request, answer, value) in rows {
+        client.expects(request, answer);
+        assert_eq!(get(&mut new.client(), key).as_deref(), value, "{key}");
+        if key != "added" {
+            assert_eq!(get(&mut old.client(), key), None, "{key}");
+        }
+    }
+    client.expects("mg stale v\r\n", "VA 1 X W\r\n5\r\n");
+}
+
+#[test]
+fn in_serve_every_protocol_reads_what_only_the_old_owner_has() {
+    let Replaced { old, new, ringway } = Replaced::begin("0s", &["text", "meta", "binary", "many"]);
+    let mut client = ringway.client();
+    client.expects("get text\r\n", "VALUE text 0 1\r\n5\r\nEND\r\n");
+    client.expects("mg meta v s k\r\n", "VA 1 s1 kmeta\r\n5\r\n");
+    client.expects(
+        "get text many nothing\r\n",
+        "VALUE text 0 1\r\n5\r\nVALUE many 0 1\r\n5\r\nEND\r\n",
+    );
+    let mut binary = ringway.client();
+    binary.send(packet(0x00, &[], "binary", b""));
+    let head = binary.exact(24);
+    let body = binary.exact(u32::from_be_bytes([head[8], head[9], head[10], head[11]]) as usize);
+    assert_eq!(&body[4..], b"5");
+    for key in ["text", "meta", "binary", "many"] {
+        wait_for("the copy", || get(&mut new.client(), key).as_deref() == Some("5"));
+    }
+    drop(old);
+    client.expects(
+        "get text meta\r\n",
+        "VALUE text 0 1\r\n5\r\nVALUE meta 0 1\r\n5\r\nEND\r\n",
+    );
+    client.expects("mg binary\r\nmg nothing v\r\n", "HD\r\nEN\r\n");
+}
+
+#[test]
+fn a_cas_id_from_before_the_change_never_matches_after_it() {
+    let Replaced { new, ringway, old } = Replaced::begin("1h", &["k"]);
+    let mut client = ringway.client();
+    let id = |client: &mut Client| {
+        let line = client.ask("gets k\r\n");
+        client.expect("5\r\nEND\r\n");
+        line.rsplit(' ')
+            .next()
+            .expect("an id")
+            .parse::<u64>()
+            .expect("a number")
+    };
+    let before = id(&mut client);
+    assert_eq!(next(&ringway), "serve");
+    // The new node counts up to the very same number.
+    let held = new.client().ask("mg k c\r\n");
+    let count: u64 = held.rsplit('c').next().expect("an id").parse().expect("a number");
+    let rest = before.saturating_sub(count + 3);
+    (0..rest).for_each(|_| new.client().set("other", "v"));
+    let after = id(&mut client);
+    client.expects(format!("cas k 0 0 1 {before}\r\n6\r\n"), "EXISTS\r\n");
+    client.expects(format!("ms k 1 C{before}\r\n6\r\n"), "EX\r\n");
+    client.expects(format!("cas k 0 0 1 {after}\r\n6\r\n"), "STORED\r\n");
+    assert_eq!(get(&mut new.client(), "k").as_deref(), Some("6"));
+    assert_eq!(get(&mut old.client(), "k"), None);
+}
+
+#[test]
+fn an_old_owner_that_dies_costs_misses_and_no_errors() {
+    let Replaced { old, new, ringway } = Replaced::begin("0s", &["k", "l", "n"]);
+    let mut client = ringway.client();
+    client.expects("get k\r\n", "VALUE k 0 1\r\n5\r\nEND\r\n");
+    wait_for("the copy", || get(&mut new.client(), "k").as_deref() == Some("5"));
+    drop(old);
+    client.expects("get k\r\n", "VALUE k 0 1\r\n5\r\nEND\r\n");
+    client.expects("get l\r\nincr n 1\r\n", "END\r\nNOT_FOUND\r\n");
+    client.expects(
+        "set l 0 0 1\r\n6\r\nadd n 0 0 1\r\n1\r\nincr n 1\r\ndelete k\r\nget l\r\n",
+        "STORED\r\nSTORED\r\n2\r\nDELETED\r\nVALUE l 0 1\r\n6\r\nEND\r\n",
+    );
+}
+
+#[test]
+fn flush_all_reaches_both_owners() {
+    let Replaced { old, new, ringway } = Replaced::begin("0s", &["k"]);
+    let mut client = ringway.client();
+    client.expects("flush_all\r\nget k\r\n", "OK\r\nEND\r\n");
+    assert_eq!(
+        (get(&mut old.client(), "k"), get(&mut new.client(), "k")),
+        (None, None)
+    );
+}
+
+#[test]
+fn a_restart_in_the_middle_goes_on_with_the_handover() {
+    let (old, new) = (Memcached::start(), Memcached::start());
+    let dir = tempfile::tempdir().expect("a directory");
+    let kept = |text: String| format!("state_dir: {}\n{text}", dir.path().display());
+    let first = Ringway::start(&kept(paused(&[&old], "1h")));
+    first.client().set("k", "5");
+    new.client().set("k", "left over");
+    first.reload(&kept(paused(&[&new], "1h")));
+    assert_eq!(phase(&first).as_deref(), Some("prepare"));
+    drop(first);
+    let second = Ringway::start(&kept(paused(&[&new], "1h")));
+    let mut client = second.client();
+    assert_eq!(phase(&second).as_deref(), Some("prepare"));
+    assert_eq!(get(&mut client, "k").as_deref(), Some("5"));
+    assert_eq!(next(&second), "serve");
+    wait_for("the phase on disk", || {
+        let text = std::fs::read_to_string(dir.path().join("handovers.json"));
+        text.is_ok_and(|text| text.contains("serve"))
+    });
+    drop(second);
+    let third = Ringway::start(&kept(paused(&[&new], "1h")));
+    assert_eq!(phase(&third).as_deref(), Some("serve"));
+    assert_eq!(get(&mut third.client(), "k").as_deref(), Some("5"));
+    drop(third);
+    // Without what was kept a process only knows the new ring.
+    let unaware = Ringway::start(&paused(&[&new], "1h"));
+    assert_eq!(phase(&unaware), None);
+}
+
+#[test]
+fn processes_a_phase_apart_show_each_others_writes_or_nothing() {
+    let (old, new) = (Memcached::start(), Memcached::start());
+    let [ahead, behind] = [(); 2].map(|()| Ringway::start(&paused(&[&old], "1h")));
+    let [mut first, mut second] = [ahead.client(), behind.client()];
+    let mut value = 0;
+    let mut step = |first: &mut Client, second: &mut Client| {
+        for key in ["a", "b"] {
+            value += 1;
+            first.set(key, value.to_string());
+            let found = get(second, key);
+            assert!(found.is_none_or(|found| found == value.to_string()), "{key}");
+            value += 1;
+            second.set(key, value.to_string());
+            let found = get(first, key);
+            assert!(found.is_none_or(|found| found == value.to_string()), "{key}");
+            second.expects(format!("delete {key}\r\n"), "DELETED\r\n");
+            assert_eq!(get(first, key), None, "{key}");
+        }
+    };
+    step(&mut first, &mut second);
+    ahead.reload(&paused(&[&new], "1h"));
+    step(&mut first, &mut second);
+    behind.reload(&paused(&[&new], "1h"));
+    for phase in ["serve", "finish"] {
+        step(&mut first, &mut second);
+        assert_eq!(next(&ahead), phase);
+        step(&mut first, &mut second);
+        assert_eq!(next(&behind), phase);
+    }
+    step(&mut first, &mut second);
+    end(&ahead);
+    step(&mut first, &mut second);
+    end(&behind);
+    step(&mut first, &mut second);
+}
