@@ -1,7 +1,7 @@
 //! Counters, one shard for each worker, summed when they are read.
 //!
 //! A shard has one writer, its worker, so counting is a load and a store, never a locked instruction. Any
-//! thread may read. Names and help texts are in `control/exposition/table.rs`.
+//! thread may read. Names and help texts are in `control/exposition`.
 
 use crate::counter::Counter;
 use crate::histogram::Histogram;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::diff::Difference;
 use crate::discovery::status::Status;
+use crate::hot_keys::{Ranking, Summary};
 use crate::metrics::WorkerShard;
 use crate::net::succession::Succession;
 use crate::snapshot::Snapshot;
@@ -60,6 +61,17 @@ pub struct AdminCounters {
     pub displaced: AtomicU64,
 }
 
+/// How workers hand over the rates of their hottest keys.
+#[derive(Debug)]
+pub struct HotKeys {
+    /// Asks every worker for a new summary.
+    pub second: watch::Sender<()>,
+    /// The last summary of each worker, by worker index.
+    pub summaries: Box<[ArcSwap<Summary>]>,
+    /// All of them, merged.
+    pub ranking: ArcSwap<Ranking>,
+}
+
 /// The state that all threads share.
 #[derive(Debug)]
 pub struct State {
@@ -86,12 +98,15 @@ pub struct State {
     pub succession: Succession,
     /// The number of sessions that came from the process before.
     pub sessions_taken_over: AtomicU64,
+    /// The hottest keys.
+    pub hot_keys: HotKeys,
 }
 
 impl State {
     /// Returns the state of a process that begins with `snapshot`.
     pub fn new(snapshot: Snapshot) -> State {
         let workers = (0..snapshot.config.workers).map(|_| Arc::default()).collect();
+        let summaries = (0..snapshot.config.workers).map(|_| ArcSwap::default()).collect();
         State {
             started: Instant::now(),
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
@@ -104,6 +119,11 @@ impl State {
             admin: AdminCounters::default(),
             succession: Succession::default(),
             sessions_taken_over: AtomicU64::new(0),
+            hot_keys: HotKeys {
+                second: watch::Sender::new(()),
+                summaries,
+                ranking: ArcSwap::default(),
+            },
         }
     }
 

@@ -67,6 +67,7 @@ fn event_loop(shard: Arc<WorkerShard>) -> std::io::Result<LocalRuntime> {
 async fn run(state: Arc<State>, index: usize, mut accepted: UnboundedReceiver<Accepted>) {
     let worker = Rc::new(WorkerContext::new(state.clone(), index));
     let (mut changed, mut phase) = (state.changed.subscribe(), state.phase.subscribe());
+    let mut second = state.hot_keys.second.subscribe();
     loop {
         tokio::select! {
             client = accepted.recv() => match client {
@@ -78,6 +79,7 @@ async fn run(state: Arc<State>, index: usize, mut accepted: UnboundedReceiver<Ac
                 worker.wake_sessions();
                 worker.wake_links();
             }
+            Ok(()) = second.changed() => worker.report_hot_keys(),
             Ok(()) = phase.changed() => {
                 if *phase.borrow_and_update() >= Phase::Draining {
                     worker.is_draining.set(true);

@@ -3,10 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::error::{Diagnostics, Problem};
-use super::kind::{Kind, list, word, words};
+use super::error::{Diagnostics, Problem, quote};
+use super::kind::{Kind, flag, list, word, words};
 use super::listeners::{reject_other_kind, schema_by_bind};
 use super::map_reader::YamlNode;
 use super::rows::{Section, render, section};
@@ -26,6 +26,11 @@ section! {
         token: Option<Secret> = None, secret::or_false();
         /// What needs the token: `changes` (POST), or `all` but `/livez`, `/readyz` and `/healthz`.
         protect: Protect = Protect::Changes, word();
+        /// Whether hot keys are shown by name, or as a hash that only this process can compute. If `admin.bind` is not a
+        /// loopback address, the default is `false`.
+        show_keys: bool = true, flag();
+        /// A hot prefix ends with the first of these characters in a key; `false`: prefixes are not counted.
+        key_delimiter: Option<u8> = Some(b':'), delimiter();
         ..
         /// Who may connect to a unix socket. A change needs a restart.
         access: Access;
@@ -64,7 +69,22 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Admin> {
         let problem = Problem::new("there is no token to protect it with");
         keys.diagnostic_at(&location, problem.hint("add `token: {file: PATH}`"));
     }
+    if !keys.has("show_keys") {
+        admin.show_keys = matches!(&admin.bind, Bind::Tcp(address) if address.ip().is_loopback());
+    }
     let is_good = keys.is_good("bind");
     keys.finish();
     is_good.then_some(admin)
+}
+
+/// One character, or `false` for none.
+fn delimiter() -> Kind<Option<u8>> {
+    let parse = |text: &str| match text.as_bytes() {
+        b"false" => Ok(None),
+        &[byte] if byte.is_ascii_graphic() => Ok(Some(byte)),
+        _ => Err(Problem::new(format!("{} is not one character", quote(text)))
+            .hint("write the one that ends the prefixes of keys, such as \":\", or false")),
+    };
+    let show = |byte: &Option<u8>| byte.map_or(json!(false), |byte| json!(char::from(byte).to_string()));
+    Kind::text(parse, show, || schema::or_false(schema::pattern("^[!-~]$")))
 }

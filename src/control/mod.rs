@@ -8,6 +8,7 @@
 //!           discovery ─▶ addresses   │ without the nodes that are down
 //!           prober ────▶ health ──▶ rehash
 //!             └──▶ rejoin ───▲
+//!           hot_keys ─▶ what workers count, merged: admin shows it
 //!           replay ─▶ deletes what nodes missed;  recovery: what an earlier process left
 //!           handover ─▶ phases of a ring's change;  leftovers: what an earlier ring left
 //! ```
@@ -23,6 +24,7 @@ pub mod discovery;
 pub mod exposition;
 pub mod handover;
 mod handover_start;
+mod hot_keys;
 mod jitter;
 pub mod kept_handovers;
 mod leftovers;
@@ -82,6 +84,7 @@ pub fn start(
     tokio::spawn(rehash::run(state.clone()));
     tokio::spawn(outliers::run(state.clone()));
     tokio::spawn(limits::run(state.clone()));
+    tokio::spawn(hot_keys::run(state.clone()));
     if let Some(path) = reloader.path() {
         tokio::spawn(watch::run(path.to_owned(), reloader));
     }

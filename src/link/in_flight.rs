@@ -40,6 +40,8 @@ pub struct InFlightQueue {
     pub(super) abandoned: usize,
     /// Keys of abandoned writes whose late replies arrived.
     late: Vec<Bytes>,
+    /// Sampled requests whose replies arrived.
+    sampled: Sampled,
     /// Whether a reply mentioned a stale item.
     pub(super) has_seen_stale: bool,
     /// The number of bytes of a reply that are still to be skipped.
@@ -48,6 +50,14 @@ pub struct InFlightQueue {
     pub(super) room: usize,
     /// The minimum size of the reply that has partly arrived; 0 if none has.
     pub(super) needs: usize,
+}
+
+/// Answered requests whose keys are to be counted: keys, and the lengths of each with the size of its value. Both keep
+/// their memory.
+#[derive(Debug, Default)]
+struct Sampled {
+    keys: Vec<u8>,
+    sizes: Vec<(usize, usize)>,
 }
 
 /// How a request's reply is framed.
@@ -72,6 +82,7 @@ pub(super) struct InFlight {
     pub(super) operation: Operation,
     pub(super) expected: ExpectedReply,
     pub(super) is_retry: bool,
+    pub(super) is_sampled: bool,
     /// Whether it was abandoned and recorded as a write that the node missed.
     is_missed: bool,
     is_in_line: bool,
@@ -103,6 +114,7 @@ impl InFlight {
             started: self.started,
             deadline: self.deadline,
             is_retry: self.is_retry,
+            is_sampled: self.is_sampled,
         })
     }
 
@@ -141,6 +153,19 @@ pub struct Unanswered {
     pub start_offset: u64,
 }
 
+impl Sampled {
+    #[cold]
+    fn drain(&mut self, mut record: impl FnMut(&[u8], usize)) {
+        let mut keys = &self.keys[..];
+        for (key, value) in self.sizes.drain(..) {
+            let (own, rest) = keys.split_at(key);
+            record(own, value);
+            keys = rest;
+        }
+        self.keys.clear();
+    }
+}
+
 impl Default for InFlightQueue {
     fn default() -> InFlightQueue {
         InFlightQueue {
@@ -149,6 +174,7 @@ impl Default for InFlightQueue {
             lines: VecDeque::new(),
             abandoned: 0,
             late: Vec::new(),
+            sampled: Sampled::default(),
             has_seen_stale: false,
             skip: 0,
             room: usize::MAX,
@@ -258,6 +284,7 @@ impl InFlightQueue {
             operation: pending.operation,
             expected,
             is_retry: pending.is_retry,
+            is_sampled: pending.is_sampled,
             is_missed: false,
             is_in_line: false,
             is_meta: false,
@@ -378,6 +405,22 @@ impl InFlightQueue {
     #[inline]
     pub fn take_late(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.late)
+    }
+
+    /// Notes the oldest request, which has a key of `key` bytes and whose reply has a value of `value` bytes.
+    #[cold]
+    pub(super) fn note_sampled(&mut self, key: usize, value: usize) {
+        self.sampled.keys.extend_from_slice(&self.text.bytes()[..key]);
+        self.sampled.sizes.push((key, value));
+    }
+
+    /// Passes each sampled request whose reply arrived since the last call to `record`: its key, and the size of the
+    /// value.
+    #[inline]
+    pub fn drain_sampled(&mut self, record: impl FnMut(&[u8], usize)) {
+        if !self.sampled.sizes.is_empty() {
+            self.sampled.drain(record);
+        }
     }
 
     /// Abandons every request that is due. Returns their number.

@@ -48,6 +48,7 @@ use tokio_util::io::poll_read_buf;
 use tracing::debug;
 
 use crate::config;
+use crate::hot_keys::Access;
 use crate::link::connect::{ConnectError, Opened};
 use crate::link::missed::replaces;
 use crate::link::pending_reply::{Failing, PendingReply};
@@ -55,7 +56,7 @@ use crate::link::queued::{Queued, QueuedRequest};
 use crate::link::receive::Arrival;
 use crate::link::state::{End, LinkState};
 use crate::link::trust::Trust;
-use crate::metrics::NodeShard;
+use crate::metrics::{Class, NodeShard};
 use crate::node::{Kind, Node, Remote};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::operation::{Operation, may_leave_stale};
@@ -139,12 +140,14 @@ impl Link {
         }
         state.doubt_if_idle(now);
         let deadline = now + settings.request_timeout.as_micros() as u64;
+        let operation = Operation::of(request);
         let pending = PendingReply {
             slot,
-            operation: Operation::of(request),
+            operation,
             started: now,
             deadline,
             is_retry: false,
+            is_sampled: self.local.hot_keys.is_due() && self.sample(operation, request),
         };
         self.shard().in_flight.add(1);
         // Words are held twice: in the in-flight queue and in the outgoing bytes.
@@ -167,6 +170,17 @@ impl Link {
             }
         }
         state.wakeup.wake();
+    }
+
+    /// Counts a sampled request now, if it writes. Returns true if it reads, and is counted when its reply arrives.
+    #[cold]
+    fn sample(&self, operation: Operation, request: &Request<'_>) -> bool {
+        let hot_keys = &self.local.hot_keys;
+        let is_read = Class::of(operation) == Class::Read;
+        if !is_read {
+            hot_keys.record(&self.node.pool, request.key, Access::Write, request.value.len());
+        }
+        is_read
     }
 
     /// Whether the node may have stale items after `request`.
@@ -489,6 +503,10 @@ impl Link {
                     };
                     let in_flight = &mut state.in_flight;
                     let received = in_flight.receive(&mut buffer, opened.dialect, max_value, arrival);
+                    in_flight.drain_sampled(|key, bytes| {
+                        let hot_keys = &self.local.hot_keys;
+                        hot_keys.record(&self.node.pool, key, Access::Read, bytes);
+                    });
                     state.learn_reply_size();
                     for key in state.in_flight.take_late() {
                         self.node.missed.settle(&key, false);

@@ -81,6 +81,7 @@ mod tests {
                 started: 0,
                 deadline: 0,
                 is_retry: false,
+                is_sampled: false,
             };
             assert!(state.write(dialect, &request, pending).is_ok());
         }

@@ -20,6 +20,8 @@ pub struct PendingReply {
     pub deadline: u64,
     /// Whether this is the second attempt, after a broken connection; there is no third.
     pub is_retry: bool,
+    /// Whether its key is counted when the reply arrives.
+    pub is_sampled: bool,
 }
 
 /// What it takes to fail requests: the time in microseconds of the worker's clock, the counters, and the

@@ -141,6 +141,7 @@ impl InFlightQueue {
         if let Some(left) = self.lines.front_mut() {
             *left -= 1;
         }
+        self.note_if_sampled(&reply);
         self.pop().is_some_and(|entry| self.settle(entry, reply, arrival))
     }
 
@@ -162,8 +163,20 @@ impl InFlightQueue {
             Some(failure) => self.skip_value(frame, failure),
             None => take(entry.command, entry.is_retry, buffer, frame)?,
         };
+        self.note_if_sampled(&reply);
         let entry = self.pop().ok_or(Desync)?;
         Ok(self.settle(entry, reply, arrival))
+    }
+
+    /// Notes the oldest request, which `reply` answers, if it is sampled. Late replies count, too: a key may
+    /// be what makes its node slow.
+    #[inline]
+    fn note_if_sampled(&mut self, reply: &Reply) {
+        if self.front().is_some_and(|entry| entry.is_sampled) {
+            let key = self.front_key().len();
+            let bytes = reply.value().map_or(0, <[u8]>::len);
+            self.note_sampled(key, bytes);
+        }
     }
 
     fn skip_value(&mut self, frame: Frame, failure: Failure) -> Reply {

@@ -205,6 +205,7 @@ mod tests {
                 started: 0,
                 deadline: 10,
                 is_retry: self.are_retries,
+                is_sampled: false,
             };
             self.shard.in_flight.add(1);
             let sent = self.state.write(Dialect::Meta, request, pending);

@@ -4,14 +4,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::{self, Protocol};
+use crate::hot_keys::Access;
 use crate::link::Link;
 use crate::link::fallback;
 use crate::link::missed::pass;
-use crate::metrics::NodeShard;
+use crate::metrics::{Class, NodeShard};
 use crate::node::missed::copying::{self, Fallback};
 use crate::node::{Kind, Node};
 use crate::protocol::operation::Operation;
-use crate::protocol::{Failure, Request};
+use crate::protocol::{Failure, Reply, Request};
 use crate::reply::slot::ReplySlot;
 use crate::runtime::local::Local;
 
@@ -74,7 +75,11 @@ impl Links {
     pub fn send(&self, request: &Request<'_>, slot: ReplySlot, settings: &config::Pool, session: usize) {
         if let Kind::Embedded(cache) = &self.node.kind {
             let reply = cache.execute(request);
-            self.shard().count(Operation::of(request), &reply, 0);
+            let operation = Operation::of(request);
+            self.shard().count(operation, &reply, 0);
+            if self.local.hot_keys.is_due() {
+                self.sample(operation, request, &reply);
+            }
             return slot.fill(reply);
         }
         if self.node.missed.is_any() {
@@ -143,6 +148,17 @@ impl Links {
             [only] => only,
             links => &links[session % links.len()],
         }
+    }
+
+    /// Samples a request to an embedded node.
+    #[cold]
+    fn sample(&self, operation: Operation, request: &Request<'_>, reply: &Reply) {
+        let (access, bytes) = match Class::of(operation) {
+            Class::Read => (Access::Read, reply.value().map_or(0, <[u8]>::len)),
+            Class::Write | Class::Delete => (Access::Write, request.value.len()),
+        };
+        let hot_keys = &self.local.hot_keys;
+        hot_keys.record(&self.node.pool, request.key, access, bytes);
     }
 
     /// Wakes the links, so that they check whether their addresses are still valid.

@@ -285,6 +285,17 @@ pub enum Reply {
     Failed(Failure),
 }
 
+impl Reply {
+    /// The value that it carries.
+    pub fn value(&self) -> Option<&[u8]> {
+        match self {
+            Reply::Value(item) => Some(item.data()),
+            Reply::Meta(reply) => reply.data(),
+            _ => None,
+        }
+    }
+}
+
 /// Why a node gave no answer. Each variant is a value of the label `kind` of `ringway_errors_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]

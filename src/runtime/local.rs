@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::hot_keys::Sampler;
 use crate::runtime::buffers::Buffers;
 use crate::runtime::clock::Clock;
 use crate::runtime::memory::{Memory, MemoryBudget};
@@ -16,6 +17,8 @@ pub struct Local {
     pub clock: Clock,
     /// The worker's read buffers.
     pub buffers: Buffers,
+    /// Counts the keys of requests to nodes.
+    pub hot_keys: Sampler,
     /// The memory that all of them hold.
     pub memory: Rc<Memory>,
     /// The memory of the requests that policies are processing.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::config::{self, Batching, Bind};
+use crate::hot_keys::Sampler;
 use crate::link::set::Links;
 use crate::metrics::WorkerShard;
 use crate::protocol::Request;
@@ -98,6 +99,7 @@ impl WorkerContext {
         let local = Rc::new(Local {
             worker,
             in_progress: MemoryBudget::new(&memory),
+            hot_keys: Sampler::new(state.workers.len()),
             texts: Rc::new(SharedTexts::new(MemoryBudget::new(&memory))),
             memory,
             ..Local::default()
@@ -138,6 +140,12 @@ impl WorkerContext {
     #[inline]
     pub fn shard(&self) -> &WorkerShard {
         &self.state.workers[self.local.worker]
+    }
+
+    /// Hands over the rates of the hottest keys.
+    pub fn report_hot_keys(&self) {
+        let summary = self.local.hot_keys.summarize(self.local.clock.now());
+        self.state.hot_keys.summaries[self.local.worker].store(Arc::new(summary));
     }
 
     /// Whether sessions of the listener bound to `bind` must end once nothing is outstanding.
@@ -182,6 +190,7 @@ fn compile(snapshot: &Arc<Snapshot>, previous: Option<&ActiveRoutes>, local: &Rc
     local
         .memory
         .set_besides(snapshot.missed.bytes(), snapshot.config.workers);
+    local.hot_keys.set_delimiter(snapshot.config.admin.key_delimiter);
     coalesce::allow(snapshot.config.batching == Batching::WhenBusy);
     let mut kept: HashMap<*const (), Links> = HashMap::new();
     if let Some(previous) = previous {

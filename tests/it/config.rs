@@ -129,7 +129,7 @@ fn the_full_file_has_every_key_there_is() {
         ("\nworkers: 1", "\n\"@\": 0\nworkers: 1", 12),
         ("missed_writes:\n", "missed_writes:\n  \"@\": 0\n", 2),
         ("  - bind: 127", "  - \"@\": 0\n    bind: 127", 6),
-        ("admin:\n", "admin:\n  \"@\": 0\n", 5),
+        ("admin:\n", "admin:\n  \"@\": 0\n", 7),
         ("shutdown:\n", "shutdown:\n  \"@\": 0\n", 2),
         ("  main:\n", "  main:\n    \"@\": 0\n", 23),
         ("    handover:\n", "    handover:\n      \"@\": 0\n", 2),
@@ -239,6 +239,8 @@ pub fn bad_files() -> Vec<(String, String)> {
             "2:15: admin.bind: 0.0.0.0:11211 is taken: listeners[0] binds 127.0.0.1:11211, choose another port",
         ),
         (and("admin: {bind: 9155}"), "2:15: admin.bind: \"9155\" is not an address, did you mean 127.0.0.1:9155?"),
+        (and("admin: {key_delimiter: '::'}"), "2:24: admin.key_delimiter: \"::\" is not one character, write the one that ends the prefixes of keys, such as \":\", or false"),
+        (and("admin: {show_keys: maybe}"), "2:20: admin.show_keys: \"maybe\" is not a valid value, choose one of: true, false"),
         (and("shutdown: {drain: soon}"), "2:19: shutdown.drain: \"soon\" is not a duration, write a whole number and a unit, such as 250ms, 1s, 2m or 1h"),
         (and("shutdown: {wait: 1s}"), "2:12: shutdown.wait: unknown key, known here: delay, drain"),
         // Pools and nodes.

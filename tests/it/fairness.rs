@@ -249,6 +249,7 @@ fn the_line_of_a_value_from_a_node_is_not_read_again_for_each_piece_of_it() {
         started: 0,
         deadline: 1,
         is_retry: false,
+        is_sampled: false,
     };
     let mut in_flight = InFlightQueue::default();
     in_flight.push(&request, Framing::Own, pending, 0);

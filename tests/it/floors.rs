@@ -32,6 +32,7 @@ const FLOORS: [(&[&str], Neighbours); 10] = [
             "metrics",
             "counter",
             "histogram",
+            "hot_keys",
             "log_limit",
         ],
         Neighbours::Free,

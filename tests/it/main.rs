@@ -38,6 +38,7 @@ mod get_lines;
 mod guards;
 mod handover;
 mod handover_history;
+mod hot_keys;
 mod import;
 mod import_handles;
 mod import_kinds;

@@ -16,6 +16,7 @@ pub struct Look {
     duration_bounds: Vec<f64>,
     pools: Vec<Pool>,
     nodes: Vec<Node>,
+    hot_keys: Vec<HotKey>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,6 +53,20 @@ struct Node {
     counts: Counts,
 }
 
+/// A key with many requests.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct HotKey {
+    pub key: Option<String>,
+    pub hash: Option<String>,
+    pub pool: String,
+    pub node: Option<String>,
+    pub requests_per_second: f64,
+    pub reads_per_second: f64,
+    pub writes_per_second: f64,
+    pub bytes_per_second: f64,
+    pub share: f64,
+}
+
 #[derive(Debug, Default, Deserialize)]
 struct Counts {
     requests: u64,
@@ -77,6 +92,7 @@ pub struct View<'a> {
     pub problems: Vec<String>,
     pub pools: Vec<PoolView<'a>>,
     pub nodes: Vec<NodeView<'a>>,
+    pub hot_keys: &'a [HotKey],
 }
 
 /// A pool.
@@ -158,6 +174,7 @@ impl<'a> View<'a> {
             problems: problems(now),
             pools: pools.collect(),
             nodes: nodes.collect(),
+            hot_keys: &now.hot_keys,
         }
     }
 }

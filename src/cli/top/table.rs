@@ -1,6 +1,6 @@
 //! The figures as lines of text that fit the terminal.
 
-use super::look::{Figures, NodeView, View, takes_requests};
+use super::look::{Figures, HotKey, NodeView, View, takes_requests};
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,10 @@ const FIGURES: [(&str, usize); 5] = [("REQ/S", 7), ("HITS", 6), ("ERR/S", 6), ("
 /// What stands between the name of a node and its figures, and behind them.
 const NODE: [(&str, usize); 2] = [("STATE", 9), ("SHARE", 6)];
 const IN_FLIGHT: (&str, usize) = ("INFL", 5);
+/// What stands behind a hot key; then follows the node.
+const HOT: [(&str, usize); 4] = [("SHARE", 6), ("READ/S", 7), ("WRITE/S", 7), ("BYTES/S", 9)];
+/// The hot keys that are shown.
+const MAX_HOT: usize = 5;
 /// The least width of a name, and of an error that is worth a column.
 const NAME: usize = 12;
 const ERROR: usize = 16;
@@ -34,10 +38,12 @@ pub fn render(view: &View<'_>, shape: Shape) -> String {
             .iter()
             .map(|problem| paint(&cut(&escaped(problem), shape.width), RED, shape)),
     );
-    let before = lines.len() + view.pools.len() + 4;
+    let hot = hot_keys(view, shape);
+    let before = lines.len() + view.pools.len() + hot.len() + 4;
     lines.push(String::new());
     lines.extend(pools(view, shape));
     lines.push(String::new());
+    lines.extend(hot);
     let room = shape.height.map(|height| height.saturating_sub(before + 1));
     lines.extend(nodes(view, shape, room));
     lines.join("\n") + "\n"
@@ -77,6 +83,49 @@ fn pools(view: &View<'_>, shape: Shape) -> Vec<String> {
         let name = cut(name, width);
         lines.push(format!("{name:width$} {up}{}", figures(&pool.figures, shape)));
     }
+    lines
+}
+
+/// The hottest keys and a line without text, or nothing if there are none.
+fn hot_keys(view: &View<'_>, shape: Shape) -> Vec<String> {
+    let shown = &view.hot_keys[..view.hot_keys.len().min(MAX_HOT)];
+    if shown.is_empty() {
+        return Vec::new();
+    }
+    let text = |hot: &HotKey| escaped(hot.key.as_ref().or(hot.hash.as_ref()).map_or("", |text| text));
+    let names: Vec<String> = shown.iter().map(text).collect();
+    let fixed: usize = HOT.iter().map(|(_, width)| width + 1).sum();
+    let width = name_width(&names, "HOT KEY", shape.width.saturating_sub(fixed + ERROR + 2));
+    let node_width = shape.width.saturating_sub(width + fixed + 2);
+    let mut lines = vec![paint(
+        &(heading("HOT KEY", width, HOT.into_iter()) + "  NODE"),
+        BOLD,
+        shape,
+    )];
+    for (hot, name) in shown.iter().zip(&names) {
+        let cells = [
+            percent(Some(hot.share)),
+            count(hot.reads_per_second),
+            count(hot.writes_per_second),
+            bytes(hot.bytes_per_second as u64),
+        ];
+        let cells = cells
+            .iter()
+            .zip(HOT)
+            .map(|(cell, (_, width))| format!(" {cell:>width$}"));
+        let node = match (&hot.node, view.pools.len()) {
+            (Some(node), 1) => escaped(node),
+            (Some(node), _) => escaped(&format!("{}/{node}", hot.pool)),
+            (None, _) => escaped(&hot.pool),
+        };
+        let name = cut(name, width);
+        lines.push(format!(
+            "{name:width$}{}  {}",
+            cells.collect::<String>(),
+            cut(&node, node_width)
+        ));
+    }
+    lines.push(String::new());
     lines
 }
 

@@ -5,7 +5,7 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::response::{Answer, json, raw, text};
-use super::{AdminContext, actions, explain, nodes, page, pools, readiness, status};
+use super::{AdminContext, actions, explain, hotkeys, nodes, page, pools, readiness, status};
 use crate::config;
 use crate::control::exposition;
 use crate::state::State;
@@ -19,6 +19,7 @@ GET  /metrics    Prometheus metrics
 GET  /status     all that the status page shows, JSON
 GET  /nodes      every node of every pool, JSON
 GET  /pools      every pool, and where its nodes come from, JSON
+GET  /hotkeys    [?pool=P] [&by=requests or bytes] [&n=20]: the keys that nodes are asked for most, JSON
 GET  /config     the running configuration, JSON
 GET  /explain    ?key=K [&route=R or &listener=L] [&live=1]: where a key goes, step by step, JSON
 POST /reload     read the configuration file again
@@ -40,7 +41,7 @@ pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
         "/reload" => "POST",
         _ if action.is_some() || pool_action.is_some() => "POST",
         "/" | "/livez" | "/readyz" | "/healthz" | "/metrics" | "/status" | "/nodes" | "/pools"
-        | "/config" | "/explain" => "GET, HEAD",
+        | "/hotkeys" | "/config" | "/explain" => "GET, HEAD",
         _ => return text(StatusCode::NOT_FOUND, "no such path; GET / lists them\n"),
     };
     let is_allowed = match *request.method() {
@@ -77,6 +78,7 @@ pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
             StatusCode::OK,
             &pools::list(&context.state, &context.state.snapshot.load()),
         ),
+        "/hotkeys" => hotkeys::answer(&context.state, query),
         "/config" => running(&context.state),
         "/explain" => explain::answer(&context.state, query).await,
         "/reload" => reload(context).await,

@@ -8,6 +8,7 @@
 //! | `GET /status` | JSON: all that the status page shows |
 //! | `GET /nodes` | JSON: every node of every pool |
 //! | `GET /pools` | JSON: every pool, and where its nodes come from |
+//! | `GET /hotkeys` | JSON: the keys that nodes are asked for most; `?pool=P&by=requests\|bytes&n=20` choose |
 //! | `GET /config` | JSON: the running configuration and its hash, secrets masked |
 //! | `GET /explain?key=K` | JSON: where the key goes, or 400; `&route=R` or `&listener=L` choose another route, `&live=1` asks the node too |
 //! | `POST /nodes/NAME/drain`, `/undrain`, `/admit` | 200, or 404 or 409 with the reason |
@@ -25,6 +26,7 @@ mod answer;
 mod connection;
 mod explain;
 mod guard;
+mod hotkeys;
 mod nodes;
 mod page;
 mod places;

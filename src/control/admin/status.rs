@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::readiness::Readiness;
 use super::shares::Known;
 use super::timestamp::rfc3339;
-use super::{nodes, pools};
+use super::{hotkeys, nodes, pools};
 use crate::counter::Counter;
 use crate::diff::Difference;
 use crate::histogram::{BUCKETS, Histogram};
@@ -52,6 +52,8 @@ pub struct Status {
     duration_bounds: Vec<f64>,
     pools: Vec<PoolStatus>,
     nodes: Vec<NodeFigures>,
+    /// The keys with the most requests.
+    hot_keys: Vec<hotkeys::Shown>,
 }
 
 /// The running configuration.
@@ -166,6 +168,7 @@ pub async fn of(state: &State, known: &Known) -> Status {
                 node_status(shown, share, &snapshot.nodes[index])
             })
             .collect(),
+        hot_keys: hotkeys::on_page(state, &snapshot),
     }
 }
 

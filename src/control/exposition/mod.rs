@@ -1,12 +1,13 @@
 //! Renders the metrics for Prometheus.
 //!
-//! Nothing is counted here: each scrape reads and sums the shards of all workers. The metrics are in one
-//! table, [`METRICS`]; those of the process itself (`process_*`) are added.
+//! Nothing is counted here: each scrape reads and sums the shards of all workers. The metrics are in tables,
+//! see [`metrics`]; those of the process itself (`process_*`) are added.
 //!
 //! An operation's series appear for every node as soon as any node saw it, so that rates begin at zero
 //! everywhere without thirteen series for each node; get, set and delete are there from the start.
 
 mod helpers;
+mod hot_keys;
 mod samples;
 mod table;
 
@@ -22,12 +23,11 @@ use crate::protocol::operation::Operation;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 pub use samples::Samples;
-pub use table::METRICS;
 
 /// The content type of [`Exposition::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// One metric: a row of [`METRICS`].
+/// One metric: a row of a table.
 #[derive(Debug)]
 pub struct Metric {
     /// The full name.
@@ -64,6 +64,11 @@ impl MetricKind {
     }
 }
 
+/// Ringway's own metrics, in the order in which they are shown.
+pub fn metrics() -> impl Iterator<Item = &'static Metric> {
+    table::METRICS.iter().chain(hot_keys::METRICS)
+}
+
 /// Renders the metrics of one process.
 #[derive(Debug)]
 pub struct Exposition {
@@ -84,7 +89,7 @@ impl Exposition {
     pub fn render(&self) -> String {
         let snapshot = self.state.snapshot.load();
         let view = View::new(&self.state, &snapshot);
-        let own = METRICS.iter().filter_map(|metric| samples::family(metric, &view));
+        let own = metrics().filter_map(|metric| samples::family(metric, &view));
         let families: Vec<_> = own.chain(self.process.collect()).collect();
         TextEncoder::new()
             .encode_to_string(&families)

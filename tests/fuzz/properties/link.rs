@@ -167,6 +167,7 @@ fn owe(
         started: 0,
         deadline: DUE,
         is_retry: false,
+        is_sampled: false,
     };
     let before = line.replace(request.command);
     let place = match place(options, request.command) {

@@ -1,15 +1,13 @@
 //! The names of metrics in rules, dashboards and pages.
 
-use ringway::control::exposition::METRICS;
+use ringway::control::exposition::metrics;
 
 /// Whether Ringway exposes a metric of this name, or a histogram that this is a series of.
 pub fn is_metric(name: &str) -> bool {
     let base = ["_bucket", "_sum", "_count"]
         .iter()
         .find_map(|suffix| name.strip_suffix(suffix));
-    METRICS
-        .iter()
-        .any(|metric| metric.name == name || Some(metric.name) == base)
+    metrics().any(|metric| metric.name == name || Some(metric.name) == base)
 }
 
 /// The names in `text` that look like metrics of Ringway.

@@ -129,6 +129,8 @@ const NODES = [
   { title: "Last error", name: "wide", by: (n) => n.last_error ?? "" },
   { title: "Actions", name: "wide" },
 ];
+const HOT = [{ title: "Key", name: "wide" }, { title: "Share" }, { title: "Reads/s" }, { title: "Writes/s" },
+  { title: "Bytes/s" }, { title: "Node", name: "wide" }];
 const identity = (n) => JSON.stringify([n.pool, n.node]);
 const isDown = (n) => n.state !== "up" && n.state !== "suspect";
 const isTroubled = (n) => n.state !== "up" || !n.in_ring || n.drained || n.missed_all || n.now.errors > 0;
@@ -252,6 +254,18 @@ function spark(td, id, node) {
   const line = points.map((p, i) => (POINTS - points.length + i) + "," + (9.5 - 9 * p / highest).toFixed(1));
   svg.firstChild.setAttribute("points", line.join(" "));
 }
+function showHot(status) {
+  $("hot-section").hidden = !status.hot_keys.length;
+  rows($("hot"), HOT, status.hot_keys, (hot) => JSON.stringify([hot.pool, hot.key, hot.hash]), (row, hot) => {
+    cell(row, 0, hot.key ?? hot.hash, hot.key === null ? "hash of the key · pool " + hot.pool : "pool " + hot.pool);
+    cell(row, 1, percent(hot.share));
+    bar(row.cells[1], hot.share);
+    cell(row, 2, count(hot.reads_per_second));
+    cell(row, 3, count(hot.writes_per_second));
+    cell(row, 4, bytes(hot.bytes_per_second));
+    cell(row, 5, hot.node ?? none);
+  });
+}
 const VERBS = {
   Drain: ["drain", "It takes no new keys: they go to other nodes. What it owes is answered. A restart forgets the drain."],
   Undrain: ["undrain", "It takes its keys again, once it is cleared as the pool's rejoin says."],
@@ -367,6 +381,7 @@ function show() {
   showHead(status, before);
   showNodes(status, before);
   showPools(status, before);
+  showHot(status);
   showConfig(status);
   showListeners(status);
   document.body.dataset.looks = Number(document.body.dataset.looks ?? 0) + 1;

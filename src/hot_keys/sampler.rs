@@ -1,0 +1,207 @@
+//! What one worker counts of keys: a sample of its requests, in sketches that only it writes.
+
+use std::cell::{Cell, RefCell};
+
+use super::sketch::Sketch;
+use super::{Figures, PERIOD};
+use crate::protocol::fingerprint;
+
+/// The places of all workers' sketches of keys, for each of the two orders; those of prefixes have a quarter.
+const PLACES: usize = 512;
+/// The fewest places of one worker's sketch of keys.
+const MIN_PLACES: usize = 128;
+/// What remains of every count after a second: a count is halved in about 6.6 seconds.
+const DECAY: f64 = 0.9;
+/// The keys, and a quarter as many prefixes, that a worker reports in each of the two orders.
+const REPORTED: usize = 64;
+
+/// What a request does to its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It reads.
+    Read,
+    /// It changes or removes.
+    Write,
+}
+
+/// Samples the requests of one worker.
+#[derive(Debug)]
+pub struct Sampler {
+    /// The number of requests before the next one that is sampled.
+    skip: Cell<u32>,
+    random: Cell<u32>,
+    counts: RefCell<Counts>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    /// A prefix ends with the first of these in a key; `None`: there are no prefixes.
+    delimiter: Option<u8>,
+    keys: [Sketch; 2],
+    prefixes: [Sketch; 2],
+    /// All requests, by pool.
+    totals: Vec<(u32, Figures)>,
+    /// The seconds in which they were counted, decayed as the counts are.
+    seconds: f64,
+    /// The time of the last summary in microseconds.
+    since: u64,
+}
+
+/// The rates of the keys that one worker was asked for most, by the second.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// Keys; one may be there twice.
+    pub keys: Vec<Rate>,
+    /// Prefixes, each with the delimiter that ends it; one may be there twice.
+    pub prefixes: Vec<Rate>,
+    /// All requests of each pool.
+    pub totals: Vec<(u32, Figures)>,
+}
+
+/// The rates of one key.
+#[derive(Debug, Clone)]
+pub struct Rate {
+    /// The fingerprint of the pool's name.
+    pub pool: u32,
+    /// The key, or the prefix.
+    pub key: Box<[u8]>,
+    /// By the second.
+    pub figures: Figures,
+}
+
+impl Sampler {
+    /// Returns the sampler of one of `workers` workers.
+    pub fn new(workers: usize) -> Sampler {
+        let places = (PLACES / workers.max(1)).max(MIN_PLACES);
+        let pair = |places| [Sketch::new(places), Sketch::new(places)];
+        Sampler {
+            skip: Cell::new(0),
+            random: Cell::new(0x9e37_79b9),
+            counts: RefCell::new(Counts {
+                delimiter: None,
+                keys: pair(places),
+                prefixes: pair(places / 4),
+                totals: Vec::new(),
+                seconds: 0.0,
+                since: 0,
+            }),
+        }
+    }
+
+    /// Sets the byte that ends a prefix.
+    pub fn set_delimiter(&self, delimiter: Option<u8>) {
+        self.counts.borrow_mut().delimiter = delimiter;
+    }
+
+    /// Counts a request. Returns true if it is sampled: it must be passed to [`Sampler::record`] once the size of
+    /// its value is known.
+    #[inline(always)]
+    pub fn is_due(&self) -> bool {
+        let skip = self.skip.get();
+        if skip > 0 {
+            self.skip.set(skip - 1);
+            return false;
+        }
+        self.skip.set(self.distance());
+        true
+    }
+
+    /// Records a request for `key` to a node of `pool`, with the number of `bytes` of its value. A flush_all, which
+    /// has no key, is not recorded.
+    #[cold]
+    #[inline(never)]
+    pub fn record(&self, pool: &str, key: &[u8], access: Access, bytes: usize) {
+        if key.is_empty() {
+            return;
+        }
+        let pool = fingerprint(pool.as_bytes());
+        let bytes = (key.len() + bytes) as f64;
+        let figures = Figures::of(access, bytes);
+        let counts = &mut *self.counts.borrow_mut();
+        match counts.totals.iter_mut().find(|(known, _)| *known == pool) {
+            Some((_, total)) => *total += figures,
+            None => counts.totals.push((pool, figures)),
+        }
+        let prefix = counts
+            .delimiter
+            .and_then(|delimiter| memchr::memchr(delimiter, key));
+        for (order, weight) in [1.0, bytes].into_iter().enumerate() {
+            counts.keys[order].add(pool, key, weight, figures);
+            if let Some(end) = prefix {
+                counts.prefixes[order].add(pool, &key[..=end], weight, figures);
+            }
+        }
+    }
+
+    /// Returns the rates at `now`, in microseconds of the worker's clock, and lets all counts decay. Called
+    /// once a second.
+    pub fn summarize(&self, now: u64) -> Summary {
+        let counts = &mut *self.counts.borrow_mut();
+        counts.seconds += now.saturating_sub(counts.since) as f64 / 1e6;
+        counts.since = now;
+        let factor = f64::from(PERIOD) / counts.seconds.max(1e-3);
+        let mut totals = counts.totals.clone();
+        totals.iter_mut().for_each(|(_, total)| *total *= factor);
+        let summary = Summary {
+            keys: top(&counts.keys, REPORTED, factor),
+            prefixes: top(&counts.prefixes, REPORTED / 4, factor),
+            totals,
+        };
+        counts.decay();
+        summary
+    }
+
+    /// The number of bytes that its sketches hold.
+    pub fn held(&self) -> usize {
+        let counts = self.counts.borrow();
+        counts.keys.iter().chain(&counts.prefixes).map(Sketch::held).sum()
+    }
+
+    /// Returns the number of requests to skip: `PERIOD - 1` on average.
+    #[cold]
+    #[inline(never)]
+    fn distance(&self) -> u32 {
+        let mut random = self.random.get();
+        random ^= random << 13;
+        random ^= random >> 17;
+        random ^= random << 5;
+        self.random.set(random);
+        ((u64::from(random) * u64::from(2 * PERIOD - 1)) >> 32) as u32
+    }
+}
+
+impl Default for Sampler {
+    fn default() -> Sampler {
+        Sampler::new(1)
+    }
+}
+
+impl Counts {
+    fn decay(&mut self) {
+        let sketches = self.keys.iter_mut().chain(&mut self.prefixes);
+        sketches.for_each(|sketch| sketch.decay(DECAY));
+        self.totals.iter_mut().for_each(|(_, total)| *total *= DECAY);
+        // A pool that a reload removed.
+        self.totals.retain(|(_, total)| total.requests() > 1e-3);
+        self.seconds *= DECAY;
+    }
+}
+
+fn top([by_requests, by_bytes]: &[Sketch; 2], count: usize, factor: f64) -> Vec<Rate> {
+    let mut rates = Vec::with_capacity(2 * count);
+    rates.extend(heaviest(by_requests, count, Figures::requests));
+    rates.extend(heaviest(by_bytes, count, Figures::bytes));
+    rates.iter_mut().for_each(|rate| rate.figures *= factor);
+    rates
+}
+
+fn heaviest(sketch: &Sketch, count: usize, weight: fn(&Figures) -> f64) -> impl Iterator<Item = Rate> {
+    let mut keys: Vec<_> = sketch.keys().collect();
+    keys.sort_unstable_by(|(_, _, one), (_, _, other)| weight(other).total_cmp(&weight(one)));
+    keys.truncate(count);
+    keys.into_iter().map(|(pool, key, figures)| Rate {
+        pool,
+        key: key.into(),
+        figures,
+    })
+}
