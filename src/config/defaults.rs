@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Address, Admin, Batching, Config, Listener, MissedWrites, Node, Pool, Route, Shutdown};
+use super::{Address, Admin, Batching, Config, Listener, Metrics, MissedWrites, Node, Pool, Route, Shutdown};
 
 /// What buffers hold together, in bytes, unless the largest values need more.
 pub const MEMORY_LIMIT: u64 = 256 << 20;
@@ -26,6 +26,7 @@ pub fn quickstart() -> Config {
         takeover: None,
         listeners: vec![Listener::new(Route::Name("main".to_owned()))],
         admin: Admin::default(),
+        metrics: Metrics::default(),
         shutdown: Shutdown::default(),
         pools: BTreeMap::from([("main".to_owned(), pool)]),
         routes: BTreeMap::new(),

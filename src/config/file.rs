@@ -26,6 +26,9 @@ const MAX_MEMORY: u64 = 1 << 40;
 
 const MAX_MISSED: u64 = 100_000_000;
 
+/// All bounds of the histograms in which durations are counted.
+const MAX_BUCKETS: u64 = crate::histogram::BUCKETS as u64 - 1;
+
 /// Names and what they name, in the order of the file; `None` if they are unreadable, so that it is unknown which names
 /// there are.
 pub type Named<T> = Option<Vec<(Spanned<String>, T)>>;
@@ -55,6 +58,8 @@ section! {
         listeners: Option<Vec<RawListener>> = None, listeners::kind();
         /// The HTTP listener.
         admin: Admin = Admin::default(), admin::kind();
+        /// How many series `/metrics` has.
+        metrics: Metrics = Metrics::default(), mapping();
         /// What happens after SIGTERM.
         shutdown: Shutdown = Shutdown::default(), mapping();
         /// Nodes under one ring, by name.
@@ -73,6 +78,30 @@ section! {
         /// A directory of this process's own that keeps them across restarts. It must exist; a relative path starts at
         /// the file's folder. A change needs a restart.
         dir: Option<PathBuf> = None, directory::kind().optional();
+    }
+}
+
+section! {
+    /// How many series `/metrics` has.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Metrics {
+        /// Series of single nodes: `basic` has few for each and sums the others over the pool, `full` has all, `off`
+        /// has none.
+        nodes: NodeSeries = NodeSeries::Basic, word();
+        /// Bounds of a pool's latency histograms, from 1 to 20, evenly spread from 16 µs to 8.4 s.
+        buckets: usize = MAX_BUCKETS as usize, number(1..=MAX_BUCKETS);
+    }
+}
+
+words! {
+    /// Which metrics have series for each node.
+    pub enum NodeSeries {
+        /// All that are counted for each node.
+        Full = "full",
+        /// Few; the others are summed over the pool.
+        Basic = "basic",
+        /// None; what can be summed is summed over the pool.
+        Off = "off",
     }
 }
 

@@ -63,7 +63,7 @@ pub use defaults::quickstart;
 pub use discover::{Discover, Origin, Source};
 pub use discovered::{discovered, is_host};
 pub use error::{Diagnostic, Error, Warning};
-pub use file::{Batching, MissedWrites, Shutdown, schema as json_schema};
+pub use file::{Batching, Metrics, MissedWrites, NodeSeries, Shutdown, schema as json_schema};
 pub use handover::{Handover, twins};
 pub use health::Health;
 pub use listeners::Listener;
@@ -280,6 +280,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The HTTP listener.
     pub admin: Admin,
+    /// How many series `/metrics` has.
+    pub metrics: Metrics,
     /// How the process ends.
     pub shutdown: Shutdown,
     /// At least one, by name.

@@ -50,6 +50,7 @@ pub fn resolve(file: File, diagnostics: &mut Diagnostics) -> Option<Config> {
         zone: keys.zone,
         listeners: listeners.collect::<Option<_>>()?,
         admin: keys.admin,
+        metrics: keys.metrics,
         shutdown: keys.shutdown,
         pools: keys
             .pools?

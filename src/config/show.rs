@@ -29,6 +29,7 @@ pub fn show(config: &Config) -> Value {
         takeover: config.takeover.clone(),
         zone: config.zone.clone(),
         admin: config.admin.clone(),
+        metrics: config.metrics,
         shutdown: config.shutdown,
         ..Keys::default()
     });
@@ -69,6 +70,7 @@ listeners:
   - {bind: "[::1]:11311", route: main, max_connections: 7, idle_timeout: 90s}
   - {bind: "unix:/run/ringway.sock", route: away, mode: "0660", group: root}
 admin: {bind: 0.0.0.0:9200, hosts: [ringway.example.com, shop]}
+metrics: {nodes: off, buckets: 7}
 shutdown: {delay: 5s, drain: 0s}
 pools:
   main:

@@ -53,7 +53,7 @@ fn whatever_the_full_file_calls_a_default_may_be_left_out() {
     let defaults: Vec<usize> = (0..lines.len())
         .filter(|index| is_default(&lines[*index]))
         .collect();
-    assert_eq!(defaults.len(), 48, "one for each key with a default");
+    assert_eq!(defaults.len(), 50, "one for each key with a default");
     for index in defaults {
         let mut without = lines.clone();
         // The first key of a list's item leaves its dash to the second.
@@ -126,10 +126,11 @@ fn the_full_file_has_every_key_there_is() {
             .collect()
     };
     let places = [
-        ("\nworkers: 1", "\n\"@\": 0\nworkers: 1", 12),
+        ("\nworkers: 1", "\n\"@\": 0\nworkers: 1", 13),
         ("missed_writes:\n", "missed_writes:\n  \"@\": 0\n", 2),
         ("  - bind: 127", "  - \"@\": 0\n    bind: 127", 6),
         ("admin:\n", "admin:\n  \"@\": 0\n", 7),
+        ("metrics:\n", "metrics:\n  \"@\": 0\n", 2),
         ("shutdown:\n", "shutdown:\n  \"@\": 0\n", 2),
         ("  main:\n", "  main:\n    \"@\": 0\n", 23),
         ("    handover:\n", "    handover:\n      \"@\": 0\n", 2),
@@ -202,7 +203,7 @@ pub fn bad_files() -> Vec<(String, String)> {
         ("hello".to_owned(), "1:1: a mapping is expected here, not text"),
         ("workers: 2".to_owned(), "1:1: there are no pools, add `pools:` with a pool and its nodes"),
         ("pool: {main: {nodes: [a:1]}}".to_owned(), "1:1: pool: unknown key, did you mean \"pools\"?"),
-        (and("colour: red"), "2:1: colour: unknown key, known here: workers, batching, memory_limit, missed_writes, state_dir, takeover, zone, listeners, admin, shutdown, pools, routes"),
+        (and("colour: red"), "2:1: colour: unknown key, known here: workers, batching, memory_limit, missed_writes, state_dir, takeover, zone, listeners, admin, metrics, shutdown, pools, routes"),
         (and("workers: 1\nworkers: 2"), "3:1: workers: the key is on line 2 already"),
         (and("[a]: 1"), "2:1: a key is expected here, not a list or a mapping"),
         (and("workers: !!int 2"), "2:10: a tag has no meaning here, leave out what begins with \"!\""),

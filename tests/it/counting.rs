@@ -129,17 +129,11 @@ fn a_node_that_is_not_asked_has_no_durations_and_a_living_one_has_all() {
     for n in 0..100 {
         client.get(&format!("key-{n}"));
     }
-    let of = |name: &str, node: &str| ringway.metric(name, &[&label(node)]);
-    let asked = of("ringway_requests_total", &dead);
-    assert!(
-        asked > 10.0 && of("ringway_errors_total", &dead) == asked,
-        "{asked}"
-    );
-    assert_eq!(of("ringway_request_duration_seconds_count", &dead), 0.0);
-    let living = of("ringway_requests_total", &node.address());
+    let of = |name: &str, node: &str| ringway.metric(&format!("ringway_node_{name}"), &[&label(node)]);
+    let asked = of("requests_total", &dead);
+    assert!(asked > 10.0 && of("errors_total", &dead) == asked, "{asked}");
+    assert_eq!(of("request_duration_seconds_count", &dead), 0.0);
+    let living = of("requests_total", &node.address());
     assert_eq!(asked + living, 100.0);
-    assert_eq!(
-        of("ringway_request_duration_seconds_count", &node.address()),
-        living
-    );
+    assert_eq!(of("request_duration_seconds_count", &node.address()), living);
 }

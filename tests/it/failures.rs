@@ -3,7 +3,7 @@
 
 use crate::support::binary::{packet, response};
 use crate::support::memcached::Memcached;
-use crate::support::ringway::{Ringway, free_port, pool, wait_for};
+use crate::support::ringway::{Ringway, free_port, full, pool, wait_for};
 use crate::support::scripted::{Act, Scripted, Seen, say};
 
 /// Keeps a node from being marked down: each request is to meet the fault itself.
@@ -239,7 +239,7 @@ fn meet(fault: &Fault, answers: Settings) {
         &read,
         &write,
     ];
-    let ringway = Ringway::start(&pool(&[good.address(), bad.address()], &settings));
+    let ringway = Ringway::start(&full(&pool(&[good.address(), bad.address()], &settings)));
     check(&ringway, fault.name, &good.address(), &bad.address(), answers);
     let node = format!("node=\"{}\"", bad.address());
     let counted = |kind: &str| ringway.metric("ringway_errors_total", &[&format!("kind=\"{kind}\""), &node]);
@@ -258,7 +258,7 @@ fn a_node_that_is_not_there_reads_as_its_pool_says() {
         let bad = format!("127.0.0.1:{}", free_port());
         let [read, write] = answers.yaml();
         let settings = [STUBBORN, &read, &write];
-        let ringway = Ringway::start(&pool(&[good.address(), bad.clone()], &settings));
+        let ringway = Ringway::start(&full(&pool(&[good.address(), bad.clone()], &settings)));
         check(&ringway, "is not there", &good.address(), &bad, answers);
         let node = format!("node=\"{bad}\"");
         assert!(ringway.metric("ringway_errors_total", &["kind=\"connect\"", &node]) > 0.0);
@@ -396,7 +396,7 @@ fn a_node_that_is_marked_down_is_not_asked_and_fails_at_once() {
     let good = Memcached::start();
     let bad = format!("127.0.0.1:{}", free_port());
     let settings = ["health: {down_after: 1, probe_interval: 50ms}"];
-    let ringway = Ringway::start(&pool(&[good.address(), bad.clone()], &settings));
+    let ringway = Ringway::start(&full(&pool(&[good.address(), bad.clone()], &settings)));
     let node = format!("node=\"{bad}\"");
     wait_for("the node to be marked down", || {
         ringway.metric("ringway_node_up", &[&node]) == 0.0

@@ -33,7 +33,7 @@ fn a_multi_get_is_asked_in_one_line_and_its_values_come_in_the_order_of_its_keys
         "mg z k f v",
     ];
     assert_eq!(lines(&node), asked);
-    let metric = |name| ringway.metric(name, &["node=\""]);
+    let metric = |name| ringway.metric(name, &[]);
     assert_eq!(metric("ringway_requests_total"), 20.0);
     assert_eq!(
         (metric("ringway_hits_total"), metric("ringway_misses_total")),

@@ -10,15 +10,17 @@ use ringway::config;
 use ringway::control::exposition::{Exposition, metrics};
 use ringway::discovery::status::Status;
 use ringway::metrics::{Class, ClientProtocol};
-use ringway::protocol::Failure;
 use ringway::protocol::operation::Operation;
+use ringway::protocol::{Failure, Reply};
 use ringway::snapshot::Snapshot;
 use ringway::state::{Phase, State};
 
 use crate::support::certificates::{Authority, Pair};
-use crate::support::program;
+use crate::support::memcached::Memcached;
+use crate::support::program::{self, fed};
+use crate::support::ringway::{Ringway, full, pool};
 
-const YAML: &str = "workers: 2\npools: {main: {nodes: ['127.0.0.1:1', {address: '127.0.0.1:2', name: 'b'}, \
+const YAML: &str = "workers: 2\nmetrics: {nodes: full}\npools: {main: {nodes: ['127.0.0.1:1', {address: '127.0.0.1:2', name: 'b'}, \
                     {name: local, embedded: 1MiB}]}, moving: {nodes: ['127.0.0.1:3'], handover: {}}}\nroutes: {default: {failover: [main, main]}}";
 
 /// A process of two workers, with traffic in the shards of both.
@@ -205,6 +207,131 @@ fn durations_are_cumulated_in_buckets_of_seconds() {
     assert_eq!(of("bucket", ",le=\"+Inf\""), 8.0);
     assert_eq!(of("count", ""), 8.0);
     assert!((of("sum", "") - 2.0 * (1.00003 + f64::from(u32::MAX) / 1e6)).abs() < 1e-6);
+}
+
+/// What is shown of a pool of 100 nodes, all of which were asked for everything, did not answer in every way, and lack
+/// writes; `settings` are those of `metrics`.
+fn scrape_of_100(settings: &str) -> String {
+    let nodes: Vec<String> = (0..100).map(|n| format!("'10.0.0.{n}:11211'")).collect();
+    let text = format!(
+        "metrics: {{{settings}}}\npools: {{main: {{nodes: [{}]}}}}",
+        nodes.join(", ")
+    );
+    let config = config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}"));
+    let state = State::new(Snapshot::build(config, None));
+    for protocol in ClientProtocol::ALL {
+        Operation::all().for_each(|operation| state.workers[0].count(protocol, operation));
+    }
+    for node in &state.snapshot.load().nodes {
+        let shard = node.shard(0);
+        for operation in Operation::all() {
+            shard.count(operation, &Reply::NotFound, 700);
+        }
+        for failure in Failure::ALL {
+            shard.count_unsent(Operation::Get, failure);
+        }
+    }
+    Exposition::new(Arc::new(state)).render()
+}
+
+fn count_series(text: &str) -> usize {
+    text.lines().filter(|line| !line.starts_with('#')).count()
+}
+
+#[test]
+fn a_pool_of_100_nodes_has_at_most_2000_series_unless_all_are_asked_for() {
+    let [basic, off, full, few] = ["", "nodes: off", "nodes: full", "nodes: full, buckets: 5"]
+        .map(|settings| count_series(&scrape_of_100(settings)));
+    let counts = format!("basic {basic}, off {off}, full {full}, of 5 buckets {few}");
+    println!("{counts}");
+    assert!(basic <= 2000, "{counts}");
+    assert!(off <= 300, "{counts}");
+    assert!(full > 10_000 && few < full - 4000, "{counts}");
+}
+
+#[test]
+fn what_nodes_have_no_series_for_is_summed_over_the_pool() {
+    let (basic, off) = (scrape_of_100(""), scrape_of_100("nodes: off"));
+    for text in [&basic, &off] {
+        for (series, expected) in [
+            (r#"ringway_requests_total{pool="main",command="set"}"#, 100.0),
+            (r#"ringway_misses_total{pool="main",command="gat"}"#, 100.0),
+            (r#"ringway_errors_total{pool="main",kind="timeout"}"#, 100.0),
+            (
+                r#"ringway_request_duration_seconds_count{pool="main",class="read"}"#,
+                200.0,
+            ),
+            (
+                r#"ringway_request_duration_seconds_bucket{pool="main",class="read",le="0.000512"}"#,
+                0.0,
+            ),
+            (
+                r#"ringway_request_duration_seconds_bucket{pool="main",class="read",le="0.001024"}"#,
+                200.0,
+            ),
+            (r#"ringway_node_suspect{pool="main"}"#, 0.0),
+        ] {
+            assert_eq!(value(text, series), expected, "{series}");
+        }
+    }
+    let of_node = |name: &str| format!("{name}{{pool=\"main\",node=\"10.0.0.7:11211\"}}");
+    let requests = (Operation::COUNT + Failure::ALL.len()) as f64;
+    for (name, expected) in [
+        ("ringway_node_up", 1.0),
+        ("ringway_node_requests_total", requests),
+        ("ringway_node_errors_total", Failure::ALL.len() as f64),
+        (
+            "ringway_node_request_duration_seconds_count",
+            Operation::COUNT as f64,
+        ),
+        ("ringway_links", 0.0),
+    ] {
+        assert_eq!(value(&basic, &of_node(name)), expected, "{name}");
+    }
+    assert!(!off.contains("node="), "{off}");
+    assert_eq!(value(&off, r#"ringway_links{pool="main"}"#), 0.0);
+}
+
+#[test]
+fn a_reload_gives_each_node_its_series_and_what_was_counted_stays() {
+    let node = Memcached::start();
+    let yaml = pool(&[node.address()], &[]);
+    let ringway = Ringway::start(&yaml);
+    ringway.client().set("k", "v");
+    let label = format!("node=\"{}\"", node.address());
+    let of_node = || ringway.metric("ringway_requests_total", &[&label, "command=\"set\""]);
+    assert_eq!(of_node(), 0.0, "there is no such series");
+    assert_eq!(
+        ringway.metric("ringway_requests_total", &["command=\"set\""]),
+        1.0
+    );
+    assert_eq!(ringway.reload(&full(&yaml)).0, 200);
+    assert_eq!(of_node(), 1.0);
+    assert_eq!(
+        ringway.metric("ringway_requests_total", &["command=\"set\""]),
+        1.0
+    );
+}
+
+#[test]
+fn what_metrics_may_be_is_said_at_its_line() {
+    let cases = [
+        ("nodes: some", "\"some\" is not a valid value"),
+        ("buckets: 0", "metrics.buckets: "),
+        ("buckets: 21", "metrics.buckets: "),
+        ("node: full", "did you mean \"nodes\"?"),
+    ];
+    for (settings, expected) in cases {
+        let (code, _, err) = fed(
+            &["check", "-"],
+            &format!("pools: {{main: {{nodes: [a:1]}}}}\nmetrics: {{{settings}}}\n"),
+        );
+        assert_eq!(code, Some(1), "{settings}");
+        assert!(
+            err.starts_with("stdin:2:") && err.contains(expected),
+            "{settings}: {err}"
+        );
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::support::ringway::{Ringway, pool, wait_at_most, wait_for};
+use crate::support::ringway::{Ringway, full, pool, wait_at_most, wait_for};
 use crate::support::scripted::{Scripted, say};
 
 #[test]
@@ -24,7 +24,7 @@ fn a_node_that_is_slow_for_long_is_suspect_and_keeps_its_keys() {
         .collect();
     let addresses: Vec<String> = nodes.iter().map(Scripted::address).collect();
     let settings = ["outlier: 4", "request_timeout: 2s", "connections: 4"];
-    let ringway = Ringway::start(&pool(&addresses, &settings));
+    let ringway = Ringway::start(&full(&pool(&addresses, &settings)));
     // Each has a link of its own, so that the slow node has enough to do in every second.
     let mut clients: Vec<_> = (0..4).map(|_| ringway.client()).collect();
     // Some keys of each node, over and over.

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Samples, View, of_operation};
+use super::{Samples, View, of_operation, requests};
 use crate::config::ListenerTls;
 use crate::counter::Counter;
 use crate::discovery::status::{self, Status};
-use crate::metrics::{NodeShard, OperationCounters, WorkerShard};
+use crate::metrics::{ClientProtocol, NodeShard, OperationCounters, WorkerShard};
 use crate::net::tls::counters::{self, Side};
 use crate::node::embedded::Embedded;
 use crate::node::{self, Node};
+use crate::protocol::Failure;
 use crate::protocol::operation::Operation;
 use crate::route::Pool;
 use crate::route::handover::progress::Counts;
@@ -99,6 +100,61 @@ pub(super) fn commands(
             let sum = of_operation(node, operation, |counters| counter(counters).get());
             samples.put(&[&node.pool, &node.label, operation.name()], sum as f64);
         }
+    }
+}
+
+/// Adds the requests of clients by protocol and operation: get, set and delete, and what was ever asked for.
+pub(super) fn client_requests(view: &View<'_>, samples: &mut Samples) {
+    for protocol in ClientProtocol::ALL {
+        for operation in Operation::all() {
+            let count = workers(view, |shard| {
+                &shard.requests[protocol as usize][operation as usize]
+            });
+            if count > 0.0 || matches!(operation, Operation::Get | Operation::Set | Operation::Delete) {
+                samples.put(&[protocol.name(), operation.name()], count);
+            }
+        }
+    }
+}
+
+/// Returns the number of requests to `node`, of all operations.
+pub(super) fn all_requests(node: &Node) -> u64 {
+    Operation::all().map(|operation| requests(node, operation)).sum()
+}
+
+/// Returns the number of requests that `node` did not answer.
+pub(super) fn all_errors(node: &Node) -> u64 {
+    let errors = Failure::ALL.iter();
+    errors
+        .map(|&failure| node.sum(|shard| &shard.failures[failure as usize]))
+        .sum()
+}
+
+/// Adds the requests that each node did not answer, by reason.
+pub(super) fn errors_by_kind(view: &View<'_>, samples: &mut Samples) {
+    for node in view.nodes() {
+        for failure in Failure::ALL {
+            let sum = node.sum(|shard| &shard.failures[failure as usize]);
+            samples.put(&[&node.pool, &node.label, failure.name()], sum as f64);
+        }
+    }
+}
+
+/// Adds the durations of each node, by class.
+pub(super) fn durations_by_class(view: &View<'_>, samples: &mut Samples) {
+    for node in view.nodes() {
+        for class in view.classes() {
+            let histograms = node.shards().iter().map(|shard| &shard.durations[class as usize]);
+            samples.put_histogram(&[&node.pool, &node.label, class.name()], histograms);
+        }
+    }
+}
+
+/// Adds the durations of each node, of all classes.
+pub(super) fn durations(view: &View<'_>, samples: &mut Samples) {
+    for node in view.nodes() {
+        let histograms = node.shards().iter().flat_map(|shard| &shard.durations);
+        samples.put_histogram(&[&node.pool, &node.label], histograms);
     }
 }
 

@@ -4,8 +4,10 @@
 //! see [`metrics`]; those of the process itself (`process_*`) are added.
 //!
 //! An operation's series appear for every node as soon as any node saw it, so that rates begin at zero
-//! everywhere without thirteen series for each node; get, set and delete are there from the start.
+//! everywhere without thirteen series for each node; get, set and delete are there from the start. Most
+//! metrics are summed over the nodes of a pool, unless `metrics.nodes` says otherwise ([`detail`]).
 
+mod detail;
 mod helpers;
 mod hot_keys;
 mod samples;

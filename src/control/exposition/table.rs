@@ -7,16 +7,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::helpers::{
-    certificates, commands, discovery, embedded, flag, handshakes, listeners, logins, nodes, shards, workers,
+    all_errors, all_requests, certificates, client_requests, commands, discovery, durations,
+    durations_by_class, embedded, errors_by_kind, flag, handshakes, listeners, logins, nodes, shards,
+    workers,
 };
 use super::helpers::{discovery_answers, handover_copied, handover_phase, handover_reads};
 use super::{Metric, MetricKind};
 use crate::control::limits::LIMITS;
 use crate::health;
-use crate::metrics::{ClientProtocol, WorkerShard};
 use crate::node::Node;
 use crate::node::embedded::Embedded;
-use crate::protocol::Failure;
 use crate::protocol::operation::Operation;
 use crate::state::Phase;
 
@@ -140,21 +140,7 @@ pub const METRICS: &[Metric] = &[
         help: "Requests of clients by protocol and by what they do; a get of several keys counts once for each key.",
         kind: MetricKind::Counter,
         labels: &["protocol", "command"],
-        read: |view, samples| {
-            for protocol in ClientProtocol::ALL {
-                for operation in Operation::all() {
-                    let requests =
-                        |shard: &WorkerShard| shard.requests[protocol as usize][operation as usize].get();
-                    let sum = view
-                        .state
-                        .workers
-                        .iter()
-                        .map(|shard| requests(shard))
-                        .sum::<u64>();
-                    samples.put(&[protocol.name(), operation.name()], sum as f64);
-                }
-            }
-        },
+        read: client_requests,
     },
     Metric {
         name: "ringway_client_bytes_read_total",
@@ -296,28 +282,35 @@ pub const METRICS: &[Metric] = &[
         help: "From the moment a request was read to the node's reply, or to its timeout, by class of command; only of requests that were sent.",
         kind: MetricKind::Histogram,
         labels: &["pool", "node", "class"],
-        read: |view, samples| {
-            for node in view.nodes() {
-                for class in view.classes() {
-                    let histograms = node.shards().iter().map(|shard| &shard.durations[class as usize]);
-                    samples.put_histogram(&[&node.pool, &node.label, class.name()], histograms);
-                }
-            }
-        },
+        read: durations_by_class,
     },
     Metric {
         name: "ringway_errors_total",
         help: "Requests that a node did not answer, by reason.",
         kind: MetricKind::Counter,
         labels: &["pool", "node", "kind"],
-        read: |view, samples| {
-            for node in view.nodes() {
-                for failure in Failure::ALL {
-                    let sum = node.sum(|shard| &shard.failures[failure as usize]);
-                    samples.put(&[&node.pool, &node.label, failure.name()], sum as f64);
-                }
-            }
-        },
+        read: errors_by_kind,
+    },
+    Metric {
+        name: "ringway_node_requests_total",
+        help: "Requests to a node that were answered or failed, of all commands.",
+        kind: MetricKind::Counter,
+        labels: NODE,
+        read: |view, samples| nodes(view, samples, |node| all_requests(node) as f64),
+    },
+    Metric {
+        name: "ringway_node_errors_total",
+        help: "Requests that a node did not answer, for any reason.",
+        kind: MetricKind::Counter,
+        labels: NODE,
+        read: |view, samples| nodes(view, samples, |node| all_errors(node) as f64),
+    },
+    Metric {
+        name: "ringway_node_request_duration_seconds",
+        help: "From the moment a request was read to the node's reply, or to its timeout, of all commands; only of requests that were sent.",
+        kind: MetricKind::Histogram,
+        labels: NODE,
+        read: durations,
     },
     Metric {
         name: "ringway_error_replies_total",

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use ringway::client::session::Session;
 use ringway::config::{self, Config, Node, Origin};
-use ringway::control::reload::Reloader;
+use ringway::control::reload::{MembersTaken, Reloader};
 use ringway::diff;
 use ringway::net::stream::Stream;
 use ringway::net::unix::UnixSocket;
@@ -107,8 +107,8 @@ fn discover(nodes: usize, distribution: &str) {
         .expect("an event loop");
     let publish = |members: Vec<Node>| {
         let (start, worked) = (Instant::now(), time_of_thread());
-        let is_taken = runtime.block_on(reloader.take_members("large", &discover, members));
-        assert!(is_taken);
+        let taken = runtime.block_on(reloader.take_members("large", &discover, members));
+        assert_eq!(taken, MembersTaken::Applied);
         (start.elapsed(), time_of_thread() - worked)
     };
     let mut client = Client::of(&state);

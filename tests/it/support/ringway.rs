@@ -230,6 +230,11 @@ pub fn pool(nodes: &[String], settings: &[&str]) -> String {
     text
 }
 
+/// The configuration `yaml` with all series of each node in `/metrics`.
+pub fn full(yaml: &str) -> String {
+    format!("{yaml}metrics: {{nodes: full}}\n")
+}
+
 fn complete(yaml: &str, port: u16, admin: u16, dir: &TempDir) -> String {
     let mut text = String::new();
     let has = |key: &str| yaml.lines().any(|line| line.starts_with(key));
