@@ -103,7 +103,9 @@ fn the_hottest_keys_of_a_real_load_are_found_with_their_shares() {
             let shown = hot_keys(&running, &format!("?pool=main&by={by}&n=10"));
             let shown = shown["keys"].as_array().expect("keys");
             assert_eq!(shown.len(), 10);
-            for (count, rank) in &exact[..10] {
+            // Keys that are as hot as the tenth, but for the error of a rate, may stand in for each other.
+            let least = exact[9].0 - exact[9].0 / 10;
+            for (count, rank) in exact.iter().take_while(|(count, _)| *count >= least) {
                 let Some(hot) = shown.iter().find(|hot| hot["key"] == key(*rank)) else {
                     continue;
                 };

@@ -80,6 +80,6 @@ fn a_canary_that_sees_all_has_what_the_original_has() {
     let same = event_count(&ringway, "same");
     client.expects("get k nothing\r\n", "VALUE k 0 1\r\nw\r\nEND\r\n");
     wait_for("the comparisons", || {
-        event_count(&ringway, "differs") == 1.0 && event_count(&ringway, "same") == same + 1.0
+        event_count(&ringway, "differs") == 1.0 && event_count(&ringway, "same") > same
     });
 }
