@@ -142,10 +142,28 @@ fn the_image_builds_its_dependencies_first_with_a_stub_of_each_target() {
 
 #[test]
 fn every_configuration_that_is_shipped_loads() {
-    for path in ["kustomize/base/ringway.yaml", "demo/ringway.yaml"] {
+    for path in [
+        "debian/ringway.yaml",
+        "kustomize/base/ringway.yaml",
+        "demo/ringway.yaml",
+    ] {
         if let Err(mistakes) = ringway::config::parse(&read(path), path) {
             panic!("{path}: {mistakes}");
         }
+    }
+}
+
+#[test]
+fn the_pages_name_the_files_of_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let page = include_str!("../../docs/install.md");
+    for file in [
+        format!("ringway-{version}-x86_64-linux.tar.gz"),
+        format!("ringway_{version}-1_amd64.deb"),
+        format!("ringway-{version}-oci.tar"),
+        format!("ringway-{version}.tgz"),
+    ] {
+        assert!(page.contains(&file), "docs/install.md does not name {file}");
     }
 }
 
@@ -159,7 +177,7 @@ fn every_yaml_file_is_well_formed() {
         .map(|path| documents(path))
         .filter(|documents| !documents.is_empty())
         .count();
-    assert_eq!(count, 14, "{files:?}");
+    assert_eq!(count, 15, "{files:?}");
 }
 
 #[test]
@@ -311,7 +329,7 @@ fn files() -> Vec<String> {
     ];
     for folder in folders
         .into_iter()
-        .chain(["systemd", "prometheus", "grafana", "demo"])
+        .chain(["systemd", "prometheus", "grafana", "debian", "demo"])
     {
         for entry in fs::read_dir(deploy(folder)).expect("deploy is readable") {
             let path = entry.expect("deploy is readable").path();
