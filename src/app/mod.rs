@@ -243,8 +243,8 @@ async fn meet_nodes(state: &State) {
     }
 }
 
-/// Opens and closes listeners after each reload, and serves the `sessions` of the process before, for ever. A listener whose address another process took
-/// since the reload checked it is tried again.
+/// Opens and closes listeners after each reload, and serves the `sessions` of the process before, for ever.
+/// A listener whose address another process took since the reload checked it is tried again.
 async fn follow(
     listeners: &mut Listeners,
     changed: &mut watch::Receiver<u64>,

@@ -17,8 +17,8 @@ use crate::config::{Access, Admin, Bind, Config};
 use crate::control::systemd;
 use crate::control::takeover::offer;
 use crate::control::takeover::predecessor::{CannotTakeOver, Predecessor};
-use crate::net::inherited::{Inherited, OpenSocket};
-use crate::net::listen::{BindError, Listening, listen};
+use crate::net::inherited::{self, Inherited, OpenSocket};
+use crate::net::listen::{BindError, Listening};
 use crate::net::socket_file::SocketFile;
 use crate::net::succession::PassedSession;
 use crate::state::State;
@@ -61,10 +61,11 @@ impl Before {
     /// # Errors
     /// Those of the kernel.
     pub fn admin(&self, settings: &Admin) -> io::Result<Listening> {
-        match self.inherited.take(&settings.bind) {
-            Some(passed) => passed.into_listening_by(&settings.access),
-            None => listen(&settings.bind, &settings.access),
-        }
+        inherited::open(
+            self.inherited.take(&settings.bind),
+            &settings.bind,
+            &settings.access,
+        )
     }
 
     /// Takes over now, although this process is not ready, and waits until the process before is gone: what it keeps on
@@ -119,22 +120,17 @@ impl After {
             let bind = Bind::Unix(path.clone());
             let opened = after.listen(state, &bind);
             opened.map_err(|source| BindError { bind, source })?;
-            let mut open = state.succession.open.lock().expect("no holder panics");
-            open.insert(config.admin.bind.clone(), admin);
+            state.succession.keep(config.admin.bind.clone(), admin);
         }
         Ok(after)
     }
 
     fn listen(&mut self, state: &Arc<State>, bind: &Bind) -> io::Result<()> {
-        let listening = match state.succession.inherited.take(bind) {
-            Some(passed) => passed.into_listening_by(&ACCESS)?,
-            None => listen(bind, &ACCESS)?,
-        };
+        let listening = inherited::open(state.succession.inherited.take(bind), bind, &ACCESS)?;
         let copy = OpenSocket::copy_of(&listening)?;
         if let Listening::Unix(socket, file) = listening {
             let listener = UnixListener::from_std(socket)?;
-            let mut open = state.succession.open.lock().expect("no holder panics");
-            open.insert(bind.clone(), copy);
+            state.succession.keep(bind.clone(), copy);
             self.file = file;
             self.offering = Some(tokio::spawn(offer::run(
                 listener,

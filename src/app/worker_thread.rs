@@ -99,7 +99,7 @@ fn serve(worker: &Rc<WorkerContext>, accepted: Accepted) {
     match connected(accepted.socket) {
         Ok(stream) => {
             let session = Session::new(stream, accepted.bind, worker, accepted.idle_timeout);
-            let session = session.with_unread(&accepted.unread);
+            let session = session.after(accepted.unread);
             let place = accepted.place;
             tokio::task::spawn_local(async move {
                 session.run().await;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc::UnboundedSender;
@@ -18,8 +19,8 @@ use tracing::{info, warn};
 
 use crate::config::{Access, Bind, ListenerTls};
 use crate::log_limit::LogLimit;
-use crate::net::inherited::OpenSocket;
-use crate::net::listen::{BindError, Listening, listen};
+use crate::net::inherited::{self, OpenSocket};
+use crate::net::listen::{BindError, Listening};
 use crate::net::socket_file::SocketFile;
 use crate::net::succession::PassedSession;
 use crate::snapshot::ListenerCounters;
@@ -48,7 +49,7 @@ pub struct Accepted {
     /// Its place among the listener's connections.
     pub place: ConnectionGuard,
     /// What another process read of its first request.
-    pub unread: Vec<u8>,
+    pub unread: BytesMut,
 }
 
 /// A connected socket that no runtime owns yet.
@@ -89,11 +90,25 @@ enum Socketed {
 #[derive(Debug)]
 pub struct Listeners {
     state: Arc<State>,
-    workers: Vec<UnboundedSender<Accepted>>,
+    workers: Workers,
     open: HashMap<Bind, OpenListener>,
     /// The last logged problem of each listener that is not as configured.
     complaints: HashMap<Bind, String>,
+}
+
+/// The workers, which get clients in turn.
+#[derive(Debug, Clone)]
+struct Workers {
+    senders: Vec<UnboundedSender<Accepted>>,
     next: Arc<AtomicUsize>,
+}
+
+impl Workers {
+    /// Gives a client to the next worker. Returns the number of that worker if it is gone.
+    fn give(&self, accepted: Accepted) -> Result<(), usize> {
+        let worker = self.next.fetch_add(1, Relaxed) % self.senders.len();
+        self.senders[worker].send(accepted).map_err(|_| worker)
+    }
 }
 
 /// An accepting listener.
@@ -110,10 +125,12 @@ impl Listeners {
     pub fn new(state: Arc<State>, workers: Vec<UnboundedSender<Accepted>>) -> Listeners {
         Listeners {
             state,
-            workers,
+            workers: Workers {
+                senders: workers,
+                next: Arc::default(),
+            },
             open: HashMap::new(),
             complaints: HashMap::new(),
-            next: Arc::default(),
         }
     }
 
@@ -132,7 +149,7 @@ impl Listeners {
             .collect();
         for bind in removed {
             if let Some(open) = self.open.remove(&bind) {
-                self.forget(&bind);
+                self.state.succession.forget(&bind);
                 close(&bind, open, true).await;
             }
         }
@@ -166,7 +183,7 @@ impl Listeners {
     pub async fn close(&mut self) {
         let is_last = !self.state.succession.has_begun();
         for (bind, open) in std::mem::take(&mut self.open) {
-            self.forget(&bind);
+            self.state.succession.forget(&bind);
             close(&bind, open, is_last).await;
         }
     }
@@ -191,36 +208,21 @@ impl Listeners {
             must_login: false,
             idle_timeout: listener.settings.idle_timeout,
             place,
-            unread,
+            unread: BytesMut::from(&unread[..]),
         };
-        let worker = self.next.fetch_add(1, Relaxed) % self.workers.len();
-        if self.workers[worker].send(accepted).is_err() {
+        if let Err(worker) = self.workers.give(accepted) {
             warn!(worker, "worker is gone");
         }
-    }
-
-    fn forget(&self, bind: &Bind) {
-        self.state
-            .succession
-            .open
-            .lock()
-            .expect("no holder panics")
-            .remove(bind);
     }
 
     async fn open(&mut self, bind: &Bind, access: &Access) -> io::Result<()> {
         let (wanted, permitted) = (bind.clone(), access.clone());
         let passed = self.state.succession.inherited.take(bind);
         let is_passed = passed.is_some();
-        let listening = aside(move || match passed {
-            Some(passed) => passed.into_listening_by(&permitted),
-            None => listen(&wanted, &permitted),
-        });
-        let listening = listening.await?;
+        let listening = aside(move || inherited::open(passed, &wanted, &permitted)).await?;
         if self.state.snapshot.load().config.takeover.is_some() {
             let copy = OpenSocket::copy_of(&listening)?;
-            let mut open = self.state.succession.open.lock().expect("no holder panics");
-            open.insert(bind.clone(), copy);
+            self.state.succession.keep(bind.clone(), copy);
         }
         let (socket, file) = match listening {
             Listening::Tcp(socket) => (Socketed::Tcp(TcpListener::from_std(socket)?), None),
@@ -230,7 +232,6 @@ impl Listeners {
         let acceptor = Acceptor {
             state: self.state.clone(),
             workers: self.workers.clone(),
-            next: self.next.clone(),
             bind: Arc::new(bind.clone()),
             failures: LogLimit::new(LOG_EVERY),
         };
@@ -281,8 +282,7 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 
 
 struct Acceptor {
     state: Arc<State>,
-    workers: Vec<UnboundedSender<Accepted>>,
-    next: Arc<AtomicUsize>,
+    workers: Workers,
     bind: Arc<Bind>,
     failures: LogLimit,
 }
@@ -334,10 +334,11 @@ impl Acceptor {
             must_login: listener.settings.auth.is_some(),
             idle_timeout,
             place,
-            unread: Vec::new(),
+            unread: BytesMut::new(),
         };
-        let worker = self.next.fetch_add(1, Relaxed) % self.workers.len();
-        if self.workers[worker].send(accepted).is_err() && *self.state.phase.borrow() < Phase::Draining {
+        if let Err(worker) = self.workers.give(accepted)
+            && *self.state.phase.borrow() < Phase::Draining
+        {
             warn!(worker, "worker is gone");
         }
     }

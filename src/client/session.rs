@@ -95,8 +95,10 @@ impl Session {
 
     /// Begins with `rest`, which was read before there was a session.
     pub fn after(mut self, rest: BytesMut) -> Session {
-        self.requests.go_on();
-        self.rest = rest;
+        if !rest.is_empty() {
+            self.requests.go_on();
+            self.rest = rest;
+        }
         self
     }
 
@@ -222,12 +224,6 @@ impl Session {
             .succession
             .pass(PassedSession { bind, fd, unread });
         true
-    }
-
-    /// Begins with the bytes that another process read and did not answer, which are the beginning of a request.
-    pub fn with_unread(mut self, unread: &[u8]) -> Session {
-        self.rest.extend_from_slice(unread);
-        self
     }
 
     /// Writes the replies that are next in order. Returns `Pending` if the client does not read fast

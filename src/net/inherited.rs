@@ -14,7 +14,7 @@ use listenfd::ListenFd;
 use socket2::SockRef;
 
 use super::keepalive;
-use super::listen::Listening;
+use super::listen::{Listening, listen};
 use super::socket_file::SocketFile;
 use crate::config::{Access, Bind};
 
@@ -56,7 +56,7 @@ impl PassedSocket {
     ///
     /// # Errors
     /// Those of the kernel.
-    pub fn into_listening_by(self, access: &Access) -> io::Result<Listening> {
+    fn into_listening_by(self, access: &Access) -> io::Result<Listening> {
         let listening = self.into_listening()?;
         if let Listening::Unix(_, Some(file)) = &listening {
             file.permit(access)?;
@@ -76,6 +76,17 @@ impl PassedSocket {
                 Ok(Listening::Unix(UnixListener::from(self.fd), file))
             }
         }
+    }
+}
+
+/// Returns the socket that another process `passed`, or else a new one that is bound to `bind`.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn open(passed: Option<PassedSocket>, bind: &Bind, access: &Access) -> io::Result<Listening> {
+    match passed {
+        Some(passed) => passed.into_listening_by(access),
+        None => listen(bind, access),
     }
 }
 

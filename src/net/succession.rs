@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -32,11 +32,26 @@ pub struct Succession {
     /// Listening sockets that another process opened.
     pub inherited: Inherited,
     /// Copies of the open listening sockets. Empty if no process may take this one's place.
-    pub open: Mutex<BTreeMap<Bind, OpenSocket>>,
+    open: Mutex<BTreeMap<Bind, OpenSocket>>,
     successor: Mutex<Option<UnboundedSender<PassedSession>>>,
 }
 
 impl Succession {
+    /// Keeps a copy of the socket that is bound to `bind`, to pass it on.
+    pub fn keep(&self, bind: Bind, copy: OpenSocket) {
+        self.open().insert(bind, copy);
+    }
+
+    /// Drops the copy of the socket that is bound to `bind`.
+    pub fn forget(&self, bind: &Bind) {
+        self.open().remove(bind);
+    }
+
+    /// The copies of all open listening sockets.
+    pub fn open(&self) -> MutexGuard<'_, BTreeMap<Bind, OpenSocket>> {
+        self.open.lock().expect("no holder panics")
+    }
+
     /// Begins to pass sessions on, to the returned channel.
     pub fn begin(&self) -> UnboundedReceiver<PassedSession> {
         let (sender, sessions) = unbounded_channel();

@@ -58,7 +58,7 @@ fn serve(mut channel: FdChannel, state: &State, taken: &Notify) -> io::Result<bo
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     channel.send(&hello.line(), None)?;
-    for socket in state.succession.open.lock().expect("no holder panics").values() {
+    for socket in state.succession.open().values() {
         let owns_file = socket.owns_file;
         channel.send(&Message::Listener { owns_file }.line(), Some(socket.fd.as_fd()))?;
     }
