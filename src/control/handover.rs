@@ -54,7 +54,7 @@ pub async fn run(state: Arc<State>, reloader: Arc<Reloader>) {
         }
         tokio::select! {
             _ = changed.changed() => {}
-            () = sleep(INTERVAL) => {}
+            () = sleep(INTERVAL), if !followed.is_empty() => {}
         }
     }
 }
