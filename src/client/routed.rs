@@ -92,16 +92,15 @@ impl Routed {
                         ..origin
                     };
                     let number = self.reply_queue.push(origin, 1);
-                    if let Some(moving) = &pool.handover
-                        && moving.moves(pool, request.key)
-                    {
-                        let slot = ReplySlot::queued(&self.reply_queue, number);
-                        return handover::send(pool, moving, request, slot, self.moving(moving, request));
-                    }
                     let (slot, node) = (
                         ReplySlot::queued(&self.reply_queue, number),
                         pool.pick(request.key),
                     );
+                    if let Some(moving) = &pool.handover
+                        && moving.moves(request.key, node)
+                    {
+                        return handover::send(pool, moving, request, slot, self.moving(moving, request));
+                    }
                     batch.current.send(node, request, slot, pool, self.session);
                 }
                 Resolved::Reply(reply) => {

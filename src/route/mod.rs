@@ -97,9 +97,8 @@ impl Route {
         match self {
             Route::Pool(pool) => {
                 let node = pool.pick(key);
-                let moves = |moving: &Handover| moving.old.pick(key) != node;
-                match pool.handover.as_deref() {
-                    Some(moving) if moves(moving) => None,
+                match &pool.handover {
+                    Some(moving) if moving.moves(key, node) => None,
                     _ => Some((pool, node)),
                 }
             }

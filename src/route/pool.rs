@@ -56,10 +56,10 @@ pub struct Handover {
 }
 
 impl Handover {
-    /// Whether `key` of `pool` has another owner in the old ring.
+    /// Whether `key`, which the new ring gives to `node`, has another owner in the old ring.
     #[inline]
-    pub fn moves(&self, pool: &Pool, key: &[u8]) -> bool {
-        self.old.pick(key) != pool.pick(key)
+    pub fn moves(&self, key: &[u8], node: usize) -> bool {
+        self.old.pick(key) != node
     }
 }
 

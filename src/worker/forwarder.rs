@@ -84,15 +84,16 @@ impl LinkForwarder {
 
     /// Sends `request` to a node of `running`, a pool of the snapshot of `current`.
     fn send_to(&self, current: &ActiveRoutes, running: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
+        let node = running.pick(request.key);
         match &running.handover {
-            Some(moving) if moving.moves(running, request.key) => {
+            Some(moving) if moving.moves(request.key, node) => {
                 let call = Call {
                     forwarder: self.within(moving),
                     hold: None,
                 };
                 handover::send(running, moving, request, slot, call);
             }
-            _ => current.send(running.pick(request.key), request, slot, running, self.session),
+            _ => current.send(node, request, slot, running, self.session),
         }
     }
 

@@ -217,7 +217,7 @@ pub fn of_pool(pool: &Pool, chosen: usize, nodes: &[Arc<Node>], key: &[u8]) -> V
     if let Some(handover) = pool
         .handover
         .as_ref()
-        .filter(|handover| handover.moves(pool, key))
+        .filter(|handover| handover.moves(key, chosen))
     {
         steps.extend(handover.progress.phase().name().map(|phase| Step::Handover {
             phase: phase.to_owned(),

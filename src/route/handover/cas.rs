@@ -6,8 +6,9 @@
 
 use crate::protocol::meta::flags;
 use crate::protocol::numbers::parse_u64;
-use crate::protocol::{Command, Meta, Reply, Request};
+use crate::protocol::{Command, Reply, Request};
 use crate::route::toolkit::reply::{NO_CAS, change_cas};
+use crate::route::toolkit::rewrite::{put, put_number, with_flags};
 
 /// More than any node counts to, and less than what a client cannot parse.
 const RAISED: u64 = 1 << 62;
@@ -37,22 +38,12 @@ pub(super) fn lowered<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>) -> Re
         return *request;
     }
     for flag in flags(meta.flags) {
-        if !scratch.is_empty() {
-            scratch.push(b' ');
-        }
         match compared(flag) {
-            Some(cas) => scratch.extend_from_slice(format!("C{}", lower(cas)).as_bytes()),
-            None => scratch.extend_from_slice(flag),
+            Some(cas) => put_number(scratch, b"C", lower(cas)),
+            None => put(scratch, flag),
         }
     }
-    let meta = Meta {
-        flags: scratch,
-        ..*meta
-    };
-    Request {
-        meta: Some(meta),
-        ..*request
-    }
+    with_flags(request, meta, scratch)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::protocol::meta::flag;
-use crate::protocol::{Command, Meta, Reply, Request};
+use crate::protocol::{Command, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
 use crate::route::call::fast_path::RetainedRequest;
 use crate::route::handover::cas::raised;
@@ -13,6 +13,7 @@ use crate::route::handover::progress::{HandoverTally, Owner};
 use crate::route::pool::Handover;
 use crate::route::toolkit::refill::Refill;
 use crate::route::toolkit::reply::{change_cas, is_hit};
+use crate::route::toolkit::rewrite::{put, with_flags};
 
 /// Sends the read `request` to the new owner; the old one is asked only if that lacks the key.
 pub(super) fn send(refill: Refill, handover: &Handover, request: &Request<'_>, slot: ReplySlot) {
@@ -71,14 +72,8 @@ fn with_cas<'a>(request: &Request<'a>, flags: &'a mut Vec<u8>) -> Request<'a> {
         Some(meta) if flag(meta.flags, b'c').is_some() => *request,
         Some(meta) => {
             flags.extend_from_slice(meta.flags);
-            if !flags.is_empty() {
-                flags.push(b' ');
-            }
-            flags.push(b'c');
-            Request {
-                meta: Some(Meta { flags, ..*meta }),
-                ..*request
-            }
+            put(flags, b"c");
+            with_flags(request, meta, flags)
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u64;
 use crate::protocol::{Command, Meta, Reply, Request};
 use crate::route::toolkit::reply::is_done;
-use crate::route::toolkit::rewrite::without_flags;
+use crate::route::toolkit::rewrite::{put_number, without_flags};
 
 /// Returns `request`, an add, as a write that fills the placeholder of the lease with this `token` and no
 /// other item.
@@ -78,10 +78,7 @@ fn with_cas<'a>(
     scratch: &'a mut Vec<u8>,
 ) -> Request<'a> {
     *scratch = words;
-    if !scratch.is_empty() {
-        scratch.push(b' ');
-    }
-    scratch.extend_from_slice(format!("C{cas}").as_bytes());
+    put_number(scratch, b"C", cas);
     let (key, is_binary) = request
         .meta
         .map_or((request.key, false), |meta| (meta.key, meta.is_binary));

@@ -71,8 +71,8 @@ pub fn with_expiry<'a>(
     let names = Names::of(meta.flags);
     for flag in meta::flags(meta.flags) {
         match (flag[0], parse_i32(&flag[1..])) {
-            (b'T' | b'N', Some(exptime)) => put(scratch, &flag[..1], Some(change(exptime.into()))),
-            _ => put(scratch, flag, None),
+            (b'T' | b'N', Some(exptime)) => put_number(scratch, &flag[..1], change(exptime.into())),
+            _ => put(scratch, flag),
         }
     }
     // An item that is stored without an expiry lives for ever; append and prepend do not change its
@@ -81,17 +81,10 @@ pub fn with_expiry<'a>(
     if stores && !names.has(b'T') {
         match change(0) {
             0 => {}
-            exptime => put(scratch, b"T", Some(exptime)),
+            exptime => put_number(scratch, b"T", exptime),
         }
     }
-    let meta = Meta {
-        flags: scratch,
-        ..*meta
-    };
-    Request {
-        meta: Some(meta),
-        ..*request
-    }
+    with_flags(request, meta, scratch)
 }
 
 /// Returns `request` with each exptime that it sets limited to `max` seconds.
@@ -110,16 +103,31 @@ pub fn without_flags<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>, names:
         return *request;
     };
     for flag in meta::flags(meta.flags).filter(|flag| !names.contains(&flag[0])) {
-        put(scratch, flag, None);
+        put(scratch, flag);
     }
-    let meta = Meta {
-        flags: scratch,
-        ..*meta
-    };
+    with_flags(request, meta, scratch)
+}
+
+/// Returns `request`, the arguments of whose meta command are `meta`, with other `flags`.
+pub fn with_flags<'a>(request: &Request<'a>, meta: &Meta<'a>, flags: &'a [u8]) -> Request<'a> {
     Request {
-        meta: Some(meta),
+        meta: Some(Meta { flags, ..*meta }),
         ..*request
     }
+}
+
+/// Appends `flag` to the flags in `scratch`.
+pub fn put(scratch: &mut Vec<u8>, flag: &[u8]) {
+    if !scratch.is_empty() {
+        scratch.push(b' ');
+    }
+    scratch.extend_from_slice(flag);
+}
+
+/// Appends the flag `name` with `number` to the flags in `scratch`.
+pub fn put_number(scratch: &mut Vec<u8>, name: &[u8], number: impl itoa::Integer) {
+    put(scratch, name);
+    scratch.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Returns `request` without its condition, for routes that follow another one's decision: add, replace and
@@ -144,14 +152,4 @@ pub fn whole_seconds(duration: Duration) -> i64 {
 fn is_joining(flags: &[u8]) -> bool {
     let mode = meta::flag(flags, b'M').and_then(|mode| mode.get(1));
     mode.is_some_and(|mode| b"AaPp".contains(mode))
-}
-
-fn put(scratch: &mut Vec<u8>, flag: &[u8], number: Option<i64>) {
-    if !scratch.is_empty() {
-        scratch.push(b' ');
-    }
-    scratch.extend_from_slice(flag);
-    if let Some(number) = number {
-        scratch.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-    }
 }
