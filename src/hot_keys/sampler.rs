@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 
 use super::sketch::Sketch;
 use super::{Figures, PERIOD};
+use crate::metrics::Class;
 use crate::protocol::fingerprint;
+use crate::protocol::operation::Operation;
 
 /// The places of all workers' sketches of keys, for each of the two orders; those of prefixes have a quarter.
 const PLACES: usize = 512;
@@ -22,6 +24,16 @@ pub enum Access {
     Read,
     /// It changes or removes.
     Write,
+}
+
+impl Access {
+    /// Returns what `operation` does to its key.
+    pub fn of(operation: Operation) -> Access {
+        match Class::of(operation) {
+            Class::Read => Access::Read,
+            Class::Write | Class::Delete => Access::Write,
+        }
+    }
 }
 
 /// Samples the requests of one worker.

@@ -56,7 +56,7 @@ use crate::link::queued::{Queued, QueuedRequest};
 use crate::link::receive::Arrival;
 use crate::link::state::{End, LinkState};
 use crate::link::trust::Trust;
-use crate::metrics::{Class, NodeShard};
+use crate::metrics::NodeShard;
 use crate::node::{Kind, Node, Remote};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::operation::{Operation, may_leave_stale};
@@ -175,12 +175,12 @@ impl Link {
     /// Counts a sampled request now, if it writes. Returns true if it reads, and is counted when its reply arrives.
     #[cold]
     fn sample(&self, operation: Operation, request: &Request<'_>) -> bool {
-        let hot_keys = &self.local.hot_keys;
-        let is_read = Class::of(operation) == Class::Read;
-        if !is_read {
-            hot_keys.record(&self.node.pool, request.key, Access::Write, request.value.len());
+        let access = Access::of(operation);
+        if access == Access::Write {
+            let hot_keys = &self.local.hot_keys;
+            hot_keys.record(&self.node.pool, request.key, access, request.value.len());
         }
-        is_read
+        access == Access::Read
     }
 
     /// Whether the node may have stale items after `request`.

@@ -8,7 +8,7 @@ use crate::hot_keys::Access;
 use crate::link::Link;
 use crate::link::fallback;
 use crate::link::missed::pass;
-use crate::metrics::{Class, NodeShard};
+use crate::metrics::NodeShard;
 use crate::node::missed::copying::{self, Fallback};
 use crate::node::{Kind, Node};
 use crate::protocol::operation::Operation;
@@ -153,9 +153,10 @@ impl Links {
     /// Samples a request to an embedded node.
     #[cold]
     fn sample(&self, operation: Operation, request: &Request<'_>, reply: &Reply) {
-        let (access, bytes) = match Class::of(operation) {
-            Class::Read => (Access::Read, reply.value().map_or(0, <[u8]>::len)),
-            Class::Write | Class::Delete => (Access::Write, request.value.len()),
+        let access = Access::of(operation);
+        let bytes = match access {
+            Access::Read => reply.value().map_or(0, <[u8]>::len),
+            Access::Write => request.value.len(),
         };
         let hot_keys = &self.local.hot_keys;
         hot_keys.record(&self.node.pool, request.key, access, bytes);
