@@ -76,8 +76,7 @@ macro_rules! section {
         impl $crate::config::rows::Section for $Section {
             fn rows() -> Vec<$crate::config::schema::Row> {
                 let default = $Section::default();
-                #[allow(unused_mut)]
-                let mut rows = vec![$({
+                let own = vec![$({
                     let kind: $crate::config::kind::Kind<$T> = $kind;
                     $crate::config::schema::Row {
                         key: stringify!($key),
@@ -86,8 +85,7 @@ macro_rules! section {
                         schema: (kind.schema)(),
                     }
                 },)*];
-                $(rows.extend(<$Inner>::rows());)*
-                rows
+                [own, $(<$Inner>::rows(),)*].into_iter().flatten().collect()
             }
 
             fn read_rows(&mut self, keys: &mut $crate::config::map_reader::MapReader<'_, '_>) {
