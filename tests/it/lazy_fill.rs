@@ -145,16 +145,21 @@ fn a_pool_that_speaks_classic_text_only_is_refused() {
     );
 }
 
+/// The pool `five` of all `nodes`, and the pool `four` of all but the last.
+fn five_and_four(nodes: &[Memcached]) -> String {
+    let addresses: Vec<String> = nodes.iter().map(Memcached::address).collect();
+    format!(
+        "pools:\n  five: {{nodes: [{}]}}\n  four: {{nodes: [{}]}}\n",
+        addresses.join(", "),
+        addresses[..4].join(", ")
+    )
+}
+
 #[test]
 fn a_node_that_joins_costs_next_to_no_hits() {
     const KEYS: usize = 4000;
     let nodes: Vec<Memcached> = (0..5).map(|_| Memcached::start()).collect();
-    let addresses: Vec<String> = nodes.iter().map(Memcached::address).collect();
-    let pools = format!(
-        "pools:\n  five: {{nodes: [{}]}}\n  four: {{nodes: [{}]}}\n",
-        addresses.join(", "),
-        addresses[..4].join(", ")
-    );
+    let pools = five_and_four(&nodes);
     let ringway = Ringway::start(&format!("{pools}routes:\n  default: four\n"));
     let mut client = ringway.client();
     for key in 0..KEYS {
@@ -259,12 +264,7 @@ fn replies(client: &mut Client, command: &str, key: &str) -> String {
 fn pools_that_share_nodes_answer_every_command_as_one_memcached() {
     const KEYS: usize = 25;
     let nodes: Vec<Memcached> = (0..5).map(|_| Memcached::start()).collect();
-    let addresses: Vec<String> = nodes.iter().map(Memcached::address).collect();
-    let pools = format!(
-        "pools:\n  five: {{nodes: [{}]}}\n  four: {{nodes: [{}]}}\n  gutter: {{nodes: [{{name: g, embedded: 1MiB}}]}}\n",
-        addresses.join(", "),
-        addresses[..4].join(", ")
-    );
+    let pools = five_and_four(&nodes) + "  gutter: {nodes: [{name: g, embedded: 1MiB}]}\n";
     let routes = [
         "{lazy_fill: {to: five, from: four}}",
         "{lazy_fill: {to: {failover: [five, gutter]}, from: {limit: {to: four, rate: 1000000}}}}",
