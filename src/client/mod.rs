@@ -1,14 +1,13 @@
 //! Clients: listeners accept them, and a session reads one client's requests and writes its replies.
 
 mod batch;
-mod figures;
+mod dispatch;
 mod key_order;
 pub mod listener;
 pub mod login;
-mod packets;
+mod reading;
 pub mod replies;
 pub mod requests;
 mod routed;
 pub mod session;
 pub mod stats;
-mod stores;

@@ -162,11 +162,11 @@ impl Session {
             if self.poll_read(cx).is_ready() {
                 continue;
             }
-            self.requests.pause(&self.worker);
+            self.requests.pause(&self.rest, &self.worker);
             if self.requests.is_over() {
                 continue;
             }
-            let is_quiet = owes_nothing && self.rest.is_empty() && !self.requests.is_swallowing();
+            let is_quiet = owes_nothing && self.rest.is_empty() && !self.requests.is_skipping();
             if is_quiet && (self.poll_ending(cx).is_ready() || self.poll_idle(cx).is_ready()) {
                 return Poll::Ready(());
             }

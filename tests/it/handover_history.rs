@@ -61,5 +61,8 @@ fn no_old_value_is_read_while_two_processes_grow_and_shrink_a_ring_a_phase_apart
     });
     // Whichever came first to a key moved it, so one of them may have found none.
     let found = |sidecar: &Ringway| sidecar.metric("ringway_handover_reads_total", &["found=\"old\""]);
-    assert!(sidecars.iter().map(found).sum::<f64>() > 0.0, "nothing was found at an old owner");
+    assert!(
+        sidecars.iter().map(found).sum::<f64>() > 0.0,
+        "nothing was found at an old owner"
+    );
 }

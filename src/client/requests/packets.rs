@@ -2,18 +2,18 @@
 
 use bytes::Bytes;
 
-use super::batch::Batch;
-use super::requests::{Requests, Stats, Taken, origin, own};
-use super::stats;
+use super::figures::Stats;
 use super::stores::REFUSED;
-use crate::metrics::ClientProtocol;
+use super::{Requests, Taken};
+use crate::client::batch::Batch;
+use crate::client::dispatch::own;
+use crate::client::reading::Reading;
+use crate::client::stats;
 use crate::net::outgoing::LARGE;
 use crate::protocol::binary::answer::{Echo, Status, write_own};
 use crate::protocol::binary::{Ask, HEAD, Head, Opcode};
-use crate::protocol::operation;
 use crate::protocol::{Command, Failure, MAX_KEY, OnError, Reply, Request};
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
-use crate::reply::slot::ReplySlot;
 
 impl Requests {
     /// Takes one packet from the front of `buffer`.
@@ -77,27 +77,8 @@ impl Requests {
             return self.answer_oversized_key(batch, &head, operation, &packet[HEAD..]);
         };
         let request = Request { block, ..request };
-
-        let counted = operation::Operation::of(&request);
-        batch.worker.shard().count(ClientProtocol::Binary, counted);
         let format = Echo::of(&head, request.key).into();
-        let Some((pool, node)) = batch.route.pick(request.key) else {
-            return self
-                .routed
-                .send(batch, &request, own(command, ReplyMode::Single, format));
-        };
-        let origin = RequestOrigin {
-            format,
-            ..origin(command, ReplyMode::Single, pool)
-        };
-        let number = self.reply_queue.push(origin, 1);
-        batch.current.send(
-            node,
-            &request,
-            ReplySlot::queued(&self.reply_queue, number),
-            pool,
-            self.session,
-        );
+        self.dispatch.send_packet(batch, &request, format);
     }
 
     fn answer_packet(&mut self, batch: &Batch<'_>, head: &Head, operation: Opcode, body: &[u8]) -> Taken {
@@ -166,7 +147,7 @@ impl Requests {
     /// Answers `status` and skips the body.
     fn skip_body(&mut self, head: &Head, status: Status) -> Taken {
         self.answer_own(head, status, b"");
-        self.swallow = head.body;
+        self.reading = Reading::skip(head.body);
         Taken::Bytes(HEAD)
     }
 
@@ -189,15 +170,15 @@ impl Requests {
         words: &[u8],
     ) -> Taken {
         let Some(request) = head.request(operation, Command::MetaSet, begin, &mut self.room) else {
-            self.swallow = head.body;
+            self.reading = Reading::skip(head.body);
             self.answer_own(head, status, words);
             return Taken::Bytes(HEAD);
         };
         let origin = own(Command::MetaSet, ReplyMode::Single, Echo::of(head, b"").into());
         let answer = Reply::Text(packet(head, status, words));
         self.turn.spend(REFUSED);
-        self.routed.refuse_value(batch, &request, answer, origin);
-        self.swallow = head.body;
+        self.dispatch.refuse_value(batch, &request, answer, origin);
+        self.reading = Reading::skip(head.body);
         Taken::Bytes(HEAD)
     }
 
@@ -211,7 +192,8 @@ impl Requests {
             on_error: batch.route.on_error(),
             ..own(command, ReplyMode::Single, Echo::of(head, key).into())
         };
-        self.reply_queue
+        self.dispatch
+            .replies()
             .push_filled(origin, Reply::Failed(Failure::LongKey));
     }
 
@@ -235,7 +217,9 @@ impl Requests {
             key: Box::default(),
         };
         let origin = own(Command::MetaGet, ReplyMode::Single, format);
-        self.reply_queue.push_filled(origin, Reply::Text(packet.into()));
+        self.dispatch
+            .replies()
+            .push_filled(origin, Reply::Text(packet.into()));
     }
 }
 

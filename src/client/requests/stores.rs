@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 
-use super::batch::Batch;
-use super::requests::{Protocol, Requests, Taken, format, mode, own};
+use super::{Protocol, Requests, Taken};
+use crate::client::batch::Batch;
+use crate::client::dispatch::{format, mode, own};
+use crate::client::reading::Reading;
 use crate::net::outgoing::LARGE;
 use crate::protocol::line::Line;
 use crate::protocol::text::{self, DataBlock};
@@ -31,7 +33,7 @@ impl Requests {
         if size > batch.route.max_value_size(&request) {
             batch.worker.shard().bad_requests.add(1);
             batch.worker.shard().large_values.add(1);
-            self.swallow = size + 2;
+            self.reading = Reading::skip(size + 2);
             self.refuse_value(batch, &request, TOO_LARGE, noreply);
             return Taken::Bytes(line_length);
         }
@@ -39,15 +41,18 @@ impl Requests {
             DataBlock::Partial if self.admits(line_length + size + 2) => return Taken::Partial,
             DataBlock::Partial => {
                 batch.worker.shard().out_of_memory.add(1);
-                self.swallow = size + 2;
+                self.reading = Reading::skip(size + 2);
                 self.refuse_value(batch, &request, OUT_OF_MEMORY, noreply);
                 return Taken::Bytes(line_length);
             }
             DataBlock::Value(_) if size >= LARGE => return Taken::Large(line_length + size + 2),
-            DataBlock::Value(value) => self.send(batch, &Request { value, ..request }, mode(noreply)),
+            DataBlock::Value(value) => {
+                self.dispatch
+                    .send(batch, &Request { value, ..request }, mode(noreply))
+            }
             DataBlock::Bad => {
                 batch.worker.shard().bad_requests.add(1);
-                self.answer("CLIENT_ERROR bad data chunk", noreply);
+                self.dispatch.answer("CLIENT_ERROR bad data chunk", noreply);
             }
         }
         Taken::Bytes(line_length + size + 2)
@@ -59,23 +64,24 @@ impl Requests {
         let (request, format) = match &request.meta {
             None => (*request, WireFormat::Classic),
             Some(meta) => match meta::flags::check_set(meta, &mut room) {
-                Err(diagnostic) => return self.answer(diagnostic, noreply),
+                Err(diagnostic) => return self.dispatch.answer(diagnostic, noreply),
                 Ok(key) => (Request { key, ..*request }, format(meta)),
             },
         };
         self.turn.spend(REFUSED);
         let origin = own(request.command, mode(noreply), format);
         let answer = Reply::Text(line.into());
-        self.routed.refuse_value(batch, &request, answer, origin);
+        self.dispatch.refuse_value(batch, &request, answer, origin);
     }
 
     /// Whether to admit the incomplete storage command at the front of the buffer, which takes `length`
     /// bytes in all. Its memory is then reserved, so that it can complete whatever other sessions use.
     pub(super) fn admits(&mut self, length: usize) -> bool {
-        if self.reserved == 0 && self.reply_queue.has_room(length) {
-            self.reserved = length;
+        let is_admitted = self.dispatch.replies().has_room(length);
+        if is_admitted {
+            self.reading = Reading::Block { length };
         }
-        self.reserved > 0
+        is_admitted
     }
 
     /// Sends a storage command with its data block, whose memory the link may share.
@@ -93,7 +99,7 @@ impl Requests {
         )) = text::read_line(block)
         {
             let value = &block[start..start + size];
-            self.send(
+            self.dispatch.send(
                 batch,
                 &Request {
                     value,

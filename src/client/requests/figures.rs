@@ -1,12 +1,25 @@
 //! Requests about Ringway itself: `version` and `stats`. They are short but their answers are long, so each
 //! is counted as the work that it takes, and a session has at most one long answer per turn.
 
-use super::batch::Batch;
-use super::requests::{Requests, Stats};
-use super::stats;
+use bytes::Bytes;
+
+use super::Requests;
+use crate::client::batch::Batch;
+use crate::client::reading::Reading;
+use crate::client::stats;
 
 /// The cost of looking up one node's version.
 const VERSION_OF_NODE: usize = 64;
+
+/// The answer to `stats`.
+pub(super) enum Stats {
+    /// All lines without the last line end.
+    Text(Bytes),
+    /// There is no memory for it.
+    NoMemory,
+    /// It follows in the session's next turn.
+    Later,
+}
 
 impl Requests {
     /// Returns the answer to `version`.
@@ -20,21 +33,19 @@ impl Requests {
     /// Returns the answer to `stats <what>`, which may be long and take time to render: a session has one
     /// in each turn, and sessions that ask in the same turn of the event loop share it.
     pub(super) fn stats(&mut self, batch: &Batch<'_>, what: &[u8]) -> Stats {
-        if !self.reply_queue.has_room(stats::size(batch.current, what)) {
+        let reading = std::mem::take(&mut self.reading);
+        if !self.dispatch.replies().has_room(stats::size(batch.current, what)) {
             batch.worker.shard().out_of_memory.add(1);
-            self.waiting = None;
             return Stats::NoMemory;
         }
         let render = || stats::stats(&batch.worker.state, batch.current, batch.route, what);
         let Some(section) = stats::long_section(what) else {
             return Stats::Text(render().into());
         };
-        match self.waiting.take() {
-            None => {
-                self.waiting = Some(batch.worker.local.texts.wait());
-                Stats::Later
-            }
-            Some(waiting) => Stats::Text(waiting.take(format!("{} {section}", batch.bind), render)),
-        }
+        let Reading::Stats(waiting) = reading else {
+            self.reading = Reading::Stats(batch.worker.local.texts.wait());
+            return Stats::Later;
+        };
+        Stats::Text(waiting.take(format!("{} {section}", batch.bind), render))
     }
 }
