@@ -1,5 +1,6 @@
 //! The program: reads the command line, sets up the log, and runs.
 
+use std::fmt::Display;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,18 +26,63 @@ const BAD_USAGE: u8 = 2;
 /// Exit code: an address cannot be bound, or the system refuses a thread.
 const CANNOT_RUN: u8 = 3;
 
+/// Why the program ends, for people and for scripts.
+struct Failed {
+    /// What is written to stderr.
+    message: String,
+    code: u8,
+}
+
+/// Returns the failure to do `what`, for which the system is to blame.
+fn cannot<E: Display>(what: &str) -> impl Fn(E) -> Failed {
+    move |error| Failed {
+        message: format!("ringway: cannot {what}: {error}"),
+        code: CANNOT_RUN,
+    }
+}
+
 fn main() -> ExitCode {
-    match successor::detach() {
-        Ok(false) => {}
-        Ok(true) => return ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("ringway: cannot start the process that would take over: {error}");
-            return ExitCode::from(CANNOT_RUN);
-        }
+    start().unwrap_or_else(|failed| {
+        eprintln!("{}", failed.message);
+        ExitCode::from(failed.code)
+    })
+}
+
+fn start() -> Result<ExitCode, Failed> {
+    if successor::detach().map_err(cannot("start the process that would take over"))? {
+        return Ok(ExitCode::SUCCESS);
     }
     // Before anything else: the default action of a signal such as SIGHUP would end the process.
     let signals = Signals::catch();
-    let cli = Cli::try_parse().unwrap_or_else(|error| {
+    let cli = parse();
+    if let Some(command) = &cli.command {
+        return Ok(cli::run(command));
+    }
+    // Before there are threads: it changes the environment.
+    let inherited = Inherited::from_systemd().map_err(cannot("use a socket that systemd passed"))?;
+    start_log(&cli)?;
+    let checked = cli::load(cli.config.as_ref()).map_err(|error| Failed {
+        message: error.to_string(),
+        code: BAD_CONFIG,
+    })?;
+    config::log_warnings(&checked.warnings);
+    let source = match cli.config {
+        Some(path) if config::is_stdin(&path) => Source::Stdin,
+        Some(path) => Source::File(path),
+        None => Source::Quickstart,
+    };
+    let signals = signals.map_err(cannot("catch signals"))?;
+    let ran = app::run(checked.config, source, signals, inherited);
+    if let Err(error) = &ran {
+        log::say(&format!("ringway: {error}"));
+    }
+    log::finish(LAST_LINES);
+    Ok(ran.map_or(ExitCode::from(CANNOT_RUN), |()| ExitCode::SUCCESS))
+}
+
+/// Parses the command line, and exits if it is invalid or asks for help.
+fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         if error.kind() == ErrorKind::InvalidSubcommand
             && let Some(meant) = cli::meant_by(&arguments)
@@ -44,32 +90,18 @@ fn main() -> ExitCode {
             eprintln!("{meant}");
         }
         error.exit()
-    });
-    if let Some(command) = &cli.command {
-        return cli::run(command);
-    }
-    // Before there are threads: it changes the environment.
-    let inherited = match Inherited::from_systemd() {
-        Ok(inherited) => inherited,
-        Err(error) => {
-            eprintln!("ringway: cannot use a socket that systemd passed: {error}");
-            return ExitCode::from(CANNOT_RUN);
-        }
-    };
-    let Some(filter) = log_filter(&cli.log) else {
-        eprintln!(
+    })
+}
+
+fn start_log(cli: &Cli) -> Result<(), Failed> {
+    let filter = log_filter(&cli.log).ok_or_else(|| Failed {
+        message: format!(
             "--log {}: no such level; try error, warn, info, debug or trace",
             cli.log.escape_debug()
-        );
-        return ExitCode::from(BAD_USAGE);
-    };
-    let lines = match log::start() {
-        Ok(lines) => lines,
-        Err(error) => {
-            eprintln!("ringway: cannot start the log: {error}");
-            return ExitCode::from(CANNOT_RUN);
-        }
-    };
+        ),
+        code: BAD_USAGE,
+    })?;
+    let lines = log::start().map_err(cannot("start the log"))?;
     let to_log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // The failure of a write would be reported on stderr, which is what has just failed: that panics.
@@ -82,37 +114,7 @@ fn main() -> ExitCode {
             .init(),
         LogFormat::Json => to_log.json().flatten_event(true).init(),
     }
-    let config = match cli::load(cli.config.as_ref()) {
-        Ok(checked) => {
-            config::log_warnings(&checked.warnings);
-            checked.config
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(BAD_CONFIG);
-        }
-    };
-    let source = match cli.config {
-        Some(path) if config::is_stdin(&path) => Source::Stdin,
-        Some(path) => Source::File(path),
-        None => Source::Quickstart,
-    };
-    let signals = match signals {
-        Ok(signals) => signals,
-        Err(error) => {
-            eprintln!("ringway: cannot catch signals: {error}");
-            return ExitCode::from(CANNOT_RUN);
-        }
-    };
-    let code = match app::run(config, source, signals, inherited) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::say(&format!("ringway: {error}"));
-            ExitCode::from(CANNOT_RUN)
-        }
-    };
-    log::finish(LAST_LINES);
-    code
+    Ok(())
 }
 
 /// Parses the filter in `text`: levels, or `target=level`, separated by commas. A bare word that is not a
