@@ -25,7 +25,7 @@ use crate::reply::slot::{ReplyInspector, ReplySlot};
 #[cold]
 pub fn pass(node: &Arc<Node>, request: &Request<'_>, slot: ReplySlot) -> Result<ReplySlot, ReplySlot> {
     if replaces(request)
-        && let Some(due) = node.missed.clearable(request.key)
+        && let Some(due) = node.missed.begin_clearing(request.key)
     {
         return Ok(ReplySlot::Inspected(Box::new(Box::new(Clearing {
             node: node.clone(),
@@ -63,9 +63,7 @@ impl ReplyInspector for Clearing {
             Reply::Meta(meta) => meta.line().starts_with(b"HD"),
             _ => false,
         };
-        if is_done {
-            self.node.missed.clear(&[self.due]);
-        }
+        self.node.missed.end_clearing(self.due, is_done);
         self.slot.fill(reply);
     }
 }

@@ -58,13 +58,16 @@ impl ReplySlot {
     /// [settled](Missed::settle).
     #[cold]
     pub fn fail(self, write: Write<'_>, failure: Failure, is_sent: bool, missed: &Missed) -> bool {
-        let is_asked = !matches!(failure, Failure::Unsupported | Failure::LongKey | Failure::Missed);
-        let is_missed = is_asked && write.changes();
+        let is_missed =
+            write.changes() && !matches!(failure, Failure::Unsupported | Failure::LongKey | Failure::Missed);
         let commit = if is_missed {
             missed.remember(write.key, is_sent)
         } else {
             None
         };
+        if failure == Failure::Missed && write.changes() {
+            missed.refused(write.key);
+        }
         match commit {
             Some(commit) => drop(tokio::task::spawn_local(async move {
                 commit.done().await;

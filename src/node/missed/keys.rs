@@ -94,6 +94,10 @@ struct KeyState {
     broke_at: Option<Instant>,
     /// Whether the key is in a queue, or its delete is in flight.
     is_placed: bool,
+    /// The number of clients' writes in flight that clear the key once they are done.
+    clearing: u32,
+    /// Whether another write failed behind those, so that their values must be deleted.
+    is_refused: bool,
 }
 
 impl KeyState {
@@ -104,11 +108,18 @@ impl KeyState {
             on_their_way: 0,
             broke_at: None,
             is_placed: false,
+            clearing: 0,
+            is_refused: false,
         }
     }
 
     fn is_missed(&self) -> bool {
         self.failure > 0
+    }
+
+    /// Whether a delete that is sent now might be executed before something that must be deleted.
+    fn must_wait(&self) -> bool {
+        self.on_their_way > 0 || (self.is_refused && self.clearing > 0)
     }
 }
 
@@ -212,7 +223,7 @@ impl MissedKeys {
         let Some((key, entry)) = self.keys.get_key_value(key) else {
             return;
         };
-        if !entry.is_missed() || entry.is_placed || entry.on_their_way > 0 {
+        if !entry.is_missed() || entry.is_placed || entry.must_wait() {
             return;
         }
         match entry.broke_at {
@@ -252,7 +263,7 @@ impl MissedKeys {
                 continue;
             };
             let is_settled = entry.broke_at.is_none_or(|at| has_settled(at, now, calm_since));
-            if entry.on_their_way == 0 && is_settled {
+            if !entry.must_wait() && is_settled {
                 let failure = entry.failure;
                 taken.push(Due { key, failure });
                 continue;
@@ -264,17 +275,41 @@ impl MissedKeys {
         taken
     }
 
-    /// Returns `key` if a write of it sent now will be executed after everything that was in flight.
-    pub fn clearable(&self, key: &[u8]) -> Option<Due> {
-        let (key, entry) = self
-            .keys
-            .get_key_value(key)
-            .filter(|(_, entry)| entry.is_missed())?;
-        let is_settled = entry.on_their_way == 0 && entry.broke_at.is_none();
-        is_settled.then(|| Due {
-            key: key.clone(),
-            failure: entry.failure,
-        })
+    /// Returns `key` if a write of it sent now will be executed after everything that was in flight. That write
+    /// counts as clearing the key until it is [answered](MissedKeys::end_clearing).
+    pub fn begin_clearing(&mut self, key: &[u8]) -> Option<Due> {
+        let (key, _) = self.keys.get_key_value(key)?;
+        let key = key.clone();
+        let entry = self.keys.get_mut(&key).filter(|entry| entry.is_missed())?;
+        if entry.must_wait() || entry.broke_at.is_some() {
+            return None;
+        }
+        entry.clearing += 1;
+        let failure = entry.failure;
+        Some(Due { key, failure })
+    }
+
+    /// Records that a client's write that was to clear `due` was answered; `is_done`: the node executed it. Returns
+    /// true if the key is forgotten now.
+    pub fn end_clearing(&mut self, due: &Due, is_done: bool, budget: &MissedBudget) -> bool {
+        if let Some(entry) = self.keys.get_mut(&due.key) {
+            entry.clearing = entry.clearing.saturating_sub(1);
+        }
+        let is_forgotten = is_done && self.deleted(due, budget);
+        self.place(&due.key);
+        self.tidy(&due.key, budget);
+        is_forgotten
+    }
+
+    /// Records that a write of `key` failed, without being sent, because the key is missed. A write in flight that
+    /// clears the key came before it, so its value must not be read either.
+    pub fn refused(&mut self, key: &[u8]) {
+        let is_clearing = |entry: &&mut KeyState| entry.is_missed() && entry.clearing > 0;
+        if let Some(entry) = self.keys.get_mut(key).filter(is_clearing) {
+            self.failures += 1;
+            entry.failure = self.failures;
+            entry.is_refused = true;
+        }
     }
 
     fn let_settle(&mut self, now: Instant, calm_since: Option<Instant>) {
@@ -309,13 +344,15 @@ impl MissedKeys {
         entry.failure = 0;
         entry.broke_at = None;
         entry.is_placed = false;
+        entry.is_refused = false;
         self.tidy(key, budget);
     }
 
     /// Removes the entry of `key` if it is no longer needed.
     fn tidy(&mut self, key: &[u8], budget: &MissedBudget) {
-        let is_idle =
-            |entry: &KeyState| !entry.is_missed() && entry.copy.is_none() && entry.on_their_way == 0;
+        let is_idle = |entry: &KeyState| {
+            !entry.is_missed() && entry.copy.is_none() && entry.on_their_way == 0 && entry.clearing == 0
+        };
         if self.keys.get(key).is_some_and(is_idle) {
             self.keys.remove(key);
             self.bytes -= cost(key);

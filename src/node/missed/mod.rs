@@ -27,8 +27,8 @@
 //!    broke.
 //! 4. A key that fails again while its delete is in flight stays recorded: failures are numbered, and a
 //!    delete only ends those that it was sent for.
-//! 5. A client's set or delete serves as the delete, if nothing else is in flight when it is sent and it
-//!    succeeds.
+//! 5. A client's set or delete serves as the delete, if nothing else is in flight when it is sent, it
+//!    succeeds, and no other write of the key failed meanwhile.
 //!
 //! An unnecessary delete costs one hit and nothing else, so in doubt the key is deleted: after touch and
 //! gat, which leave no old value but an old expiry, and if the write may have been executed after all.
@@ -195,10 +195,26 @@ impl Missed {
     }
 
     /// Returns `key` if it is recorded and a write of it, sent now, may clear it because nothing of it is
-    /// in flight.
+    /// in flight. Once that write is answered it must be [ended](Missed::end_clearing).
     #[cold]
-    pub fn clearable(&self, key: &[u8]) -> Option<Due> {
-        self.lock().clearable(key)
+    pub fn begin_clearing(&self, key: &[u8]) -> Option<Due> {
+        self.lock().begin_clearing(key)
+    }
+
+    /// Records that a write that was to clear `due` was answered; `is_done`: the node executed it.
+    #[cold]
+    pub fn end_clearing(&self, due: Due, is_done: bool) {
+        let mut keys = self.lock();
+        if keys.end_clearing(&due, is_done, &self.budget) {
+            self.write(Change::Deleted(&due.key));
+        }
+        self.note(&keys);
+    }
+
+    /// Records that a write of `key` failed because the key is recorded.
+    #[cold]
+    pub fn refused(&self, key: &[u8]) {
+        self.lock().refused(key);
     }
 
     /// Records a failed write of `key`. `is_sent`: a byte of it was written, so it may still arrive, and
@@ -349,11 +365,6 @@ impl Missed {
     /// Records that the node has answered these deletes.
     pub fn deleted(&self, batch: &[Due]) {
         self.replayed.fetch_add(batch.len() as u64, Relaxed);
-        self.clear(batch);
-    }
-
-    /// Records that these keys were deleted or replaced.
-    pub fn clear(&self, batch: &[Due]) {
         let mut keys = self.lock();
         for due in batch {
             if keys.deleted(due, &self.budget) {

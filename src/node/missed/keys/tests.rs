@@ -253,11 +253,11 @@ fn a_missed_key_that_is_written_again_by_the_next_ring_stays_a_copy_when_it_is_d
     bench.copies("k", 1, None);
     bench.settles("k", false);
     bench.sweeps(2, &[]);
-    let due = bench.keys.clearable(b"k").expect("nothing is on its way");
+    let due = bench.keys.begin_clearing(b"k").expect("nothing is on its way");
     assert_eq!(bench.copies("k", 2, None), CopyNoted::New);
-    assert!(bench.keys.clearable(b"k").is_none());
+    assert!(bench.keys.begin_clearing(b"k").is_none());
     bench.settles("k", false);
-    bench.keys.deleted(&due, &bench.budget);
+    bench.keys.end_clearing(&due, true, &bench.budget);
     assert!(!bench.keys.has(b"k") && bench.keys.copies() == 1);
     bench.sweeps(3, &[]);
     assert!(bench.keys.has(b"k"));
@@ -321,4 +321,40 @@ fn a_restart_of_the_node_ends_what_it_missed_but_not_its_copies() {
     bench.settles("copy", false);
     assert!(bench.keys.restarted(restart, &bench.budget));
     assert!(!bench.keys.has(b"missed") && bench.keys.copies() == 1);
+}
+
+#[test]
+fn what_a_client_wrote_clears_its_key_unless_another_write_failed_behind_it() {
+    let mut bench = Bench::new();
+    bench.fails("k", false);
+    let due = bench.keys.begin_clearing(b"k").expect("nothing is on its way");
+    assert!(bench.keys.end_clearing(&due, true, &bench.budget));
+    assert!(bench.keys.is_empty() && bench.keys.bytes() == 0);
+
+    bench.fails("k", false);
+    let due = bench.keys.begin_clearing(b"k").expect("nothing is on its way");
+    bench.keys.refused(b"k");
+    assert!(
+        bench.take().is_empty(),
+        "a delete may be executed before the write"
+    );
+    assert!(!bench.keys.end_clearing(&due, true, &bench.budget));
+    assert!(bench.keys.has(b"k"), "its value came before what failed");
+    let taken = bench.take();
+    assert_eq!(taken.len(), 1);
+    assert!(bench.keys.deleted(&taken[0], &bench.budget));
+    assert!(bench.keys.is_empty() && bench.keys.bytes() == 0);
+}
+
+#[test]
+fn a_delete_in_flight_does_not_end_a_key_whose_new_value_may_come_after_it() {
+    let mut bench = Bench::new();
+    bench.fails("k", false);
+    let taken = bench.take();
+    let due = bench.keys.begin_clearing(b"k").expect("nothing is on its way");
+    bench.keys.refused(b"k");
+    assert!(!bench.keys.deleted(&taken[0], &bench.budget));
+    assert!(bench.take().is_empty());
+    bench.keys.end_clearing(&due, false, &bench.budget);
+    assert_eq!(bench.taken(), ["k"]);
 }
