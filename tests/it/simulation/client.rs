@@ -26,10 +26,14 @@ pub struct Rules {
     /// What a request may take: the pool's `request_timeout`, and as much before it is read, where a reload
     /// gives its session other links and what it owes must come first.
     pub patience: Duration,
+    /// Requests of one session for one key wait for each other.
+    pub in_turn: bool,
     /// Nodes fail, so a read may miss and a write may fail.
     pub may_fail: bool,
     /// Keys move to other nodes and back.
     pub may_be_old: bool,
+    /// A write that failed may be done in a part of the nodes that have the key.
+    pub may_be_half_done: bool,
 }
 
 /// One client with its session.
@@ -43,7 +47,8 @@ pub struct Client {
     /// The number of the next write of the world.
     writes: Rc<Cell<u64>>,
     histories: HashMap<String, History>,
-    owed: VecDeque<(RequestOrigin, Instant, u64)>,
+    /// What is owed, each with the moments when it was sent and is due, and the number of the ring.
+    owed: VecDeque<(RequestOrigin, Instant, Instant, u64)>,
     /// Which node has each key, if that changes while the client asks.
     places: Rc<Places>,
     /// When the last write of each key that was acknowledged, or failed, was sent: the number of the ring.
@@ -170,6 +175,15 @@ impl Client {
         self.histories.entry(key.to_owned()).or_default()
     }
 
+    fn failed(&mut self, key: &str, number: u64) {
+        let may_be_half_done = self.rules.may_be_half_done;
+        let history = self.history(key);
+        history.failed(number);
+        if may_be_half_done {
+            history.unknown(number);
+        }
+    }
+
     async fn send(&mut self, bytes: &str) {
         self.stream
             .write_all(bytes.as_bytes())
@@ -235,14 +249,20 @@ impl Client {
     }
 
     fn owe(&mut self, asked: RequestOrigin) {
-        self.owed.push_back((asked, Instant::now(), self.places.ring()));
+        let turns = if self.rules.in_turn {
+            self.owed.len() + 1
+        } else {
+            1
+        };
+        let now = Instant::now();
+        let due = now + self.rules.patience * turns as u32 + SLACK;
+        self.owed.push_back((asked, now, due, self.places.ring()));
     }
 
     async fn read_all(&mut self) {
-        while let Some((asked, sent, ring)) = self.owed.pop_front() {
+        while let Some((asked, sent, due, ring)) = self.owed.pop_front() {
             let (line, arrived) = self.line().await;
-            let took = arrived - sent;
-            assert!(took <= self.rules.patience + SLACK, "{asked:?} took {took:?}");
+            assert!(arrived <= due, "{asked:?} took {:?}", arrived - sent);
             self.check(asked, line, ring).await;
         }
     }
@@ -267,7 +287,7 @@ impl Client {
             RequestOrigin::Get(keys) => self.check_values(keys, line).await,
             RequestOrigin::Set(key, number) => match line.as_str() {
                 "STORED" => self.history(&key).stored(number),
-                _ if has_failed => self.history(&key).failed(number),
+                _ if has_failed => self.failed(&key, number),
                 _ => panic!("set {key} answered {line}"),
             },
             RequestOrigin::Delete(key) => match line.as_str() {
@@ -294,7 +314,7 @@ impl Client {
             }
             RequestOrigin::MetaSet(key, number) => match line.as_str() {
                 _ if line == format!("HD O{number}") => self.history(&key).stored(number),
-                _ if has_failed => self.history(&key).failed(number),
+                _ if has_failed => self.failed(&key, number),
                 _ => panic!("ms {key} O{number} answered {line}"),
             },
             RequestOrigin::MetaDelete(key, opaque) => match line.as_str() {

@@ -103,8 +103,10 @@ async fn live(seed: u64) -> String {
     };
     let client_rules = client::Rules {
         patience: 2 * TIMEOUT,
+        in_turn: false,
         may_fail: false,
         may_be_old: false,
+        may_be_half_done: false,
     };
     let writes = Rc::new(Cell::new(1));
     let clients: Vec<_> = (0..CLIENTS)

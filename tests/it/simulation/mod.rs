@@ -17,7 +17,7 @@
 //!
 //! and when every fault is healed: all is served again, and nothing is owed or left over ([`world`]).
 //!
-//! Worlds whose nodes join and leave have promises of their own ([`membership`]).
+//! Worlds with a policy in front of their pools say what it promises less ([`route`]). Worlds whose nodes join and leave have promises of their own ([`membership`]).
 //!
 //! What is promised of one situation, with a time in it, has a test without random numbers ([`promises`]).
 
@@ -28,6 +28,7 @@ mod node;
 mod places;
 mod promises;
 mod random;
+mod route;
 mod sidecar;
 mod world;
 
@@ -35,12 +36,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Seeds in a run of the suite.
 const SEEDS: u64 = 256;
+/// The same of worlds with a policy.
+const POLICY_SEEDS: u64 = 128;
 /// The same of worlds whose nodes join and leave: each takes longer.
 const MEMBERSHIP_SEEDS: u64 = 64;
 
 #[test]
 fn no_fault_at_any_time_breaks_a_promise() {
     run_seeds(SEEDS, world::run);
+}
+
+#[test]
+fn no_fault_at_any_time_breaks_a_promise_of_a_policy() {
+    run_seeds(POLICY_SEEDS, world::run_with_policy);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::client::{Client, Rules};
 use super::node::{FAULTS, Node};
 use super::random::Random;
+use super::route::{PLAIN, Route};
 use super::sidecar::{self, Sidecar, simulate};
 
 const TIMEOUT: Duration = Duration::from_millis(100);
@@ -21,57 +22,68 @@ const HEALED: Duration = Duration::from_secs(60);
 /// And then every link works again within this.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// Lives through the world of `seed`. Returns what was in it, in a line.
+/// Lives through the world of `seed`, which has one pool. Returns what was in it, in a line.
 pub fn run(seed: u64) -> String {
-    simulate(seed, live(seed))
+    simulate(seed, live(seed, Random::new(seed), PLAIN))
+}
+
+/// The same with a policy in front of one pool or two.
+pub fn run_with_policy(seed: u64) -> String {
+    let random = Random::new(seed);
+    let route = Route::draw(&random);
+    simulate(seed, live(seed, random, route))
 }
 
 struct World {
     random: Random,
     directory: tempfile::TempDir,
-    nodes: Vec<Rc<Node>>,
+    route: Route,
+    /// The nodes of each pool.
+    pools: Vec<Vec<Rc<Node>>>,
     sidecar: Sidecar,
     settings: String,
 }
 
-async fn live(seed: u64) -> String {
-    let random = Random::new(seed);
+async fn live(seed: u64, random: Random, route: Route) -> String {
     let directory = tempfile::tempdir().expect("a directory");
-    let done: Rc<RefCell<HashSet<String>>> = Rc::default();
     let faults: Vec<_> = (0..3).map(|_| *random.choose(&FAULTS)).collect();
     let is_healthy = random.once_in(8);
-    let nodes: Vec<Rc<Node>> = (0..random.within(1..5))
-        .map(|n| {
-            Node::start(
-                directory.path().join(n.to_string()),
-                &random,
-                faults.clone(),
-                &done,
-            )
-        })
-        .collect();
+    let start_pool = |pool: &&str| -> Vec<Rc<Node>> {
+        // Each pool does each write once.
+        let done: Rc<RefCell<HashSet<String>>> = Rc::default();
+        let paths = (0..random.within(1..5)).map(|n| directory.path().join(format!("{pool}-{n}")));
+        paths
+            .map(|path| Node::start(path, &random, faults.clone(), &done))
+            .collect()
+    };
+    let pools: Vec<Vec<Rc<Node>>> = route.pools.iter().map(start_pool).collect();
     let settings = settings(&random, is_healthy);
     let has_rehash = settings.contains("rehash");
+    let all: Vec<&[Rc<Node>]> = pools.iter().map(Vec::as_slice).collect();
     let world = World {
         random: random.clone(),
+        sidecar: Sidecar::start(config_of(route, &all, &settings)),
         directory,
-        sidecar: Sidecar::start(config_of(&nodes, &settings)),
-        nodes,
+        route,
+        pools,
         settings,
     };
 
     let reloads = random.once_in(3);
+    let patience = TIMEOUT * route.tries;
     let rules = Rules {
-        patience: if reloads { 2 * TIMEOUT } else { TIMEOUT },
+        patience: if reloads { 2 * patience } else { patience },
+        in_turn: route.has_policy(),
         may_fail: !is_healthy,
-        may_be_old: has_rehash || (reloads && world.nodes.len() > 1),
+        may_be_old: has_rehash || (reloads && world.pools[0].len() > 1) || route.may_be_old,
+        may_be_half_done: route.may_be_half_done,
     };
     let rate = if is_healthy {
         0
     } else {
         *random.choose(&[2, 5, 20])
     };
-    world.nodes.iter().for_each(|node| node.faulty.set(rate));
+    world.nodes().for_each(|node| node.faulty.set(rate));
     let writes = Rc::new(Cell::new(1));
     let clients: Vec<_> = (0..random.within(1..5))
         .map(|name| world.client(name, rules, &writes))
@@ -85,8 +97,9 @@ async fn live(seed: u64) -> String {
     }
     world.ends_clean(clients).await;
     format!(
-        "seed {seed}: {} nodes, faults {faults:?} once in {rate}, {}, {} writes",
-        world.nodes.len(),
+        "seed {seed}: {}, {} nodes, faults {faults:?} once in {rate}, {}, {} writes",
+        world.route.yaml,
+        world.nodes().count(),
         world.settings,
         writes.get()
     )
@@ -126,15 +139,18 @@ fn settings(random: &Random, is_healthy: bool) -> String {
     .join(", ")
 }
 
-fn config_of(nodes: &[Rc<Node>], settings: &str) -> config::Config {
+fn config_of(route: Route, pools: &[&[Rc<Node>]], settings: &str) -> config::Config {
     // The ring hashes names: the paths are other ones in each run.
-    let nodes: Vec<String> = (0..)
-        .zip(nodes)
-        .map(|(n, node)| format!("{{name: n{n}, address: '{}'}}", node.address()))
-        .collect();
+    let node = |(n, node): (usize, &Rc<Node>)| format!("{{name: n{n}, address: '{}'}}", node.address());
+    let pool = |(name, nodes): (&&str, &&[Rc<Node>])| {
+        let nodes: Vec<String> = nodes.iter().enumerate().map(node).collect();
+        format!("{name}: {{nodes: [{}], {settings}}}", nodes.join(", "))
+    };
+    let pools: Vec<String> = route.pools.iter().zip(pools).map(pool).collect();
     sidecar::config(&format!(
-        "pools: {{main: {{nodes: [{}], {settings}}}}}",
-        nodes.join(", ")
+        "pools: {{{}}}\nroutes: {{default: {}}}",
+        pools.join(", "),
+        route.yaml
     ))
 }
 
@@ -161,6 +177,10 @@ async fn run_all(clients: Vec<Client>, random: &Random, events: impl Future<Outp
 }
 
 impl World {
+    fn nodes(&self) -> impl Iterator<Item = &Rc<Node>> {
+        self.pools.iter().flatten()
+    }
+
     fn client(&self, name: u64, rules: Rules, writes: &Rc<Cell<u64>>) -> Client {
         Client::new(name, self.sidecar.connect(), &self.random, rules, writes)
     }
@@ -169,7 +189,8 @@ impl World {
     async fn happen(&self, is_healthy: bool, reloads: bool) {
         for _ in 0..self.random.within(0..4) {
             sleep(Duration::from_millis(self.random.within(0..150))).await;
-            let node = self.random.choose(&self.nodes);
+            let pool = self.random.choose(&self.pools);
+            let node = self.random.choose(pool.as_slice());
             let pause = Duration::from_millis(*self.random.choose(&[20, 150, 1000, 4000]));
             match self.random.within(0..3) {
                 0 if !is_healthy => {
@@ -184,16 +205,18 @@ impl World {
         }
     }
 
-    /// Other settings, and perhaps without the last node.
+    /// Other settings, and perhaps without the last nodes of the first pool.
     fn reload(&self, is_healthy: bool) {
-        let count = self.random.within(1..self.nodes.len() as u64 + 1) as usize;
-        let config = config_of(&self.nodes[..count], &settings(&self.random, is_healthy));
-        self.sidecar.reload(config);
+        let mut pools: Vec<&[Rc<Node>]> = self.pools.iter().map(Vec::as_slice).collect();
+        let count = self.random.within(1..pools[0].len() as u64 + 1) as usize;
+        pools[0] = &pools[0][..count];
+        let settings = settings(&self.random, is_healthy);
+        self.sidecar.reload(config_of(self.route, &pools, &settings));
     }
 
     /// Every fault ends, and every node is up and in its ring again in time.
     async fn heal(&self) {
-        for node in &self.nodes {
+        for node in self.nodes() {
             node.faulty.set(0);
             node.stop(Duration::ZERO);
         }
@@ -213,8 +236,8 @@ impl World {
         let snapshot = self.sidecar.state.snapshot.load();
         let is_up =
             |node: &Arc<ringway::node::Node>| node.state() == health::State::Up && !node.missed.is_any();
-        let pool = &snapshot.pools["main"];
-        pool.targets == pool.nodes && snapshot.nodes.iter().all(is_up)
+        let is_complete = |pool: &Arc<ringway::route::Pool>| pool.targets == pool.nodes;
+        snapshot.pools.values().all(is_complete) && snapshot.nodes.iter().all(is_up)
     }
 
     /// Nothing is owed, and with the clients their sessions go.
