@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::client::listener::{Accepted, Client};
+use crate::client::listener::{Accepted, Client, Login};
 use crate::client::login;
 use crate::client::session::Session;
 use crate::config::ListenerTls;
@@ -92,14 +92,16 @@ async fn run(state: Arc<State>, index: usize, mut accepted: UnboundedReceiver<Ac
 
 fn serve(worker: &Rc<WorkerContext>, accepted: Accepted) {
     let worker = worker.clone();
-    if accepted.tls.is_some() || accepted.must_login {
+    if accepted.tls.is_some() || accepted.login == Login::Required {
         drop(tokio::task::spawn_local(serve_protected(worker, accepted)));
         return;
     }
     match connected(accepted.socket) {
         Ok(stream) => {
             let session = Session::new(stream, accepted.bind, worker, accepted.idle_timeout);
-            let session = session.after(accepted.unread);
+            let session = session
+                .after(accepted.unread)
+                .authenticated(accepted.login == Login::Done);
             let place = accepted.place;
             tokio::task::spawn_local(async move {
                 session.run().await;
@@ -123,7 +125,7 @@ async fn serve_protected(worker: Rc<WorkerContext>, accepted: Accepted) {
         socket,
         bind,
         tls,
-        must_login,
+        login,
         idle_timeout,
         place,
         ..
@@ -137,14 +139,15 @@ async fn serve_protected(worker: Rc<WorkerContext>, accepted: Accepted) {
             return;
         }
     };
-    let rest = match must_login {
-        true => login::wait(&mut stream, &bind, &worker).await,
-        false => Some(BytesMut::new()),
+    let rest = match login {
+        Login::Required => login::wait(&mut stream, &bind, &worker).await,
+        Login::NotNeeded | Login::Done => Some(BytesMut::new()),
     };
     match rest {
         Some(rest) => {
             let session = Session::new(stream, bind, worker, idle_timeout);
-            session.after(rest).run().await;
+            let session = session.after(rest).authenticated(login == Login::Required);
+            session.run().await;
         }
         None => stream.end().await,
     }

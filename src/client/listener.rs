@@ -33,6 +33,9 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 /// The maximum time to remove a socket's file: its file system may hang.
 const REMOVE: Duration = Duration::from_secs(1);
 
+/// Rate-limits the log of clients that came over from another process and are closed.
+static NOT_ADOPTED: LogLimit = LogLimit::new(LOG_EVERY);
+
 /// An accepted client, on its way to a worker.
 #[derive(Debug)]
 pub struct Accepted {
@@ -43,13 +46,24 @@ pub struct Accepted {
     /// Its encryption; `None` for none.
     pub tls: Option<Arc<ListenerTls>>,
     /// Whether it must authenticate.
-    pub must_login: bool,
+    pub login: Login,
     /// The time after which it is closed if idle; `None` for never.
     pub idle_timeout: Option<Duration>,
     /// Its place among the listener's connections.
     pub place: ConnectionGuard,
     /// What another process read of its first request.
     pub unread: BytesMut,
+}
+
+/// Whether a client must authenticate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    /// It need not.
+    NotNeeded,
+    /// Before anything else.
+    Required,
+    /// It has.
+    Done,
 }
 
 /// A connected socket that no runtime owns yet.
@@ -188,13 +202,33 @@ impl Listeners {
         }
     }
 
-    /// Serves a client whose connection the process before accepted. It is closed if its listener is gone.
+    /// Serves a client whose connection the process before accepted. It is closed if its listener is gone, or would not
+    /// admit it as it is.
     pub fn adopt(&self, session: PassedSession) {
-        let PassedSession { bind, fd, unread } = session;
+        let PassedSession {
+            bind,
+            fd,
+            unread,
+            is_authenticated,
+        } = session;
         let snapshot = self.state.snapshot.load();
         let Some((_, listener)) = snapshot.listener(&bind) else {
             return;
         };
+        let settings = &listener.settings;
+        let obstacle = match (&settings.tls, &settings.auth) {
+            (Some(_), _) => Some("it is not encrypted, and the listener has `tls` now"),
+            (None, Some(_)) if !is_authenticated => {
+                Some("it has not authenticated, and the listener has `auth` now")
+            }
+            _ => None,
+        };
+        if let Some(reason) = obstacle {
+            if let Some(held_back) = NOT_ADOPTED.allow(self.state.started.elapsed()) {
+                warn!(%bind, reason, held_back, "client of the process before is closed");
+            }
+            return;
+        }
         let place = ConnectionGuard::take(&listener.counters);
         self.state.sessions_taken_over.fetch_add(1, Relaxed);
         let accepted = Accepted {
@@ -204,9 +238,12 @@ impl Listeners {
             },
             bind,
             tls: None,
-            // It has, if it had to.
-            must_login: false,
-            idle_timeout: listener.settings.idle_timeout,
+            login: if is_authenticated {
+                Login::Done
+            } else {
+                Login::NotNeeded
+            },
+            idle_timeout: settings.idle_timeout,
             place,
             unread: BytesMut::from(&unread[..]),
         };
@@ -331,7 +368,10 @@ impl Acceptor {
             socket,
             bind: self.bind.clone(),
             tls: listener.settings.tls.clone(),
-            must_login: listener.settings.auth.is_some(),
+            login: match listener.settings.auth {
+                Some(_) => Login::Required,
+                None => Login::NotNeeded,
+            },
             idle_timeout,
             place,
             unread: BytesMut::new(),

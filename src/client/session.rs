@@ -52,6 +52,8 @@ pub struct Session {
     has_looked: bool,
     /// Whether the session ended because the process that takes this one's place continues it.
     is_passed_on: bool,
+    /// Whether the client has authenticated.
+    is_authenticated: bool,
 }
 
 struct Idle {
@@ -90,7 +92,14 @@ impl Session {
             idle,
             has_looked: false,
             is_passed_on: false,
+            is_authenticated: false,
         }
+    }
+
+    /// The client has authenticated, if `is_authenticated`.
+    pub fn authenticated(mut self, is_authenticated: bool) -> Session {
+        self.is_authenticated = is_authenticated;
+        self
     }
 
     /// Begins with `rest`, which was read before there was a session.
@@ -218,11 +227,12 @@ impl Session {
         let Some(Ok(fd)) = socket.map(|socket| socket.try_clone_to_owned()) else {
             return false;
         };
-        let (bind, unread) = (self.bind.clone(), self.rest.to_vec());
-        self.worker
-            .state
-            .succession
-            .pass(PassedSession { bind, fd, unread });
+        self.worker.state.succession.pass(PassedSession {
+            bind: self.bind.clone(),
+            fd,
+            unread: self.rest.to_vec(),
+            is_authenticated: self.is_authenticated,
+        });
         true
     }
 

@@ -24,6 +24,8 @@ pub struct PassedSession {
     pub fd: OwnedFd,
     /// What was read of a request that is not complete.
     pub unread: Vec<u8>,
+    /// Whether the client has authenticated.
+    pub is_authenticated: bool,
 }
 
 /// What was inherited, and what is left to a successor.

@@ -13,9 +13,10 @@ use std::thread::{self, JoinHandle};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::certificates::Authority;
 use crate::support::memcached::Memcached;
 use crate::support::program;
-use crate::support::ringway::{DEADLINE, Ringway, http, pool, wait_for};
+use crate::support::ringway::{DEADLINE, Ringway, free_port, http, pool, wait_for};
 use crate::support::scripted::{Act, Scripted};
 
 fn yaml(nodes: &[String], more: &str) -> String {
@@ -347,6 +348,68 @@ fn a_process_that_keeps_missed_writes_on_disk_is_taken_over_too() {
     wait_for("the missed writes to be read", || {
         another.log().contains("missed writes read")
     });
+}
+
+#[test]
+fn a_client_comes_over_only_if_the_next_process_would_admit_it_as_it_is() {
+    let (node, authority) = (Memcached::start(), Authority::new());
+    let pair = authority.pair("ringway", &["localhost"]);
+    let auth = "auth: {users: DIR/users}";
+    let tls = format!(
+        "tls: {{cert: {}, key: {}}}",
+        pair.cert.display(),
+        pair.key.display()
+    );
+    let plain = free_port();
+    let listeners = format!("'127.0.0.1:PORT', {auth}}}, {{bind: '127.0.0.1:{plain}'}}, {{");
+    let yaml = yaml(&[node.address()], "").replace("'127.0.0.1:PORT'}, {", &listeners);
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("users"), "alice:secret\n").expect("written");
+    let yaml = yaml.replace("DIR/users", &folder.path().join("users").display().to_string());
+    let mut first = Ringway::start(&yaml);
+    let [mut known, mut unknown, mut unencrypted] = [
+        Place::Tcp(first.port),
+        Place::Unix(first.path("s")),
+        Place::Tcp(plain),
+    ]
+    .map(|place| Caller::connect(&place).expect("it listens"));
+    let login = b"set auth 0 0 12\r\nalice secret\r\n";
+    known.writer.write_all(login).expect("sent");
+    assert_eq!(known.line().expect("a reply"), "STORED\r\n");
+    for (caller, key) in [(&mut known, "a"), (&mut unknown, "b"), (&mut unencrypted, "c")] {
+        caller.round(key, 1).expect("it serves");
+    }
+
+    let text = fs::read_to_string(first.path("ringway.yaml")).expect("readable");
+    let auth = auth.replace("DIR", &folder.path().display().to_string());
+    let text = text.replace("/s'}", &format!("/s', {auth}}}"));
+    let text = text.replace(&format!(":{plain}'}}"), &format!(":{plain}', {tls}}}"));
+    let next = first.path("next.yaml");
+    fs::write(&next, text).expect("written");
+    let next = Next::start(&next, "next");
+    assert_eq!(first.wait().code(), Some(0), "{}", first.log());
+    for caller in [&mut unknown, &mut unencrypted] {
+        let closed = caller.line().expect_err("it is closed").kind();
+        assert!(
+            [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset].contains(&closed),
+            "{closed}: {}",
+            next.log()
+        );
+    }
+    known.round("a", 2).expect("the same connection serves");
+    let mut again = Caller::connect(&Place::Unix(first.path("s"))).expect("it listens");
+    again.writer.write_all(b"get b\r\n").expect("sent");
+    assert_eq!(again.line().expect("a reply"), "CLIENT_ERROR unauthenticated\r\n");
+    wait_for("the log", || {
+        next.log().contains("client of the process before is closed")
+    });
+
+    // That it has authenticated goes with it from process to process.
+    let third = Next::start(&first.path("next.yaml"), "third");
+    wait_for("the second takeover", || third.log().contains("took over"));
+    known
+        .round("a", 3)
+        .unwrap_or_else(|error| panic!("{error}: {}", third.log()));
 }
 
 #[test]

@@ -11,7 +11,8 @@
 //!
 //! Until `take` this process serves as before, so a next process that fails to start changes nothing. What clients send
 //! while their connection is on its way waits in its socket. Encrypted connections cannot be passed on, and are closed
-//! when nothing is outstanding, as at any other end.
+//! when nothing is outstanding, as at any other end. A client that has not authenticated is closed if the next process
+//! asks for it, and so is one that is not encrypted if the next process encrypts: it connects again.
 //!
 //! Only processes of the same user, and root, may take over. If a journal of missed writes is kept on disk, the next
 //! process takes over before it reads that, because only one process may have it: then clients wait while it starts.
@@ -42,8 +43,13 @@ enum Message {
     Offered,
     /// The next process is ready.
     Take,
-    /// A client's connection, the address of its listener, and in base64 what was read of its next request.
-    Session { bind: String, unread: String },
+    /// A client's connection, the address of its listener, in base64 what was read of its next request, and whether the
+    /// client has authenticated.
+    Session {
+        bind: String,
+        unread: String,
+        is_authenticated: bool,
+    },
 }
 
 impl Message {

@@ -73,8 +73,11 @@ fn serve(mut channel: FdChannel, state: &State, taken: &Notify) -> io::Result<bo
     taken.notify_one();
     let mut count = 0;
     while let Some(session) = sessions.blocking_recv() {
-        let (bind, unread) = (session.bind.to_string(), STANDARD.encode(&session.unread));
-        let message = Message::Session { bind, unread };
+        let message = Message::Session {
+            bind: session.bind.to_string(),
+            unread: STANDARD.encode(&session.unread),
+            is_authenticated: session.is_authenticated,
+        };
         if let Err(error) = channel.send(&message.line(), Some(session.fd.as_fd())) {
             warn!(%error, "the process that took over is gone: clients are closed");
             break;

@@ -106,7 +106,12 @@ fn receive(
     channel.wait_for_ever()?;
     let mut count = 0;
     while let Some(line) = channel.receive()? {
-        let Message::Session { bind, unread } = Message::read(Some(line))? else {
+        let Message::Session {
+            bind,
+            unread,
+            is_authenticated,
+        } = Message::read(Some(line))?
+        else {
             return Err(ErrorKind::InvalidData.into());
         };
         let fd = channel.take_fd()?;
@@ -117,6 +122,7 @@ fn receive(
                 bind: bind.clone(),
                 fd,
                 unread,
+                is_authenticated,
             });
             count += 1;
         }
