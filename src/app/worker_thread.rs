@@ -24,6 +24,7 @@ use crate::net::stream::Stream;
 use crate::net::tls::counters::Side;
 use crate::net::tls::server;
 use crate::net::unix::UnixSocket;
+use crate::runtime::memory::MemoryBudget;
 use crate::runtime::{clock, coalesce};
 use crate::state::{Phase, State};
 use crate::worker::context::WorkerContext;
@@ -130,7 +131,7 @@ async fn serve_protected(worker: Rc<WorkerContext>, accepted: Accepted) {
         place,
         ..
     } = accepted;
-    let mut stream = match encrypted(socket, tls).await {
+    let mut stream = match encrypted(socket, tls, &worker).await {
         Ok(stream) => stream,
         Err(error) => {
             if let Some(held_back) = NOT_ENCRYPTED.allow(worker.state.started.elapsed()) {
@@ -154,10 +155,20 @@ async fn serve_protected(worker: Rc<WorkerContext>, accepted: Accepted) {
     drop(place);
 }
 
-async fn encrypted(socket: Client, tls: Option<Arc<ListenerTls>>) -> io::Result<Stream> {
+/// Encrypts the connection, if it has `tls`. What the handshake holds counts as memory of the worker.
+async fn encrypted(
+    socket: Client,
+    tls: Option<Arc<ListenerTls>>,
+    worker: &WorkerContext,
+) -> io::Result<Stream> {
     match (connected(socket)?, tls) {
         (Stream::Tcp(stream), Some(tls)) => {
-            let stream = server::accept(stream, &tls, Side::Client).await?;
+            let budget = MemoryBudget::new(&worker.local.memory);
+            let may_hold = |bytes| {
+                budget.set(bytes);
+                !budget.is_over_quota()
+            };
+            let stream = server::accept(stream, &tls, Side::Client, may_hold).await?;
             Ok(Stream::Tls(Box::new(stream)))
         }
         (_, Some(_)) => Err(io::Error::other("TLS is for TCP only")),

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::config::{self, Protocol};
 use crate::net::dial::dial;
 use crate::net::stream::Stream;
+use crate::net::tls::socket::SESSION;
 use crate::node::{Kind, Node, version};
 use crate::protocol::dialect::Dialect;
 
@@ -35,6 +36,11 @@ pub enum ConnectError {
     /// The node does not tell its version within `request_timeout`.
     #[error(transparent)]
     Version(io::Error),
+}
+
+/// Returns how many bytes a connection holds while it opens, besides what is queued for it.
+pub fn held(settings: &config::Pool) -> usize {
+    settings.protection.tls.as_ref().map_or(0, |_| SESSION)
 }
 
 /// Connects to `node` and chooses the dialect. Stores the node's version if it was asked.

@@ -247,6 +247,8 @@ impl Link {
     async fn open(&self) -> Result<Opened, ConnectError> {
         let settings = self.settings();
         let mut opened = std::pin::pin!(connect::open(&self.node, &settings));
+        let held = connect::held(&settings);
+        self.update_budget(&self.state.borrow(), held);
         loop {
             // Requests that arrive while the queue is empty are due after a whole timeout at the earliest.
             let patience = settings.request_timeout.as_micros() as u64;
@@ -261,7 +263,7 @@ impl Link {
                     let now = self.local.clock.now();
                     let mut state = self.state.borrow_mut();
                     state.queued.expire(now, Failure::Timeout, self.failing(now));
-                    self.update_budget(&state, 0);
+                    self.update_budget(&state, held);
                 }
             }
         }

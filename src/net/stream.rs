@@ -12,10 +12,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
+use super::tls::socket::{SESSION, TlsSocket};
 use super::unix::UnixSocket;
 
-/// What a TLS session holds, measured after large values went both ways: its state, and a buffer for a record.
-const TLS: usize = 16 << 10;
 /// The maximum number of encrypted bytes that a peer has not taken (`DEFAULT_BUFFER_LIMIT` of rustls).
 const TLS_UNSENT: usize = 64 << 10;
 
@@ -30,7 +29,7 @@ pub enum Stream {
     /// A unix socket.
     Unix(UnixSocket),
     /// Over TLS. Written bytes may stay in it until it is flushed.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<TlsSocket>>),
 }
 
 impl Stream {
@@ -39,7 +38,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.peer_addr().ok(),
             Stream::Unix(_) => None,
-            Stream::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
+            Stream::Tls(stream) => stream.get_ref().0.tcp().peer_addr().ok(),
         }
     }
 
@@ -57,7 +56,7 @@ impl Stream {
     pub fn forget_unsent(&self) {
         let stream = match self {
             Stream::Tcp(stream) => stream,
-            Stream::Tls(stream) => stream.get_ref().0,
+            Stream::Tls(stream) => stream.get_ref().0.tcp(),
             Stream::Unix(_) => return,
         };
         // If this fails, the connection is already gone.
@@ -85,8 +84,8 @@ impl Stream {
     pub fn held(&self) -> usize {
         match self {
             Stream::Tcp(_) | Stream::Unix(_) => 0,
-            Stream::Tls(stream) if stream.get_ref().1.wants_write() => TLS + TLS_UNSENT,
-            Stream::Tls(_) => TLS,
+            Stream::Tls(stream) if stream.get_ref().1.wants_write() => SESSION + TLS_UNSENT,
+            Stream::Tls(_) => SESSION,
         }
     }
 

@@ -1,7 +1,7 @@
 //! TLS for clients: openssl and Python against Ringway.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -281,12 +281,31 @@ fn a_client_that_asks_for_another_handshake_gets_none() {
     let pair = authority.pair("ringway", &["localhost"]);
     let ringway = Ringway::start(&yaml(&pair, ""));
     let address = format!("127.0.0.1:{}", ringway.port);
-    // A line of R makes openssl ask for it.
-    let output = program::output(Command::new("sh").arg("-c").arg(format!(
-        "{{ printf 'mn\\r\\n'; sleep 0.3; printf 'R\\n'; sleep 0.3; }} | timeout 5 openssl s_client -tls1_2 -connect {address} 2>&1"
-    )));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("MN") && said.contains("RENEGOTIATING"), "{said}");
+    let mut child = program::start(
+        Command::new("sh")
+            .arg("-c")
+            .arg(format!("exec openssl s_client -tls1_2 -connect {address} 2>&1"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped()),
+    );
+    let mut stdin = child.stdin.take().expect("piped");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut said = String::new();
+    // A line of R that comes alone makes openssl ask for it.
+    for (request, answer) in [("mn\r\n", "MN"), ("R\n", "RENEGOTIATING")] {
+        stdin.write_all(request.as_bytes()).expect("sent");
+        while !said.contains(answer) {
+            said += &lines
+                .next()
+                .unwrap_or_else(|| panic!("it ended: {said}"))
+                .expect("text");
+        }
+    }
+    drop(stdin);
+    for line in lines {
+        said += &line.expect("text");
+    }
+    let _status = child.wait().expect("a child");
     assert_eq!(handshakes(&ringway, "full"), 1.0, "{said}");
     assert_eq!(ask(&ringway, "mn\r\nquit\r\n", &[]), "MN\r\n");
 }
@@ -311,5 +330,38 @@ fn the_memory_of_each_session_counts() {
     let held: Vec<_> = (0..50).map(|_| connect()).collect();
     assert!(buffered() >= 50.0 * 16_384.0, "{}", buffered());
     drop(held);
+    wait_for("it to be given back", || buffered() < 16_384.0);
+}
+
+/// The beginning of a handshake that never goes on, of so many bytes.
+fn beginning(ringway: &Ringway, bytes: usize) -> TcpStream {
+    // A hello of 65000 bytes, in records of up to 16 KiB.
+    let mut hello = vec![1, 0, 0xfd, 0xe8];
+    hello.resize(bytes, 0);
+    let mut stream = TcpStream::connect(("127.0.0.1", ringway.port)).expect("it listens");
+    for part in hello.chunks(16_384) {
+        let length = (part.len() as u16).to_be_bytes();
+        let record = [&[0x16, 3, 1], &length[..], part].concat();
+        // One that holds too much is closed meanwhile.
+        let _sent = stream.write_all(&record);
+    }
+    stream
+}
+
+#[test]
+fn what_handshakes_hold_counts_and_large_ones_end_when_memory_is_scarce() {
+    let authority = Authority::new();
+    let pair = authority.pair("ringway", &["localhost"]);
+    let ringway = Ringway::start(&format!("workers: 1\nmemory_limit: 16MiB\n{}", yaml(&pair, "")));
+    let buffered = || ringway.metric("ringway_buffer_bytes", &[]);
+    let held: Vec<TcpStream> = (0..100).map(|_| beginning(&ringway, 60_000)).collect();
+    wait_for("the memory of all", || buffered() >= 100.0 * 76_384.0);
+    assert_eq!(handshakes(&ringway, "failed"), 0.0);
+
+    let more: Vec<TcpStream> = (0..100).map(|_| beginning(&ringway, 60_000)).collect();
+    ringway.wait_logged("there is no memory for so large a handshake");
+    assert!(buffered() <= f64::from(16 << 20), "{}", buffered());
+    assert_eq!(ask(&ringway, "mn\r\nquit\r\n", &[]), "MN\r\n");
+    drop((held, more));
     wait_for("it to be given back", || buffered() < 16_384.0);
 }

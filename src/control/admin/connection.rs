@@ -102,7 +102,7 @@ async fn encrypted(stream: Stream, context: &AdminContext) -> Option<Stream> {
         (Stream::Tcp(stream), Some(tls)) => (stream, tls),
         (stream, _) => return Some(stream),
     };
-    match server::accept(stream, &tls, Side::Admin).await {
+    match server::accept(stream, &tls, Side::Admin, |_| true).await {
         Ok(stream) => Some(Stream::Tls(Box::new(stream))),
         Err(error) => {
             if let Some(held_back) = REFUSALS.allow(context.state.started.elapsed()) {

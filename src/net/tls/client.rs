@@ -1,6 +1,7 @@
 //! The client's side of the TLS handshake with a node.
 
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
@@ -8,6 +9,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 use super::counters::{self, Outcome, Side};
 use super::pace::paced;
 use super::reason::explained;
+use super::socket::TlsSocket;
 use crate::config::{Address, NodeTls};
 
 /// Encrypts `stream`, which leads to the node at `address`, after validating its certificate.
@@ -18,7 +20,7 @@ pub async fn encrypt(
     stream: TcpStream,
     address: &Address,
     settings: &NodeTls,
-) -> io::Result<TlsStream<TcpStream>> {
+) -> io::Result<TlsStream<TlsSocket>> {
     let Address::Tcp { host, .. } = address else {
         return Err(io::Error::new(ErrorKind::Unsupported, "TLS is for TCP only"));
     };
@@ -27,8 +29,10 @@ pub async fn encrypt(
         io::Error::new(ErrorKind::InvalidInput, reason)
     })?;
     let connector = TlsConnector::from(settings.client.clone());
-    match paced(connector.connect(name, stream)).await {
-        Ok(stream) => {
+    let socket = TlsSocket::new(stream, Arc::default());
+    match paced(connector.connect(name, socket)).await {
+        Ok(mut stream) => {
+            stream.get_mut().0.finish();
             counters::count(Side::Node, Outcome::of(stream.get_ref().1.handshake_kind()));
             Ok(stream.into())
         }

@@ -5,3 +5,4 @@ pub mod counters;
 mod pace;
 mod reason;
 pub mod server;
+pub mod socket;

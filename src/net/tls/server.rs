@@ -1,6 +1,11 @@
 //! The server's side of the TLS handshake with a client.
 
+use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -11,6 +16,7 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 use super::counters::{self, Outcome, Side};
 use super::pace::paced;
 use super::reason::explained;
+use super::socket::{SESSION, TlsSocket};
 use crate::config::ListenerTls;
 
 /// The maximum time for a client's handshake.
@@ -25,7 +31,8 @@ const NO_HTTPS: &[u8] =
 /// The maximum number of reads of what a refused client has sent.
 const MAX_READS: usize = 16;
 
-/// Encrypts `stream`, on which a client of this `side` connected, after validating the client.
+/// Encrypts `stream`, on which a client of this `side` connected, after validating the client. `may_hold` is told how many
+/// bytes the handshake holds, and says whether it may.
 ///
 /// # Errors
 /// Why the client is refused, for people.
@@ -33,8 +40,9 @@ pub async fn accept(
     stream: TcpStream,
     settings: &ListenerTls,
     side: Side,
-) -> io::Result<TlsStream<TcpStream>> {
-    let accepted = timeout(PATIENCE, shake_hands(stream, settings, side)).await;
+    may_hold: impl Fn(usize) -> bool,
+) -> io::Result<TlsStream<TlsSocket>> {
+    let accepted = timeout(PATIENCE, shake_hands(stream, settings, side, may_hold)).await;
     let late = || {
         (
             Outcome::Failed,
@@ -57,7 +65,8 @@ async fn shake_hands(
     mut stream: TcpStream,
     settings: &ListenerTls,
     side: Side,
-) -> Result<TlsStream<TcpStream>, (Outcome, io::Error)> {
+    may_hold: impl Fn(usize) -> bool,
+) -> Result<TlsStream<TlsSocket>, (Outcome, io::Error)> {
     let failed = |error: io::Error| (Outcome::Failed, explained(&error));
     let mut first = [HANDSHAKE];
     if stream.peek(&mut first).await.map_err(failed)? == 1 && first[0] != HANDSHAKE {
@@ -68,7 +77,10 @@ async fn shake_hands(
         return Err((Outcome::Plain, io::Error::new(ErrorKind::InvalidData, reason)));
     }
     let acceptor = TlsAcceptor::from(settings.server.clone());
-    let mut stream = paced(acceptor.accept(stream)).await.map_err(failed)?;
+    let read = Arc::new(AtomicUsize::new(0));
+    let accepting = paced(acceptor.accept(TlsSocket::new(stream, read.clone())));
+    let mut stream = held(accepting, &read, may_hold).await.map_err(failed)?;
+    stream.get_mut().0.finish();
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     if settings.client_ca.is_some() && !shown.is_some_and(|shown| settings.allows(shown)) {
         let _best_effort = stream.shutdown().await;
@@ -79,6 +91,24 @@ async fn shake_hands(
         ));
     }
     Ok(stream.into())
+}
+
+/// Drives `accepting`, which adds to `read` what it reads, as long as it may hold that.
+async fn held<T>(
+    accepting: impl Future<Output = io::Result<T>>,
+    read: &AtomicUsize,
+    may_hold: impl Fn(usize) -> bool,
+) -> io::Result<T> {
+    let mut accepting = pin!(accepting);
+    poll_fn(|cx| {
+        let polled = accepting.as_mut().poll(cx);
+        if may_hold(SESSION + read.load(Relaxed)) || polled.is_ready() {
+            return polled;
+        }
+        let reason = "there is no memory for so large a handshake";
+        Poll::Ready(Err(io::Error::new(ErrorKind::OutOfMemory, reason)))
+    })
+    .await
 }
 
 /// Reads what the client has sent: a close with unread bytes resets the connection, and the client may never read the
