@@ -29,7 +29,8 @@ section! {
         interval: Duration = Duration::from_secs(10), timeout();
         /// A new node takes keys once it was seen this long and answered a probe.
         add_after: Duration = Duration::from_secs(10), duration();
-        /// A node that is missing leaves after this long, and only if it is down.
+        /// A node that is missing leaves after this long, and only if it is down; with `handover`, also if it is up, and
+        /// hands its keys over.
         remove_after: Duration = Duration::from_secs(600), duration();
         /// A list with fewer nodes keeps the last one.
         min_nodes: usize = 1, number(1..=MAX_NODES);

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | in the first list | at once, unless something other than memcached answers there | |
 //! | that is new in a list | once it was in lists for `add_after` and answered a probe | |
-//! | that is missing in lists | | after `remove_after`, and only if it is down |
+//! | that is missing in lists | | after `remove_after`, and only if it is down or hands its keys over |
 //! | with another address or weight | remains one, with the new values | |
 //!
 //! A list with fewer than `min_nodes` is rejected, and there are never fewer members than that. The caller
