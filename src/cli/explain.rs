@@ -126,7 +126,7 @@ fn print(found: &Explanation, form: Form) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Escapes `text` for a field of a query.
-fn escaped(text: &str) -> String {
+/// Escapes `text` for a path or for a field of a query.
+pub fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }

@@ -9,9 +9,11 @@ mod import;
 mod nodes;
 mod top;
 mod version;
+mod warm;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -173,6 +175,28 @@ pub enum Command {
         #[arg(long, value_name = "HOST:PORT", value_parser = ask::admin, conflicts_with_all = ["listen", "admin", "every"])]
         load_only: Option<AdminAddress>,
     },
+    /// Copy the keys that move in a handover to their new nodes, before clients ask for them.
+    ///
+    /// A running Ringway must be in the phase serve of the handover; in prepare it is waited for. The copies are
+    /// race-free, and a second run goes on where the first one ended. Run it where Ringway runs, because it connects to
+    /// the nodes with the same certificates and passwords.
+    Warm {
+        /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
+        admin: AdminAddress,
+        /// What the admin listener asks for.
+        #[command(flatten)]
+        credentials: Credentials,
+        /// The pool; default: the only one that is in a handover.
+        #[arg(long, value_name = "NAME")]
+        pool: Option<String>,
+        /// The maximum number of keys in a second.
+        #[arg(long, value_name = "KEYS", default_value = "1000")]
+        rate: NonZeroU32,
+        /// Connections to each node.
+        #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
+        connections: u64,
+    },
     /// Watch the pools and nodes of a running Ringway: requests, hits, errors and durations, every two seconds.
     Top {
         /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
@@ -281,6 +305,20 @@ pub fn run(command: &Command) -> ExitCode {
                 Some(address) => demo::load_only(address, seconds),
                 None => demo::run(*listen, *admin, Duration::from_secs(*every), seconds),
             }
+        }
+        Command::Warm {
+            admin,
+            credentials,
+            pool,
+            rate,
+            connections,
+        } => {
+            let options = warm::Options {
+                pool: pool.as_deref(),
+                rate: *rate,
+                connections: *connections as usize,
+            };
+            Admin::new(admin, credentials).and_then(|admin| warm::run(&admin, &options))
         }
         Command::Top {
             admin,

@@ -26,9 +26,11 @@ const FILE: &str = "handovers.json";
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Kept(BTreeMap<String, KeptHandover>);
 
+/// What another process needs to go on with a handover.
 #[derive(Debug, Serialize, Deserialize)]
-struct KeptHandover {
-    phase: String,
+pub struct KeptHandover {
+    /// The name of the phase.
+    pub phase: String,
     /// When the phase began, in milliseconds since 1970.
     since: u64,
     /// The ring before, as a configuration with one pool.
@@ -37,6 +39,9 @@ struct KeptHandover {
     new: Value,
     /// The marks of the new nodes, in their order.
     marks: Vec<u64>,
+    /// Which old nodes are not read any more, in their order.
+    #[serde(default)]
+    pub lost: Vec<bool>,
 }
 
 /// Returns what `state_dir` of `config` has of handovers. A file that makes no sense counts as none.
@@ -55,6 +60,11 @@ pub fn recall(config: &Config) -> Kept {
 }
 
 impl Kept {
+    /// The handover of the pool called `name` alone.
+    pub fn one(name: &str, handover: KeptHandover) -> Kept {
+        Kept(BTreeMap::from([(name.to_owned(), handover)]))
+    }
+
     /// Returns the first snapshot of `config`, in which the kept handovers go on.
     pub fn first_snapshot(&self, mut config: Config) -> Snapshot {
         let mut before = config.clone();
@@ -95,7 +105,8 @@ impl Kept {
 }
 
 impl KeptHandover {
-    fn of(name: &str, handover: &Handover, new: &config::Pool) -> Option<KeptHandover> {
+    /// Returns that of the pool called `name`, to the ring of `new`; `None` if it is over.
+    pub fn of(name: &str, handover: &Handover, new: &config::Pool) -> Option<KeptHandover> {
         let progress = &handover.progress;
         let since = SystemTime::now() - progress.elapsed();
         let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -105,7 +116,17 @@ impl KeptHandover {
             old: ring_text(name, &handover.old.settings),
             new: ring_text(name, new),
             marks: (0..new.nodes.len()).map(|member| progress.mark(member)).collect(),
+            lost: (0..handover.old.nodes.len())
+                .map(|member| progress.has_lost(member))
+                .collect(),
         })
+    }
+
+    /// Records in `progress` which old nodes are not read any more.
+    pub fn restore_lost(&self, progress: &Progress) {
+        let lost = self.lost.iter().enumerate();
+        lost.filter(|(_, is_lost)| **is_lost)
+            .for_each(|(member, _)| progress.lose(member));
     }
 
     /// Sets `progress` to where it is by now. It ends only once leftovers are removed, so it is not taken
@@ -114,6 +135,7 @@ impl KeptHandover {
         for (member, &mark) in self.marks.iter().enumerate() {
             progress.set_mark(member, mark);
         }
+        self.restore_lost(progress);
         let since = UNIX_EPOCH + Duration::from_millis(self.since);
         let mut elapsed = SystemTime::now().duration_since(since).unwrap_or_default();
         let phase = match self.phase.as_str() {
@@ -135,8 +157,15 @@ impl KeptHandover {
 fn ring_text(name: &str, pool: &config::Pool) -> Value {
     let mut ring = config::Pool::new(Vec::new());
     ring.keep_ring_of(pool);
-    ring.nodes.iter_mut().for_each(|node| node.origin = None);
-    json!({ "pools": { name: config::show_pool(&ring) } })
+    config_of(name, &ring)
+}
+
+/// A configuration with one pool called `name`, with the settings of `pool`, in which every node is listed.
+pub fn config_of(name: &str, pool: &config::Pool) -> Value {
+    let mut pool = pool.clone();
+    pool.discover = None;
+    pool.nodes.iter_mut().for_each(|node| node.origin = None);
+    json!({ "pools": { name: config::show_pool(&pool) } })
 }
 
 fn ring(text: &Value) -> Option<config::Pool> {

@@ -11,19 +11,17 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::jitter::jittered;
+use super::listed::{LIST, Listed};
 use super::per_node_tasks::remote;
 use super::probe_client::ProbeConnection;
 use crate::config;
 use crate::node::Node;
-use crate::protocol::meta::needs_base64;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::route::{Handover, Pool};
 use crate::snapshot::Snapshot;
@@ -178,11 +176,11 @@ impl Gaining {
     async fn sweep(&self, listing: &mut ProbeConnection, mark: u64) -> io::Result<usize> {
         let mut deleting = connect(&self.node, &self.pool.settings.protection).await?;
         let (mut commands, mut count, mut removed) = (Vec::new(), 0, 0);
-        listing.begin("lru_crawler metadump all").await?;
+        listing.begin(LIST).await?;
         while let Some(line) = listing.next_line(LIMIT).await? {
             let listed = Listed::parse(&line)?;
             if let Some(item) = listed.filter(|item| item.cas <= mark && self.moves_here(&item.key)) {
-                item.put_delete(&mut commands);
+                put_delete(&item, &mut commands);
                 count += 1;
             }
             if count == BATCH {
@@ -215,70 +213,13 @@ impl Gaining {
     }
 }
 
-/// An item in a node's list.
-struct Listed {
-    key: Vec<u8>,
-    cas: u64,
-}
-
-impl Listed {
-    /// Reads a line of `lru_crawler metadump`; `None` if it is not about an item.
-    ///
-    /// # Errors
-    /// The node refuses, or has no time now.
-    fn parse(line: &[u8]) -> io::Result<Option<Listed>> {
-        let Some(rest) = line.strip_prefix(b"key=") else {
-            let answer = line.escape_ascii().to_string();
-            return Err(io::Error::other(format!(
-                "unexpected answer to lru_crawler: {answer}"
-            )));
-        };
-        let mut words = rest.split(|&byte| byte == b' ');
-        let key = unescaped(words.next().unwrap_or_default());
-        let cas = words.find_map(|word| {
-            std::str::from_utf8(word.strip_prefix(b"cas=")?)
-                .ok()?
-                .parse()
-                .ok()
-        });
-        Ok(cas.map(|cas| Listed { key, cas }))
-    }
-
-    /// Appends the command that deletes it if it is unchanged.
-    fn put_delete(&self, commands: &mut Vec<u8>) {
-        let cas = self.cas;
-        commands.extend_from_slice(b"md ");
-        if needs_base64(&self.key) {
-            commands.extend_from_slice(STANDARD.encode(&self.key).as_bytes());
-            commands.extend_from_slice(b" b");
-        } else {
-            commands.extend_from_slice(&self.key);
-        }
-        commands.extend_from_slice(format!(" C{cas}\r\n").as_bytes());
-    }
-}
-
-/// Returns `text` with each `%` and its two digits replaced by the byte that they stand for.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&first, behind)) = rest.split_first() {
-        let digits = behind
-            .get(..2)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        rest = match byte.filter(|_| first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                &behind[2..]
-            }
-            None => {
-                bytes.push(first);
-                behind
-            }
-        };
-    }
-    bytes
+/// Appends the command that deletes `item` if it is unchanged.
+fn put_delete(item: &Listed, commands: &mut Vec<u8>) {
+    let base64 = item.base64();
+    commands.extend_from_slice(b"md ");
+    commands.extend_from_slice(base64.as_deref().unwrap_or(&item.key));
+    commands.extend_from_slice(if base64.is_some() { b" b" } else { b"" });
+    commands.extend_from_slice(format!(" C{}\r\n", item.cas).as_bytes());
 }
 
 #[cfg(test)]
@@ -286,19 +227,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_a_list_is_an_item_that_can_be_deleted() {
-        let line = b"key=a%20b exp=-1 la=1700000000 cas=17 fetch=no cls=1 size=63";
-        let item = Listed::parse(line).unwrap().unwrap();
-        assert_eq!((&item.key[..], item.cas), (&b"a b"[..], 17));
+    fn an_item_of_a_list_is_deleted_if_it_is_unchanged() {
         let mut commands = Vec::new();
-        item.put_delete(&mut commands);
-        assert_eq!(commands, b"md YSBi b C17\r\n");
-        for refusal in [
-            "BUSY currently processing crawler request",
-            "ERROR lru crawler disabled",
-        ] {
-            assert!(Listed::parse(refusal.as_bytes()).is_err());
+        for (key, cas) in [("a b", 17), ("c", 18)] {
+            let item = Listed {
+                key: key.into(),
+                cas,
+                last_access: 0,
+                expires: None,
+            };
+            put_delete(&item, &mut commands);
         }
-        assert_eq!(unescaped(b"%41%zz%4"), b"A%zz%4");
+        assert_eq!(commands, b"md YSBi b C17\r\nmd c C18\r\n");
     }
 }

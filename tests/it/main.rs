@@ -99,4 +99,5 @@ mod tls_to_nodes;
 mod top;
 mod unix_listeners;
 mod values;
+mod warm;
 mod words;

@@ -23,6 +23,7 @@ GET  /hotkeys    [?pool=P] [&by=requests or bytes] [&n=20]: the keys that nodes 
 GET  /config     the running configuration, JSON
 GET  /explain    ?key=K [&route=R or &listener=L] [&live=1]: where a key goes, step by step, JSON
 POST /reload     read the configuration file again
+GET  /pools/NAME/handover: its handover as `ringway warm` needs it, JSON
 POST /pools/NAME/accept: apply the change of its nodes that is held
 POST /pools/NAME/handover/next: go to the next phase of its handover at once
 POST /nodes/NAME/drain, /undrain, /admit [?pool=P]: take a node out of the ring, and let it in again
@@ -39,6 +40,7 @@ pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
     let pool_action = pools::parse(request.uri().path());
     let allowed = match request.uri().path() {
         "/reload" => "POST",
+        _ if matches!(pool_action, Some((pools::Action::Show, _))) => "GET, HEAD",
         _ if action.is_some() || pool_action.is_some() => "POST",
         "/" | "/livez" | "/readyz" | "/healthz" | "/metrics" | "/status" | "/nodes" | "/pools"
         | "/hotkeys" | "/config" | "/explain" => "GET, HEAD",

@@ -12,6 +12,7 @@
 //! | `GET /config` | JSON: the running configuration and its hash, secrets masked |
 //! | `GET /explain?key=K` | JSON: where the key goes, or 400; `&route=R` or `&listener=L` choose another route, `&live=1` asks the node too |
 //! | `POST /nodes/NAME/drain`, `/undrain`, `/admit` | 200, or 404 or 409 with the reason |
+//! | `GET /pools/NAME/handover` | JSON: its handover as `ringway warm` needs it, or 409 if none is going on |
 //! | `POST /pools/NAME/accept` | 200, or 409 if no change of its nodes is held |
 //! | `POST /pools/NAME/handover/next` | 200, or 409 if no handover is going on |
 //! | `POST /reload` | 200, or 422 with the errors |

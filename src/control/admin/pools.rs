@@ -3,15 +3,20 @@
 
 use hyper::StatusCode;
 use serde::Serialize;
+use serde_json::Value;
 use tracing::info;
 
 use super::query::decode;
-use super::response::{Answer, text};
+use super::response::{Answer, json, text};
 use crate::control::handover;
+use crate::control::kept_handovers::{KeptHandover, config_of};
 use crate::discovery::status::{Held, Status};
 use crate::route::Handover;
 use crate::snapshot::Snapshot;
 use crate::state::State;
+
+/// The answer about a handover that does not exist.
+const NONE: &str = "no handover of this pool is going on\n";
 
 /// One pool as shown by `/pools`.
 #[derive(Debug, Serialize)]
@@ -101,20 +106,51 @@ fn discovery(from: String, status: Status) -> Discovery {
     }
 }
 
-/// An action on a pool.
+/// What `ringway warm` needs to go on with a handover.
+#[derive(Debug, Serialize)]
+struct Whole {
+    /// The running configuration of the pool, in which every node is listed.
+    config: Value,
+    ends_in_seconds: u64,
+    /// For each old node, whether it missed a write, so that its values may be old.
+    missed: Vec<bool>,
+    #[serde(flatten)]
+    handover: KeptHandover,
+}
+
+fn whole(name: &str, snapshot: &Snapshot) -> Option<Whole> {
+    let pool = snapshot.pools.get(name)?;
+    let handover = pool.handover.as_deref()?;
+    let old = handover.old.own(&snapshot.nodes);
+    Some(Whole {
+        config: config_of(name, &pool.settings),
+        ends_in_seconds: handover.progress.left().as_secs_f64().ceil() as u64,
+        missed: old.map(|node| node.missed.is_any()).collect(),
+        handover: KeptHandover::of(name, handover, &pool.settings)?,
+    })
+}
+
+/// An action on a pool, or a question about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Apply the change that is held.
     Accept,
     /// Go to the next phase of the handover.
     Next,
+    /// Show the handover.
+    Show,
 }
 
 /// Returns the action in `path`, and the pool's name as written there; `None` for any other path.
 pub fn parse(path: &str) -> Option<(Action, &str)> {
     let rest = path.strip_prefix("/pools/")?;
-    let accept = rest.strip_suffix("/accept").map(|name| (Action::Accept, name));
-    accept.or_else(|| Some((Action::Next, rest.strip_suffix("/handover/next")?)))
+    let actions = [
+        ("/accept", Action::Accept),
+        ("/handover/next", Action::Next),
+        ("/handover", Action::Show),
+    ];
+    let mut actions = actions.into_iter();
+    actions.find_map(|(end, action)| Some((action, rest.strip_suffix(end)?)))
 }
 
 /// Performs `action` on the pool called `name`.
@@ -134,7 +170,11 @@ pub fn act(state: &State, action: Action, name: &str) -> Answer {
         Action::Accept => accept(state, &name),
         Action::Next => match handover::next(&snapshot, &name) {
             Some(phase) => text(StatusCode::OK, format!("{phase}\n")),
-            None => text(StatusCode::CONFLICT, "no handover of this pool is going on\n"),
+            None => text(StatusCode::CONFLICT, NONE),
+        },
+        Action::Show => match whole(&name, &snapshot) {
+            Some(shown) => json(StatusCode::OK, &shown),
+            None => text(StatusCode::CONFLICT, NONE),
         },
     }
 }

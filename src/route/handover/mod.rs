@@ -15,6 +15,7 @@
 //! [`Handover::old`].
 
 mod cas;
+pub mod copy;
 mod prepare;
 pub mod progress;
 mod read;

@@ -178,14 +178,18 @@ impl Progress {
         self.marks[node].load(Acquire)
     }
 
-    /// Sets the mark of the new node with this index.
+    /// Sets the mark of the new node with this index, if there is one.
     pub fn set_mark(&self, node: usize, cas: u64) {
-        self.marks[node].store(cas, Release);
+        if let Some(mark) = self.marks.get(node) {
+            mark.store(cas, Release);
+        }
     }
 
-    /// Records that the old node with this index was down.
+    /// Records that the old node with this index, if there is one, was down.
     pub fn lose(&self, node: usize) {
-        self.lost[node].store(true, Relaxed);
+        if let Some(lost) = self.lost.get(node) {
+            lost.store(true, Relaxed);
+        }
     }
 
     /// Whether the old node with this index was down in this handover.

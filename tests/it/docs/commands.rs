@@ -118,6 +118,8 @@ fn that_ends(arguments: &[&str], admin: u16) -> Vec<String> {
         Some(&("nodes" | "health")) if !arguments.contains(&"--admin") => {
             owned.extend(["--admin".to_owned(), own]);
         }
+        // It needs a handover: tests/it/warm.rs has them.
+        Some(&"warm") => owned.push("--help".to_owned()),
         Some(&"demo") => {
             let address = || format!("127.0.0.1:{}", free_port());
             owned.extend([
