@@ -11,6 +11,10 @@ use super::stats::Stats;
 /// from 3 MiB lower to 3 MiB higher. A leak of one byte for each request is more than this after an hour, which
 /// carries 13 million, and one of sixty bytes after two minutes.
 const MEMORY: u64 = 10 << 20;
+/// There may be so many more threads at the end: those that read files and look up names end ten seconds after their
+/// last task, and a busy machine has a task for them at any time. One that is left behind at each reload or fault would
+/// be hundreds after an hour.
+const THREADS: u64 = 6;
 /// Of a thousand reads of what was known to be there, so many may miss: a node that is late for one read is late
 /// for a miss, and a set that wanted no reply may have failed.
 const LOST_PER_MILLE: u64 = 1;
@@ -47,8 +51,12 @@ pub fn judge(before: &Figures, after: &Figures, stats: &Stats) -> Result<()> {
     if after.memory > before.memory + MEMORY {
         bail!("memory grew: {before}; now {after}");
     }
+    if after.threads > before.threads + THREADS {
+        bail!("threads grew: {before}; now {after}");
+    }
     let rest = Figures {
         memory: before.memory,
+        threads: before.threads,
         ..*after
     };
     if rest != *before {
