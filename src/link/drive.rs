@@ -105,6 +105,9 @@ impl Link {
                 }
             }
         }
+        let end = state.outgoing.end();
+        state.fences.written(end);
+        self.settle_fences(state);
     }
 
     /// Whether the request depends on the old item and its key was missed while it was queued: an earlier
@@ -256,6 +259,7 @@ impl Link {
         for key in state.in_flight.take_late() {
             self.node.missed.settle(&key, false);
         }
+        self.settle_fences(state);
         if std::mem::take(&mut state.in_flight.has_seen_stale)
             && let Kind::Remote(remote) = &self.node.kind
         {

@@ -99,7 +99,7 @@ pub(super) struct InFlight {
     pub(super) started: u64,
     deadline: u64,
     /// The offset of its first byte among all bytes sent on the connection.
-    start_offset: u64,
+    pub(super) start_offset: u64,
 }
 
 // There is one for each outstanding request.

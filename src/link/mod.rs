@@ -21,6 +21,7 @@ pub mod connect;
 mod drive;
 pub mod expected;
 pub mod fallback;
+mod fences;
 pub mod in_flight;
 pub mod missed;
 pub mod multi_get;
@@ -51,6 +52,7 @@ use crate::link::pending_reply::{Failing, PendingReply};
 use crate::link::queued::Queued;
 use crate::link::state::LinkState;
 use crate::metrics::NodeShard;
+use crate::node::missed::write::Write;
 use crate::node::{Kind, Node};
 use crate::protocol::operation::{Operation, may_leave_stale};
 use crate::protocol::{Failure, Request};
@@ -124,10 +126,10 @@ impl Link {
             || state.outgoing.len() + state.queued.bytes() >= MAX_UNSENT
             || (self.budget.is_over_quota() && (!request.value.is_empty() || state.words() > SMALL_QUEUE))
         {
-            return slot.refuse(request.into(), Failure::Busy, self.shard(), &self.node.missed);
+            return self.refuse(&mut state, request, slot, Failure::Busy);
         }
         if state.dialect.is_none() && now < state.retry_at {
-            return slot.refuse(request.into(), Failure::Connect, self.shard(), &self.node.missed);
+            return self.refuse(&mut state, request, slot, Failure::Connect);
         }
         state.doubt_if_idle(now);
         let deadline = now + settings.request_timeout.as_micros() as u64;
@@ -156,11 +158,33 @@ impl Link {
                     let (shard, missed) = (self.shard(), &self.node.missed);
                     return pending
                         .slot
-                        .refuse(request.into(), dialect.refusal(), shard, missed);
+                        .refuse(request.into(), dialect.refusal(), false, shard, missed);
                 }
             }
         }
         state.wakeup.wake();
+    }
+
+    /// Fails `request` at once, because its node is down.
+    pub fn refuse_down(&self, request: &Request<'_>, slot: ReplySlot) {
+        self.refuse(&mut self.state.borrow_mut(), request, slot, Failure::Down);
+    }
+
+    /// Fails `request`, of which nothing was sent.
+    #[cold]
+    fn refuse(&self, state: &mut LinkState, request: &Request<'_>, slot: ReplySlot, failure: Failure) {
+        let write = Write::from(request);
+        let is_fenced = write.changes() && !write.key.is_empty() && state.fence(write.key);
+        slot.refuse(write, failure, is_fenced, self.shard(), &self.node.missed);
+    }
+
+    /// What waited for the requests that were outstanding is settled, if those are answered.
+    #[inline]
+    fn settle_fences(&self, state: &mut LinkState) {
+        if !state.fences.is_empty() {
+            let passed = state.take_passed();
+            passed.iter().for_each(|key| self.node.missed.settle(key, false));
+        }
     }
 
     /// Counts a sampled request now, if it writes. Returns true if it reads, and is counted when its reply arrives.
@@ -200,8 +224,9 @@ impl Link {
 
     /// Updates the budget with what the link holds, including what its connection `held`.
     fn update_budget(&self, state: &LinkState, held: usize) {
-        self.budget
-            .set(held + state.outgoing.len() + state.queued.held() + state.in_flight.held());
+        self.budget.set(
+            held + state.outgoing.len() + state.queued.held() + state.in_flight.held() + state.fences.held(),
+        );
     }
 
     #[inline]
@@ -263,6 +288,7 @@ impl Link {
                     let now = self.local.clock.now();
                     let mut state = self.state.borrow_mut();
                     state.queued.expire(now, Failure::Timeout, self.failing(now));
+                    self.settle_fences(&mut state);
                     self.update_budget(&state, held);
                 }
             }
@@ -280,6 +306,7 @@ impl Link {
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
         state.queued.expire(u64::MAX, Failure::Connect, self.failing(now));
+        self.settle_fences(&mut state);
         self.update_budget(&state, 0);
         state.backoff = (state.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
         // Between half and the whole of it, so that workers and sidecars do not dial in step.

@@ -80,7 +80,8 @@ pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: F
         };
         if pending.is_retry || !may_go || queued.held() >= room {
             at.shard.in_flight.sub(1);
-            if pending.fail(request.write(), failure, is_begun, at) {
+            // What is queued may be an earlier write of the same key.
+            if pending.fail(request.write(), failure, is_begun || !queued.is_empty(), at) {
                 on_their_way.push(request.words.shared_key());
             }
             continue;

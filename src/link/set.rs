@@ -136,7 +136,13 @@ impl Links {
         match pass(&self.node, request, slot) {
             Ok(slot) => Some(slot),
             Err(slot) => {
-                slot.refuse(request.into(), Failure::Missed, self.shard(), &self.node.missed);
+                slot.refuse(
+                    request.into(),
+                    Failure::Missed,
+                    false,
+                    self.shard(),
+                    &self.node.missed,
+                );
                 None
             }
         }
@@ -168,8 +174,8 @@ impl Links {
     }
 
     /// Fails `request` at once, because its node is down.
-    pub fn refuse(&self, request: &Request<'_>, slot: ReplySlot) {
-        slot.refuse(request.into(), Failure::Down, self.shard(), &self.node.missed);
+    pub fn refuse(&self, request: &Request<'_>, slot: ReplySlot, session: usize) {
+        self.link(session).refuse_down(request, slot);
     }
 
     fn shard(&self) -> &NodeShard {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::link::fences::Fences;
 use crate::link::in_flight::{Framing, InFlightQueue};
 use crate::link::multi_get::MultiGetLine;
 use crate::link::pending_reply::{Failing, PendingReply};
@@ -36,6 +37,8 @@ pub(super) struct LinkState {
     pub(super) queued: QueuedRequests,
     pub(super) in_flight: InFlightQueue,
     pub(super) outgoing: Outgoing,
+    /// Keys whose write failed unsent while other requests were outstanding.
+    pub(super) fences: Fences,
     multi_get: MultiGetLine,
     /// Whether the node has stale items, whose tokens classic and binary reads must not take.
     pub(super) spares_tokens: bool,
@@ -130,6 +133,26 @@ impl LinkState {
         self.queued.words() + self.in_flight.words()
     }
 
+    /// Sets a fence for `key`, whose write fails unsent. Returns true if there is one now and was none before.
+    #[cold]
+    pub(super) fn fence(&mut self, key: &[u8]) -> bool {
+        match (self.queued.is_empty(), self.in_flight.is_empty()) {
+            (true, true) => false,
+            (true, false) => self.fences.set(key, Some(self.outgoing.end())),
+            (false, _) => self.fences.set(key, None),
+        }
+    }
+
+    /// Takes the keys whose fences are passed.
+    #[cold]
+    pub(super) fn take_passed(&mut self) -> Vec<Bytes> {
+        match self.in_flight.front() {
+            Some(oldest) => self.fences.take_passed(oldest.start_offset),
+            None if self.queued.is_empty() => self.fences.take_all(),
+            None => self.fences.take_passed(self.outgoing.end()),
+        }
+    }
+
     /// Handles a broken connection: outstanding requests are queued again, as long as that takes at most
     /// `room` bytes, or fail. Returns the keys of writes that may still be executed.
     pub(super) fn on_disconnect(
@@ -148,7 +171,9 @@ impl LinkState {
         // have waited long enough. If the connection was leaving, no client waits for its outstanding
         // requests.
         if let End::Silent | End::Moved = end {
-            return self.in_flight.fail_all(end.failure(), at);
+            let mut lost = self.in_flight.fail_all(end.failure(), at);
+            lost.extend(self.fences.take_all());
+            return lost;
         }
         let broken = Broken {
             in_flight: std::mem::take(&mut self.in_flight),
@@ -158,8 +183,12 @@ impl LinkState {
         };
         // Requests queued while the connection must not be written to are later than the outstanding ones.
         let later = std::mem::take(&mut self.queued);
-        let lost = retry::partition(broken, &mut self.queued, room, at);
+        let mut lost = retry::partition(broken, &mut self.queued, room, at);
         self.queued.append(later);
+        if self.queued.is_empty() {
+            lost.extend(self.fences.take_all());
+        }
+        self.fences.queued_again();
         lost
     }
 

@@ -46,16 +46,24 @@ impl ReplySlot {
     }
 
     /// Fails a request (`write`, which may also be a read) before anything was sent to the node with the
-    /// counters `shard`.
+    /// counters `shard`. `is_fenced`: earlier requests may still arrive, and must be
+    /// [settled](Missed::settle).
     #[cold]
-    pub fn refuse(self, write: Write<'_>, failure: Failure, shard: &NodeShard, missed: &Missed) {
+    pub fn refuse(
+        self,
+        write: Write<'_>,
+        failure: Failure,
+        is_fenced: bool,
+        shard: &NodeShard,
+        missed: &Missed,
+    ) {
         shard.count_unsent(Operation::of_command(write.command, write.flags), failure);
-        self.fail(write, failure, false, missed);
+        self.fail(write, failure, is_fenced, missed);
     }
 
     /// Fails a request, after recording the write that its node missed, also on disk if configured.
-    /// `is_sent`: a byte of it was written, so it may still arrive. Returns true if it may, and must be
-    /// [settled](Missed::settle).
+    /// `is_sent`: a byte of it, or of what came before it, was written and may still arrive. Returns true if
+    /// that must be [settled](Missed::settle).
     #[cold]
     pub fn fail(self, write: Write<'_>, failure: Failure, is_sent: bool, missed: &Missed) -> bool {
         let is_missed =

@@ -78,7 +78,7 @@ impl ActiveRoutes {
     pub fn send(&self, node: usize, request: &Request<'_>, slot: ReplySlot, pool: &Pool, session: usize) {
         let links = &self.links.borrow()[node];
         if !links.node.state().takes_requests() && !pool.fails_open(&self.snapshot.nodes) {
-            return links.refuse(request, slot);
+            return links.refuse(request, slot, session);
         }
         if pool.is_fallback(node, request.key) {
             let mut room = Vec::new();
