@@ -45,16 +45,13 @@ impl Pool {
 
     /// Whether keys go where they go with `other`, as far as what is written says.
     pub fn has_ring_of(&self, other: &Pool) -> bool {
-        let ring = |pool: &Pool| {
-            let nodes = pool.nodes.iter();
-            let nodes = nodes.map(|node| (node.name.clone(), node.address.clone(), node.weight));
-            (
-                nodes.collect::<Vec<_>>(),
-                pool.distribution.clone(),
-                pool.hash_tag,
-            )
+        let is_same = |(own, other): (&Node, &Node)| {
+            (&own.name, &own.address, own.weight) == (&other.name, &other.address, other.weight)
         };
-        ring(self) == ring(other)
+        self.nodes.len() == other.nodes.len()
+            && self.nodes.iter().zip(&other.nodes).all(is_same)
+            && self.distribution == other.distribution
+            && self.hash_tag == other.hash_tag
     }
 
     /// Takes over from `other` all that decides which node a key goes to.

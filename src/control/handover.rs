@@ -144,7 +144,8 @@ fn begin(name: &str, pool: &Arc<Pool>, handover: &Handover, snapshot: &Snapshot)
 fn gaining(pool: &Pool, handover: &Handover) -> Vec<usize> {
     let (old, new) = (&handover.old.settings, &pool.settings);
     let twins = twins(&old.nodes, &new.nodes);
-    let moves = movement(&Pool::whole_ring(old), &Pool::whole_ring(new)).shares;
+    let old_ring = Pool::whole_ring(old, Some(&handover.old.ring));
+    let moves = movement(&old_ring, &Pool::whole_ring(new, Some(&old_ring))).shares;
     let moves = moves.keys().filter(|(from, to)| twins[*from] != Some(*to));
     let mut gaining: Vec<usize> = moves.map(|(_, to)| *to).collect();
     gaining.sort_unstable();

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::percent;
 use crate::config::{self, Config, twins};
+use crate::ring::Ring;
 use crate::ring::compare::movement;
 use crate::route::Pool;
 
@@ -127,9 +128,14 @@ pub fn between(old: &Config, new: &Config, keys: Option<&[Vec<u8>]>) -> Vec<Move
         .collect()
 }
 
-/// Returns the share of all keys of `pool` that move if its settings change from `old` to `new`.
-pub fn moved(pool: &str, old: &config::Pool, new: &config::Pool) -> f64 {
-    moves((pool, old), (pool, new), None).moved
+/// Returns the share of all keys that move if the settings of a pool change from `old` to `new`. `like`: a
+/// ring that may resemble those of both.
+pub fn moved(old: &config::Pool, new: &config::Pool, like: Option<&Ring>) -> f64 {
+    let [old_ring, new_ring] = rings(old, new, like);
+    let twins = twins(&old.nodes, &new.nodes);
+    let shares = movement(&old_ring, &new_ring).shares.into_iter();
+    let moved = shares.filter(|((from, to), _)| twins[*from] != Some(*to));
+    total(moved.map(|(_, share)| share))
 }
 
 /// Pairs pools of the same name, and pools behind the same listener if it leads to a single pool before and
@@ -148,7 +154,7 @@ fn pairs<'a>(old: &'a Config, new: &'a Config) -> BTreeSet<(&'a str, &'a str)> {
 }
 
 fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[Vec<u8>]>) -> Moves {
-    let rings = [Pool::whole_ring(old.1), Pool::whole_ring(new.1)];
+    let rings = rings(old.1, new.1, None);
     let twins = twins(&old.1.nodes, &new.1.nodes);
     let moves = |(from, to): &(usize, usize)| twins[*from] != Some(*to);
     let all = movement(&rings[0], &rings[1]);
@@ -209,6 +215,13 @@ fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[
             share: total(rest.iter().map(|other| other.share)),
         }),
     }
+}
+
+/// Returns the rings of all nodes before and after. `like`: one that may resemble them.
+fn rings(old: &config::Pool, new: &config::Pool, like: Option<&Ring>) -> [Ring; 2] {
+    let old_ring = Pool::whole_ring(old, like);
+    let new_ring = Pool::whole_ring(new, Some(&old_ring));
+    [old_ring, new_ring]
 }
 
 fn phases(handover: config::Handover) -> String {

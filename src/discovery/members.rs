@@ -194,7 +194,8 @@ impl Members {
             sort(&mut nodes);
             nodes
         };
-        let next = with(&|label, _| !removed.iter().any(|removed| removed == label));
+        let leaving: BTreeSet<&str> = removed.iter().map(String::as_str).collect();
+        let next = with(&|label, _| !leaving.contains(label));
         let at_most = with(&|_, member| member.missing_since.is_none());
         Some(Change {
             at_most: if at_most.is_empty() { next.clone() } else { at_most },

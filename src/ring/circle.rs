@@ -9,7 +9,7 @@
 //! number of nodes.
 
 /// The points and an index over them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Circle {
     /// Sorted by value. The last one is a sentinel with the highest possible value and the owner of the
     /// first point: no hash is above it, so every search ends at the right owner.

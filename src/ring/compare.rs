@@ -1,11 +1,12 @@
 //! Estimates the share of keys that move from one node to another if a ring replaces an older one.
 //!
 //! If both are circles that hash a key alike, the answer is exact: between two neighbouring points of the
-//! two circles, each ring has one owner, and the length of the arc is its share of all keys. Otherwise keys
-//! are sampled.
+//! two circles, each ring has one owner, and the length of the arc is its share of all keys. So it is if both
+//! assign the same slots. Otherwise keys are sampled.
 
 use std::collections::HashMap;
 
+use super::slots::SLOTS;
 use super::{Hash, Placement, Ring};
 
 /// The number of sampled keys: shares are accurate to about a third of a percent.
@@ -26,19 +27,51 @@ pub fn movement(old: &Ring, new: &Ring) -> Movement {
     if let Some((old, new)) = arcs(old, new) {
         return exact(old, new);
     }
+    if let Some(counts) = slots(old, new) {
+        return Movement {
+            is_exact: true,
+            shares: shares_of(counts, SLOTS as f64),
+        };
+    }
     let mut counts: HashMap<(usize, usize), u32> = HashMap::new();
     for number in 0..DRAWN {
         let key = format!("{:016x}", mixed(u64::from(number)));
         let pair = (old.pick(key.as_bytes()), new.pick(key.as_bytes()));
         *counts.entry(pair).or_default() += 1;
     }
-    let share = |count: u32| f64::from(count) / f64::from(DRAWN);
     Movement {
         is_exact: false,
-        shares: counts
-            .into_iter()
-            .map(|(pair, count)| (pair, share(count)))
-            .collect(),
+        shares: shares_of(counts, f64::from(DRAWN)),
+    }
+}
+
+fn shares_of(counts: HashMap<(usize, usize), u32>, all: f64) -> HashMap<(usize, usize), f64> {
+    let counts = counts.into_iter();
+    counts
+        .map(|(pair, count)| (pair, f64::from(count) / all))
+        .collect()
+}
+
+/// Returns the number of slots by their old and new owner; `None` if the rings do not assign the same slots, or keys do
+/// not spread evenly over them.
+fn slots(old: &Ring, new: &Ring) -> Option<HashMap<(usize, usize), u32>> {
+    let is_alike = (old.hash, old.seed) == (new.hash, new.seed) && old.hash_input == new.hash_input;
+    // Numbers of 32 bits, once mixed, fill slots by chance.
+    let is_full = |ring: &Ring| !ring.is_hashed() || ring.hash == Hash::Xxh3;
+    if !is_full(old) || !is_full(new) {
+        return None;
+    }
+    match (&old.placement, &new.placement) {
+        (Placement::Slots(old), Placement::Slots(new)) if is_alike => Some(old.moves(new)),
+        (&Placement::Only(from), Placement::Slots(new)) => {
+            let owners = new.moves(new).into_iter();
+            Some(owners.map(|((to, _), count)| ((from, to), count)).collect())
+        }
+        (Placement::Slots(old), &Placement::Only(to)) => {
+            let owners = old.moves(old).into_iter();
+            Some(owners.map(|((from, _), count)| ((from, to), count)).collect())
+        }
+        _ => None,
     }
 }
 
@@ -148,6 +181,7 @@ mod tests {
             "spymemcached",
             "dalli",
             "memcached-proxy-ring",
+            "ringway",
         ];
         let pairs = [
             (&["a", "b", "c"][..], &["a", "b", "c", "d"][..]),
@@ -200,5 +234,9 @@ mod tests {
         let narrow = |hosts: &[&str]| ring(hosts, &ketama.clone().with_hash(Hash::Crc32));
         assert!(!movement(&narrow(&hosts), &narrow(&["a", "b"])).is_exact);
         assert!(!movement(&narrow(&["a"]), &narrow(&["a", "b"])).is_exact);
+        let slots = Distribution::preset("ringway")
+            .expect("known")
+            .with_hash(Hash::Md5);
+        assert!(!movement(&ring(&hosts, &slots), &ring(&["a", "b"], &slots)).is_exact);
     }
 }

@@ -28,7 +28,7 @@ pub(super) enum RehashRule {
 }
 
 /// The nodes that take the keys of nodes that are out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct FallbackNodes {
     active: Box<[bool]>,
     rendezvous: Rendezvous,

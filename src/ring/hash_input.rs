@@ -21,7 +21,7 @@ pub(super) enum KeyExtraction {
 }
 
 /// How the hash input of a key is extracted.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HashInput {
     pub(super) tag: Option<[u8; 2]>,
     /// Settings that few rings have, boxed so that all others pay only one check.
@@ -29,7 +29,7 @@ pub(super) struct HashInput {
 }
 
 /// Settings that few rings have.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct More {
     pub(super) extraction: KeyExtraction,
     /// Only the part before this text is hashed; empty for none.

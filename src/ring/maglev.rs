@@ -13,7 +13,7 @@ use super::rendezvous::{Rendezvous, mixed};
 const SLOTS: u64 = 65537;
 
 /// The owner of each slot.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Maglev {
     owners: Box<[u32]>,
 }

@@ -16,7 +16,7 @@
 //! | kind of ring | file | a key whose node is out |
 //! |---|---|---|
 //! | circles | ketama, consistent | goes to the next point of an active node |
-//! | scores of each node, or slots assigned by score | scores, rendezvous | goes to the node with the next best score |
+//! | scores of each node, or slots assigned by score | scores, rendezvous, slots | goes to the node with the next best score |
 //! | slots in turns | maglev | goes to the slot's fallback node, chosen by score |
 //! | numbers | jump, modula, furc | goes to a fallback node, by score or by the peer's rehash rule: fallback |
 
@@ -36,6 +36,7 @@ mod names;
 mod presets;
 mod rendezvous;
 mod scores;
+mod slots;
 mod tag;
 
 pub use distribution::{Distribution, Part};
@@ -50,8 +51,8 @@ use maglev::Maglev;
 use modula::Modula;
 use names::RingMembers;
 use presets::{PresetKind, Rules};
-use rendezvous::SlotTable;
 use scores::{Mcrouter, Pymemcache};
+use slots::SlotTable;
 
 /// A node as the ring sees it.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +68,7 @@ pub struct Member<'a> {
 }
 
 /// A pool's ring.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ring {
     hash: Hash,
     seed: u64,
@@ -78,7 +79,7 @@ pub struct Ring {
 }
 
 /// How a key or its hash is mapped to a member.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Placement {
     /// Points on a circle.
     Circle(Circle),
@@ -100,11 +101,20 @@ enum Placement {
     Pymemcache(Pymemcache),
 }
 
+impl Placement {
+    fn slots(&self) -> Option<&SlotTable> {
+        match self {
+            Placement::Slots(slots) => Some(slots),
+            _ => None,
+        }
+    }
+}
+
 impl Ring {
     /// Builds the ring of `members`, which must not be empty.
     ///
     /// `hash_tag` holds the two bytes around the hashed part of a key, see [`Ring::hash`]. A member too
-    /// light to get a point gets no key. 1000 members take some ten milliseconds.
+    /// light to get a point gets no key. 1000 members take some ten milliseconds, and those of rendezvous a hundred.
     pub fn build(distribution: &Distribution, hash_tag: Option<[u8; 2]>, members: &[Member<'_>]) -> Ring {
         let all: Vec<usize> = (0..members.len()).collect();
         Ring::among(distribution, hash_tag, members, &all)
@@ -119,11 +129,26 @@ impl Ring {
         members: &[Member<'_>],
         active: &[usize],
     ) -> Ring {
+        Ring::following(None, distribution, hash_tag, members, active)
+    }
+
+    /// Builds the ring that [`Ring::among`] builds, with less work if `previous` has most of its nodes: slots that are
+    /// assigned by score change only as far as nodes do. It may be of other nodes and of another distribution.
+    pub fn following(
+        previous: Option<&Ring>,
+        distribution: &Distribution,
+        hash_tag: Option<[u8; 2]>,
+        members: &[Member<'_>],
+        active: &[usize],
+    ) -> Ring {
         let rules = &distribution.rules;
         let members = RingMembers::new(rules.naming, rules.weighs, members, active);
         let (placement, rehash_rule) = match *active {
             [only] => (Placement::Only(only), None),
-            _ => placement(rules, &members, distribution.full_weight()),
+            _ => {
+                let previous = previous.map(|previous| &previous.placement);
+                placement(rules, &members, distribution.full_weight(), previous)
+            }
         };
         Ring {
             hash: rules.hash,
@@ -231,11 +256,13 @@ impl Ring {
     }
 }
 
-/// Builds the placement for `rules`; if it keeps nodes that are out, also returns its rehash rule.
+/// Builds the placement for `rules`, which follows `previous`; if it keeps nodes that are out, also returns its rehash
+/// rule.
 fn placement(
     rules: &Rules,
     members: &RingMembers,
     full_weight: Option<u32>,
+    previous: Option<&Placement>,
 ) -> (Placement, Option<RehashRule>) {
     let Rules { hash, points, .. } = *rules;
     let full = full_weight.or(members.weights.iter().copied().max()).unwrap_or(1);
@@ -256,7 +283,10 @@ fn placement(
         )),
         PresetKind::Spymemcached if hash != Hash::Md5 && members.is_unweighted() => consistent(Tie::Last),
         PresetKind::Spymemcached => ketama(Share::Even, Tie::Last),
-        PresetKind::Rendezvous => Placement::Slots(SlotTable::build(members)),
+        PresetKind::Rendezvous => {
+            let previous = previous.and_then(Placement::slots);
+            Placement::Slots(SlotTable::build(members, previous))
+        }
         PresetKind::Maglev => Placement::Maglev(Maglev::build(members)),
         PresetKind::McrouterRendezvous => Placement::Mcrouter(Mcrouter::build(members, full)),
         PresetKind::McrouterWeightedRendezvous => Placement::WeightedMcrouter(Mcrouter::build(members, full)),

@@ -5,7 +5,7 @@
 use super::names::RingMembers;
 
 /// The nodes in their order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Modula {
     order: Box<[u32]>,
     /// For each node in `order`, the number after its last one; empty if each has one number.

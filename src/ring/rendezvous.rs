@@ -1,95 +1,116 @@
 //! Weighted rendezvous: each node has a score for each hash, and the node with the highest score owns it.
 //!
 //! When a node comes or goes, only the hashes that it gains or loses move, and shares match weights
-//! exactly. Computing scores asks every node, so [`SlotTable`] does it once for each of 65536 parts of the
-//! hash space, when the ring is built.
-//!
-//! ```text
-//! hash ─▶ mixed, upper 16 bits ─▶ slots[…] ─▶ the node with the highest score for the slot
-//! ```
+//! exactly. A look-up asks every node; [`super::slots`] does it ahead of time.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::names::RingMembers;
 
-/// The number of parts of the hash space, a power of two.
-const SLOTS: usize = 1 << 16;
-
-/// The owner of each slot.
-#[derive(Debug)]
-pub(super) struct SlotTable {
-    owners: Box<[u32]>,
-}
-
-impl SlotTable {
-    /// Builds the slots of the active `members`.
-    pub(super) fn build(members: &RingMembers) -> SlotTable {
-        let rendezvous = Rendezvous::among(members);
-        let owner = |slot: usize| rendezvous.highest(slot as u64) as u32;
-        SlotTable {
-            owners: (0..SLOTS).map(owner).collect(),
-        }
-    }
-
-    /// Returns the index of the member that owns `hash`.
-    #[inline]
-    pub(super) fn owner(&self, hash: u64) -> usize {
-        self.owners[(mixed(hash) >> (u64::BITS - SLOTS.trailing_zeros())) as usize] as usize
-    }
-}
-
 /// Nodes that compete by score.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Rendezvous {
-    /// Nodes grouped by weight: within a group the highest number wins, so only the winners need weighing.
-    groups: Box<[WeightGroup]>,
+    /// Nodes grouped by weight, the lightest first: within a group the highest number wins, so only the winners need
+    /// weighing.
+    groups: Box<[Box<[Contender]>]>,
 }
 
-/// Nodes of one weight.
-#[derive(Debug)]
-struct WeightGroup {
-    weight: f64,
-    /// The hash of each node's name, and its index among the members.
-    nodes: Box<[(u64, u32)]>,
+/// A node that competes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contender {
+    /// The hash of its name.
+    pub(super) name: u64,
+    /// Its weight.
+    pub(super) weight: u32,
+    /// Its index among the members.
+    pub(super) index: u32,
+}
+
+impl Contender {
+    /// Returns its score among nodes of its weight, for a hash that was mixed. Between equal ones the index decides.
+    #[inline]
+    fn score(&self, mixed_hash: u64) -> (u64, u32) {
+        (mixed(self.name ^ mixed_hash), self.index)
+    }
+
+    /// Returns its score among nodes of any weight, from that among nodes of its weight.
+    fn weighed(&self, score: u64) -> f64 {
+        // Uniform in ]0, 1[: a float holds 53 of the 64 bits.
+        let even = ((score >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+        f64::from(self.weight) / -even.ln()
+    }
 }
 
 impl Rendezvous {
     /// Groups the active `members`.
     pub(super) fn among(members: &RingMembers) -> Rendezvous {
-        let mut active: Vec<usize> = members.active().collect();
-        active.sort_by_key(|&index| members.weights[index]);
-        let group = |indices: &[usize]| WeightGroup {
-            weight: f64::from(members.weights[indices[0]]),
-            nodes: indices
-                .iter()
-                .map(|&index| (xxh3_64(members.names[index].as_bytes()), index as u32))
-                .collect(),
+        let contender = |index: usize| Contender {
+            name: xxh3_64(members.names[index].as_bytes()),
+            weight: members.weights[index],
+            index: index as u32,
         };
-        let groups = active.chunk_by(|&a, &b| members.weights[a] == members.weights[b]);
+        Rendezvous::of(members.active().map(contender).collect())
+    }
+
+    /// Groups `contenders`.
+    pub(super) fn of(mut contenders: Vec<Contender>) -> Rendezvous {
+        contenders.sort_by_key(|node| node.weight);
+        let groups = contenders.chunk_by(|a, b| a.weight == b.weight);
         Rendezvous {
-            groups: groups.map(group).collect(),
+            groups: groups.map(Into::into).collect(),
         }
     }
 
-    /// Returns the index of the member with the highest score for `hash`.
+    /// The nodes, in no particular order.
+    pub(super) fn contenders(&self) -> impl Iterator<Item = &Contender> {
+        self.groups.iter().flatten()
+    }
+
+    /// Returns the index of the member with the highest score for `hash`. There must be one.
     pub(super) fn highest(&self, hash: u64) -> usize {
         let hash = mixed(hash);
-        let best = |group: &WeightGroup| {
-            let score = |&(node, index): &(u64, u32)| (mixed(node ^ hash), index);
-            group.nodes.iter().map(score).max().expect("a group has a node")
-        };
         if let [only] = &*self.groups {
-            return best(only).1 as usize;
+            let scores = only.iter().map(|node| node.score(hash));
+            return scores.max().expect("a group has a node").1 as usize;
         }
-        let weighed = self.groups.iter().map(|group| {
-            let (score, index) = best(group);
-            // Uniform in ]0, 1[: a float holds 53 of the 64 bits.
-            let even = ((score >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-            (group.weight / -even.ln(), index)
-        });
+        let winners = self.groups.iter().map(|group| winner(group, hash));
+        let weighed = winners.map(|(node, score)| (node.weighed(score), node.index));
+        // Of equal ones the heaviest, which is the last.
         let highest = weighed.max_by(|a, b| a.0.total_cmp(&b.0));
-        highest.expect("a group has a node").1 as usize
+        highest.expect("there is a node").1 as usize
     }
+
+    /// Returns the index of the member with the highest score for `hash`, if `other` competes too.
+    pub(super) fn highest_with(&self, hash: u64, other: &Contender) -> usize {
+        let hash = mixed(hash);
+        let mut best = (other, other.score(hash).0);
+        for group in &self.groups {
+            let rival = winner(group, hash);
+            if is_higher(rival, best) {
+                best = rival;
+            }
+        }
+        best.0.index as usize
+    }
+}
+
+/// Returns the node of `group`, all of one weight, with the highest score for a hash that was mixed, and the score.
+fn winner(group: &[Contender], mixed_hash: u64) -> (&Contender, u64) {
+    let best = group.iter().max_by_key(|node| node.score(mixed_hash));
+    let best = best.expect("a group has a node");
+    (best, best.score(mixed_hash).0)
+}
+
+/// Whether the first node with its score wins over the second one.
+fn is_higher(one: (&Contender, u64), other: (&Contender, u64)) -> bool {
+    if one.0.weight == other.0.weight {
+        return (one.1, one.0.index) > (other.1, other.0.index);
+    }
+    let [weighed, others] = [one, other].map(|(node, score)| node.weighed(score));
+    weighed
+        .total_cmp(&others)
+        .then(one.0.weight.cmp(&other.0.weight))
+        .is_gt()
 }
 
 /// Mixes the bits of `hash` so that each influences all others: SplitMix64's last steps.

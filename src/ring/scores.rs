@@ -11,7 +11,7 @@ use super::names::RingMembers;
 const KEY_SEED: u64 = 2_718_281_828;
 
 /// mcrouter's nodes: the hash of each one's name, its weight, its index among the members.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Mcrouter {
     nodes: Box<[(u64, f64, u32)]>,
 }
@@ -67,7 +67,7 @@ fn mixed(upper: u64, lower: u64) -> u64 {
 
 /// pymemcache's nodes: the MurmurHash3 state after `name-`, to which a key's characters are appended, and
 /// the index among the members.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Pymemcache {
     /// In the order of names, because of equal scores the greater name wins.
     nodes: Box<[(Murmur3, u32)]>,

@@ -65,34 +65,58 @@ impl Handover {
 
 impl Pool {
     /// Compiles the pool called `name` with these `nodes`, the first of which has the index `first` among
-    /// those of the snapshot.
-    pub fn compile(name: &str, settings: &config::Pool, first: usize, nodes: &[Arc<Node>]) -> Pool {
+    /// those of the snapshot. `before`: what it, or a pool that resembles it, was compiled to before.
+    pub fn compile(
+        name: &str,
+        settings: &config::Pool,
+        first: usize,
+        nodes: &[Arc<Node>],
+        before: Option<&Pool>,
+    ) -> Pool {
         let indices = (first..first + nodes.len()).collect();
-        Pool::among(name, settings, indices, |index| &nodes[index - first])
+        Pool::among(name, settings, indices, |index| &nodes[index - first], before)
     }
 
     /// Compiles the pool called `name`, whose nodes have these `indices` in the snapshot, where `node` finds
-    /// them.
+    /// them. `before` as for [`Pool::compile`].
     pub fn among<'a>(
         name: &str,
         settings: &config::Pool,
         indices: Vec<usize>,
         node: impl Fn(usize) -> &'a Arc<Node>,
+        before: Option<&Pool>,
     ) -> Pool {
         let own: Vec<&Arc<Node>> = indices.iter().map(|&index| node(index)).collect();
         let active = active(settings, &own);
+        let same = before.filter(|before| before.has_ring(settings, &active));
+        let ring = match same {
+            Some(same) => same.ring.clone(),
+            None => ring(settings, &active, before.map(|before| &before.ring)),
+        };
+        let whole = (active.len() < indices.len()).then(|| match same.and_then(|same| same.whole.clone()) {
+            Some(whole) => whole,
+            None => Box::new(Pool::whole_ring(settings, Some(&ring))),
+        });
         Pool {
             name: name.to_owned(),
             settings: settings.clone(),
-            ring: ring(settings, &active),
+            ring,
             targets: active.iter().map(|&member| indices[member]).collect(),
             is_old: false,
             handover: None,
             tally: None,
-            whole: (active.len() < indices.len()).then(|| Box::new(Pool::whole_ring(settings))),
+            whole,
             nodes: indices,
             number: AtomicU64::new(0),
         }
+    }
+
+    /// Whether its ring is that of a pool with these `settings`, whose members `active` take keys.
+    fn has_ring(&self, settings: &config::Pool, active: &[usize]) -> bool {
+        let mut targets = self.targets.iter().peekable();
+        let is_active = |&member: &usize| targets.next_if_eq(&&self.nodes[member]).is_some();
+        let is_same = (0..self.nodes.len()).filter(is_active).eq(active.iter().copied());
+        is_same && settings.has_ring_of(&self.settings)
     }
 
     /// Returns true if the node with this index has `key` only because the key's primary node is out of the
@@ -159,10 +183,11 @@ impl Pool {
         self.number.load(Relaxed) > 0
     }
 
-    /// Returns the ring of all nodes of `settings`, whether they take keys now or not.
-    pub fn whole_ring(settings: &config::Pool) -> Ring {
+    /// Returns the ring of all nodes of `settings`, whether they take keys now or not. `like`: one that may
+    /// resemble it.
+    pub fn whole_ring(settings: &config::Pool, like: Option<&Ring>) -> Ring {
         let all: Vec<usize> = (0..settings.nodes.len()).collect();
-        ring(settings, &all)
+        ring(settings, &all, like)
     }
 
     /// Returns the node that `key` goes to, as an index into the snapshot's nodes.
@@ -248,9 +273,9 @@ fn most_down(settings: &config::Pool) -> usize {
     settings.nodes.len() * settings.max_down as usize / 100
 }
 
-fn ring(settings: &config::Pool, active: &[usize]) -> Ring {
+fn ring(settings: &config::Pool, active: &[usize], like: Option<&Ring>) -> Ring {
     let members: Vec<Member<'_>> = settings.nodes.iter().map(member).collect();
-    Ring::among(&settings.distribution, settings.hash_tag, &members, active)
+    Ring::following(like, &settings.distribution, settings.hash_tag, &members, active)
 }
 
 fn member(node: &config::Node) -> Member<'_> {
@@ -336,7 +361,7 @@ mod tests {
             let (settings, nodes) = pool(3, more);
             nodes.iter().for_each(|node| take_down(node));
             assert_eq!(active(&settings, &nodes), [0, 1, 2], "{more}");
-            assert!(Pool::compile("main", &settings, 0, &nodes).fails_open(&nodes));
+            assert!(Pool::compile("main", &settings, 0, &nodes, None).fails_open(&nodes));
         }
     }
 
@@ -353,10 +378,10 @@ mod tests {
                 nodes.join(", ")
             );
             let settings = config::parse(&text, "test").expect("good").pools["main"].clone();
-            let whole = ring(&settings, &[0, 1, 2, 3, 4]);
+            let whole = ring(&settings, &[0, 1, 2, 3, 4], None);
             for out in 0..weights.len() {
                 let active: Vec<usize> = (0..weights.len()).filter(|&index| index != out).collect();
-                let without = ring(&settings, &active);
+                let without = ring(&settings, &active, None);
                 for number in 0..2000 {
                     let key = format!("key:{number}").into_bytes();
                     let (home, now) = (whole.pick(&key), without.pick(&key));
@@ -365,6 +390,66 @@ mod tests {
                         "{preset}: {home} became {now}"
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_pool_compiled_after_another_one_has_the_rings_that_it_has_without_one() {
+        let distributions = [
+            "ketama",
+            "twemproxy",
+            "ringway",
+            "{kind: maglev}",
+            "{kind: jump}",
+            "{kind: rendezvous}",
+            "dalli",
+            "pymemcache",
+        ];
+        let keys: Vec<Vec<u8>> = (0..500).map(|n| format!("key:{n}").into_bytes()).collect();
+        let weighed = |ports: &[u16], weight| {
+            let node = |port| match weight {
+                1 => format!("'127.0.0.1:{port}'"),
+                _ => format!("{{address: '127.0.0.1:{port}', weight: {weight}}}"),
+            };
+            ports.iter().map(node).collect::<Vec<_>>().join(", ")
+        };
+        let lists = [
+            weighed(&[1, 2, 3, 4], 1),
+            weighed(&[1, 2, 3, 4], 1),
+            weighed(&[2, 4, 1], 1),
+            weighed(&[2, 4, 1, 5, 6], 1),
+            weighed(&[2, 4], 2) + ", " + &weighed(&[1, 5, 6], 1),
+            weighed(&[9], 1),
+            weighed(&[9, 8, 7], 3),
+        ];
+        let mut before: Option<Pool> = None;
+        for (preset, list) in distributions
+            .iter()
+            .flat_map(|name| lists.iter().map(move |list| (name, list)))
+        {
+            let text = format!("pools: {{main: {{distribution: {preset}, nodes: [{list}]}}}}");
+            let settings = match config::parse(&text, "test") {
+                Ok(config) => config.pools["main"].clone(),
+                // Some know no weights.
+                Err(_) if list.contains("weight") => continue,
+                Err(error) => panic!("{error}"),
+            };
+            let node = |node| Arc::new(Node::new("main", node, &settings.health, 1, &Arc::default()));
+            let nodes: Vec<Arc<Node>> = settings.nodes.iter().map(node).collect();
+            for out in [None, Some(0), Some(0), Some(nodes.len() - 1), None] {
+                for (index, node) in nodes.iter().enumerate() {
+                    node.membership.set_drained(out == Some(index));
+                }
+                let after = Pool::compile("main", &settings, 0, &nodes, before.as_ref());
+                let alone = Pool::compile("main", &settings, 0, &nodes, None);
+                assert_eq!(after.targets, alone.targets, "{preset}: {list}");
+                for key in &keys {
+                    let found = (after.pick(key), after.primary(key));
+                    let expected = (alone.pick(key), alone.primary(key));
+                    assert_eq!(found, expected, "{preset}: {list}, {out:?}");
+                }
+                before = Some(after);
             }
         }
     }
@@ -384,7 +469,7 @@ mod tests {
             nodes[0].membership.set_drained(true);
             nodes[1].membership.set_drained(true);
             nodes[1].membership.leave(Instant::now());
-            let pool = Pool::compile("main", &settings, 0, &nodes);
+            let pool = Pool::compile("main", &settings, 0, &nodes, None);
             assert_eq!(pool.targets, [2, 3], "{more}");
             assert!(!pool.fails_open(&nodes) && !pool.is_stale(&nodes));
             nodes[0].membership.set_drained(false);

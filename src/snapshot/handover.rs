@@ -11,6 +11,8 @@ use crate::route::{Handover, Pool};
 /// A handover to compile: the settings of the old ring, and how far it is.
 pub struct Going {
     old: config::Pool,
+    /// The pool with that ring, as it was compiled before.
+    compiled: Arc<Pool>,
     progress: Arc<Progress>,
     tally: Arc<HandoverTally>,
 }
@@ -28,35 +30,40 @@ pub fn tally(
     is_wanted.then(|| kept.unwrap_or_else(|| Arc::new(HandoverTally::new(workers))))
 }
 
-/// Returns the handover that the pool called `name` is in, now compiled as `pool` with these `settings` and
-/// before as `before`.
-pub fn going(name: &str, settings: &config::Pool, before: Option<&Arc<Pool>>, pool: &Pool) -> Option<Going> {
+/// Returns the handover that a pool is in, now compiled as `pool` with these `settings` and before as
+/// `before`.
+pub fn going(settings: &config::Pool, before: Option<&Arc<Pool>>, pool: &Pool) -> Option<Going> {
     let (before, tally) = (before?, pool.tally.clone()?);
     let is_same_ring = settings.has_ring_of(&before.settings);
-    let (ring, progress) = match &before.handover {
-        Some(handover) if is_same_ring => (&handover.old.settings, handover.progress.clone()),
+    let (compiled, progress) = match &before.handover {
+        Some(handover) if is_same_ring => (&handover.old, handover.progress.clone()),
         _ if is_same_ring => return None,
         _ => {
-            let moved = moved(name, settings, &before.settings)?;
+            let moved = moved(settings, before)?;
             let (old, new) = (before.settings.nodes.len(), settings.nodes.len());
             let progress = Progress::new(settings.handover?, moved, old, new, &tally);
-            (&before.settings, Arc::new(progress))
+            (before, Arc::new(progress))
         }
     };
     let mut old = settings.clone();
-    old.keep_ring_of(ring);
-    (progress.phase() < Phase::Done).then_some(Going { old, progress, tally })
+    old.keep_ring_of(&compiled.settings);
+    (progress.phase() < Phase::Done).then(|| Going {
+        old,
+        compiled: compiled.clone(),
+        progress,
+        tally,
+    })
 }
 
-/// Returns the share of the keys of the pool called `name` that move to `settings` from `before`; `None` if
+/// Returns the share of the keys of a pool that move to `settings` from `before`; `None` if
 /// none do.
-fn moved(name: &str, settings: &config::Pool, before: &config::Pool) -> Option<f64> {
+fn moved(settings: &config::Pool, before: &Pool) -> Option<f64> {
     let is_nowhere = |node: &config::Node| node.address == Address::Undiscovered;
-    let mut nodes = before.nodes.iter().chain(&settings.nodes);
+    let mut nodes = before.settings.nodes.iter().chain(&settings.nodes);
     if settings.handover.is_none() || nodes.any(is_nowhere) {
         return None;
     }
-    Some(diff::moved(name, before, settings)).filter(|moved| *moved > 0.0)
+    Some(diff::moved(&before.settings, settings, Some(&before.ring))).filter(|moved| *moved > 0.0)
 }
 
 impl Going {
@@ -77,7 +84,8 @@ impl Going {
             })
         });
         let indices: Vec<usize> = indices.collect();
-        let mut old = Pool::among(&pool.name, &self.old, indices, |index| &nodes[index]);
+        let node = |index: usize| &nodes[index];
+        let mut old = Pool::among(&pool.name, &self.old, indices, node, Some(&self.compiled));
         old.is_old = true;
         Handover {
             old: Arc::new(old),

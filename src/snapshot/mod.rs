@@ -81,10 +81,16 @@ impl Snapshot {
                     &missed,
                 ));
             }
-            let mut pool = Pool::compile(name, settings, first, &nodes[first..]);
             let before = previous.and_then(|previous| previous.pools.get(name));
+            let mut pool = Pool::compile(
+                name,
+                settings,
+                first,
+                &nodes[first..],
+                before.map(|before| &**before),
+            );
             pool.tally = handover::tally(settings, before, config.workers);
-            if let Some(going) = handover::going(name, settings, before, &pool) {
+            if let Some(going) = handover::going(settings, before, &pool) {
                 let make =
                     |node: &config::Node| keep_or_make(name, node, settings, config.workers, &known, &missed);
                 pool.handover = Some(Box::new(going.compile(&pool, &mut nodes, make)));

@@ -1,5 +1,6 @@
 //! Keeps the nodes of one pool up to date: queries its source, and requests the changes that are due.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::diff::{self, percent};
 use crate::discovery::members::{Change, Members, Rules};
 use crate::discovery::status::{Held, Outcome, Status};
 use crate::health;
+use crate::route::Pool;
 use crate::state::State;
 
 /// The interval between checks of nodes that are about to join or to leave, and between queries while there
@@ -152,15 +154,17 @@ impl Keeper {
     /// Applies the change that is due, if any. Returns false if the configuration of the pool's discovery
     /// has changed.
     async fn look(&mut self) -> bool {
-        let Some(settings) = self.settings() else {
+        let Some(pool) = self.pool() else {
             return false;
         };
-        for (label, outcome) in probe(self.members.unproven(), &settings).await {
+        let settings = &pool.settings;
+        for (label, outcome) in probe(self.members.unproven(), settings).await {
             self.members.probed(&label, outcome);
         }
+        let down = self.down();
         let Some(change) = self.members.change(self.born.elapsed(), |label| {
             // A handover takes over from a node that still answers.
-            settings.handover.is_some() || self.is_down(label)
+            settings.handover.is_some() || down.contains(label)
         }) else {
             self.held = None;
             return true;
@@ -172,7 +176,7 @@ impl Keeper {
         }
         let moved = match &self.held {
             Some((held, moved)) if *held == change => *moved,
-            _ => moved(&self.pool, &settings, change.at_most.clone()).await,
+            _ => moved(pool.clone(), change.at_most.clone()).await,
         };
         let is_too_much = moved * 100.0 > f64::from(self.discover.max_moved);
         if is_too_much && !change.is_first && !self.members.is_accepted(&change) {
@@ -183,7 +187,7 @@ impl Keeper {
         let next = change.next.clone();
         let moved = match next == change.at_most {
             true => moved,
-            false => self::moved(&self.pool, &settings, next.clone()).await,
+            false => self::moved(pool.clone(), next.clone()).await,
         };
         match self.reloader.take_members(&self.pool, &self.discover, next).await {
             MembersTaken::Applied => {}
@@ -225,19 +229,20 @@ impl Keeper {
         self.held = Some((change, moved));
     }
 
-    /// The pool's settings; `None` if the configuration of its discovery has changed.
-    fn settings(&self) -> Option<config::Pool> {
+    /// The pool; `None` if the configuration of its discovery has changed.
+    fn pool(&self) -> Option<Arc<Pool>> {
         let snapshot = self.state.snapshot.load();
-        let pool = snapshot.config.pools.get(&self.pool);
-        pool.filter(|pool| pool.discover.as_ref() == Some(&self.discover))
+        let pool = snapshot.pools.get(&self.pool);
+        pool.filter(|pool| pool.settings.discover.as_ref() == Some(&self.discover))
             .cloned()
     }
 
-    fn is_down(&self, label: &str) -> bool {
+    /// The names of the pool's nodes that are down.
+    fn down(&self) -> HashSet<String> {
         let snapshot = self.state.snapshot.load();
-        let mut nodes = snapshot.nodes.iter();
-        let node = nodes.find(|node| node.pool == self.pool && node.label == label);
-        node.is_some_and(|node| node.state() == health::State::Down)
+        let nodes = snapshot.nodes.iter().filter(|node| node.pool == self.pool);
+        let down = nodes.filter(|node| node.state() == health::State::Down);
+        down.map(|node| node.label.clone()).collect()
     }
 
     fn show(&self) {
@@ -262,12 +267,11 @@ impl Keeper {
 
 /// Returns the share of the keys of `pool` that move if its discovered nodes become `members`. The rings
 /// are built on a thread of their own.
-async fn moved(pool: &str, settings: &config::Pool, members: Vec<Node>) -> f64 {
-    let (pool, old) = (pool.to_owned(), settings.clone());
+async fn moved(pool: Arc<Pool>, members: Vec<Node>) -> f64 {
     let compare = move || {
-        let mut new = old.clone();
+        let mut new = pool.settings.clone();
         new.set_discovered(members);
-        diff::moved(&pool, &old, &new)
+        diff::moved(&pool.settings, &new, Some(&pool.ring))
     };
     // Assumes that all keys move if it panics.
     tokio::task::spawn_blocking(compare).await.unwrap_or(1.0)

@@ -106,8 +106,8 @@ impl Sidecar {
         };
         let (old, new) = (settings("old"), settings("new"));
         let nodes = [node(&new), node(&old)];
-        let mut pool = Pool::compile("main", &new, NEW, &nodes[..1]);
-        let mut old = Pool::among("main", &old, vec![OLD], |index| &nodes[index]);
+        let mut pool = Pool::compile("main", &new, NEW, &nodes[..1], None);
+        let mut old = Pool::among("main", &old, vec![OLD], |index| &nodes[index], None);
         old.is_old = true;
         let tally = Arc::new(HandoverTally::new(1));
         let plan = new.handover.expect("it is written");

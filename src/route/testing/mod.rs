@@ -103,7 +103,7 @@ pub fn compile(yaml: &str) -> (Route, AllCounters) {
             let node = Node::new(name, &settings.nodes[0], &settings.health, 1, &Arc::default());
             (
                 name.clone(),
-                Arc::new(Pool::compile(name, settings, 0, &[Arc::new(node)])),
+                Arc::new(Pool::compile(name, settings, 0, &[Arc::new(node)], None)),
             )
         })
         .collect();

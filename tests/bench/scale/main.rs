@@ -128,11 +128,11 @@ fn discover(nodes: usize, distribution: &str) {
     for (what, kind) in kinds {
         let next = |n| kind(nodes, n);
         publish(next(0));
-        let before = state.snapshot.load().config.pools["large"].clone();
+        let before = state.snapshot.load().pools["large"].clone();
         let compare = median(|| {
-            let mut after = before.clone();
+            let mut after = before.settings.clone();
             after.set_discovered(next(1));
-            diff::moved("large", &before, &after);
+            diff::moved(&before.settings, &after, Some(&before.ring));
         });
         let mut worked = Vec::new();
         let (changes, busy) = client.during(|n| {
