@@ -18,7 +18,7 @@ section! {
     pub struct Admin {
         /// Where HTTP is answered: `address:port`, `"[::1]:port"` or `unix:/path`. A change needs a restart.
         bind: Bind = Bind::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 9155))), address::listener_kind();
-        /// TLS: a mapping with `cert`, `key`, `client_ca` and `allow`.
+        /// TLS: a mapping with `cert`, `key`, `client_ca`, `client_crl` and `allow`.
         tls: Option<Arc<ListenerTls>> = None, tls::listener_kind();
         /// Names under which the admin listener may be asked, besides addresses and `localhost`.
         hosts: Vec<String> = Vec::new(), list(hosts::kind());

@@ -30,7 +30,7 @@ section! {
         max_connections: usize = 10_000, number(1..=MAX_SESSIONS);
         /// A client that is silent for this long is closed; `0s` means never.
         idle_timeout: Option<Duration> = None, idle_timeout();
-        /// TLS for clients: a mapping with `cert`, `key`, `client_ca` and `allow`.
+        /// TLS for clients: a mapping with `cert`, `key`, `client_ca`, `client_crl` and `allow`.
         tls: Option<Arc<ListenerTls>> = None, tls::listener_kind();
         /// Clients must authenticate: `{users: FILE}`, a file of lines `user:password`.
         auth: Option<Arc<Users>> = None, users::kind();

@@ -18,7 +18,7 @@ section! {
     /// How connections to a pool's nodes are protected. By default not at all.
     #[derive(Debug, Clone, PartialEq)]
     pub struct Protection {
-        /// TLS to the nodes: `true`, or a mapping with `ca`, `name`, `cert` and `key`.
+        /// TLS to the nodes: `true`, or a mapping with `ca`, `crl`, `name`, `cert` and `key`.
         tls: Option<Arc<NodeTls>> = None, tls::node_kind();
         /// The user that nodes ask for: a mapping with `user` and `password`.
         auth: Option<Arc<NodeAuth>> = None, node_auth::kind();

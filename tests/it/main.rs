@@ -95,6 +95,7 @@ mod systemd;
 mod takeover;
 mod tls_for_clients;
 mod tls_records;
+mod tls_revocation;
 mod tls_to_nodes;
 mod top;
 mod unix_listeners;

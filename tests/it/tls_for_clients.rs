@@ -235,6 +235,16 @@ fn each_mistake_in_the_tls_of_a_listener_is_told_where_it_stands() {
         ),
         (
             "127.0.0.1:1",
+            format!("{good}, client_crl: {}", authority.revoke(&[]).display()),
+            "`client_crl` needs certificates of clients, and none is requested, add `client_ca:`",
+        ),
+        (
+            "127.0.0.1:1",
+            format!("{good}, client_ca: {ca}, client_crl: {cert}"),
+            "has no list of revoked certificates, it must be PEM",
+        ),
+        (
+            "127.0.0.1:1",
             format!("{good}, client_ca: {ca}, allow: ['a b']"),
             "listeners[0].tls.allow[0]: \"a b\" is not a name of a certificate",
         ),
@@ -304,11 +314,12 @@ fn a_client_that_asks_for_another_handshake_gets_none() {
             }
         }
     }
-    drop(stdin);
-    for line in lines {
-        said += &line.expect("text");
-    }
+    // It would wait for the rest of the handshake.
+    child.kill().expect("it runs");
     let _status = child.wait().expect("a child");
+    wait_for("the end of the session", || {
+        ringway.metric("ringway_sessions", &[]) == 0.0
+    });
     assert_eq!(handshakes(&ringway, "full"), 1.0, "{said}");
     assert_eq!(ask(&ringway, "mn\r\nquit\r\n", &[]), "MN\r\n");
 }

@@ -254,6 +254,10 @@ fn each_mistake_in_the_tls_of_a_pool_is_told_where_it_stands() {
             "\"a b\" is not a host name, write the name".to_owned(),
         ),
         (
+            format!("tls: {{ca: {ca}, crl: {ca}}}"),
+            format!("pools.main.tls.crl: \"{ca}\" has no list of revoked certificates, it must be PEM"),
+        ),
+        (
             format!("tls: {{ca: {ca}, nmae: a}}"),
             "pools.main.tls.nmae: unknown key, did you mean \"name\"?".to_owned(),
         ),
@@ -268,7 +272,9 @@ fn each_mistake_in_the_tls_of_a_pool_is_told_where_it_stands() {
         "{told}"
     );
 
-    let exposed = format!("tls: {{ca: {ca}, cert: {one_cert}, key: {one_key}}}");
+    let crl = authority.revoke(&[]);
+    let crl = crl.display();
+    let exposed = format!("tls: {{ca: {ca}, crl: {crl}, cert: {one_cert}, key: {one_key}}}");
     let checked = config::check_bytes(pool(&["a:1".to_owned()], &[&exposed]).as_bytes(), "f").expect("good");
     assert!(
         checked.warnings[0].to_string().contains("every user may read"),
@@ -283,6 +289,7 @@ fn each_mistake_in_the_tls_of_a_pool_is_told_where_it_stands() {
 fn the_examples_of_the_page_load() {
     let authority = Authority::new();
     authority.pair("tls", &["localhost"]);
+    authority.revoke(&[]);
     fs::write(authority.folder().join("password"), "secret").expect("written");
     fs::write(authority.folder().join("users"), "user:password").expect("written");
     let page = include_str!("../../docs/tls.md");

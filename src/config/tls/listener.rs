@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use rustls::crypto::ring::Ticketer;
 use rustls::pki_types::CertificateDer;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Value, json};
 
 use super::expiry::not_after;
-use super::{Contents, LoadedPair, Pair, certificates, pair, path, provider, shown};
+use super::{Contents, LoadedPair, Pair, Revoked, certificates, pair, path, provider, shown};
 use crate::config::error::{Diagnostics, Problem, quote};
 use crate::config::kind::Kind;
 use crate::config::map_reader::YamlNode;
@@ -23,6 +23,8 @@ pub struct ListenerTls {
     pub pair: Pair,
     /// The file of the authorities whose clients are admitted; `None`: clients show no certificate.
     pub client_ca: Option<PathBuf>,
+    /// The file of the lists of certificates that are revoked; `None`: none is.
+    pub client_crl: Option<PathBuf>,
     /// Names of which the certificate of a client must have one; empty: any.
     pub allow: Vec<String>,
     /// The settings of handshakes.
@@ -37,12 +39,14 @@ impl PartialEq for ListenerTls {
         let ListenerTls {
             pair,
             client_ca,
+            client_crl,
             allow,
             server: _,
             not_after: _,
             contents,
         } = self;
-        (pair, client_ca, allow, contents) == (&other.pair, &other.client_ca, &other.allow, &other.contents)
+        (pair, client_ca, client_crl) == (&other.pair, &other.client_ca, &other.client_crl)
+            && (allow, contents) == (&other.allow, &other.contents)
     }
 }
 
@@ -52,6 +56,7 @@ impl ListenerTls {
         [&self.pair.cert, &self.pair.key]
             .into_iter()
             .chain(&self.client_ca)
+            .chain(&self.client_crl)
     }
 
     /// Whether a client with the certificate `shown` is admitted.
@@ -76,6 +81,9 @@ impl ListenerTls {
         if let Some(ca) = &self.client_ca {
             shown["client_ca"] = json!(ca.display().to_string());
             shown["allow"] = json!(self.allow);
+        }
+        if let Some(crl) = &self.client_crl {
+            shown["client_crl"] = json!(crl.display().to_string());
         }
         shown
     }
@@ -105,9 +113,9 @@ pub fn kind() -> Kind<Option<Arc<ListenerTls>>> {
             let names = json!({ "type": "array", "items": { "type": "string" } });
             schema::or_false(json!({
                 "type": "object",
-                "properties": { "cert": file, "key": file, "client_ca": file, "allow": names },
+                "properties": { "cert": file, "key": file, "client_ca": file, "client_crl": file, "allow": names },
                 "required": ["cert", "key"],
-                "dependentRequired": { "allow": ["client_ca"] },
+                "dependentRequired": { "allow": ["client_ca"], "client_crl": ["client_ca"] },
                 "additionalProperties": false,
             }))
         },
@@ -133,6 +141,7 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<ListenerT
         let path = path(text, &folder)?;
         Ok((certificates(&path)?, path))
     });
+    let crl = keys.value("client_crl", |text| Revoked::read(text, &folder));
     let allow = keys.get("allow", |value, diagnostics| {
         let items = value.items(diagnostics)?;
         Some(
@@ -142,17 +151,19 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<ListenerT
                 .collect::<Vec<_>>(),
         )
     });
-    if keys.has("allow") && !keys.has("client_ca") {
-        let problem = Problem::new("`allow` needs certificates of clients, and none is requested");
-        keys.require(
-            "client_ca",
-            problem.hint("add `client_ca:` with the file of their authority"),
-        );
+    for needs in ["allow", "client_crl"] {
+        if keys.has(needs) && !keys.has("client_ca") {
+            let problem = Problem::new(format!(
+                "`{needs}` needs certificates of clients, and none is requested"
+            ));
+            let hint = "add `client_ca:` with the file of their authority";
+            keys.require("client_ca", problem.hint(hint));
+        }
     }
-    let is_whole = ca.is_some() || !keys.has("client_ca");
+    let is_whole = (ca.is_some() || !keys.has("client_ca")) && (crl.is_some() || !keys.has("client_crl"));
     let made = loaded
         .filter(|_| is_whole)
-        .map(|loaded| make(loaded, ca, allow.unwrap_or_default()));
+        .map(|loaded| make(loaded, ca, crl, allow.unwrap_or_default()));
     let made = made.and_then(|made| made.map_err(|problem| keys.diagnostic(problem)).ok());
     keys.finish();
     made
@@ -179,11 +190,13 @@ fn allowed(text: &str) -> Result<String, Problem> {
 fn make(
     loaded: LoadedPair,
     ca: Option<(Vec<CertificateDer<'static>>, PathBuf)>,
+    crl: Option<Revoked>,
     allow: Vec<String>,
 ) -> Result<ListenerTls, Problem> {
     let LoadedPair { pair, chain, key } = loaded;
     let trusted = ca.iter().flat_map(|(trusted, _)| trusted);
-    let parts = chain.iter().chain(trusted).map(AsRef::as_ref);
+    let lists = crl.iter().flat_map(|crl| &crl.lists).map(AsRef::as_ref);
+    let parts = chain.iter().chain(trusted).map(AsRef::as_ref).chain(lists);
     let contents = Contents::of(parts.chain([key.secret_der()]));
     let not_after = chain.first().and_then(|certificate| not_after(certificate));
     let builder = ServerConfig::builder_with_provider(provider())
@@ -194,10 +207,13 @@ fn make(
         Some((trusted, path)) => {
             let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(trusted);
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-            let verifier = verifier.map_err(|error| {
-                Problem::new(format!("no certificate of {} can be used: {error}", shown(&path)))
-                    .hint("name a file of CA certificates in `client_ca`")
+            let lists = crl.iter().flat_map(|crl| crl.lists.clone());
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+            let verifier = verifier.with_crls(lists).build();
+            let verifier = verifier.map_err(|error| match (&error, &crl) {
+                (VerifierBuilderError::InvalidCrl(_), Some(crl)) => crl.unusable(&error),
+                _ => Problem::new(format!("no certificate of {} can be used: {error}", shown(&path)))
+                    .hint("name a file of CA certificates in `client_ca`"),
             })?;
             (builder.with_client_cert_verifier(verifier), Some(path))
         }
@@ -209,6 +225,7 @@ fn make(
     Ok(ListenerTls {
         pair,
         client_ca,
+        client_crl: crl.map(|crl| crl.path),
         allow,
         server: Arc::new(server),
         not_after,

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use md5::{Digest, Md5};
+use rustls::client::VerifierBuilderError;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::error::{Problem, quote};
 use super::exposed::warn_if_exposed;
@@ -124,6 +125,35 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
         Ok(_) => Err(Problem::new(format!("{} has no certificate", shown(path)))
             .hint("it must be PEM, with a line -----BEGIN CERTIFICATE-----")),
         Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+/// The lists of revoked certificates in a PEM file.
+struct Revoked {
+    path: PathBuf,
+    lists: Vec<CertificateRevocationListDer<'static>>,
+}
+
+impl Revoked {
+    /// Reads the file that `text` names, from `folder` on; it must have a list.
+    fn read(text: &str, folder: &Path) -> Result<Revoked, Problem> {
+        let path = path(text, folder)?;
+        let bytes = bytes(&path)?;
+        let read: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
+        match read {
+            Ok(lists) if !lists.is_empty() => Ok(Revoked { path, lists }),
+            Ok(_) => {
+                let problem = Problem::new(format!("{} has no list of revoked certificates", shown(&path)));
+                Err(problem.hint("it must be PEM, with a line -----BEGIN X509 CRL-----"))
+            }
+            Err(error) => Err(unreadable(&path, &error)),
+        }
+    }
+
+    /// The problem if rustls does not accept them.
+    fn unusable(&self, error: &VerifierBuilderError) -> Problem {
+        Problem::new(format!("no list of {} can be used: {error}", shown(&self.path)))
+            .hint("write the file again, with the lists that the authorities have signed")
     }
 }
 

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::Resumption;
+use rustls::client::{Resumption, VerifierBuilderError, WebPkiServerVerifier};
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 
 use super::expiry::not_after;
-use super::{Contents, LoadedPair, Pair, certificates, pair, path, private_key, provider, shown};
+use super::{Contents, LoadedPair, Pair, Revoked, certificates, pair, path, private_key, provider, shown};
 use crate::config::error::{Diagnostics, Problem, quote};
 use crate::config::kind::Kind;
 use crate::config::map_reader::YamlNode;
@@ -19,6 +19,8 @@ use crate::config::map_reader::YamlNode;
 pub struct NodeTls {
     /// The file of the authorities that are trusted; `None`: those of the system.
     pub ca: Option<PathBuf>,
+    /// The file of the lists of certificates that are revoked; `None`: none is.
+    pub crl: Option<PathBuf>,
     /// The name that certificates must have; `None`: the host of the node's address.
     pub name: Option<String>,
     /// The certificate and key for nodes that ask for one.
@@ -34,13 +36,15 @@ impl PartialEq for NodeTls {
     fn eq(&self, other: &NodeTls) -> bool {
         let NodeTls {
             ca,
+            crl,
             name,
             identity,
             not_after: _,
             client: _,
             contents,
         } = self;
-        (ca, name, identity, contents) == (&other.ca, &other.name, &other.identity, &other.contents)
+        (ca, crl, name) == (&other.ca, &other.crl, &other.name)
+            && (identity, contents) == (&other.identity, &other.contents)
     }
 }
 
@@ -62,13 +66,18 @@ impl NodeTls {
                 },
             })
         };
-        make(ca.map(Path::to_owned), roots, None, pair.map(load).transpose()?)
+        let trust = Trust {
+            ca: ca.map(Path::to_owned),
+            roots,
+            crl: None,
+        };
+        make(trust, None, pair.map(load).transpose()?)
     }
 
     /// The files that it was read from.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let identity = self.identity.iter().flat_map(|pair| [&pair.cert, &pair.key]);
-        self.ca.iter().chain(identity)
+        self.ca.iter().chain(&self.crl).chain(identity)
     }
 
     /// The name that the certificate of the node at `host` must have.
@@ -84,6 +93,9 @@ impl NodeTls {
         let mut shown = json!({ "ca": "system" });
         if let Some(ca) = &self.ca {
             shown["ca"] = json!(ca.display().to_string());
+        }
+        if let Some(crl) = &self.crl {
+            shown["crl"] = json!(crl.display().to_string());
         }
         if let Some(name) = &self.name {
             shown["name"] = json!(name);
@@ -110,7 +122,7 @@ fn schema() -> Value {
     let file = json!({ "type": "string", "minLength": 1 });
     let keys = json!({
         "type": ["object", "null"],
-        "properties": { "ca": file, "name": { "type": "string" }, "cert": file, "key": file },
+        "properties": { "ca": file, "crl": file, "name": { "type": "string" }, "cert": file, "key": file },
         "dependentRequired": { "cert": ["key"], "key": ["cert"] },
         "additionalProperties": false,
     });
@@ -122,7 +134,7 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<NodeTls> 
     if value.is_scalar() {
         let is_on = value.read(diagnostics, switch)?;
         let location = value.location();
-        let made = is_on.then(|| system_roots().and_then(|roots| make(None, roots, None, None)))?;
+        let made = is_on.then(|| system_roots().and_then(|roots| make(Trust::of(roots), None, None)))?;
         return made.map_err(|problem| diagnostics.add(&location, problem)).ok();
     }
     let folder = diagnostics.folder();
@@ -135,9 +147,10 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<NodeTls> 
             Ok((Some(path), roots))
         }
     });
+    let crl = keys.value("crl", |text| Revoked::read(text, &folder));
     let name = keys.value("name", host_name);
     let identity = pair(&mut keys, &folder);
-    let is_whole = ca.is_some() || !keys.has("ca");
+    let is_whole = (ca.is_some() || !keys.has("ca")) && (crl.is_some() || !keys.has("crl"));
     let is_paired = identity.is_some() || !(keys.has("cert") || keys.has("key"));
     let (ca, roots) = match ca {
         Some(ca) => ca.value,
@@ -150,36 +163,68 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<NodeTls> 
             }
         },
     };
-    let made = (is_whole && is_paired && !roots.is_empty()).then(|| make(ca, roots, name, identity));
+    let is_whole = is_whole && is_paired && !roots.is_empty();
+    let made = is_whole.then(|| make(Trust { ca, roots, crl }, name, identity));
     let made = made.and_then(|made| made.map_err(|problem| keys.diagnostic(problem)).ok());
     keys.finish();
     made
 }
 
-fn make(
+/// What makes a certificate of a node good.
+struct Trust {
+    /// The file of the authorities; `None`: those of the system.
     ca: Option<PathBuf>,
-    trusted: Vec<CertificateDer<'static>>,
-    name: Option<String>,
-    identity: Option<LoadedPair>,
-) -> Result<NodeTls, Problem> {
+    /// Their certificates.
+    roots: Vec<CertificateDer<'static>>,
+    /// Those that were good once.
+    crl: Option<Revoked>,
+}
+
+impl Trust {
+    /// That in the authorities of the system.
+    fn of(roots: Vec<CertificateDer<'static>>) -> Trust {
+        Trust {
+            ca: None,
+            roots,
+            crl: None,
+        }
+    }
+
+    /// Makes what checks the certificates of nodes.
+    fn verifier(self) -> Result<Arc<WebPkiServerVerifier>, Problem> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(self.roots);
+        let lists = self.crl.iter().flat_map(|crl| crl.lists.clone());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
+        verifier
+            .with_crls(lists)
+            .build()
+            .map_err(|error| match (&error, &self.crl) {
+                (VerifierBuilderError::InvalidCrl(_), Some(crl)) => crl.unusable(&error),
+                _ => {
+                    let place = self.ca.as_deref().map_or("the system".to_owned(), shown);
+                    Problem::new(format!("no certificate of {place} can be used"))
+                        .hint("name a file of CA certificates in `ca`")
+                }
+            })
+    }
+}
+
+fn make(trust: Trust, name: Option<String>, identity: Option<LoadedPair>) -> Result<NodeTls, Problem> {
     let key = identity.iter().map(|loaded| loaded.key.secret_der());
     let chain = identity
         .iter()
         .flat_map(|loaded| loaded.chain.iter().map(AsRef::as_ref));
-    let contents = Contents::of(trusted.iter().map(AsRef::as_ref).chain(chain).chain(key));
+    let lists = trust.crl.iter().flat_map(|crl| &crl.lists).map(AsRef::as_ref);
+    let trusted = trust.roots.iter().map(AsRef::as_ref).chain(lists);
+    let contents = Contents::of(trusted.chain(chain).chain(key));
+    let (ca, crl) = (trust.ca.clone(), trust.crl.as_ref().map(|crl| crl.path.clone()));
     let shown_first = identity.as_ref().and_then(|loaded| loaded.chain.first());
     let not_after = shown_first.and_then(|certificate| not_after(certificate));
-    let mut roots = RootCertStore::empty();
-    let (good, _) = roots.add_parsable_certificates(trusted);
-    if good == 0 {
-        let place = ca.as_deref().map_or("the system".to_owned(), shown);
-        return Err(Problem::new(format!("no certificate of {place} can be used"))
-            .hint("name a file of CA certificates in `ca`"));
-    }
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("the provider has all that both versions need")
-        .with_root_certificates(roots);
+        .with_webpki_verifier(trust.verifier()?);
     let (client, identity) = match identity {
         None => (builder.with_no_client_auth(), None),
         Some(LoadedPair { pair, chain, key }) => {
@@ -193,6 +238,7 @@ fn make(
     };
     Ok(NodeTls {
         ca,
+        crl,
         name,
         identity,
         not_after,

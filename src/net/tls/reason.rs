@@ -19,13 +19,18 @@ pub fn explained(error: &io::Error) -> io::Error {
 
 fn reason(error: &Error) -> String {
     use CertificateError::{
-        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, Revoked,
+        UnknownIssuer, UnknownRevocationStatus,
     };
     let way_out = match error {
         Error::InvalidCertificate(UnknownIssuer | BadSignature) => "is its authority the one in `tls.ca`?",
         Error::InvalidCertificate(Expired | ExpiredContext { .. }) => "it must be renewed there",
         Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
             "set `tls.name` if it is that of the nodes"
+        }
+        Error::InvalidCertificate(Revoked) => "its authority has taken it back",
+        Error::InvalidCertificate(UnknownRevocationStatus) => {
+            "no list of its authority is in the file of revoked certificates"
         }
         Error::AlertReceived(AlertDescription::CertificateRequired) => "set `tls.cert` and `tls.key`",
         Error::AlertReceived(AlertDescription::UnknownCA | AlertDescription::BadCertificate) => {

@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
+    KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber,
+};
 use tempfile::TempDir;
 
 /// An authority with a folder of its own.
@@ -64,7 +67,33 @@ impl Authority {
         self.pair_of(name, params)
     }
 
-    fn pair_of(&self, name: &str, params: CertificateParams) -> Pair {
+    /// Signs the list of the certificates with these names that are revoked, and writes it to `revoked.pem`.
+    pub fn revoke(&self, names: &[&str]) -> PathBuf {
+        let revoked = |name: &&str| RevokedCertParams {
+            serial_number: serial(name),
+            revocation_time: rcgen::date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2024, 1, 1),
+            next_update: rcgen::date_time_ymd(2124, 1, 1),
+            crl_number: SerialNumber::from(names.len() as u64 + 1),
+            issuing_distribution_point: None,
+            revoked_certs: names.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = params.signed_by(&self.issuer).expect("signed");
+        let path = self.folder.path().join("revoked.pem");
+        // In one step: what is half written is a mistake.
+        let written = path.with_extension("new");
+        fs::write(&written, list.pem().expect("PEM")).expect("written");
+        fs::rename(written, &path).expect("renamed");
+        path
+    }
+
+    fn pair_of(&self, name: &str, mut params: CertificateParams) -> Pair {
+        params.serial_number = Some(serial(name));
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
         let [cert, path] = ["crt", "key"].map(|end| self.folder.path().join(format!("{name}.{end}")));
@@ -72,6 +101,12 @@ impl Authority {
         fs::write(&path, key.serialize_pem()).expect("written");
         Pair { cert, key: path }
     }
+}
+
+/// The serial number of the certificate in files that begin with `name`.
+fn serial(name: &str) -> SerialNumber {
+    // 20 bytes at most.
+    SerialNumber::from_slice(&name.as_bytes()[..name.len().min(20)])
 }
 
 fn params(names: &[&str]) -> CertificateParams {

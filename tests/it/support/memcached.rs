@@ -51,6 +51,18 @@ impl Memcached {
         Memcached::start_at(port, &["-l", "127.0.0.1"])
     }
 
+    /// Ends it, and starts another one on its port, with these arguments more.
+    pub fn replace_with(self, arguments: &[&str]) -> Memcached {
+        let port = self.port;
+        drop(self);
+        let mut started = None;
+        wait_for("the port to be free", || {
+            started = Memcached::start_at(port, &[&["-l", "127.0.0.1"], arguments].concat());
+            started.is_some()
+        });
+        started.expect("waited for above")
+    }
+
     fn start_at(port: u16, arguments: &[&str]) -> Option<Memcached> {
         let is_up = || TcpStream::connect(("127.0.0.1", port)).is_ok();
         Memcached::start_once(port, arguments, is_up)
