@@ -1,7 +1,11 @@
 //! What happens to a discovered pool while clients read and write: a real name server, real memcached nodes, and a load
 //! that checks every value.
+//!
+//! `DNS_DOWN_SECONDS=60 cargo test --test it -- dns_is_down` keeps the name server down for a minute; by default it is
+//! down for as long as it takes to notice.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -29,6 +33,16 @@ fn keys_of(nodes: &[String], all: &[String]) -> Vec<String> {
 /// How often the log has a change of the discovered nodes: the first list is one.
 fn changes(ringway: &Ringway) -> usize {
     ringway.log().matches("discovered nodes changed").count()
+}
+
+/// Lets the client go on for half of the time for which the name server is to be down, and once at least.
+fn go_on_for_half(load: &Load) {
+    let seconds = std::env::var("DNS_DOWN_SECONDS").map_or(0, |text| text.parse().expect("a number"));
+    let until = Instant::now() + Duration::from_secs(seconds) / 2;
+    load.go_on();
+    while Instant::now() < until {
+        load.go_on();
+    }
 }
 
 /// The addresses that links to the node with this index lead to.
@@ -84,7 +98,7 @@ fn dns_is_down_and_ringway_is_restarted_meanwhile_and_no_key_is_missed() {
     load.go_on();
     dns.stop();
     wait_for("nobody answers", || error(&ringway).contains("cannot be reached"));
-    load.go_on();
+    go_on_for_half(&load);
     let written = load.end();
     let before = places_in(&ringway, &keys());
     drop(ringway);
@@ -95,7 +109,7 @@ fn dns_is_down_and_ringway_is_restarted_meanwhile_and_no_key_is_missed() {
     written.check(ringway.port);
     let load = Load::start(ringway.port, keys());
     wait_for("nobody answers", || error(&ringway).contains("cannot be reached"));
-    load.go_on();
+    go_on_for_half(&load);
     dns.set(&service(&ports));
     wait_for("there is an answer again", || error(&ringway) == "null");
     load.go_on();
