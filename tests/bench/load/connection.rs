@@ -3,11 +3,13 @@
 //! write of its batch, or from when it was due, to the read that brought the end of its reply.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use ringway::net::unix::UnixSocket;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -65,12 +67,11 @@ impl Connection {
         dues: Option<UnboundedReceiver<Instant>>,
     ) -> Result<Self> {
         let stream: Box<dyn Stream> = match door {
-            Door::Tcp(address) => {
-                let stream = TcpStream::connect(address)
-                    .await
-                    .with_context(|| format!("connect to {address}"))?;
-                stream.set_nodelay(true)?;
-                Box::new(stream)
+            Door::Tcp(address) => Box::new(connect(*address).await?),
+            Door::Tls(address, connector) => {
+                let name = ServerName::try_from("localhost").expect("a name");
+                let stream = connector.connect(name, connect(*address).await?).await;
+                Box::new(stream.with_context(|| format!("encrypt to {address}"))?)
             }
             Door::Unix(path) => {
                 let stream = UnixStream::connect(path)
@@ -109,6 +110,8 @@ impl Connection {
             self.compose(&run);
             let start = due.unwrap_or_else(Instant::now);
             self.stream.write_all(&self.requests).await?;
+            // What is encrypted may wait.
+            self.stream.flush().await?;
             let mut filled = 0;
             while !self.checker.borrow().is_idle() {
                 let count = self.stream.read(&mut buffer[filled..]).await?;
@@ -156,6 +159,13 @@ impl Connection {
             checker.expect_values(&self.chosen);
         }
     }
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let connected = TcpStream::connect(address).await;
+    let stream = connected.with_context(|| format!("connect to {address}"))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 impl Tally {

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use tokio_rustls::TlsConnector;
 
+use super::encrypt::Certificate;
 use super::nodes::Nodes;
-use super::options::{Backend, Options};
+use super::options::{Backend, Mode, Options};
 use super::peers;
 use super::process::{Process, Scratch, free_address};
 use super::wire::Wire;
@@ -28,28 +30,41 @@ enum Kind {
     Direct,
     Relay,
     Nutcracker(PathBuf),
-    /// The same before stunnel.
-    NutcrackerOverStunnel(PathBuf),
+    /// The same before stunnel, and on these sides.
+    NutcrackerOverStunnel(PathBuf, Sides),
     /// memcached's own proxy; `None` if nobody said where it is.
     Memcached(Option<PathBuf>),
     /// As above.
     Mcrouter(Option<PathBuf>),
     /// With this route.
     Ringway(PathBuf, &'static str),
+    /// With clients that encrypt, too.
+    RingwayOnBothSides(PathBuf),
+}
+
+/// Who encrypts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sides {
+    /// The proxy to its nodes.
+    Nodes,
+    /// The clients, too.
+    Both,
 }
 
 /// Where a client connects.
-#[derive(Debug)]
 pub enum Door {
     Tcp(SocketAddr),
+    /// Encrypted.
+    Tls(SocketAddr, TlsConnector),
     Unix(PathBuf),
 }
 
 /// A contender at work.
-#[derive(Debug)]
 pub struct Running {
     /// Where clients connect: one address of a proxy, or one for each node.
     pub addresses: Vec<SocketAddr>,
+    /// Where clients that are measured connect instead, and how they encrypt.
+    tls: Option<(SocketAddr, TlsConnector)>,
     /// The same by a unix socket, if it has one.
     unix: Option<PathBuf>,
     process: Option<Process>,
@@ -71,8 +86,9 @@ impl Running {
 
     /// Where the clients of one share of the keys connect.
     pub fn door(&self, share: usize, is_unix: bool) -> Door {
-        match &self.unix {
-            Some(path) if is_unix => Door::Unix(path.clone()),
+        match (&self.tls, &self.unix) {
+            (Some((address, connector)), _) => Door::Tls(*address, connector.clone()),
+            (None, Some(path)) if is_unix => Door::Unix(path.clone()),
             _ => Door::Tcp(self.addresses[share]),
         }
     }
@@ -109,7 +125,7 @@ const PLAIN: &str = "main";
 pub fn select(options: &Options) -> Result<Vec<Contender>> {
     let mut contenders = match options {
         Options { routes: true, .. } => over_routes(),
-        Options { tls: true, .. } => over_tls(),
+        Options { tls: true, mode, .. } => over_tls(*mode),
         _ => all(),
     };
     let Some(names) = options.only.as_deref() else {
@@ -141,16 +157,26 @@ pub fn over_routes() -> Vec<Contender> {
     ROUTES.map(contender).into()
 }
 
-fn over_tls() -> Vec<Contender> {
-    let mut contenders = vec![Contender {
-        name: "nutcracker+stunnel",
-        kind: Kind::NutcrackerOverStunnel("nutcracker".into()),
-    }];
+fn over_tls(mode: Mode) -> Vec<Contender> {
+    let nutcracker = |name, sides| Contender {
+        name,
+        kind: Kind::NutcrackerOverStunnel("nutcracker".into(), sides),
+    };
+    let mut contenders = vec![nutcracker("nutcracker+stunnel", Sides::Nodes)];
+    // memcached's own proxy encrypts to its nodes if it was built to; one that nobody named is no contender.
     contenders.extend(
         all()
             .into_iter()
-            .filter(|it| matches!(it.kind, Kind::Ringway(..))),
+            .filter(|it| matches!(it.kind, Kind::Ringway(..) | Kind::Memcached(Some(_)))),
     );
+    // Idle sessions are plain.
+    if mode == Mode::Load {
+        contenders.push(nutcracker("nutcracker+stunnel-both", Sides::Both));
+        contenders.push(Contender {
+            name: "ringway-both",
+            kind: Kind::RingwayOnBothSides(ringway()),
+        });
+    }
     contenders
 }
 
@@ -192,6 +218,10 @@ impl Contender {
         }
         let own = env::current_exe()?;
         let (mut addresses, mut unix, mut stunnel) = (vec![free_address()?], None, None);
+        let tls = match self.encrypts_clients() {
+            true => Some((free_address()?, certificate(nodes)?.client()?)),
+            false => None,
+        };
         let address = addresses[0];
         let (program, args) = match &self.kind {
             Kind::Relay => {
@@ -204,10 +234,11 @@ impl Contender {
                 let servers: Vec<_> = nodes.named().collect();
                 (program, peers::nutcracker(address, &servers, scratch)?)
             }
-            Kind::NutcrackerOverStunnel(program) => {
+            Kind::NutcrackerOverStunnel(program, _) => {
                 let names = nodes.named().map(|(name, _)| Ok((name, free_address()?)));
                 let servers = names.collect::<Result<Vec<_>>>()?;
-                stunnel = Some(start_stunnel(&servers, nodes, options, scratch)?);
+                let front = tls.as_ref().map(|(door, _)| [*door, address]);
+                stunnel = Some(start_stunnel(&servers, front, nodes, options, scratch)?);
                 (program, peers::nutcracker(address, &servers, scratch)?)
             }
             Kind::Memcached(Some(program)) => (program, peers::memcached(address, workers, nodes, scratch)?),
@@ -215,13 +246,20 @@ impl Contender {
             Kind::Ringway(program, route) => {
                 // One that was killed leaves its socket behind: each has a name of its own.
                 let path = scratch.path(&format!("ringway-{}.sock", address.port()));
-                let args = peers::ringway(address, &path, workers, route, nodes, scratch)?;
+                let args = peers::ringway(address, &path, None, workers, route, nodes, scratch)?;
                 unix = Some(path);
+                (program, args)
+            }
+            Kind::RingwayOnBothSides(program) => {
+                let path = scratch.path(&format!("ringway-{}.sock", address.port()));
+                let door = tls.as_ref().map(|(door, _)| *door);
+                let args = peers::ringway(address, &path, door, workers, PLAIN, nodes, scratch)?;
                 (program, args)
             }
             Kind::Direct | Kind::Memcached(None) | Kind::Mcrouter(None) => {
                 return Ok(Running {
                     addresses: nodes.addresses(),
+                    tls: None,
                     unix: None,
                     process: None,
                     stunnel: None,
@@ -231,11 +269,12 @@ impl Contender {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let cpus = [options.proxy_cpu, options.load_cpu];
         let mut process = Process::start(self.name, &cpus[..workers.min(2)], program, &args, scratch)?;
-        for address in &addresses {
+        for address in addresses.iter().chain(tls.as_ref().map(|(door, _)| door)) {
             process.wait_ready(*address)?;
         }
         Ok(Running {
             addresses,
+            tls,
             unix,
             process: Some(process),
             stunnel,
@@ -252,14 +291,22 @@ impl Contender {
         Some(format!("missing: no path in {variable}"))
     }
 
+    /// Whether clients encrypt to it.
+    fn encrypts_clients(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::NutcrackerOverStunnel(_, Sides::Both) | Kind::RingwayOnBothSides(_)
+        )
+    }
+
     /// Whether it can take the clients of `workload`, with such nodes behind it.
     pub fn takes(&self, workload: &Workload, backend: Backend) -> bool {
         let speaks = match self.kind {
-            Kind::Ringway(..) => true,
+            Kind::Ringway(..) | Kind::RingwayOnBothSides(_) => true,
             // What clients speak reaches the nodes.
             Kind::Direct | Kind::Relay => workload.wire != Wire::Binary || backend == Backend::Memcached,
             Kind::Memcached(_) => workload.wire != Wire::Binary,
-            Kind::Nutcracker(_) | Kind::NutcrackerOverStunnel(_) | Kind::Mcrouter(_) => {
+            Kind::Nutcracker(_) | Kind::NutcrackerOverStunnel(..) | Kind::Mcrouter(_) => {
                 workload.wire == Wire::Classic
             }
         };
@@ -272,11 +319,12 @@ impl Contender {
             Kind::Direct => "no proxy: each connection talks to one node, with keys of its own".to_owned(),
             Kind::Relay => "hands on bytes, parses nothing; a node connection for each client".to_owned(),
             Kind::Nutcracker(program) => version_of(program),
-            Kind::NutcrackerOverStunnel(program) => {
+            Kind::NutcrackerOverStunnel(program, _) => {
                 let stunnel = version_by(Path::new("stunnel4"), "-version");
                 format!("{}, and {stunnel}", version_of(program))
             }
             Kind::Ringway(program, PLAIN) => version_of(program),
+            Kind::RingwayOnBothSides(_) => "the same, with clients that encrypt".to_owned(),
             Kind::Ringway(_, route) => format!("the same, with the route {route}"),
             Kind::Memcached(program) | Kind::Mcrouter(program) => match program {
                 Some(program) => version_of(program),
@@ -286,18 +334,25 @@ impl Contender {
     }
 }
 
-/// Starts stunnel, which encrypts from the addresses of `servers` to the nodes, on the CPU of the proxy.
+/// The certificate of the nodes, which proxies show too.
+fn certificate(nodes: &Nodes) -> Result<&Certificate> {
+    nodes
+        .certificate
+        .as_ref()
+        .context("the nodes do not encrypt: add --tls")
+}
+
+/// Starts stunnel, which encrypts from the addresses of `servers` to the nodes, on the CPU of the proxy. With `front` it
+/// stands before the proxy, too: see [`Certificate::stunnel`].
 fn start_stunnel(
     servers: &[(String, SocketAddr)],
+    front: Option<[SocketAddr; 2]>,
     nodes: &Nodes,
     options: &Options,
     scratch: &Scratch,
 ) -> Result<Process> {
-    let Some(certificate) = &nodes.certificate else {
-        bail!("the nodes do not encrypt: add --tls");
-    };
     let doors: Vec<SocketAddr> = servers.iter().map(|(_, door)| *door).collect();
-    let config = certificate.stunnel(&doors, nodes, scratch)?;
+    let config = certificate(nodes)?.stunnel(&doors, front, nodes, scratch)?;
     let cpus = [options.proxy_cpu];
     let mut process = Process::start("stunnel", &cpus, Path::new("stunnel4"), &[&config], scratch)?;
     for door in doors {

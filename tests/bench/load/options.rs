@@ -47,7 +47,8 @@ pub struct Options {
     /// Measure Ringway with a plain pool beside Ringway with policies, and nobody else
     #[arg(long)]
     pub routes: bool,
-    /// Encrypt to the nodes: Ringway by itself, nutcracker by stunnel, and nobody else
+    /// Encrypt to the nodes, and then on both sides: Ringway by itself, nutcracker by stunnel, and to the nodes
+    /// memcached's own proxy, if RINGWAY_BENCH_MEMCACHED names one
     #[arg(long, conflicts_with_all = ["routes", "nodes"])]
     pub tls: bool,
     /// Workloads to drive: W1, W1u (unix socket), W2 to W11

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::encrypt::Certificate;
 use super::nodes::Nodes;
 use super::process::{Scratch, free_address};
 
@@ -45,13 +46,14 @@ pub fn nutcracker(
         .collect())
 }
 
-/// Ringway's defaults for all that is not written here.
+/// Ringway's defaults for all that is not written here. `tls`: where clients that encrypt connect.
 ///
 /// # Errors
 /// A file that cannot be written.
 pub fn ringway(
     address: SocketAddr,
     unix: &Path,
+    tls: Option<SocketAddr>,
     workers: usize,
     route: &str,
     nodes: &Nodes,
@@ -60,9 +62,17 @@ pub fn ringway(
     let admin = free_address()?;
     let mut config = format!(
         "workers: {workers}\nlisteners:\n  - bind: {address}\n    max_connections: 20000\n    route: {route}\n  \
-         - bind: unix:{}\n    route: {route}\nadmin:\n  bind: {admin}\npools:\n",
+         - bind: unix:{}\n    route: {route}\n",
         unix.display()
     );
+    if let (Some(door), Some(Certificate { cert, key })) = (tls, &nodes.certificate) {
+        let (cert, key) = (cert.display(), key.display());
+        writeln!(
+            config,
+            "  - {{bind: '{door}', route: {route}, tls: {{cert: {cert}, key: {key}}}}}"
+        )?;
+    }
+    writeln!(config, "admin:\n  bind: {admin}\npools:")?;
     // The second has the same nodes and spreads keys otherwise; an old binary knows that ring too.
     for (pool, distribution) in [("main", "twemproxy"), ("other", "ketama")] {
         writeln!(
@@ -91,7 +101,12 @@ pub fn memcached(
     nodes: &Nodes,
     scratch: &Scratch,
 ) -> Result<Vec<String>> {
-    let mut config = "function mcp_config_pools()\n  return mcp.pool({\n".to_owned();
+    let mut config = "function mcp_config_pools()\n".to_owned();
+    if nodes.certificate.is_some() {
+        // It checks no certificate.
+        config.push_str("  mcp.init_tls()\n  mcp.backend_use_tls(true)\n");
+    }
+    config.push_str("  return mcp.pool({\n");
     for (name, address) in nodes.named() {
         let (host, port) = (address.ip(), address.port());
         writeln!(config, "    mcp.backend(\"{name}\", \"{host}\", \"{port}\"),")?;
