@@ -171,9 +171,9 @@ fn over_tls(mode: Mode) -> Vec<Contender> {
     );
     // Idle sessions are plain.
     if mode == Mode::Load {
-        contenders.push(nutcracker("nutcracker+stunnel-both", Sides::Both));
+        contenders.push(nutcracker("both:nutcracker+stunnel", Sides::Both));
         contenders.push(Contender {
-            name: "ringway-both",
+            name: "both:ringway",
             kind: Kind::RingwayOnBothSides(ringway()),
         });
     }

@@ -9,6 +9,9 @@ use super::workload::Workload;
 /// The peers of which the better is the mark.
 const PEERS: [&str; 2] = ["nutcracker", "memcached-proxy"];
 
+/// Whom Ringway stands beside if clients encrypt, too.
+const BOTH_SIDES: [&str; 1] = ["both:nutcracker+stunnel"];
+
 /// At most so much may a policy cost, as a share of what a plain pool costs; others have no bound.
 const BOUNDS: [(&str, f64); 4] = [
     ("prefix", 1.03),
@@ -35,6 +38,13 @@ pub fn contenders(all: &[(Workload, Samples)]) -> String {
                 proxy,
                 least,
             ),
+            ("nutcracker+stunnel, proxy", &["nutcracker+stunnel"], proxy, least),
+            (
+                "nutcracker+stunnel on both sides, proxy",
+                &BOTH_SIDES,
+                proxy,
+                least,
+            ),
             ("mcrouter, proxy", &["mcrouter"], proxy, least),
             ("relay, proxy", &["relay"], proxy, least),
             ("ringway-base, proxy", &["ringway-base"], proxy, least),
@@ -51,6 +61,8 @@ pub fn contenders(all: &[(Workload, Samples)]) -> String {
                 speed,
                 most,
             ),
+            ("nutcracker+stunnel", &["nutcracker+stunnel"], speed, most),
+            ("nutcracker+stunnel on both sides", &BOTH_SIDES, speed, most),
             ("mcrouter", &["mcrouter"], speed, most),
             ("relay", &["relay"], speed, most),
             ("ringway-base", &["ringway-base"], speed, most),
@@ -150,7 +162,10 @@ fn table(all: &[(Workload, Samples)], columns: &[Column<'_>]) -> Option<Table> {
 
 /// Ringway's figure as a share of the best of those in the column, all of whom must have been measured.
 fn ratio(samples: &Samples, (_, peers, figure, better): &Column<'_>) -> Option<f64> {
-    let ringway = samples.rounds("ringway");
+    let ringway = match *peers == BOTH_SIDES {
+        true => samples.rounds("both:ringway"),
+        false => samples.rounds("ringway"),
+    };
     let ratios = ringway.iter().enumerate().filter_map(|(round, sample)| {
         let mut best: Option<f64> = None;
         for peer in *peers {
