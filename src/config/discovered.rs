@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::error::{Problem, quote};
-use super::{Address, Config, Discover, Node, Origin, Pool, address, nodes, overlap};
+use super::{Address, Config, Discover, HandoverFrom, Node, Origin, Pool, address, nodes, overlap};
 
 impl Node {
     /// The stand-in in the ring of a pool until its nodes are discovered: requests to it fail.
@@ -59,6 +59,19 @@ impl Pool {
         self.nodes = other.nodes.clone();
         self.distribution = other.distribution.clone();
         self.hash_tag = other.hash_tag;
+    }
+
+    /// Returns the pool with the ring that it had before the change that `from` describes.
+    pub fn before(&self, from: &HandoverFrom) -> Pool {
+        let mut before = self.clone();
+        before.nodes.clone_from(&from.nodes);
+        if let Some(distribution) = &from.distribution {
+            before.distribution = distribution.clone();
+        }
+        if let Some(hash_tag) = from.hash_tag {
+            before.hash_tag = hash_tag;
+        }
+        before
     }
 
     /// Whether a listed node has the name or the address of `node`.

@@ -1,6 +1,7 @@
 //! `pools.NAME.handover`: how long the phases of a change of the ring last.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,17 +10,19 @@ use super::error::{Diagnostics, Location, Problem, quote};
 use super::kind::{Kind, duration, timeout};
 use super::map_reader::{MapReader, YamlNode};
 use super::rows::{Section, render, section};
-use super::{Address, Node, schema};
+use super::{Address, HandoverFrom, Node, handover_from, schema};
 
 section! {
     /// How long the phases of a handover last.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct Handover {
         /// How long the old nodes serve alone: longer, by 15s, than all processes need to take a change; `0s` if this
         /// one is the only one.
         prepare: Duration = Duration::from_secs(120), duration();
         /// How long the new nodes get what they lack from the old ones.
         serve: Duration = Duration::from_secs(600), timeout();
+        /// The ring before the last change, for processes that start in the middle of its handover.
+        from: Option<Arc<HandoverFrom>> = None, handover_from::kind().optional();
     }
 }
 
@@ -51,9 +54,15 @@ fn off(text: &str) -> Result<Option<Handover>, Problem> {
     }
 }
 
-/// Notes what makes the handover at `location` impossible, for a pool of `nodes`, whose links may be told to
-/// speak classic text.
-pub fn check(nodes: &[Node], is_classic: bool, location: &Location, keys: &mut MapReader<'_, '_>) {
+/// Notes what makes `handover`, at `location`, impossible for a pool of `nodes`, whose links may be told to speak
+/// classic text.
+pub fn check(
+    handover: &Handover,
+    nodes: &[Node],
+    is_classic: bool,
+    location: &Location,
+    keys: &mut MapReader<'_, '_>,
+) {
     if is_classic {
         let problem = Problem::new("a handover needs leases, which `protocol: classic` lacks");
         keys.diagnostic_at(
@@ -62,7 +71,8 @@ pub fn check(nodes: &[Node], is_classic: bool, location: &Location, keys: &mut M
         );
     }
     let is_embedded = |node: &&Node| matches!(node.address, Address::Embedded(_));
-    if let Some(node) = nodes.iter().find(is_embedded) {
+    let before = handover.from.iter().flat_map(|from| &from.nodes);
+    if let Some(node) = nodes.iter().chain(before).find(is_embedded) {
         let problem = Problem::new(format!("the node {} is embedded", node.label()));
         keys.diagnostic_at(
             location,

@@ -10,7 +10,7 @@ use super::map_reader::YamlNode;
 use super::rows::{Section, mapping, section};
 use super::units::{self, count, show_duration};
 use super::{Discover, Handover, Health, Node, Protection};
-use super::{discover, distribution, foreign, handover, nodes, protection, schema};
+use super::{discover, distribution, foreign, handover, hash_tag, nodes, protection, schema};
 use crate::protocol::OnError;
 use crate::ring::Distribution;
 
@@ -40,7 +40,7 @@ section! {
         /// Where the nodes are: a name.
         zone: Option<String> = None, nodes::name_kind().optional();
         /// Two characters such as `"{}"`: only what is between them is hashed.
-        hash_tag: Option<[u8; 2]> = None, hash_tag();
+        hash_tag: Option<[u8; 2]> = None, hash_tag::kind();
         /// Links to each node from each worker.
         connections: usize = 1, number(1..=MAX_LINKS);
         /// What links speak: `auto` asks the node, or `meta`, or `classic`.
@@ -176,9 +176,9 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
             pool.connect_timeout = protection::CONNECT_TIMEOUT;
         }
     }
-    if let Some(location) = keys.location("handover").filter(|_| pool.handover.is_some()) {
+    if let (Some(handover), Some(location)) = (&pool.handover, keys.location("handover")) {
         let is_classic = pool.protocol == Protocol::Classic;
-        handover::check(&pool.nodes, is_classic, &location, &mut keys);
+        handover::check(handover, &pool.nodes, is_classic, &location, &mut keys);
     }
     if pool.on_read_error == OnReadError::Error
         && let Some(location) = keys.location("on_read_error")
@@ -247,19 +247,4 @@ fn outlier() -> Kind<Option<u32>> {
     let schema =
         || json!({ "anyOf": [{ "const": "off" }, { "type": "integer", "minimum": 2, "maximum": 1000 }] });
     Kind::text(parse, show, schema)
-}
-
-/// Two characters, which are bytes here, and keys have no spaces or control characters.
-fn hash_tag() -> Kind<Option<[u8; 2]>> {
-    let parse = |text: &str| match *text.as_bytes() {
-        [] => Ok(None),
-        [open, close] if open.is_ascii_graphic() && close.is_ascii_graphic() => Ok(Some([open, close])),
-        _ => Err(
-            Problem::new(format!("{} is not a pair of characters", quote(text)))
-                .hint("write two of ASCII, such as \"{}\", or \"\" for none"),
-        ),
-    };
-    let show =
-        |tag: &Option<[u8; 2]>| json!(tag.iter().flatten().copied().map(char::from).collect::<String>());
-    Kind::text(parse, show, || schema::pattern("^([!-~]{2})?$"))
 }

@@ -83,6 +83,7 @@ fn look(state: &Arc<State>, followed: &mut BTreeMap<String, Followed>) -> Looked
             .entry(name.clone())
             .or_insert_with(|| begin(name, pool, handover, &snapshot));
         let progress = &handover.progress;
+        progress.keep_counts(&handover.tally);
         if progress.is_awaited() && has_down(pool, &snapshot) {
             progress.hurry();
         }
@@ -111,7 +112,7 @@ fn look(state: &Arc<State>, followed: &mut BTreeMap<String, Followed>) -> Looked
 
 fn begin(name: &str, pool: &Arc<Pool>, handover: &Handover, snapshot: &Snapshot) -> Followed {
     let progress = handover.progress.clone();
-    let plan = progress.plan;
+    let plan = &progress.plan;
     info!(
         pool = name,
         phase = progress.phase().name(),

@@ -1,11 +1,13 @@
-//! Keeps handovers in `state_dir`, so that a restart in the middle of one goes on with it.
+//! What a process that starts knows of handovers: it keeps them in `state_dir`, and goes on with them after a
+//! restart; without, it learns them from `handover.from` of the file.
 //!
-//! A process that did not know of it would write at the new owners alone, while other processes still read
+//! A process that did not know of one would write at the new owners alone, while other processes still read
 //! the old ones.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +15,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::leftovers::NOTE;
 use super::remembered::write_whole;
-use crate::config::{self, Config};
+use crate::config::{self, Config, HandoverFrom};
 use crate::route::Handover;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::snapshot::Snapshot;
@@ -42,6 +45,9 @@ pub struct KeptHandover {
     /// Which old nodes are not read any more, in their order.
     #[serde(default)]
     pub lost: Vec<bool>,
+    /// Whether the process joined when others may have served already.
+    #[serde(default)]
+    is_late: bool,
 }
 
 /// Returns what `state_dir` of `config` has of handovers. A file that makes no sense counts as none.
@@ -65,10 +71,25 @@ impl Kept {
         Kept(BTreeMap::from([(name.to_owned(), handover)]))
     }
 
-    /// Returns the first snapshot of `config`, in which the kept handovers go on.
+    /// Returns the first snapshot of `config`, in which the kept handovers go on, and those that the file knows.
     pub fn first_snapshot(&self, mut config: Config) -> Snapshot {
         let mut before = config.clone();
         let mut going = Vec::new();
+        let mut joined = Vec::new();
+        for (name, settings) in before
+            .pools
+            .iter_mut()
+            .filter(|(name, _)| !self.0.contains_key(*name))
+        {
+            let from = settings
+                .handover
+                .as_ref()
+                .and_then(|handover| handover.from.clone());
+            if let Some((from, elapsed)) = from.and_then(|from| from.elapsed(settings)) {
+                *settings = settings.before(&from);
+                joined.push((name.clone(), elapsed));
+            }
+        }
         for (name, kept) in &self.0 {
             let (Some(old), Some(new)) = (ring(&kept.old), ring(&kept.new)) else {
                 continue;
@@ -85,7 +106,7 @@ impl Kept {
                 going.push((name, kept));
             }
         }
-        if going.is_empty() {
+        if going.is_empty() && joined.is_empty() {
             return Snapshot::build(config, None);
         }
         let before = Snapshot::build(before, None);
@@ -100,7 +121,42 @@ impl Kept {
                 );
             }
         }
+        for (name, elapsed) in joined {
+            if let Some(handover) = &first.pools[&name].handover {
+                join(&handover.progress, elapsed);
+                let phase = handover.progress.phase().name();
+                info!(
+                    pool = name,
+                    phase, "joins the handover that the configuration says is going on"
+                );
+            }
+        }
         first
+    }
+}
+
+/// Goes to where a handover is that began `elapsed` ago.
+fn join(progress: &Progress, elapsed: Duration) {
+    progress.go_on(progress.phase(), elapsed);
+    // Before, no process serves, and its marks are as good as those of the others.
+    if progress.phase() > Phase::Prepare {
+        let left = longest(&progress.plan).saturating_sub(elapsed);
+        progress.join_late(Instant::now() + left);
+    }
+}
+
+/// How long after its beginning a handover may be going on: all phases, and the time for which others' note about
+/// leftovers lives.
+fn longest(plan: &config::Handover) -> Duration {
+    plan.prepare * 2 + plan.serve + Duration::from_secs(NOTE.into())
+}
+
+impl HandoverFrom {
+    /// Returns itself, and the time since the handover to `settings` began; `None` if it is over.
+    fn elapsed(self: Arc<HandoverFrom>, settings: &config::Pool) -> Option<(Arc<HandoverFrom>, Duration)> {
+        let elapsed = SystemTime::now().duration_since(self.began?).unwrap_or_default();
+        let longest = longest(settings.handover.as_ref()?);
+        (elapsed < longest).then_some((self, elapsed))
     }
 }
 
@@ -119,6 +175,7 @@ impl KeptHandover {
             lost: (0..handover.old.nodes.len())
                 .map(|member| progress.has_lost(member))
                 .collect(),
+            is_late: progress.joined_until().is_some(),
         })
     }
 
@@ -137,19 +194,16 @@ impl KeptHandover {
         }
         self.restore_lost(progress);
         let since = UNIX_EPOCH + Duration::from_millis(self.since);
-        let mut elapsed = SystemTime::now().duration_since(since).unwrap_or_default();
+        let elapsed = SystemTime::now().duration_since(since).unwrap_or_default();
         let phase = match self.phase.as_str() {
             "prepare" => Phase::Prepare,
             "serve" => Phase::Serve,
             _ => Phase::Finish,
         };
-        progress.enter(phase, Instant::now());
-        while progress.phase() < Phase::Finish && elapsed >= progress.left() {
-            elapsed = elapsed.saturating_sub(progress.left());
-            progress.advance();
+        progress.go_on(phase, elapsed);
+        if self.is_late {
+            progress.join_late(Instant::now() + longest(&progress.plan));
         }
-        let began = Instant::now().checked_sub(elapsed).unwrap_or_else(Instant::now);
-        progress.enter(progress.phase(), began);
     }
 }
 

@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The number of keys that are deleted at once.
 const BATCH: usize = 500;
 /// How long the note of a process lives, in seconds: longer than the others take to look.
-const NOTE: u32 = 3600;
+pub const NOTE: u32 = 3600;
 
 /// Marks every node of the handovers that begin with `snapshot`. A node that cannot answer stays without a
 /// mark, so that none of its items is read; if one knows no leases there is no handover.
@@ -158,8 +158,15 @@ impl Gaining {
             return Ok(false);
         }
         let (note, mark) = (self.note(), progress.mark(self.member));
-        let noted = connection.question(&format!("mg {note} c"), LIMIT).await?;
-        if cas(&noted).is_some_and(|cas| cas > mark) {
+        let noted = cas(&connection.question(&format!("mg {note} c"), LIMIT).await?);
+        if let Some(until) = progress.joined_until() {
+            // The note is of this very handover, because it began at the time in its name. So nothing older is left.
+            if noted.is_some() {
+                progress.set_mark(self.member, 0);
+            }
+            return Ok(noted.is_some() || Instant::now() > until);
+        }
+        if noted.is_some_and(|cas| cas > mark) {
             return Ok(true);
         }
         let removed = self.sweep(&mut connection, mark).await?;
@@ -206,6 +213,15 @@ impl Gaining {
                 digest.update(format!("{:?} {} {}\n", node.name, node.address, node.weight));
             }
             digest.update(format!("{:?} {:?}\n", settings.distribution, settings.hash_tag));
+        }
+        let from = self
+            .pool
+            .settings
+            .handover
+            .as_ref()
+            .and_then(|handover| handover.from.as_ref());
+        if let Some(from) = from {
+            digest.update(format!("{:?}\n", from.began));
         }
         let digest = digest.finalize();
         let digits = digest.iter().map(|byte| format!("{byte:02x}"));

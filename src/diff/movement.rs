@@ -206,6 +206,7 @@ fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[
         handover: new
             .1
             .handover
+            .as_ref()
             .filter(|_| old.0 == new.0 && moved > 0.0)
             .map(phases),
         keys: counted,
@@ -224,7 +225,7 @@ fn rings(old: &config::Pool, new: &config::Pool, like: Option<&Ring>) -> [Ring; 
     [old_ring, new_ring]
 }
 
-fn phases(handover: config::Handover) -> String {
+fn phases(handover: &config::Handover) -> String {
     let [prepare, serve] = [handover.prepare, handover.serve].map(config::show_duration);
     format!("prepare {prepare}, serve {serve}, finish {prepare}")
 }

@@ -11,7 +11,8 @@ use crate::node::Node;
 use crate::node::missed::copying::{Fallback, delete_embedded};
 use crate::protocol::Request;
 use crate::ring::{Member, Ring};
-use crate::route::handover::progress::{HandoverTally, Progress};
+use crate::route::handover::progress::Progress;
+use crate::route::handover::tally::HandoverTally;
 use crate::route::toolkit::rewrite::{whole_seconds, with_max_expiry};
 
 /// How long an item may outlive its expiry, counted from when it was sent.

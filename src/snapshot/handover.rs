@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::config::{self, Address};
 use crate::diff;
 use crate::node::Node;
-use crate::route::handover::progress::{HandoverTally, Phase, Progress};
+use crate::route::handover::progress::{Phase, Progress};
+use crate::route::handover::tally::HandoverTally;
 use crate::route::{Handover, Pool};
 
 /// A handover to compile: the settings of the old ring, and how far it is.
@@ -41,7 +42,7 @@ pub fn going(settings: &config::Pool, before: Option<&Arc<Pool>>, pool: &Pool) -
         _ => {
             let moved = moved(settings, before)?;
             let (old, new) = (before.settings.nodes.len(), settings.nodes.len());
-            let progress = Progress::new(settings.handover?, moved, old, new, &tally);
+            let progress = Progress::new(settings.handover.clone()?, moved, old, new, &tally);
             (before, Arc::new(progress))
         }
     };

@@ -47,7 +47,7 @@ fn key(number: usize) -> String {
 }
 
 /// What `key` has, in text.
-fn get(client: &mut Client, key: &str) -> Option<String> {
+pub fn get(client: &mut Client, key: &str) -> Option<String> {
     let value = client.get(key)?;
     Some(String::from_utf8(value).expect("text"))
 }
@@ -85,8 +85,12 @@ fn a_ring_that_changes_and_changes_back_costs_no_miss_and_shows_no_old_value() {
         assert_eq!(get(&mut client, &key(number)).as_deref(), Some("1"), "{number}");
     }
     assert!(handover(&ringway)["read_old"].as_u64() > Some(0));
+    let still_old = || handover(&ringway)["still_old"].as_f64().expect("a share");
+    let first = still_old();
+    assert!(first > 0.0);
     wait_copied(&ringway, &mut client, 1);
     assert!(handover(&ringway)["copied"].as_u64() > Some(0));
+    assert!(still_old() < first, "{first} and then {}", still_old());
     assert_eq!(ringway.metric("ringway_handover_phase", &["pool=\"main\""]), 2.0);
     end(&ringway);
     assert_eq!(ringway.post("/pools/main/handover/next").0, 409);
@@ -111,6 +115,35 @@ fn a_ring_that_changes_and_changes_back_costs_no_miss_and_shows_no_old_value() {
         let found = get(&mut client, &key(number));
         assert_ne!(found.as_deref(), Some("1"), "{number}");
         assert!(found.is_some() || number % 2 == 1, "{number} was read in time");
+    }
+}
+
+#[test]
+fn explain_names_the_old_owner_of_a_key_that_moves_and_of_no_other() {
+    let nodes: Vec<Memcached> = (0..2).map(|_| Memcached::start()).collect();
+    let ringway = Ringway::start(&paused(&[&nodes[0]], "1h"));
+    ringway.reload(&paused(&[&nodes[0], &nodes[1]], "1h"));
+    for phase in ["prepare", "serve", "finish"] {
+        let mut moved = 0;
+        for number in 0..20 {
+            let (_, found) = ringway.get(&format!("/explain?key={}", key(number)));
+            let found: Value = serde_json::from_str(&found).expect("JSON");
+            let is_moved = found["node"] == nodes[1].address();
+            let steps = found["steps"].as_array().expect("steps");
+            let handover = steps.iter().find(|step| step["step"] == "handover");
+            let handover = handover.map(|step| (&step["from"], &step["phase"]));
+            let expected = (Value::from(nodes[0].address()), Value::from(phase));
+            assert_eq!(
+                handover,
+                is_moved.then_some((&expected.0, &expected.1)),
+                "{found}"
+            );
+            moved += usize::from(is_moved);
+        }
+        assert!((1..20).contains(&moved), "{phase}: {moved}");
+        if phase != "finish" {
+            next(&ringway);
+        }
     }
 }
 
@@ -315,26 +348,38 @@ fn a_restart_in_the_middle_goes_on_with_the_handover() {
     assert_eq!(phase(&unaware), None);
 }
 
+/// Writes of clients of two processes, each of which the other reads.
+#[derive(Default)]
+pub struct Exchange {
+    /// The last value.
+    value: u32,
+}
+
+impl Exchange {
+    /// Each client writes, deletes, and reads what the other did.
+    pub fn step(&mut self, first: &mut Client, second: &mut Client) {
+        for key in ["a", "b"] {
+            self.value += 1;
+            first.set(key, self.value.to_string());
+            let found = get(second, key);
+            assert!(found.is_none_or(|found| found == self.value.to_string()), "{key}");
+            self.value += 1;
+            second.set(key, self.value.to_string());
+            let found = get(first, key);
+            assert!(found.is_none_or(|found| found == self.value.to_string()), "{key}");
+            second.expects(format!("delete {key}\r\n"), "DELETED\r\n");
+            assert_eq!(get(first, key), None, "{key}");
+        }
+    }
+}
+
 #[test]
 fn processes_a_phase_apart_show_each_others_writes_or_nothing() {
     let (old, new) = (Memcached::start(), Memcached::start());
     let [ahead, behind] = [(); 2].map(|()| Ringway::start(&paused(&[&old], "1h")));
     let [mut first, mut second] = [ahead.client(), behind.client()];
-    let mut value = 0;
-    let mut step = |first: &mut Client, second: &mut Client| {
-        for key in ["a", "b"] {
-            value += 1;
-            first.set(key, value.to_string());
-            let found = get(second, key);
-            assert!(found.is_none_or(|found| found == value.to_string()), "{key}");
-            value += 1;
-            second.set(key, value.to_string());
-            let found = get(first, key);
-            assert!(found.is_none_or(|found| found == value.to_string()), "{key}");
-            second.expects(format!("delete {key}\r\n"), "DELETED\r\n");
-            assert_eq!(get(first, key), None, "{key}");
-        }
-    };
+    let mut exchange = Exchange::default();
+    let mut step = |first: &mut Client, second: &mut Client| exchange.step(first, second);
     step(&mut first, &mut second);
     ahead.reload(&paused(&[&new], "1h"));
     step(&mut first, &mut second);

@@ -37,6 +37,7 @@ mod floors;
 mod get_lines;
 mod guards;
 mod handover;
+mod handover_from;
 mod handover_history;
 mod hot_keys;
 mod import;

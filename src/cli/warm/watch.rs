@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Told;
 use crate::route::handover::progress::Progress;
 
-/// The pause between looks. Together with the time that a copy takes it must be less than the 15 seconds by which
-/// phases differ at least from what processes need to take a change.
+/// The pause between looks. A process may go on to *finish* between two of them: `prepare` exceeds the skew of the fleet
+/// by 15 seconds, which must suffice for a pause, two answers and a copy.
 const PAUSE: Duration = Duration::from_millis(250);
 /// This number of looks may fail.
 const MAY_FAIL: u32 = 8;

@@ -39,7 +39,6 @@ mod response;
 mod shares;
 mod socket;
 mod status;
-mod timestamp;
 mod token;
 
 use std::io;

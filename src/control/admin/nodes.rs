@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
 
-use super::timestamp::rfc3339;
 use crate::config;
 use crate::counter::Counter;
 use crate::metrics::OperationCounters;
@@ -116,7 +115,7 @@ fn show(node: &Node, settings: &config::Node, in_ring: bool) -> NodeStatus {
         from: origin.map(|origin| origin.from.clone()),
         zone: origin.and_then(|origin| origin.zone.clone()),
         state: node.state().name(),
-        since: rfc3339(node.since()),
+        since: config::rfc3339(node.since()),
         last_error: node.last_error(),
         in_ring,
         drained: node.membership.is_drained(),

@@ -43,6 +43,9 @@ struct ShownHandover {
     read_old: u64,
     /// Values copied to their new owners.
     copied: u64,
+    /// Of the moved keys that were found in the last half minute, the share that only the old owner had, from 0 to 1.
+    /// Null if there were none.
+    still_old: Option<f64>,
     /// Whether another change of the ring waits for its end.
     is_awaited: bool,
 }
@@ -90,6 +93,7 @@ fn shown_handover(handover: &Handover) -> Option<ShownHandover> {
         read_new: counts.new,
         read_old: counts.old,
         copied: counts.copied,
+        still_old: progress.still_old(&handover.tally),
         is_awaited: progress.is_awaited(),
     })
 }

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::readiness::Readiness;
 use super::shares::Known;
-use super::timestamp::rfc3339;
 use super::{hotkeys, nodes, pools};
+use crate::config;
 use crate::counter::Counter;
 use crate::diff::Difference;
 use crate::histogram::{BUCKETS, Histogram};
@@ -177,7 +177,7 @@ fn taken(state: &State, snapshot: &Snapshot, mistakes: Vec<String>) -> Taken {
     let began = || SystemTime::now() - state.started.elapsed();
     Taken {
         hash: snapshot.config.hash(),
-        taken_at: rfc3339(reloads.taken_at.unwrap_or_else(began)),
+        taken_at: config::rfc3339(reloads.taken_at.unwrap_or_else(began)),
         reloads_taken: reloads.succeeded,
         reloads_refused: reloads.failed,
         mistakes,

@@ -13,7 +13,7 @@ use crate::node::{self, Node};
 use crate::protocol::Failure;
 use crate::protocol::operation::Operation;
 use crate::route::Pool;
-use crate::route::handover::progress::Counts;
+use crate::route::handover::tally::Counts;
 use crate::runtime::logins::Outcome;
 use crate::snapshot::ListenerCounters;
 

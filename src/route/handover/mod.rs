@@ -19,6 +19,8 @@ pub mod copy;
 mod prepare;
 pub mod progress;
 mod read;
+mod recent;
+pub mod tally;
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The progress of one handover: its phase, which control moves and workers read, and what it counts.
+//! The progress of one handover: its phase, which control moves and workers read, and its marks.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::counter::Counter;
-use crate::route::counters::{Event, Tally};
+use crate::route::handover::recent::Recent;
+use crate::route::handover::tally::{Counts, HandoverTally};
 
 /// The time that must pass between the last lease of a process and the first read by another one that does
 /// not recognise placeholders: they live ten seconds.
@@ -73,8 +73,11 @@ pub struct Progress {
     marks: Box<[AtomicU64]>,
     /// By index among the old nodes: whether one was down, so that its values are no longer read.
     lost: Box<[AtomicBool]>,
+    /// Set in a process that joined when others may have served already: what it may wait for at most.
+    joined: Mutex<Option<Instant>>,
     /// The pool's counts when it began.
     before: Counts,
+    recent: Mutex<Recent>,
 }
 
 impl Progress {
@@ -100,8 +103,33 @@ impl Progress {
             unclear: AtomicUsize::new(new),
             marks: (0..new).map(|_| AtomicU64::new(u64::MAX)).collect(),
             lost: (0..old).map(|_| AtomicBool::new(false)).collect(),
+            joined: Mutex::new(None),
             before: tally.counts(),
+            recent: Mutex::default(),
         }
+    }
+
+    /// Goes to where it is `elapsed` after `phase` began, but not beyond the last one, which ends only once leftovers
+    /// are removed.
+    pub fn go_on(&self, phase: Phase, mut elapsed: Duration) {
+        self.enter(phase, Instant::now());
+        while self.phase() < Phase::Finish && elapsed >= self.left() {
+            elapsed = elapsed.saturating_sub(self.left());
+            self.advance();
+        }
+        let began = Instant::now().checked_sub(elapsed).unwrap_or_else(Instant::now);
+        self.enter(self.phase(), began);
+    }
+
+    /// Records that this process joined when others may have served already, so its marks are too high to remove
+    /// leftovers by. It waits for the others to do so, at most until `until`.
+    pub fn join_late(&self, until: Instant) {
+        *self.joined.lock().expect("no holder panics") = Some(until);
+    }
+
+    /// Until when this process waits for others to remove leftovers; `None` if it does so itself.
+    pub fn joined_until(&self) -> Option<Instant> {
+        *self.joined.lock().expect("no holder panics")
     }
 
     /// The phase.
@@ -197,6 +225,19 @@ impl Progress {
         self.lost[node].load(Relaxed)
     }
 
+    /// Keeps what was counted until now, for [`Progress::still_old`].
+    pub fn keep_counts(&self, tally: &HandoverTally) {
+        let mut recent = self.recent.lock().expect("no holder panics");
+        recent.keep(Instant::now(), self.counts(tally));
+    }
+
+    /// Of the reads of moved keys that found a value in the last half minute, the share that only the old owner could
+    /// answer, from 0 to 1; `None` if there were none.
+    pub fn still_old(&self, tally: &HandoverTally) -> Option<f64> {
+        let recent = self.recent.lock().expect("no holder panics");
+        recent.still_old(self.counts(tally))
+    }
+
     /// The counts since it began.
     pub fn counts(&self, tally: &HandoverTally) -> Counts {
         let now = tally.counts();
@@ -205,83 +246,6 @@ impl Progress {
             old: now.old.wrapping_sub(self.before.old),
             none: now.none.wrapping_sub(self.before.none),
             copied: now.copied.wrapping_sub(self.before.copied),
-        }
-    }
-}
-
-/// Reads of moved keys by the owner that had them, and copies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// The new owner had the key.
-    pub new: u64,
-    /// Only the old owner had it.
-    pub old: u64,
-    /// Neither had it.
-    pub none: u64,
-    /// Values that were copied to the new owner.
-    pub copied: u64,
-}
-
-/// The owner that had a key which was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
-    /// The new one.
-    New,
-    /// Only the old one.
-    Old,
-    /// Neither.
-    None,
-}
-
-/// The counters for the handovers of one pool, kept across handovers: one shard per worker.
-#[derive(Debug)]
-pub struct HandoverTally(Box<[TallyShard]>);
-
-/// One worker's counters.
-#[derive(Debug, Default)]
-struct TallyShard {
-    new: Counter,
-    old: Counter,
-    none: Counter,
-    copied: Counter,
-}
-
-impl HandoverTally {
-    /// Returns counters for this number of workers.
-    pub fn new(workers: usize) -> HandoverTally {
-        HandoverTally((0..workers).map(|_| TallyShard::default()).collect())
-    }
-
-    /// Counts a read of a moved key by the worker with this index.
-    pub fn count_read(&self, worker: usize, found: Owner) {
-        let shard = &self.0[worker];
-        match found {
-            Owner::New => shard.new.add(1),
-            Owner::Old => shard.old.add(1),
-            Owner::None => shard.none.add(1),
-        }
-    }
-
-    /// The sums over all workers.
-    pub fn counts(&self) -> Counts {
-        let sum = |counter: fn(&TallyShard) -> &Counter| {
-            let counts = self.0.iter().map(|shard| counter(shard).get());
-            counts.fold(0, u64::wrapping_add)
-        };
-        Counts {
-            new: sum(|shard| &shard.new),
-            old: sum(|shard| &shard.old),
-            none: sum(|shard| &shard.none),
-            copied: sum(|shard| &shard.copied),
-        }
-    }
-}
-
-impl Tally for HandoverTally {
-    fn count(&self, worker: usize, event: Event) {
-        // What a read finds is counted once its reply is known.
-        if event == Event::Filled {
-            self.0[worker].copied.add(1);
         }
     }
 }
@@ -296,6 +260,7 @@ mod tests {
         let plan = |prepare, serve| config::Handover {
             prepare: seconds(prepare),
             serve: seconds(serve),
+            from: None,
         };
         let begin = |plan| Progress::new(plan, 0.2, 1, 1, &HandoverTally::new(1));
         let progress = begin(plan(20, 100));

@@ -9,7 +9,7 @@ use crate::protocol::{Command, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
 use crate::route::call::fast_path::RetainedRequest;
 use crate::route::handover::cas::raised;
-use crate::route::handover::progress::{HandoverTally, Owner};
+use crate::route::handover::tally::{HandoverTally, Owner};
 use crate::route::pool::Handover;
 use crate::route::toolkit::refill::Refill;
 use crate::route::toolkit::reply::{change_cas, is_hit};

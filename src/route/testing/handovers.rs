@@ -15,10 +15,13 @@ use super::races::{Caches, Process, Trial, live, survives};
 use super::{ask, meta};
 use crate::config;
 use crate::node::Node;
+use crate::protocol::operation::Operation;
+use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::ReplySlot;
-use crate::route::handover::progress::{HandoverTally, Phase, Progress};
-use crate::route::toolkit::lease::cas_of;
+use crate::route::handover::progress::{Phase, Progress};
+use crate::route::handover::tally::HandoverTally;
+use crate::route::toolkit::lease::{MetaKey, cas_of};
 use crate::route::{Call, Forwarder, Handover, Pool, Route, handover};
 
 const NEW: usize = 0;
@@ -35,6 +38,16 @@ struct Sidecar {
     phase: Cell<u8>,
     /// Requests under way, by the phase in which they began.
     under_way: RefCell<Vec<Weak<u8>>>,
+    order: Order,
+}
+
+/// In which order writes and deletes reach both owners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// As handovers have it.
+    Right,
+    /// The other way round: to see that it would be noticed.
+    Swapped,
 }
 
 /// Reaches both owners.
@@ -74,7 +87,11 @@ impl Forwarder for Outside {
                     forwarder: Rc::new(Within(caches.clone())),
                     hold: Some(self.hold.clone()),
                 };
-                handover::send(pool, moving, request, slot, call);
+                let writes = [Operation::Set, Operation::Delete].contains(&Operation::of(request));
+                match self.sidecar.order {
+                    Order::Swapped if writes => send_swapped(pool, moving, request, slot, call),
+                    _ => handover::send(pool, moving, request, slot, call),
+                }
             }
         }
     }
@@ -88,9 +105,31 @@ impl Forwarder for Outside {
     }
 }
 
+/// Sends a write or a delete to both owners in the wrong order.
+fn send_swapped(pool: &Arc<Pool>, moving: &Handover, request: &Request<'_>, slot: ReplySlot, call: Call) {
+    let (old, new) = (Route::Pool(moving.old.clone()), Route::Pool(pool.clone()));
+    let is_prepare = moving.progress.phase() == Phase::Prepare;
+    let owned = OwnedRequest::new(request);
+    tokio::task::spawn_local(async move {
+        let request = owned.request();
+        let key = MetaKey::of(&request);
+        slot.fill(match is_prepare {
+            true => {
+                key.delete(&new, &call).await;
+                call.send(&old, &request).await
+            }
+            false => {
+                let reply = call.send(&new, &request).await;
+                key.delete(&old, &call).await;
+                reply
+            }
+        });
+    });
+}
+
 impl Sidecar {
     /// A process whose mark of the new owner is `mark`.
-    fn new(caches: &Rc<Caches>, mark: u64) -> Rc<Sidecar> {
+    fn new(caches: &Rc<Caches>, mark: u64, order: Order) -> Rc<Sidecar> {
         let settings = |node: &str| {
             let text = format!("pools: {{main: {{nodes: ['{node}:1'], handover: {{}}}}}}");
             config::parse(&text, "test").expect("good").pools["main"].clone()
@@ -110,7 +149,7 @@ impl Sidecar {
         let mut old = Pool::among("main", &old, vec![OLD], |index| &nodes[index], None);
         old.is_old = true;
         let tally = Arc::new(HandoverTally::new(1));
-        let plan = new.handover.expect("it is written");
+        let plan = new.handover.clone().expect("it is written");
         let progress = Progress::new(plan, 1.0, 1, 1, &tally);
         progress.set_mark(0, mark);
         pool.handover = Some(Box::new(Handover {
@@ -124,6 +163,7 @@ impl Sidecar {
             pool: Arc::new(pool),
             phase: Cell::new(BEFORE),
             under_way: RefCell::default(),
+            order,
         })
     }
 
@@ -187,6 +227,10 @@ impl Sidecar {
 
 /// Lets two processes go through a handover from `first` on, the one at most a phase ahead.
 async fn hand_over(trial: Trial, seed: u64, first: u8, last: u8) -> (u64, u64) {
+    hand_over_in(Order::Right, trial, seed, first, last).await
+}
+
+async fn hand_over_in(order: Order, trial: Trial, seed: u64, first: u8, last: u8) -> (u64, u64) {
     fastrand::seed(seed);
     // A node that cannot be reached counts as dead, for all processes: requests fail in other ways here.
     let caches = Caches::new(Failure::Timeout);
@@ -197,7 +241,7 @@ async fn hand_over(trial: Trial, seed: u64, first: u8, last: u8) -> (u64, u64) {
         let reply = caches.caches[NEW].execute(&meta(Command::MetaGet, "mark", "c N1"));
         cas_of(&reply).expect("it has a cas id")
     };
-    let sidecars = [mark(&caches), mark(&caches)].map(|mark| Sidecar::new(&caches, mark));
+    let sidecars = [mark(&caches), mark(&caches)].map(|mark| Sidecar::new(&caches, mark, order));
     for _ in BEFORE..first {
         sidecars.iter().for_each(|sidecar| sidecar.advance());
     }
@@ -261,4 +305,22 @@ fn each_pair_of_phases_brings_no_old_value_back() {
             hand_over(Trial { evicts, ..TRIAL }, seed, first, first + 1).await
         });
     }
+}
+
+#[test]
+#[should_panic(expected = "was read at")]
+fn a_delete_at_the_new_owner_before_the_write_at_the_old_one_is_noticed() {
+    survives(5, async |seed| {
+        let (first, last) = (Phase::Prepare as u8, Phase::Serve as u8);
+        hand_over_in(Order::Swapped, TRIAL, seed, first, last).await
+    });
+}
+
+#[test]
+#[should_panic(expected = "was read at")]
+fn a_write_at_the_new_owner_before_the_delete_at_the_old_one_is_noticed() {
+    survives(5, async |seed| {
+        let (first, last) = (Phase::Serve as u8, Phase::Finish as u8);
+        hand_over_in(Order::Swapped, TRIAL, seed, first, last).await
+    });
 }
