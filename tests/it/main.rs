@@ -39,6 +39,7 @@ mod guards;
 mod handover;
 mod handover_from;
 mod handover_history;
+mod handover_routes;
 mod hot_keys;
 mod import;
 mod import_handles;
