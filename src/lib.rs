@@ -27,8 +27,8 @@
 //! floor 1  operator   config/               the configuration as written and as validated, every error with its line
 //!                     discovery/            the members of pools whose nodes are discovered: rules, parsers
 //!                     import/               the configurations of other proxies and clients
-//! floor 0  pure       protocol/{classic,meta,binary} · ring/ · hot_keys/ · health · metrics · counter · histogram
-//!                     log_limit
+//! floor 0  pure       protocol/{classic,meta,binary} · ring/ · hot_keys/ · insight/ · health · metrics · counter
+//!                     histogram · log_limit
 //! ```
 //!
 //! # How a request travels
@@ -72,6 +72,7 @@ pub mod health;
 pub mod histogram;
 pub mod hot_keys;
 pub mod import;
+pub mod insight;
 pub mod journal;
 pub mod link;
 pub mod log_limit;

@@ -55,13 +55,13 @@ fn start() -> Result<ExitCode, Failed> {
     // Before anything else: the default action of a signal such as SIGHUP would end the process.
     let signals = Signals::catch();
     let cli = parse();
-    if let Some(command) = &cli.command {
-        return Ok(cli::run(command));
+    if let Some(code) = cli::run(&cli) {
+        return Ok(code);
     }
     // Before there are threads: it changes the environment.
     let inherited = Inherited::from_systemd().map_err(cannot("use a socket that systemd passed"))?;
     start_log(&cli)?;
-    let checked = cli::load(cli.config.as_ref()).map_err(|error| Failed {
+    let checked = cli::load(&cli).map_err(|error| Failed {
         message: error.to_string(),
         code: BAD_CONFIG,
     })?;
@@ -69,6 +69,7 @@ fn start() -> Result<ExitCode, Failed> {
     let source = match cli.config {
         Some(path) if config::is_stdin(&path) => Source::Stdin,
         Some(path) => Source::File(path),
+        None if cli.command.is_some() => Source::Observed,
         None => Source::Quickstart,
     };
     let signals = signals.map_err(cannot("catch signals"))?;

@@ -96,6 +96,13 @@ pub struct NodeShard {
     /// Seconds from request to reply, by [`Class`] discriminant. Only requests that were sent, and that the
     /// node answered or let time out.
     pub durations: [Histogram; Class::ALL.len()],
+    /// Of the requests that are timed: Ringway's own time, before the request was sent and after its reply, by [`Class`]
+    /// discriminant.
+    pub own_durations: [Histogram; Class::ALL.len()],
+    /// Of the same requests: the time from the first byte sent to the reply.
+    pub node_durations: [Histogram; Class::ALL.len()],
+    /// Requests that took longer than the threshold of the slow log.
+    pub slow: Counter,
     /// Failures, by [`Failure`] discriminant.
     pub failures: [Counter; Failure::ALL.len()],
     /// cas requests refused because the value had changed.

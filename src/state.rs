@@ -13,8 +13,11 @@ use tokio::sync::watch;
 use crate::diff::Difference;
 use crate::discovery::status::Status;
 use crate::hot_keys::{Ranking, Summary};
+use crate::insight::miss_ratio::{Curve, Traced};
+use crate::insight::slow_log::SlowLog;
 use crate::metrics::WorkerShard;
 use crate::net::succession::Succession;
+use crate::runtime::taps::Taps;
 use crate::snapshot::Snapshot;
 
 /// A phase in the life of the process, in order.
@@ -100,6 +103,14 @@ pub struct State {
     pub sessions_taken_over: AtomicU64,
     /// The hottest keys.
     pub hot_keys: HotKeys,
+    /// The live views of single requests.
+    pub taps: Arc<Taps>,
+    /// What workers noted for the miss-ratio curves, a list for each worker and second, until control takes it.
+    pub traces: Mutex<Vec<Vec<Traced>>>,
+    /// The miss-ratio curves, by pool.
+    pub curves: Mutex<BTreeMap<String, Curve>>,
+    /// The last slow requests.
+    pub slow: Mutex<SlowLog>,
 }
 
 impl State {
@@ -124,6 +135,10 @@ impl State {
                 summaries,
                 ranking: ArcSwap::default(),
             },
+            taps: Arc::default(),
+            traces: Mutex::default(),
+            curves: Mutex::default(),
+            slow: Mutex::default(),
         }
     }
 

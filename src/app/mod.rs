@@ -49,6 +49,25 @@ const OTHER_PORTS: &str = "\n\
     choose other ports in a file: copy config/minimal.yaml, set listeners[].bind and admin.bind, and start\n\
     ringway --config FILE";
 
+/// The advice if `observe` cannot bind one of its two addresses.
+const OTHER_ADDRESSES: &str = "\n    --listen and --admin choose other addresses";
+
+/// What the quickstart says.
+const QUICKSTART: &str = "\
+    Ringway quickstart: NODES embedded nodes behind one ring.\n\
+    \x20 point a memcached client at   CLIENTS\n\
+    \x20 health and metrics            http://ADMIN/readyz  http://ADMIN/metrics\n\
+    \x20 nodes, and where a key goes   http://ADMIN/nodes   http://ADMIN/explain?key=foo\n\
+    \x20 your own nodes                ringway --config FILE  (start from config/minimal.yaml)\n";
+
+/// What `observe` says.
+const OBSERVED: &str = "\
+    Ringway observes NODE.\n\
+    \x20 point its clients at          CLIENTS\n\
+    \x20 the status page               http://ADMIN/\n\
+    \x20 in a terminal                 ringway top --admin ADMIN\n\
+    \x20 single requests               ringway tap --admin ADMIN\n";
+
 /// Why the process cannot run: exit code 3.
 #[derive(Debug, Error)]
 pub enum CannotRun {
@@ -99,6 +118,8 @@ pub enum Source {
     File(PathBuf),
     /// Stdin, which cannot be read again.
     Stdin,
+    /// The command line: one memcached is observed.
+    Observed,
     /// The built-in one.
     Quickstart,
 }
@@ -128,11 +149,14 @@ async fn serve(
     orders: Orders,
     inherited: Inherited,
 ) -> Result<(), CannotRun> {
-    let is_quickstart = source == Source::Quickstart;
-    let way_out = if is_quickstart { OTHER_PORTS } else { "" };
+    let (greeting, way_out) = match &source {
+        Source::Quickstart => (Some(QUICKSTART), OTHER_PORTS),
+        Source::Observed => (Some(OBSERVED), OTHER_ADDRESSES),
+        Source::File(_) | Source::Stdin => (None, ""),
+    };
     let file = match source {
         Source::File(path) => Some(path),
-        Source::Stdin | Source::Quickstart => None,
+        Source::Stdin | Source::Observed | Source::Quickstart => None,
     };
     let mut before = Before::find(&config, inherited)?;
     let admin = before.admin(&config.admin).map_err(|source| CannotRun::Admin {
@@ -166,8 +190,8 @@ async fn serve(
     }
     let mut sessions = before.take(&state.snapshot.load().config);
     systemd::ready();
-    if is_quickstart {
-        greet(&state);
+    if let Some(greeting) = greeting {
+        greet(&state, greeting);
     }
 
     let mut changed = state.changed.subscribe();
@@ -304,19 +328,15 @@ fn sessions(state: &State) -> u64 {
     served.max(accepted.sum())
 }
 
-fn greet(state: &State) {
+/// Says where clients and browsers find what runs.
+fn greet(state: &State, greeting: &str) {
     let snapshot = state.snapshot.load();
     let config = &snapshot.config;
-    let clients = &config.listeners[0].bind;
-    let admin = &config.admin.bind;
-    let text = format!(
-        "Ringway quickstart: {} embedded nodes behind one ring.\n\
-         \x20 point a memcached client at   {clients}\n\
-         \x20 health and metrics            http://{admin}/readyz  http://{admin}/metrics\n\
-         \x20 nodes, and where a key goes   http://{admin}/nodes   http://{admin}/explain?key=foo\n\
-         \x20 your own nodes                ringway --config FILE  (start from config/minimal.yaml)\n",
-        snapshot.nodes.len(),
-    );
+    let text = greeting
+        .replace("NODES", &snapshot.nodes.len().to_string())
+        .replace("CLIENTS", &config.listeners[0].bind.to_string())
+        .replace("ADMIN", &config.admin.bind.to_string())
+        .replace("NODE", &snapshot.nodes[0].label);
     // A closed stdout needs no greeting, and one that is not read must not block the start.
     tokio::task::spawn_blocking(move || std::io::stdout().write_all(text.as_bytes()));
 }

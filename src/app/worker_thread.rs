@@ -80,7 +80,7 @@ async fn run(state: Arc<State>, index: usize, mut accepted: UnboundedReceiver<Ac
                 worker.wake_sessions();
                 worker.wake_links();
             }
-            Ok(()) = second.changed() => worker.report_hot_keys(),
+            Ok(()) = second.changed() => worker.report(),
             Ok(()) = phase.changed() => {
                 if *phase.borrow_and_update() >= Phase::Draining {
                     worker.is_draining.set(true);

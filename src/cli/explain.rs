@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::ask::{self, Admin};
+use super::ask::{self, Admin, escaped};
 use super::discover;
 use crate::config;
 use crate::control::discovery::{LOOKUP, resolve_new};
@@ -124,9 +124,4 @@ fn print(found: &Explanation, form: Form) -> anyhow::Result<()> {
             .try_for_each(|step| writeln!(out, "  {step}"))?;
     }
     Ok(())
-}
-
-/// Escapes `text` for a path or for a field of a query.
-pub fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }

@@ -7,6 +7,8 @@ mod discover;
 mod explain;
 mod import;
 mod nodes;
+mod observe;
+mod tap;
 mod top;
 mod version;
 mod warm;
@@ -197,6 +199,25 @@ pub enum Command {
         #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
         connections: u64,
     },
+    /// Run in front of one memcached without a configuration, and show what it is asked.
+    ///
+    /// Clients connect to --listen instead of the node. The status page is at the admin address, where `ringway top`,
+    /// `ringway tap` and the rest ask, too.
+    Observe(#[command(flatten)] observe::Options),
+    /// Watch single requests of a running Ringway as they are answered: which key, at which node, how long.
+    ///
+    /// Needs the token of `admin.token`, if that is set. Keys are hashed unless `admin.show_keys` says otherwise.
+    Tap {
+        /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
+        admin: AdminAddress,
+        /// What the admin listener asks for.
+        #[command(flatten)]
+        credentials: Credentials,
+        /// Which requests.
+        #[command(flatten)]
+        options: tap::Options,
+    },
     /// Watch the pools and nodes of a running Ringway: requests, hits, errors and durations, every two seconds.
     Top {
         /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
@@ -211,19 +232,28 @@ pub enum Command {
         /// Print JSON, a line each time.
         #[arg(long)]
         json: bool,
+        /// The order of the nodes; on a terminal the key s chooses the next one.
+        #[arg(long, value_name = "ORDER", default_value = "problems")]
+        sort: top::Order,
+        /// Only what has this in its name, pool or state; on a terminal the key / asks for it.
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
     },
 }
 
-/// Loads the configuration in `file`, or the quickstart's.
+/// Loads the configuration that the command line asks to run: that of a file, of `observe`, or the quickstart's.
 ///
 /// # Errors
 /// Every error in the file, one per line.
-pub fn load(file: Option<&PathBuf>) -> Result<Checked, config::Error> {
-    let quickstart = || Checked {
-        config: config::quickstart(),
-        warnings: Vec::new(),
-    };
-    file.map_or_else(|| Ok(quickstart()), |file| config::check(file))
+pub fn load(cli: &Cli) -> Result<Checked, config::Error> {
+    match (&cli.command, &cli.config) {
+        (Some(Command::Observe(options)), _) => observe::load(options),
+        (_, Some(file)) => config::check(file),
+        (_, None) => Ok(Checked {
+            config: config::quickstart(),
+            warnings: Vec::new(),
+        }),
+    }
 }
 
 /// Validates the configuration in `file` and prints its warnings; if `is_live`, also what its sources name.
@@ -238,9 +268,17 @@ fn check(file: &Path, is_live: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Executes `command`.
-pub fn run(command: &Command) -> ExitCode {
+/// Executes the command of `cli`; `None` if the program is to run: there is no command, or it is to observe.
+pub fn run(cli: &Cli) -> Option<ExitCode> {
+    match &cli.command {
+        None | Some(Command::Observe(_)) => None,
+        Some(command) => Some(execute(command)),
+    }
+}
+
+fn execute(command: &Command) -> ExitCode {
     let result = match command {
+        Command::Observe(_) => unreachable!("it runs, and is not executed"),
         Command::Check { file, live } => check(file, *live),
         Command::Explain {
             config,
@@ -320,17 +358,26 @@ pub fn run(command: &Command) -> ExitCode {
             };
             Admin::new(admin, credentials).and_then(|admin| warm::run(&admin, &options))
         }
+        Command::Tap {
+            admin,
+            credentials,
+            options,
+        } => Admin::new(admin, credentials).and_then(|admin| tap::run(&admin, options)),
         Command::Top {
             admin,
             credentials,
             once,
             json,
+            sort,
+            filter,
         } => {
             let form = top::Form {
                 once: *once,
                 json: *json,
+                order: *sort,
+                filter: filter.clone(),
             };
-            Admin::new(admin, credentials).and_then(|admin| top::run(&admin, form))
+            Admin::new(admin, credentials).and_then(|admin| top::run(&admin, &form))
         }
     };
     match result {

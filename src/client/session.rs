@@ -248,14 +248,28 @@ impl Session {
         }
         self.worker.shard().dropped.add(self.reply_queue.take_dropped());
         if self.out.is_empty() {
+            self.finish(false);
             return self.stream.poll_sent(cx);
         }
         let mut written = 0;
         let flushed = self.out.poll_flush(&mut self.stream, cx, &mut written);
+        self.finish(false);
         self.worker.shard().bytes_written.add(written);
         self.requests.turn.spend(written as usize);
         ready!(flushed)?;
         self.stream.poll_sent(cx)
+    }
+
+    /// Tells of the requests whose replies were just written; if the session ends, of all.
+    #[inline]
+    fn finish(&self, is_ending: bool) {
+        if self.reply_queue.has_unfinished() {
+            let local = &self.worker.local;
+            let now = local.clock.read();
+            for unfinished in self.reply_queue.take_unfinished(is_ending) {
+                unfinished.finish(now, local);
+            }
+        }
     }
 
     /// Reads once and takes the complete requests. Returns `Pending` if there is nothing to read now.
@@ -317,6 +331,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.finish(true);
         self.reply_queue.close();
         self.worker.leave(self.requests.session());
     }

@@ -30,6 +30,7 @@ mod handover_from;
 mod hash_tag;
 mod health;
 pub mod hosts;
+mod insight;
 mod kind;
 mod listeners;
 mod map_reader;
@@ -70,6 +71,7 @@ pub use file::{Batching, Metrics, MissedWrites, NodeSeries, Shutdown, schema as 
 pub use handover::{Handover, twins};
 pub use handover_from::HandoverFrom;
 pub use health::Health;
+pub use insight::{Insight, Slow};
 pub use listeners::Listener;
 pub use moment::rfc3339;
 pub use node_auth::NodeAuth;

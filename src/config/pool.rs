@@ -9,7 +9,7 @@ use super::kind::{Kind, number, percent, size, timeout, word, words};
 use super::map_reader::YamlNode;
 use super::rows::{Section, mapping, section};
 use super::units::{self, count, show_duration};
-use super::{Discover, Handover, Health, Node, Protection};
+use super::{Discover, Handover, Health, Insight, Node, Protection};
 use super::{discover, distribution, foreign, handover, hash_tag, nodes, protection, schema};
 use crate::protocol::OnError;
 use crate::ring::Distribution;
@@ -72,6 +72,8 @@ section! {
         max_in_flight: usize = 16_384, number(1..=MAX_IN_FLIGHT);
         /// When a node is down and when it is up again.
         health: Health = Health::default(), mapping();
+        /// What is reported about its requests.
+        insight: Insight = Insight::default(), mapping();
         ..
         /// How connections to the nodes are protected.
         protection: Protection;

@@ -9,6 +9,8 @@
 //!           prober ────▶ health ──▶ rehash
 //!             └──▶ rejoin ───▲
 //!           hot_keys ─▶ what workers count, merged: admin shows it
+//!           slow_log ─▶ from when on a request is slow
+//!           miss_ratio ─▶ what more memory would bring, from what workers note
 //!           replay ─▶ deletes what nodes missed;  recovery: what an earlier process left
 //!           handover ─▶ phases of a ring's change;  leftovers: what an earlier ring left
 //! ```
@@ -32,6 +34,7 @@ pub mod limits;
 pub mod listed;
 pub mod live_lookup;
 pub mod log;
+pub mod miss_ratio;
 mod outliers;
 pub mod per_node_tasks;
 pub mod probe_client;
@@ -44,6 +47,7 @@ pub mod remembered;
 pub mod replay;
 pub mod shutdown;
 pub mod signals;
+mod slow_log;
 pub mod sources;
 pub mod systemd;
 pub mod takeover;
@@ -86,6 +90,8 @@ pub fn start(
     tokio::spawn(outliers::run(state.clone()));
     tokio::spawn(limits::run(state.clone()));
     tokio::spawn(hot_keys::run(state.clone()));
+    tokio::spawn(slow_log::run(state.clone()));
+    tokio::spawn(miss_ratio::run(state.clone()));
     if let Some(path) = reloader.path() {
         tokio::spawn(watch::run(path.to_owned(), reloader));
     }

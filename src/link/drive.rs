@@ -18,7 +18,6 @@ use super::receive::Arrival;
 use super::state::{End, LinkState};
 use super::trust::{self, Trust};
 use super::{Link, MAX_ABANDONED, PROGRESS};
-use crate::hot_keys::Access;
 use crate::node::{Kind, Remote};
 use crate::protocol::Failure;
 use crate::protocol::dialect::Dialect;
@@ -154,6 +153,7 @@ impl Link {
         };
         self.shard().bytes_written.add(written);
         turn.spend(written as usize);
+        state.note_write(&self.local.clock);
         if let Poll::Ready(Err(_)) = flushed {
             return Poll::Ready(End::Closed);
         }
@@ -241,20 +241,22 @@ impl Link {
                 None => {}
                 Some(false) => return Err(End::Desync),
                 Some(true) => {
-                    state.trust(dialect);
+                    state.trust(dialect, now);
                     self.write_queued(state, dialect, now);
                 }
             }
             return Ok(());
         }
-        let shard = self.shard();
-        let received = state
-            .in_flight
-            .receive(buffer, dialect, max_value, Arrival { now, shard });
-        state.in_flight.drain_sampled(|key, bytes| {
-            let hot_keys = &self.local.hot_keys;
-            hot_keys.record(&self.node.pool, key, Access::Read, bytes);
-        });
+        let teller = self.teller();
+        let arrival = Arrival {
+            now,
+            shard: self.shard(),
+            noted_from: teller.noted_from(),
+            traced_below: self.node.traced_below.load(Relaxed),
+            end: state.outgoing.end(),
+        };
+        let received = state.in_flight.receive(buffer, dialect, max_value, arrival);
+        teller.tell(&mut state.in_flight.notes, now);
         state.learn_reply_size();
         for key in state.in_flight.take_late() {
             self.node.missed.settle(&key, false);

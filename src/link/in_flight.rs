@@ -14,14 +14,18 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::hot_keys::Access;
+use crate::insight::outcome;
 use crate::link::byte_queue::ByteQueue;
 use crate::link::expected::ExpectedReply;
+use crate::link::note::{Note, Notes};
 use crate::link::pending_reply::{Failing, PendingReply};
 use crate::link::queued::EncodedRequest;
+use crate::link::sent_times::SentTimes;
 use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
 use crate::protocol::owned::{RawMeta, Words};
-use crate::protocol::{Command, Failure, Request};
+use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::ReplySlot;
 
 /// The capacity that an empty queue keeps, in entries.
@@ -40,8 +44,10 @@ pub struct InFlightQueue {
     pub(super) abandoned: usize,
     /// Keys of abandoned writes whose late replies arrived.
     late: Vec<Bytes>,
-    /// Sampled requests whose replies arrived.
-    sampled: Sampled,
+    /// When requests were handed to the connection.
+    pub(super) sent: SentTimes,
+    /// Requests that something is to be told of.
+    pub(super) notes: Notes,
     /// Whether a reply mentioned a stale item.
     pub(super) has_seen_stale: bool,
     /// The number of bytes of a reply that are still to be skipped.
@@ -50,14 +56,6 @@ pub struct InFlightQueue {
     pub(super) room: usize,
     /// The minimum size of the reply that has partly arrived; 0 if none has.
     pub(super) needs: usize,
-}
-
-/// Answered requests whose keys are to be counted: keys, and the lengths of each with the size of its value. Both keep
-/// their memory.
-#[derive(Debug, Default)]
-struct Sampled {
-    keys: Vec<u8>,
-    sizes: Vec<(usize, usize)>,
 }
 
 /// How a request's reply is framed.
@@ -153,19 +151,6 @@ pub struct Unanswered {
     pub start_offset: u64,
 }
 
-impl Sampled {
-    #[cold]
-    fn drain(&mut self, mut record: impl FnMut(&[u8], usize)) {
-        let mut keys = &self.keys[..];
-        for (key, value) in self.sizes.drain(..) {
-            let (own, rest) = keys.split_at(key);
-            record(own, value);
-            keys = rest;
-        }
-        self.keys.clear();
-    }
-}
-
 impl Default for InFlightQueue {
     fn default() -> InFlightQueue {
         InFlightQueue {
@@ -174,7 +159,8 @@ impl Default for InFlightQueue {
             lines: VecDeque::new(),
             abandoned: 0,
             late: Vec::new(),
-            sampled: Sampled::default(),
+            sent: SentTimes::default(),
+            notes: Notes::default(),
             has_seen_stale: false,
             skip: 0,
             room: usize::MAX,
@@ -188,6 +174,11 @@ impl InFlightQueue {
     pub(super) fn starts_until(&self, offset: u64) -> impl Iterator<Item = u64> {
         let index = self.entries.partition_point(|entry| entry.start_offset <= offset);
         self.entries.range(..index).rev().map(|entry| entry.start_offset)
+    }
+
+    /// The offset of the oldest request.
+    pub(super) fn first_start(&self) -> Option<u64> {
+        self.entries.front().map(|entry| entry.start_offset)
     }
 
     /// The offsets of the requests that begin after `offset`.
@@ -278,6 +269,9 @@ impl InFlightQueue {
         start_offset: u64,
     ) -> InFlight {
         self.text.push(key);
+        if pending.is_sampled {
+            self.sent.sample(start_offset);
+        }
         InFlight {
             slot: Some(pending.slot),
             command,
@@ -407,20 +401,32 @@ impl InFlightQueue {
         std::mem::take(&mut self.late)
     }
 
-    /// Notes the oldest request, which has a key of `key` bytes and whose reply has a value of `value` bytes.
+    /// Notes the oldest request, to which `reply` arrived at `now`; the bytes of all requests end at `end`. `is_traced`:
+    /// its key is one of those that the miss-ratio curve is drawn from.
     #[cold]
-    pub(super) fn note_sampled(&mut self, key: usize, value: usize) {
-        self.sampled.keys.extend_from_slice(&self.text.bytes()[..key]);
-        self.sampled.sizes.push((key, value));
-    }
-
-    /// Passes each sampled request whose reply arrived since the last call to `record`: its key, and the size of the
-    /// value.
-    #[inline]
-    pub fn drain_sampled(&mut self, record: impl FnMut(&[u8], usize)) {
-        if !self.sampled.sizes.is_empty() {
-            self.sampled.drain(record);
-        }
+    pub(super) fn note(&mut self, reply: &Reply, now: u64, end: u64, is_traced: bool) {
+        let Some(entry) = self.entries.front() else {
+            return;
+        };
+        let next = self.entries.get(1).map_or(end, |next| next.start_offset);
+        let (times, is_timed) = self.sent.take(entry.start_offset, entry.started, now);
+        let is_read = Access::of(entry.operation) == Access::Read;
+        let note = Note {
+            operation: entry.operation,
+            is_counted: entry.is_sampled && is_read,
+            is_timed,
+            is_traced,
+            is_retry: entry.is_retry,
+            times: entry.slot.is_some().then_some(times),
+            read: reply.value().map_or(0, <[u8]>::len),
+            sent: next.saturating_sub(entry.start_offset) as usize,
+            outcome: outcome(entry.operation, reply),
+            slot: match &entry.slot {
+                Some(ReplySlot::Queue(queue, number)) => Some((queue.clone(), *number)),
+                _ => None,
+            },
+        };
+        self.notes.push(&self.text.bytes()[..entry.key.into()], note);
     }
 
     /// Abandons every request that is due. Returns their number.

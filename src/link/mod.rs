@@ -25,13 +25,16 @@ mod fences;
 pub mod in_flight;
 pub mod missed;
 pub mod multi_get;
+pub mod note;
 mod parts;
 pub mod pending_reply;
 pub mod queued;
 pub mod receive;
 pub mod retry;
+pub mod sent_times;
 pub mod set;
 pub mod state;
+pub mod tell;
 pub mod trust;
 
 use std::cell::{Cell, RefCell};
@@ -46,11 +49,11 @@ use tokio::time::sleep_until;
 use tracing::debug;
 
 use crate::config;
-use crate::hot_keys::Access;
 use crate::link::connect::{ConnectError, Opened};
 use crate::link::pending_reply::{Failing, PendingReply};
 use crate::link::queued::Queued;
 use crate::link::state::LinkState;
+use crate::link::tell::Teller;
 use crate::metrics::NodeShard;
 use crate::node::missed::write::Write;
 use crate::node::{Kind, Node};
@@ -140,7 +143,7 @@ impl Link {
             started: now,
             deadline,
             is_retry: false,
-            is_sampled: self.local.hot_keys.is_due() && self.sample(operation, request),
+            is_sampled: self.local.hot_keys.is_due() && self.teller().sample(operation, request),
         };
         self.shard().in_flight.add(1);
         // Words are held twice: in the in-flight queue and in the outgoing bytes.
@@ -187,17 +190,6 @@ impl Link {
         }
     }
 
-    /// Counts a sampled request now, if it writes. Returns true if it reads, and is counted when its reply arrives.
-    #[cold]
-    fn sample(&self, operation: Operation, request: &Request<'_>) -> bool {
-        let access = Access::of(operation);
-        if access == Access::Write {
-            let hot_keys = &self.local.hot_keys;
-            hot_keys.record(&self.node.pool, request.key, access, request.value.len());
-        }
-        access == Access::Read
-    }
-
     /// Whether the node may have stale items after `request`.
     #[inline]
     fn spares_tokens(&self, request: &Request<'_>) -> bool {
@@ -239,6 +231,15 @@ impl Link {
             now,
             shard: self.shard(),
             missed: &self.node.missed,
+            teller: Some(self.teller()),
+        }
+    }
+
+    #[inline]
+    fn teller(&self) -> Teller<'_> {
+        Teller {
+            node: &self.node,
+            local: &self.local,
         }
     }
 

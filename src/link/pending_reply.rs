@@ -1,5 +1,6 @@
 //! The recipient of a node's reply, and its deadline.
 
+use crate::link::tell::{Failed, Teller};
 use crate::metrics::NodeShard;
 use crate::node::missed::Missed;
 use crate::node::missed::write::Write;
@@ -20,7 +21,7 @@ pub struct PendingReply {
     pub deadline: u64,
     /// Whether this is the second attempt, after a broken connection; there is no third.
     pub is_retry: bool,
-    /// Whether its key is counted when the reply arrives.
+    /// Whether its key is counted when the reply arrives, if it reads; one of several such requests is timed.
     pub is_sampled: bool,
 }
 
@@ -34,6 +35,8 @@ pub struct Failing<'a> {
     pub shard: &'a NodeShard,
     /// What the node missed.
     pub missed: &'a Missed,
+    /// Tells of slow requests.
+    pub teller: Option<Teller<'a>>,
 }
 
 impl PendingReply {
@@ -48,8 +51,18 @@ impl PendingReply {
     /// what the node missed. `is_sent`: a byte of it was written. Returns true if it may still arrive.
     #[cold]
     pub fn fail(self, write: Write<'_>, failure: Failure, is_sent: bool, at: Failing<'_>) -> bool {
+        let micros = at.now.saturating_sub(self.started);
+        if let Some(teller) = at.teller {
+            teller.failed(Failed {
+                write,
+                operation: self.operation,
+                failure,
+                micros,
+                is_sent,
+                is_retry: self.is_retry,
+            });
+        }
         if is_sent || self.is_retry {
-            let micros = at.now.saturating_sub(self.started);
             at.shard.count(self.operation, &Reply::Failed(failure), micros);
         } else {
             at.shard.count_unsent(self.operation, failure);

@@ -14,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::insight::miss_ratio::hash;
 use crate::link::in_flight::{InFlight, InFlightQueue};
 use crate::metrics::NodeShard;
 use crate::protocol::dialect::Dialect;
@@ -33,6 +34,12 @@ pub struct Arrival<'a> {
     pub now: u64,
     /// The node's counters.
     pub shard: &'a NodeShard,
+    /// Requests that took this long, in microseconds, are noted.
+    pub noted_from: u64,
+    /// Requests for keys with a smaller hash are noted; 0 if none is for that.
+    pub traced_below: u64,
+    /// The end of the requests' bytes among all bytes of the connection.
+    pub end: u64,
 }
 
 impl InFlightQueue {
@@ -141,7 +148,7 @@ impl InFlightQueue {
         if let Some(left) = self.lines.front_mut() {
             *left -= 1;
         }
-        self.note_if_sampled(&reply);
+        self.note_if_wanted(&reply, arrival);
         self.pop().is_some_and(|entry| self.settle(entry, reply, arrival))
     }
 
@@ -163,19 +170,21 @@ impl InFlightQueue {
             Some(failure) => self.skip_value(frame, failure),
             None => take(entry.command, entry.is_retry, buffer, frame)?,
         };
-        self.note_if_sampled(&reply);
+        self.note_if_wanted(&reply, arrival);
         let entry = self.pop().ok_or(Desync)?;
         Ok(self.settle(entry, reply, arrival))
     }
 
-    /// Notes the oldest request, which `reply` answers, if it is sampled. Late replies count, too: a key may
+    /// Notes the oldest request, which `reply` answers, if it is sampled or took long. Late replies count, too: a key may
     /// be what makes its node slow.
     #[inline]
-    fn note_if_sampled(&mut self, reply: &Reply) {
-        if self.front().is_some_and(|entry| entry.is_sampled) {
-            let key = self.front_key().len();
-            let bytes = reply.value().map_or(0, <[u8]>::len);
-            self.note_sampled(key, bytes);
+    fn note_if_wanted(&mut self, reply: &Reply, arrival: Arrival<'_>) {
+        let is_wanted = |entry: &InFlight| {
+            entry.is_sampled || arrival.now.saturating_sub(entry.started) >= arrival.noted_from
+        };
+        let is_traced = arrival.traced_below > 0 && hash(self.front_key()) < arrival.traced_below;
+        if is_traced || self.front().is_some_and(is_wanted) {
+            self.note(reply, arrival.now, arrival.end, is_traced);
         }
     }
 
@@ -187,7 +196,7 @@ impl InFlightQueue {
     /// Counts and delivers a reply. Returns true if its request was not abandoned.
     #[inline]
     fn settle(&mut self, entry: InFlight, reply: Reply, arrival: Arrival<'_>) -> bool {
-        let Arrival { now, shard } = arrival;
+        let Arrival { now, shard, .. } = arrival;
         shard.in_flight.sub(1);
         let Some(slot) = entry.slot else {
             self.abandoned -= 1;

@@ -190,6 +190,7 @@ mod tests {
                 now: 10,
                 shard: &self.shard,
                 missed: &self.missed,
+                teller: None,
             }
         }
 

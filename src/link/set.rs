@@ -8,6 +8,7 @@ use crate::hot_keys::Access;
 use crate::link::Link;
 use crate::link::fallback;
 use crate::link::missed::pass;
+use crate::link::tell::Teller;
 use crate::metrics::NodeShard;
 use crate::node::missed::copying::{self, Fallback};
 use crate::node::{Kind, Node};
@@ -79,6 +80,10 @@ impl Links {
             self.shard().count(operation, &reply, 0);
             if self.local.hot_keys.is_due() {
                 self.sample(operation, request, &reply);
+            }
+            if self.local.is_tapped.get() {
+                let (node, local) = (&self.node, &*self.local);
+                Teller { node, local }.embedded(operation, request, &reply);
             }
             return slot.fill(reply);
         }

@@ -20,6 +20,7 @@ use crate::protocol::operation::{plain_read, plain_store};
 use crate::protocol::{Command, Failure, Part, Request};
 use crate::reply::wakeup::Wakeup;
 use crate::runtime::buffers;
+use crate::runtime::clock::Clock;
 
 /// Values up to this size fit into every node: the smallest `-I` of memcached is 1024 bytes.
 pub(super) const NEVER_LARGE: usize = 700;
@@ -64,6 +65,7 @@ impl LinkState {
     pub(super) fn open(&mut self, dialect: Dialect, now: u64) {
         self.dialect = Some(dialect);
         self.trust = Trust::Full;
+        self.in_flight.sent.open(now);
         self.progress = now;
         self.late_since = None;
         self.retry_at = 0;
@@ -90,9 +92,20 @@ impl LinkState {
         }
     }
 
-    /// Trusts the connection, which has answered: it may be written to.
-    pub(super) fn trust(&mut self, dialect: Dialect) {
+    /// Called after a write to the connection: notes what it took late, and when it took what is timed.
+    #[inline]
+    pub(super) fn note_write(&mut self, clock: &Clock) {
+        if !self.outgoing.is_empty() || self.in_flight.sent.must_note() {
+            let (start, end) = (self.outgoing.start(), self.outgoing.end());
+            let oldest = self.in_flight.first_start().unwrap_or(start);
+            self.in_flight.sent.note(start, end, oldest, clock.read());
+        }
+    }
+
+    /// Trusts the connection, which has answered at `now`: it may be written to.
+    pub(super) fn trust(&mut self, dialect: Dialect, now: u64) {
         self.dialect = Some(dialect);
+        self.in_flight.sent.open(now);
         self.trust = Trust::Full;
         self.is_timed = false;
     }

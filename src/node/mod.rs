@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use crate::config::{self, Address};
 use crate::counter::Counter;
 use crate::health::{Health, State};
+use crate::insight::slow_log;
 use crate::metrics::NodeShard;
 use crate::protocol::{Command, Request};
 use embedded::Embedded;
@@ -45,6 +46,10 @@ pub struct Node {
     pub kind: Kind,
     /// One per worker, by the worker's index.
     shards: Box<[NodeShard]>,
+    /// Requests that took this long are slow, in microseconds; control follows the pool's median.
+    pub slow_above: AtomicU64,
+    /// Keys with a smaller hash are noted for the pool's miss-ratio curve; 0 if there is none.
+    pub traced_below: AtomicU64,
     /// Whether it may be in its ring.
     pub membership: Membership,
     /// Writes that failed there. A node that replaces this one at another address takes them over.
@@ -156,6 +161,8 @@ impl Node {
             address: settings.address.clone(),
             resolver: settings.resolver(),
             shards: (0..workers).map(|_| NodeShard::default()).collect(),
+            slow_above: AtomicU64::new(slow_log::OFF),
+            traced_below: AtomicU64::new(0),
             membership: Membership::default(),
             missed: Arc::new(Missed::new(
                 pool,

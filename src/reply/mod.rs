@@ -5,4 +5,5 @@ pub mod origin;
 pub mod queue;
 pub mod refusal;
 pub mod slot;
+pub mod unfinished;
 pub mod wakeup;

@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use crate::protocol::{Command, OnError, Reply};
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
+use crate::reply::unfinished::Unfinished;
 use crate::reply::wakeup::Wakeup;
 use crate::runtime::memory::MemoryBudget;
 
@@ -40,6 +41,8 @@ const MAX_WORDS: usize = 512 << 10;
 /// The number of bytes of values ready to be written above which a session takes no more requests. An
 /// embedded node answers at once, so a few short requests could otherwise fill the queue.
 const MAX_READY: usize = 256 << 10;
+/// The maximum number of replies whose way to the client is timed at once.
+const MAX_UNFINISHED: usize = 16;
 /// The capacity that an empty queue keeps, in slots.
 const KEEP: usize = 256;
 
@@ -66,6 +69,8 @@ struct Queue {
     words: usize,
     /// Dropped values that were not reported yet.
     dropped: u64,
+    /// Requests that are reported once their replies, which are next, are written.
+    unfinished: Vec<Unfinished>,
     wakeup: Wakeup,
     is_closed: bool,
 }
@@ -201,6 +206,33 @@ impl ReplyQueue {
     /// Returns the number of values dropped since the last call.
     pub fn take_dropped(&self) -> u64 {
         std::mem::take(&mut self.queue.borrow_mut().dropped)
+    }
+
+    /// Keeps `unfinished` until its reply is written. Returns it if that is not next: it waits for others, and not for
+    /// its session.
+    pub fn finish_later(&self, unfinished: Unfinished) -> Option<Unfinished> {
+        let queue = &mut *self.queue.borrow_mut();
+        let index = unfinished.number.wrapping_sub(queue.first) as usize;
+        if queue.is_closed || index >= queue.complete || queue.unfinished.len() >= MAX_UNFINISHED {
+            return Some(unfinished);
+        }
+        queue.unfinished.push(unfinished);
+        None
+    }
+
+    /// Whether requests are to be reported once their replies are written.
+    #[inline]
+    pub fn has_unfinished(&self) -> bool {
+        !self.queue.borrow().unfinished.is_empty()
+    }
+
+    /// Takes the requests that are to be reported and whose replies were taken, or all of them if the session ends.
+    #[cold]
+    pub fn take_unfinished(&self, is_ending: bool) -> Vec<Unfinished> {
+        let queue = &mut *self.queue.borrow_mut();
+        let (first, count) = (queue.first, queue.entries.len());
+        let is_taken = |one: &mut Unfinished| is_ending || one.number.wrapping_sub(first) as usize >= count;
+        queue.unfinished.extract_if(.., is_taken).collect()
     }
 
     /// The number of slots in the queue.

@@ -46,6 +46,13 @@ impl Clock {
         self.micros.get()
     }
 
+    /// Reads the time, and returns the microseconds since the clock was made.
+    #[cold]
+    pub fn read(&self) -> u64 {
+        turn();
+        self.now()
+    }
+
     /// Returns the moment at which [`Clock::now`] is `micros`.
     pub fn instant(&self, micros: u64) -> Instant {
         self.origin + Duration::from_micros(micros)

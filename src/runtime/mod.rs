@@ -8,4 +8,5 @@ pub mod local;
 pub mod logins;
 pub mod memory;
 pub mod shared_text;
+pub mod taps;
 pub mod turn;

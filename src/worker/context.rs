@@ -100,6 +100,7 @@ impl WorkerContext {
             worker,
             in_progress: MemoryBudget::new(&memory),
             hot_keys: Sampler::new(state.workers.len()),
+            taps: state.taps.clone(),
             texts: Rc::new(SharedTexts::new(MemoryBudget::new(&memory))),
             memory,
             ..Local::default()
@@ -120,6 +121,7 @@ impl WorkerContext {
     #[inline]
     pub fn current(&self) -> Rc<ActiveRoutes> {
         self.local.memory.look();
+        self.local.is_tapped.set(self.local.taps.is_open());
         let mut cache = self.cache.borrow_mut();
         let latest = cache.load();
         if !Arc::ptr_eq(latest, &self.current.borrow().snapshot) {
@@ -142,10 +144,18 @@ impl WorkerContext {
         &self.state.workers[self.local.worker]
     }
 
-    /// Hands over the rates of the hottest keys.
-    pub fn report_hot_keys(&self) {
+    /// Hands over the rates of the hottest keys, the slow requests and the uses of keys that are followed. Called once a second.
+    pub fn report(&self) {
         let summary = self.local.hot_keys.summarize(self.local.clock.now());
         self.state.hot_keys.summaries[self.local.worker].store(Arc::new(summary));
+        let traces = self.local.traces.take();
+        if !traces.is_empty() {
+            self.state.traces.lock().expect("no holder panics").push(traces);
+        }
+        let slow = self.local.slow.take();
+        if !slow.is_empty() {
+            self.state.slow.lock().expect("no holder panics").add(slow);
+        }
     }
 
     /// Whether sessions of the listener bound to `bind` must end once nothing is outstanding.

@@ -259,6 +259,9 @@ fn the_line_of_a_value_from_a_node_is_not_read_again_for_each_piece_of_it() {
         let arrival = Arrival {
             now: 0,
             shard: &shard,
+            noted_from: u64::MAX,
+            traced_below: 0,
+            end: 0,
         };
         in_flight.receive(buffer, Dialect::Meta, 100, arrival)
     };

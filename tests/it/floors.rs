@@ -33,6 +33,7 @@ const FLOORS: [(&[&str], Neighbours); 10] = [
             "counter",
             "histogram",
             "hot_keys",
+            "insight",
             "log_limit",
         ],
         Neighbours::Free,

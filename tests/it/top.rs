@@ -1,6 +1,6 @@
 //! `ringway top`: what it shows of a running Ringway under load, as a table and as JSON.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -136,4 +136,84 @@ fn without_an_answer_it_says_so() {
     let (code, out, err) = said(&output);
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(err.starts_with("cannot reach 127.0.0.1:"), "{err}");
+}
+
+#[test]
+fn an_order_and_a_filter_choose_what_scripts_read() {
+    let nodes = [Memcached::start(), Memcached::start()];
+    let text = pool(
+        &nodes.each_ref().map(|node| node.address()),
+        &["distribution: ringway"],
+    );
+    let route = "listeners: [{bind: '127.0.0.1:PORT', route: {failover: [main, main]}}]\n";
+    let running = Ringway::start(&(route.to_owned() + &text));
+    let admin = running.admin.to_string();
+    let top = |options: &[&str]| -> Value {
+        let arguments = [&["top", "--once", "--json", "--admin", &admin], options].concat();
+        let output = under_load(&running, || program::output(&mut ringway(&arguments)));
+        let (code, out, err) = said(&output);
+        assert_eq!(code, Some(0), "{err}");
+        serde_json::from_str(&out).expect("JSON")
+    };
+    let names = |view: &Value| -> Vec<String> {
+        let nodes = view["nodes"].as_array().expect("a list").iter();
+        nodes
+            .map(|node| node["node"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    let mut sorted = nodes.each_ref().map(|node| node.address());
+    sorted.sort();
+    assert_eq!(names(&top(&["--sort", "name"])), sorted);
+    let filtered = top(&["--filter", &sorted[1]]);
+    assert_eq!(names(&filtered), [sorted[1].clone()]);
+    assert_eq!(filtered["pools"][0]["pool"], "main");
+    let all = top(&[]);
+    let policy = &all["routes"][0];
+    assert_eq!(policy["policy"], "failover");
+    assert!(
+        policy["requests_per_second"]
+            .as_f64()
+            .is_some_and(|rate| rate > 0.0),
+        "{policy}"
+    );
+}
+
+#[test]
+fn on_a_terminal_keys_sort_filter_pause_and_end_it() {
+    let node = Memcached::start();
+    let running = cluster(&node);
+    let command = format!("{} top --admin {}", env!("CARGO_BIN_EXE_ringway"), running.admin);
+    let mut script = program::start(
+        std::process::Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped()),
+    );
+    let mut keys = script.stdin.take().expect("piped");
+    let mut screen = script.stdout.take().expect("piped");
+    let mut shown = String::new();
+    let mut wait_until = |text: &str| {
+        let mut bytes = [0; 4096];
+        while !shown.contains(text) {
+            let count = screen.read(&mut bytes).expect("a screen");
+            assert!(count > 0, "it ended before {text:?} was shown:\n{shown}");
+            shown += &String::from_utf8_lossy(&bytes[..count]);
+        }
+        // What follows is shown after this.
+        shown.clear();
+    };
+    wait_until("s sort: problems  / filter  p pause  q quit");
+    for (pressed, text) in [
+        ("s", "s sort: requests"),
+        ("/", "filter: _"),
+        ("gone", "filter: gone_"),
+        ("\r", "/ filter: gone  p pause"),
+        ("p", "PAUSED"),
+    ] {
+        keys.write_all(pressed.as_bytes()).expect("pressed");
+        wait_until(text);
+    }
+    keys.write_all(b"q").expect("pressed");
+    assert!(script.wait().expect("it ends").success());
 }

@@ -31,7 +31,7 @@ class Ringway:
     """A running Ringway with a client that never stops asking."""
 
     def __init__(self, pools):
-        self.port, self.admin = free_port(), free_port()
+        self.port, self.late, self.admin = free_port(), free_port(), free_port()
         self.directory = tempfile.TemporaryDirectory()
         self.file = os.path.join(self.directory.name, "ringway.yaml")
         self.write(pools)
@@ -44,7 +44,8 @@ class Ringway:
         threading.Thread(target=self.load, daemon=True).start()
 
     def write(self, pools):
-        config = {"listeners": [{"bind": f"127.0.0.1:{self.port}", "route": "main"}],
+        listeners = [(self.port, "main"), (self.late, "late" if "late" in pools else "main")]
+        config = {"listeners": [{"bind": f"127.0.0.1:{port}", "route": route} for port, route in listeners],
                   "admin": {"bind": f"127.0.0.1:{self.admin}"}, "pools": pools}
         with open(self.file + ".new", "w") as file:
             json.dump(config, file)
@@ -221,9 +222,52 @@ def names_that_are_markup(browser):
         ringway.stop()
 
 
+class SlowNode:
+    """A node that answers each get after a while."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            client, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        for line in client.makefile("rb"):
+            if line.startswith(b"version"):
+                client.sendall(b"VERSION 1.4.5\r\n")
+            elif line.startswith(b"get"):
+                time.sleep(0.03)
+                client.sendall(b"END\r\n")
+
+
+def slow_requests(browser):
+    pools = {"main": {"nodes": embedded("here")}, "late": {"nodes": [SlowNode().address], "insight": {"slow": "20ms"}}}
+    ringway = Ringway(pools)
+    try:
+        with socket.create_connection(("127.0.0.1", ringway.late)) as client:
+            client.sendall(b"get %s\r\n" % EVIL.encode())
+            assert client.recv(100) == b"END\r\n"
+        browser.open(ringway.address)
+        browser.wait_for("!document.querySelector('#slow-section').hidden")
+        row = "Array.from(document.querySelector('#slow tbody tr').cells, (cell) => cell.innerText)"
+        took, request = browser.ask(row)[1], browser.ask(row)[5]
+        assert took.endswith("ms") and request == "get " + EVIL, browser.ask(row)
+        assert browser.ask("document.querySelectorAll('#slow th, #hot th').length") == 15
+        check_forms(browser, ringway, "slow")
+        assert browser.ask("document.images.length + document.scripts.length") == 1
+        assert not browser.complaints(), browser.complaints()
+    finally:
+        ringway.stop()
+
+
 def main():
     os.makedirs(FOLDER, exist_ok=True)
-    for scenario in (a_look_at_a_cluster_with_a_node_that_is_down, two_hundred_nodes, names_that_are_markup):
+    for scenario in (a_look_at_a_cluster_with_a_node_that_is_down, two_hundred_nodes, names_that_are_markup,
+                     slow_requests):
         browser = Chromium()
         try:
             scenario(browser)

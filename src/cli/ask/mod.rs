@@ -27,6 +27,11 @@ const TOKEN: &str = "RINGWAY_ADMIN_TOKEN";
 /// The maximum size of an answer in bytes: enough for the nodes of a large cluster.
 const MAX_ANSWER: u64 = 64 << 20;
 
+/// Writes each byte of `text` as `%XX`, for a query.
+pub fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
 /// What a protected admin listener asks for.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Credentials {
@@ -107,13 +112,25 @@ impl<'a> Admin<'a> {
     /// # Errors
     /// It does not answer within `patience`.
     pub fn get(&self, path: &str, patience: Duration) -> anyhow::Result<(String, String)> {
+        self.ask(&format!("GET {path}"), patience)
+    }
+
+    /// Returns the status and the body of the answer to `POST path`.
+    ///
+    /// # Errors
+    /// It does not answer within `patience`.
+    pub fn post(&self, path: &str, patience: Duration) -> anyhow::Result<(String, String)> {
+        self.ask(&format!("POST {path}"), patience)
+    }
+
+    fn ask(&self, what: &str, patience: Duration) -> anyhow::Result<(String, String)> {
         let answer = match self.address {
-            AdminAddress::Tcp { host, .. } => self.ask_host(host, path, patience),
+            AdminAddress::Tcp { host, .. } => self.ask_host(host, what, patience),
             AdminAddress::Unix(socket) => UnixStream::connect(socket)
                 .and_then(|stream| {
                     stream.set_read_timeout(Some(patience))?;
                     stream.set_write_timeout(Some(patience))?;
-                    self.exchange(stream, "localhost", path)
+                    self.exchange(stream, "localhost", what)
                 })
                 .map_err(|error| self.unreachable(&error)),
         };
@@ -125,10 +142,10 @@ impl<'a> Admin<'a> {
     }
 
     /// Asks the first address of `host` that answers.
-    fn ask_host(&self, host: &str, path: &str, patience: Duration) -> anyhow::Result<Vec<u8>> {
+    fn ask_host(&self, host: &str, what: &str, patience: Duration) -> anyhow::Result<Vec<u8>> {
         let mut addresses = self.address.sockets()?.into_iter().peekable();
         while let Some(address) = addresses.next() {
-            match self.ask_address(host, address, path, patience) {
+            match self.ask_address(host, address, what, patience) {
                 Ok(answer) => return Ok(answer),
                 Err(_) if addresses.peek().is_some() => {}
                 Err(error) => return Err(self.unreachable(&error)),
@@ -141,7 +158,7 @@ impl<'a> Admin<'a> {
         &self,
         host: &str,
         address: SocketAddr,
-        path: &str,
+        what: &str,
         patience: Duration,
     ) -> io::Result<Vec<u8>> {
         let stream = TcpStream::connect_timeout(&address, patience)?;
@@ -150,15 +167,15 @@ impl<'a> Admin<'a> {
         // By its address, which Ringway always accepts as a host; its name may not be in `admin.hosts`.
         let field = address.to_string();
         let Some(tls) = &self.tls else {
-            return self.exchange(stream, &field, path);
+            return self.exchange(stream, &field, what);
         };
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let connection = ClientConnection::new(tls.clone(), name).map_err(io::Error::other)?;
-        self.exchange(StreamOwned::new(connection, stream), &field, path)
+        self.exchange(StreamOwned::new(connection, stream), &field, what)
     }
 
-    fn exchange(&self, mut stream: impl Read + Write, host: &str, path: &str) -> io::Result<Vec<u8>> {
-        let mut head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+    fn exchange(&self, mut stream: impl Read + Write, host: &str, what: &str) -> io::Result<Vec<u8>> {
+        let mut head = format!("{what} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
         if let Some(token) = &self.token {
             head += &format!("Authorization: Bearer {token}\r\n");
         }

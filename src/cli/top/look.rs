@@ -1,5 +1,7 @@
 //! What `GET /status` answers, and what happened between two of its answers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// One answer of `GET /status`: what of it is shown.
@@ -17,6 +19,16 @@ pub struct Look {
     pools: Vec<Pool>,
     nodes: Vec<Node>,
     hot_keys: Vec<HotKey>,
+    hot_prefixes: Vec<HotKey>,
+    routes: Vec<Route>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Route {
+    route: String,
+    policy: String,
+    requests: u64,
+    events: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,7 +104,19 @@ pub struct View<'a> {
     pub problems: Vec<String>,
     pub pools: Vec<PoolView<'a>>,
     pub nodes: Vec<NodeView<'a>>,
-    pub hot_keys: &'a [HotKey],
+    pub hot_keys: Vec<&'a HotKey>,
+    pub hot_prefixes: Vec<&'a HotKey>,
+    pub routes: Vec<RouteView<'a>>,
+}
+
+/// One kind of policy in a route.
+#[derive(Debug, Serialize)]
+pub struct RouteView<'a> {
+    pub route: &'a str,
+    pub policy: &'a str,
+    pub requests_per_second: f64,
+    /// What it did with them, by the second: what happened between the looks.
+    pub events_per_second: BTreeMap<&'a str, f64>,
 }
 
 /// A pool.
@@ -135,7 +159,7 @@ pub struct Figures {
 
 impl<'a> View<'a> {
     /// What happened from `before` to `now`; since its start, if Ringway was started between.
-    pub fn between(before: &Look, now: &'a Look) -> View<'a> {
+    pub fn between(before: &'a Look, now: &'a Look) -> View<'a> {
         let is_same = now.uptime_milliseconds >= before.uptime_milliseconds;
         let begin = if is_same { before.uptime_milliseconds } else { 0 };
         let seconds = (now.uptime_milliseconds - begin).max(1) as f64 / 1e3;
@@ -174,7 +198,13 @@ impl<'a> View<'a> {
             problems: problems(now),
             pools: pools.collect(),
             nodes: nodes.collect(),
-            hot_keys: &now.hot_keys,
+            hot_keys: now.hot_keys.iter().collect(),
+            hot_prefixes: now.hot_prefixes.iter().collect(),
+            routes: now
+                .routes
+                .iter()
+                .map(|route| route.view(before.routes.iter().filter(|_| is_same), seconds))
+                .collect(),
         }
     }
 }
@@ -196,6 +226,24 @@ fn problems(now: &Look) -> Vec<String> {
 /// Whether requests go to a node in this state.
 pub fn takes_requests(state: &str) -> bool {
     matches!(state, "up" | "suspect")
+}
+
+impl Route {
+    fn view<'a>(&'a self, before: impl Iterator<Item = &'a Route>, seconds: f64) -> RouteView<'a> {
+        let mut before = before.filter(|old| old.route == self.route && old.policy == self.policy);
+        let before = before.next();
+        let rate = |old: Option<u64>, now: u64| grown(old.unwrap_or(0), now) as f64 / seconds;
+        let events = self.events.iter().map(|(event, &count)| {
+            let old = before.and_then(|old| old.events.get(event).copied());
+            (event.as_str(), rate(old, count))
+        });
+        RouteView {
+            route: &self.route,
+            policy: &self.policy,
+            requests_per_second: rate(before.map(|old| old.requests), self.requests),
+            events_per_second: events.filter(|(_, rate)| *rate > 0.0).collect(),
+        }
+    }
 }
 
 impl Node {

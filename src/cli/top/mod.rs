@@ -4,15 +4,20 @@
 //! GET /status, twice ─▶ look: rates and quantiles of the time between ─▶ table, or a line of JSON
 //! ```
 
+mod choice;
+mod keyboard;
 mod look;
 mod table;
 
 use std::io::{IsTerminal, Write};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+pub use self::choice::Order;
+use self::choice::{Choice, Then};
+use self::keyboard::Keyboard;
 use self::look::{Look, View};
 use super::ask::{self, Admin};
 
@@ -23,28 +28,52 @@ const FIRST: Duration = Duration::from_secs(1);
 const WIDTH: u16 = 80;
 
 /// How the figures are shown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Form {
     /// Once, and not until the user ends it.
     pub once: bool,
     /// As JSON, a line for each look.
     pub json: bool,
+    /// The order of the nodes.
+    pub order: Order,
+    /// Only what has this in its name, pool or state.
+    pub filter: Option<String>,
 }
 
 /// Shows the Ringway at `admin`.
 ///
 /// # Errors
 /// It does not answer at first, or, if it is shown once, at all; or something else does.
-pub fn run(admin: &Admin<'_>, form: Form) -> anyhow::Result<()> {
+pub fn run(admin: &Admin<'_>, form: &Form) -> anyhow::Result<()> {
+    let keyboard = if form.once || form.json {
+        None
+    } else {
+        Keyboard::open()
+    };
+    let mut choice = Choice::new(form.order, form.filter.clone());
     let mut before = look(admin)?;
-    let mut pause = FIRST;
+    let mut shown: Option<Look> = None;
+    let mut next = Instant::now() + FIRST;
     loop {
-        sleep(pause);
-        pause = EVERY;
+        match wait(keyboard.as_ref(), next).map(|key| choice.press(key)) {
+            Some(Then::End) => return Ok(()),
+            Some(Then::Draw) => {
+                if let Some(now) = &shown {
+                    show(View::between(&before, now), &choice, keyboard.is_some(), form)?;
+                }
+                continue;
+            }
+            Some(Then::Nothing) => continue,
+            None => next = Instant::now() + EVERY,
+        }
+        if choice.is_paused {
+            continue;
+        }
         match look(admin) {
             Ok(now) => {
-                show(&View::between(&before, &now), form)?;
-                before = now;
+                before = shown.take().unwrap_or(before);
+                show(View::between(&before, &now), &choice, keyboard.is_some(), form)?;
+                shown = Some(now);
             }
             // It may restart: the next answer is waited for.
             Err(error) if !form.once => eprintln!("{error:#}"),
@@ -52,6 +81,18 @@ pub fn run(admin: &Admin<'_>, form: Form) -> anyhow::Result<()> {
         }
         if form.once {
             return Ok(());
+        }
+    }
+}
+
+/// Waits until `next`, or for a key.
+fn wait(keyboard: Option<&Keyboard>, next: Instant) -> Option<u8> {
+    let time = next.saturating_duration_since(Instant::now());
+    match keyboard {
+        Some(keyboard) => keyboard.wait(time),
+        None => {
+            sleep(time);
+            None
         }
     }
 }
@@ -64,10 +105,11 @@ fn look(admin: &Admin<'_>) -> anyhow::Result<Look> {
     serde_json::from_str(&body).with_context(|| format!("answer of {admin}"))
 }
 
-fn show(view: &View<'_>, form: Form) -> anyhow::Result<()> {
+fn show(mut view: View<'_>, choice: &Choice, has_keys: bool, form: &Form) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if form.json {
-        serde_json::to_writer(&mut out, view)?;
+        choice.apply(&mut view, table::is_troubled);
+        serde_json::to_writer(&mut out, &view)?;
         writeln!(out)?;
         return Ok(());
     }
@@ -81,7 +123,7 @@ fn show(view: &View<'_>, form: Form) -> anyhow::Result<()> {
         height: size.1.filter(|_| is_terminal && !form.once).map(usize::from),
         is_coloured: is_terminal && variable("NO_COLOR").is_empty() && variable("TERM") != "dumb",
     };
-    let text = table::render(view, shape);
+    let text = table::render(&mut view, choice, has_keys, shape);
     if is_terminal && !form.once {
         // Writes over what was there line by line: clearing the screen first would flicker.
         write!(out, "\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))?;

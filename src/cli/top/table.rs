@@ -1,6 +1,7 @@
 //! The figures as lines of text that fit the terminal.
 
-use super::look::{Figures, HotKey, NodeView, View, takes_requests};
+use super::choice::Choice;
+use super::look::{Figures, HotKey, NodeView, RouteView, View, takes_requests};
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy)]
@@ -26,26 +27,44 @@ const IN_FLIGHT: (&str, usize) = ("INFL", 5);
 const HOT: [(&str, usize); 4] = [("SHARE", 6), ("READ/S", 7), ("WRITE/S", 7), ("BYTES/S", 9)];
 /// The hot keys that are shown.
 const MAX_HOT: usize = 5;
+/// The hot prefixes that are shown.
+const MAX_PREFIXES: usize = 3;
 /// The least width of a name, and of an error that is worth a column.
 const NAME: usize = 12;
 const ERROR: usize = 16;
 
-/// Renders the view. Names come from a configuration, errors from nodes: both are escaped.
-pub fn render(view: &View<'_>, shape: Shape) -> String {
+/// Renders what `choice` leaves of the view. If keys can be pressed, the last line says which. Names come from a configuration, errors from nodes: both are escaped.
+pub fn render(view: &mut View<'_>, choice: &Choice, has_keys: bool, shape: Shape) -> String {
+    choice.apply(view, is_troubled);
+    let view = &*view;
     let mut lines = vec![head(view, shape)];
     lines.extend(
         view.problems
             .iter()
             .map(|problem| paint(&cut(&escaped(problem), shape.width), RED, shape)),
     );
-    let hot = hot_keys(view, shape);
-    let before = lines.len() + view.pools.len() + hot.len() + 4;
+    let hot = [
+        routes(&view.routes, shape),
+        hot_keys("HOT KEY", MAX_HOT, &view.hot_keys, view.pools.len(), shape),
+        hot_keys(
+            "HOT PREFIX",
+            MAX_PREFIXES,
+            &view.hot_prefixes,
+            view.pools.len(),
+            shape,
+        ),
+    ]
+    .concat();
+    let before = lines.len() + view.pools.len() + hot.len() + 4 + usize::from(has_keys);
     lines.push(String::new());
     lines.extend(pools(view, shape));
     lines.push(String::new());
     lines.extend(hot);
     let room = shape.height.map(|height| height.saturating_sub(before + 1));
     lines.extend(nodes(view, shape, room));
+    if has_keys {
+        lines.push(paint(&cut(&help(choice), shape.width), BOLD, shape));
+    }
     lines.join("\n") + "\n"
 }
 
@@ -86,19 +105,66 @@ fn pools(view: &View<'_>, shape: Shape) -> Vec<String> {
     lines
 }
 
-/// The hottest keys and a line without text, or nothing if there are none.
-fn hot_keys(view: &View<'_>, shape: Shape) -> Vec<String> {
-    let shown = &view.hot_keys[..view.hot_keys.len().min(MAX_HOT)];
+/// Which keys can be pressed, and what was chosen.
+fn help(choice: &Choice) -> String {
+    let filter = match (choice.is_typing, choice.filter.as_str()) {
+        (true, text) => format!("filter: {text}_"),
+        (false, "") => "/ filter".to_owned(),
+        (false, text) => format!("/ filter: {text}"),
+    };
+    let pause = if choice.is_paused {
+        "p go on: PAUSED"
+    } else {
+        "p pause"
+    };
+    format!("s sort: {}  {filter}  {pause}  q quit", choice.order_name())
+}
+
+/// What policies did and a line without text, or nothing if there are none.
+fn routes(routes: &[RouteView<'_>], shape: Shape) -> Vec<String> {
+    if routes.is_empty() {
+        return Vec::new();
+    }
+    let text = |route: &RouteView<'_>| escaped(&format!("{} ({})", route.route, route.policy));
+    let names: Vec<String> = routes.iter().map(text).collect();
+    let (rate, events_width) = (("REQ/S", 7), shape.width / 2);
+    let width = name_width(
+        &names,
+        "ROUTE",
+        shape.width.saturating_sub(rate.1 + 3 + events_width),
+    );
+    let title = heading("ROUTE", width, [rate].into_iter()) + "  EVENTS/S";
+    let mut lines = vec![paint(&title, BOLD, shape)];
+    for (route, name) in routes.iter().zip(&names) {
+        let events = route.events_per_second.iter();
+        let events: Vec<String> = events
+            .map(|(event, rate)| format!("{event} {}", count(*rate)))
+            .collect();
+        let (name, requests) = (cut(name, width), count(route.requests_per_second));
+        let events = cut(&events.join(", "), events_width);
+        lines.push(
+            format!("{name:width$} {requests:>7}  {events}")
+                .trim_end()
+                .to_owned(),
+        );
+    }
+    lines.push(String::new());
+    lines
+}
+
+/// The hottest keys, at most `most`, and a line without text, or nothing if there are none.
+fn hot_keys(title: &str, most: usize, keys: &[&HotKey], pools: usize, shape: Shape) -> Vec<String> {
+    let shown = &keys[..keys.len().min(most)];
     if shown.is_empty() {
         return Vec::new();
     }
     let text = |hot: &HotKey| escaped(hot.key.as_ref().or(hot.hash.as_ref()).map_or("", |text| text));
-    let names: Vec<String> = shown.iter().map(text).collect();
+    let names: Vec<String> = shown.iter().map(|hot| text(hot)).collect();
     let fixed: usize = HOT.iter().map(|(_, width)| width + 1).sum();
-    let width = name_width(&names, "HOT KEY", shape.width.saturating_sub(fixed + ERROR + 2));
+    let width = name_width(&names, title, shape.width.saturating_sub(fixed + ERROR + 2));
     let node_width = shape.width.saturating_sub(width + fixed + 2);
     let mut lines = vec![paint(
-        &(heading("HOT KEY", width, HOT.into_iter()) + "  NODE"),
+        &(heading(title, width, HOT.into_iter()) + "  NODE"),
         BOLD,
         shape,
     )];
@@ -113,7 +179,7 @@ fn hot_keys(view: &View<'_>, shape: Shape) -> Vec<String> {
             .iter()
             .zip(HOT)
             .map(|(cell, (_, width))| format!(" {cell:>width$}"));
-        let node = match (&hot.node, view.pools.len()) {
+        let node = match (&hot.node, pools) {
             (Some(node), 1) => escaped(node),
             (Some(node), _) => escaped(&format!("{}/{node}", hot.pool)),
             (None, _) => escaped(&hot.pool),
@@ -129,14 +195,9 @@ fn hot_keys(view: &View<'_>, shape: Shape) -> Vec<String> {
     lines
 }
 
-/// Those with a problem first, then those with the most requests; at most `room` of them.
+/// At most `room` nodes, in their order.
 fn nodes(view: &View<'_>, shape: Shape, room: Option<usize>) -> Vec<String> {
-    let mut nodes: Vec<&NodeView<'_>> = view.nodes.iter().collect();
-    let rate = |node: &NodeView<'_>| node.figures.requests_per_second;
-    nodes.sort_by(|a, b| {
-        let by_state = colour(b).is_some().cmp(&colour(a).is_some());
-        by_state.then(rate(b).total_cmp(&rate(a)))
-    });
+    let nodes = &view.nodes;
     let shown = room.map_or(nodes.len(), |room| nodes.len().min(room.max(1)));
     let names: Vec<String> = nodes[..shown].iter().map(|node| name(view, node)).collect();
     let columns = || NODE.into_iter().chain(FIGURES).chain([IN_FLIGHT]);
@@ -182,6 +243,11 @@ fn state<'a>(node: &NodeView<'a>) -> &'a str {
         (false, true) => "out",
         (false, false) => node.state,
     }
+}
+
+/// Whether a node has a problem.
+pub fn is_troubled(node: &NodeView<'_>) -> bool {
+    colour(node).is_some()
 }
 
 /// The colour of a node's state; `None` if all is well.

@@ -25,7 +25,7 @@ use serde_json::Value;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::ask::{self, Admin};
+use super::ask::{self, Admin, escaped};
 use crate::config::{self, Batching};
 use crate::control::discovery::{LOOKUP, resolve_new};
 use crate::control::kept_handovers::{Kept, KeptHandover};
@@ -133,7 +133,7 @@ fn only_one(admin: &Admin<'_>) -> anyhow::Result<String> {
 }
 
 fn ask_for(admin: &Admin<'_>, pool: &str) -> anyhow::Result<Told> {
-    let path = format!("/pools/{}/handover", super::explain::escaped(pool));
+    let path = format!("/pools/{}/handover", escaped(pool));
     let (status, body) = admin.get(&path, ask::PATIENCE)?;
     if status != "200" {
         bail!("{admin}: {pool}: {}", body.trim());

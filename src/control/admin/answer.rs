@@ -5,7 +5,9 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::response::{Answer, json, raw, text};
-use super::{AdminContext, actions, explain, hotkeys, nodes, page, pools, readiness, status};
+use super::{
+    AdminContext, actions, explain, hotkeys, miss_ratio, nodes, page, pools, readiness, slow, status, tap,
+};
 use crate::config;
 use crate::control::exposition;
 use crate::state::State;
@@ -20,8 +22,12 @@ GET  /status     all that the status page shows, JSON
 GET  /nodes      every node of every pool, JSON
 GET  /pools      every pool, and where its nodes come from, JSON
 GET  /hotkeys    [?pool=P] [&by=requests or bytes] [&n=20]: the keys that nodes are asked for most, JSON
+GET  /slow       [?pool=P] [&n=50]: the last slow requests, and where their time went, JSON
+GET  /missratio  what more memory would bring, of pools with insight.miss_ratio, JSON
 GET  /config     the running configuration, JSON
 GET  /explain    ?key=K [&route=R or &listener=L] [&live=1]: where a key goes, step by step, JSON
+POST /tap        [?seconds=10] [&one_in=1] [&prefix=T] [&pool=P] [&node=N] [&command=C]: watch requests; POST /tap/ID
+                 takes what was seen since the last time, JSON
 POST /reload     read the configuration file again
 GET  /pools/NAME/handover: its handover as `ringway warm` needs it, JSON
 POST /pools/NAME/accept: apply the change of its nodes that is held
@@ -38,12 +44,13 @@ pub fn is_probe(path: &str) -> bool {
 pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
     let action = actions::parse(request.uri().path());
     let pool_action = pools::parse(request.uri().path());
+    let tap = tap::parse(request.uri().path());
     let allowed = match request.uri().path() {
         "/reload" => "POST",
         _ if matches!(pool_action, Some((pools::Action::Show, _))) => "GET, HEAD",
-        _ if action.is_some() || pool_action.is_some() => "POST",
+        _ if action.is_some() || pool_action.is_some() || tap.is_some() => "POST",
         "/" | "/livez" | "/readyz" | "/healthz" | "/metrics" | "/status" | "/nodes" | "/pools"
-        | "/hotkeys" | "/config" | "/explain" => "GET, HEAD",
+        | "/hotkeys" | "/slow" | "/missratio" | "/config" | "/explain" => "GET, HEAD",
         _ => return text(StatusCode::NOT_FOUND, "no such path; GET / lists them\n"),
     };
     let is_allowed = match *request.method() {
@@ -66,6 +73,9 @@ pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
     if let Some((action, pool)) = pool_action {
         return pools::act(&context.state, action, pool);
     }
+    if let Some(id) = tap {
+        return tap::answer(&context.state, id, query).await;
+    }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "alive\n"),
         "/readyz" | "/healthz" => readiness::answer(&context.state),
@@ -81,6 +91,8 @@ pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
             &pools::list(&context.state, &context.state.snapshot.load()),
         ),
         "/hotkeys" => hotkeys::answer(&context.state, query),
+        "/slow" => slow::answer(&context.state, query),
+        "/missratio" => miss_ratio::answer(&context.state),
         "/config" => running(&context.state),
         "/explain" => explain::answer(&context.state, query).await,
         "/reload" => reload(context).await,

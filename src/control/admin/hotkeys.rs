@@ -1,17 +1,11 @@
 //! `/hotkeys`: the keys and prefixes that nodes are asked for most, by requests or by bytes.
-//!
-//! Keys are data of the application: with `show_keys: false` each is shown as a hash, made with a secret that
-//! lives and ends with this process. The same key then has the same hash in every answer.
-
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
 
 use hyper::StatusCode;
 use serde::Serialize;
-use thiserror::Error;
 
-use super::query::{BadEscape, field};
+use super::query::{QueryError, named, number, pool};
 use super::response::{Answer, json, text};
+use super::shown_key::ShownKey;
 use crate::hot_keys::{HotKey, Order};
 use crate::protocol::fingerprint;
 use crate::snapshot::Snapshot;
@@ -23,22 +17,6 @@ const SHOWN: usize = 20;
 const MAX_SHOWN: usize = 256;
 /// The keys on the status page.
 const ON_PAGE: usize = 10;
-
-/// The secret of the hashes.
-static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-
-/// Why there is no answer.
-#[derive(Debug, Error)]
-enum QueryError {
-    #[error("{field}: {source}")]
-    Escape { field: &'static str, source: BadEscape },
-    #[error("no pool {0:?}; GET /pools lists them")]
-    NoPool(String),
-    #[error("by: {0:?} is not an order, choose requests or bytes")]
-    NoOrder(String),
-    #[error("n: {0:?} is not a number from 1 to {MAX_SHOWN}")]
-    NoNumber(String),
-}
 
 #[derive(Debug, Serialize)]
 struct HotKeys {
@@ -54,10 +32,8 @@ struct HotKeys {
 /// One key or prefix. Rates are those of the last seconds.
 #[derive(Debug, Serialize)]
 pub struct Shown {
-    /// Null if keys are not shown.
-    key: Option<String>,
-    /// Null if keys are shown.
-    hash: Option<String>,
+    #[serde(flatten)]
+    key: ShownKey,
     pool: String,
     /// The node that the pool's ring gives the key to now; null for a prefix.
     node: Option<String>,
@@ -79,14 +55,17 @@ pub fn answer(state: &State, query: &str) -> Answer {
     }
 }
 
-/// The keys with the most requests, of all pools, for the status page.
-pub fn on_page(state: &State, snapshot: &Snapshot) -> Vec<Shown> {
+/// The keys and the prefixes with the most requests, of all pools, for the status page.
+pub fn on_page(state: &State, snapshot: &Snapshot) -> (Vec<Shown>, Vec<Shown>) {
     let ranking = state.hot_keys.ranking.load();
-    let keys = ranking.keys(Order::Requests, None);
-    let shown = keys
-        .into_iter()
-        .filter_map(|hot| show(hot, Order::Requests, snapshot, true));
-    shown.take(ON_PAGE).collect()
+    let shown = |keys: Vec<&HotKey>, is_key| {
+        let shown = keys
+            .into_iter()
+            .filter_map(|hot| show(hot, Order::Requests, snapshot, is_key));
+        shown.take(ON_PAGE).collect()
+    };
+    let keys = shown(ranking.keys(Order::Requests, None), true);
+    (keys, shown(ranking.prefixes(Order::Requests, None), false))
 }
 
 fn list(state: &State, query: &str) -> Result<HotKeys, QueryError> {
@@ -95,23 +74,15 @@ fn list(state: &State, query: &str) -> Result<HotKeys, QueryError> {
         None => Order::ALL[0],
         Some(name) => {
             let order = Order::ALL.into_iter().find(|(_, known)| *known == name);
-            order.ok_or(QueryError::NoOrder(name))?
+            order.ok_or(QueryError::NoWord {
+                field: "by",
+                found: name,
+                meant: "an order, choose requests or bytes",
+            })?
         }
     };
-    let pool = named(query, "pool")?;
-    if let Some(name) = pool.as_ref().filter(|name| !snapshot.pools.contains_key(*name)) {
-        return Err(QueryError::NoPool(name.clone()));
-    }
-    let count = match named(query, "n")? {
-        None => SHOWN,
-        Some(text) => {
-            let number = text
-                .parse()
-                .ok()
-                .filter(|number| (1..=MAX_SHOWN).contains(number));
-            number.ok_or(QueryError::NoNumber(text))?
-        }
-    };
+    let pool = pool(query, &snapshot)?;
+    let count = number(query, "n", 1..=MAX_SHOWN)?.unwrap_or(SHOWN);
     let ranking = state.hot_keys.ranking.load();
     let shown = |keys: Vec<&HotKey>, is_key| {
         let shown = keys
@@ -133,10 +104,8 @@ fn show(hot: &HotKey, order: Order, snapshot: &Snapshot, is_key: bool) -> Option
     let is_pool = |name: &&String| fingerprint(name.as_bytes()) == hot.pool;
     let pool = &snapshot.pools[snapshot.pools.keys().find(is_pool)?];
     let has_node = is_key && !pool.nodes.is_empty();
-    let shows_keys = snapshot.config.admin.show_keys;
     Some(Shown {
-        key: shows_keys.then(|| readable(&hot.key)),
-        hash: (!shows_keys).then(|| format!("{:016x}", HASHES.hash_one(&hot.key))),
+        key: ShownKey::new(&hot.key, snapshot.config.admin.show_keys),
         pool: pool.name.clone(),
         node: has_node.then(|| snapshot.nodes[pool.pick(&hot.key)].label.clone()),
         requests_per_second: rounded(hot.rate.requests()),
@@ -149,20 +118,7 @@ fn show(hot: &HotKey, order: Order, snapshot: &Snapshot, is_key: bool) -> Option
     })
 }
 
-/// A key that is not UTF-8 is shown with `\xNN` for what is not ASCII.
-fn readable(key: &[u8]) -> String {
-    match std::str::from_utf8(key) {
-        Ok(text) => text.to_owned(),
-        Err(_) => key.escape_ascii().to_string(),
-    }
-}
-
 /// Two digits behind the point: the rest would be noise.
 fn rounded(rate: f64) -> f64 {
     (rate * 100.0).round() / 100.0
-}
-
-fn named(query: &str, name: &'static str) -> Result<Option<String>, QueryError> {
-    let found = field(query, name).map_err(|source| QueryError::Escape { field: name, source })?;
-    Ok(found.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }

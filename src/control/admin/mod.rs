@@ -9,12 +9,15 @@
 //! | `GET /nodes` | JSON: every node of every pool |
 //! | `GET /pools` | JSON: every pool, and where its nodes come from |
 //! | `GET /hotkeys` | JSON: the keys that nodes are asked for most; `?pool=P&by=requests\|bytes&n=20` choose |
+//! | `GET /slow` | JSON: the last slow requests and where their time went; `?pool=P&n=50` choose |
+//! | `GET /missratio` | JSON: what more memory would bring, of the pools that ask for it |
 //! | `GET /config` | JSON: the running configuration and its hash, secrets masked |
 //! | `GET /explain?key=K` | JSON: where the key goes, or 400; `&route=R` or `&listener=L` choose another route, `&live=1` asks the node too |
 //! | `POST /nodes/NAME/drain`, `/undrain`, `/admit` | 200, or 404 or 409 with the reason |
 //! | `GET /pools/NAME/handover` | JSON: its handover as `ringway warm` needs it, or 409 if none is going on |
 //! | `POST /pools/NAME/accept` | 200, or 409 if no change of its nodes is held |
 //! | `POST /pools/NAME/handover/next` | 200, or 409 if no handover is going on |
+//! | `POST /tap`, `POST /tap/ID` | JSON: opens a tap, or what it saw; 400, 404 or 409 with the reason |
 //! | `POST /reload` | 200, or 422 with the errors |
 //! | `GET /` | the status page for a browser, otherwise these paths |
 //!
@@ -28,6 +31,7 @@ mod connection;
 mod explain;
 mod guard;
 mod hotkeys;
+mod miss_ratio;
 mod nodes;
 mod page;
 mod places;
@@ -37,8 +41,11 @@ pub mod query;
 mod readiness;
 mod response;
 mod shares;
+mod shown_key;
+mod slow;
 mod socket;
 mod status;
+mod tap;
 mod token;
 
 use std::io;

@@ -1,5 +1,83 @@
 //! Parses the query of a URI.
 
+use std::ops::RangeInclusive;
+
+use thiserror::Error;
+
+use crate::snapshot::Snapshot;
+
+/// Why a query has no answer.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum QueryError {
+    /// A field cannot be decoded.
+    #[error("{field}: {source}")]
+    Escape {
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        source: BadEscape,
+    },
+    /// No pool has the name.
+    #[error("no pool {0:?}; GET /pools lists them")]
+    NoPool(String),
+    /// A field is not one of few words.
+    #[error("{field}: {found:?} is not {meant}")]
+    NoWord {
+        /// The field.
+        field: &'static str,
+        /// What it says.
+        found: String,
+        /// What it could say.
+        meant: &'static str,
+    },
+    /// A field is not a number of its range.
+    #[error("{field}: {found:?} is not a number from {least} to {most}")]
+    NoNumber {
+        /// The field.
+        field: &'static str,
+        /// What it says.
+        found: String,
+        /// The smallest number.
+        least: usize,
+        /// The largest one.
+        most: usize,
+    },
+}
+
+/// Returns the value of the field called `name`, with what is not UTF-8 replaced.
+pub fn named(query: &str, name: &'static str) -> Result<Option<String>, QueryError> {
+    let found = field(query, name).map_err(|source| QueryError::Escape { field: name, source })?;
+    Ok(found.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Returns the field `pool`, which must name one of `snapshot`.
+pub fn pool(query: &str, snapshot: &Snapshot) -> Result<Option<String>, QueryError> {
+    match named(query, "pool")? {
+        Some(name) if !snapshot.pools.contains_key(&name) => Err(QueryError::NoPool(name)),
+        found => Ok(found),
+    }
+}
+
+/// Returns the field called `name`, which must be a number within `range`.
+pub fn number(
+    query: &str,
+    name: &'static str,
+    range: RangeInclusive<usize>,
+) -> Result<Option<usize>, QueryError> {
+    let Some(found) = named(query, name)? else {
+        return Ok(None);
+    };
+    match found.parse() {
+        Ok(number) if range.contains(&number) => Ok(Some(number)),
+        _ => Err(QueryError::NoNumber {
+            field: name,
+            found,
+            least: *range.start(),
+            most: *range.end(),
+        }),
+    }
+}
+
 /// Returns the value of the first field called `name`, with its `%XX` decoded. `Err` if a `%` is not
 /// followed by two hexadecimal digits.
 ///

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::readiness::Readiness;
 use super::shares::Known;
-use super::{hotkeys, nodes, pools};
+use super::{hotkeys, miss_ratio, nodes, pools, slow};
 use crate::config;
 use crate::counter::Counter;
 use crate::diff::Difference;
@@ -21,6 +21,7 @@ use crate::node::Node;
 use crate::protocol::Failure;
 use crate::protocol::operation::Operation;
 use crate::route::Pool;
+use crate::route::counters::Counters;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
@@ -54,6 +55,14 @@ pub struct Status {
     nodes: Vec<NodeFigures>,
     /// The keys with the most requests.
     hot_keys: Vec<hotkeys::Shown>,
+    /// The prefixes of keys with the most requests.
+    hot_prefixes: Vec<hotkeys::Shown>,
+    /// What policies counted.
+    routes: Vec<RouteFigures>,
+    /// What more memory would bring, of the pools that ask for it.
+    miss_ratios: Vec<miss_ratio::Shown>,
+    /// The last slow requests, the newest first.
+    slow_requests: Vec<slow::Shown>,
 }
 
 /// The running configuration.
@@ -126,11 +135,22 @@ struct NodeFigures {
     counts: Counts,
 }
 
+/// What one kind of policy in one route counted.
+#[derive(Debug, Serialize)]
+struct RouteFigures {
+    route: String,
+    policy: &'static str,
+    requests: u64,
+    /// What it did with them, the events that happened.
+    events: BTreeMap<&'static str, u64>,
+}
+
 /// Looks at the process.
 pub async fn of(state: &State, known: &Known) -> Status {
     let snapshot = state.snapshot.load_full();
     let shares = known.of(&snapshot).await;
     let readiness = Readiness::of(state);
+    let (hot_keys, hot_prefixes) = hotkeys::on_page(state, &snapshot);
     let workers = |counter: fn(&WorkerShard) -> &Counter| {
         let sum = state.workers.iter().map(|shard| counter(shard).get());
         sum.fold(0, u64::wrapping_add)
@@ -168,7 +188,15 @@ pub async fn of(state: &State, known: &Known) -> Status {
                 node_status(shown, share, &snapshot.nodes[index])
             })
             .collect(),
-        hot_keys: hotkeys::on_page(state, &snapshot),
+        hot_keys,
+        hot_prefixes,
+        routes: snapshot
+            .counters
+            .values()
+            .map(|counters| route(counters))
+            .collect(),
+        miss_ratios: miss_ratio::all(state),
+        slow_requests: slow::on_page(state, &snapshot),
     }
 }
 
@@ -192,6 +220,19 @@ fn listener(listener: &crate::snapshot::Listener) -> Listener {
         sessions: listener.counters.open.load(Relaxed),
         accepted: listener.counters.accepted.load(Relaxed),
         refused: listener.counters.refused.load(Relaxed),
+    }
+}
+
+fn route(counters: &Counters) -> RouteFigures {
+    let events = counters.events.iter().map(|&event| {
+        let count = counters.sum(|shard| &shard.events[event as usize]);
+        (event.name(), count)
+    });
+    RouteFigures {
+        route: counters.route.clone(),
+        policy: counters.policy,
+        requests: counters.sum(|shard| &shard.requests),
+        events: events.filter(|(_, count)| *count > 0).collect(),
     }
 }
 

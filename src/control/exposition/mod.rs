@@ -10,6 +10,7 @@
 mod detail;
 mod helpers;
 mod hot_keys;
+mod insight;
 mod samples;
 mod table;
 
@@ -68,7 +69,10 @@ impl MetricKind {
 
 /// Ringway's own metrics, in the order in which they are shown.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
-    table::METRICS.iter().chain(hot_keys::METRICS)
+    table::METRICS
+        .iter()
+        .chain(insight::METRICS)
+        .chain(hot_keys::METRICS)
 }
 
 /// Renders the metrics of one process.

@@ -101,6 +101,7 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
         now,
         shard: &shard,
         missed: &missed,
+        teller: None,
     };
     let mut in_flight = InFlightQueue::default();
     let mut line = None;
@@ -197,7 +198,13 @@ fn receive(
     let mut buffer = BytesMut::new();
     for piece in pieces {
         buffer.extend_from_slice(piece);
-        let arrival = Arrival { now: 0, shard };
+        let arrival = Arrival {
+            now: 0,
+            shard,
+            noted_from: u64::MAX,
+            traced_below: 0,
+            end: 0,
+        };
         let is_answered = in_flight.receive(&mut buffer, options.dialect, options.max_value, arrival)?;
         assert!(!(is_answered && options.expires), "nobody waits for an answer");
     }

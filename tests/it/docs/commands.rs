@@ -115,11 +115,17 @@ fn that_ends(arguments: &[&str], admin: u16) -> Vec<String> {
     match arguments.first() {
         None => return vec!["--version".to_owned()],
         Some(&("--config" | "-c")) => return vec!["check".to_owned(), owned[1].clone()],
-        Some(&("nodes" | "health")) if !arguments.contains(&"--admin") => {
+        Some(&("nodes" | "health" | "top" | "tap")) if !arguments.contains(&"--admin") => {
             owned.extend(["--admin".to_owned(), own]);
+            match arguments[0] {
+                "top" => owned.push("--once".to_owned()),
+                "tap" => owned.push("--seconds=1".to_owned()),
+                _ => {}
+            }
         }
         // It needs a handover: tests/it/warm.rs has them.
         Some(&"warm") => owned.push("--help".to_owned()),
+        Some(&"observe") => return vec!["observe".to_owned(), "--help".to_owned()],
         Some(&"demo") => {
             let address = || format!("127.0.0.1:{}", free_port());
             owned.extend([
@@ -148,6 +154,7 @@ fn every_path_that_is_asked_for_is_served() {
     for (place, AdminRequest { method, path }) in asked {
         let target = path
             .replace("/pools/NAME", "/pools/main")
+            .replace("/tap/ID", "/tap")
             .replace("NAME", "cache-a");
         let (status, _) = http(ringway.admin, method.unwrap_or("GET"), &target)
             .unwrap_or_else(|| panic!("{place}: no answer for {path}"));

@@ -131,6 +131,10 @@ const NODES = [
 ];
 const HOT = [{ title: "Key", name: "wide" }, { title: "Share" }, { title: "Reads/s" }, { title: "Writes/s" },
   { title: "Bytes/s" }, { title: "Node", name: "wide" }];
+const SLOW = [{ title: "When", name: "wide" }, { title: "Took" }, { title: "Ringway" }, { title: "Queue" }, { title: "Node" },
+  { title: "Request", name: "wide" }, { title: "Outcome" }, { title: "Bytes" }, { title: "To", name: "wide" }];
+const MEMORY = [{ title: "Pool", name: "wide" }, { title: "Hits" }, { title: "Memory in use" }, { title: "Half" },
+  { title: "A quarter more" }, { title: "Half more" }, { title: "Twice" }];
 const identity = (n) => JSON.stringify([n.pool, n.node]);
 const isDown = (n) => n.state !== "up" && n.state !== "suspect";
 const isTroubled = (n) => n.state !== "up" || !n.in_ring || n.drained || n.missed_all || n.now.errors > 0;
@@ -266,6 +270,33 @@ function showHot(status) {
     cell(row, 5, hot.node ?? none);
   });
 }
+function showSlow(status) {
+  $("slow-section").hidden = !status.slow_requests.length;
+  const numbered = status.slow_requests.map((slow, index) => [slow, String(index)]);
+  rows($("slow"), SLOW, numbered, ([, id]) => id, (row, [slow]) => {
+    cell(row, 0, since(slow.at) + " ago", slow.at);
+    cell(row, 1, time(slow.seconds));
+    cell(row, 2, time(slow.own_seconds));
+    cell(row, 3, time(slow.queue_seconds));
+    cell(row, 4, time(slow.node_seconds));
+    cell(row, 5, slow.command + " " + (slow.key ?? slow.hash), slow.key === null ? "hash of the key" : "");
+    cell(row, 6, slow.outcome, slow.retried ? "sent twice" : "");
+    cell(row, 7, bytes(slow.bytes));
+    cell(row, 8, slow.node, "pool " + slow.pool);
+  });
+}
+function showMemory(status) {
+  $("memory-section").hidden = !status.miss_ratios.length;
+  rows($("memory"), MEMORY, status.miss_ratios, (one) => one.pool, (row, one) => {
+    cell(row, 0, one.pool, count(one.reads) + " reads");
+    cell(row, 1, percent(one.hit_ratio));
+    cell(row, 2, one.present_bytes === null ? none : bytes(one.present_bytes), "of " + bytes(one.item_bytes) + " of items");
+    for (let column = 0; column < 4; column += 1) {
+      const change = one.changes[column];
+      cell(row, 3 + column, change ? percent(change.hit_ratio) : none, change ? bytes(change.bytes) : "");
+    }
+  });
+}
 const VERBS = {
   Drain: ["drain", "It takes no new keys: they go to other nodes. What it owes is answered. A restart forgets the drain."],
   Undrain: ["undrain", "It takes its keys again, once it is cleared as the pool's rejoin says."],
@@ -382,6 +413,8 @@ function show() {
   showNodes(status, before);
   showPools(status, before);
   showHot(status);
+  showSlow(status);
+  showMemory(status);
   showConfig(status);
   showListeners(status);
   document.body.dataset.looks = Number(document.body.dataset.looks ?? 0) + 1;
@@ -491,6 +524,9 @@ async function explain(event) {
 
 headings($("pools"), POOLS, false);
 headings($("nodes"), NODES, true);
+headings($("hot"), HOT, false);
+headings($("slow"), SLOW, false);
+headings($("memory"), MEMORY, false);
 $("filter").addEventListener("submit", (event) => event.preventDefault());
 $("words").addEventListener("input", show);
 $("troubled").addEventListener("change", show);
