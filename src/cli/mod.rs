@@ -232,9 +232,10 @@ pub enum Command {
         /// Print JSON, a line each time.
         #[arg(long)]
         json: bool,
-        /// The order of the nodes; on a terminal the key s chooses the next one.
-        #[arg(long, value_name = "ORDER", default_value = "problems")]
-        sort: top::Order,
+        /// The order of the nodes: by default those with a problem first, and in JSON as they are configured. On a terminal
+        /// the key s chooses the next one.
+        #[arg(long, value_name = "ORDER")]
+        sort: Option<top::Order>,
         /// Only what has this in its name, pool or state; on a terminal the key / asks for it.
         #[arg(long, value_name = "TEXT")]
         filter: Option<String>,

@@ -266,7 +266,7 @@ impl Session {
         if self.reply_queue.has_unfinished() {
             let local = &self.worker.local;
             let now = local.clock.read();
-            for unfinished in self.reply_queue.take_unfinished(is_ending) {
+            while let Some(unfinished) = self.reply_queue.pop_unfinished(is_ending) {
                 unfinished.finish(now, local);
             }
         }

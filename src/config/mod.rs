@@ -73,7 +73,7 @@ pub use handover_from::HandoverFrom;
 pub use health::Health;
 pub use insight::{Insight, Slow};
 pub use listeners::Listener;
-pub use moment::rfc3339;
+pub use moment::{rfc3339, rfc3339_millis};
 pub use node_auth::NodeAuth;
 pub use pool::{FlushAll, OnNodeDown, OnReadError, OnWriteError, Pool, Protocol, Rejoin};
 pub use protection::Protection;

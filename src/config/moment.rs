@@ -10,10 +10,20 @@ const TO_1970: u64 = 719_468;
 
 /// Formats `moment` in UTC, in whole seconds; times before 1970 are shown as its beginning.
 pub fn rfc3339(moment: SystemTime) -> String {
+    until_seconds(moment) + "Z"
+}
+
+/// The same in milliseconds: `2026-11-28T21:48:18.042Z`.
+pub fn rfc3339_millis(moment: SystemTime) -> String {
+    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}.{:03}Z", until_seconds(moment), since.subsec_millis())
+}
+
+fn until_seconds(moment: SystemTime) -> String {
     let seconds = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (year, month, day) = date(seconds / DAY);
     let [hour, minute, second] = [seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// Parses what [`rfc3339`] formats; `None` for anything else, and for times before 1970.
@@ -91,5 +101,12 @@ mod tests {
         ] {
             assert_eq!(parse_rfc3339(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn milliseconds_have_three_digits() {
+        let moment = UNIX_EPOCH + Duration::from_millis(1_000_042);
+        assert_eq!(rfc3339_millis(moment), "1970-01-01T00:16:40.042Z");
+        assert_eq!(rfc3339(moment), "1970-01-01T00:16:40Z");
     }
 }

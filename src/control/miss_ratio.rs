@@ -16,12 +16,18 @@ use crate::route::Pool;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
+/// The seconds after which what was counted has been noted, too: a worker hands its notes over in its own time.
+const DELAY: usize = 3;
+
 /// Reads, and how many of them hit.
 type Reads = (u64, u64);
 
+/// What was counted in the last seconds, the oldest first.
+type Counted = [Reads; DELAY + 1];
+
 /// Runs until this future is dropped.
 pub async fn run(state: Arc<State>) {
-    let mut counted: HashMap<String, Reads> = HashMap::new();
+    let mut counted: HashMap<String, Counted> = HashMap::new();
     let mut second = interval(Duration::from_secs(1));
     loop {
         second.tick().await;
@@ -35,10 +41,11 @@ pub async fn run(state: Arc<State>) {
             let mut below = 0;
             if wants_curve(pool) {
                 let curve = curves.entry(name.clone()).or_default();
-                let reads = reads(pool, &snapshot);
-                let before = counted.insert(name.clone(), reads).unwrap_or(reads);
                 learn(curve, fingerprint(name.as_bytes()), &noted);
-                curve.count(reads.0.saturating_sub(before.0), reads.1.saturating_sub(before.1));
+                let now = reads(pool, &snapshot);
+                let counted = counted.entry(name.clone()).or_insert([now; DELAY + 1]);
+                let (reads, hits) = since(counted, now);
+                curve.count(reads, hits);
                 below = curve.below();
             }
             for index in pool.all_nodes() {
@@ -46,6 +53,14 @@ pub async fn run(state: Arc<State>) {
             }
         }
     }
+}
+
+/// Returns what was counted in the second that is [`DELAY`] ago, and remembers `now`.
+fn since(counted: &mut Counted, now: Reads) -> Reads {
+    let [oldest, next, ..] = *counted;
+    counted.rotate_left(1);
+    counted[DELAY] = now;
+    (next.0.saturating_sub(oldest.0), next.1.saturating_sub(oldest.1))
 }
 
 /// Whether a curve is drawn for `pool`.

@@ -226,13 +226,14 @@ impl ReplyQueue {
         !self.queue.borrow().unfinished.is_empty()
     }
 
-    /// Takes the requests that are to be reported and whose replies were taken, or all of them if the session ends.
+    /// Takes a request that is to be reported and whose reply was taken, or any of them if the session ends.
     #[cold]
-    pub fn take_unfinished(&self, is_ending: bool) -> Vec<Unfinished> {
+    pub fn pop_unfinished(&self, is_ending: bool) -> Option<Unfinished> {
         let queue = &mut *self.queue.borrow_mut();
         let (first, count) = (queue.first, queue.entries.len());
-        let is_taken = |one: &mut Unfinished| is_ending || one.number.wrapping_sub(first) as usize >= count;
-        queue.unfinished.extract_if(.., is_taken).collect()
+        let is_taken = |one: &Unfinished| is_ending || one.number.wrapping_sub(first) as usize >= count;
+        let index = queue.unfinished.iter().position(is_taken)?;
+        Some(queue.unfinished.swap_remove(index))
     }
 
     /// The number of slots in the queue.

@@ -9,8 +9,8 @@ use crate::support::binary::{packet, response};
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, pool, wait_for};
 
-/// How long a node stands still. It is ten times the threshold.
-const STILL: Duration = Duration::from_millis(200);
+/// How long a node stands still: longer than a busy machine makes other requests wait.
+const STILL: Duration = Duration::from_millis(500);
 
 /// A Ringway whose requests are slow from 20 ms on, before a node that is never down.
 fn patient(node: &Memcached, settings: &[&str]) -> Ringway {
@@ -32,12 +32,15 @@ fn slow(running: &Ringway, query: &str) -> Value {
     serde_json::from_str(&body).expect("JSON")
 }
 
-/// Waits for `count` slow requests, and returns them.
+/// Waits until requests that took as long as the node stood still are listed, `count` of them, and returns them. On a busy
+/// machine others may be slow, too.
 fn slow_requests(running: &Ringway, count: usize) -> Vec<Value> {
     let mut found = Vec::new();
     wait_for("slow requests to be listed", || {
         let list = slow(running, "");
-        found = list["requests"].as_array().expect("a list").clone();
+        let is_long = |request: &&Value| seconds(request, "seconds") >= STILL.as_secs_f64();
+        let requests = list["requests"].as_array().expect("a list").iter();
+        found = requests.filter(is_long).cloned().collect();
         found.len() >= count
     });
     assert_eq!(found.len(), count, "{found:?}");
@@ -102,7 +105,7 @@ fn requests_to_a_node_that_stands_still_are_listed_in_all_protocols_with_their_t
         );
         assert!((total - own - queue - at_node).abs() < 1e-9, "{request}");
     }
-    assert_eq!(running.metric("ringway_slow_requests_total", &["main"]), 4.0);
+    assert!(running.metric("ringway_slow_requests_total", &["main"]) >= 4.0);
     let (_, status) = running.get("/status");
     assert!(status.contains("slow:binary"), "{status}");
 }
@@ -128,7 +131,7 @@ fn what_waits_for_a_link_to_open_waits_in_a_queue() {
 #[test]
 fn a_request_that_times_out_is_listed_once() {
     let node = Memcached::start();
-    let running = patient(&node, &["request_timeout: 100ms"]);
+    let running = patient(&node, &["request_timeout: 600ms"]);
     let mut client = running.client();
     assert_eq!(client.get("k"), None);
     node.signal("STOP");
@@ -141,7 +144,7 @@ fn a_request_that_times_out_is_listed_once() {
         (&request["key"], &request["outcome"]),
         (&"late".into(), &"timeout".into())
     );
-    assert!(seconds(request, "node_seconds") >= 0.1, "{request}");
+    assert!(seconds(request, "node_seconds") >= 0.6, "{request}");
 }
 
 #[test]

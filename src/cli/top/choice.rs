@@ -102,8 +102,8 @@ impl Choice {
         value.map_or(String::new(), |value| value.get_name().to_owned())
     }
 
-    /// Leaves what the filter hides out of `view`, and sorts its nodes; `is_troubled` says which have a problem.
-    pub fn apply(&self, view: &mut View<'_>, is_troubled: impl Fn(&NodeView<'_>) -> bool) {
+    /// Leaves what the filter hides out of `view`.
+    pub fn filter(&self, view: &mut View<'_>) {
         let has = |texts: &[&str]| texts.iter().any(|text| text.contains(&self.filter));
         view.nodes.retain(|node| has(&[node.pool, node.node, node.state]));
         view.pools
@@ -116,6 +116,10 @@ impl Choice {
             });
         }
         view.routes.retain(|route| has(&[route.route, route.policy]));
+    }
+
+    /// Sorts the nodes of `view`; `is_troubled` says which have a problem.
+    pub fn sort(&self, view: &mut View<'_>, is_troubled: impl Fn(&NodeView<'_>) -> bool) {
         let requests = |node: &NodeView<'_>| -node.figures.requests_per_second;
         let by = |node: &NodeView<'_>| match self.order {
             Order::Problems => f64::from(u8::from(!is_troubled(node))),

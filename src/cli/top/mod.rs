@@ -34,8 +34,8 @@ pub struct Form {
     pub once: bool,
     /// As JSON, a line for each look.
     pub json: bool,
-    /// The order of the nodes.
-    pub order: Order,
+    /// The order of the nodes; by default, those with a problem first, and in JSON as they are configured.
+    pub order: Option<Order>,
     /// Only what has this in its name, pool or state.
     pub filter: Option<String>,
 }
@@ -50,7 +50,7 @@ pub fn run(admin: &Admin<'_>, form: &Form) -> anyhow::Result<()> {
     } else {
         Keyboard::open()
     };
-    let mut choice = Choice::new(form.order, form.filter.clone());
+    let mut choice = Choice::new(form.order.unwrap_or(Order::Problems), form.filter.clone());
     let mut before = look(admin)?;
     let mut shown: Option<Look> = None;
     let mut next = Instant::now() + FIRST;
@@ -108,7 +108,10 @@ fn look(admin: &Admin<'_>) -> anyhow::Result<Look> {
 fn show(mut view: View<'_>, choice: &Choice, has_keys: bool, form: &Form) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if form.json {
-        choice.apply(&mut view, table::is_troubled);
+        choice.filter(&mut view);
+        if form.order.is_some() {
+            choice.sort(&mut view, table::is_troubled);
+        }
         serde_json::to_writer(&mut out, &view)?;
         writeln!(out)?;
         return Ok(());

@@ -35,7 +35,8 @@ const ERROR: usize = 16;
 
 /// Renders what `choice` leaves of the view. If keys can be pressed, the last line says which. Names come from a configuration, errors from nodes: both are escaped.
 pub fn render(view: &mut View<'_>, choice: &Choice, has_keys: bool, shape: Shape) -> String {
-    choice.apply(view, is_troubled);
+    choice.filter(view);
+    choice.sort(view, is_troubled);
     let view = &*view;
     let mut lines = vec![head(view, shape)];
     lines.extend(

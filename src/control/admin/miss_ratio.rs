@@ -9,7 +9,7 @@ use crate::state::State;
 
 /// The points of a curve: each is of twice the memory of the one before, and the last of twice that of all items.
 const POINTS: i32 = 12;
-/// So many times the present memory is looked at.
+/// The sizes that are looked at, as multiples of the present one.
 const MORE: [f64; 4] = [0.5, 1.25, 1.5, 2.0];
 
 #[derive(Debug, Serialize)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::query::{QueryError, number, pool};
 use super::response::{Answer, json, text};
 use super::shown_key::ShownKey;
-use crate::config::rfc3339;
+use crate::config::rfc3339_millis;
 use crate::insight::Event;
 use crate::insight::slow_log::{KEPT, OFF};
 use crate::snapshot::Snapshot;
@@ -62,7 +62,7 @@ impl Shown {
     pub fn new(event: &Event, by_name: bool) -> Shown {
         let seconds = |micros: u64| micros as f64 / 1e6;
         Shown {
-            at: rfc3339(event.at),
+            at: rfc3339_millis(event.at),
             pool: event.pool.clone(),
             node: event.node.clone(),
             command: event.operation.name(),
