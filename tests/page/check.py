@@ -245,7 +245,7 @@ class SlowNode:
 
 
 def slow_requests(browser):
-    pools = {"main": {"nodes": embedded("here")}, "late": {"nodes": [SlowNode().address], "insight": {"slow": "20ms"}}}
+    pools = {"main": {"nodes": embedded("here")}, "late": {"nodes": [SlowNode().address], "insight": {"slow": "20ms", "miss_ratio": True}}}
     ringway = Ringway(pools)
     try:
         with socket.create_connection(("127.0.0.1", ringway.late)) as client:
@@ -257,6 +257,8 @@ def slow_requests(browser):
         took, request = browser.ask(row)[1], browser.ask(row)[5]
         assert took.endswith("ms") and request == "get " + EVIL, browser.ask(row)
         assert browser.ask("document.querySelectorAll('#slow th, #hot th').length") == 15
+        browser.wait_for("!document.querySelector('#memory-section').hidden")
+        assert text(browser, "#memory tbody tr").startswith("late"), text(browser, "#memory")
         check_forms(browser, ringway, "slow")
         assert browser.ask("document.images.length + document.scripts.length") == 1
         assert not browser.complaints(), browser.complaints()
