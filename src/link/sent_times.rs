@@ -181,7 +181,7 @@ mod tests {
         assert!(!sent.must_note());
         assert_eq!(sent.take(20, 5, 50), (times(0, 0, 45), false));
         assert_eq!(sent.take(30, 5, 50), (times(3, 0, 42), true));
-        assert_eq!(sent.take(30, 5, 50).1, false, "it is told once");
+        assert!(!sent.take(30, 5, 50).1, "it is told once");
         sent.sample(1000);
         assert!(sent.must_note());
     }
