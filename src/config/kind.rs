@@ -123,6 +123,23 @@ pub fn timeout() -> Kind<Duration> {
     }
 }
 
+/// Durations within `range`.
+pub fn duration_within(range: RangeInclusive<Duration>) -> Kind<Duration> {
+    let read = move |text: &str| {
+        let duration = units::duration(text)?;
+        if range.contains(&duration) {
+            return Ok(duration);
+        }
+        let [least, most] = [range.start(), range.end()].map(|bound| show_duration(*bound));
+        let problem = Problem::new(format!("{} is out of range", quote(text)));
+        Err(problem.hint(format!("the range is {least} to {most}")))
+    };
+    Kind {
+        read: Box::new(move |value, diagnostics| value.read(diagnostics, &read)),
+        ..duration()
+    }
+}
+
 /// Lists of values. One that holds a mistake is left out.
 pub fn list<T: 'static>(item: Kind<T>) -> Kind<Vec<T>> {
     let Kind { read, show, schema } = item;

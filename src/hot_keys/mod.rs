@@ -4,8 +4,11 @@
 //!   worker: a request in 16 ─▶ sampler ─▶ sketches: keys and prefixes, by requests and by bytes
 //!                                            │ once a second: rates, then everything decays
 //!                                            ▼
-//!   control: the summaries of all workers ─▶ ranking ─▶ /hotkeys, metrics, policies
+//!   control: the summaries of all workers ─▶ ranking ─▶ /hotkeys, metrics
 //! ```
+//!
+//! Policies that act on hot keys have a [`detector`] of their own: it counts what clients ask for, which does
+//! not change if the policy spares the nodes.
 //!
 //! A worker alone writes its sampler, so counting needs neither locks nor atomics. Memory is fixed: at most
 //! 2 MiB with up to eight workers, the summaries and the ranking included. Time is an argument.
@@ -14,18 +17,24 @@
 //! a rate of 500 requests a second has a standard error of about 5 %. A rate is never made up: it only has
 //! requests of that key. What a sketch may miss, [`sketch`] says.
 
+pub mod detector;
+mod pace;
 pub mod ranking;
 pub mod sampler;
 pub mod sketch;
 
 use std::ops::{AddAssign, MulAssign};
 
+pub use detector::Detector;
 pub use ranking::{HotKey, Order, Ranking};
 pub use sampler::{Access, Sampler, Summary};
 
 /// One request in this many is sampled, at random distances: a pipeline of 16 requests, always the same
 /// ones, must not show the same request each time.
 pub const PERIOD: u32 = 16;
+
+/// What remains of every count after a second: a count is halved in about 6.6 seconds.
+const DECAY: f64 = 0.9;
 
 /// Counts of sampled requests, or rates, of one key or of all keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -1,9 +1,10 @@
 //! What one worker counts of keys: a sample of its requests, in sketches that only it writes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
+use super::pace::Pace;
 use super::sketch::Sketch;
-use super::{Figures, PERIOD};
+use super::{DECAY, Figures, PERIOD};
 use crate::metrics::Class;
 use crate::protocol::fingerprint;
 use crate::protocol::operation::Operation;
@@ -12,8 +13,6 @@ use crate::protocol::operation::Operation;
 const PLACES: usize = 512;
 /// The fewest places of one worker's sketch of keys.
 const MIN_PLACES: usize = 128;
-/// What remains of every count after a second: a count is halved in about 6.6 seconds.
-const DECAY: f64 = 0.9;
 /// The keys, and a quarter as many prefixes, that a worker reports in each of the two orders.
 const REPORTED: usize = 64;
 
@@ -39,9 +38,7 @@ impl Access {
 /// Samples the requests of one worker.
 #[derive(Debug)]
 pub struct Sampler {
-    /// The number of requests before the next one that is sampled.
-    skip: Cell<u32>,
-    random: Cell<u32>,
+    pace: Pace,
     counts: RefCell<Counts>,
 }
 
@@ -87,8 +84,7 @@ impl Sampler {
         let places = (PLACES / workers.max(1)).max(MIN_PLACES);
         let pair = |places| [Sketch::new(places), Sketch::new(places)];
         Sampler {
-            skip: Cell::new(0),
-            random: Cell::new(0x9e37_79b9),
+            pace: Pace::default(),
             counts: RefCell::new(Counts {
                 delimiter: None,
                 keys: pair(places),
@@ -109,13 +105,7 @@ impl Sampler {
     /// its value is known.
     #[inline(always)]
     pub fn is_due(&self) -> bool {
-        let skip = self.skip.get();
-        if skip > 0 {
-            self.skip.set(skip - 1);
-            return false;
-        }
-        self.skip.set(self.distance());
-        true
+        self.pace.is_due()
     }
 
     /// Records a request for `key` to a node of `pool`, with the number of `bytes` of its value. A flush_all, which
@@ -167,18 +157,6 @@ impl Sampler {
     pub fn held(&self) -> usize {
         let counts = self.counts.borrow();
         counts.keys.iter().chain(&counts.prefixes).map(Sketch::held).sum()
-    }
-
-    /// Returns the number of requests to skip: `PERIOD - 1` on average.
-    #[cold]
-    #[inline(never)]
-    fn distance(&self) -> u32 {
-        let mut random = self.random.get();
-        random ^= random << 13;
-        random ^= random >> 17;
-        random ^= random << 5;
-        self.random.set(random);
-        ((u64::from(random) * u64::from(2 * PERIOD - 1)) >> 32) as u32
     }
 }
 

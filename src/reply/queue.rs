@@ -138,10 +138,28 @@ impl ReplyQueue {
 
     /// Appends a slot that is already filled.
     pub fn push_filled(&self, origin: RequestOrigin, reply: Reply) {
-        let mut queue = self.queue.borrow_mut();
-        queue.words += origin.format.bytes() + text_bytes(&reply);
+        let queue = &mut *self.queue.borrow_mut();
+        let index = queue.entries.len();
+        let reply = self.admit(queue, origin.command, index, reply);
+        queue.words += origin.format.bytes();
         queue.entries.push_back(QueueEntry::new(origin, 0, reply));
         queue.advance();
+    }
+
+    /// Counts the bytes of `reply`, which is for the entry with this index. Returns it, or what stands for a
+    /// value that is dropped because too many wait.
+    #[inline]
+    fn admit(&self, queue: &mut Queue, command: Command, index: usize, reply: Reply) -> Reply {
+        let size = value_bytes(&reply);
+        let is_too_much = || index > 0 && queue.held >= MAX_HELD || !self.budget.has_room(size);
+        if may_be_dropped(command, size) && is_too_much() {
+            queue.dropped += 1;
+            return DROPPED;
+        }
+        queue.held += size;
+        queue.words += text_bytes(&reply);
+        self.budget.add(size);
+        reply
     }
 
     /// Fills slot `number`.
@@ -162,21 +180,11 @@ impl ReplyQueue {
             entry.reply,
             Reply::Error(_) | Reply::Refused(_) | Reply::Failed(_)
         ) {
-            entry.reply = match value_bytes(&reply) {
-                size if may_be_dropped(entry.command, size)
-                    && (index > 0 && queue.held >= MAX_HELD || !self.budget.has_room(size)) =>
-                {
-                    queue.dropped += 1;
-                    DROPPED
-                }
-                size => {
-                    queue.held += size;
-                    queue.words += text_bytes(&reply);
-                    self.budget.add(size);
-                    reply
-                }
-            };
+            let command = entry.command;
+            let reply = self.admit(queue, command, index as usize, reply);
+            queue.entries[index as usize].reply = reply;
         }
+        let entry = &queue.entries[index as usize];
         if entry.awaited == 0 && index as usize == queue.filled && queue.advance() {
             queue.wakeup.wake();
         }
@@ -448,6 +456,22 @@ mod tests {
             .collect();
         assert_eq!(replies, [DROPPED, value(700_000), value(10)]);
         assert_eq!(reply_queue.take_dropped(), 1);
+    }
+
+    #[test]
+    fn a_value_that_needs_no_node_counts_as_one_that_a_node_sent() {
+        let memory = Rc::new(Memory::default());
+        memory.set_limit(1 << 20);
+        let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
+        for size in [800_000, 700_000, 10] {
+            reply_queue.push_filled(origin(Command::Get), value(size));
+        }
+        let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
+            .map(|taken| taken.1)
+            .collect();
+        assert_eq!(replies, [DROPPED, value(700_000), value(10)]);
+        reply_queue.close();
+        assert_eq!(memory.total(), 0);
     }
 
     #[test]

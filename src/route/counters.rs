@@ -52,6 +52,10 @@ events! {
     CopyFailed = "copy_failed",
     /// The request waited for the reply to another one.
     Joined = "joined",
+    /// The reply came from a value that the process keeps; no node was asked.
+    Served = "served",
+    /// The request asked again for a value that the process keeps.
+    Refreshed = "refreshed",
     /// The request was over a limit.
     Limited = "limited",
     /// The request was refused.

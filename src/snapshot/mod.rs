@@ -14,6 +14,7 @@ use crate::config::{self, Bind, Config};
 use crate::node::Node;
 use crate::node::missed::MissedBudget;
 use crate::route::policy::compile::{AllCounters, Compiler};
+use crate::route::toolkit::writes::Writes;
 use crate::route::{Pool, Route};
 use crate::runtime::logins::Logins;
 
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub missed: Arc<MissedBudget>,
     /// The counters of each route's policies; kept across reloads.
     pub counters: AllCounters,
+    /// The writes of policies that keep or share replies, if there is such a policy; kept across reloads.
+    pub writes: Option<Arc<Writes>>,
 }
 
 /// A listener with the route its requests take.
@@ -97,7 +100,7 @@ impl Snapshot {
             }
             pools.insert(name.clone(), Arc::new(pool));
         }
-        let mut compiler = compiler(&config, &pools, previous.map(|previous| &previous.counters));
+        let mut compiler = compiler(&config, &pools, previous);
         let mut listener = |settings: &config::Listener| Listener {
             settings: settings.clone(),
             route: compiler
@@ -106,7 +109,7 @@ impl Snapshot {
             counters: counters_of(&settings.bind, previous),
         };
         let listeners = config.listeners.iter().map(&mut listener).collect();
-        let counters = compiler.counters;
+        let (counters, writes) = (compiler.counters, compiler.writes);
         Snapshot {
             config,
             nodes,
@@ -114,6 +117,7 @@ impl Snapshot {
             pools,
             missed,
             counters,
+            writes,
         }
     }
 
@@ -149,7 +153,7 @@ impl Snapshot {
     /// Compiles `route` as the listener bound to `bind` would; `None` if it names an undefined route or
     /// pool.
     pub fn compile(&self, route: &config::Route, bind: &Bind) -> Option<Route> {
-        compiler(&self.config, &self.pools, Some(&self.counters)).compile(route, bind)
+        compiler(&self.config, &self.pools, Some(self)).compile(route, bind)
     }
 
     /// Compiles the route or pool called `name` as the first listener would; `None` if undefined.
@@ -162,15 +166,16 @@ impl Snapshot {
 fn compiler<'a>(
     config: &'a Config,
     pools: &'a BTreeMap<String, Arc<Pool>>,
-    previous: Option<&'a AllCounters>,
+    previous: Option<&'a Snapshot>,
 ) -> Compiler<'a> {
     Compiler {
         routes: &config.routes,
         pools,
-        previous,
+        previous: previous.map(|previous| &previous.counters),
         counters: AllCounters::new(),
         zone: config.zone.as_deref(),
         workers: config.workers,
+        writes: previous.and_then(|previous| previous.writes.clone()),
     }
 }
 

@@ -376,6 +376,17 @@ impl World {
         }
     }
 
+    /// A client that only reads, of a process that may show a value until `bound` after another one has replaced it.
+    pub fn read_late(&self, ringway: &Ringway, seed: u64, bound: Duration) {
+        let mut client = ringway.client();
+        let mut below = random(seed);
+        while !self.is_over.load(SeqCst) {
+            let begin = self.history.now().saturating_sub(bound.as_nanos());
+            client.send(format!("get k{}\r\n", below(KEYS as u64)));
+            self.values(&mut client, begin);
+        }
+    }
+
     fn read(&self, client: &mut Client, keys: &[usize]) {
         let begin = self.history.now();
         let names: Vec<String> = keys.iter().map(|key| format!("k{key}")).collect();

@@ -40,6 +40,8 @@ mod handover;
 mod handover_from;
 mod handover_history;
 mod handover_routes;
+mod hot_cache;
+mod hot_history;
 mod hot_keys;
 mod import;
 mod import_handles;

@@ -27,6 +27,8 @@ macro_rules! for_each_policy {
             layers::Layers,
             /// Identical reads in flight share one request.
             single_flight::SingleFlight,
+            /// Values of hot keys are kept in the process for a moment.
+            hot_cache::HotCache,
             /// Copies requests to another route, whose replies are dropped.
             shadow::Shadow,
             /// Bounds requests per second and requests in flight.

@@ -12,6 +12,8 @@ mod deny;
 mod expiry;
 mod failover;
 pub mod graph;
+mod hot;
+mod hot_cache;
 mod key;
 mod layers;
 mod lazy_fill;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::show_duration;
 use crate::node::Node;
 use crate::route::explain::{InsteadOf, instead_of};
 use crate::route::{PolicyRoute, Pool, Route};
@@ -31,6 +32,9 @@ pub enum Here {
         policy: String,
         /// Its settings, as they would be written, without its routes.
         options: Value,
+        /// How long a value that it keeps may still be read after another process has replaced it, such as `1s`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        staleness: Option<String>,
         /// The routes under it that the key may go to.
         routes: Vec<ExplainedBranch>,
     },
@@ -68,6 +72,7 @@ impl ExplainedBranch {
             Route::Policy(policy) => Here::Policy {
                 policy: policy.name.to_owned(),
                 options: policy.settings.options(),
+                staleness: policy.kind.staleness().map(show_duration),
                 routes: under(policy, nodes, key),
             },
         };
@@ -92,12 +97,16 @@ impl ExplainedBranch {
             Here::Policy {
                 policy,
                 options,
+                staleness,
                 routes,
             } => {
                 write!(f, "{policy}")?;
                 let is_empty = options.as_object().is_some_and(serde_json::Map::is_empty);
                 if !is_empty {
                     write!(f, " {options}")?;
+                }
+                if let Some(staleness) = staleness {
+                    write!(f, ", values up to {staleness} old")?;
                 }
                 routes.iter().try_for_each(|route| route.write(depth + 1, f))
             }

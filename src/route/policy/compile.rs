@@ -8,6 +8,7 @@ use crate::config::{self, Bind};
 use crate::protocol::OnError;
 use crate::route::counters::Counters;
 use crate::route::policy::{Policy, PolicyKind};
+use crate::route::toolkit::writes::Writes;
 use crate::route::{PolicyRoute, Pool, Route};
 
 /// Counters by route and policy.
@@ -38,6 +39,8 @@ pub struct Compiler<'a> {
     pub zone: Option<&'a str>,
     /// The number of workers, each with its own counters.
     pub workers: usize,
+    /// The writes of the process, once a policy asks for them; kept across reloads.
+    pub writes: Option<Arc<Writes>>,
 }
 
 /// Compiles the routes of one listener.
@@ -82,6 +85,21 @@ impl<'a> Scope<'_, 'a> {
     /// The zone in which this process runs.
     pub fn zone(&self) -> Option<&'a str> {
         self.compiler.zone
+    }
+
+    /// The number of workers.
+    pub fn workers(&self) -> usize {
+        self.compiler.workers
+    }
+
+    /// The name of the route that is compiled, under which its policies are counted.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The writes of the process, which all policies that ask for them share.
+    pub fn writes(&mut self) -> Arc<Writes> {
+        self.compiler.writes.get_or_insert_default().clone()
     }
 
     fn named(&mut self, name: &str) -> Option<Route> {

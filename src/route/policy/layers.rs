@@ -15,6 +15,8 @@
 //! when the copy expires: at most `near_expiry` after it was read from `far`, rounded up to a second of the
 //! node's clock. The same bound holds if `near` does not answer a delete.
 
+use std::time::Duration;
+
 use crate::config;
 use crate::protocol::meta::flags;
 use crate::protocol::operation::Operation;
@@ -106,6 +108,10 @@ impl Policy for Layers {
             Branch::labelled("near", &self.near),
             Branch::labelled("far", &self.far),
         ]
+    }
+
+    fn staleness(&self) -> Option<Duration> {
+        Some(Duration::from_secs(self.near_expiry.unsigned_abs()))
     }
 }
 

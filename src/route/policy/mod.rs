@@ -35,6 +35,7 @@ pub mod delay;
 pub mod deny;
 pub mod expiry;
 pub mod failover;
+pub mod hot_cache;
 pub mod key;
 pub mod layers;
 pub mod lazy_fill;
@@ -48,6 +49,7 @@ pub mod static_reply;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, ready};
+use std::time::Duration;
 
 use crate::config::{self, for_each_policy};
 use crate::protocol::{Reply, Request};
@@ -116,6 +118,12 @@ pub trait Policy: fmt::Debug + Sized {
     /// Whether the policy itself refuses flush_all.
     fn denies_flush(&self) -> bool {
         false
+    }
+
+    /// How long a client may read a value that the policy keeps after another process has replaced it; `None`
+    /// if the policy keeps none.
+    fn staleness(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -237,6 +245,11 @@ macro_rules! kinds_of_policies {
             /// See [`Policy::denies_flush`].
             pub fn denies_flush(&self) -> bool {
                 match self { $(PolicyKind::$Policy(policy) => policy.denies_flush(),)* }
+            }
+
+            /// See [`Policy::staleness`].
+            pub fn staleness(&self) -> Option<Duration> {
+                match self { $(PolicyKind::$Policy(policy) => policy.staleness(),)* }
             }
         }
     };

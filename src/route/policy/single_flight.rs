@@ -22,15 +22,13 @@ use tokio::sync::OnceCell;
 
 use crate::config;
 use crate::protocol::meta::Names;
-use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Reply, Request};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
 use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
-use crate::route::toolkit::lease::uses_lease;
-use crate::route::toolkit::writes::{Version, Writes};
+use crate::route::toolkit::writes::{Version, Writes, changes};
 
 /// The flags of an mg whose reply may be shared with another client. The others return the item's history
 /// (`h`, `l`) or a cas id (`c`), or change the item.
@@ -44,13 +42,15 @@ const SHAREABLE_BINARY: &[u8] = b"bcfkOqstv";
 pub struct SingleFlight {
     to: Route,
     writes: Arc<Writes>,
+    /// Tells its flights from those of other policies.
+    identity: Arc<()>,
 }
 
 /// A read in flight. Reads that join it wait for its reply.
 #[derive(Debug)]
 struct Flight {
-    /// The writes of the policy that it belongs to.
-    writes: Arc<Writes>,
+    /// The policy that it belongs to.
+    policy: Arc<()>,
     /// The state of the key when the read began.
     version: Version,
     command: Command,
@@ -72,7 +72,8 @@ impl Compile for config::SingleFlight {
     fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<SingleFlight> {
         Some(SingleFlight {
             to: scope.route(&self.to)?,
-            writes: Arc::default(),
+            writes: scope.writes(),
+            identity: Arc::default(),
         })
     }
 }
@@ -127,7 +128,7 @@ impl Policy for SingleFlight {
 impl SingleFlight {
     fn hash(&self, request: &Request<'_>) -> u64 {
         let parts = (
-            Arc::as_ptr(&self.writes),
+            Arc::as_ptr(&self.identity),
             request.command as u8,
             request.key,
             request.raw_flags(),
@@ -144,7 +145,7 @@ impl SingleFlight {
                 return flight.clone();
             }
             let flight = Rc::new(Flight {
-                writes: self.writes.clone(),
+                policy: self.identity.clone(),
                 version,
                 command: request.command,
                 key: request.key.into(),
@@ -157,7 +158,7 @@ impl SingleFlight {
     }
 
     fn serves(&self, flight: &Flight, request: &Request<'_>, version: Version) -> bool {
-        Arc::ptr_eq(&flight.writes, &self.writes)
+        Arc::ptr_eq(&flight.policy, &self.identity)
             && flight.version == version
             && flight.command == request.command
             && *flight.key == *request.key
@@ -176,11 +177,6 @@ fn is_shareable(request: &Request<'_>) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whether `request` may change what a read of its key finds.
-fn changes(request: &Request<'_>) -> bool {
-    request.command != Command::MetaDebug && (Operation::of(request) != Operation::Get || uses_lease(request))
 }
 
 #[cfg(test)]

@@ -114,6 +114,7 @@ pub fn compile(yaml: &str) -> (Route, AllCounters) {
         counters: AllCounters::new(),
         zone: config.zone.as_deref(),
         workers: 1,
+        writes: None,
     };
     let listener = &config.listeners[0];
     let route = compiler.compile(&listener.route, &listener.bind).expect("good");

@@ -435,6 +435,25 @@ fn shared_reads_show_what_was_written() {
 }
 
 #[test]
+fn kept_values_show_what_was_written() {
+    survive_while_nothing_fails([
+        "{hot_cache: {to: a, min_rate: 0}}",
+        "{hot_cache: {to: {single_flight: a}, min_rate: 0, misses: true}}",
+    ]);
+}
+
+#[test]
+fn kept_values_show_what_was_written_while_a_cold_pool_is_filled() {
+    let trial = Trial {
+        route: "{hot_cache: {to: {lazy_fill: {to: a, from: b}}, min_rate: 0}}",
+        filled: &[B],
+        evicts: true,
+        faults: true,
+    };
+    trial.survives();
+}
+
+#[test]
 fn failover_shows_what_was_written_as_long_as_nothing_fails() {
     survive_while_nothing_fails(["{failover: [a, b]}", "{failover: {to: [a, b], on_miss: true}}"]);
 }

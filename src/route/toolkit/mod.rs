@@ -3,7 +3,9 @@
 pub mod budget;
 pub mod compare_and_swap;
 pub mod hedge_delay;
+pub mod hot;
 pub mod lease;
+pub mod prefixes;
 pub mod quorum;
 pub mod race;
 pub mod read_through;

@@ -4,20 +4,25 @@
 //! writes that ended. While the two differ a write is in progress, and no reader may rely on what another
 //! one reads. If they are equal, and unchanged later, no write of the key was acknowledged in between. Keys
 //! of one group affect each other, which costs a reader its sharing but is never wrong.
+//!
+//! All policies of the process that ask share one table, which outlives reloads: a write that began under
+//! the former configuration is seen under the present one.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-use crate::protocol::fingerprint;
+use crate::protocol::operation::Operation;
+use crate::protocol::{Command, Request, fingerprint};
+use crate::route::toolkit::lease::uses_lease;
 
 /// The number of groups of keys.
-const STRIPES: usize = 256;
+const STRIPES: usize = 1 << 14;
 
 /// Every flush_all that goes through a policy counts as a write of all keys.
 static FLUSHES: Stripe = Stripe::new();
 
-/// The writes of all keys through one policy.
+/// The writes of all keys.
 #[derive(Debug)]
-pub struct Writes(Box<[Stripe; STRIPES]>);
+pub struct Writes(Box<[Stripe]>);
 
 /// The state of a key at one moment: equal states mean that no write of it was acknowledged in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +62,13 @@ impl Writes {
 
 impl Default for Writes {
     fn default() -> Writes {
-        Writes(Box::new([const { Stripe::new() }; STRIPES]))
+        Writes((0..STRIPES).map(|_| Stripe::new()).collect())
     }
+}
+
+/// Whether `request` may change what a read of its key finds.
+pub fn changes(request: &Request<'_>) -> bool {
+    request.command != Command::MetaDebug && (Operation::of(request) != Operation::Get || uses_lease(request))
 }
 
 /// Begins a flush_all.

@@ -1,0 +1,56 @@
+//! Which keys are hot enough for a policy to act on them.
+
+use std::cell::RefCell;
+
+use tokio::time::Instant;
+
+use crate::hot_keys::Detector;
+use crate::protocol::fingerprint;
+use crate::route::call::Forwarder;
+
+/// A policy's measure of hot keys.
+#[derive(Debug)]
+pub struct HotKeys {
+    /// Tells the policy's reads from those of others. The same after a reload, so that hot keys stay known.
+    stream: u32,
+    /// The rate, in reads a second of one worker, from which a key is hot; 0: every key is.
+    min_rate: f64,
+}
+
+/// A worker's detector, and the instant from which its time counts.
+struct Counted {
+    detector: Detector,
+    begun: Instant,
+}
+
+thread_local! {
+    /// The detector of this worker, shared by all policies that need one.
+    static COUNTED: RefCell<Option<Counted>> = const { RefCell::new(None) };
+}
+
+impl HotKeys {
+    /// Returns the measure of the policy called `policy` in `route`: `min_rate` reads a second in all
+    /// `workers` together.
+    pub fn new(route: &str, policy: &str, min_rate: u32, workers: usize) -> HotKeys {
+        HotKeys {
+            stream: fingerprint(format!("{route}\n{policy}").as_bytes()),
+            min_rate: f64::from(min_rate) / workers as f64,
+        }
+    }
+
+    /// Counts a read of `key`. Returns true if the key is hot.
+    pub fn is_hot(&self, key: &[u8], forwarder: &dyn Forwarder) -> bool {
+        if self.min_rate == 0.0 {
+            return true;
+        }
+        let now = forwarder.now();
+        COUNTED.with_borrow_mut(|counted| {
+            let counted = counted.get_or_insert_with(|| Counted {
+                detector: Detector::new(0),
+                begun: now,
+            });
+            let elapsed = now.saturating_duration_since(counted.begun).as_micros() as u64;
+            counted.detector.count(self.stream, key, elapsed) >= self.min_rate
+        })
+    }
+}
