@@ -54,8 +54,17 @@ events! {
     Joined = "joined",
     /// The reply came from a value that the process keeps; no node was asked.
     Served = "served",
-    /// The request asked again for a value that the process keeps.
+    /// The request asked again for a value that the process keeps, or its client was told to compute a value anew
+    /// before it expires.
     Refreshed = "refreshed",
+    /// The reader got a miss: its client computes the value.
+    Won = "won",
+    /// The reader waited for another one's value, and got it.
+    Waited = "waited",
+    /// The reader waited in vain.
+    GaveUp = "gave_up",
+    /// The reader got a value that was deleted or has expired.
+    Stale = "stale",
     /// The request was over a limit.
     Limited = "limited",
     /// The request was refused.

@@ -107,3 +107,19 @@ fn hot_cache_shows_own_writes_at_once_and_others_in_time_while_nodes_are_slow() 
 fn hot_cache_shows_own_writes_at_once_and_others_in_time_while_nodes_lose_their_memory() {
     HOT_CACHE.survives_restarts();
 }
+
+const STAMPEDE: Trial = Trial {
+    route: "{stampede: {to: main, wait: 20ms, early: 1s}}",
+    bound: None,
+    event: "won",
+};
+
+#[test]
+fn stampede_shows_what_any_process_wrote_while_nodes_are_slow() {
+    STAMPEDE.survives_slow_nodes();
+}
+
+#[test]
+fn stampede_shows_what_any_process_wrote_while_nodes_lose_their_memory() {
+    STAMPEDE.survives_restarts();
+}

@@ -200,7 +200,7 @@ fn a_node_that_joins_costs_next_to_no_hits() {
 }
 
 /// What a client can do with a key, in text.
-const COMMANDS: &[&str] = &[
+pub const COMMANDS: &[&str] = &[
     "get K",
     "gets K",
     "set K 1 0 2\r\n22",
@@ -251,7 +251,7 @@ fn without_cas(reply: &str) -> String {
 
 /// The replies to `command` on `key`, and to a get after it. The placeholder that a vivifying mg leaves is an empty
 /// value to a get of memcached, and none to `lazy_fill`.
-fn replies(client: &mut Client, command: &str, key: &str) -> String {
+pub fn replies(client: &mut Client, command: &str, key: &str) -> String {
     let get = match command.ends_with("N30") {
         true => String::new(),
         false => format!("get {key}\r\n"),

@@ -94,6 +94,7 @@ mod signals;
 mod simulation;
 mod single_flight;
 mod stale_items;
+mod stampede;
 mod stats;
 mod status_page;
 mod support;

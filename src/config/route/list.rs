@@ -29,6 +29,8 @@ macro_rules! for_each_policy {
             single_flight::SingleFlight,
             /// Values of hot keys are kept in the process for a moment.
             hot_cache::HotCache,
+            /// Of all readers of a missing key one computes its value; the others wait.
+            stampede::Stampede,
             /// Copies requests to another route, whose replies are dropped.
             shadow::Shadow,
             /// Bounds requests per second and requests in flight.

@@ -25,6 +25,7 @@ mod replicate;
 mod schema;
 mod shadow;
 mod single_flight;
+mod stampede;
 mod static_reply;
 
 use std::borrow::Cow;

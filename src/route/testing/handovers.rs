@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::races::{Caches, Process, Trial, live, survives};
+use super::races::{CALM, Caches, Process, Trial, live, survives};
 use super::{ask, meta};
 use crate::config;
 use crate::node::Node;
@@ -272,10 +272,8 @@ fn leave_over(caches: &Caches) {
 }
 
 const TRIAL: Trial = Trial {
-    route: "",
     filled: &[OLD],
-    evicts: false,
-    faults: false,
+    ..CALM
 };
 
 #[test]

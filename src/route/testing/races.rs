@@ -12,8 +12,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, advance};
 
 use crate::node::embedded::Embedded;
 use crate::protocol::owned::OwnedRequest;
@@ -262,21 +263,38 @@ pub struct Trial {
     pub evicts: bool,
     /// Whether requests fail.
     pub faults: bool,
+    /// How much time passes in each step.
+    pub tick: Duration,
+    /// How many processes there are.
+    pub processes: usize,
 }
+
+/// Two caches that keep what they have, and one process.
+pub const CALM: Trial = Trial {
+    route: "",
+    filled: &[],
+    evicts: false,
+    faults: false,
+    tick: Duration::ZERO,
+    processes: 1,
+};
 
 /// Runs one world. Returns how many reads were answered, and how many of them found a value.
 async fn survive(trial: Trial, seed: u64) -> (u64, u64) {
     fastrand::seed(seed);
     let caches = Caches::new(Failure::Connect);
-    let forwarder = caches.clone();
-    let process = Process {
-        call: Box::new(move || Call {
-            forwarder: forwarder.clone(),
-            hold: None,
-        }),
-        route: compile(trial.route).0,
+    let process = |_| {
+        let forwarder = caches.clone();
+        Process {
+            call: Box::new(move || Call {
+                forwarder: forwarder.clone(),
+                hold: None,
+            }),
+            route: compile(trial.route).0,
+        }
     };
-    live(trial, caches, vec![process], |_| {}).await
+    let processes = (0..trial.processes).map(process).collect();
+    live(trial, caches.clone(), processes, |_| {}).await
 }
 
 impl Caches {
@@ -324,6 +342,9 @@ pub async fn live(
     };
     for now in 1..=STEPS {
         change(now);
+        if !trial.tick.is_zero() {
+            advance(trial.tick).await;
+        }
         let client = fastrand::usize(..CLIENTS);
         if world.clients[client].is_none() {
             world.ask(client, now);
@@ -386,6 +407,7 @@ fn lazy_fill_brings_no_old_value_back() {
         filled: &[B],
         evicts: false,
         faults: false,
+        ..CALM
     };
     trial.survives();
 }
@@ -397,6 +419,7 @@ fn lazy_fill_brings_no_old_value_back_if_items_and_replies_are_lost() {
         filled: &[B],
         evicts: true,
         faults: true,
+        ..CALM
     };
     trial.survives();
 }
@@ -408,6 +431,7 @@ fn layers_show_what_was_written_through_them() {
         filled: &[B],
         evicts: true,
         faults: false,
+        ..CALM
     };
     trial.survives();
 }
@@ -424,6 +448,7 @@ fn replicas_that_all_did_a_write_show_no_older_value() {
             filled: &[A, B],
             evicts: true,
             faults: true,
+            ..CALM
         };
         trial.survives();
     }
@@ -449,6 +474,43 @@ fn kept_values_show_what_was_written_while_a_cold_pool_is_filled() {
         filled: &[B],
         evicts: true,
         faults: true,
+        ..CALM
+    };
+    trial.survives();
+}
+
+#[test]
+fn readers_that_wait_for_each_other_show_what_any_process_wrote() {
+    for (route, evicts, faults) in [
+        ("{stampede: {to: a, wait: 20ms}}", false, false),
+        ("{stampede: {to: a, wait: 20ms, early: 0s}}", true, true),
+        (
+            "{hot_cache: {to: {stampede: {to: a, wait: 5ms}}, min_rate: 0}}",
+            true,
+            false,
+        ),
+    ] {
+        let trial = Trial {
+            route,
+            filled: &[A],
+            evicts,
+            faults,
+            tick: Duration::from_millis(3),
+            processes: if route.contains("hot_cache") { 1 } else { 2 },
+        };
+        trial.survives();
+    }
+}
+
+#[test]
+fn readers_that_wait_for_each_other_show_what_was_written_while_a_cold_pool_is_filled() {
+    let trial = Trial {
+        route: "{stampede: {to: {lazy_fill: {to: a, from: b}}, wait: 20ms}}",
+        filled: &[B],
+        evicts: true,
+        faults: true,
+        tick: Duration::from_millis(3),
+        processes: 2,
     };
     trial.survives();
 }
@@ -465,6 +527,7 @@ fn survive_while_nothing_fails(routes: [&'static str; 2]) {
             filled: &[A],
             evicts: true,
             faults: false,
+            ..CALM
         };
         trial.survives();
     }
@@ -478,6 +541,7 @@ fn worlds_in_which_each_read_misses_prove_nothing() {
         filled: &[A],
         evicts: false,
         faults: false,
+        ..CALM
     };
     trial.survives();
 }

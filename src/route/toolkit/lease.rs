@@ -79,8 +79,8 @@ impl MetaKey {
         }
     }
 
-    /// Sends a meta command on the key along `route`.
-    async fn send(&self, command: Command, words: &str, route: &Route, call: &Call) -> Reply {
+    /// Sends a meta command on the key along `route`. `words` are its flags.
+    pub async fn send(&self, command: Command, words: &str, route: &Route, call: &Call) -> Reply {
         let mut scratch = Vec::new();
         call.send(route, &self.command(command, words, &mut scratch))
             .await

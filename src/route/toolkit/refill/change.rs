@@ -25,15 +25,17 @@ impl Refill {
                 Ok(warmed) => warmed,
                 Err(reply) => return Some(reply),
             };
-            let may_be_in_warm = !matches!(warmed, Warmed::Nowhere(_)) || self.is_unsure_of_misses();
+            let may_be_in_warm = !matches!(warmed, Warmed::Nowhere { .. }) || self.is_unsure_of_misses();
             let mut scratch = Vec::new();
             let swap = match warmed {
                 // An add that simply released the lease could lose a race against another add. Filling
                 // the placeholder is atomic: only one of them stores.
-                Warmed::Nowhere(token) if is_add => Some(fill_placeholder(request, token, &mut scratch)),
+                Warmed::Nowhere { token, .. } if is_add => {
+                    Some(fill_placeholder(request, token, &mut scratch))
+                }
                 // The placeholder must be removed first, or the request would find it. That it was still
                 // there proves that nothing was stored since the look-up.
-                Warmed::Nowhere(token) => match key.release(token, &self.cold, call).await {
+                Warmed::Nowhere { token, .. } => match key.release(token, &self.cold, call).await {
                     Ok(true) if creates(request) => None,
                     Ok(true) => return Some(missing(request)),
                     Ok(false) => continue,
@@ -71,8 +73,8 @@ impl Refill {
     }
 }
 
-/// The reply to a change of a key that is in neither route.
-fn missing(request: &Request<'_>) -> Reply {
+/// The reply to a change of a key that is missing.
+pub fn missing(request: &Request<'_>) -> Reply {
     match Operation::of(request) {
         Operation::Replace | Operation::Append | Operation::Prepend => Reply::NotStored,
         _ => Reply::NotFound,
@@ -80,12 +82,12 @@ fn missing(request: &Request<'_>) -> Reply {
 }
 
 /// Whether `request` creates the item if it is missing: ma, append and prepend with `N`.
-fn creates(request: &Request<'_>) -> bool {
+pub fn creates(request: &Request<'_>) -> bool {
     Names::of(request.raw_flags()).has(b'N')
 }
 
 /// Whether `request` is a delete without a condition, which leaves nothing.
-pub(super) fn is_plain_delete(request: &Request<'_>) -> bool {
+pub fn is_plain_delete(request: &Request<'_>) -> bool {
     let written = request.raw_flags();
     flags(written).all(|flag| b"bkqO".contains(&flag[0]))
 }

@@ -21,6 +21,7 @@ use crate::route::toolkit::lease::{MetaKey, cas_of, may_be_elsewhere, may_be_pla
 use crate::route::toolkit::read_through::ReadThrough;
 use crate::route::toolkit::reply::{is_error, is_failure, is_hit, is_lost, is_miss, without_cas};
 use crate::route::{Call, Route};
+pub use change::{creates, is_plain_delete, missing};
 use warm::Warmed;
 
 /// The number of attempts while other requests keep changing the key. One of the competitors wins each
@@ -113,12 +114,13 @@ impl Refill {
     /// Runs a request. Returns `None` if other requests changed the key each time.
     async fn start(&self, request: &Request<'_>, key: &MetaKey) -> Option<Reply> {
         Some(match Operation::of(request) {
-            // An mg that may be granted a lease itself: the lease of the look-up must not be in its way.
+            // An mg that may be granted a lease itself: the lease of the look-up must not be in its way. One
+            // that another request holds stays.
             Operation::Get => match self.bring(key).await {
                 Err(reply) => reply,
                 Ok(Warmed::Contended) => return None,
                 Ok(warmed) => {
-                    if let Warmed::Nowhere(token) = warmed {
+                    if let Warmed::Nowhere { token, is_own: true } = warmed {
                         let _released = key.release(token, &self.cold, &self.call).await;
                     }
                     self.call.send(&self.cold, request).await
@@ -128,7 +130,7 @@ impl Refill {
                 Err(reply) => reply,
                 Ok(()) => self.call.send(&self.cold, request).await,
             },
-            Operation::Delete if change::is_plain_delete(request) => self.delete(request).await,
+            Operation::Delete if is_plain_delete(request) => self.delete(request).await,
             _ => return self.change(request, key).await,
         })
     }
@@ -138,7 +140,7 @@ impl Refill {
         for _ in 0..TRIES {
             match self.bring(key).await {
                 Err(reply) => return reply,
-                Ok(Warmed::Nowhere(token)) => match key.release(token, &self.cold, &self.call).await {
+                Ok(Warmed::Nowhere { token, .. }) => match key.release(token, &self.cold, &self.call).await {
                     Ok(true) => return Reply::NotFound,
                     // The lease was lost, so another request has stored something meanwhile.
                     Ok(false) => continue,

@@ -9,9 +9,14 @@ use crate::route::toolkit::lease::{CopyOutcome, Found, MetaKey, lacks_leases};
 pub enum Warmed {
     /// In the cold route, with this cas id; it may still be in the warm one too.
     Value(u64),
-    /// In neither, as long as the lease in the cold route with this token lasts: another request may have
-    /// moved it there since.
-    Nowhere(u64),
+    /// In neither, as long as the lease in the cold route lasts: another request may have moved it there
+    /// since.
+    Nowhere {
+        /// The token of the lease.
+        token: u64,
+        /// Whether it was granted to this request.
+        is_own: bool,
+    },
     /// Not in the cold route, where no lease was taken; the warm one was not asked.
     Missing,
     /// The nodes have no leases: nothing was copied.
@@ -32,6 +37,7 @@ impl Refill {
                 WarmPart::Deletes => key.find(&self.cold, self.leftover, call).await,
                 _ => key.look_up(&self.cold, self.leftover, call).await,
             };
+            let is_own = matches!(found, Ok(Found::LeaseGranted(_)));
             let token = match found {
                 Ok(Found::Nothing) => return Ok(Warmed::Missing),
                 Ok(Found::Value(cas)) => return Ok(Warmed::Value(cas)),
@@ -49,8 +55,10 @@ impl Refill {
                 // The next look-up finds it, with its cas id.
                 Ok(CopyOutcome::Stored) => self.count(Event::Filled),
                 Ok(CopyOutcome::Superseded) => {}
-                Ok(CopyOutcome::Absent) => return Ok(Warmed::Nowhere(token)),
-                Err(reply) if self.may_be_without(&reply) => return Ok(Warmed::Nowhere(token)),
+                Ok(CopyOutcome::Absent) => return Ok(Warmed::Nowhere { token, is_own }),
+                Err(reply) if self.may_be_without(&reply) => {
+                    return Ok(Warmed::Nowhere { token, is_own });
+                }
                 Err(reply) => {
                     let _released = key.release(token, &self.cold, call).await;
                     return if lacks_leases(&reply) {
