@@ -65,6 +65,8 @@ events! {
     GaveUp = "gave_up",
     /// The reader got a value that was deleted or has expired.
     Stale = "stale",
+    /// A copy of the key was asked.
+    Spread = "spread",
     /// The request was over a limit.
     Limited = "limited",
     /// The request was refused.

@@ -310,7 +310,7 @@ pub fn bad_files() -> Vec<(String, String)> {
         (and("routes: {r: {failover: [main]}}"), "2:24: routes.r.failover: at least two routes are needed, not 1, name them in the order in which they are asked"),
         (and("routes: {r: {failover: [main, man]}}"), "2:31: routes.r.failover[1]: no route or pool has the name \"man\", did you mean \"main\"?"),
         (and("routes: {r: {failovr: [main, main]}}"), "2:14: routes.r.failovr: unknown key, did you mean \"failover\"?"),
-        (and("routes: {r: {}}"), "2:13: routes.r: there is no policy, choose one of: prefix, routing_prefix, by_command, by_listener, failover, replicate, lazy_fill, layers, single_flight, hot_cache, stampede, shadow, limit, expiry, key, read_only, deny, miss, error, blackhole, delay"),
+        (and("routes: {r: {}}"), "2:13: routes.r: there is no policy, choose one of: prefix, routing_prefix, by_command, by_listener, failover, replicate, lazy_fill, layers, single_flight, hot_cache, stampede, spread, shadow, limit, expiry, key, read_only, deny, miss, error, blackhole, delay"),
         (and("routes: {r: {miss: {}, error: no}}"), "2:13: routes.r: a route has one policy, not miss and error, put one of them under the other, behind its `to:`"),
         (and("routes: {r: {failover: {to: [main, main], budjet: 5%}}}"), "2:43: routes.r.failover.budjet: unknown key, did you mean \"budget\"?"),
         (and("routes: {r: {prefix: {\"a:\": main}}}"), "2:13: routes.r: `else` is missing, add `else:` with a pool or a route"),

@@ -123,3 +123,19 @@ fn stampede_shows_what_any_process_wrote_while_nodes_are_slow() {
 fn stampede_shows_what_any_process_wrote_while_nodes_lose_their_memory() {
     STAMPEDE.survives_restarts();
 }
+
+const SPREAD: Trial = Trial {
+    route: "{spread: {to: main, min_rate: 0}}",
+    bound: None,
+    event: "spread",
+};
+
+#[test]
+fn spread_shows_what_any_process_wrote_while_nodes_are_slow() {
+    SPREAD.survives_slow_nodes();
+}
+
+#[test]
+fn spread_shows_what_any_process_wrote_while_nodes_lose_their_memory() {
+    SPREAD.survives_restarts();
+}

@@ -93,6 +93,7 @@ mod shutdown;
 mod signals;
 mod simulation;
 mod single_flight;
+mod spread;
 mod stale_items;
 mod stampede;
 mod stats;

@@ -24,10 +24,12 @@ section! {
         strip_prefix: String = String::new(), prefix();
         /// Then put before it.
         add_prefix: String = String::new(), prefix();
+        /// Then put behind it.
+        add_suffix: String = String::new(), prefix();
     }
 }
 
-/// A beginning of keys, or nothing.
+/// A part of keys, or nothing.
 fn prefix() -> Kind<String> {
     let show = |prefix: &String| {
         if prefix.is_empty() {
@@ -52,7 +54,10 @@ impl Settings for Key {
         let mut keys = value.keys(diagnostics);
         let to = reader.at("to", &mut keys);
         settings.read_rows(&mut keys);
-        if !keys.has("strip_prefix") && !keys.has("add_prefix") {
+        if !["strip_prefix", "add_prefix", "add_suffix"]
+            .iter()
+            .any(|key| keys.has(key))
+        {
             keys.diagnostic(
                 Problem::new("the key stays as it is").hint("add `add_prefix:` or `strip_prefix:`"),
             );
@@ -67,7 +72,7 @@ impl Settings for Key {
 
     fn schema() -> Value {
         let mut key = schema::mapping::<Key>(&["to"], &["to"]);
-        key["anyOf"] = json!([{ "required": ["strip_prefix"] }, { "required": ["add_prefix"] }]);
+        key["anyOf"] = json!([{ "required": ["strip_prefix"] }, { "required": ["add_prefix"] }, { "required": ["add_suffix"] }]);
         key
     }
 }

@@ -31,6 +31,8 @@ macro_rules! for_each_policy {
             hot_cache::HotCache,
             /// Of all readers of a missing key one computes its value; the others wait.
             stampede::Stampede,
+            /// Copies of hot keys on several nodes.
+            spread::Spread,
             /// Copies requests to another route, whose replies are dropped.
             shadow::Shadow,
             /// Bounds requests per second and requests in flight.

@@ -25,6 +25,7 @@ mod replicate;
 mod schema;
 mod shadow;
 mod single_flight;
+mod spread;
 mod stampede;
 mod static_reply;
 

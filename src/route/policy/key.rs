@@ -2,7 +2,7 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | any with a key | `strip_prefix` is removed if the key begins with it, then `add_prefix` is prepended; the client reads the key that it sent |
+//! | any with a key | `strip_prefix` is removed if the key begins with it, then `add_prefix` is prepended and `add_suffix` appended; the client reads the key that it sent |
 //! | a key that becomes empty, or longer than 250 bytes | `CLIENT_ERROR`, no node is asked |
 //! | flush_all | forwarded: flushes every key, with this prefix or without |
 
@@ -27,24 +27,31 @@ pub struct Key {
     to: Route,
     strip: Box<[u8]>,
     add: Box<[u8]>,
+    suffix: Box<[u8]>,
 }
 
 impl Compile for config::Key {
     type Policy = Key;
 
     fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Key> {
-        Some(Key {
-            to: scope.route(&self.to)?,
-            strip: self.strip_prefix.as_bytes().into(),
-            add: self.add_prefix.as_bytes().into(),
-        })
+        Some(Key::over(scope.route(&self.to)?, self))
     }
 }
 
 impl Key {
+    /// Changes keys as `settings` say on their way to `to`.
+    pub fn over(to: Route, settings: &config::Key) -> Key {
+        Key {
+            to,
+            strip: settings.strip_prefix.as_bytes().into(),
+            add: settings.add_prefix.as_bytes().into(),
+            suffix: settings.add_suffix.as_bytes().into(),
+        }
+    }
+
     fn change(&self, key: &[u8]) -> Vec<u8> {
         let stripped = key.strip_prefix(&*self.strip).unwrap_or(key);
-        [&self.add, stripped].concat()
+        [&self.add, stripped, &self.suffix].concat()
     }
 }
 
@@ -96,6 +103,11 @@ mod tests {
     #[test]
     fn nodes_see_the_other_key_and_the_client_its_own() {
         run(async {
+            let suffixed = "{key: {to: a, add_suffix: \"~1\"}}";
+            let fake = Fake::new(suffixed, |_, request| Some(value(request, "v", 0)));
+            let request = ask(Command::Get, "k");
+            assert_eq!(fake.ask(&request).await, value(&request, "v", 0));
+            assert_eq!(fake.seen(), ["a get k~1"]);
             let route = "{key: {to: a, strip_prefix: \"old:\", add_prefix: \"new:\"}}";
             let fake = Fake::new(route, |_, request| Some(value(request, "v", 0)));
             for (key, expected) in [

@@ -44,6 +44,7 @@ pub mod prefix;
 pub mod replicate;
 pub mod shadow;
 pub mod single_flight;
+pub mod spread;
 pub mod stampede;
 pub mod static_reply;
 

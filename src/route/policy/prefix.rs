@@ -65,7 +65,7 @@ fn strip(beginning: &str, route: &config::Route, scope: &mut Scope<'_, '_>) -> O
     let settings = config::Key {
         to: route.clone(),
         strip_prefix: beginning.to_owned(),
-        add_prefix: String::new(),
+        ..config::Key::default()
     };
     let key: Key = settings.compile(scope)?;
     Some(scope.finish(PolicyKind::Key(key), &config::Policy::Key(settings)))

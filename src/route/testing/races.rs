@@ -516,6 +516,24 @@ fn readers_that_wait_for_each_other_show_what_was_written_while_a_cold_pool_is_f
 }
 
 #[test]
+fn copies_on_other_nodes_show_what_any_process_wrote() {
+    for route in [
+        "{spread: {to: a, min_rate: 0}}",
+        "{spread: {to: {prefix: {\"k~\": b}, else: a}, min_rate: 0}}",
+        "{hot_cache: {to: {spread: {to: a, min_rate: 0}}, min_rate: 0}}",
+    ] {
+        let trial = Trial {
+            route,
+            filled: &[A],
+            evicts: true,
+            processes: if route.contains("hot_cache") { 1 } else { 2 },
+            ..CALM
+        };
+        trial.survives();
+    }
+}
+
+#[test]
 fn failover_shows_what_was_written_as_long_as_nothing_fails() {
     survive_while_nothing_fails(["{failover: [a, b]}", "{failover: {to: [a, b], on_miss: true}}"]);
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::protocol::meta::{Names, flag, flags};
 use crate::protocol::numbers::{parse_u32, parse_u64};
 use crate::protocol::{Command, Failure, Item, Meta, Reply, Request};
+use crate::reply::oneshot::Answer;
 use crate::route::toolkit::reply::{is_done, is_error, is_failure, is_miss};
 use crate::route::toolkit::rewrite::{Ttl, unix_time};
 use crate::route::{Call, Route};
@@ -88,7 +89,13 @@ impl MetaKey {
 
     /// Deletes the key in `route`.
     pub async fn delete(&self, route: &Route, call: &Call) -> Reply {
-        self.send(Command::MetaDelete, "", route, call).await
+        self.start_delete(route, call).await
+    }
+
+    /// The same; the request is sent before this returns.
+    pub fn start_delete(&self, route: &Route, call: &Call) -> Answer {
+        let mut scratch = Vec::new();
+        call.send(route, &self.command(Command::MetaDelete, "", &mut scratch))
     }
 
     /// Checks whether `first`, the reply of `route` to the read `request`, may have come from a

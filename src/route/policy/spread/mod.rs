@@ -1,0 +1,225 @@
+//! `spread`: copies of hot keys under other names, which the ring gives to other nodes; each process reads one.
+//!
+//! | command | what happens |
+//! |---|---|
+//! | get, mg that only asks for the value, its flags and its size (`b`, `f`, `k`, `O`, `q`, `s`, `v`) | if the key is hot, this process's copy is asked; on a miss or a failure the key itself. What is found there is the reply, and is copied, to live at most `expiry` |
+//! | gets, a binary get, mg with other flags and without `T`, me | the key itself |
+//! | all others with a key | executed on the key itself; then every copy is deleted, whatever the reply was, and then the client gets its reply. If a copy cannot be deleted, that failure is the reply |
+//! | flush_all, version, stats | all pools |
+//!
+//! The copy with the number `n` of the key `k` is called `k~n`, in every process. A key that would become too
+//! long has no copies.
+//!
+//! How stale a read may be. A copy is made under a lease (see [`crate::route::toolkit::lease`]), which a
+//! change of the key revokes when it deletes the copies. So once a change is answered, no copy has an older
+//! value, whichever process made it. Changes around this policy are seen when the copies expire, and so is a
+//! change whose client was told that it failed.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::config;
+use crate::protocol::meta::Names;
+use crate::protocol::operation::Operation;
+use crate::protocol::{Command, MAX_KEY, Reply, Request, fingerprint};
+use crate::route::Route;
+use crate::route::call::{Context, Forwarder};
+use crate::route::counters::{Event, PolicyShard};
+use crate::route::policy::compile::{Compile, Scope};
+use crate::route::policy::key::Key;
+use crate::route::policy::{Branch, Decision, Policy, PolicyKind};
+use crate::route::toolkit::hot::HotKeys;
+use crate::route::toolkit::lease::{MetaKey, may_be_elsewhere};
+use crate::route::toolkit::prefixes::Prefixes;
+use crate::route::toolkit::read_through::ReadThrough;
+use crate::route::toolkit::refill::is_plain_delete;
+use crate::route::toolkit::reply::{is_done, is_error, is_miss};
+use crate::route::toolkit::rewrite::whole_seconds;
+
+/// The flags of an mg that a copy can answer: nothing that differs from one item to the other.
+const ANSWERABLE: &[u8] = b"bfkOqsv";
+
+/// The longest suffix in bytes.
+const MAX_SUFFIX: usize = 3;
+
+/// A route, and where it has the copies.
+#[derive(Debug)]
+pub struct Spread {
+    to: Route,
+    /// At least one. Each leads to `to` by another name.
+    copies: Vec<Copied>,
+    /// Chooses the copies that this process reads.
+    chance: u32,
+    prefixes: Prefixes,
+    hot: HotKeys,
+    /// The maximum time to live of a copy, in seconds.
+    expiry: i64,
+}
+
+/// The copies with one number.
+#[derive(Debug)]
+struct Copied {
+    label: String,
+    route: Route,
+}
+
+impl Compile for config::Spread {
+    type Policy = Spread;
+
+    fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Spread> {
+        let to = scope.route(&self.to)?;
+        let mut copies = Vec::new();
+        for number in 1..self.copies {
+            let settings = config::Key {
+                to: self.to.clone(),
+                add_suffix: format!("~{number}"),
+                ..config::Key::default()
+            };
+            let key = Key::over(to.clone(), &settings);
+            copies.push(Copied {
+                label: format!("copy {number}"),
+                route: scope.finish(PolicyKind::Key(key), &config::Policy::Key(settings)),
+            });
+        }
+        Some(Spread {
+            to,
+            copies,
+            chance: fastrand::u32(..),
+            prefixes: Prefixes::new(&self.prefixes),
+            hot: HotKeys::new(scope.name(), "spread", self.min_rate, scope.workers()),
+            expiry: whole_seconds(self.expiry),
+        })
+    }
+}
+
+impl Policy for Spread {
+    const EVENTS: &'static [Event] = &[Event::Spread, Event::Found, Event::Filled];
+
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        counters: &PolicyShard,
+        forwarder: &dyn Forwarder,
+    ) -> Decision<'_> {
+        if !self.prefixes.cover(request.key) || !fits(request) {
+            return Decision::Forward(&self.to);
+        }
+        if Operation::of(request) != Operation::Get {
+            return Decision::Run;
+        }
+        if !may_be_a_copy(request) || !self.hot.is_hot(request.key, forwarder) {
+            return Decision::Forward(&self.to);
+        }
+        match self.own_copy(request.key) {
+            Some(copy) => {
+                counters.count(Event::Spread);
+                Decision::Inspect(copy)
+            }
+            None => Decision::Forward(&self.to),
+        }
+    }
+
+    fn is_final(&self, _request: &Request<'_>, reply: &Reply) -> bool {
+        !may_be_elsewhere(reply)
+    }
+
+    async fn resume(&self, request: &Request<'_>, first: Reply, context: &Context<'_>) -> Reply {
+        let Some(copy) = self.own_copy(request.key) else {
+            return first;
+        };
+        let key = MetaKey::of(request);
+        if let Some(value) = key.recheck(request, &first, copy, context.call).await {
+            return value;
+        }
+        let read = ReadThrough {
+            cold: copy,
+            warm: &self.to,
+            max_ttl: Some(self.expiry),
+            leftover: 0,
+            call: context.call,
+            tally: &context.tally(),
+        };
+        read.from_warm(request, &first, key).await
+    }
+
+    async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        let reply = context.call.send(&self.to, request).await;
+        // After the key itself, and before the client has its reply: a copy in flight loses its lease.
+        let key = MetaKey::of(request);
+        let deletes = self.copies.iter();
+        let deletes: Vec<_> = deletes
+            .map(|copy| key.start_delete(&copy.route, context.call))
+            .collect();
+        let (mut failed, mut had_one) = (None, false);
+        for delete in deletes {
+            let gone = delete.await;
+            had_one |= is_done(&gone);
+            if is_error(&gone) {
+                failed.get_or_insert(gone);
+            }
+        }
+        match failed {
+            _ if is_error(&reply) => reply,
+            Some(failed) => failed,
+            None if had_one && is_miss(&reply) && is_delete(request) => Reply::Done,
+            None => reply,
+        }
+    }
+
+    fn branches(&self) -> Vec<Branch<'_>> {
+        let copies = self.copies.iter();
+        let copies = copies.map(|copy| Branch::labelled(&copy.label, &copy.route));
+        [Branch::labelled("key", &self.to)]
+            .into_iter()
+            .chain(copies)
+            .collect()
+    }
+
+    fn branches_of<'k>(&self, key: &'k [u8]) -> Vec<(Branch<'_>, Cow<'k, [u8]>)> {
+        let branches = self.branches().into_iter();
+        let has_copies = self.prefixes.cover(key) && key.len() + MAX_SUFFIX <= MAX_KEY;
+        let count = if has_copies { 1 + self.copies.len() } else { 1 };
+        let branches = branches.take(count);
+        branches.map(|branch| (branch, Cow::Borrowed(key))).collect()
+    }
+
+    fn staleness(&self) -> Option<Duration> {
+        Some(Duration::from_secs(self.expiry.unsigned_abs()))
+    }
+}
+
+impl Spread {
+    /// The route to the copy of `key` that this process reads; `None`: the key itself.
+    fn own_copy(&self, key: &[u8]) -> Option<&Route> {
+        let number = (fingerprint(key) ^ self.chance) as usize % (1 + self.copies.len());
+        Some(&self.copies.get(number.checked_sub(1)?)?.route)
+    }
+}
+
+/// Whether the names of the copies are not too long, also in base64.
+fn fits(request: &Request<'_>) -> bool {
+    let longest = request.key.len() + MAX_SUFFIX;
+    let is_base64 = Names::of(request.raw_flags()).has(b'b');
+    let as_sent = match is_base64 {
+        true => longest.div_ceil(3) * 4,
+        false => longest,
+    };
+    as_sent <= MAX_KEY
+}
+
+/// Whether `request` is a delete without a condition.
+fn is_delete(request: &Request<'_>) -> bool {
+    Operation::of(request) == Operation::Delete && is_plain_delete(request)
+}
+
+/// Whether a copy can answer `request`, which is a read.
+fn may_be_a_copy(request: &Request<'_>) -> bool {
+    match request.command {
+        Command::Get => true,
+        Command::MetaGet => Names::of(request.raw_flags()).are_among(ANSWERABLE),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! `spread` over real nodes: where the copies are, and that every process reads what any has written.
+
+use crate::support::diagnostics::diagnostics;
+use crate::support::memcached::Memcached;
+use crate::support::ringway::{Ringway, pool, wait_for};
+use crate::support::routes::event_count;
+
+const ROUTE: &str = "{spread: {to: main, copies: 3, min_rate: 0}}";
+
+/// Three nodes, and this many Ringways in front of them.
+fn fleet<const SIDECARS: usize>() -> (Vec<Memcached>, [Ringway; SIDECARS]) {
+    let nodes: Vec<Memcached> = (0..3).map(|_| Memcached::start()).collect();
+    let addresses: Vec<String> = nodes.iter().map(Memcached::address).collect();
+    let settings = ["request_timeout: 500ms", "health: {down_after: 1000000}"];
+    let text = format!("{}routes:\n  default: {ROUTE}\n", pool(&addresses, &settings));
+    (nodes, [(); SIDECARS].map(|()| Ringway::start(&text)))
+}
+
+/// The names under which the nodes have copies of keys that begin with `k`.
+fn copies(nodes: &[Memcached], keys: usize) -> Vec<String> {
+    let names = (0..keys).flat_map(|key| (1..3).map(move |number| format!("k{key}~{number}")));
+    names
+        .filter(|name| nodes.iter().any(|node| node.client().get(name).is_some()))
+        .collect()
+}
+
+#[test]
+fn reads_make_copies_and_a_write_of_any_process_removes_them() {
+    const KEYS: usize = 30;
+    let (nodes, sidecars) = fleet::<2>();
+    let mut clients = sidecars.each_ref().map(Ringway::client);
+    for key in 0..KEYS {
+        clients[0].set(&format!("k{key}"), "old");
+    }
+    // Of thirty keys, each process reads some by a copy.
+    wait_for("copies", || {
+        for client in &mut clients {
+            for key in 0..KEYS {
+                assert_eq!(client.get(&format!("k{key}")).as_deref(), Some(&b"old"[..]));
+            }
+        }
+        copies(&nodes, KEYS).len() >= 10
+    });
+    for key in 0..KEYS {
+        let [first, second] = &mut clients;
+        first.set(&format!("k{key}"), "new");
+        assert_eq!(second.get(&format!("k{key}")).as_deref(), Some(&b"new"[..]));
+        second.expects(format!("delete k{key}\r\n"), "DELETED\r\n");
+        assert_eq!(first.get(&format!("k{key}")), None);
+    }
+    assert!(copies(&nodes, KEYS).is_empty(), "{:?}", copies(&nodes, KEYS));
+    for sidecar in &sidecars {
+        assert!(event_count(sidecar, "spread") > 0.0);
+        assert!(event_count(sidecar, "filled") > 0.0);
+    }
+}
+
+#[test]
+fn a_write_whose_copy_cannot_be_deleted_fails_and_no_old_value_is_read_later() {
+    let (nodes, [ringway]) = fleet::<1>();
+    let mut client = ringway.client();
+    nodes[0].signal("STOP");
+    let (mut failed, mut stored) = (0, 0);
+    for key in 0..12 {
+        match &client.ask(format!("set k{key} 0 0 1\r\nv\r\n"))[..] {
+            "STORED" => stored += 1,
+            "NOT_STORED" => failed += 1,
+            other => panic!("{other}"),
+        }
+    }
+    nodes[0].signal("CONT");
+    assert!(
+        failed > stored,
+        "three names are on three nodes: {failed} failed, {stored} not"
+    );
+    wait_for("all nodes", || {
+        (0..12).all(|key| client.ask(format!("set k{key} 0 0 1\r\nw\r\n")) == "STORED")
+    });
+    for key in 0..12 {
+        assert_eq!(client.get(&format!("k{key}")).as_deref(), Some(&b"w"[..]));
+    }
+}
+
+#[test]
+fn explain_shows_where_the_copies_are() {
+    let (_nodes, [ringway]) = fleet::<1>();
+    let explained = ringway.get("/explain?key=page").1;
+    for part in ["\"spread\"", "\"copy 1\"", "\"copy 2\"", "\"~2\"", "\"10s\""] {
+        assert!(explained.contains(part), "{part} is not in {explained}");
+    }
+}
+
+#[test]
+fn mistakes_are_told_with_their_place_and_the_way_out() {
+    for (options, expected) in [
+        ("copies: 1", "copies: 1 is out of range, the range is 2 to 16"),
+        ("expiry: 1ms", "expiry: \"1ms\" is out of range"),
+        ("min_rat: 3", "did you mean \"min_rate\"?"),
+    ] {
+        let text =
+            format!("pools: {{b: {{nodes: [\"h:1\"]}}}}\nroutes:\n  r: {{spread: {{to: b, {options}}}}}\n");
+        let told = diagnostics(&text);
+        assert!(told.contains(expected), "{told}");
+    }
+    let text = "pools: {b: {nodes: [\"h:1\"], protocol: classic}}\nroutes:\n  r: {spread: {to: b}}\n";
+    assert!(diagnostics(text).contains("speaks classic text only"));
+}
