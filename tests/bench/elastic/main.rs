@@ -135,7 +135,7 @@ fn moved() -> Vec<Vec<bool>> {
     let places = |weights: &[u32]| -> Vec<usize> {
         let text = cluster::pool(Mode::Off, &nodes, weights);
         let config = config::parse(&text, "elastic").expect("a configuration");
-        let ring = Pool::whole_ring(&config.pools["main"]);
+        let ring = Pool::whole_ring(&config.pools["main"], None);
         (0..load::KEYS)
             .map(|key| ring.pick(load::key(key).as_bytes()))
             .collect()
