@@ -17,6 +17,8 @@ use super::random::Random;
 
 /// What a request may take beyond its timeout: timers count in milliseconds.
 const SLACK: Duration = Duration::from_millis(5);
+/// A client sends fewer requests than this at once.
+const BATCH: u64 = 8;
 /// Keys of one client.
 pub const KEYS: u64 = 5;
 
@@ -49,10 +51,19 @@ pub struct Client {
     histories: HashMap<String, History>,
     /// What is owed, each with the moments when it was sent and is due, and the number of the ring.
     owed: VecDeque<(RequestOrigin, Instant, Instant, u64)>,
+    /// The answer that is checked.
+    now: Answered,
     /// Which node has each key, if that changes while the client asks.
     places: Rc<Places>,
     /// When the last write of each key that was acknowledged, or failed, was sent: the number of the ring.
     written: HashMap<String, u64>,
+}
+
+/// When a request was sent, and its answer was there.
+#[derive(Debug, Clone, Copy)]
+struct Answered {
+    sent: Instant,
+    arrived: Instant,
 }
 
 /// A request whose answer is owed.
@@ -116,6 +127,10 @@ impl Client {
             writes: writes.clone(),
             histories: HashMap::new(),
             owed: VecDeque::new(),
+            now: Answered {
+                sent: Instant::now(),
+                arrived: Instant::now(),
+            },
             places: Rc::default(),
             written: HashMap::new(),
         }
@@ -130,7 +145,7 @@ impl Client {
     pub async fn run(&mut self, batches: u64) {
         for _ in 0..batches {
             let mut bytes = String::new();
-            for _ in 0..self.random.within(1..8) {
+            for _ in 0..self.random.within(1..BATCH) {
                 self.ask(&mut bytes);
             }
             self.send(&bytes).await;
@@ -177,8 +192,9 @@ impl Client {
 
     fn failed(&mut self, key: &str, number: u64) {
         let may_be_half_done = self.rules.may_be_half_done;
+        let arrived = self.now.arrived;
         let history = self.history(key);
-        history.failed(number);
+        history.failed(number, arrived);
         if may_be_half_done {
             history.unknown(number);
         }
@@ -249,10 +265,10 @@ impl Client {
     }
 
     fn owe(&mut self, asked: RequestOrigin) {
-        let turns = if self.rules.in_turn {
-            self.owed.len() + 1
-        } else {
-            1
+        // Among those before it are some that want no reply.
+        let turns = match self.rules.in_turn {
+            true => self.owed.len() + BATCH as usize,
+            false => 1,
         };
         let now = Instant::now();
         let due = now + self.rules.patience * turns as u32 + SLACK;
@@ -263,6 +279,7 @@ impl Client {
         while let Some((asked, sent, due, ring)) = self.owed.pop_front() {
             let (line, arrived) = self.line().await;
             assert!(arrived <= due, "{asked:?} took {:?}", arrived - sent);
+            self.now = Answered { sent, arrived };
             self.check(asked, line, ring).await;
         }
     }
@@ -356,7 +373,8 @@ impl Client {
         let ring = self.written.get(key).copied().unwrap_or_default();
         let may_be_old = may_be_old || self.places.has_moved(key, ring);
         let may_miss = may_fail || may_be_old || self.places.may_fail(key, ring);
-        let objection = self.history(key).objection(value, may_miss, may_be_old);
+        let sent = self.now.sent;
+        let objection = self.history(key).objection(value, sent, may_miss, may_be_old);
         if let Some(objection) = objection {
             panic!("{key} reads {objection}");
         }
