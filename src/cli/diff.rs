@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
@@ -10,27 +10,33 @@ use crate::config;
 use crate::diff::{Difference, percent};
 
 /// The options of `ringway diff`.
-#[derive(Debug)]
-pub struct Options<'a> {
-    /// A file with keys, one per line, to check one by one.
-    pub keys: Option<&'a Path>,
-    /// The share of moving keys, from 0 to 1, above which the command fails.
-    pub fail_over: Option<f64>,
-    /// Whether to print JSON.
-    pub json: bool,
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// A file with keys, one per line, of which to count those that move; - for stdin.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Exit with 1 if more of a pool's keys move than this share, such as 30%: of those in --keys, or
+    /// otherwise of all possible keys.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    fail_over: Option<f64>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints how the configurations in `old` and `new` differ.
 ///
 /// # Errors
 /// A file is invalid or unreadable, or more keys of a pool move than allowed.
-pub fn run(old: &Path, new: &Path, options: &Options<'_>) -> anyhow::Result<()> {
+pub fn run(old: &Path, new: &Path, options: &Options) -> anyhow::Result<()> {
     let load = |path| config::load_from_any(path).map_err(anyhow::Error::msg);
-    let from_stdin = [Some(old), Some(new), options.keys].into_iter().flatten();
+    let from_stdin = [Some(old), Some(new), options.keys.as_deref()]
+        .into_iter()
+        .flatten();
     if from_stdin.filter(|path| config::is_stdin(path)).count() > 1 {
         bail!("stdin can be read once: name a file for all but one");
     }
-    let keys = options.keys.map(keys).transpose()?;
+    let keys = options.keys.as_deref().map(keys).transpose()?;
     let difference = Difference::between(&load(old)?, &load(new)?, keys.as_deref());
     let mut out = std::io::stdout().lock();
     if options.json {

@@ -15,7 +15,6 @@ mod warm;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,7 +23,7 @@ use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Checked};
-use ask::{Admin, AdminAddress, Credentials};
+use ask::{Admin, AdminAddress, Credentials, Target};
 
 /// A routing sidecar for memcached.
 ///
@@ -106,16 +105,9 @@ pub enum Command {
         old: PathBuf,
         /// The new configuration; - for stdin.
         new: PathBuf,
-        /// A file with keys, one per line, of which to count those that move; - for stdin.
-        #[arg(long, value_name = "FILE")]
-        keys: Option<PathBuf>,
-        /// Exit with 1 if more of a pool's keys move than this share, such as 30%: of those in --keys, or
-        /// otherwise of all possible keys.
-        #[arg(long, value_name = "SHARE", value_parser = diff::share)]
-        fail_over: Option<f64>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
+        /// What is compared, and how it is shown.
+        #[command(flatten)]
+        options: diff::Options,
     },
     /// Convert the configuration of nutcracker, mcrouter or libmemcached to Ringway's, with every key on
     /// the same node.
@@ -137,22 +129,12 @@ pub enum Command {
     /// Print the JSON schema of configurations, for editors and validators.
     Schema,
     /// Ask a running Ringway whether it is ready; for container health checks.
-    Health {
-        /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
-        admin: AdminAddress,
-        /// What the admin listener asks for.
-        #[command(flatten)]
-        credentials: Credentials,
-    },
+    Health(#[command(flatten)] Target),
     /// Show the nodes of a running Ringway: the state of each, since when, and its last error.
     Nodes {
-        /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
-        admin: AdminAddress,
-        /// What the admin listener asks for.
+        /// The Ringway.
         #[command(flatten)]
-        credentials: Credentials,
+        target: Target,
         /// Print JSON, as GET /nodes does.
         #[arg(long)]
         json: bool,
@@ -183,21 +165,12 @@ pub enum Command {
     /// race-free, and a second run goes on where the first one ended. Run it where Ringway runs, because it connects to
     /// the nodes with the same certificates and passwords.
     Warm {
-        /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
-        admin: AdminAddress,
-        /// What the admin listener asks for.
+        /// The Ringway.
         #[command(flatten)]
-        credentials: Credentials,
-        /// The pool; default: the only one that is in a handover.
-        #[arg(long, value_name = "NAME")]
-        pool: Option<String>,
-        /// The maximum number of keys in a second.
-        #[arg(long, value_name = "KEYS", default_value = "1000")]
-        rate: NonZeroU32,
-        /// Connections to each node.
-        #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
-        connections: u64,
+        target: Target,
+        /// Which keys, and how fast.
+        #[command(flatten)]
+        options: warm::Options,
     },
     /// Run in front of one memcached without a configuration, and show what it is asked.
     ///
@@ -208,37 +181,21 @@ pub enum Command {
     ///
     /// Needs the token of `admin.token`, if that is set. Keys are hashed unless `admin.show_keys` says otherwise.
     Tap {
-        /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
-        admin: AdminAddress,
-        /// What the admin listener asks for.
+        /// The Ringway.
         #[command(flatten)]
-        credentials: Credentials,
+        target: Target,
         /// Which requests.
         #[command(flatten)]
         options: tap::Options,
     },
     /// Watch the pools and nodes of a running Ringway: requests, hits, errors and durations, every two seconds.
     Top {
-        /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = ask::admin)]
-        admin: AdminAddress,
-        /// What the admin listener asks for.
+        /// The Ringway.
         #[command(flatten)]
-        credentials: Credentials,
-        /// Show what happened in one second, and exit.
-        #[arg(long)]
-        once: bool,
-        /// Print JSON, a line each time.
-        #[arg(long)]
-        json: bool,
-        /// The order of the nodes: by default those with a problem first, and in JSON as they are configured. On a terminal
-        /// the key s chooses the next one.
-        #[arg(long, value_name = "ORDER")]
-        sort: Option<top::Order>,
-        /// Only what has this in its name, pool or state; on a terminal the key / asks for it.
-        #[arg(long, value_name = "TEXT")]
-        filter: Option<String>,
+        target: Target,
+        /// What is shown, and how.
+        #[command(flatten)]
+        form: top::Form,
     },
 }
 
@@ -303,20 +260,7 @@ fn execute(command: &Command) -> ExitCode {
                 (None, None) => unreachable!("clap asks for one of both"),
             }
         }
-        Command::Diff {
-            old,
-            new,
-            keys,
-            fail_over,
-            json,
-        } => {
-            let options = diff::Options {
-                keys: keys.as_deref(),
-                fail_over: *fail_over,
-                json: *json,
-            };
-            diff::run(old, new, &options)
-        }
+        Command::Diff { old, new, options } => diff::run(old, new, options),
         Command::Import {
             file,
             output,
@@ -324,14 +268,8 @@ fn execute(command: &Command) -> ExitCode {
             route_prefix,
         } => import::run(file, output.as_deref(), *from, route_prefix.as_deref()),
         Command::Schema => print_schema(),
-        Command::Health { admin, credentials } => {
-            Admin::new(admin, credentials).and_then(|admin| ask_health(&admin))
-        }
-        Command::Nodes {
-            admin,
-            credentials,
-            json,
-        } => Admin::new(admin, credentials).and_then(|admin| nodes::run(&admin, *json)),
+        Command::Health(target) => target.open().and_then(|admin| ask_health(&admin)),
+        Command::Nodes { target, json } => target.open().and_then(|admin| nodes::run(&admin, *json)),
         Command::Demo {
             listen,
             admin,
@@ -345,41 +283,9 @@ fn execute(command: &Command) -> ExitCode {
                 None => demo::run(*listen, *admin, Duration::from_secs(*every), seconds),
             }
         }
-        Command::Warm {
-            admin,
-            credentials,
-            pool,
-            rate,
-            connections,
-        } => {
-            let options = warm::Options {
-                pool: pool.as_deref(),
-                rate: *rate,
-                connections: *connections as usize,
-            };
-            Admin::new(admin, credentials).and_then(|admin| warm::run(&admin, &options))
-        }
-        Command::Tap {
-            admin,
-            credentials,
-            options,
-        } => Admin::new(admin, credentials).and_then(|admin| tap::run(&admin, options)),
-        Command::Top {
-            admin,
-            credentials,
-            once,
-            json,
-            sort,
-            filter,
-        } => {
-            let form = top::Form {
-                once: *once,
-                json: *json,
-                order: *sort,
-                filter: filter.clone(),
-            };
-            Admin::new(admin, credentials).and_then(|admin| top::run(&admin, &form))
-        }
+        Command::Warm { target, options } => target.open().and_then(|admin| warm::run(&admin, options)),
+        Command::Tap { target, options } => target.open().and_then(|admin| tap::run(&admin, options)),
+        Command::Top { target, form } => target.open().and_then(|admin| top::run(&admin, form)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -133,7 +133,7 @@ fn the_full_file_has_every_key_there_is() {
         ("metrics:\n", "metrics:\n  \"@\": 0\n", 2),
         ("shutdown:\n", "shutdown:\n  \"@\": 0\n", 2),
         ("  main:\n", "  main:\n    \"@\": 0\n", 24),
-        ("    handover:\n", "    handover:\n      \"@\": 0\n", 2),
+        ("    handover:\n", "    handover:\n      \"@\": 0\n", 3),
         ("    discover:\n", "    discover:\n      \"@\": 0\n", 7),
         ("{address: ", "{\"@\": 0, address: ", 4),
         ("{preset: twemproxy", "{\"@\": 0, preset: twemproxy", 7),

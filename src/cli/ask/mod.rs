@@ -49,6 +49,27 @@ pub struct Credentials {
     key: Option<PathBuf>,
 }
 
+/// The running Ringway that a command asks.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = admin)]
+    admin: AdminAddress,
+    /// What the admin listener asks for.
+    #[command(flatten)]
+    credentials: Credentials,
+}
+
+impl Target {
+    /// Returns what can be asked.
+    ///
+    /// # Errors
+    /// A file cannot be read, or holds something else.
+    pub fn open(&self) -> anyhow::Result<Admin<'_>> {
+        Admin::new(&self.admin, &self.credentials)
+    }
+}
+
 impl Credentials {
     fn token(&self) -> anyhow::Result<Option<String>> {
         let token = match &self.token_file {

@@ -28,15 +28,20 @@ const FIRST: Duration = Duration::from_secs(1);
 const WIDTH: u16 = 80;
 
 /// How the figures are shown.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Form {
-    /// Once, and not until the user ends it.
+    /// Show what happened in one second, and exit.
+    #[arg(long)]
     pub once: bool,
-    /// As JSON, a line for each look.
+    /// Print JSON, a line each time.
+    #[arg(long)]
     pub json: bool,
-    /// The order of the nodes; by default, those with a problem first, and in JSON as they are configured.
-    pub order: Option<Order>,
-    /// Only what has this in its name, pool or state.
+    /// The order of the nodes: by default those with a problem first, and in JSON as they are configured. On a terminal
+    /// the key s chooses the next one.
+    #[arg(long, value_name = "ORDER")]
+    pub sort: Option<Order>,
+    /// Only what has this in its name, pool or state; on a terminal the key / asks for it.
+    #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
 }
 
@@ -50,7 +55,7 @@ pub fn run(admin: &Admin<'_>, form: &Form) -> anyhow::Result<()> {
     } else {
         Keyboard::open()
     };
-    let mut choice = Choice::new(form.order.unwrap_or(Order::Problems), form.filter.clone());
+    let mut choice = Choice::new(form.sort.unwrap_or(Order::Problems), form.filter.clone());
     let mut before = look(admin)?;
     let mut shown: Option<Look> = None;
     let mut next = Instant::now() + FIRST;
@@ -109,7 +114,7 @@ fn show(mut view: View<'_>, choice: &Choice, has_keys: bool, form: &Form) -> any
     let mut out = std::io::stdout().lock();
     if form.json {
         choice.filter(&mut view);
-        if form.order.is_some() {
+        if form.sort.is_some() {
             choice.sort(&mut view, table::is_troubled);
         }
         serde_json::to_writer(&mut out, &view)?;

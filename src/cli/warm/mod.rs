@@ -48,14 +48,17 @@ const AT_ONCE: usize = 16;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What the command line says.
-#[derive(Debug)]
-pub struct Options<'a> {
-    /// The pool; `None` for the only one that is in a handover.
-    pub pool: Option<&'a str>,
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The pool; default: the only one that is in a handover.
+    #[arg(long, value_name = "NAME")]
+    pool: Option<String>,
     /// The maximum number of keys in a second.
-    pub rate: NonZeroU32,
+    #[arg(long, value_name = "KEYS", default_value = "1000")]
+    rate: NonZeroU32,
     /// Connections to each node.
-    pub connections: usize,
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
+    connections: u64,
 }
 
 /// A handover as `GET /pools/NAME/handover` shows it.
@@ -89,13 +92,13 @@ impl Counts {
 ///
 /// # Errors
 /// No handover comes to *serve*, it leaves *serve* too early, a node refuses, or a copy failed.
-pub fn run(admin: &Admin<'_>, options: &Options<'_>) -> anyhow::Result<()> {
-    let pool = match options.pool {
+pub fn run(admin: &Admin<'_>, options: &Options) -> anyhow::Result<()> {
+    let pool = match &options.pool {
         Some(pool) => pool.to_owned(),
         None => only_one(admin)?,
     };
     let told = wait_for_serve(admin, &pool)?;
-    let snapshot = snapshot(&pool, told, options.connections)?;
+    let snapshot = snapshot(&pool, told, options.connections as usize)?;
     let progress = handover(&snapshot.pools[&pool]).progress.clone();
     let watched = Watched::default();
     std::thread::scope(|threads| {
@@ -185,12 +188,7 @@ fn event_loop() -> anyhow::Result<tokio::runtime::LocalRuntime> {
     Ok(builder.build_local(LocalOptions::default())?)
 }
 
-async fn warm(
-    snapshot: Snapshot,
-    name: &str,
-    options: &Options<'_>,
-    watched: &Watched,
-) -> anyhow::Result<()> {
+async fn warm(snapshot: Snapshot, name: &str, options: &Options, watched: &Watched) -> anyhow::Result<()> {
     resolve_new(&snapshot, LOOKUP).await;
     let keys = list::moving(&snapshot, &snapshot.pools[name], watched).await?;
     let listed = keys.len() as u64;
@@ -205,7 +203,7 @@ async fn warm(
         watched: watched.clone(),
     });
     let mut copiers = tokio::task::JoinSet::new();
-    for copier in 0..options.connections * AT_ONCE {
+    for copier in 0..options.connections as usize * AT_ONCE {
         let forwarder = LinkForwarder::new(worker.clone(), copier).within(handover(&work.pool));
         let call = Call {
             forwarder,

@@ -1,7 +1,11 @@
 //! Renders the metrics for Prometheus.
 //!
 //! Nothing is counted here: each scrape reads and sums the shards of all workers. The metrics are in tables,
-//! see [`metrics`]; those of the process itself (`process_*`) are added.
+//! see [`metrics`]: name, help text, type, labels, and where the value is read. Those that every process has
+//! (`process_*`) are added.
+//!
+//! Units are base units (seconds, bytes). Labels come from closed sets: the pools, nodes and listeners of the
+//! configuration, and the names of commands, classes and failures. A key is never a label.
 //!
 //! An operation's series appear for every node as soon as any node saw it, so that rates begin at zero
 //! everywhere without thirteen series for each node; get, set and delete are there from the start. Most
@@ -11,8 +15,9 @@ mod detail;
 mod helpers;
 mod hot_keys;
 mod insight;
+mod nodes;
+mod process;
 mod samples;
-mod table;
 
 use std::sync::Arc;
 
@@ -69,8 +74,9 @@ impl MetricKind {
 
 /// Ringway's own metrics, in the order in which they are shown.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
-    table::METRICS
+    process::METRICS
         .iter()
+        .chain(nodes::METRICS)
         .chain(insight::METRICS)
         .chain(hot_keys::METRICS)
 }
