@@ -255,7 +255,7 @@ impl Link {
             traced_below: self.node.traced_below.load(Relaxed),
             end: state.outgoing.end(),
         };
-        let received = state.in_flight.receive(buffer, dialect, max_value, arrival);
+        let received = state.in_flight.receive(buffer, dialect, max_value, &arrival);
         teller.tell(&mut state.in_flight.notes, now);
         state.learn_reply_size();
         for key in state.in_flight.take_late() {

@@ -54,7 +54,7 @@ impl InFlightQueue {
         buffer: &mut BytesMut,
         dialect: Dialect,
         max_value: usize,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
     ) -> Result<bool, Desync> {
         // While a large value is arriving, its line is parsed once and not again for each piece. Not if it
         // exceeds `room`: then it must be skipped now instead of being buffered.
@@ -102,7 +102,7 @@ impl InFlightQueue {
         buffer: &mut BytesMut,
         frame: Frame,
         failure: Option<Failure>,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
     ) -> Result<bool, Desync> {
         match frame.status {
             ReplyStatus::Value if buffer.starts_with(b"VALUE") => {
@@ -135,7 +135,7 @@ impl InFlightQueue {
     }
 
     /// Answers the remaining keys of the line.
-    fn end_line(&mut self, reply: &Reply, arrival: Arrival<'_>) -> bool {
+    fn end_line(&mut self, reply: &Reply, arrival: &Arrival<'_>) -> bool {
         let mut is_answered = false;
         while self.left_in_line() > 0 {
             is_answered |= self.settle_in_line(reply.clone(), arrival);
@@ -144,7 +144,7 @@ impl InFlightQueue {
         is_answered
     }
 
-    fn settle_in_line(&mut self, reply: Reply, arrival: Arrival<'_>) -> bool {
+    fn settle_in_line(&mut self, reply: Reply, arrival: &Arrival<'_>) -> bool {
         if let Some(left) = self.lines.front_mut() {
             *left -= 1;
         }
@@ -159,7 +159,7 @@ impl InFlightQueue {
         frame: Frame,
         failure: Option<Failure>,
         dialect: Dialect,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
     ) -> Result<bool, Desync> {
         self.has_seen_stale |= frame.is_stale;
         let entry = self.front().ok_or(Desync)?;
@@ -178,7 +178,7 @@ impl InFlightQueue {
     /// Notes the oldest request, which `reply` answers, if it is sampled or took long. Late replies count, too: a key may
     /// be what makes its node slow.
     #[inline]
-    fn note_if_wanted(&mut self, reply: &Reply, arrival: Arrival<'_>) {
+    fn note_if_wanted(&mut self, reply: &Reply, arrival: &Arrival<'_>) {
         let is_wanted = |entry: &InFlight| {
             entry.is_sampled || arrival.now.saturating_sub(entry.started) >= arrival.noted_from
         };
@@ -195,8 +195,8 @@ impl InFlightQueue {
 
     /// Counts and delivers a reply. Returns true if its request was not abandoned.
     #[inline]
-    fn settle(&mut self, entry: InFlight, reply: Reply, arrival: Arrival<'_>) -> bool {
-        let Arrival { now, shard, .. } = arrival;
+    fn settle(&mut self, entry: InFlight, reply: Reply, arrival: &Arrival<'_>) -> bool {
+        let &Arrival { now, shard, .. } = arrival;
         shard.in_flight.sub(1);
         let Some(slot) = entry.slot else {
             self.abandoned -= 1;

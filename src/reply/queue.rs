@@ -139,27 +139,28 @@ impl ReplyQueue {
     /// Appends a slot that is already filled.
     pub fn push_filled(&self, origin: RequestOrigin, reply: Reply) {
         let queue = &mut *self.queue.borrow_mut();
-        let index = queue.entries.len();
-        let reply = self.admit(queue, origin.command, index, reply);
-        queue.words += origin.format.bytes();
+        let size = value_bytes(&reply);
+        let reply = match self.must_drop(origin.command, size, queue.entries.len(), queue.held) {
+            true => {
+                queue.dropped += 1;
+                DROPPED
+            }
+            false => {
+                queue.held += size;
+                self.budget.add(size);
+                reply
+            }
+        };
+        queue.words += origin.format.bytes() + text_bytes(&reply);
         queue.entries.push_back(QueueEntry::new(origin, 0, reply));
         queue.advance();
     }
 
-    /// Counts the bytes of `reply`, which is for the entry with this index. Returns it, or what stands for a
-    /// value that is dropped because too many wait.
-    #[inline]
-    fn admit(&self, queue: &mut Queue, command: Command, index: usize, reply: Reply) -> Reply {
-        let size = value_bytes(&reply);
-        let is_too_much = || index > 0 && queue.held >= MAX_HELD || !self.budget.has_room(size);
-        if may_be_dropped(command, size) && is_too_much() {
-            queue.dropped += 1;
-            return DROPPED;
-        }
-        queue.held += size;
-        queue.words += text_bytes(&reply);
-        self.budget.add(size);
-        reply
+    /// Whether a value of `size` bytes, the reply to `command`, must be dropped because too many bytes wait. `index` is
+    /// that of its entry, `held` what all values take.
+    #[inline(always)]
+    fn must_drop(&self, command: Command, size: usize, index: usize, held: usize) -> bool {
+        may_be_dropped(command, size) && (index > 0 && held >= MAX_HELD || !self.budget.has_room(size))
     }
 
     /// Fills slot `number`.
@@ -180,11 +181,17 @@ impl ReplyQueue {
             entry.reply,
             Reply::Error(_) | Reply::Refused(_) | Reply::Failed(_)
         ) {
-            let command = entry.command;
-            let reply = self.admit(queue, command, index as usize, reply);
-            queue.entries[index as usize].reply = reply;
+            let size = value_bytes(&reply);
+            if self.must_drop(entry.command, size, index as usize, queue.held) {
+                queue.dropped += 1;
+                entry.reply = DROPPED;
+            } else {
+                queue.held += size;
+                queue.words += text_bytes(&reply);
+                self.budget.add(size);
+                entry.reply = reply;
+            }
         }
-        let entry = &queue.entries[index as usize];
         if entry.awaited == 0 && index as usize == queue.filled && queue.advance() {
             queue.wakeup.wake();
         }

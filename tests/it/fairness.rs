@@ -263,7 +263,7 @@ fn the_line_of_a_value_from_a_node_is_not_read_again_for_each_piece_of_it() {
             traced_below: 0,
             end: 0,
         };
-        in_flight.receive(buffer, Dialect::Meta, 100, arrival)
+        in_flight.receive(buffer, Dialect::Meta, 100, &arrival)
     };
     assert_eq!(receive(&mut buffer), Ok(false));
     // Were the line read once more, it would be no reply.

@@ -205,7 +205,7 @@ fn receive(
             traced_below: 0,
             end: 0,
         };
-        let is_answered = in_flight.receive(&mut buffer, options.dialect, options.max_value, arrival)?;
+        let is_answered = in_flight.receive(&mut buffer, options.dialect, options.max_value, &arrival)?;
         assert!(!(is_answered && options.expires), "nobody waits for an answer");
     }
     Ok(())
