@@ -137,13 +137,17 @@ impl Link {
         state.doubt_if_idle(now);
         let deadline = now + settings.request_timeout.as_micros() as u64;
         let operation = Operation::of(request);
+        let is_sampled = self.local.hot_keys.is_due();
+        if is_sampled {
+            self.teller().sample(operation, request);
+        }
         let pending = PendingReply {
             slot,
             operation,
             started: now,
             deadline,
             is_retry: false,
-            is_sampled: self.local.hot_keys.is_due() && self.teller().sample(operation, request),
+            is_sampled,
         };
         self.shard().in_flight.add(1);
         // Words are held twice: in the in-flight queue and in the outgoing bytes.

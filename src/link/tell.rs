@@ -71,16 +71,14 @@ impl Teller<'_> {
         self.local.taps.offer(asked, event);
     }
 
-    /// Counts a sampled request now, if it writes; one that reads is counted when its reply arrives. Returns true: either
-    /// may be timed.
+    /// Counts a sampled request now, if it writes; one that reads is counted when its reply arrives.
     #[cold]
-    pub fn sample(&self, operation: Operation, request: &Request<'_>) -> bool {
+    pub fn sample(&self, operation: Operation, request: &Request<'_>) {
         let access = Access::of(operation);
         if access == Access::Write {
             let hot_keys = &self.local.hot_keys;
             hot_keys.record(&self.node.pool, request.key, access, request.value.len());
         }
-        true
     }
 
     /// Tells of the requests in `notes`, whose replies arrived at `now`.

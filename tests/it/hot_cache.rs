@@ -1,10 +1,8 @@
 //! `hot_cache` on the wire and over a real node: what clients of each protocol read, and what the node is asked.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
-
 use crate::support::binary::{packet, response};
 use crate::support::diagnostics::diagnostics;
+use crate::support::load::while_others_read;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, wait_for};
 use crate::support::routes::{event_count, with_route};
@@ -85,17 +83,7 @@ fn a_client_reads_what_it_wrote_on_another_connection() {
     let ringway = Ringway::start(&yaml);
     let (mut writer, mut reader) = (ringway.client(), ringway.client());
     // Others read the key all the while, so that both workers keep it.
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for _ in 0..3 {
-            let (ringway, done) = (&ringway, &done);
-            scope.spawn(move || {
-                let mut busy = ringway.client();
-                while !done.load(Relaxed) {
-                    busy.get("k");
-                }
-            });
-        }
+    while_others_read(&ringway, "k", || {
         for round in 0..2000 {
             let value = round.to_string();
             writer.set("k", &value);
@@ -105,7 +93,6 @@ fn a_client_reads_what_it_wrote_on_another_connection() {
                 assert_eq!(reader.get("k"), None);
             }
         }
-        done.store(true, Relaxed);
     });
     assert!(event_count(&ringway, "served") > 0.0, "nothing was kept");
     writer.expects("flush_all\r\n", "OK\r\n");

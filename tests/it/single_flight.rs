@@ -1,9 +1,7 @@
 //! `single_flight` on the wire: what clients of each protocol read, and what the node sees.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
-
 use crate::support::binary::packet;
+use crate::support::load::while_others_read;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, wait_for};
 use crate::support::routes::{event_count, with_route};
@@ -100,23 +98,12 @@ fn a_client_reads_what_it_wrote_on_another_connection() {
     let ringway = Ringway::start(&yaml);
     let (mut writer, mut reader) = (ringway.client(), ringway.client());
     // Others keep the key in flight all the while.
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for _ in 0..3 {
-            let (ringway, done) = (&ringway, &done);
-            scope.spawn(move || {
-                let mut busy = ringway.client();
-                while !done.load(Relaxed) {
-                    busy.get("k");
-                }
-            });
-        }
+    while_others_read(&ringway, "k", || {
         for round in 0..2000 {
             let value = round.to_string();
             writer.set("k", &value);
             assert_eq!(reader.get("k"), Some(value.into_bytes()));
         }
-        done.store(true, Relaxed);
     });
     assert!(event_count(&ringway, "joined") > 0.0, "reads were shared");
     writer.expects("flush_all\r\n", "OK\r\n");

@@ -1,12 +1,13 @@
 //! Five memcached nodes and a Ringway in front of some of them; all end with the run.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::program::{Program, binary, free_port, wait_for};
 use crate::{Mode, SERVE};
 
 const NODES: usize = 5;
@@ -22,9 +23,6 @@ pub struct Cluster {
     _programs: Vec<Program>,
     _directory: tempfile::TempDir,
 }
-
-/// A program; killed when it is dropped.
-struct Program(Child);
 
 /// A pool of the first nodes, with these weights. Their names alone decide where a key goes.
 pub fn pool(mode: Mode, nodes: &[String], weights: &[u32]) -> String {
@@ -52,10 +50,8 @@ impl Cluster {
         let mut nodes = Vec::new();
         for _ in 0..NODES {
             let port = free_port();
-            let mut memcached = Command::new("memcached");
-            memcached.args(["-u", "root", "-U", "0", "-t", "1", "-m", "64", "-l", "127.0.0.1"]);
-            programs.push(Program::start(memcached.args(["-p", &port.to_string()])));
-            wait_for(port);
+            programs.push(Program::memcached(port, &["-m", "64", "-l", "127.0.0.1"]));
+            wait_for(port, || TcpStream::connect(("127.0.0.1", port)).is_ok());
             nodes.push(format!("127.0.0.1:{port}"));
         }
         let mut cluster = Cluster {
@@ -68,9 +64,10 @@ impl Cluster {
             _directory: directory,
         };
         cluster.write(weights);
-        let ringway = Program::start(Command::new(binary()).arg("--config").arg(&cluster.config));
-        cluster._programs.push(ringway);
-        wait_for(cluster.port);
+        cluster._programs.push(Program::ringway(&cluster.config));
+        wait_for(cluster.port, || {
+            TcpStream::connect(("127.0.0.1", cluster.port)).is_ok()
+        });
         cluster
     }
 
@@ -113,43 +110,5 @@ impl Cluster {
         stream.read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         answer
-    }
-}
-
-fn binary() -> PathBuf {
-    std::env::var_os("RINGWAY_BIN")
-        .unwrap_or(env!("CARGO_BIN_EXE_ringway").into())
-        .into()
-}
-
-impl Program {
-    fn start(command: &mut Command) -> Program {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let name = command.get_program().to_owned();
-        let started = command.spawn();
-        Program(started.unwrap_or_else(|error| panic!("cannot start {name:?}: {error}")))
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ended_before = self.0.kill();
-        let _status = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").port()
-}
-
-fn wait_for(port: u16) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < end, "nobody listens on {port}");
-        thread::sleep(Duration::from_millis(10));
     }
 }

@@ -4,6 +4,8 @@
 mod chart;
 mod cluster;
 mod load;
+#[path = "../program.rs"]
+mod program;
 
 use std::path::PathBuf;
 use std::thread;

@@ -2,7 +2,9 @@
 //! it is served, and reads the answers; two others on the same worker ask for a key, one request at a time. Prints a
 //! table of their times, for an embedded node and for memcached; judges nothing.
 
+mod cluster;
 mod greedy;
+#[path = "../program.rs"]
 mod program;
 
 use std::io::{Read, Write};
@@ -12,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cluster::Cluster;
 use greedy::{ROWS, Row};
-use program::Cluster;
 
 /// Clients whose times are taken.
 const OTHERS: usize = 2;

@@ -1,12 +1,11 @@
 //! Four nodes of memcached and a fleet of Ringways in front of them; all end with the measurement.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+
+use crate::program::{Program, free_port, wait_for};
 
 /// The nodes of the pool.
 const NODES: usize = 4;
@@ -22,23 +21,16 @@ pub struct Fleet {
     _directory: tempfile::TempDir,
 }
 
-/// A program; killed when it is dropped.
-struct Program(Child);
-
 impl Fleet {
     /// Starts all of them, with this route, and waits until they serve.
     pub fn start(route: &str) -> Fleet {
         let directory = tempfile::tempdir().expect("a directory");
         let nodes: Vec<u16> = (0..NODES).map(|_| free_port()).collect();
-        let memcached = |port: &u16| {
-            let mut memcached = Command::new("memcached");
-            memcached.args(["-u", "root", "-U", "0", "-t", "1", "-l", "127.0.0.1", "-p"]);
-            Program::start(memcached.arg(port.to_string()))
-        };
+        let memcached = |port: &u16| Program::memcached(*port, &["-l", "127.0.0.1"]);
         let mut programs: Vec<Program> = nodes.iter().map(memcached).collect();
-        nodes
-            .iter()
-            .for_each(|&port| wait_for(|| TcpStream::connect(("127.0.0.1", port)).is_ok()));
+        for &port in &nodes {
+            wait_for(port, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        }
         let addresses: Vec<String> = nodes.iter().map(|port| format!("'127.0.0.1:{port}'")).collect();
         let listeners: Vec<PathBuf> = (0..SIDECARS)
             .map(|number| {
@@ -53,14 +45,13 @@ impl Fleet {
                     addresses.join(", ")
                 );
                 std::fs::write(&config, text).expect("a file");
-                let binary = std::env::var_os("RINGWAY_BIN").unwrap_or(env!("CARGO_BIN_EXE_ringway").into());
-                programs.push(Program::start(Command::new(binary).arg("--config").arg(&config)));
+                programs.push(Program::ringway(&config));
                 listener
             })
             .collect();
-        listeners
-            .iter()
-            .for_each(|path| wait_for(|| UnixStream::connect(path).is_ok()));
+        for path in &listeners {
+            wait_for(path.display(), || UnixStream::connect(path).is_ok());
+        }
         Fleet {
             listeners,
             nodes,
@@ -80,44 +71,6 @@ impl Fleet {
             line.and_then(|number| number.parse().ok()).expect("a number")
         };
         self.nodes.iter().map(gets).collect()
-    }
-}
-
-impl Program {
-    fn start(command: &mut Command) -> Program {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let name = command.get_program().to_owned();
-        Program(
-            command
-                .spawn()
-                .unwrap_or_else(|error| panic!("cannot start {name:?}: {error}")),
-        )
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ended_before = self.0.kill();
-        let _status = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
-}
-
-fn wait_for(is_up: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_up() {
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "a program does not serve"
-        );
-        thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -3,6 +3,8 @@
 //! origin takes 100 ms to compute. Judges nothing.
 
 mod fleet;
+#[path = "../program.rs"]
+mod program;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

@@ -6,7 +6,33 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use super::client::Client;
-use super::ringway::wait_for;
+use super::ringway::{Ringway, wait_for};
+
+/// Runs `work` while three other clients of `ringway` read `key` without pause.
+pub fn while_others_read(ringway: &Ringway, key: &str, work: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|clients| {
+        let _ends_them = OverOnDrop(&is_over);
+        for _ in 0..3 {
+            clients.spawn(|| {
+                let mut client = ringway.client();
+                while !is_over.load(Relaxed) {
+                    client.get(key);
+                }
+            });
+        }
+        work();
+    });
+}
+
+/// Ends the clients also if the work fails.
+struct OverOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OverOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
 
 /// A client that sets its keys and reads them, one by one and all together, without pause. Each write must be stored, and
 /// each read must find what was written last. Misses are noted, and a test that expects none finds that at the end.
