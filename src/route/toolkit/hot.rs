@@ -1,4 +1,4 @@
-//! Which keys are hot enough for a policy to act on them.
+//! Which keys are hot enough for a policy to act on them, and which of their reads a copy can answer.
 
 use std::cell::RefCell;
 
@@ -7,6 +7,9 @@ use tokio::time::Instant;
 use crate::hot_keys::Detector;
 use crate::protocol::fingerprint;
 use crate::route::call::Forwarder;
+
+/// The flags of an mg that a copy of the item can answer: nothing that differs from one item to the other.
+pub const ANSWERABLE: &[u8] = b"bfkOqsv";
 
 /// A policy's measure of hot keys.
 #[derive(Debug)]

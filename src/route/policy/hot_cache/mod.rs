@@ -36,16 +36,13 @@ use crate::route::call::{Context, Forwarder};
 use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
-use crate::route::toolkit::hot::HotKeys;
+use crate::route::toolkit::hot::{ANSWERABLE, HotKeys};
 use crate::route::toolkit::prefixes::Prefixes;
 use crate::route::toolkit::reply::{is_failure, is_miss};
 use crate::route::toolkit::writes::{Version, Writes, changes};
 use kept::{Form, Found, Kept, Value};
 
-/// The flags of an mg that a kept value can answer.
-const ANSWERABLE: &[u8] = b"bfkOqsv";
-
-/// The same for a binary get, whose reply has a cas id.
+/// The flags of a binary get that a kept value can answer: its reply has a cas id besides.
 const ANSWERABLE_BINARY: &[u8] = b"bcfkOqsv";
 
 /// A route, and what is kept of its hot keys.

@@ -28,16 +28,13 @@ use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::key::Key;
 use crate::route::policy::{Branch, Decision, Policy, PolicyKind};
-use crate::route::toolkit::hot::HotKeys;
+use crate::route::toolkit::hot::{ANSWERABLE, HotKeys};
 use crate::route::toolkit::lease::{MetaKey, may_be_elsewhere};
 use crate::route::toolkit::prefixes::Prefixes;
 use crate::route::toolkit::read_through::ReadThrough;
 use crate::route::toolkit::refill::is_plain_delete;
 use crate::route::toolkit::reply::{is_done, is_error, is_miss};
 use crate::route::toolkit::rewrite::whole_seconds;
-
-/// The flags of an mg that a copy can answer: nothing that differs from one item to the other.
-const ANSWERABLE: &[u8] = b"bfkOqsv";
 
 /// The longest suffix in bytes.
 const MAX_SUFFIX: usize = 3;
