@@ -411,3 +411,87 @@ fn a_template_says_that_it_is_one() {
         assert!(printed.lost.contains(&line), "{line}\n{}", printed.lost);
     }
 }
+
+/// Imports pools of mcrouter's with the servers `servers` and the settings `rest`.
+fn with_servers(servers: &str, rest: &str) -> Printed {
+    let text = format!(r#"{{"pools": {{"A": {{"servers": [{servers}]{rest}}}}}, "route": "PoolRoute|A"}}"#);
+    import("m.json", &text)
+}
+
+#[test]
+fn encrypted_servers_of_mcrouter_make_a_pool_with_tls() {
+    for (servers, rest) in [
+        (
+            r#""a.example:11211:ascii:ssl", "b.example:11211:ascii:ssl:notcompressed""#,
+            "",
+        ),
+        (
+            r#""a.example:11211", "b.example:11211:ascii""#,
+            r#", "security_mech": "ssl""#,
+        ),
+    ] {
+        let printed = with_servers(servers, rest);
+        assert_eq!(printed.code, Some(1), "{}", printed.lost);
+        assert!(printed.lost.contains("--pem-ca-path"), "{}", printed.lost);
+        assert!(printed.text.contains("    tls: true\n"), "{}", printed.text);
+        assert!(
+            printed.text.contains("      - b.example:11211\n"),
+            "{}",
+            printed.text
+        );
+        is_good(&printed);
+    }
+}
+
+#[test]
+fn a_pool_of_mcrouter_that_is_encrypted_in_part_is_reported() {
+    let printed = with_servers(r#""a.example:1:ascii:plain", "b.example:1:ascii:ssl""#, "");
+    assert_eq!(printed.code, Some(1), "{}", printed.lost);
+    assert!(printed.lost.contains("some are not"), "{}", printed.lost);
+    assert!(!printed.text.contains("tls:"), "{}", printed.text);
+    // A server that is plain in a pool that is not.
+    let printed = with_servers(r#""a.example:1:ascii:plain""#, r#", "security_mech": "ssl""#);
+    assert_eq!(
+        (printed.code, printed.lost.as_str()),
+        (Some(0), ""),
+        "{}",
+        printed.text
+    );
+    for mechanism in ["tls_to_plain", "kerberos"] {
+        let printed = with_servers(&format!(r#""a.example:1:ascii:{mechanism}""#), "");
+        assert!(printed.lost.contains("is not known"), "{}", printed.lost);
+        let printed = with_servers(
+            r#""a.example:1""#,
+            &format!(r#", "security_mech": "{mechanism}""#),
+        );
+        assert!(printed.lost.contains("is not known"), "{}", printed.lost);
+    }
+}
+
+#[test]
+fn what_follows_a_servers_address_in_mcrouter_is_no_part_of_it() {
+    let servers =
+        r#""unix:/run/m.sock:ascii:plain", "/run/n.sock", "[::1]:5:ascii", "[c.example]:6:", "d.example:7""#;
+    let printed = with_servers(servers, "");
+    assert_eq!(
+        (printed.code, printed.lost.as_str()),
+        (Some(0), ""),
+        "{}",
+        printed.text
+    );
+    for node in [
+        "- unix:/run/m.sock\n",
+        "- unix:/run/n.sock\n",
+        "- \"[::1]:5\"\n",
+        "- c.example:6\n",
+        "- d.example:7\n",
+    ] {
+        assert!(printed.text.contains(node), "{node}{}", printed.text);
+    }
+    let printed = with_servers(r#""a.example:1:caret""#, "");
+    assert!(
+        printed.lost.contains("caret: nodes are memcached"),
+        "{}",
+        printed.lost
+    );
+}

@@ -12,6 +12,7 @@ mod limits;
 mod pools;
 mod prefixes;
 mod routes;
+mod servers;
 mod shared;
 
 use std::collections::HashMap;

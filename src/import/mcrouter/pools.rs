@@ -2,6 +2,7 @@
 
 use super::super::macros::{get, text};
 use super::super::yaml::{Shape, Value, is_same};
+use super::servers::Server;
 use super::{McrouterReader, items_of, location, map};
 use crate::config::tree::SpannedValue;
 
@@ -62,10 +63,12 @@ impl<'a> McrouterReader<'a> {
             return None;
         };
         let mut made = Value::map(Vec::new(), location(pool));
-        let mut nodes: Vec<Value> = servers
+        let servers: Vec<Server> = servers
             .iter()
-            .filter_map(|server| self.server(server, &name))
+            .filter_map(|server| self.server(server, &name, &layers))
             .collect();
+        self.encrypt(&servers, pool, &name, &mut made);
+        let mut nodes: Vec<Value> = servers.into_iter().map(|server| server.node).collect();
         let distribution = self.distribution(&chosen, is_weighted, &mut nodes, pool, &name);
         made.push("distribution", distribution);
         self.settings(&layers, &name, &mut made);
@@ -94,12 +97,13 @@ impl<'a> McrouterReader<'a> {
         self.servers_left -= servers.len();
         let mut names = Vec::new();
         for (index, server) in servers.iter().enumerate() {
-            let Some(node) = self.server(server, &name) else {
+            let Some(read) = self.server(server, &name, &layers) else {
                 continue;
             };
             let mut made = Value::map(Vec::new(), location(server));
+            self.encrypt(std::slice::from_ref(&read), server, &name, &mut made);
             self.settings(&layers, &name, &mut made);
-            made.push("nodes", Value::list(vec![node], location(server)));
+            made.push("nodes", Value::list(vec![read.node], location(server)));
             let kept = self.keep(&format!("{name}.{}", index + 1), made);
             names.push(Value::text(kept, location(pool)));
         }
@@ -214,47 +218,6 @@ impl<'a> McrouterReader<'a> {
         Some((name.unwrap_or_else(|| "pool".to_owned()), layers))
     }
 
-    /// Parses `host:port`, which may be followed by the protocol and the security.
-    fn server(&mut self, server: &SpannedValue, pool: &str) -> Option<Value> {
-        let path = format!("pools.{pool}.servers");
-        let Some(raw) = text(server) else {
-            self.lose(
-                server,
-                &path,
-                "a route handle in the place of a server cannot be expressed",
-            );
-            return None;
-        };
-        if raw.starts_with('/') || raw.starts_with("unix:") {
-            let socket = format!("unix:{}", raw.trim_start_matches("unix:"));
-            return Some(Value::text(socket, location(server)));
-        }
-        let (host, rest) = match raw.rsplit_once(']') {
-            Some((host, rest)) => (format!("{host}]"), rest.strip_prefix(':').unwrap_or_default()),
-            None => {
-                let (host, rest) = raw.split_once(':').unwrap_or((raw, ""));
-                (host.to_owned(), rest)
-            }
-        };
-        // mcrouter accepts names in brackets, too.
-        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            Some(name) if !name.contains(':') => name.to_owned(),
-            _ => host,
-        };
-        let mut parts = rest.split(':');
-        let port = parts.next().unwrap_or_default();
-        for part in parts {
-            if !matches!(part, "ascii" | "plain" | "notcompressed") {
-                self.lose(
-                    server,
-                    &path,
-                    format!("{part}: nodes are memcached, spoken to in plain text"),
-                );
-            }
-        }
-        Some(Value::text(format!("{host}:{port}"), location(server)))
-    }
-
     fn settings(&mut self, layers: &[&'a SpannedValue], name: &str, made: &mut Value) {
         let mut seen: Vec<&str> = Vec::new();
         for (key, value) in layers.iter().flat_map(|layer| map(layer)) {
@@ -287,13 +250,11 @@ impl<'a> McrouterReader<'a> {
                     "connect_timeout",
                     Value::text(format!("{said}ms"), location(value)),
                 ),
-                ("protocol", "ascii")
-                | ("security_mech", "plain")
-                | ("keep_routing_prefix" | "enable_compression", "false") => {}
+                ("protocol", "ascii") | ("keep_routing_prefix" | "enable_compression", "false") => {}
                 ("protocol", _) => {
                     self.lose(value, &path, "nodes are memcached, and speak its text protocol")
                 }
-                ("security_mech", _) => self.lose(value, &path, "links to nodes are not encrypted"),
+                ("security_mech", _) => self.security_mech(value, &path),
                 ("keep_routing_prefix", _) => self.lose(value, &path, "a routing prefix is always taken off"),
                 ("region" | "cluster", _) => {
                     self.lose(value, &path, "times by region stand on mcrouter's command line")
