@@ -5,31 +5,31 @@
 //! fails only because its node is new. What triggers a reload (a signal, a request, the file watch) is
 //! elsewhere.
 
+mod restart;
+mod source;
+mod told;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use md5::{Digest, Md5};
 use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::task::JoinError;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
+use self::restart::{restart_kept, without_restart};
+use self::source::{PATIENCE, Seen, look, read};
+use self::told::tell_difference;
 use super::discovery::{LOOKUP, resolve_new};
 use super::handover_start::{self, without_second_changes};
 use super::remembered::Keeping;
-use crate::config::{self, Admin, Config, Discover, MissedWrites};
-use crate::diff::{Difference, Shown, percent};
+use crate::config::{self, Config, Discover};
 use crate::net::listen::{BindError, try_listen};
 use crate::snapshot::Snapshot;
 use crate::state::{Reloads, State};
-
-/// The maximum time to wait for the file system.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The maximum number of one reload's changes that are logged on lines of their own.
-const MAX_LOGGED: usize = 50;
 
 /// Why a configuration was not taken.
 #[derive(Debug, Error)]
@@ -96,15 +96,6 @@ pub struct Reloader {
     /// What was last read; `None` if it could not be read.
     seen: Mutex<Option<Seen>>,
     remembered: Keeping,
-}
-
-/// What a configuration was read from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
-    /// The bytes of its file.
-    bytes: Vec<u8>,
-    /// A digest of the files that it names.
-    named: Vec<u8>,
 }
 
 impl Reloader {
@@ -277,60 +268,12 @@ impl Reloader {
     }
 }
 
-/// Logs and keeps what `next` changed relative to `old`, unless yet another configuration runs by then. The
-/// rings are built on a thread of their own, while the new configuration serves.
-async fn tell_difference(state: Arc<State>, old: Arc<Snapshot>, next: Config) {
-    let compared = next.clone();
-    let compare = move || Difference::between(&old.config, &compared, None);
-    let Ok(difference) = tokio::task::spawn_blocking(compare).await else {
-        return;
-    };
-    for change in difference.changes.iter().take(MAX_LOGGED) {
-        let shown = |value: &Option<serde_json::Value>| value.as_ref().map(|value| Shown(value).to_string());
-        let (old, new) = (shown(&change.old), shown(&change.new));
-        info!(path = change.path, old, new, "setting changed");
-    }
-    if let Some(more @ 1..) = difference.changes.len().checked_sub(MAX_LOGGED) {
-        info!(more, "settings changed");
-    }
-    for moves in &difference.pools {
-        let (pool, moved) = (moves.name(), percent(moves.moved));
-        info!(pool, moved, exact = moves.exact, "keys moved");
-    }
-    if state.snapshot.load().config == next {
-        let mut reloads = state.reloads.lock().expect("no holder panics");
-        reloads.difference = Some(difference);
-    }
-}
-
 /// Runs `work`, which may block on the disk or take long, on a thread of its own; for at most [`PATIENCE`].
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ReloadError> + Send + 'static,
 ) -> Result<T, ReloadError> {
     let done = timeout(PATIENCE, tokio::task::spawn_blocking(work)).await;
     done.map_err(|_| ReloadError::Late)??
-}
-
-/// Reads the file and a digest of the files in `named`. Refuses a pipe, a device or a folder, and gives up a file system
-/// that hangs.
-async fn read(path: &Path, named: Vec<PathBuf>) -> io::Result<Seen> {
-    let path = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || look(&path, &named));
-    timeout(PATIENCE, reading).await??
-}
-
-fn look(path: &Path, named: &[PathBuf]) -> io::Result<Seen> {
-    let mut digest = Md5::new();
-    for path in named {
-        // One that cannot be read is a mistake of the configuration that names it.
-        let bytes = config::read_regular(path).unwrap_or_default();
-        digest.update(bytes.len().to_le_bytes());
-        digest.update(bytes);
-    }
-    Ok(Seen {
-        bytes: config::read_regular(path)?,
-        named: digest.finalize().to_vec(),
-    })
 }
 
 fn files(state: &State) -> Vec<PathBuf> {
@@ -341,35 +284,6 @@ fn is_running(bytes: &[u8], path: &Path, state: &State) -> bool {
     let current = state.snapshot.load();
     config::parse_bytes(bytes, &path.display().to_string())
         .is_ok_and(|config| restart_kept(config, &current.config) == current.config)
-}
-
-/// Returns `next` without the changes that require a restart, which keep the values of `current`; logs
-/// them.
-fn without_restart(next: Config, current: &Config) -> (Config, Vec<&'static str>) {
-    let mut requires_restart = Vec::new();
-    if next.workers != current.workers {
-        let (running, wanted) = (current.workers, next.workers);
-        warn!(running, wanted, "`workers` needs a restart");
-        requires_restart.push("workers");
-    }
-    if next.admin.bind != current.admin.bind {
-        warn!(running = %current.admin.bind, wanted = %next.admin.bind, "`admin.bind` needs a restart");
-        requires_restart.push("admin.bind");
-    } else if next.admin.access != current.admin.access {
-        warn!("`admin.mode` and `admin.group` need a restart");
-        requires_restart.push("admin.mode");
-    }
-    if next.missed_writes.dir != current.missed_writes.dir {
-        let [running, wanted] = [current, &next].map(|config| format!("{:?}", config.missed_writes.dir));
-        warn!(running, wanted, "`missed_writes.dir` needs a restart");
-        requires_restart.push("missed_writes.dir");
-    }
-    if next.takeover != current.takeover {
-        let [running, wanted] = [current, &next].map(|config| format!("{:?}", config.takeover));
-        warn!(running, wanted, "`takeover` needs a restart");
-        requires_restart.push("takeover");
-    }
-    (restart_kept(next, current), requires_restart)
 }
 
 /// Tests the addresses that `next` binds and `current` does not, so that a reload is all or nothing. The
@@ -387,181 +301,5 @@ fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), ReloadErro
     }
 }
 
-/// Returns `next` with what no file changes from `current`: settings that require a restart, and discovered
-/// nodes.
-fn restart_kept(mut next: Config, current: &Config) -> Config {
-    next.keep_discovered(current);
-    Config {
-        workers: current.workers,
-        admin: Admin {
-            bind: current.admin.bind.clone(),
-            access: current.admin.access.clone(),
-            ..next.admin
-        },
-        missed_writes: MissedWrites {
-            dir: current.missed_writes.dir.clone(),
-            ..next.missed_writes
-        },
-        takeover: current.takeover.clone(),
-        ..next
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::control::per_node_tasks::remote;
-    use crate::control::testing;
-
-    const ONE: &str = "pools: {main: {nodes: ['127.0.0.1:1']}}";
-    const TWO: &str = "pools: {main: {nodes: ['127.0.0.1:1', '127.0.0.1:2']}}";
-
-    struct Bench {
-        directory: tempfile::TempDir,
-        state: Arc<State>,
-        reloader: Reloader,
-    }
-
-    /// Whether a reload that is taken changes anything.
-    async fn changed(bench: &Bench) -> bool {
-        bench.reloader.reload().await.unwrap().changed
-    }
-
-    fn bench(yaml: &str) -> Bench {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ringway.yaml");
-        std::fs::write(&path, yaml).unwrap();
-        let state = testing::state(yaml);
-        Bench {
-            reloader: Reloader::new(Some(path), state.clone()),
-            directory,
-            state,
-        }
-    }
-
-    impl Bench {
-        fn write(&self, yaml: &str) {
-            std::fs::write(self.directory.path().join("ringway.yaml"), yaml).unwrap();
-        }
-
-        fn labels(&self) -> Vec<String> {
-            let nodes = &self.state.snapshot.load().nodes;
-            nodes.iter().map(|node| node.label.clone()).collect()
-        }
-
-        fn reloads(&self) -> Reloads {
-            self.state.reloads.lock().unwrap().clone()
-        }
-    }
-
-    #[tokio::test]
-    async fn a_good_file_is_taken_and_its_nodes_that_stay_are_kept() {
-        let bench = bench(ONE);
-        let before = bench.state.snapshot.load_full();
-        bench.write(TWO);
-        assert!(changed(&bench).await);
-        assert_eq!(bench.labels(), ["127.0.0.1:1", "127.0.0.1:2"]);
-        let after = bench.state.snapshot.load_full();
-        assert!(Arc::ptr_eq(&before.nodes[0], &after.nodes[0]));
-        assert_eq!(bench.reloads().succeeded, 1);
-        assert!(bench.reloads().taken_at.is_some());
-        assert_eq!(*bench.state.changed.subscribe().borrow(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_reload_tells_how_many_keys_it_moved() {
-        let bench = bench(ONE);
-        bench.write(TWO);
-        assert!(changed(&bench).await);
-        testing::eventually("the difference is known", || bench.reloads().difference.is_some()).await;
-        let difference = bench.reloads().difference.unwrap();
-        assert_eq!(difference.changes.len(), 1);
-        let moved = difference.pools[0].moved;
-        assert!(
-            difference.pools[0].exact && (0.3..0.7).contains(&moved),
-            "{moved}"
-        );
-    }
-
-    #[tokio::test]
-    async fn the_address_of_a_new_node_is_known_before_workers_see_it() {
-        let bench = bench(ONE);
-        bench.write("pools: {main: {nodes: ['127.0.0.1:2', 'localhost:3']}}");
-        bench.reloader.reload().await.unwrap();
-        let snapshot = bench.state.snapshot.load();
-        for node in &snapshot.nodes {
-            let resolved = remote(node).unwrap().resolved.load();
-            assert!(!resolved.is_empty(), "{}", node.label);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_bad_file_changes_nothing_and_its_mistakes_are_kept_until_a_good_one_comes() {
-        let bench = bench(ONE);
-        bench.write("pools: {main: {nodes: [}");
-        let refused = bench.reloader.reload().await.unwrap_err();
-        assert_eq!(bench.labels(), ["127.0.0.1:1"]);
-        assert_eq!(*bench.state.changed.subscribe().borrow(), 0);
-        let reloads = bench.reloads();
-        assert_eq!((reloads.succeeded, reloads.failed), (0, 1));
-        assert_eq!(reloads.diagnostics.join("\n"), refused.to_string());
-        bench.write(ONE);
-        assert!(!changed(&bench).await);
-        let reloads = bench.reloads();
-        assert_eq!((reloads.succeeded, reloads.failed), (1, 1));
-        assert!(reloads.diagnostics.is_empty());
-        assert_eq!(*bench.state.changed.subscribe().borrow(), 0, "nothing to publish");
-    }
-
-    #[tokio::test]
-    async fn a_missing_file_is_a_mistake_for_a_reload_that_was_asked_for() {
-        let bench = bench(ONE);
-        std::fs::remove_file(bench.directory.path().join("ringway.yaml")).unwrap();
-        assert!(bench.reloader.reload().await.is_err());
-        assert_eq!(bench.reloads().failed, 1);
-        assert!(bench.reloader.reload_if_touched().await.is_err());
-        assert_eq!(bench.reloads().failed, 1, "but none for the watch");
-    }
-
-    #[tokio::test]
-    async fn workers_and_the_admin_address_stay_until_a_restart() {
-        let bench = bench(ONE);
-        bench.write("{workers: 7, admin: {bind: '127.0.0.1:1'}, pools: {main: {nodes: ['127.0.0.1:1', '127.0.0.1:2']}}}");
-        let before = bench.state.snapshot.load_full();
-        assert!(changed(&bench).await);
-        let after = bench.state.snapshot.load_full();
-        assert_eq!(after.config.workers, before.config.workers);
-        assert_eq!(after.config.admin, before.config.admin);
-        assert_eq!(after.nodes.len(), 2);
-    }
-
-    #[tokio::test]
-    async fn only_touched_files_are_reloaded_by_the_watch() {
-        let bench = bench(ONE);
-        assert!(!bench.reloader.reload_if_touched().await.unwrap());
-        bench.write(TWO);
-        assert!(bench.reloader.reload_if_touched().await.unwrap());
-        assert!(!bench.reloader.reload_if_touched().await.unwrap());
-        assert_eq!(bench.reloads().succeeded, 1);
-        assert_eq!(bench.labels().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_file_that_changed_while_the_process_started_counts_as_touched() {
-        let bench = bench(ONE);
-        bench.write(TWO);
-        let path = bench.directory.path().join("ringway.yaml");
-        let late = Reloader::new(Some(path), bench.state.clone());
-        assert!(late.reload_if_touched().await.unwrap());
-        assert_eq!(bench.labels().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn the_quickstart_has_nothing_to_reload() {
-        let state = testing::state(ONE);
-        let reloader = Reloader::new(None, state.clone());
-        let refused = reloader.reload().await.unwrap_err();
-        assert!(refused.to_string().contains("quickstart"), "{refused}");
-        assert_eq!(state.reloads.lock().unwrap().failed, 0);
-    }
-}
+mod tests;
