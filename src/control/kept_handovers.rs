@@ -71,25 +71,28 @@ impl Kept {
         Kept(BTreeMap::from([(name.to_owned(), handover)]))
     }
 
-    /// Returns the first snapshot of `config`, in which the kept handovers go on, and those that the file knows.
-    pub fn first_snapshot(&self, mut config: Config) -> Snapshot {
-        let mut before = config.clone();
-        let mut going = Vec::new();
+    /// Gives each pool of `before` whose file says what its handover is from, and whose handover was not kept, the
+    /// ring of that time. Returns those pools, and how long their handovers have gone on.
+    fn join_from(&self, before: &mut Config) -> Vec<(String, Duration)> {
+        let pools = before.pools.iter_mut();
+        let unkept = pools.filter(|(name, _)| !self.0.contains_key(*name));
         let mut joined = Vec::new();
-        for (name, settings) in before
-            .pools
-            .iter_mut()
-            .filter(|(name, _)| !self.0.contains_key(*name))
-        {
-            let from = settings
-                .handover
-                .as_ref()
-                .and_then(|handover| handover.from.clone());
+        for (name, settings) in unkept {
+            let handover = settings.handover.as_ref();
+            let from = handover.and_then(|handover| handover.from.clone());
             if let Some((from, elapsed)) = from.and_then(|from| from.elapsed(settings)) {
                 *settings = settings.before(&from);
                 joined.push((name.clone(), elapsed));
             }
         }
+        joined
+    }
+
+    /// Returns the first snapshot of `config`, in which the kept handovers go on, and those that the file knows.
+    pub fn first_snapshot(&self, mut config: Config) -> Snapshot {
+        let mut before = config.clone();
+        let mut going = Vec::new();
+        let joined = self.join_from(&mut before);
         for (name, kept) in &self.0 {
             let (Some(old), Some(new)) = (ring(&kept.old), ring(&kept.new)) else {
                 continue;

@@ -158,57 +158,47 @@ fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[
     let twins = twins(&old.1.nodes, &new.1.nodes);
     let moves = |(from, to): &(usize, usize)| twins[*from] != Some(*to);
     let all = movement(&rings[0], &rings[1]);
-    let moved = total(
-        all.shares
-            .iter()
-            .filter(|(pair, _)| moves(pair))
-            .map(|(_, share)| *share),
-    );
+    let moving = all.shares.iter().filter(|(pair, _)| moves(pair));
+    let moved = total(moving.map(|(_, share)| *share));
     let mut shares = all.shares;
     let mut counted = None;
     if let Some(keys) = keys {
-        shares = HashMap::new();
-        for key in keys {
-            let pair = (rings[0].pick(key), rings[1].pick(key));
-            *shares.entry(pair).or_default() += 1.0;
-        }
-        let moved = shares
-            .iter()
-            .filter(|(pair, _)| moves(pair))
-            .map(|(_, count)| *count as usize);
+        let counts = counts(&rings, keys);
         counted = Some(MovedKeys {
             count: keys.len(),
-            moved: moved.sum(),
+            moved: counts
+                .iter()
+                .filter(|(pair, _)| moves(pair))
+                .map(|(_, count)| count)
+                .sum(),
         });
-        shares.values_mut().for_each(|count| *count /= keys.len() as f64);
+        let share = |count: usize| count as f64 / keys.len() as f64;
+        shares = counts
+            .into_iter()
+            .map(|(pair, count)| (pair, share(count)))
+            .collect();
     }
-    let told = shares
+    let mut told: Vec<Move> = shares
         .into_iter()
         .filter(|(pair, _)| moves(pair))
         .map(|((from, to), share)| Move {
             from: old.1.nodes[from].label(),
             to: new.1.nodes[to].label(),
             share,
-        });
-    let mut told: Vec<Move> = told.collect();
+        })
+        .collect();
     told.sort_by(|one, other| {
-        other
-            .share
-            .total_cmp(&one.share)
-            .then_with(|| one.names().cmp(&other.names()))
+        let by_share = other.share.total_cmp(&one.share);
+        by_share.then_with(|| one.names().cmp(&other.names()))
     });
     let rest = told.split_off(told.len().min(TOLD));
+    let handover = new.1.handover.as_ref();
     Moves {
         pool: old.0.to_owned(),
         to_pool: new.0.to_owned(),
         moved,
         exact: all.is_exact,
-        handover: new
-            .1
-            .handover
-            .as_ref()
-            .filter(|_| old.0 == new.0 && moved > 0.0)
-            .map(phases),
+        handover: handover.filter(|_| old.0 == new.0 && moved > 0.0).map(phases),
         keys: counted,
         moves: told,
         rest: (!rest.is_empty()).then(|| Rest {
@@ -216,6 +206,16 @@ fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[
             share: total(rest.iter().map(|other| other.share)),
         }),
     }
+}
+
+/// Counts the keys of each pair of an old and a new node.
+fn counts(rings: &[Ring; 2], keys: &[Vec<u8>]) -> HashMap<(usize, usize), usize> {
+    let mut counts = HashMap::new();
+    for key in keys {
+        let pair = (rings[0].pick(key), rings[1].pick(key));
+        *counts.entry(pair).or_default() += 1;
+    }
+    counts
 }
 
 /// Returns the rings of all nodes before and after. `like`: one that may resemble them.

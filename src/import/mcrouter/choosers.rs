@@ -108,41 +108,7 @@ impl<'a> McrouterReader<'a> {
         let otherwise = get(tree, "default_policy").map(|handle| self.route(handle, of_default));
         let mut commands: Vec<(&str, Value)> = Vec::new();
         for (key, handle) in policies {
-            let operation = text(key).unwrap_or_default();
-            let is_read = matches!(
-                operation,
-                "get" | "gets" | "gat" | "gats" | "lease-get" | "metaget"
-            );
-            let comes = match comes {
-                Comes::All if is_read => Comes::Reads,
-                Comes::Reads if is_read => Comes::Reads,
-                _ => Comes::Rest,
-            };
-            let route = self.route(handle, comes).unwrap_or_else(|| {
-                let why = format!("{operation} has no route now: it answers SERVER_ERROR");
-                self.lose(key, "operation_policies", why);
-                error(&format!("the route of {operation} was not imported"), key)
-            });
-            match OPERATIONS.iter().find(|(name, _)| *name == operation) {
-                None => self.lose(
-                    key,
-                    "operation_policies",
-                    format!("{operation} cannot be led apart"),
-                ),
-                Some((_, None)) => self.note(
-                    key,
-                    &format!("{operation} was left out, since no client of Ringway's asks for it"),
-                ),
-                Some((_, Some(word))) => match commands.iter().find(|(known, _)| known == word) {
-                    Some((_, known)) if is_same(known, &route) => {}
-                    Some(_) => self.lose(
-                        key,
-                        "operation_policies",
-                        format!("{operation} goes where {word} goes"),
-                    ),
-                    None => commands.push((word, route)),
-                },
-            }
+            self.operation(key, handle, comes, &mut commands);
         }
         let has_default = matches!(otherwise, Some(Some(_)));
         let otherwise = match otherwise {
@@ -169,6 +135,43 @@ impl<'a> McrouterReader<'a> {
             vec![("by_command", commands), ("else", otherwise)],
             location(tree),
         ))
+    }
+
+    /// Adds the policy `handle` of the operation `key` to `commands`.
+    fn operation(
+        &mut self,
+        key: &'a SpannedValue,
+        handle: &'a SpannedValue,
+        comes: Comes,
+        commands: &mut Vec<(&str, Value)>,
+    ) {
+        let operation = text(key).unwrap_or_default();
+        let is_read = matches!(
+            operation,
+            "get" | "gets" | "gat" | "gats" | "lease-get" | "metaget"
+        );
+        let comes = match comes {
+            Comes::All | Comes::Reads if is_read => Comes::Reads,
+            _ => Comes::Rest,
+        };
+        let path = "operation_policies";
+        let route = self.route(handle, comes).unwrap_or_else(|| {
+            let why = format!("{operation} has no route now: it answers SERVER_ERROR");
+            self.lose(key, path, why);
+            error(&format!("the route of {operation} was not imported"), key)
+        });
+        match OPERATIONS.iter().find(|(name, _)| *name == operation) {
+            None => self.lose(key, path, format!("{operation} cannot be led apart")),
+            Some((_, None)) => self.note(
+                key,
+                &format!("{operation} was left out, since no client of Ringway's asks for it"),
+            ),
+            Some((_, Some(word))) => match commands.iter().find(|(known, _)| known == word) {
+                Some((_, known)) if is_same(known, &route) => {}
+                Some(_) => self.lose(key, path, format!("{operation} goes where {word} goes")),
+                None => commands.push((word, route)),
+            },
+        }
     }
 
     /// Only one of get and gets has a policy, and mcrouter routes the other one to the default, where cas

@@ -24,22 +24,8 @@ impl<'a> McrouterReader<'a> {
         routes: &mut Vec<(String, Value)>,
     ) {
         let mut prefixes = Value::map(Vec::new(), location(tree));
-        let listed: Vec<(Vec<&'a SpannedValue>, &'a SpannedValue)> = match &tree.value {
-            tree::Value::Map(entries) => entries
-                .iter()
-                .map(|(alias, route)| (vec![alias], route))
-                .collect(),
-            tree::Value::List(items) => items
-                .iter()
-                .filter_map(|item| {
-                    let aliases = get(item, "aliases").map(|aliases| items_of(aliases).iter().collect());
-                    Some((aliases.unwrap_or_default(), get(item, "route")?))
-                })
-                .collect(),
-            tree::Value::Scalar { .. } => Vec::new(),
-        };
         let mut all: Vec<(String, String)> = Vec::new();
-        for (aliases, handle) in listed {
+        for (aliases, handle) in listed(tree) {
             let Some(route) = self.route(handle, Comes::All) else {
                 continue;
             };
@@ -118,6 +104,24 @@ impl<'a> McrouterReader<'a> {
             }
             _ => {}
         }
+    }
+}
+
+/// Returns each route with its aliases.
+fn listed(tree: &SpannedValue) -> Vec<(Vec<&SpannedValue>, &SpannedValue)> {
+    match &tree.value {
+        tree::Value::Map(entries) => entries
+            .iter()
+            .map(|(alias, route)| (vec![alias], route))
+            .collect(),
+        tree::Value::List(items) => items
+            .iter()
+            .filter_map(|item| {
+                let aliases = get(item, "aliases").map(|aliases| items_of(aliases).iter().collect());
+                Some((aliases.unwrap_or_default(), get(item, "route")?))
+            })
+            .collect(),
+        tree::Value::Scalar { .. } => Vec::new(),
     }
 }
 

@@ -116,37 +116,7 @@ impl<'a> McrouterReader<'a> {
                 let name = self.pool(None, tree, None)?;
                 Some(Value::text(name, location(tree)))
             }
-            "Pool" => {
-                self.check(
-                    tree,
-                    &[
-                        "pool",
-                        "hash",
-                        "rates",
-                        "max_outstanding",
-                        "slow_warmup",
-                        "shadows",
-                    ],
-                    &[("asynclog", "false"), ("asynclog", "true")],
-                );
-                if get(tree, "asynclog").and_then(text) == Some("true") {
-                    self.note(
-                        tree,
-                        "asynclog was left out: a pool remembers the deletes that its nodes miss (missed_writes)",
-                    );
-                }
-                let Some(pool) = get(tree, "pool") else {
-                    self.lose(tree, "route", "a PoolRoute has a pool");
-                    return None;
-                };
-                let spread = get(tree, "hash");
-                if spread.is_some_and(is_latest) {
-                    let servers = self.each_server(None, pool);
-                    return self.in_turn("Latest", servers, spread, tree);
-                }
-                let name = self.pool(None, pool, spread)?;
-                Some(self.limits(tree, Value::text(name, location(tree))))
-            }
+            "Pool" => self.pool_route(tree),
             "RateLimit" | "OutstandingLimit" => {
                 self.check(tree, &["target", "rates", "max_outstanding"], &[]);
                 let target = get(tree, "target").and_then(|target| self.route(target, comes))?;
@@ -174,42 +144,72 @@ impl<'a> McrouterReader<'a> {
             }
             "WarmUp" => self.warm_up(tree, comes),
             "ModifyExptime" => self.modify_expiry(tree, comes),
-            "ModifyKey" => {
-                self.check(tree, &["target", "ensure_key_prefix"], &[]);
-                let target = get(tree, "target").and_then(|target| self.route(target, comes))?;
-                match get(tree, "ensure_key_prefix") {
-                    Some(prefix) => {
-                        self.lose(
-                            prefix,
-                            "ensure_key_prefix",
-                            "mcrouter adds it only where it is not there yet: Ringway always would",
-                        );
-                        Some(target)
-                    }
-                    None => Some(target),
-                }
-            }
+            "ModifyKey" => self.modify_key(tree, comes),
             "Null" | "DevNull" => Some(policy("miss", Vec::new(), tree)),
             "Blackhole" => Some(policy("blackhole", Vec::new(), tree)),
             "Error" => Some(error(
                 get(tree, "response").and_then(text).unwrap_or_default(),
                 tree,
             )),
-            _ => {
-                let location = get(tree, "type").unwrap_or(tree);
-                self.lose(
-                    location,
-                    "route",
-                    format!("the route handle {kind} cannot be expressed"),
-                );
-                // The route under it is read, so that everything that cannot be expressed is reported at
-                // once.
-                get(tree, "target")
-                    .or(get(tree, "normal"))
-                    .or(get(tree, "default"))
-                    .and_then(|target| self.route(target, comes))
-            }
+            _ => self.unknown(kind, tree, comes),
         }
+    }
+
+    /// Converts a PoolRoute: the pool with the hash function and the limits of the handle.
+    fn pool_route(&mut self, tree: &'a SpannedValue) -> Option<Value> {
+        self.check(
+            tree,
+            &[
+                "pool",
+                "hash",
+                "rates",
+                "max_outstanding",
+                "slow_warmup",
+                "shadows",
+            ],
+            &[("asynclog", "false"), ("asynclog", "true")],
+        );
+        if get(tree, "asynclog").and_then(text) == Some("true") {
+            self.note(
+                tree,
+                "asynclog was left out: a pool remembers the deletes that its nodes miss (missed_writes)",
+            );
+        }
+        let Some(pool) = get(tree, "pool") else {
+            self.lose(tree, "route", "a PoolRoute has a pool");
+            return None;
+        };
+        let spread = get(tree, "hash");
+        if spread.is_some_and(is_latest) {
+            let servers = self.each_server(None, pool);
+            return self.in_turn("Latest", servers, spread, tree);
+        }
+        let name = self.pool(None, pool, spread)?;
+        Some(self.limits(tree, Value::text(name, location(tree))))
+    }
+
+    fn modify_key(&mut self, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
+        self.check(tree, &["target", "ensure_key_prefix"], &[]);
+        if let Some(prefix) = get(tree, "ensure_key_prefix") {
+            self.lose(
+                prefix,
+                "ensure_key_prefix",
+                "mcrouter adds it only where it is not there yet: Ringway always would",
+            );
+        }
+        get(tree, "target").and_then(|target| self.route(target, comes))
+    }
+
+    /// Reports a handle that has no counterpart. The route under it is read, so that everything that cannot be
+    /// expressed is reported at once.
+    fn unknown(&mut self, kind: &str, tree: &'a SpannedValue, comes: Comes) -> Option<Value> {
+        let location = get(tree, "type").unwrap_or(tree);
+        let why = format!("the route handle {kind} cannot be expressed");
+        self.lose(location, "route", why);
+        get(tree, "target")
+            .or(get(tree, "normal"))
+            .or(get(tree, "default"))
+            .and_then(|target| self.route(target, comes))
     }
 
     /// Reports each setting of a handle that is neither in `known`, nor in `same` with the value that has
