@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::handover_start::keep;
 use super::leftovers::Gaining;
 use super::reload::Reloader;
 use crate::config::{show_duration, twins};
@@ -46,7 +46,7 @@ pub async fn run(state: Arc<State>, reloader: Arc<Reloader>) {
     loop {
         let looked = look(&state, &mut followed);
         if looked.is_changed {
-            keep(&state.snapshot.load_full()).await;
+            reloader.keep_handovers().await;
         }
         if looked.was_awaited && reloader.path().is_some() {
             // A file that was taken while a handover went on is taken whole now. Its outcome is logged.
@@ -193,17 +193,36 @@ fn has_down(pool: &Pool, snapshot: &Snapshot) -> bool {
         .any(|index| !snapshot.nodes[index].state().takes_requests())
 }
 
-/// Goes to the next phase of the handover of the pool called `name` at once; *finish* still ends only once
-/// leftovers are removed. Returns the phase's name, or `None` if there is no handover.
-pub fn next(snapshot: &Snapshot, name: &str) -> Option<&'static str> {
-    let handover = snapshot.pools.get(name)?.handover.as_ref()?;
+/// Why a handover does not go to its next phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum CannotSkip {
+    /// There is none.
+    #[error("no handover of this pool is going on")]
+    None,
+    /// It has left the phase that was given, or has not reached it yet.
+    #[error("the handover is in {0}")]
+    InPhase(&'static str),
+}
+
+/// Goes to the next phase of the handover of the pool called `name` at once, but only if it is in phase `from`, if that
+/// is given; *finish* still ends only once leftovers are removed. Returns the phase's name.
+///
+/// # Errors
+/// [`CannotSkip`]; nothing was done.
+pub fn next(snapshot: &Snapshot, name: &str, from: Option<&str>) -> Result<&'static str, CannotSkip> {
+    let pool = snapshot.pools.get(name);
+    let handover = pool.and_then(|pool| pool.handover.as_ref());
+    let handover = handover.ok_or(CannotSkip::None)?;
     let before = handover.progress.phase();
-    before.name()?;
+    let running = before.name().ok_or(CannotSkip::None)?;
+    if from.is_some_and(|from| from != running) {
+        return Err(CannotSkip::InPhase(running));
+    }
     let phase = handover.progress.skip();
     if phase != before {
         tell(name, handover, phase);
     }
-    Some(phase.name().unwrap_or("none"))
+    Ok(phase.name().unwrap_or("none"))
 }
 
 fn tell(name: &str, handover: &Handover, phase: Phase) {

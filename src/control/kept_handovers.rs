@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -230,22 +230,24 @@ fn ring(text: &Value) -> Option<config::Pool> {
     config.pools.into_values().next()
 }
 
-/// What `state_dir` is to hold, and where: the handovers of `snapshot`. `None` without `state_dir`.
-pub fn text(snapshot: &Snapshot) -> Option<(PathBuf, String)> {
-    let dir = snapshot.config.state_dir.clone()?;
+/// Writes the handovers of `snapshot` to `state_dir`, if there is one.
+pub async fn keep(snapshot: &Snapshot) {
+    let Some(dir) = snapshot.config.state_dir.clone() else {
+        return;
+    };
+    let path = dir.display().to_string();
+    let text = text(snapshot);
+    let writing = tokio::task::spawn_blocking(move || write_whole(&dir, FILE, &text));
+    if let Err(error) = writing.await.map_err(io::Error::from).flatten() {
+        warn!(state_dir = path, %error, "handovers cannot be kept: a restart would not know of them");
+    }
+}
+
+fn text(snapshot: &Snapshot) -> String {
     let kept = snapshot.pools.iter().filter_map(|(name, pool)| {
         let handover = pool.handover.as_deref()?;
         Some((name.clone(), KeptHandover::of(name, handover, &pool.settings)?))
     });
     let kept = Kept(kept.collect());
-    let text = serde_json::to_string_pretty(&kept).expect("names and numbers are JSON");
-    Some((dir, text))
-}
-
-/// Writes `text` to the file in `dir`.
-///
-/// # Errors
-/// As the system gives them.
-pub fn keep(dir: &Path, text: &str) -> io::Result<()> {
-    write_whole(dir, FILE, text)
+    serde_json::to_string_pretty(&kept).expect("names and numbers are JSON")
 }

@@ -30,7 +30,7 @@ const BLOCKING: [&str; 18] = [
 /// Where it is allowed, and why.
 const ALLOWED: [(&str, &str); 10] = [
     // Before the process serves, and on a thread of its own at a reload.
-    ("control/reload.rs", "read_regular"),
+    ("control/reload/source.rs", "read_regular"),
     // Read before the process serves, written on a thread of its own.
     ("control/remembered.rs", "read_regular"),
     ("control/remembered.rs", "use std::fs"),

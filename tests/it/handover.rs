@@ -67,6 +67,25 @@ fn wait_copied(ringway: &Ringway, client: &mut Client, step: usize) {
 }
 
 #[test]
+fn a_request_for_the_next_phase_that_is_sent_twice_skips_none() {
+    let nodes: Vec<Memcached> = (0..2).map(|_| Memcached::start()).collect();
+    let all: Vec<&Memcached> = nodes.iter().collect();
+    let ringway = Ringway::start(&paused(&all[..1], "1h"));
+    ringway.reload(&paused(&all, "1h"));
+    let post = |from: &str| ringway.post(&format!("/pools/main/handover/next?from={from}"));
+    assert_eq!(post("prepare"), (200, "serve\n".to_owned()));
+    assert_eq!(post("prepare"), (409, "the handover is in serve\n".to_owned()));
+    assert_eq!(phase(&ringway).as_deref(), Some("serve"));
+    let (status, said) = post("server");
+    assert_eq!(
+        (status, said.contains("prepare, serve or finish")),
+        (400, true),
+        "{said}"
+    );
+    assert_eq!(post("serve"), (200, "finish\n".to_owned()));
+}
+
+#[test]
 fn a_ring_that_changes_and_changes_back_costs_no_miss_and_shows_no_old_value() {
     let nodes: Vec<Memcached> = (0..5).map(|_| Memcached::start()).collect();
     let all: Vec<&Memcached> = nodes.iter().collect();

@@ -444,11 +444,11 @@ fn encrypted_servers_of_mcrouter_make_a_pool_with_tls() {
 }
 
 #[test]
-fn a_pool_of_mcrouter_that_is_encrypted_in_part_is_reported() {
+fn a_pool_of_mcrouter_that_is_encrypted_in_part_is_encrypted_as_a_whole() {
     let printed = with_servers(r#""a.example:1:ascii:plain", "b.example:1:ascii:ssl""#, "");
     assert_eq!(printed.code, Some(1), "{}", printed.lost);
     assert!(printed.lost.contains("some are not"), "{}", printed.lost);
-    assert!(!printed.text.contains("tls:"), "{}", printed.text);
+    assert!(printed.text.contains("    tls: true\n"), "{}", printed.text);
     // A server that is plain in a pool that is not.
     let printed = with_servers(r#""a.example:1:ascii:plain""#, r#", "security_mech": "ssl""#);
     assert_eq!(

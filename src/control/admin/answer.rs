@@ -31,7 +31,7 @@ POST /tap        [?seconds=10] [&one_in=1] [&prefix=T] [&pool=P] [&node=N] [&com
 POST /reload     read the configuration file again
 GET  /pools/NAME/handover: its handover as `ringway warm` needs it, JSON
 POST /pools/NAME/accept: apply the change of its nodes that is held
-POST /pools/NAME/handover/next: go to the next phase of its handover at once
+POST /pools/NAME/handover/next?from=PHASE: go to the next phase of its handover at once
 POST /nodes/NAME/drain, /undrain, /admit [?pool=P]: take a node out of the ring, and let it in again
 ";
 
@@ -71,7 +71,7 @@ pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
         return actions::act(&context.state, action, name, query);
     }
     if let Some((action, pool)) = pool_action {
-        return pools::act(&context.state, action, pool);
+        return pools::act(&context.state, action, pool, query);
     }
     if let Some(id) = tap {
         return tap::answer(&context.state, id, query).await;

@@ -16,7 +16,7 @@
 //! | `POST /nodes/NAME/drain`, `/undrain`, `/admit` | 200, or 404 or 409 with the reason |
 //! | `GET /pools/NAME/handover` | JSON: its handover as `ringway warm` needs it, or 409 if none is going on |
 //! | `POST /pools/NAME/accept` | 200, or 409 if no change of its nodes is held |
-//! | `POST /pools/NAME/handover/next` | 200, or 409 if no handover is going on |
+//! | `POST /pools/NAME/handover/next?from=PHASE` | 200, or 409 if no handover is in that phase |
 //! | `POST /tap`, `POST /tap/ID` | JSON: opens a tap, or what it saw; 400, 404 or 409 with the reason |
 //! | `POST /reload` | 200, or 422 with the errors |
 //! | `GET /` | the status page for a browser, otherwise these paths |

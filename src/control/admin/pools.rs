@@ -6,17 +6,17 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::info;
 
-use super::query::decode;
+use super::query::{QueryError, decode, named};
 use super::response::{Answer, json, text};
-use crate::control::handover;
+use crate::control::handover::{self, CannotSkip};
 use crate::control::kept_handovers::{KeptHandover, config_of};
 use crate::discovery::status::{Held, Status};
 use crate::route::Handover;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// The answer about a handover that does not exist.
-const NONE: &str = "no handover of this pool is going on\n";
+/// The phases of a handover that a request may name.
+const PHASES: [&str; 3] = ["prepare", "serve", "finish"];
 
 /// One pool as shown by `/pools`.
 #[derive(Debug, Serialize)]
@@ -158,7 +158,7 @@ pub fn parse(path: &str) -> Option<(Action, &str)> {
 }
 
 /// Performs `action` on the pool called `name`.
-pub fn act(state: &State, action: Action, name: &str) -> Answer {
+pub fn act(state: &State, action: Action, name: &str, query: &str) -> Answer {
     let Ok(name) = decode(name.as_bytes()) else {
         return text(
             StatusCode::BAD_REQUEST,
@@ -172,14 +172,32 @@ pub fn act(state: &State, action: Action, name: &str) -> Answer {
     }
     match action {
         Action::Accept => accept(state, &name),
-        Action::Next => match handover::next(&snapshot, &name) {
-            Some(phase) => text(StatusCode::OK, format!("{phase}\n")),
-            None => text(StatusCode::CONFLICT, NONE),
-        },
+        Action::Next => next(&snapshot, &name, query),
         Action::Show => match whole(&name, &snapshot) {
             Some(shown) => json(StatusCode::OK, &shown),
-            None => text(StatusCode::CONFLICT, NONE),
+            None => text(StatusCode::CONFLICT, format!("{}\n", CannotSkip::None)),
         },
+    }
+}
+
+/// Goes to the next phase of the handover of the pool called `name`: from the phase that `query` names in `from`, if it
+/// does, so that a request that is sent twice skips nothing.
+fn next(snapshot: &Snapshot, name: &str, query: &str) -> Answer {
+    let from = named(query, "from").and_then(|from| match from {
+        Some(found) if !PHASES.contains(&found.as_str()) => Err(QueryError::NoWord {
+            field: "from",
+            found,
+            meant: "prepare, serve or finish",
+        }),
+        from => Ok(from),
+    });
+    let from = match from {
+        Ok(from) => from,
+        Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+    };
+    match handover::next(snapshot, name, from.as_deref()) {
+        Ok(phase) => text(StatusCode::OK, format!("{phase}\n")),
+        Err(refused) => text(StatusCode::CONFLICT, format!("{refused}\n")),
     }
 }
 

@@ -24,8 +24,9 @@ use self::restart::{restart_kept, without_restart};
 use self::source::{PATIENCE, Seen, look, read};
 use self::told::tell_difference;
 use super::discovery::{LOOKUP, resolve_new};
-use super::handover_start::{self, without_second_changes};
 use super::remembered::Keeping;
+use super::second_changes::without_second_changes;
+use super::{kept_handovers, leftovers};
 use crate::config::{self, Config, Discover};
 use crate::net::listen::{BindError, try_listen};
 use crate::snapshot::Snapshot;
@@ -96,6 +97,8 @@ pub struct Reloader {
     /// What was last read; `None` if it could not be read.
     seen: Mutex<Option<Seen>>,
     remembered: Keeping,
+    /// Held while handovers are written to `state_dir`, so that the newest are written last.
+    keeping: Mutex<()>,
 }
 
 impl Reloader {
@@ -111,6 +114,7 @@ impl Reloader {
             state,
             seen: Mutex::new(seen),
             remembered: Keeping::default(),
+            keeping: Mutex::default(),
         }
     }
 
@@ -186,9 +190,19 @@ impl Reloader {
     async fn begin(&self, next: Config, current: &Snapshot) {
         let snapshot = Snapshot::build(next, Some(current));
         resolve_new(&snapshot, LOOKUP).await;
-        handover_start::begin(&snapshot).await;
+        leftovers::mark(&snapshot).await;
+        let kept = self.keeping.lock().await;
+        // Before workers see them: a process that ends now must know of the handovers when it starts again.
+        kept_handovers::keep(&snapshot).await;
         self.state.publish(snapshot);
+        drop(kept);
         self.remember().await;
+    }
+
+    /// Writes the running handovers to `state_dir`, if there is one.
+    pub async fn keep_handovers(&self) {
+        let _kept = self.keeping.lock().await;
+        kept_handovers::keep(&self.state.snapshot.load_full()).await;
     }
 
     /// Writes the discovered nodes with their addresses to `state_dir`, if there is one and they have changed.

@@ -157,3 +157,32 @@ async fn the_quickstart_has_nothing_to_reload() {
     assert!(refused.to_string().contains("quickstart"), "{refused}");
     assert_eq!(state.reloads.lock().unwrap().failed, 0);
 }
+
+#[tokio::test]
+async fn the_newest_handovers_are_kept_whatever_is_written_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("handovers.json");
+    let text = |nodes: &str| {
+        let pool = "handover: {prepare: 1m, serve: 1m}, distribution: ringway";
+        let dir = directory.path().display();
+        format!("{{state_dir: '{dir}', pools: {{main: {{{pool}, nodes: [{nodes}]}}}}}}")
+    };
+    for _ in 0..30 {
+        let bench = bench(&text("'127.0.0.1:1'"));
+        bench.reloader.keep_handovers().await;
+        let before = std::fs::read_to_string(&file).unwrap();
+        bench.write(&text("'127.0.0.1:1', '127.0.0.1:2'"));
+        let others = async {
+            for _ in 0..5 {
+                bench.reloader.keep_handovers().await;
+            }
+        };
+        let (applied, ()) = tokio::join!(changed(&bench), others);
+        assert!(applied);
+        let after = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            !before.contains("main") && after.contains("main"),
+            "{before}{after}"
+        );
+    }
+}

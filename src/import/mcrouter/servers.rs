@@ -72,12 +72,12 @@ impl<'a> McrouterReader<'a> {
         if encrypted == 0 {
             return;
         }
+        made.push("tls", Value::text("true", location(pool)));
         if encrypted < servers.len() {
             let why = "some servers are encrypted and some are not: a pool of Ringway has TLS to all its nodes or to \
-                       none, and got none";
-            return self.lose(pool, &path, why);
+                       none, and got TLS to all. Let the others encrypt, too";
+            self.lose(pool, &path, why);
         }
-        made.push("tls", Value::text("true", location(pool)));
         self.lose(
             pool,
             &path,

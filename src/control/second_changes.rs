@@ -1,11 +1,7 @@
-//! What a change of the configuration does before it runs, for the sake of handovers: it waits for one that
-//! is going on, and begins the next.
+//! A change of the configuration waits, pool by pool, for the handover that is going on.
 
-use std::io;
+use tracing::info;
 
-use tracing::{info, warn};
-
-use super::{kept_handovers, leftovers};
 use crate::config::Config;
 use crate::snapshot::Snapshot;
 
@@ -32,22 +28,4 @@ pub fn without_second_changes(mut next: Config, current: &Snapshot) -> (Config, 
         }
     }
     (next, waiting)
-}
-
-/// Prepares the handovers that begin with `snapshot`, before workers see it.
-pub async fn begin(snapshot: &Snapshot) {
-    leftovers::mark(snapshot).await;
-    keep(snapshot).await;
-}
-
-/// Writes the handovers of `snapshot` to `state_dir`, if there is one.
-pub async fn keep(snapshot: &Snapshot) {
-    let Some((dir, text)) = kept_handovers::text(snapshot) else {
-        return;
-    };
-    let path = dir.display().to_string();
-    let keeping = tokio::task::spawn_blocking(move || kept_handovers::keep(&dir, &text));
-    if let Err(error) = keeping.await.map_err(io::Error::from).flatten() {
-        warn!(state_dir = path, %error, "handovers cannot be kept: a restart would not know of them");
-    }
 }
