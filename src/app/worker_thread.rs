@@ -135,7 +135,7 @@ async fn serve_protected(worker: Rc<WorkerContext>, accepted: Accepted) {
         Ok(stream) => stream,
         Err(error) => {
             if let Some(held_back) = NOT_ENCRYPTED.allow(worker.state.started.elapsed()) {
-                tracing::warn!(%bind, %error, held_back, "client closed before its handshake was done");
+                tracing::warn!(%bind, %error, held_back, "closed a client whose handshake failed");
             }
             return;
         }

@@ -20,17 +20,21 @@ pub fn list<'a>(lead: &str, known: impl Iterator<Item = &'a str> + Clone) -> Str
     format!("{lead}: {}", shown.join(", "))
 }
 
-/// Returns the known word of which `raw` is a misspelling: at most one edit in three letters away. Of very
-/// many known words the first thousand are tried.
-pub fn nearest<'a>(raw: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// Returns the known word of which `raw` is a misspelling, at most one edit in three letters away, or else the beginning.
+/// Of very many known words the first thousand are tried.
+pub fn nearest<'a>(raw: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
     // Distances cost the product of both lengths, and a word this long is not a misspelling.
     const LONGEST: usize = 64;
     const TRIED: usize = 1000;
+    // Fewer letters begin too many words.
+    const BEGINNING: usize = 4;
     if raw.len() > LONGEST {
         return None;
     }
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     let raw = plain(raw);
+    let begins = |word: &&str| raw.len() >= BEGINNING && plain(word).starts_with(&raw);
+    let longer = known.clone().take(TRIED).find(begins);
     known
         .take(TRIED)
         .filter(|word| word.len() <= LONGEST)
@@ -41,6 +45,7 @@ pub fn nearest<'a>(raw: &str, known: impl Iterator<Item = &'a str>) -> Option<&'
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
+        .or(longer)
 }
 
 #[cfg(test)]
@@ -53,6 +58,8 @@ mod tests {
             ("listener", Some("listeners")),
             ("Pools", Some("pools")),
             ("hash-tag", Some("hash_tag")),
+            ("request", Some("request_timeout")),
+            ("lis", None),
             ("timeout", None),
             ("x", None),
             ("", None),

@@ -85,6 +85,19 @@ fn the_chart_and_the_example_are_taken_by_helm_kubectl_and_the_schemas_of_kubern
         assert_eq!(of_kind(&everything, kind).len(), 1, "{kind}");
     }
     assert_eq!(of_kind(&everything, "NetworkPolicy").len(), 2);
+    // A pod that is being terminated leaves the list, and has the time to hand its keys over.
+    let memcached = &of_kind(&everything, "StatefulSet")[0]["spec"]["template"]["spec"];
+    assert_eq!(memcached["terminationGracePeriodSeconds"], 510);
+    assert_eq!(
+        memcached["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1],
+        "480"
+    );
+    for (objects, expected) in [(&default, true), (&everything, false)] {
+        let mut services = of_kind(objects, "Service").into_iter();
+        let named = |service: &&Value| service["metadata"]["name"] == "shop-ringway-memcached";
+        let service = services.find(named).expect("the service of memcached");
+        assert_eq!(service["spec"]["publishNotReadyAddresses"], expected);
+    }
     let monitor = of_kind(&everything, "PodMonitor")[0];
     let relabelings = &monitor["spec"]["podMetricsEndpoints"][0]["relabelings"];
     assert_eq!(

@@ -185,7 +185,7 @@ fn a_node_whose_certificate_or_authority_is_revoked_is_refused_at_its_next_hands
             }
             false => {
                 fs::copy(other.ca(), &trusted).expect("copied");
-                "UnknownIssuer: is its authority the one in `tls.ca`?"
+                "UnknownIssuer: name the file of its authority in `tls.ca`"
             }
         };
         wait_for("the file to be read", || reloads() > before);

@@ -32,6 +32,7 @@ EVERYTHING = {
     },
     "memcached": {
         "antiAffinity": "hard",
+        "handoverSeconds": 480,
         "extraArgs": ["-I", "2m"],
         "nodeSelector": {"disk": "ssd"},
         "tolerations": [{"operator": "Exists"}],
@@ -58,6 +59,7 @@ CASES = {"default": {}, "everything": EVERYTHING, "own-pools": OWN_POOLS}
 REFUSED = [
     ({"memcached": {"replicas": 0}}, "replicas"),
     ({"memcached": {"antiAffinity": "maybe"}}, "antiAffinity"),
+    ({"memcached": {"handoverSeconds": "8m"}}, "handoverSeconds"),
     ({"deamonset": {"enabled": True}}, "deamonset"),
     ({"podMonitor": {"interval": "often"}}, "interval"),
     ({"memcached": {"enabled": False}}, "config.pools"),

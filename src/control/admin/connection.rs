@@ -106,7 +106,7 @@ async fn encrypted(stream: Stream, context: &AdminContext) -> Option<Stream> {
         Ok(stream) => Some(Stream::Tls(Box::new(stream))),
         Err(error) => {
             if let Some(held_back) = REFUSALS.allow(context.state.started.elapsed()) {
-                warn!(%error, held_back, "admin connection closed before its handshake was done");
+                warn!(%error, held_back, "closed an admin connection whose handshake failed");
             }
             None
         }

@@ -4,7 +4,6 @@
 use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
-use tracing::info;
 
 use super::query::{QueryError, decode, named};
 use super::response::{Answer, json, text};
@@ -207,7 +206,6 @@ fn accept(state: &State, name: &str) -> Answer {
     match statuses.get_mut(name).filter(|status| status.held.is_some()) {
         Some(status) => {
             status.is_accepted = true;
-            info!(pool = name, "held change accepted");
             text(StatusCode::OK, "accepted: it is applied within a few seconds\n")
         }
         None => text(StatusCode::CONFLICT, "no change of this pool is held\n"),

@@ -229,7 +229,7 @@ pub(super) const METRICS: &[Metric] = &[
     },
     Metric {
         name: "ringway_route_events_total",
-        help: "What policies did to requests: failover, over_budget, hedged, found, filled, copied, dropped, same, differs, only_original, only_copy, copy_failed, joined, limited, denied.",
+        help: "What policies did to requests, by event: each policy's page of docs/routing has its events.",
         kind: MetricKind::Counter,
         labels: &["route", "policy", "event"],
         read: |view, samples| {

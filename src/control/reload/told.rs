@@ -28,7 +28,7 @@ pub async fn tell_difference(state: Arc<State>, old: Arc<Snapshot>, next: Config
     if let Some(more @ 1..) = difference.changes.len().checked_sub(MAX_LOGGED) {
         info!(more, "settings changed");
     }
-    for moves in &difference.pools {
+    for moves in difference.pools.iter().filter(|moves| moves.moved > 0.0) {
         let (pool, moved) = (moves.name(), percent(moves.moved));
         info!(pool, moved, exact = moves.exact, "keys moved");
     }

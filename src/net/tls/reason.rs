@@ -23,11 +23,20 @@ fn reason(error: &Error) -> String {
         UnknownIssuer, UnknownRevocationStatus,
     };
     let way_out = match error {
-        Error::InvalidCertificate(UnknownIssuer | BadSignature) => "is its authority the one in `tls.ca`?",
-        Error::InvalidCertificate(Expired | ExpiredContext { .. }) => "it must be renewed there",
-        Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
-            "set `tls.name` if it is that of the nodes"
+        Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
+            "name the file of its authority in `tls.ca`; without one it is trusted as this system trusts"
         }
+        Error::InvalidCertificate(Expired | ExpiredContext { .. }) => "it must be renewed there",
+        Error::InvalidCertificate(NotValidForNameContext { expected, presented }) => {
+            let expected = expected.to_str();
+            // rustls writes names as `DnsName("a.example")`.
+            let presented = presented.join(", ").replace('"', "");
+            return format!(
+                "invalid peer certificate: NotValidForName: it is for {presented}, and not for {expected}: set `tls.name` \
+                 if it is that of the nodes"
+            );
+        }
+        Error::InvalidCertificate(NotValidForName) => "set `tls.name` if it is that of the nodes",
         Error::InvalidCertificate(Revoked) => "its authority has taken it back",
         Error::InvalidCertificate(UnknownRevocationStatus) => {
             "no list of its authority is in the file of revoked certificates"
