@@ -1,6 +1,6 @@
 //! Opens a link: dials the node and asks for its version, which determines the dialect.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -36,6 +36,14 @@ pub enum ConnectError {
     /// The node does not tell its version within `request_timeout`.
     #[error(transparent)]
     Version(io::Error),
+}
+
+impl ConnectError {
+    /// Whether the node's machine refused the connection: no process listens at the address.
+    pub fn is_refusal(&self) -> bool {
+        use ErrorKind::{ConnectionRefused, NotFound};
+        matches!(self, ConnectError::Dial(error) if [ConnectionRefused, NotFound].contains(&error.kind()))
+    }
 }
 
 /// Returns how many bytes a connection holds while it opens, besides what is queued for it.

@@ -172,6 +172,15 @@ impl Link {
         state.wakeup.wake();
     }
 
+    /// Lets the next request dial the node at once, if the last attempt was refused: another refusal takes no time, and
+    /// proves that the node has no items now.
+    pub fn hasten(&self) {
+        let mut state = self.state.borrow_mut();
+        if state.is_refused {
+            state.retry_at = 0;
+        }
+    }
+
     /// Fails `request` at once, because its node is down.
     pub fn refuse_down(&self, request: &Request<'_>, slot: ReplySlot) {
         self.refuse(&mut self.state.borrow_mut(), request, slot, Failure::Down);
@@ -257,7 +266,7 @@ impl Link {
         while poll_fn(|cx| self.poll_wanted(cx)).await {
             match self.open().await {
                 Ok(opened) => self.drive(opened).await,
-                Err(error) => self.fail_to_open(&error.to_string()),
+                Err(error) => self.fail_to_open(&error),
             }
         }
     }
@@ -300,7 +309,8 @@ impl Link {
         }
     }
 
-    fn fail_to_open(&self, reason: &str) {
+    fn fail_to_open(&self, error: &ConnectError) {
+        let reason = &error.to_string();
         debug!(
             pool = self.node.pool,
             node = self.node.label,
@@ -313,6 +323,7 @@ impl Link {
         state.queued.expire(u64::MAX, Failure::Connect, self.failing(now));
         self.settle_fences(&mut state);
         self.update_budget(&state, 0);
+        state.is_refused = error.is_refusal();
         state.backoff = (state.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
         // Between half and the whole of it, so that workers and sidecars do not dial in step.
         let half = state.backoff.as_micros() as u64 / 2;

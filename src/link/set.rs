@@ -7,7 +7,7 @@ use crate::config::{self, Protocol};
 use crate::hot_keys::Access;
 use crate::link::Link;
 use crate::link::fallback;
-use crate::link::missed::pass;
+use crate::link::missed::{pass, pass_delete};
 use crate::link::tell::Teller;
 use crate::metrics::NodeShard;
 use crate::node::missed::copying::{self, Fallback};
@@ -91,6 +91,27 @@ impl Links {
             return self.send_unless_missed(request, slot, settings, session, None);
         }
         self.link(session).send(request, slot, settings);
+    }
+
+    /// Sends `request`, a plain delete of a key that is not read at this node, even if the node missed a write of the
+    /// key, and dials the node at once if it refused the last attempt: the reply tells what holds now.
+    pub fn send_delete(
+        &self,
+        request: &Request<'_>,
+        slot: ReplySlot,
+        settings: &config::Pool,
+        session: usize,
+    ) {
+        if !self.node.is_remote() {
+            return self.send(request, slot, settings, session);
+        }
+        let slot = match self.node.missed.is_any() {
+            true => pass_delete(&self.node, request, slot),
+            false => slot,
+        };
+        let link = self.link(session);
+        link.hasten();
+        link.send(request, slot, settings);
     }
 
     /// Sends `request` in place of its primary node, which is out of the ring, and records what it leaves

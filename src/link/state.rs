@@ -56,6 +56,8 @@ pub(super) struct LinkState {
     /// The node is not dialled again before this time.
     pub(super) retry_at: u64,
     pub(super) backoff: Duration,
+    /// Whether the node refused the last attempt.
+    pub(super) is_refused: bool,
     pub(super) wakeup: Wakeup,
     /// Whether the timer will wake the link.
     pub(super) is_timed: bool,

@@ -2,7 +2,7 @@
 //! requests.
 
 use super::binary::Opcode;
-use super::meta::{flag, is_bare};
+use super::meta::{flag, flags, is_bare};
 use super::{Command, Request};
 use crate::protocol::classic::downgrade::downgrade;
 
@@ -194,6 +194,12 @@ impl Operation {
     }
 }
 
+/// Whether `request` is a delete without a condition, which leaves nothing.
+pub fn is_plain_delete(request: &Request<'_>) -> bool {
+    Operation::of(request) == Operation::Delete
+        && flags(request.raw_flags()).all(|flag| b"bkqO".contains(&flag[0]))
+}
+
 /// Whether `request` may leave an item marked as stale, whose next meta reader wins a token.
 pub fn may_leave_stale(request: &Request<'_>) -> bool {
     matches!(request.command, Command::MetaDelete | Command::MetaSet)
@@ -303,6 +309,30 @@ mod tests {
                 ..Request::new(command, b"k")
             };
             assert_eq!(Operation::of(&request), expected, "{command:?} {flags}");
+        }
+    }
+
+    #[test]
+    fn a_delete_with_a_condition_or_that_leaves_something_is_not_plain() {
+        assert!(is_plain_delete(&Request::new(Command::Delete, b"k")));
+        for (flags, is_plain) in [
+            ("", true),
+            ("b k O1 q", true),
+            ("C12", false),
+            ("I T30", false),
+            ("x", false),
+        ] {
+            let meta = Meta {
+                key: b"k",
+                flags: flags.as_bytes(),
+                is_binary: false,
+            };
+            let of = |command| Request {
+                meta: Some(meta),
+                ..Request::new(command, b"k")
+            };
+            assert_eq!(is_plain_delete(&of(Command::MetaDelete)), is_plain, "{flags}");
+            assert!(!is_plain_delete(&of(Command::MetaGet)));
         }
     }
 }

@@ -87,6 +87,25 @@ impl ActiveRoutes {
         }
         links.send(request, slot, &pool.settings, session);
     }
+
+    /// Sends `request`, a plain delete of a key in a handover, to one of the key's owners; unlike [`ActiveRoutes::send`]
+    /// also if the node missed a write of the key or refused the last connection. Only a node that is down, or cannot
+    /// be reached now, does not get it.
+    pub fn send_delete(
+        &self,
+        node: usize,
+        request: &Request<'_>,
+        slot: ReplySlot,
+        pool: &Pool,
+        session: usize,
+    ) {
+        let links = &self.links.borrow()[node];
+        let is_down = !links.node.state().takes_requests() && !pool.fails_open(&self.snapshot.nodes);
+        if is_down || pool.is_fallback(node, request.key) {
+            return self.send(node, request, slot, pool, session);
+        }
+        links.send_delete(request, slot, &pool.settings, session);
+    }
 }
 
 impl WorkerContext {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::protocol::operation::drops_item_if_refused;
+use crate::protocol::operation::{drops_item_if_refused, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
 use crate::route::handover::{self, progress::Progress};
@@ -124,14 +124,29 @@ impl LinkForwarder {
                     member,
                     slot,
                 })));
-                let node = moving.old.nodes[member];
-                current.send(node, request, slot, &moving.old, self.session);
+                self.send_to_owner(current, moving.old.nodes[member], request, slot, &moving.old);
             }
             (Some(_), _) | (None, None) if !pool.is_old => {
-                current.send(running.pick(request.key), request, slot, running, self.session);
+                self.send_to_owner(current, running.pick(request.key), request, slot, running);
             }
             // It is over, and perhaps another one has begun.
             _ => slot.fill(GONE),
+        }
+    }
+
+    /// Sends `request` to `node`, an owner of its key in a handover. A write is answered only once the other owner has
+    /// confirmed a delete, so that must not fail for what was so a moment ago.
+    fn send_to_owner(
+        &self,
+        current: &ActiveRoutes,
+        node: usize,
+        request: &Request<'_>,
+        slot: ReplySlot,
+        pool: &Pool,
+    ) {
+        match is_plain_delete(request) {
+            true => current.send_delete(node, request, slot, pool, self.session),
+            false => current.send(node, request, slot, pool, self.session),
         }
     }
 }
@@ -148,11 +163,6 @@ struct OldReply {
 
 impl ReplyInspector for OldReply {
     fn fill(self: Box<Self>, reply: Reply) {
-        let reply = match reply {
-            // The same node cannot be reached since an earlier write.
-            Reply::Failed(Failure::Missed) if self.progress.has_lost(self.member) => GONE,
-            other => other,
-        };
         if is_lost(&reply) {
             self.progress.lose(self.member);
         }

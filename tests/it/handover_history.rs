@@ -3,7 +3,7 @@
 //! `HANDOVER_ROUNDS` repeats the changes of the ring, for long runs: each round has three.
 
 use std::sync::atomic::Ordering::SeqCst;
-use std::thread::{scope, sleep};
+use std::thread::{Builder, scope, sleep};
 use std::time::Duration;
 
 use crate::handover::{end, next, phase};
@@ -21,9 +21,6 @@ type Nodes = [Option<Memcached>; 5];
 
 /// What a run is like.
 struct Run {
-    /// How many Ringways there are. Two may disagree for a moment whether a node is down that is killed and comes back at
-    /// once, which docs/handover.md names as a limit.
-    processes: usize,
     /// Whether no node loses its memory, so that counters count.
     keeps_memory: bool,
     /// The writes between two steps.
@@ -39,7 +36,7 @@ fn rounds() -> usize {
 
 /// Lets clients read and write while two processes change the ring, a phase apart, and `inject` brings one fault after
 /// the other upon the nodes.
-fn survives(run: &Run, mut inject: impl FnMut(&mut Nodes, usize) + Send) {
+fn survives(run: &Run, mut inject: impl FnMut(&World, &mut Nodes, usize) + Send) {
     let mut nodes: Nodes = std::array::from_fn(|_| Some(Memcached::start()));
     let addresses: Vec<String> = nodes.iter().flatten().map(Memcached::address).collect();
     let text = |count: usize| {
@@ -52,26 +49,29 @@ fn survives(run: &Run, mut inject: impl FnMut(&mut Nodes, usize) + Send) {
         ];
         format!("workers: 2\n{}", pool(&addresses[..count], &settings))
     };
-    let sidecars: Vec<Ringway> = (0..run.processes).map(|_| Ringway::start(&text(1))).collect();
+    let sidecars = [(); 2].map(|()| Ringway::start(&text(1)));
     let counters = if run.keeps_memory { COUNTERS } else { 0 };
     let world = World::begin(&mut sidecars[0].client(), counters);
     scope(|threads| {
         for client in 0..CLIENTS {
-            let (world, sidecar) = (&world, &sidecars[client % run.processes]);
-            threads.spawn(move || {
+            let (world, process) = (&world, client % sidecars.len());
+            let sidecar = &sidecars[process];
+            let named = Builder::new().name(format!("client {client} of process {process}"));
+            let spawned = named.spawn_scoped(threads, move || {
                 let _ends_all = EndOnDrop(world);
                 world.run(sidecar, client as u64 + 1);
             });
+            spawned.expect("a thread");
         }
         threads.spawn(|| {
             let _ends_all = EndOnDrop(&world);
             let turns = (0..).take_while(|_| !world.is_over.load(SeqCst));
-            turns.for_each(|turn| inject(&mut nodes, turn));
+            turns.for_each(|turn| inject(&world, &mut nodes, turn));
         });
         let _ends_all = EndOnDrop(&world);
         for _ in 0..rounds() {
             for count in CHANGES {
-                change(run, &world, &sidecars, &text(count));
+                change(run, &world, &sidecars, count, &text(count));
             }
         }
     });
@@ -83,23 +83,25 @@ fn survives(run: &Run, mut inject: impl FnMut(&mut Nodes, usize) + Send) {
     );
 }
 
-/// Lets both processes go through one change of the ring, one of them a phase ahead.
-fn change(run: &Run, world: &World, sidecars: &[Ringway], text: &str) {
-    // Requests of one phase are answered before the other process goes on.
-    let go_on = || {
+/// Lets both processes go through one change of the ring, to `count` nodes, one of them a phase ahead.
+fn change(run: &Run, world: &World, sidecars: &[Ringway], count: usize, text: &str) {
+    // Requests of one phase are answered before the other process goes on: that is what `prepare` is for.
+    let go_on = |process: usize, phase: &str| {
+        world.note(None, &format!("process {process} is in {phase}"));
+        world.wait_answered();
         let enough = world.values.load(SeqCst) + run.writes;
         wait_for("clients", || {
             assert!(!world.is_over.load(SeqCst), "a client gave up");
             world.values.load(SeqCst) > enough
         });
     };
-    for sidecar in sidecars {
+    for (process, sidecar) in sidecars.iter().enumerate() {
         sidecar.reload(text);
         wait_for("the handover", || phase(sidecar).as_deref() == Some("prepare"));
-        go_on();
+        go_on(process, &format!("prepare, to {count} nodes"));
     }
     for phase in ["serve", "finish"] {
-        for sidecar in sidecars {
+        for (process, sidecar) in sidecars.iter().enumerate() {
             if phase == "finish" && run.is_warmed {
                 let admin = sidecar.admin.to_string();
                 let warm = ["warm", "--admin", &admin, "--rate", "10000", "--connections", "2"];
@@ -107,24 +109,23 @@ fn change(run: &Run, world: &World, sidecars: &[Ringway], text: &str) {
                 assert!(warmed.status.success(), "{:?}", program::said(&warmed));
             }
             assert_eq!(next(sidecar), phase);
-            go_on();
+            go_on(process, phase);
         }
     }
-    for sidecar in sidecars {
+    for (process, sidecar) in sidecars.iter().enumerate() {
         end(sidecar);
-        go_on();
+        go_on(process, "none");
     }
 }
 
 /// Nothing happens for a while.
-fn no_fault(_: &mut Nodes, _: usize) {
+fn no_fault(_: &World, _: &mut Nodes, _: usize) {
     sleep(Duration::from_millis(20));
 }
 
 #[test]
 fn no_old_value_is_read_while_two_processes_grow_and_shrink_a_ring_a_phase_apart() {
     let run = Run {
-        processes: 2,
         keeps_memory: true,
         writes: 300,
         is_warmed: false,
@@ -135,7 +136,6 @@ fn no_old_value_is_read_while_two_processes_grow_and_shrink_a_ring_a_phase_apart
 #[test]
 fn no_old_value_is_read_while_warm_copies_what_moves() {
     let run = Run {
-        processes: 2,
         keeps_memory: true,
         writes: 100,
         is_warmed: true,
@@ -146,13 +146,13 @@ fn no_old_value_is_read_while_warm_copies_what_moves() {
 #[test]
 fn no_old_value_is_read_while_nodes_are_stopped_in_a_handover() {
     let run = Run {
-        processes: 2,
         keeps_memory: true,
         writes: 100,
         is_warmed: false,
     };
-    survives(&run, |nodes, turn| {
+    survives(&run, |world, nodes, turn| {
         let node = nodes[turn % 5].as_ref().expect("it runs");
+        world.note(None, &format!("node {} stops for a while", turn % 5));
         node.signal("STOP");
         sleep(Duration::from_millis(if turn % 4 == 0 { 400 } else { 40 }));
         node.signal("CONT");
@@ -163,19 +163,20 @@ fn no_old_value_is_read_while_nodes_are_stopped_in_a_handover() {
 #[test]
 fn no_old_value_is_read_while_nodes_are_killed_in_a_handover() {
     let run = Run {
-        processes: 1,
         keeps_memory: false,
         writes: 100,
         is_warmed: false,
     };
-    survives(&run, |nodes, turn| {
-        sleep(Duration::from_millis(400));
+    survives(&run, |world, nodes, turn| {
+        sleep(Duration::from_millis(if turn % 2 == 0 { 400 } else { 100 }));
         let node = &mut nodes[turn % 5];
         let port = node.take().expect("it runs").port();
+        world.note(None, &format!("node {} is killed", turn % 5));
         sleep(Duration::from_millis(if turn % 3 == 0 { 100 } else { 0 }));
         wait_for("the port to be free", || {
             *node = Memcached::start_on(port);
             node.is_some()
         });
+        world.note(None, &format!("node {} is started, empty", turn % 5));
     });
 }

@@ -1,7 +1,9 @@
 //! `lazy_fill` on the wire and over real nodes: what was in the old pool is found, and nothing old comes back.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::thread::{scope, sleep};
+use std::thread::{self, scope, sleep};
 use std::time::Duration;
 
 use crate::support::binary::{packet, response};
@@ -335,6 +337,8 @@ pub struct World {
     pub values: AtomicU64,
     /// Whether the clients are to end.
     pub is_over: AtomicBool,
+    /// How many requests each client has begun, by its seed.
+    turns: Mutex<BTreeMap<u64, u64>>,
 }
 
 impl World {
@@ -351,7 +355,26 @@ impl World {
             counted: (0..counters).map(|_| AtomicU64::new(0)).collect(),
             values: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
+            turns: Mutex::default(),
         }
+    }
+
+    /// Notes what happened to one key, or to all, for the case that an old value is read.
+    pub fn note(&self, key: impl Into<Option<usize>>, what: &str) {
+        let thread = thread::current();
+        let who = thread.name().unwrap_or_default();
+        self.history.note(key, format!("{who}: {what}"));
+    }
+
+    /// Waits until every request that is under way now is answered.
+    pub fn wait_answered(&self) {
+        let turns = || self.turns.lock().expect("no panics").clone();
+        let now = turns();
+        wait_for("answers", || {
+            assert!(!self.is_over.load(SeqCst), "a client gave up");
+            let then = turns();
+            now.iter().all(|(client, turn)| then[client] > *turn)
+        });
     }
 
     /// A random client: every answer is checked.
@@ -359,6 +382,7 @@ impl World {
         let mut client = ringway.client();
         let mut below = random(seed);
         while !self.is_over.load(SeqCst) {
+            *self.turns.lock().expect("no panics").entry(seed).or_default() += 1;
             let key = below(KEYS as u64) as usize;
             match below(16) {
                 0..=5 => self.read(&mut client, &[key]),
@@ -389,6 +413,7 @@ impl World {
 
     fn read(&self, client: &mut Client, keys: &[usize]) {
         let begin = self.history.now();
+        keys.iter().for_each(|&key| self.note(key, "get"));
         let names: Vec<String> = keys.iter().map(|key| format!("k{key}")).collect();
         client.send(format!("get {}\r\n", names.join(" ")));
         self.values(client, begin);
@@ -406,7 +431,7 @@ impl World {
             let key = words[1][1..].parse().expect("a key");
             let value = client.exact(words[3].parse().expect("a length"));
             client.expect("\r\n");
-            self.history.check(key, &String::from_utf8_lossy(&value), begin);
+            self.check(key, &value, begin);
             cas = words.get(4).map(|&word| word.to_owned());
         }
     }
@@ -418,8 +443,14 @@ impl World {
             let length = rest.split(' ').next().expect("a length");
             let value = client.exact(length.parse().expect("a length"));
             client.expect("\r\n");
-            self.history.check(key, &String::from_utf8_lossy(&value), begin);
+            self.check(key, &value, begin);
         }
+    }
+
+    fn check(&self, key: usize, value: &[u8], begin: u128) {
+        let value = String::from_utf8_lossy(value);
+        self.note(key, &format!("reads {value}"));
+        self.history.check(key, &value, begin);
     }
 
     fn value(&self) -> String {
@@ -429,7 +460,9 @@ impl World {
     fn write(&self, client: &mut Client, key: usize, command: &str) {
         let value = self.value();
         let begun = self.history.begin(key, &value);
+        self.note(key, &format!("{command} {value}"));
         let answer = client.ask(format!("{command} k{key} 7 0 {}\r\n{value}\r\n", value.len()));
+        self.note(key, &format!("{command} {value}: {answer}"));
         if answer == "STORED" {
             self.history.done(&begun);
         }
@@ -443,7 +476,9 @@ impl World {
         };
         let value = self.value();
         let begun = self.history.begin(key, &value);
+        self.note(key, &format!("cas {value}"));
         let answer = client.ask(format!("cas k{key} 7 0 {} {id}\r\n{value}\r\n", value.len()));
+        self.note(key, &format!("cas {value}: {answer}"));
         if answer == "STORED" {
             self.history.done(&begun);
         }
@@ -451,10 +486,10 @@ impl World {
 
     fn delete(&self, client: &mut Client, key: usize) {
         let begun = self.history.begin(key, "");
-        if matches!(
-            &client.ask(format!("delete k{key}\r\n"))[..],
-            "DELETED" | "NOT_FOUND"
-        ) {
+        self.note(key, "delete");
+        let answer = client.ask(format!("delete k{key}\r\n"));
+        self.note(key, &format!("delete: {answer}"));
+        if ["DELETED", "NOT_FOUND"].contains(&answer.as_str()) {
             self.history.done(&begun);
         }
     }

@@ -17,13 +17,15 @@
 //!
 //! and when every fault is healed: all is served again, and nothing is owed or left over ([`world`]).
 //!
-//! Worlds with a policy in front of their pools say what it promises less ([`route`]). Worlds whose nodes join and leave have promises of their own ([`membership`]).
+//! Worlds with a policy in front of their pools say what it promises less ([`route`]). Worlds whose nodes join and leave have promises of their own ([`membership`]), and so have those of two Ringways whose ring is handed over ([`handover`]).
 //!
 //! What is promised of one situation, with a time in it, has a test without random numbers ([`promises`]).
 
 mod client;
+mod handover;
 mod history;
 mod membership;
+mod memcached;
 mod node;
 mod places;
 mod promises;
@@ -40,6 +42,8 @@ const SEEDS: u64 = 256;
 const POLICY_SEEDS: u64 = 128;
 /// The same of worlds whose nodes join and leave: each takes longer.
 const MEMBERSHIP_SEEDS: u64 = 64;
+/// The same of worlds whose ring changes, and changes back.
+const HANDOVER_SEEDS: u64 = 12;
 
 #[test]
 fn no_fault_at_any_time_breaks_a_promise() {
@@ -56,7 +60,25 @@ fn nodes_that_join_and_leave_at_any_time_break_no_promise() {
     run_seeds(MEMBERSHIP_SEEDS, membership::run);
 }
 
-fn run_seeds(seeds: u64, run: fn(u64) -> String) {
+#[test]
+fn no_old_value_is_read_while_a_ring_changes_and_nodes_are_killed() {
+    let faults = handover::Faults {
+        kills: true,
+        stops: false,
+    };
+    run_seeds(HANDOVER_SEEDS, |seed| handover::run(seed, faults));
+}
+
+#[test]
+fn no_old_value_is_read_while_a_ring_changes_and_nodes_are_stopped() {
+    let faults = handover::Faults {
+        kills: false,
+        stops: true,
+    };
+    run_seeds(HANDOVER_SEEDS, |seed| handover::run(seed, faults));
+}
+
+fn run_seeds(seeds: u64, run: impl Fn(u64) -> String) {
     let number = |name: &str| {
         std::env::var(name)
             .ok()

@@ -2,14 +2,29 @@
 //!
 //! A value is wrong where a later write or delete of its key was answered before the read began. Later is what began
 //! after the value's own write was answered. A write that got no answer may take effect at any time.
+//!
+//! Where a value is wrong, the test fails with everything that was noted since that value's write: requests for the
+//! key, and what happened to nodes and processes.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Instant;
+
+/// How many events are kept to tell of.
+const EVENTS: usize = 20_000;
 
 /// The writes to all keys.
 pub struct History {
     begun: Instant,
     keys: Vec<Mutex<Vec<Change>>>,
+    events: Mutex<VecDeque<Event>>,
+}
+
+/// Something that happened to one key, or, without one, to all.
+struct Event {
+    at: u128,
+    key: Option<usize>,
+    what: String,
 }
 
 /// One write or delete.
@@ -41,12 +56,23 @@ impl History {
         History {
             begun: Instant::now(),
             keys: (0..keys).map(|index| Mutex::new(before(index))).collect(),
+            events: Mutex::default(),
         }
     }
 
     /// The time, in nanoseconds.
     pub fn now(&self) -> u128 {
         self.begun.elapsed().as_nanos()
+    }
+
+    /// Notes what happened to one key, or to all.
+    pub fn note(&self, key: impl Into<Option<usize>>, what: String) {
+        let mut events = self.events.lock().expect("no panics");
+        if events.len() == EVENTS {
+            events.pop_front();
+        }
+        let (at, key) = (self.now(), key.into());
+        events.push_back(Event { at, key, what });
     }
 
     /// A write of `value` begins, or a delete where that is empty.
@@ -78,8 +104,20 @@ impl History {
         let Some(end) = written.end else { return };
         let is_later = |change: &&Change| change.begin > end && change.end.is_some_and(|end| end < begin);
         if let Some(later) = changes.iter().find(is_later) {
-            panic!("key {key}: {written:?} was read at {begin}, after {later:?}");
+            let events = self.events_of(key, written.begin);
+            panic!("key {key}: {written:?} was read at {begin}, after {later:?}:\n{events}");
         }
+    }
+
+    /// What happened to `key` since then, and before that to all keys, in the order of time, a line for each event.
+    fn events_of(&self, key: usize, since: u128) -> String {
+        let events = self.events.lock().expect("no panics");
+        let is_of_it = |event: &&Event| match event.key {
+            Some(other) => event.at >= since && other == key,
+            None => true,
+        };
+        let line = |event: &Event| format!("{:>12} µs  {}\n", event.at / 1000, event.what);
+        events.iter().filter(is_of_it).map(line).collect()
     }
 }
 

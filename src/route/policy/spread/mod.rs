@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::config;
 use crate::protocol::meta::Names;
-use crate::protocol::operation::Operation;
+use crate::protocol::operation::{Operation, is_plain_delete};
 use crate::protocol::{Command, MAX_KEY, Reply, Request, fingerprint};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
@@ -32,7 +32,6 @@ use crate::route::toolkit::hot::{ANSWERABLE, HotKeys};
 use crate::route::toolkit::lease::{MetaKey, may_be_elsewhere};
 use crate::route::toolkit::prefixes::Prefixes;
 use crate::route::toolkit::read_through::ReadThrough;
-use crate::route::toolkit::refill::is_plain_delete;
 use crate::route::toolkit::reply::{is_done, is_error, is_miss};
 use crate::route::toolkit::rewrite::whole_seconds;
 
@@ -158,7 +157,7 @@ impl Policy for Spread {
         match failed {
             _ if is_error(&reply) => reply,
             Some(failed) => failed,
-            None if had_one && is_miss(&reply) && is_delete(request) => Reply::Done,
+            None if had_one && is_miss(&reply) && is_plain_delete(request) => Reply::Done,
             None => reply,
         }
     }
@@ -202,11 +201,6 @@ fn fits(request: &Request<'_>) -> bool {
         false => longest,
     };
     as_sent <= MAX_KEY
-}
-
-/// Whether `request` is a delete without a condition.
-fn is_delete(request: &Request<'_>) -> bool {
-    Operation::of(request) == Operation::Delete && is_plain_delete(request)
 }
 
 /// Whether a copy can answer `request`, which is a read.

@@ -6,12 +6,12 @@
 use super::Stampede;
 use super::seen::{Seen, State};
 use crate::protocol::meta::Names;
-use crate::protocol::operation::Operation;
+use crate::protocol::operation::{Operation, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::route::call::Call;
 use crate::route::toolkit::compare_and_swap::{compare_and_swap, fill_placeholder, swapped};
 use crate::route::toolkit::lease::{MetaKey, may_be_placeholder};
-use crate::route::toolkit::refill::{TRIES, creates, is_plain_delete, missing};
+use crate::route::toolkit::refill::{TRIES, creates, missing};
 use crate::route::toolkit::reply::{is_done, is_error, is_miss, is_not_stored};
 use crate::route::toolkit::rewrite::{put, put_number, with_flags};
 
@@ -29,9 +29,7 @@ impl Stampede {
                 return call.send(&self.to, request).await;
             };
             let reply = match Operation::of(request) {
-                Operation::Delete if is_plain_delete(request) => {
-                    self.delete(request, &seen, &key, call).await
-                }
+                _ if is_plain_delete(request) => self.delete(request, &seen, &key, call).await,
                 operation => match seen.state {
                     State::Value => self.change_value(request, &seen, &key, call).await,
                     _ if operation == Operation::Add => self.add(request, &seen, call).await,

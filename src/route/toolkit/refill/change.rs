@@ -2,7 +2,7 @@
 
 use super::warm::Warmed;
 use super::{Refill, TRIES};
-use crate::protocol::meta::{Names, flags};
+use crate::protocol::meta::Names;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Reply, Request};
 use crate::route::toolkit::compare_and_swap::{compare_and_swap, fill_placeholder, swapped};
@@ -84,10 +84,4 @@ pub fn missing(request: &Request<'_>) -> Reply {
 /// Whether `request` creates the item if it is missing: ma, append and prepend with `N`.
 pub fn creates(request: &Request<'_>) -> bool {
     Names::of(request.raw_flags()).has(b'N')
-}
-
-/// Whether `request` is a delete without a condition, which leaves nothing.
-pub fn is_plain_delete(request: &Request<'_>) -> bool {
-    let written = request.raw_flags();
-    flags(written).all(|flag| b"bkqO".contains(&flag[0]))
 }

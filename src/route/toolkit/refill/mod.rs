@@ -14,14 +14,14 @@ mod warm;
 
 use std::sync::Arc;
 
-use crate::protocol::operation::Operation;
+use crate::protocol::operation::{Operation, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::route::counters::{Event, Tally};
 use crate::route::toolkit::lease::{MetaKey, cas_of, may_be_elsewhere, may_be_placeholder};
 use crate::route::toolkit::read_through::ReadThrough;
 use crate::route::toolkit::reply::{is_error, is_failure, is_hit, is_lost, is_miss, without_cas};
 use crate::route::{Call, Route};
-pub use change::{creates, is_plain_delete, missing};
+pub use change::{creates, missing};
 use warm::Warmed;
 
 /// The number of attempts while other requests keep changing the key. One of the competitors wins each
@@ -130,7 +130,7 @@ impl Refill {
                 Err(reply) => reply,
                 Ok(()) => self.call.send(&self.cold, request).await,
             },
-            Operation::Delete if is_plain_delete(request) => self.delete(request).await,
+            _ if is_plain_delete(request) => self.delete(request).await,
             _ => return self.change(request, key).await,
         })
     }
