@@ -81,6 +81,13 @@ pub fn check(
     }
 }
 
+/// Returns what a pool is told that has `from` and discovers its nodes, so that its ring is not known yet when the process
+/// starts.
+pub fn unused_from() -> Problem {
+    Problem::new("`from` does nothing in a pool that discovers its nodes")
+        .hint("take it out; with `state_dir` a restarted process goes on with the handover")
+}
+
 /// Returns, for each old node, the index of the new node that is the same: its address is, or otherwise its
 /// name.
 pub fn twins(old: &[Node], new: &[Node]) -> Vec<Option<usize>> {

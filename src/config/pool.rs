@@ -181,6 +181,9 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
     if let (Some(handover), Some(location)) = (&pool.handover, keys.location("handover")) {
         let is_classic = pool.protocol == Protocol::Classic;
         handover::check(handover, &pool.nodes, is_classic, &location, &mut keys);
+        if handover.from.is_some() && pool.discover.is_some() {
+            keys.warn_at(&location, handover::unused_from());
+        }
     }
     if pool.on_read_error == OnReadError::Error
         && let Some(location) = keys.location("on_read_error")

@@ -173,3 +173,15 @@ fn where_there_are_mistakes_no_warning_is_told() {
         "{told}"
     );
 }
+
+#[test]
+fn a_ring_before_that_does_nothing_is_a_warning() {
+    let from = "from: {began: '2026-11-29T15:00:00Z', nodes: [a:1]}";
+    let pools = |nodes: &str| format!("pools: {{main: {{{nodes}, handover: {{{from}}}}}}}\n");
+    let (code, told) = check(&pools("discover: {from: file+/nodes.json}"));
+    let expected = "warning: pools.main.handover: `from` does nothing in a pool that discovers its nodes, take it out; \
+                    with `state_dir` a restarted process goes on with the handover\n";
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.ends_with(expected), "{told}");
+    assert_eq!(check(&pools("nodes: [a:1, b:1]")), (Some(0), String::new()));
+}
