@@ -1,9 +1,11 @@
 //! `ringway warm`: what moves in a handover is copied to its new nodes, as it is, and nothing else.
 
+use std::fs;
 use std::process::{Child, Stdio};
 use std::thread::scope;
 
 use crate::handover::{end, next, paused, phase};
+use crate::support::certificates::Authority;
 use crate::support::client::Client;
 use crate::support::memcached::Memcached;
 use crate::support::program::{self, ringway, said};
@@ -251,4 +253,46 @@ fn the_newest_keys_are_copied_first() {
     let read = old.lines().into_iter().filter(|line| line.starts_with("mg "));
     let read: Vec<String> = read.map(|line| line[3..4].to_owned()).collect();
     assert_eq!(read, ["a", "b", "c"]);
+}
+
+#[test]
+fn nodes_that_want_tls_and_a_password_are_warmed_too() {
+    let authority = Authority::new();
+    let pair = authority.pair("node", &["localhost"]);
+    let folder = authority.folder();
+    fs::write(folder.join("users"), "ringway:secret\n").expect("written");
+    fs::write(folder.join("password"), "secret\n").expect("written");
+    let start = || {
+        let [chain, key] = [("chain_cert", &pair.cert), ("key", &pair.key)]
+            .map(|(name, path)| format!("ssl_{name}={}", path.display()));
+        let users = folder.join("users");
+        let users = users.to_str().expect("UTF-8");
+        Memcached::start_with(&["-Z", "-o", &chain, "-o", &key, "-Y", users])
+    };
+    let (old, new) = (start(), start());
+    let ring_of = |node: &Memcached| {
+        let settings = [
+            "handover: {prepare: 0s, serve: 1h}".to_owned(),
+            format!("tls: {{ca: {}}}", authority.ca().display()),
+            format!(
+                "auth: {{user: ringway, password: {{file: {}}}}}",
+                folder.join("password").display()
+            ),
+        ];
+        let settings = settings.each_ref().map(String::as_str);
+        pool(&[format!("localhost:{}", node.port())], &settings)
+    };
+    let ringway = Ringway::start(&ring_of(&old));
+    let mut client = ringway.client();
+    for number in 0..50 {
+        client.set(&format!("key-{number}"), number.to_string());
+    }
+    ringway.reload(&ring_of(&new));
+    let (code, out, err) = warm(&ringway, &[]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    drop(old);
+    for number in 0..50 {
+        let value = client.get(&format!("key-{number}"));
+        assert_eq!(value, Some(number.to_string().into_bytes()), "{out}");
+    }
 }
