@@ -13,12 +13,12 @@
 //! Every command is answered: quiet mode is left to the caller.
 
 use super::expiry::Deadline;
-use super::meta_line::{Line, shown_key};
 use super::meta_request::Ask;
 use super::shard::CacheShard;
 use super::stored::{Marks, Stored};
 use super::{Embedded, refused};
 use crate::protocol::meta::flags::MetaFlags;
+use crate::protocol::meta::line::{Line, shown_key};
 use crate::protocol::{Command, Failure, Reply, Request, meta};
 
 const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
@@ -97,7 +97,7 @@ impl Embedded {
         let found = shard.find(ask.key, now);
         let is_new = found.is_none();
         let Some(mut item) = found.or_else(|| self.vivify(&mut shard, ask, now)) else {
-            return Ok(Line::new(b"EN").echo_all(ask)?.into_reply(None));
+            return Ok(Line::new(b"EN").echo_all(ask.asked())?.into_reply(None));
         };
         let line = read(&mut item, is_new, ask, now);
         let is_hit = line.is_ok() || !ask.flags.is_exclusive;

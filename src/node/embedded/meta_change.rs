@@ -5,13 +5,13 @@ use bytes::Bytes;
 use super::Embedded;
 use super::expiry::Deadline;
 use super::meta::{MetaResult, deadline};
-use super::meta_line::Line;
 use super::meta_request::Ask;
 use super::stored::{Marks, Stored};
 use super::write::{StoreOutcome, StoreRequest, counted};
 use super::{NON_NUMERIC, TOO_LARGE};
 use crate::protocol::Command;
 use crate::protocol::meta::flags::BAD_SET_MODE;
+use crate::protocol::meta::line::Line;
 
 const BAD_COUNT_MODE: &str = "CLIENT_ERROR invalid mode for ma M token";
 const NO_MEMORY: &str = "SERVER_ERROR Out of memory allocating new item";
@@ -30,7 +30,7 @@ impl Embedded {
             Some(_) => return Err(BAD_SET_MODE),
         };
         // The line is built first, so that an error is found before anything is stored.
-        Line::new(b"").echo_all(ask)?;
+        Line::new(b"").echo_all(ask.asked())?;
         let written = self.write(
             &StoreRequest {
                 command,
@@ -62,7 +62,7 @@ impl Embedded {
             match flag[0] {
                 b'c' => line.field(b'c', cas),
                 b's' => line.field(b's', length),
-                _ => line.echo(flag, ask)?,
+                _ => line.echo(flag, ask.asked())?,
             }
         }
         Ok(line.into_reply(None))
@@ -70,7 +70,7 @@ impl Embedded {
 
     pub(super) fn meta_delete(&self, ask: &Ask<'_>, now: u64) -> MetaResult {
         let flags = &ask.flags;
-        let mut line = Line::new(b"HD").echo_all(ask)?;
+        let mut line = Line::new(b"HD").echo_all(ask.asked())?;
         let mut shard = self.shard(ask.key);
         match shard.find(ask.key, now) {
             None => line.set_status(*b"NF"),
@@ -112,11 +112,11 @@ impl Embedded {
         let (number, item) = match found {
             Some(old) if old.size() == 0 => return Err(NON_NUMERIC),
             Some(old) if flags.cas.is_some_and(|cas| cas != 0 && cas != old.cas) => {
-                return Ok(Line::new(b"EX").echo_all(ask)?.into_reply(None));
+                return Ok(Line::new(b"EX").echo_all(ask.asked())?.into_reply(None));
             }
             Some(old) => counted(&mut shard, old, is_incr, flags.delta).ok_or(NON_NUMERIC)?,
             None if flags.vivify.is_none() => {
-                return Ok(Line::new(b"NF").echo_all(ask)?.into_reply(None));
+                return Ok(Line::new(b"NF").echo_all(ask.asked())?.into_reply(None));
             }
             None => {
                 let digits = flags.initial.to_string();
@@ -151,7 +151,7 @@ fn describe(
             b'N' if is_new => item.deadline = deadline(ask.flags.vivify, now),
             b't' => line.ttl(item.deadline.seconds_left(now)),
             b'c' => line.field(b'c', item.cas),
-            _ => line.echo(flag, ask)?,
+            _ => line.echo(flag, ask.asked())?,
         }
     }
     Ok(line)

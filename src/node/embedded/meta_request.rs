@@ -2,6 +2,7 @@
 
 use crate::protocol::meta;
 use crate::protocol::meta::flags::MetaFlags;
+use crate::protocol::meta::line::Asked;
 
 /// A meta command with its parsed flags.
 pub(super) struct Ask<'a> {
@@ -16,6 +17,15 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
+    /// What the answer repeats.
+    pub(super) fn asked(&self) -> Asked<'a> {
+        Asked {
+            key: self.key,
+            is_base64: self.flags.is_base64,
+            flags: self.text,
+        }
+    }
+
     /// The client's flags, unparsed, in order.
     pub(super) fn raw(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         meta::flags(self.text)

@@ -16,7 +16,6 @@ mod expiry;
 mod growing;
 mod meta;
 mod meta_change;
-mod meta_line;
 mod meta_request;
 mod shard;
 mod stored;

@@ -10,6 +10,7 @@
 pub mod answer;
 pub mod commands;
 pub mod flags;
+pub mod line;
 pub mod reply;
 
 use std::borrow::Cow;
