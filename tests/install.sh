@@ -106,7 +106,7 @@ keep_services_off() {
     local package
     for package in "$@"; do
         case $package in
-            memcached | nutcracker | prometheus | unbound)
+            memcached | nutcracker | prometheus | redis-server | unbound)
                 "${root[@]}" systemctl disable --quiet "$package.service" 2>/dev/null || true
                 ;;
         esac

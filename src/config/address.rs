@@ -1,4 +1,4 @@
-//! Addresses as they are written: a node's `host:port` or `unix:/path`, a listener's `ip:port`.
+//! Addresses as they are written: a node's `host:port`, `unix:/path` or `valkey://host:port`, a listener's `ip:port`.
 //!
 //! Nothing is resolved here. A host is kept as it is written, because rings hash its letters; only the
 //! brackets of an IPv6 address are removed.
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::error::{Problem, quote};
 use super::kind::Kind;
-use super::{Address, Bind, schema};
+use super::{Address, Bind, Server, schema, valkey};
 
 /// The default port of memcached.
 const MEMCACHED: u16 = 11211;
@@ -24,12 +24,23 @@ const IP_PORT: &str = r"[0-9.]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+(%.+)?\]:[0-9]{1,5}";
 /// `sun_path` of unix(7) holds 108 bytes, the last of them zero.
 const LONGEST_PATH: usize = 107;
 
-/// Reads a node's address: `host:port`, `[ipv6]:port` or `unix:/path`.
+/// Reads a node's address: `host:port`, `[ipv6]:port`, `unix:/path`, or `valkey://host:port/database`.
 pub fn node(text: &str) -> Result<Address, Problem> {
     if let Some(path) = text.strip_prefix("unix:") {
         return unix(path).map(Address::Unix);
     }
-    let (host, port) = split(text, 1)?;
+    match valkey::split(text) {
+        None => tcp(text, Server::Memcached, MEMCACHED),
+        Some(parts) => {
+            let valkey::Parts { socket, server } = parts?;
+            tcp(socket, server, valkey::PORT)
+        }
+    }
+}
+
+/// Reads `host:port`, at which `server` answers; its clients use the port `usual` if they are told none.
+fn tcp(text: &str, server: Server, usual: u16) -> Result<Address, Problem> {
+    let (host, port) = split(text, 1, usual)?;
     check_host(host).map_err(|problem| Problem {
         reason: format!("{}: {}", none(text).reason, problem.reason),
         ..problem
@@ -37,15 +48,16 @@ pub fn node(text: &str) -> Result<Address, Problem> {
     Ok(Address::Tcp {
         host: host.to_owned(),
         port,
+        server,
     })
 }
 
 /// The schema of a node's address.
 pub fn node_schema() -> Value {
     let port = "0*[1-9][0-9]{0,4}";
-    schema::pattern(&format!(
-        r"^({SOCKET}|\[[0-9A-Fa-f:.]+(%.+)?\]:{port}|[^\s/:\[\]]+:{port})$"
-    ))
+    let socket = format!(r"(\[[0-9A-Fa-f:.]+(%.+)?\]:{port}|[^\s/:\[\]@]+:{port})");
+    let (schemes, database) = (valkey::SCHEMES, valkey::DATABASE);
+    schema::pattern(&format!(r"^({SOCKET}|{socket}|{schemes}{socket}{database})$"))
 }
 
 /// The schema of what a listener binds.
@@ -92,7 +104,7 @@ fn ip_and_port(text: &str) -> Result<SocketAddr, Problem> {
     if let Some(port) = any.strip_prefix(':').filter(|port| port.parse::<u16>().is_ok()) {
         return Err(none(text).hint(format!("for every interface write 0.0.0.0:{port}")));
     }
-    let (host, port) = split(text, 0)?;
+    let (host, port) = split(text, 0, MEMCACHED)?;
     let way_out = match host {
         "localhost" => format!("write 127.0.0.1:{port}"),
         _ => format!("write an IP address of this machine, or 0.0.0.0:{port} for every interface"),
@@ -104,8 +116,8 @@ fn ip_and_port(text: &str) -> Result<SocketAddr, Problem> {
     .hint(way_out))
 }
 
-/// Host and port; an IPv6 host without its brackets, not checked further.
-fn split(text: &str, least_port: u16) -> Result<(&str, u16), Problem> {
+/// Host and port; an IPv6 host without its brackets, not checked further. A hint names the port `usual`.
+fn split(text: &str, least_port: u16, usual: u16) -> Result<(&str, u16), Problem> {
     if text.starts_with('/') {
         return Err(none(text).hint(format!(
             "for a unix socket write {}",
@@ -113,15 +125,19 @@ fn split(text: &str, least_port: u16) -> Result<(&str, u16), Problem> {
         )));
     }
     if let Some((_, rest)) = text.split_once("://") {
-        return Err(none(text).hint(format!("leave the scheme out: {}", quote(rest))));
+        let problem = none(text);
+        return Err(match text.starts_with("memcache") {
+            true => problem.hint(format!("leave the scheme out: {}", quote(rest))),
+            false => problem.hint("schemes are valkey, valkeys, redis and rediss; memcached has none"),
+        });
     }
     if let Some(rest) = text.strip_prefix('[') {
         let (host, port) = rest
             .split_once(']')
             .ok_or_else(|| none(text).hint("a bracket is not closed"))?;
-        let port = port.strip_prefix(':').ok_or_else(|| no_port(text))?;
+        let port = port.strip_prefix(':').ok_or_else(|| no_port(text, usual))?;
         return match host.split('%').next().unwrap_or(host).parse::<Ipv6Addr>() {
-            Ok(_) if !host.ends_with('%') => Ok((host, read_port(text, port, least_port)?)),
+            Ok(_) if !host.ends_with('%') => Ok((host, read_port(text, port, [least_port, usual])?)),
             _ => Err(none(text).hint("write an IPv6 address between the brackets")),
         };
     }
@@ -129,16 +145,16 @@ fn split(text: &str, least_port: u16) -> Result<(&str, u16), Problem> {
         None if text.parse::<u16>().is_ok() => {
             Err(none(text).hint(format!("did you mean 127.0.0.1:{text}?")))
         }
-        None => Err(no_port(text)),
+        None => Err(no_port(text, usual)),
         Some((_, rest)) if rest.contains(':') => Err(too_many_colons(text)),
         Some(("", _)) => Err(none(text).hint("the host is missing")),
-        Some((host, port)) => Ok((host, read_port(text, port, least_port)?)),
+        Some((host, port)) => Ok((host, read_port(text, port, [least_port, usual])?)),
     }
 }
 
-fn read_port(text: &str, port: &str, least: u16) -> Result<u16, Problem> {
+fn read_port(text: &str, port: &str, [least, usual]: [u16; 2]) -> Result<u16, Problem> {
     if port.is_empty() {
-        return Err(no_port(text.trim_end_matches(':')));
+        return Err(no_port(text.trim_end_matches(':'), usual));
     }
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse::<u16>() {
@@ -236,11 +252,11 @@ fn unix(path: &str) -> Result<PathBuf, Problem> {
     Ok(PathBuf::from(path))
 }
 
-fn no_port(text: &str) -> Problem {
+fn no_port(text: &str, usual: u16) -> Problem {
     let meant = match text.parse::<Ipv6Addr>() {
-        Ok(_) => format!("\"[{text}]:{MEMCACHED}\""),
-        Err(_) if text.starts_with('[') => format!("\"{text:.80}:{MEMCACHED}\""),
-        Err(_) => format!("{text:.80}:{MEMCACHED}"),
+        Ok(_) => format!("\"[{text}]:{usual}\""),
+        Err(_) if text.starts_with('[') => format!("\"{text:.80}:{usual}\""),
+        Err(_) => format!("{text:.80}:{usual}"),
     };
     Problem::new(format!("{} has no port", quote(text))).hint(format!("did you mean {meant}?"))
 }
@@ -264,6 +280,8 @@ mod tests {
             "[::1]:11211",
             "[FE80::1%eth0]:11211",
             "unix:/run/memcached.sock",
+            "valkey://10.0.0.9:6379",
+            "rediss://[::1]:6380/2",
             &long,
         ];
         for raw in cases {
@@ -343,6 +361,11 @@ mod tests {
                 "memcached://a:1",
                 "\"memcached://a:1\" is not an address, leave the scheme out: \"a:1\"",
             ),
+            (
+                "http://a:1",
+                "\"http://a:1\" is not an address, schemes are valkey, valkeys, redis and rediss; memcached has none",
+            ),
+            ("redis://a", "\"a\" has no port, did you mean a:6379?"),
             ("", "\"\" has no port, did you mean :11211?"),
         ];
         for (raw, expected) in cases {

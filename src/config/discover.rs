@@ -12,7 +12,7 @@ use super::kind::{Kind, duration, number, percent, timeout};
 use super::map_reader::YamlNode;
 use super::rows::{Section, render, section};
 use super::units::show_duration;
-use super::{Address, address, schema, suggest};
+use super::{Address, Server, address, schema, suggest, valkey};
 
 const MAX_NODES: u64 = 100_000;
 
@@ -21,7 +21,7 @@ section! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Discover {
         /// Where further nodes come from: `dns+HOST:PORT`, `dnssrv+NAME[:PORT]`, `dnssrvnoa+NAME[:PORT]`,
-        /// `elasticache+HOST:PORT` or `file+PATH`.
+        /// `elasticache+HOST:PORT` or `file+PATH`. The first three may have a scheme, as in `dns+valkey://HOST:PORT`.
         from: Source = Source::File(PathBuf::new()), source_kind();
         /// The name server that is asked instead: `IP:PORT`.
         resolver: Option<SocketAddr> = None, resolver_kind().optional();
@@ -57,6 +57,8 @@ pub enum Source {
         host: String,
         /// The port of each node.
         port: u16,
+        /// What the nodes are.
+        server: Server,
     },
     /// The targets of the SRV records of a name.
     DnsSrv {
@@ -66,6 +68,8 @@ pub enum Source {
         port: Option<u16>,
         /// Whether a target must have an address to be a node.
         is_resolved: bool,
+        /// What the nodes are.
+        server: Server,
     },
 }
 
@@ -74,18 +78,24 @@ impl fmt::Display for Source {
         match self {
             Source::File(path) => write!(f, "file+{}", path.display()),
             Source::Elasticache { host, port } => {
-                let (host, port) = (host.clone(), *port);
-                write!(f, "elasticache+{}", Address::Tcp { host, port })
+                let address = Address::memcached(host.clone(), *port);
+                write!(f, "elasticache+{address}")
             }
-            Source::Dns { host, port } => write!(f, "dns+{host}:{port}"),
+            Source::Dns { host, port, server } => {
+                let (host, port, server) = (host.clone(), *port, *server);
+                write!(f, "dns+{}", Address::Tcp { host, port, server })
+            }
             Source::DnsSrv {
                 name,
                 port,
                 is_resolved,
+                server,
             } => {
                 let word = if *is_resolved { "dnssrv" } else { "dnssrvnoa" };
-                write!(f, "{word}+{name}")?;
-                port.map_or(Ok(()), |port| write!(f, ":{port}"))
+                let (scheme, database) = server.around();
+                write!(f, "{word}+{scheme}{name}")?;
+                port.map_or(Ok(()), |port| write!(f, ":{port}"))?;
+                f.write_str(&database)
             }
         }
     }
@@ -177,17 +187,27 @@ fn source(text: &str, folder: &Path) -> Result<Source, Problem> {
         "file" if rest.is_empty() => Err(none().hint("name a file: file+/etc/ringway/nodes.yaml")),
         "file" => Ok(Source::File(folder.join(rest))),
         "elasticache" => match address::node(rest)? {
-            Address::Tcp { host, port } => Ok(Source::Elasticache { host, port }),
+            Address::Tcp {
+                host,
+                port,
+                server: Server::Memcached,
+            } => Ok(Source::Elasticache { host, port }),
             _ => Err(none().hint("the endpoint is a host:port")),
         },
         "dns" => match address::node(rest)? {
-            Address::Tcp { host, port } if !host.contains(':') => Ok(Source::Dns { host, port }),
+            Address::Tcp { host, port, server } if !host.contains(':') => {
+                Ok(Source::Dns { host, port, server })
+            }
             _ => Err(none().hint("write dns+HOST:PORT")),
         },
         "dnssrv" | "dnssrvnoa" => {
+            let (rest, server) = match valkey::split(rest) {
+                None => (rest, Server::Memcached),
+                Some(parts) => parts.map(|parts| (parts.socket, parts.server))?,
+            };
             let (name, port) = match rest.split_once(':') {
                 Some(_) => match address::node(rest)? {
-                    Address::Tcp { host, port } => (host, Some(port)),
+                    Address::Tcp { host, port, .. } => (host, Some(port)),
                     _ => return Err(none().hint(format!("write {word}+NAME or {word}+NAME:PORT"))),
                 },
                 None => (rest.to_owned(), None),
@@ -200,6 +220,7 @@ fn source(text: &str, folder: &Path) -> Result<Source, Problem> {
                 name,
                 port,
                 is_resolved: word == "dnssrv",
+                server,
             })
         }
         _ => {

@@ -90,7 +90,7 @@ pub const NODE: &[Foreign] = &[
 const LISTEN: &str = "write it at the top of the file: `listeners: [{bind: 127.0.0.1:11211, route: main}]`";
 const TIMEOUT: &str = "write `request_timeout` and `connect_timeout`, with a unit such as 400ms";
 const NEEDLESS: &str = "Ringway needs no such setting: leave it out";
-const NO_REDIS: &str = "Ringway speaks memcached's protocols only: leave it out";
+const NO_REDIS: &str = "its clients speak memcached's protocols: leave it out, and write a Valkey or Redis node as valkey://host:port";
 
 /// Returns the entry for `key` in `table`.
 pub fn find(table: &'static [Foreign], key: &str) -> Option<&'static Foreign> {

@@ -51,6 +51,7 @@ mod tls;
 pub mod tree;
 mod units;
 mod users;
+mod valkey;
 mod warnings;
 
 use std::collections::BTreeMap;
@@ -84,6 +85,7 @@ pub use show::{show, show_pool};
 pub use tls::{ListenerTls, NodeTls};
 pub use units::show_duration;
 pub use users::Users;
+pub use valkey::{Scheme, Server};
 
 pub(crate) use route::for_each_policy;
 
@@ -343,7 +345,7 @@ impl fmt::Display for Bind {
     }
 }
 
-/// A server of values: a memcached, or an embedded cache.
+/// A server of values: a memcached, a Valkey or Redis, or an embedded cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Its name, if it has one, as embedded nodes always do.
@@ -366,12 +368,15 @@ impl Node {
 /// A node's address, rendered as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
-    /// host:port; the host is a name or an IP address, an IPv6 address without its brackets.
+    /// host:port, or valkey://host:port/database; the host is a name or an IP address, an IPv6 address without its
+    /// brackets.
     Tcp {
         /// Name or IP address.
         host: String,
         /// Port.
         port: u16,
+        /// What answers there.
+        server: Server,
     },
     /// unix:/path
     Unix(PathBuf),
@@ -381,11 +386,38 @@ pub enum Address {
     Undiscovered,
 }
 
+impl Address {
+    /// The address of a memcached.
+    pub fn memcached(host: String, port: u16) -> Address {
+        Address::Tcp {
+            host,
+            port,
+            server: Server::Memcached,
+        }
+    }
+
+    /// The number of the database that holds the items of a Valkey or Redis; `None` for any other node.
+    pub fn database(&self) -> Option<u32> {
+        match self {
+            Address::Tcp {
+                server: Server::Valkey { database, .. },
+                ..
+            } => Some(*database),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Address::Tcp { host, port, server } => {
+                let (scheme, database) = server.around();
+                match host.contains(':') {
+                    true => write!(f, "{scheme}[{host}]:{port}{database}"),
+                    false => write!(f, "{scheme}{host}:{port}{database}"),
+                }
+            }
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
             Address::Embedded(_) => write!(f, "embedded"),
             Address::Undiscovered => write!(f, "undiscovered"),

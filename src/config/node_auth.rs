@@ -64,7 +64,7 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<NodeAuth>
     let missing = |what: &str| Problem::new(format!("the {what} is missing"));
     keys.require(
         "user",
-        missing("user").hint("add `user:` with a name of the nodes' file of users"),
+        missing("user").hint("add `user:` with a name of the nodes' file of users, or of their ACL: `default` if they ask for a password alone"),
     );
     keys.require(
         "password",

@@ -2,19 +2,31 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Address, Bind};
+use super::{Address, Bind, Scheme, Server};
 
 /// Normalises a node's address; `None` for an embedded node, which has none.
 pub fn canonical(address: &Address) -> Option<Address> {
     match address {
         Address::Embedded(_) | Address::Undiscovered => None,
         Address::Unix(path) => Some(Address::Unix(path.components().collect())),
-        Address::Tcp { host, port } => {
+        Address::Tcp { host, port, server } => {
             let host = match host.parse::<IpAddr>() {
                 Ok(ip) => ip.to_canonical().to_string(),
                 Err(_) => host.trim_end_matches('.').to_ascii_lowercase(),
             };
-            Some(Address::Tcp { host, port: *port })
+            // Two names of one server, and with it the same items.
+            let server = match server {
+                Server::Valkey { database, .. } => Server::Valkey {
+                    scheme: Scheme::Valkey,
+                    database: *database,
+                },
+                Server::Memcached => Server::Memcached,
+            };
+            Some(Address::Tcp {
+                host,
+                port: *port,
+                server,
+            })
         }
     }
 }
@@ -33,7 +45,7 @@ pub fn collide(one: &Bind, other: &Bind) -> bool {
 pub fn reaches(address: &Address, bind: &Bind) -> bool {
     match (address, bind) {
         (Address::Unix(path), Bind::Unix(bound)) => path == bound,
-        (Address::Tcp { host, port }, Bind::Tcp(bound)) if *port == bound.port() => {
+        (Address::Tcp { host, port, .. }, Bind::Tcp(bound)) if *port == bound.port() => {
             let ip = match host.as_str() {
                 "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
                 _ => host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical()),

@@ -26,7 +26,7 @@ section! {
     /// Nodes under one ring.
     #[derive(Debug, Clone, PartialEq)]
     pub struct Pool {
-        /// A node: `host:port`, `unix:/path`, or a mapping with the keys below.
+        /// A node: `host:port`, `unix:/path`, `valkey://host:port/database`, or a mapping with the keys below.
         ///
         /// At least one; no two of one name or address. First those that are listed, then those that were discovered.
         nodes: Vec<Node> = Vec::new(), nodes::kind();
@@ -171,6 +171,10 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
     pool.read_rows(&mut keys);
     if let Some(location) = keys.location("distribution") {
         distribution::check_weights(&pool.distribution, &pool.nodes, &location, &mut keys);
+    }
+    let source = pool.discover.as_ref().map(|discover| &discover.from);
+    if keys.is_good("tls") {
+        protection::check_schemes(&pool.nodes, source, pool.protection.tls.is_some(), &mut keys);
     }
     if pool.protection.tls.is_some() {
         protection::check_addresses(&pool.nodes, &mut keys);

@@ -120,7 +120,7 @@ async fn rest(node: &Node, holds: Duration) {
 /// Looks up one node and stores the result. Returns how long that is valid; `None` if the node has no host.
 async fn look_up(node: &Node) -> Option<Result<Duration, resolver::Error>> {
     let remote = remote(node)?;
-    let Address::Tcp { host, port } = &node.address else {
+    let Address::Tcp { host, port, .. } = &node.address else {
         return None;
     };
     if let Some(address) = literal(&node.address) {
@@ -159,7 +159,7 @@ fn note(remote: &Remote, addresses: Vec<SocketAddr>) -> bool {
 
 fn literal(address: &Address) -> Option<SocketAddr> {
     match address {
-        Address::Tcp { host, port } => Some(SocketAddr::new(host.parse::<IpAddr>().ok()?, *port)),
+        Address::Tcp { host, port, .. } => Some(SocketAddr::new(host.parse::<IpAddr>().ok()?, *port)),
         Address::Unix(_) | Address::Embedded(_) | Address::Undiscovered => None,
     }
 }

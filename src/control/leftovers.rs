@@ -149,7 +149,8 @@ impl Gaining {
             return Ok(false);
         };
         // A node that was started since has nothing from before, and counts from one again.
-        if connection.uptime(LIMIT).await? < marked_at.elapsed().as_secs() {
+        let uptime = connection.uptime(LIMIT).await?;
+        if uptime.is_some_and(|uptime| uptime < marked_at.elapsed().as_secs()) {
             progress.set_mark(self.member, 0);
             return Ok(true);
         }

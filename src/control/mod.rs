@@ -37,6 +37,7 @@ pub mod miss_ratio;
 mod outliers;
 pub mod per_node_tasks;
 pub mod probe_client;
+mod probe_valkey;
 pub mod prober;
 pub mod recovery;
 pub mod rehash;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
+use super::probe_valkey::Valkey;
 use crate::config::{Address, Protection};
 use crate::net::dial::dial;
 use crate::net::outgoing::PART;
@@ -24,6 +25,8 @@ pub struct ProbeConnection {
     stream: BufReader<Stream>,
     /// The peer's address; `None` for a unix socket.
     peer: Option<SocketAddr>,
+    /// Whether it leads to a Valkey or Redis, and not to a memcached.
+    is_valkey: bool,
     /// Whether the maximum item size was asked on it.
     pub asked_size: bool,
 }
@@ -43,6 +46,7 @@ impl ProbeConnection {
         let stream = dial(address, resolved, protection, limit).await?;
         Ok(ProbeConnection {
             peer: stream.peer(),
+            is_valkey: address.database().is_some(),
             asked_size: false,
             stream: BufReader::with_capacity(MAX_LINE as usize, stream),
         })
@@ -58,16 +62,29 @@ impl ProbeConnection {
     /// # Errors
     /// Those of [`version::ask`].
     pub async fn version(&mut self, limit: Duration) -> io::Result<String> {
-        version::ask(&mut self.stream, limit).await
+        match self.is_valkey {
+            true => self.valkey().version(limit).await,
+            false => version::ask(&mut self.stream, limit).await,
+        }
     }
 
-    /// Asks how many seconds ago the node was started. memcached reports up to three seconds too many.
+    fn valkey(&mut self) -> Valkey<'_> {
+        Valkey {
+            stream: &mut self.stream,
+        }
+    }
+
+    /// Asks how many seconds ago the node was started, if it had no items then; `None` if it may have had some, as a
+    /// Valkey or Redis that keeps them on disk. memcached reports up to three seconds too many.
     ///
     /// # Errors
     /// Those of [`ProbeConnection::version`].
-    pub async fn uptime(&mut self, limit: Duration) -> io::Result<u64> {
+    pub async fn uptime(&mut self, limit: Duration) -> io::Result<Option<u64>> {
+        if self.is_valkey {
+            return Ok(None);
+        }
         let uptime = self.stat("stats", "uptime", limit).await?;
-        uptime.ok_or_else(|| unexpected("stats", "no uptime"))
+        uptime.map(Some).ok_or_else(|| unexpected("stats", "no uptime"))
     }
 
     /// Asks for the maximum size of an item in bytes (`memcached -I`); `None` if the node does not say.
@@ -75,7 +92,10 @@ impl ProbeConnection {
     /// # Errors
     /// Those of [`ProbeConnection::version`].
     pub async fn item_size_max(&mut self, limit: Duration) -> io::Result<Option<u64>> {
-        self.stat("stats settings", "item_size_max", limit).await
+        match self.is_valkey {
+            true => Ok(None),
+            false => self.stat("stats settings", "item_size_max", limit).await,
+        }
     }
 
     /// Asks `question`, one of the `stats`, for the figure `name`; `None` if it is not in the answer.
@@ -107,6 +127,9 @@ impl ProbeConnection {
     /// # Errors
     /// Those of [`ProbeConnection::version`].
     pub async fn holds(&mut self, key: &[u8], limit: Duration) -> io::Result<bool> {
+        if self.is_valkey {
+            return self.valkey().holds(key, limit).await;
+        }
         match self.ask(&[b"me ", key, b"\r\n"].concat(), limit).await?.as_str() {
             "EN" => return Ok(false),
             line if line.starts_with("ME ") => return Ok(true),
@@ -121,7 +144,7 @@ impl ProbeConnection {
         }
     }
 
-    /// Sends `question` and returns the answer's line.
+    /// Sends `question`, which is for memcached only, and returns the answer's line.
     ///
     /// # Errors
     /// Those of [`ProbeConnection::version`].
@@ -160,6 +183,9 @@ impl ProbeConnection {
     /// # Errors
     /// Those of [`ProbeConnection::version`]; [`ErrorKind::InvalidData`] if the node refuses.
     pub async fn flush(&mut self, limit: Duration) -> io::Result<()> {
+        if self.is_valkey {
+            return self.valkey().flush(limit).await;
+        }
         match self.ask(b"flush_all\r\n", limit).await?.as_str() {
             "OK" => Ok(()),
             line => Err(unexpected("flush_all", line)),
@@ -171,6 +197,9 @@ impl ProbeConnection {
     /// # Errors
     /// Those of [`ProbeConnection::version`]. A refusal of a key that the node can never have is not an error.
     pub async fn delete(&mut self, commands: &[u8], count: usize, limit: Duration) -> io::Result<()> {
+        if self.is_valkey {
+            return self.valkey().delete(commands, count, limit).await;
+        }
         let exchange = async {
             self.write(commands).await?;
             for _ in 0..count {

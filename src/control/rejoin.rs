@@ -83,7 +83,7 @@ async fn was_restarted(
     limit: Duration,
 ) -> io::Result<bool> {
     let uptime = connection.uptime(limit).await?;
-    Ok(uptime < left_at.elapsed().as_secs())
+    Ok(uptime.is_some_and(|uptime| uptime < left_at.elapsed().as_secs()))
 }
 
 /// Logs why a node stays out, once and again when the reason changes.

@@ -29,6 +29,7 @@ use crate::node::missed::{Due, Missed};
 use crate::node::{Node, Remote};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::meta::is_bare;
+use crate::protocol::resp::words::write_words;
 use crate::protocol::{Command, Meta, Request};
 use crate::state::State;
 
@@ -126,7 +127,7 @@ pub async fn catch_up(
     }
     note_restart(node, connection, settings).await?;
     let version = connection.version(settings.answer).await?;
-    let dialect = dialect(settings, &version);
+    let dialect = dialect(node, settings, &version);
     while clear(node, connection, dialect, None, settings).await? {}
     Ok(())
 }
@@ -138,15 +139,18 @@ async fn note_restart(
     settings: &ReplaySettings,
 ) -> io::Result<()> {
     let asked_at = Instant::now();
-    let uptime = Duration::from_secs(connection.uptime(settings.answer).await?);
-    if let Some(started) = asked_at.checked_sub(uptime + DOUBT) {
+    let Some(uptime) = connection.uptime(settings.answer).await? else {
+        return Ok(());
+    };
+    if let Some(started) = asked_at.checked_sub(Duration::from_secs(uptime) + DOUBT) {
         node.missed.restarted(started);
     }
     Ok(())
 }
 
-fn dialect(settings: &ReplaySettings, version: &str) -> Dialect {
+fn dialect(node: &Node, settings: &ReplaySettings, version: &str) -> Dialect {
     match settings.protocol {
+        _ if node.address.database().is_some() => Dialect::Resp,
         Protocol::Auto => Dialect::of_version(version),
         Protocol::Meta => Dialect::Meta,
         Protocol::Classic => Dialect::Classic,
@@ -271,7 +275,7 @@ impl Replay {
         let now = Instant::now();
         Ok(OpenConnection {
             connection,
-            dialect: dialect(settings, &version),
+            dialect: dialect(node, settings, &version),
             calm_since: now,
             last_answer: now,
         })
@@ -301,6 +305,10 @@ impl OpenConnection {
 /// command can name it.
 fn put_delete(key: &[u8], dialect: Dialect, commands: &mut Vec<u8>) -> bool {
     let put = &mut |bytes: &[u8]| commands.extend_from_slice(bytes);
+    if dialect == Dialect::Resp {
+        write_words(&[b"DEL", key], put);
+        return true;
+    }
     if is_bare(key) {
         dialect.write_line(&Request::new(Command::Delete, key), put);
         return true;
@@ -333,6 +341,7 @@ mod tests {
             ("k", Dialect::Classic, "delete k\r\n"),
             ("a b", Dialect::Meta, "md YSBi b\r\n"),
             ("a b", Dialect::Classic, ""),
+            ("a b", Dialect::Resp, "*2\r\n$3\r\nDEL\r\n$3\r\na b\r\n"),
         ] {
             let mut commands = Vec::new();
             let is_put = put_delete(key.as_bytes(), dialect, &mut commands);

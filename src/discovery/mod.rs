@@ -30,10 +30,7 @@ pub fn sort(nodes: &mut [Node]) {
 fn node(host: &str, port: u16, origin: &Arc<Origin>) -> Node {
     Node {
         name: None,
-        address: Address::Tcp {
-            host: host.to_owned(),
-            port,
-        },
+        address: Address::memcached(host.to_owned(), port),
         weight: 1,
         origin: Some(origin.clone()),
     }

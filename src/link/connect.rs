@@ -1,12 +1,15 @@
-//! Opens a link: dials the node and asks for its version, which determines the dialect.
+//! Opens a link: dials the node and asks for its version, which determines the dialect; to a Valkey or Redis, loads the
+//! script.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use thiserror::Error;
+use tokio::time::timeout;
 
 use crate::config::{self, Protocol};
 use crate::net::dial::dial;
+use crate::net::greet::load_script;
 use crate::net::stream::Stream;
 use crate::net::tls::socket::SESSION;
 use crate::node::{Kind, Node, version};
@@ -36,6 +39,9 @@ pub enum ConnectError {
     /// The node does not tell its version within `request_timeout`.
     #[error(transparent)]
     Version(io::Error),
+    /// A Valkey or Redis does not load the script within `request_timeout`.
+    #[error(transparent)]
+    Script(io::Error),
 }
 
 impl ConnectError {
@@ -75,6 +81,12 @@ pub async fn open(node: &Node, settings: &config::Pool) -> Result<Opened, Connec
         moves,
         part_end: 0,
     };
+    if node.address.database().is_some() {
+        let loaded = timeout(settings.request_timeout, load_script(&mut stream)).await;
+        let late = |_| io::Error::new(ErrorKind::TimedOut, "no answer to SCRIPT LOAD in time");
+        loaded.map_err(late).flatten().map_err(ConnectError::Script)?;
+        return Ok(opened(stream, Dialect::Resp));
+    }
     match settings.protocol {
         Protocol::Meta => return Ok(opened(stream, Dialect::Meta)),
         Protocol::Classic => return Ok(opened(stream, Dialect::Classic)),

@@ -144,7 +144,9 @@ impl Link {
         if let Poll::Ready(end) = self.poll_read(&mut state, opened, rest, &mut turn, cx) {
             return Poll::Ready(end);
         }
-        state.ask_if_doubted(|| self.local.clock.now() + trust::patience(&self.settings.borrow()));
+        state.ask_if_doubted(opened.dialect, || {
+            self.local.clock.now() + trust::patience(&self.settings.borrow())
+        });
         state.close_line();
         let mut written = 0;
         let flushed = match opened.stream.is_tls() {
@@ -237,7 +239,7 @@ impl Link {
         coalesce::read_replies(oldest.map(|started| now.saturating_sub(started)));
         state.progress = now;
         if let Trust::Asked(_) = state.trust {
-            match trust::take_answer(buffer) {
+            match trust::take_answer(buffer, dialect) {
                 None => {}
                 Some(false) => return Err(End::Desync),
                 Some(true) => {
@@ -254,6 +256,7 @@ impl Link {
             noted_from: teller.noted_from(),
             traced_below: self.node.traced_below.load(Relaxed),
             end: state.outgoing.end(),
+            missed: &self.node.missed,
         };
         let received = state.in_flight.receive(buffer, dialect, max_value, &arrival);
         teller.tell(&mut state.in_flight.notes, now);
@@ -266,6 +269,9 @@ impl Link {
             && let Kind::Remote(remote) = &self.node.kind
         {
             remote.has_stale.store(true, Relaxed);
+        }
+        if let Some(reason) = state.in_flight.refusal.take() {
+            self.node.failed(&reason);
         }
         if state.in_flight.is_empty() || received == Ok(true) {
             state.late_since = None;

@@ -25,6 +25,7 @@ use crate::link::sent_times::SentTimes;
 use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
 use crate::protocol::owned::{RawMeta, Words};
+use crate::protocol::resp::form::Expected;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::ReplySlot;
 
@@ -50,6 +51,14 @@ pub struct InFlightQueue {
     pub(super) notes: Notes,
     /// Whether a reply mentioned a stale item.
     pub(super) has_seen_stale: bool,
+    /// Of a Valkey or Redis: what the replies to requests that are in no line mean.
+    pub(super) expected: VecDeque<Expected>,
+    /// Whether the first line of the reply to an MGET has arrived.
+    pub(super) is_array_open: bool,
+    /// Whether the server has lost the script.
+    pub(super) has_lost_script: bool,
+    /// The last error that said that the node cannot serve.
+    pub(super) refusal: Option<String>,
     /// The number of bytes of a reply that are still to be skipped.
     pub(super) skip: usize,
     /// Values above this size are skipped for now, for lack of memory.
@@ -117,7 +126,7 @@ impl InFlight {
     }
 
     /// Returns the request as a [`Write`]; `own` is its part of the text.
-    fn write<'a>(&self, own: &'a [u8]) -> Write<'a> {
+    pub(super) fn write<'a>(&self, own: &'a [u8]) -> Write<'a> {
         let flags = own.len() - usize::from(self.raw_flags);
         Write {
             command: self.command,
@@ -145,6 +154,8 @@ pub struct Unanswered {
     pub expected: ExpectedReply,
     /// Whether its reply is part of a multi-get line's, which ends with `END`.
     pub is_in_line: bool,
+    /// What its reply means, if it comes from a Valkey or Redis.
+    pub answer: Option<Expected>,
     /// `None` if abandoned.
     pub pending: Option<PendingReply>,
     /// The offset of its first byte among all bytes sent on the connection.
@@ -162,6 +173,10 @@ impl Default for InFlightQueue {
             sent: SentTimes::default(),
             notes: Notes::default(),
             has_seen_stale: false,
+            expected: VecDeque::new(),
+            is_array_open: false,
+            has_lost_script: false,
+            refusal: None,
             skip: 0,
             room: usize::MAX,
             needs: 0,
@@ -246,6 +261,7 @@ impl InFlightQueue {
         );
         entry.is_in_line = self.joins_line(framing);
         self.entries.push_back(entry);
+        self.expected.extend(encoded.answer.clone());
     }
 
     /// Whether the entry about to be pushed is a key of a multi-get line.
@@ -328,6 +344,12 @@ impl InFlightQueue {
     pub(super) fn front_key(&self) -> &[u8] {
         let length = self.entries.front().map_or(0, |entry| entry.key);
         &self.text.bytes()[..usize::from(length)]
+    }
+
+    /// The text of the oldest request.
+    pub(super) fn front_text(&self) -> &[u8] {
+        let length = self.entries.front().map_or(0, InFlight::text_len);
+        &self.text.bytes()[..length]
     }
 
     /// Whether the next reply belongs to a multi-get line.
@@ -471,7 +493,7 @@ impl InFlightQueue {
     /// Takes all outstanding requests, oldest first, because the connection is gone.
     pub fn take_all(&mut self) -> Vec<Unanswered> {
         let in_flight = std::mem::take(self);
-        let mut text = in_flight.text.take();
+        let (mut text, mut expected) = (in_flight.text.take(), in_flight.expected);
         let unanswered = |mut entry: InFlight| {
             let raw = entry.is_meta.then_some(RawMeta {
                 key: entry.raw_key,
@@ -484,6 +506,11 @@ impl InFlightQueue {
                 words,
                 expected: entry.expected,
                 is_in_line: entry.is_in_line,
+                answer: if entry.is_in_line {
+                    None
+                } else {
+                    expected.pop_front()
+                },
                 pending,
                 start_offset: entry.start_offset,
             }

@@ -18,6 +18,7 @@
 
 pub mod byte_queue;
 pub mod connect;
+mod delayed_flush;
 mod drive;
 pub mod expected;
 pub mod fallback;
@@ -30,6 +31,8 @@ mod parts;
 pub mod pending_reply;
 pub mod queued;
 pub mod receive;
+mod resp;
+mod resp_state;
 pub mod retry;
 pub mod sent_times;
 pub mod set;
@@ -94,18 +97,21 @@ pub struct Link {
 impl Link {
     /// Returns a link that is not open. It does nothing until [`Link::run`] is spawned.
     pub fn new(node: Arc<Node>, local: Rc<Local>, settings: Rc<config::Pool>) -> Link {
+        let mut state = LinkState::default();
+        state.resp.max_value = settings.max_value_size;
         Link {
             node,
             budget: MemoryBudget::new(&local.memory),
             local,
             settings: RefCell::new(settings),
-            state: RefCell::default(),
+            state: RefCell::new(state),
             is_ending: Cell::new(false),
         }
     }
 
     /// Sets the pool's settings after a reload.
     pub fn configure(&self, settings: Rc<config::Pool>) {
+        self.state.borrow_mut().resp.max_value = settings.max_value_size;
         *self.settings.borrow_mut() = settings;
     }
 

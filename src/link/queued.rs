@@ -11,6 +11,7 @@ use crate::link::pending_reply::{Failing, PendingReply};
 use crate::node::missed::write::Write;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::owned::{OwnedRead, OwnedRequest};
+use crate::protocol::resp::form::Expected;
 use crate::protocol::{Command, Failure, Request};
 
 /// The capacity that an empty queue keeps, in requests.
@@ -69,6 +70,8 @@ pub struct EncodedRequest {
     pub expected: ExpectedReply,
     /// Whether it is the only key of a multi-get line.
     pub is_in_line: bool,
+    /// What its reply means, if it comes from a Valkey or Redis.
+    pub answer: Option<Expected>,
     /// All its bytes, in order.
     pub pieces: Vec<Bytes>,
 }

@@ -17,6 +17,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::insight::miss_ratio::hash;
 use crate::link::in_flight::{InFlight, InFlightQueue};
 use crate::metrics::NodeShard;
+use crate::node::missed::Missed;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u64;
@@ -40,6 +41,8 @@ pub struct Arrival<'a> {
     pub traced_below: u64,
     /// The end of the requests' bytes among all bytes of the connection.
     pub end: u64,
+    /// What the node missed.
+    pub missed: &'a Missed,
 }
 
 impl InFlightQueue {
@@ -56,6 +59,9 @@ impl InFlightQueue {
         max_value: usize,
         arrival: &Arrival<'_>,
     ) -> Result<bool, Desync> {
+        if dialect == Dialect::Resp {
+            return self.receive_resp(buffer, max_value, arrival);
+        }
         // While a large value is arriving, its line is parsed once and not again for each piece. Not if it
         // exceeds `room`: then it must be skipped now instead of being buffered.
         if buffer.len() < self.needs && self.needs <= self.room {
@@ -113,7 +119,7 @@ impl InFlightQueue {
                     self.settle_in_line(Reply::NotFound, arrival);
                 }
                 let reply = match failure {
-                    Some(failure) => self.skip_value(frame, failure),
+                    Some(failure) => self.skip_frame(frame, failure),
                     None => {
                         let lines = buffer.split_to(frame.length).freeze();
                         Reply::Value(Item::of_lines(lines, &frame))
@@ -167,7 +173,7 @@ impl InFlightQueue {
         // closes.
         check(entry, self.front_key(), buffer, &frame, dialect)?;
         let reply = match failure {
-            Some(failure) => self.skip_value(frame, failure),
+            Some(failure) => self.skip_frame(frame, failure),
             None => take(entry.command, entry.is_retry, buffer, frame)?,
         };
         self.note_if_wanted(&reply, arrival);
@@ -178,7 +184,7 @@ impl InFlightQueue {
     /// Notes the oldest request, which `reply` answers, if it is sampled or took long. Late replies count, too: a key may
     /// be what makes its node slow.
     #[inline]
-    fn note_if_wanted(&mut self, reply: &Reply, arrival: &Arrival<'_>) {
+    pub(super) fn note_if_wanted(&mut self, reply: &Reply, arrival: &Arrival<'_>) {
         let is_wanted = |entry: &InFlight| {
             entry.is_sampled || arrival.now.saturating_sub(entry.started) >= arrival.noted_from
         };
@@ -188,14 +194,14 @@ impl InFlightQueue {
         }
     }
 
-    fn skip_value(&mut self, frame: Frame, failure: Failure) -> Reply {
+    fn skip_frame(&mut self, frame: Frame, failure: Failure) -> Reply {
         self.skip = frame.length;
         Reply::Failed(failure)
     }
 
     /// Counts and delivers a reply. Returns true if its request was not abandoned.
     #[inline]
-    fn settle(&mut self, entry: InFlight, reply: Reply, arrival: &Arrival<'_>) -> bool {
+    pub(super) fn settle(&mut self, entry: InFlight, reply: Reply, arrival: &Arrival<'_>) -> bool {
         let &Arrival { now, shard, .. } = arrival;
         shard.in_flight.sub(1);
         let Some(slot) = entry.slot else {

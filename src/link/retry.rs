@@ -96,6 +96,7 @@ pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: F
                 key: request.words.shared_key(),
                 expected: request.expected,
                 is_in_line: request.is_in_line,
+                answer: request.answer,
                 pieces,
             })),
         };

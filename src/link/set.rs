@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config::{self, Protocol};
 use crate::hot_keys::Access;
 use crate::link::Link;
+use crate::link::delayed_flush;
 use crate::link::fallback;
 use crate::link::missed::{pass, pass_delete};
 use crate::link::tell::Teller;
@@ -87,6 +88,13 @@ impl Links {
             }
             return slot.fill(reply);
         }
+        let slot = match delayed_flush::concerns(&self.node, request) {
+            false => slot,
+            true => match delayed_flush::delay(&self.node, request, slot, self.shard()) {
+                Some(slot) => slot,
+                None => return,
+            },
+        };
         if self.node.missed.is_any() {
             return self.send_unless_missed(request, slot, settings, session, None);
         }

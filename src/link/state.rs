@@ -11,6 +11,7 @@ use crate::link::in_flight::{Framing, InFlightQueue};
 use crate::link::multi_get::MultiGetLine;
 use crate::link::pending_reply::{Failing, PendingReply};
 use crate::link::queued::{EncodedRequest, QueuedRequests};
+use crate::link::resp_state::RespState;
 use crate::link::retry::{self, Broken};
 use crate::link::trust::{self, Trust};
 use crate::net::outgoing::Outgoing;
@@ -41,6 +42,8 @@ pub(super) struct LinkState {
     /// Keys whose write failed unsent while other requests were outstanding.
     pub(super) fences: Fences,
     multi_get: MultiGetLine,
+    /// For a Valkey or Redis.
+    pub(super) resp: RespState,
     /// Whether the node has stale items, whose tokens classic and binary reads must not take.
     pub(super) spares_tokens: bool,
     /// The maximum size of an item on the node, as far as known; only checked for values above
@@ -68,6 +71,9 @@ impl LinkState {
         self.dialect = Some(dialect);
         self.trust = Trust::Full;
         self.in_flight.sent.open(now);
+        if dialect == Dialect::Resp {
+            self.resp.open(now);
+        }
         self.progress = now;
         self.late_since = None;
         self.retry_at = 0;
@@ -86,9 +92,9 @@ impl LinkState {
 
     /// Asks a doubted connection whether it is alive; it must answer by `until`.
     #[inline]
-    pub(super) fn ask_if_doubted(&mut self, until: impl FnOnce() -> u64) {
+    pub(super) fn ask_if_doubted(&mut self, dialect: Dialect, until: impl FnOnce() -> u64) {
         if self.trust == Trust::Doubted {
-            self.outgoing.put(trust::QUESTION);
+            self.outgoing.put(trust::question(dialect));
             self.trust = Trust::Asked(until());
             self.is_timed = false;
         }
@@ -181,6 +187,7 @@ impl LinkState {
         self.trust = Trust::Full;
         self.is_timed = false;
         self.multi_get = MultiGetLine::default();
+        self.resp.clear();
         let outgoing = std::mem::take(&mut self.outgoing);
         // If the node is silent, it is not asked again on another connection: all outstanding requests
         // have waited long enough. If the connection was leaving, no client waits for its outstanding
@@ -218,6 +225,10 @@ impl LinkState {
         request: &Request<'_>,
         pending: PendingReply,
     ) -> Result<(), PendingReply> {
+        if dialect == Dialect::Resp {
+            self.write_resp(request, pending);
+            return Ok(());
+        }
         if MultiGetLine::takes(dialect, request) {
             self.write_get(request, pending);
             return Ok(());
@@ -304,6 +315,7 @@ impl LinkState {
     #[inline]
     pub(super) fn close_line(&mut self) {
         self.multi_get.close(&mut self.outgoing);
+        self.resp.close(&mut self.outgoing);
     }
 
     /// Writes the bytes that a broken connection left, and records the request as in flight.

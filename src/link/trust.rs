@@ -15,12 +15,11 @@
 use bytes::BytesMut;
 
 use crate::config;
+use crate::protocol::dialect::Dialect;
 use crate::protocol::version;
 
 /// A link that was idle for longer is asked before it is used, in microseconds.
 pub const IDLE: u64 = 1_000_000;
-/// The question.
-pub const QUESTION: &[u8] = b"version\r\n";
 /// The maximum length of an answer in bytes.
 const MAX_LINE: usize = 256;
 
@@ -45,16 +44,28 @@ pub fn patience(settings: &config::Pool) -> u64 {
     limit.as_micros() as u64
 }
 
-/// Takes an answer to [`QUESTION`] from `buffer` and returns whether it is valid; `None` if it is
+/// The question to a node that speaks `dialect`.
+pub fn question(dialect: Dialect) -> &'static [u8] {
+    match dialect {
+        Dialect::Meta | Dialect::Classic => b"version\r\n",
+        Dialect::Resp => b"PING\r\n",
+    }
+}
+
+/// Takes an answer to [`question`] from `buffer` and returns whether it is valid; `None` if it is
 /// incomplete.
-pub fn take_answer(buffer: &mut BytesMut) -> Option<bool> {
+pub fn take_answer(buffer: &mut BytesMut, dialect: Dialect) -> Option<bool> {
     let Some(end) = memchr::memchr(b'\n', buffer) else {
         return (buffer.len() > MAX_LINE).then_some(false);
     };
     let line = buffer.split_to(end + 1);
     let line = line.strip_suffix(b"\r\n").unwrap_or(&line);
-    // Some proxies do not know the command, but their answer proves as much.
-    Some((version::of_line(line).is_some() || line == b"ERROR") && buffer.is_empty())
+    let is_answer = match dialect {
+        // Some proxies do not know the command, but their answer proves as much.
+        Dialect::Meta | Dialect::Classic => version::of_line(line).is_some() || line == b"ERROR",
+        Dialect::Resp => line == b"+PONG",
+    };
+    Some(is_answer && buffer.is_empty())
 }
 
 #[test]
@@ -72,10 +83,18 @@ fn an_answer_is_a_line_and_nothing_more() {
     ];
     for (bytes, expected) in cases {
         assert_eq!(
-            take_answer(&mut BytesMut::from(bytes)),
+            take_answer(&mut BytesMut::from(bytes), Dialect::Meta),
             expected,
             "{}",
             bytes.escape_ascii()
         );
+    }
+    for (bytes, expected) in [
+        (&b"+PONG\r\n"[..], true),
+        (b"-NOAUTH\r\n", false),
+        (b"VERSION 1.6.18\r\n", false),
+    ] {
+        let answer = take_answer(&mut BytesMut::from(bytes), Dialect::Resp);
+        assert_eq!(answer, Some(expected), "{}", bytes.escape_ascii());
     }
 }

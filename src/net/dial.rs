@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::authenticate::authenticate;
+use super::greet::greet;
 use super::keepalive;
 use super::stream::Stream;
 use super::tls::client::encrypt;
@@ -27,7 +28,7 @@ const LONGEST_HEAD_START: Duration = Duration::from_millis(250);
 const AGAIN: Duration = Duration::from_millis(5);
 
 /// Connects to the node at `address`, whose name resolves to `resolved`, within `limit`, which includes the
-/// handshake and the authentication that `protection` requires.
+/// handshake and the authentication that `protection` requires, and the greeting of a Valkey or Redis.
 ///
 /// # Errors
 /// The error of the last address that failed; `TimedOut` if none answered in time; `NotFound` if there is
@@ -51,8 +52,10 @@ pub async fn dial(
             Address::Undiscovered => Err(io::Error::new(ErrorKind::NotFound, "no node was discovered yet")),
             Address::Embedded(_) => Err(io::Error::other("an embedded node has no connection")),
         }?;
-        if let Some(auth) = &protection.auth {
-            authenticate(&mut stream, auth).await?;
+        match (address.database(), &protection.auth) {
+            (Some(database), auth) => greet(&mut stream, database, auth.as_deref()).await?,
+            (None, Some(auth)) => authenticate(&mut stream, auth).await?,
+            (None, None) => {}
         }
         Ok(stream)
     };
@@ -146,10 +149,7 @@ mod tests {
     }
 
     async fn peer(addresses: &[SocketAddr], limit: Duration) -> io::Result<SocketAddr> {
-        let address = Address::Tcp {
-            host: "name".into(),
-            port: 1,
-        };
+        let address = Address::memcached("name".into(), 1);
         let stream = dial(&address, addresses, &Protection::default(), limit).await?;
         Ok(stream.peer().expect("TCP has one"))
     }

@@ -3,6 +3,7 @@
 pub mod authenticate;
 pub mod dial;
 pub mod fd_channel;
+pub mod greet;
 pub mod inherited;
 pub mod keepalive;
 pub mod listen;

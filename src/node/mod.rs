@@ -94,6 +94,8 @@ pub struct Remote {
     pub version: ArcSwap<String>,
     /// The maximum size of an item there in bytes (`memcached -I`); 0 until known.
     pub item_size_max: AtomicU64,
+    /// The number of flush_all that were sent to it, if it is a Valkey or Redis.
+    pub flushes: AtomicU64,
     /// Whether it may have stale items: one was left through this process, or a reply mentioned one.
     pub has_stale: AtomicBool,
 }

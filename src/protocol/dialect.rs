@@ -1,4 +1,4 @@
-//! The two text protocols that nodes understand, and which one a given node gets.
+//! The protocols that nodes understand, and which one a given node gets.
 
 use super::scan::has_nul;
 use super::{Failure, Request, classic, meta};
@@ -10,6 +10,8 @@ pub enum Dialect {
     Meta,
     /// Classic text commands.
     Classic,
+    /// The protocol of Valkey and Redis.
+    Resp,
 }
 
 impl Dialect {
@@ -28,6 +30,7 @@ impl Dialect {
         match self {
             Dialect::Meta => meta::can_say_key(request),
             Dialect::Classic => !has_nul(request.key),
+            Dialect::Resp => true,
         }
     }
 
@@ -36,7 +39,7 @@ impl Dialect {
         match self {
             // Meta can express every key, except one that is too long in base64.
             Dialect::Meta => Failure::LongKey,
-            Dialect::Classic => Failure::Unsupported,
+            Dialect::Classic | Dialect::Resp => Failure::Unsupported,
         }
     }
 
@@ -46,6 +49,7 @@ impl Dialect {
         match self {
             Dialect::Meta => meta::write_line(request, put),
             Dialect::Classic => classic::write_line(request, put),
+            Dialect::Resp => unreachable!("its commands are no lines: `resp::commands` writes them"),
         }
     }
 }

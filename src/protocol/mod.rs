@@ -6,6 +6,7 @@
 //! - [`meta::answer`] writes meta answers, [`mod@meta::flags`] parses meta flags as a node does.
 //! - [`meta`] and [`classic`] write requests for nodes; [`reply`] parses the nodes' replies.
 //! - [`classic::downgrade`] translates meta commands into classic text, for nodes without meta.
+//! - [`resp`] does all of this for Valkey and Redis.
 //! - [`numbers`] parses decimal numbers as memcached does.
 //! - [`owned`] copies a request that must outlive its read buffer.
 //! - [`operation`] says what a request does, independent of its protocol.
@@ -24,6 +25,7 @@ pub mod numbers;
 pub mod operation;
 pub mod owned;
 pub mod reply;
+pub mod resp;
 mod scan;
 pub mod text;
 pub mod version;
@@ -320,11 +322,15 @@ pub enum Failure {
     LongKey,
     /// The node missed a write of the key, which must be deleted there first, so the request was not sent.
     Missed,
+    /// A Valkey or Redis has no memory for the value.
+    OutOfMemory,
+    /// A Valkey or Redis cannot serve now, and did not execute the request.
+    Refused,
 }
 
 impl Failure {
     /// Every failure, in the order of their discriminants.
-    pub const ALL: [Failure; 10] = [
+    pub const ALL: [Failure; 12] = [
         Failure::Connect,
         Failure::Timeout,
         Failure::Closed,
@@ -335,6 +341,8 @@ impl Failure {
         Failure::Unsupported,
         Failure::LongKey,
         Failure::Missed,
+        Failure::OutOfMemory,
+        Failure::Refused,
     ];
 
     /// The failure's name in the metrics.
@@ -350,6 +358,8 @@ impl Failure {
             Failure::Unsupported => "unsupported",
             Failure::LongKey => "long_key",
             Failure::Missed => "missed",
+            Failure::OutOfMemory => "out_of_memory",
+            Failure::Refused => "refused",
         }
     }
 
@@ -366,6 +376,8 @@ impl Failure {
             Failure::Unsupported => "CLIENT_ERROR the node's protocol cannot say this",
             Failure::LongKey => "CLIENT_ERROR the key is too long in base64, in which it travels",
             Failure::Missed => "SERVER_ERROR node missed an earlier write of the key",
+            Failure::OutOfMemory => "SERVER_ERROR out of memory storing object",
+            Failure::Refused => "SERVER_ERROR node cannot serve now",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::support::memcached::Memcached;
 use crate::support::program;
+use crate::support::redis::Redis;
 use crate::support::ringway::{Ringway, pool};
 
 /// The tests of one protocol that passed, and the lines of those that did not.
@@ -29,6 +30,17 @@ fn verdicts(port: u16, protocol: &str) -> (Vec<String>, Vec<String>) {
         }
     }
     (passed, others)
+}
+
+#[test]
+fn ringway_passes_it_in_front_of_redis() {
+    let (bare, redis) = (Memcached::start(), Redis::start());
+    let ringway = Ringway::start(&pool(&[redis.address()], &["request_timeout: 10s"]));
+    for protocol in ["-a", "-b"] {
+        let (wanted, _) = verdicts(bare.port(), protocol);
+        let (passed, others) = verdicts(ringway.port, protocol);
+        assert_eq!(passed, wanted, "{protocol}: {others:#?}");
+    }
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn each_key_of_another_program_is_answered_with_ringways_own() {
         ("client_connections: 1", "`max_connections`"),
         ("preconnect: true", "leave it out"),
         ("backlog: 512", "leave it out"),
-        ("redis: false", "memcached's protocols only"),
+        ("redis: false", "memcached's protocols"),
     ];
     for (key, hint) in cases {
         let (place, said) = first(&format!("{pool}{key}\n"));

@@ -48,6 +48,7 @@ use self::replies::normalised;
 use self::sequence::{Cas, Command, Packet, Sequence};
 use crate::support::certificates::{Authority, Pair};
 use crate::support::memcached::Memcached;
+use crate::support::redis::Redis;
 use crate::support::ringway::{Client, Ringway, pool, shown};
 use crate::support::tls_relay;
 
@@ -66,7 +67,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 #[test]
 fn any_sequence_reads_the_same_from_ringway_as_from_a_bare_memcached() {
-    let start = |node: &Memcached| Ringway::start(&pool(&[node.address()], &["request_timeout: 20s"]));
+    let start = |node: &Memcached| {
+        (
+            Ringway::start(&pool(&[node.address()], &["request_timeout: 20s"])),
+            None,
+        )
+    };
     compare(CASES, Memcached::start, start, |_| false);
 }
 
@@ -83,7 +89,7 @@ fn any_sequence_reads_the_same_over_tls_on_both_sides_as_from_a_bare_memcached()
             "listeners: [{{bind: '127.0.0.1:PORT', tls: {{cert: {cert}, key: {key}}}}}]\n{nodes}"
         ));
         ringway.port = tls_relay::encrypt(&ca, ringway.port);
-        ringway
+        (ringway, None)
     };
     let node = || {
         let (_, pair) = certificates();
@@ -106,7 +112,10 @@ fn certificates() -> &'static (Authority, Pair) {
 
 #[test]
 fn any_sequence_reads_the_same_from_an_embedded_node_as_from_a_bare_memcached() {
-    let start = |_: &Memcached| Ringway::start("pools: {main: {nodes: [{name: e, embedded: 64MiB}]}}\n");
+    let start = |_: &Memcached| {
+        let yaml = "pools: {main: {nodes: [{name: e, embedded: 64MiB}]}}\n";
+        (Ringway::start(yaml), None)
+    };
     compare(CASES / 4, Memcached::start, start, is_otherwise_when_embedded);
 }
 
@@ -135,12 +144,50 @@ fn is_otherwise_when_embedded(sequence: &Sequence) -> bool {
         .any(is_otherwise)
 }
 
+#[test]
+fn any_sequence_reads_the_same_from_a_redis_node_as_from_a_bare_memcached() {
+    let start = |_: &Memcached| {
+        let redis = Redis::start();
+        let ringway = Ringway::start(&pool(&[redis.address()], &["request_timeout: 20s"]));
+        (ringway, Some(redis))
+    };
+    compare(CASES / 4, Memcached::start, start, is_otherwise_in_redis);
+}
+
+/// Whether a Redis node means to answer otherwise (docs/valkey.md): as an embedded one, and where cas ids are compared,
+/// which it does not number, where it is asked what it does not know, and where a key in base64 or the time of an item
+/// that is just created is shown.
+fn is_otherwise_in_redis(sequence: &Sequence) -> bool {
+    let compares = sequence.commands.iter().any(|command| match command {
+        Command::Text(text) => text.contains(&b'@'),
+        Command::Packet(packet) => matches!(packet.cas, Cas::After(_)),
+    });
+    let words: Vec<&[u8]> = sequence
+        .commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::Text(text) => Some(text.split(|byte| byte.is_ascii_whitespace())),
+            Command::Packet(_) => None,
+        })
+        .flatten()
+        .collect();
+    let has_flag = |flags: &[u8]| {
+        words
+            .iter()
+            .any(|word| word.len() == 1 && flags.contains(&word[0]))
+    };
+    let has_flag_with = |name: u8| words.iter().any(|word| word.first() == Some(&name));
+    let shows_time = has_flag(b"t") && has_flag_with(b'N');
+    let shows_key = has_flag(b"b") && has_flag(b"k");
+    compares || has_flag(b"hl") || shows_time || shows_key || is_otherwise_when_embedded(sequence)
+}
+
 /// Says so many sequences to memcached and to what `start` starts, perhaps before the `node` that it is given; but not
 /// those that `is_left_out`.
 fn compare(
     cases: u64,
     node: fn() -> Memcached,
-    start: fn(&Memcached) -> Ringway,
+    start: fn(&Memcached) -> Before,
     is_left_out: fn(&Sequence) -> bool,
 ) {
     let first = setting("DIFFERENTIAL_SEED", 0);
@@ -206,6 +253,9 @@ fn sequence(command: BoxedStrategy<Command>, last: BoxedStrategy<Command>) -> Bo
         .boxed()
 }
 
+/// Ringway, and the node behind it that is no memcached, if there is one.
+type Before = (Ringway, Option<Redis>);
+
 /// Both sides, and what is asked of them.
 struct Lane {
     bare: Side,
@@ -213,19 +263,22 @@ struct Lane {
     strategy: BoxedStrategy<Sequence>,
     is_left_out: fn(&Sequence) -> bool,
     _nodes: [Memcached; 2],
+    _redis: Option<Redis>,
     _ringway: Ringway,
 }
 
 impl Lane {
-    fn start(node: Memcached, start: fn(&Memcached) -> Ringway, is_left_out: fn(&Sequence) -> bool) -> Lane {
+    fn start(node: Memcached, start: fn(&Memcached) -> Before, is_left_out: fn(&Sequence) -> bool) -> Lane {
         let nodes = [Memcached::start(), node];
-        let ringway = start(&nodes[1]);
+        let (ringway, redis) = start(&nodes[1]);
+        let has_numbers = redis.is_none();
         Lane {
-            bare: Side::new(nodes[0].port()),
-            ringway: Side::new(ringway.port),
+            bare: Side::new(nodes[0].port(), has_numbers),
+            ringway: Side::new(ringway.port, has_numbers),
             strategy: sequences(),
             is_left_out,
             _nodes: nodes,
+            _redis: redis,
             _ringway: ringway,
         }
     }
@@ -313,12 +366,15 @@ struct Side {
     text: Option<TcpStream>,
     binary: Option<TcpStream>,
     asked: u32,
+    /// Whether cas ids are numbered.
+    has_numbers: bool,
 }
 
 impl Side {
-    fn new(port: u16) -> Side {
+    fn new(port: u16, has_numbers: bool) -> Side {
         Side {
             port,
+            has_numbers,
             control: Client::connect(port),
             text: None,
             binary: None,
@@ -355,7 +411,7 @@ impl Side {
             *kept = Some(stream);
         }
         Heard {
-            replies: normalised(&heard.replies, is_binary, first),
+            replies: normalised(&heard.replies, is_binary, first, self.has_numbers),
             ..heard
         }
     }

@@ -14,6 +14,7 @@ use ringway::metrics::NodeShard;
 use ringway::net::outgoing::Outgoing;
 use ringway::net::stream::Stream;
 use ringway::net::unix::UnixSocket;
+use ringway::node::missed::Missed;
 use ringway::protocol::{Command, Reply};
 use ringway::reply::queue::ReplyQueue;
 use ringway::runtime::turn::{COST, REQUEST};
@@ -253,7 +254,7 @@ fn the_line_of_a_value_from_a_node_is_not_read_again_for_each_piece_of_it() {
     };
     let mut in_flight = InFlightQueue::default();
     in_flight.push(&request, Framing::Own, pending, 0);
-    let shard = NodeShard::default();
+    let (shard, missed) = (NodeShard::default(), Missed::default());
     let mut buffer = BytesMut::from(&b"VA 10 kkey f0\r\n01"[..]);
     let mut receive = |buffer: &mut BytesMut| {
         let arrival = Arrival {
@@ -262,6 +263,7 @@ fn the_line_of_a_value_from_a_node_is_not_read_again_for_each_piece_of_it() {
             noted_from: u64::MAX,
             traced_below: 0,
             end: 0,
+            missed: &missed,
         };
         in_flight.receive(buffer, Dialect::Meta, 100, &arrival)
     };

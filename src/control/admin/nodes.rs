@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config;
 use crate::counter::Counter;
 use crate::metrics::OperationCounters;
-use crate::node::{self, Node, embedded};
+use crate::node::{self, Node, Remote, embedded};
 use crate::protocol::Failure;
 use crate::protocol::operation::Operation;
 use crate::snapshot::Snapshot;
@@ -69,6 +69,16 @@ enum NodeKind {
         /// The maximum size of an item there in bytes; null until known. If it is more than
         /// `max_value_size` of the pool, larger values are misses.
         item_size_max: Option<u64>,
+        /// The addresses that its name resolves to now.
+        resolved: Vec<SocketAddr>,
+        /// The number of links to each address.
+        connected: BTreeMap<SocketAddr, u64>,
+    },
+    Valkey {
+        /// Null until known.
+        version: Option<String>,
+        /// The number of the database that holds the items.
+        database: u32,
         /// The addresses that its name resolves to now.
         resolved: Vec<SocketAddr>,
         /// The number of links to each address.
@@ -141,7 +151,7 @@ fn show(node: &Node, settings: &config::Node, in_ring: bool) -> NodeStatus {
         error_replies: node.sum(|shard| &shard.error_replies),
         bytes_read: node.sum(|shard| &shard.bytes_read),
         bytes_written: node.sum(|shard| &shard.bytes_written),
-        kind: kind(&node.kind),
+        kind: kind(node),
     }
 }
 
@@ -151,15 +161,23 @@ fn over_operations(node: &Node, counter: impl Fn(&OperationCounters) -> &Counter
         .sum()
 }
 
-fn kind(kind: &node::Kind) -> NodeKind {
-    match kind {
-        node::Kind::Remote(remote) => NodeKind::Memcached {
-            version: Some(remote.version.load().to_string()).filter(|version| !version.is_empty()),
+fn kind(node: &Node) -> NodeKind {
+    let version =
+        |remote: &Remote| Some(remote.version.load().to_string()).filter(|version| !version.is_empty());
+    match (&node.kind, node.address.database()) {
+        (node::Kind::Remote(remote), Some(database)) => NodeKind::Valkey {
+            version: version(remote),
+            database,
+            resolved: remote.resolved.load().to_vec(),
+            connected: remote.leads(),
+        },
+        (node::Kind::Remote(remote), None) => NodeKind::Memcached {
+            version: version(remote),
             item_size_max: Some(remote.item_size_max.load(Relaxed)).filter(|size| *size > 0),
             resolved: remote.resolved.load().to_vec(),
             connected: remote.leads(),
         },
-        node::Kind::Embedded(cache) => of_embedded(cache),
+        (node::Kind::Embedded(cache), _) => of_embedded(cache),
     }
 }
 

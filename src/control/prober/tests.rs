@@ -174,10 +174,7 @@ async fn a_name_that_is_not_known_yet_at_the_start_is_no_failure() {
 
 #[tokio::test]
 async fn a_name_without_an_address_is_a_failure() {
-    let address = Address::Tcp {
-        host: "nowhere".into(),
-        port: 1,
-    };
+    let address = Address::memcached("nowhere".into(), 1);
     let dialed = ProbeConnection::dial(&address, &[], &Protection::default(), Duration::from_secs(9)).await;
     let error = dialed.err().unwrap();
     assert!(error.to_string().contains("no known address"));

@@ -117,12 +117,15 @@ impl Asked {
                 let cluster = cluster(host, port, protection, &self.origin).await?;
                 self.take(cluster).map(list)
             }
-            Source::Dns { host, port } => held(dns::addresses(&host, port, &self.origin).await),
+            Source::Dns { host, port, server } => {
+                held(dns::addresses(&host, port, server, &self.origin).await)
+            }
             Source::DnsSrv {
                 name,
                 port,
                 is_resolved,
-            } => held(dns::services(&name, port, is_resolved, &self.origin).await),
+                server,
+            } => held(dns::services(&name, port, is_resolved, server, &self.origin).await),
         }
     }
 
@@ -182,7 +185,13 @@ async fn cluster(
 ) -> Result<Cluster, NoList> {
     let resolver = resolver::of(origin.resolver);
     let found = resolver.sockets(&host, port).await.map_err(NoList::failed)?;
-    let stream = dial(&Address::Tcp { host, port }, &found.records, protection, PATIENCE).await;
+    let stream = dial(
+        &Address::memcached(host, port),
+        &found.records,
+        protection,
+        PATIENCE,
+    )
+    .await;
     let mut stream = stream.map_err(NoList::failed)?;
     for question in [QUESTION, OLD_QUESTION] {
         if let Some(cluster) = exchange(&mut stream, question, origin).await? {

@@ -8,16 +8,21 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::config::{Address, Node, Origin, is_host};
+use crate::config::{Address, Node, Origin, Server, is_host};
 use crate::resolver::{self, Answer, Error, Service};
 
 /// The maximum number of concurrent lookups of targets.
 const AT_ONCE: usize = 64;
 
 /// Returns a node for each address of `host`.
-pub async fn addresses(host: &str, port: u16, origin: &Arc<Origin>) -> Result<Answer<Node>, Error> {
+pub async fn addresses(
+    host: &str,
+    port: u16,
+    server: Server,
+    origin: &Arc<Origin>,
+) -> Result<Answer<Node>, Error> {
     let found = resolver::of(origin.resolver).addresses(host).await?;
-    let node = |ip: &std::net::IpAddr| node(ip.to_string(), port, origin);
+    let node = |ip: &std::net::IpAddr| node(ip.to_string(), port, server, origin);
     Ok(Answer {
         records: found.records.iter().map(node).collect(),
         ttl: found.ttl,
@@ -30,6 +35,7 @@ pub async fn services(
     name: &str,
     port: Option<u16>,
     is_resolved: bool,
+    server: Server,
     origin: &Arc<Origin>,
 ) -> Result<Answer<Node>, Error> {
     let Answer { records, mut ttl } = resolver::of(origin.resolver).services(name).await?;
@@ -38,7 +44,7 @@ pub async fn services(
     if is_resolved {
         (targets, ttl) = with_address(targets, ttl, origin).await?;
     }
-    let node = |service: Service| node(service.target, port.unwrap_or(service.port), origin);
+    let node = |service: Service| node(service.target, port.unwrap_or(service.port), server, origin);
     Ok(Answer {
         records: targets.into_iter().map(node).collect(),
         ttl,
@@ -76,10 +82,10 @@ async fn with_address(
     Ok((found, ttl))
 }
 
-fn node(host: String, port: u16, origin: &Arc<Origin>) -> Node {
+fn node(host: String, port: u16, server: Server, origin: &Arc<Origin>) -> Node {
     Node {
         name: None,
-        address: Address::Tcp { host, port },
+        address: Address::Tcp { host, port, server },
         weight: 1,
         origin: Some(origin.clone()),
     }

@@ -33,7 +33,7 @@ pub async fn probe(nodes: Vec<Node>, settings: &Pool) -> Vec<(String, Probe)> {
 }
 
 async fn probe_one(node: &Node, protection: &Protection, connect: Duration, answer: Duration) -> Probe {
-    let Address::Tcp { host, port } = &node.address else {
+    let Address::Tcp { host, port, .. } = &node.address else {
         return Probe::Silent;
     };
     let resolver = resolver::of(node.resolver());

@@ -18,10 +18,7 @@ fn at(second: u64) -> Duration {
 fn node(name: &str) -> Node {
     Node {
         name: None,
-        address: Address::Tcp {
-            host: name.to_owned(),
-            port: 1,
-        },
+        address: Address::memcached(name.to_owned(), 1),
         weight: 1,
         origin: Some(Arc::new(Origin {
             from: "test".to_owned(),

@@ -51,11 +51,12 @@ pub fn is_not_stored(reply: &Reply) -> bool {
     }
 }
 
-/// Whether the request was certainly not executed: not one byte was sent.
+/// Whether the request was certainly not executed: not one byte was sent, or the node said so.
 pub fn is_untouched(reply: &Reply) -> bool {
+    use Failure::{Busy, Connect, Down, Missed, OutOfMemory, Refused};
     matches!(
         reply,
-        Reply::Failed(Failure::Connect | Failure::Down | Failure::Busy | Failure::Missed)
+        Reply::Failed(Connect | Down | Busy | Missed | OutOfMemory | Refused)
     )
 }
 

@@ -42,7 +42,7 @@ pub fn check(bytes: &[u8]) {
 /// What an endpoint says of `cluster`.
 fn answer(cluster: &Cluster) -> String {
     let node = |node: &Node| match &node.address {
-        Address::Tcp { host, port } => format!("{host}||{port}"),
+        Address::Tcp { host, port, .. } => format!("{host}||{port}"),
         other => panic!("{other} is not an address of a cluster"),
     };
     let nodes: Vec<String> = cluster.nodes.iter().map(node).collect();

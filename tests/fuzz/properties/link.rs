@@ -204,6 +204,7 @@ fn receive(
             noted_from: u64::MAX,
             traced_below: 0,
             end: 0,
+            missed: &Missed::default(),
         };
         let is_answered = in_flight.receive(&mut buffer, options.dialect, options.max_value, &arrival)?;
         assert!(!(is_answered && options.expires), "nobody waits for an answer");

@@ -18,6 +18,7 @@ pub mod meta_flags;
 pub mod numbers;
 pub mod query;
 pub mod reply;
+pub mod resp;
 mod said;
 pub mod session;
 pub mod text;
@@ -26,7 +27,7 @@ pub mod text;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("binary", binary::check),
     ("config", config::check),
     ("dns", dns::check),
@@ -37,6 +38,7 @@ pub const TARGETS: [Target; 12] = [
     ("numbers", numbers::check),
     ("query", query::check),
     ("reply", reply::check),
+    ("resp", resp::check),
     ("session", session::check),
     ("text", text::check),
 ];

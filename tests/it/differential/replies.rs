@@ -1,22 +1,23 @@
 //! Replies as they are compared: cas ids count from the first one of their sequence, and what only says how two
 //! processes differ is left out; all else stays.
 
-/// A stream of replies with each cas id said as its distance from `first`.
-pub fn normalised(replies: &[u8], is_binary: bool, first: u64) -> Vec<u8> {
+/// A stream of replies with each cas id said as its distance from `first`, or as 1 if they have no numbers.
+pub fn normalised(replies: &[u8], is_binary: bool, first: u64, has_numbers: bool) -> Vec<u8> {
+    let distance = |cas: u64| if has_numbers { cas.wrapping_sub(first) } else { 1 };
     if is_binary {
-        packets(replies, first)
+        packets(replies, distance)
     } else {
-        lines(replies, first)
+        lines(replies, distance)
     }
 }
 
-fn packets(mut replies: &[u8], first: u64) -> Vec<u8> {
+fn packets(mut replies: &[u8], distance: impl Fn(u64) -> u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(replies.len());
     while let Some((head, rest)) = replies.split_first_chunk::<24>() {
         let (fields, cas) = head.split_at(16);
         let length = u32::from_be_bytes([head[8], head[9], head[10], head[11]]) as usize;
         let cas = u64::from_be_bytes(cas.try_into().expect("eight bytes"));
-        let cas = if cas == 0 { 0 } else { cas.wrapping_sub(first) };
+        let cas = if cas == 0 { 0 } else { distance(cas) };
         out.extend_from_slice(fields);
         out.extend(cas.to_be_bytes());
         let (body, rest) = rest.split_at(length.min(rest.len()));
@@ -32,14 +33,14 @@ fn packets(mut replies: &[u8], first: u64) -> Vec<u8> {
     out
 }
 
-fn lines(mut replies: &[u8], first: u64) -> Vec<u8> {
+fn lines(mut replies: &[u8], distance: impl Fn(u64) -> u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(replies.len());
     while let Some(end) = replies.iter().position(|&byte| byte == b'\n') {
         let (line, rest) = replies.split_at(end + 1);
         let length = value_length(line).min(rest.len());
         let (data, rest) = rest.split_at(length);
         let number = data.strip_suffix(b"\r\n").and_then(padded);
-        line_into(line, first, number.map(<[u8]>::len), &mut out);
+        line_into(line, &distance, number.map(<[u8]>::len), &mut out);
         out.extend_from_slice(number.unwrap_or(data));
         if number.is_some() {
             out.extend_from_slice(b"\r\n");
@@ -77,7 +78,7 @@ fn padded(value: &[u8]) -> Option<&[u8]> {
 }
 
 /// Writes `line` anew, where the value has so many bytes.
-fn line_into(line: &[u8], first: u64, length: Option<usize>, out: &mut Vec<u8>) {
+fn line_into(line: &[u8], distance: &impl Fn(u64) -> u64, length: Option<usize>, out: &mut Vec<u8>) {
     let words = words(line);
     let length_at = if words[0] == b"VALUE" { 3 } else { 1 };
     let prefix: &[u8] = match words[0] {
@@ -104,7 +105,7 @@ fn line_into(line: &[u8], first: u64, length: Option<usize>, out: &mut Vec<u8>) 
             }
             (Some(cas), _) if cas > 0 => {
                 out.extend_from_slice(prefix);
-                out.extend(format!("first+{}", cas.wrapping_sub(first)).bytes());
+                out.extend(format!("first+{}", distance(cas)).bytes());
             }
             _ if at > 0 && depends_on_the_process(word) => out.push(b'~'),
             _ => out.extend_from_slice(word),

@@ -17,6 +17,7 @@ pub mod ports;
 pub mod program;
 pub mod prometheus;
 pub mod quiescence;
+pub mod redis;
 pub mod relay;
 pub mod ringway;
 pub mod routes;

@@ -1,0 +1,60 @@
+//! `flush_all` with a delay for a Valkey or Redis, which has none: this process waits in its place.
+//!
+//! When the time has come the node counts as one that missed everything ([`missed`](crate::node::missed)): every key is a
+//! miss until it is flushed, also if it cannot be reached just then. A later flush_all replaces one that is pending, as
+//! in memcached. A process that ends meanwhile flushes nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::sleep;
+
+use crate::metrics::NodeShard;
+use crate::node::{Kind, Node};
+use crate::protocol::operation::Operation;
+use crate::protocol::resp::expiry::Expiry;
+use crate::protocol::{Command, Reply, Request};
+use crate::reply::slot::ReplySlot;
+
+/// Answers `request` if it is a flush_all that must wait; returns `slot` if it may be sent.
+#[cold]
+pub fn delay(
+    node: &Arc<Node>,
+    request: &Request<'_>,
+    slot: ReplySlot,
+    shard: &NodeShard,
+) -> Option<ReplySlot> {
+    let Kind::Remote(remote) = &node.kind else {
+        return Some(slot);
+    };
+    let number = remote.flushes.fetch_add(1, Relaxed) + 1;
+    let wait = match Expiry::of(request.exptime) {
+        Expiry::Never | Expiry::Now => Duration::ZERO,
+        Expiry::After(millis) => Duration::from_millis(millis.unsigned_abs()),
+        Expiry::At(millis) => Duration::from_millis(millis.unsigned_abs()).saturating_sub(unix_time()),
+    };
+    if wait.is_zero() {
+        return Some(slot);
+    }
+    let node = node.clone();
+    tokio::task::spawn_local(async move {
+        sleep(wait).await;
+        if matches!(&node.kind, Kind::Remote(remote) if remote.flushes.load(Relaxed) == number) {
+            node.forget_items();
+        }
+    });
+    shard.count(Operation::FlushAll, &Reply::Done, 0);
+    slot.fill(Reply::Done);
+    None
+}
+
+/// Whether `request` to `node` is for [`delay`].
+#[inline]
+pub fn concerns(node: &Node, request: &Request<'_>) -> bool {
+    request.command == Command::FlushAll && node.address.database().is_some()
+}
+
+fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
