@@ -120,6 +120,17 @@ fn a_multi_get_is_one_command_and_its_values_find_their_keys() {
 }
 
 #[test]
+fn an_item_counts_as_read_before_for_libraries_that_always_ask() {
+    let redis = Redis::start();
+    let ringway = before(&redis);
+    let mut client = ringway.client();
+    client.set("k", "v");
+    client.expects("mg k v f h\r\n", "VA 1 f0 h1\r\nv\r\n");
+    client.expects("mg k h l t\r\n", "HD h1 l0 t-1\r\n");
+    client.expects("mg none h\r\n", "EN\r\n");
+}
+
+#[test]
 fn a_plain_get_and_a_plain_set_are_one_native_command_each() {
     let redis = Redis::start();
     let ringway = before(&redis);

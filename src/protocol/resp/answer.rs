@@ -207,6 +207,7 @@ impl Asking<'_> {
                 b'c' => line.field(b'c', outcome.cas),
                 b'f' => line.field(b'f', outcome.flags),
                 b'l' => line.field(b'l', outcome.idle),
+                b'h' => line.field(b'h', 1),
                 _ => line.echo(flag, self.asked()).map_err(|_| Mismatch)?,
             }
         }

@@ -242,7 +242,6 @@ mod tests {
     fn what_memcached_refuses_comes_back_in_its_turn() {
         for (command, flags, line) in [
             (Command::MetaGet, "z", "CLIENT_ERROR invalid flag"),
-            (Command::MetaGet, "v h", "CLIENT_ERROR invalid flag"),
             (Command::MetaSet, "MX", "CLIENT_ERROR invalid mode for ms M token"),
             (
                 Command::MetaArithmetic,

@@ -1,8 +1,8 @@
 //! Writes meta commands as commands of a Valkey or Redis.
 //!
-//! Those whose flags ask for no more than a native command does take it; the others call the script. `h` has no
-//! counterpart and is answered as memcached answers a flag that it does not know. `u` has no effect: a read counts as
-//! a use.
+//! Those whose flags ask for no more than a native command does take it; the others call the script. No server tells
+//! whether an item was read before, so `h` is always 1: libraries ask for it with every read. `u` has no effect: a read
+//! counts as a use.
 
 use super::expiry::Expiry;
 use super::form::{Context, Expected, Form, Piece};
@@ -13,7 +13,6 @@ use crate::protocol::{Command, Meta, Request};
 
 const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 const BAD_COUNT_MODE: &str = "CLIENT_ERROR invalid mode for ma M token";
-const NO_SUCH_FLAG: &str = "CLIENT_ERROR invalid flag";
 
 /// Writes a meta command, and returns what its reply means.
 pub fn write<F: FnMut(Piece<'_>)>(
@@ -53,9 +52,6 @@ fn write_valid<F: FnMut(Piece<'_>)>(
     if flag(meta.flags, b'O').is_some_and(|opaque| opaque.len() > MAX_OPAQUE) {
         return Err(OPAQUE_TOO_LONG);
     }
-    if flag(meta.flags, b'h').is_some() {
-        return Err(NO_SUCH_FLAG);
-    }
     let names = Names::of(meta.flags);
     match request.command {
         Command::MetaGet => Ok(get(request, meta, names, &parsed, context, writer)),
@@ -79,11 +75,11 @@ fn get<F: FnMut(Piece<'_>)>(
 ) -> Form {
     // Binary clients know no tokens, and take none.
     let takes_no_token = meta.is_binary || !context.has_stale;
-    if takes_no_token && names.has(b'v') && names.are_among(b"vfsckOqbuPL") {
+    if takes_no_token && names.has(b'v') && names.are_among(b"vfsckOqbuhPL") {
         return writer.get(request.key);
     }
     if let Some(touch) = expiry(parsed.ttl).filter(|_| takes_no_token) {
-        if names.has(b'v') && names.are_among(b"vfsckOqbuPLT") {
+        if names.has(b'v') && names.are_among(b"vfsckOqbuhPLT") {
             return writer.get_and_touch(request.key, touch);
         }
         if names.are_among(b"kOqbuPLT") {

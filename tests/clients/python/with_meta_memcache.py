@@ -1,4 +1,10 @@
-"""meta-memcache: the meta commands."""
+"""meta-memcache: the meta commands.
+
+It reads cas ids of up to 32 bits, and takes a larger one for none: its conditional set is then an unconditional one. With
+LARGE_CAS_IDS=1 in the environment it takes no step with cas.
+"""
+
+import os
 
 from meta_memcache import CacheClient, ServerAddress, connection_pool_factory_builder
 
@@ -40,5 +46,7 @@ class Cache:
         return self.client.delta_and_get(key, -by)
 
 
+if os.environ.get("LARGE_CAS_IDS"):
+    del Cache.cas
 version("meta-memcache")
 tour(Cache())
