@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use ringway::node::embedded::Embedded;
 use ringway::protocol::{Command, Meta, Reply, Request};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep};
 
 use super::random::Random;
+use super::socket::{Socket, read_command};
 
 /// The time at which a world begins, in seconds since 1970.
 const BEGINNING: u64 = 1_700_000_000;
 
 /// One node.
 pub struct Memcached {
-    path: PathBuf,
+    socket: Rc<Socket>,
     random: Random,
     /// The keys that it may list.
     keys: Vec<String>,
@@ -29,24 +29,19 @@ pub struct Memcached {
     started: Cell<Instant>,
     /// The maximum time, in milliseconds, before and after a request is executed.
     delay: u64,
-    /// Nothing goes on before.
-    stopped_until: Cell<Instant>,
-    tasks: RefCell<Vec<AbortHandle>>,
 }
 
 impl Memcached {
     /// Starts one at `path`, which lists those of `keys` that it has.
     pub fn start(path: PathBuf, random: &Random, keys: Vec<String>, delay: u64) -> Rc<Memcached> {
         let node = Rc::new(Memcached {
-            path,
+            socket: Socket::new(path),
             random: random.clone(),
             keys,
             items: RefCell::new(Embedded::new(1 << 20)),
             born: Instant::now(),
             started: Cell::new(Instant::now()),
             delay,
-            stopped_until: Cell::new(Instant::now()),
-            tasks: RefCell::default(),
         });
         node.listen();
         node
@@ -54,13 +49,12 @@ impl Memcached {
 
     /// The path of its socket.
     pub fn path(&self) -> &PathBuf {
-        &self.path
+        self.socket.path()
     }
 
     /// Kills it: its connections close, and it refuses new ones.
     pub fn kill(&self) {
-        self.tasks.borrow_mut().drain(..).for_each(|task| task.abort());
-        let _gone = std::fs::remove_file(&self.path);
+        self.socket.kill();
     }
 
     /// Starts it again after it was killed.
@@ -72,48 +66,22 @@ impl Memcached {
 
     /// Stops it for this time, as SIGSTOP does.
     pub fn stop(&self, pause: Duration) {
-        self.stopped_until.set(Instant::now() + pause);
+        self.socket.stop(pause);
     }
 
     fn listen(self: &Rc<Memcached>) {
-        let listener = UnixListener::bind(&self.path).expect("a socket");
         let node = self.clone();
-        let task = tokio::task::spawn_local(async move {
-            loop {
-                let (stream, _) = listener.accept().await.expect("a connection");
-                let serve = node.clone().serve(stream);
-                node.keep(tokio::task::spawn_local(serve).abort_handle());
-            }
-        });
-        self.keep(task.abort_handle());
-    }
-
-    fn keep(&self, task: AbortHandle) {
-        let mut tasks = self.tasks.borrow_mut();
-        tasks.retain(|task| !task.is_finished());
-        tasks.push(task);
+        self.socket.listen(move |stream| node.clone().serve(stream));
     }
 
     async fn serve(self: Rc<Memcached>, stream: UnixStream) {
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
-        loop {
-            line.clear();
-            if !stream.read_line(&mut line).await.is_ok_and(|length| length > 0) {
-                return;
-            }
+        while let Some(value) = read_command(&mut stream, &mut line).await {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let mut value = Vec::new();
-            if words[0] == "ms" {
-                value = vec![0; words[2].parse::<usize>().expect("a length") + 2];
-                if stream.read_exact(&mut value).await.is_err() {
-                    return;
-                }
-                value.truncate(value.len() - 2);
-            }
             self.pause().await;
             // A stopped node executes what came meanwhile when it goes on.
-            sleep_until(self.stopped_until.get()).await;
+            self.socket.go_on().await;
             let reply = self.answer(&words, &value);
             self.pause().await;
             if stream.write_all(&reply).await.is_err() {

@@ -32,6 +32,7 @@ mod promises;
 mod random;
 mod route;
 mod sidecar;
+mod socket;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep};
 
 use super::random::Random;
+use super::socket::{Socket, read_command};
 
 /// What a node does to one reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub const FAULTS: [Fault; 12] = [
 
 /// One node.
 pub struct Node {
-    path: PathBuf,
+    socket: Rc<Socket>,
     random: Random,
     started: Cell<Instant>,
     items: RefCell<HashMap<String, String>>,
@@ -68,9 +68,6 @@ pub struct Node {
     pub faulty: Cell<u64>,
     /// Which faults there are.
     faults: Vec<Fault>,
-    /// Nothing goes on before.
-    stopped_until: Cell<Instant>,
-    tasks: RefCell<Vec<AbortHandle>>,
 }
 
 impl Node {
@@ -82,15 +79,13 @@ impl Node {
         done: &Rc<RefCell<HashSet<String>>>,
     ) -> Rc<Node> {
         let node = Rc::new(Node {
-            path,
+            socket: Socket::new(path),
             random: random.clone(),
             started: Cell::new(Instant::now()),
             items: RefCell::default(),
             done: done.clone(),
             faulty: Cell::new(0),
             faults,
-            stopped_until: Cell::new(Instant::now()),
-            tasks: RefCell::default(),
         });
         node.listen();
         node
@@ -98,13 +93,12 @@ impl Node {
 
     /// Its address, as a configuration has it.
     pub fn address(&self) -> String {
-        format!("unix:{}", self.path.display())
+        format!("unix:{}", self.socket.path().display())
     }
 
     /// It dies: its connections close, nobody listens.
     pub fn kill(&self) {
-        self.tasks.borrow_mut().drain(..).for_each(|task| task.abort());
-        let _gone = std::fs::remove_file(&self.path);
+        self.socket.kill();
     }
 
     /// It is started again, empty.
@@ -117,52 +111,22 @@ impl Node {
 
     /// Nothing goes on for so long, as after SIGSTOP.
     pub fn stop(&self, pause: Duration) {
-        self.stopped_until.set(Instant::now() + pause);
+        self.socket.stop(pause);
     }
 
     fn listen(self: &Rc<Node>) {
-        let listener = UnixListener::bind(&self.path).expect("a socket");
         let node = self.clone();
-        let task = tokio::task::spawn_local(async move {
-            loop {
-                let (stream, _) = listener.accept().await.expect("a connection");
-                let serve = node.clone().serve(stream);
-                node.keep(tokio::task::spawn_local(serve).abort_handle());
-            }
-        });
-        self.keep(task.abort_handle());
-    }
-
-    fn keep(&self, task: AbortHandle) {
-        let mut tasks = self.tasks.borrow_mut();
-        tasks.retain(|task| !task.is_finished());
-        tasks.push(task);
+        self.socket.listen(move |stream| node.clone().serve(stream));
     }
 
     async fn serve(self: Rc<Node>, stream: UnixStream) {
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
         let mut has_skipped = false;
-        loop {
-            line.clear();
-            if !stream
-                .read_line(&mut line)
-                .await
-                .is_ok_and(|length| line.ends_with("\r\n") && length > 0)
-            {
-                return;
-            }
+        while let Some(value) = read_command(&mut stream, &mut line).await {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let mut value = Vec::new();
-            if words[0] == "ms" {
-                value = vec![0; words[2].parse::<usize>().expect("a length") + 2];
-                if stream.read_exact(&mut value).await.is_err() {
-                    return;
-                }
-                value.truncate(value.len() - 2);
-            }
             // A stopped node reads what came meanwhile when it goes on.
-            sleep_until(self.stopped_until.get()).await;
+            self.socket.go_on().await;
             let mut fault = self.draw(words[0]);
             if fault == Some(Fault::Skip) && std::mem::replace(&mut has_skipped, true) {
                 fault = None;
