@@ -34,9 +34,9 @@ pub fn nearest<'a>(raw: &str, known: impl Iterator<Item = &'a str> + Clone) -> O
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     let raw = plain(raw);
     let begins = |word: &&str| raw.len() >= BEGINNING && plain(word).starts_with(&raw);
-    let longer = known.clone().take(TRIED).find(begins);
+    let known = known.take(TRIED);
     known
-        .take(TRIED)
+        .clone()
         .filter(|word| word.len() <= LONGEST)
         .map(|word| (strsim::damerau_levenshtein(&raw, &plain(word)), word))
         .filter(|(distance, word)| {
@@ -45,7 +45,7 @@ pub fn nearest<'a>(raw: &str, known: impl Iterator<Item = &'a str> + Clone) -> O
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
-        .or(longer)
+        .or_else(|| known.clone().find(begins))
 }
 
 #[cfg(test)]

@@ -209,13 +209,13 @@ pub enum CannotSkip {
 ///
 /// # Errors
 /// [`CannotSkip`]; nothing was done.
-pub fn next(snapshot: &Snapshot, name: &str, from: Option<&str>) -> Result<&'static str, CannotSkip> {
+pub fn next(snapshot: &Snapshot, name: &str, from: Option<Phase>) -> Result<&'static str, CannotSkip> {
     let pool = snapshot.pools.get(name);
     let handover = pool.and_then(|pool| pool.handover.as_ref());
     let handover = handover.ok_or(CannotSkip::None)?;
     let before = handover.progress.phase();
     let running = before.name().ok_or(CannotSkip::None)?;
-    if from.is_some_and(|from| from != running) {
+    if from.is_some_and(|from| from != before) {
         return Err(CannotSkip::InPhase(running));
     }
     let phase = handover.progress.skip();

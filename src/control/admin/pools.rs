@@ -11,11 +11,9 @@ use crate::control::handover::{self, CannotSkip};
 use crate::control::kept_handovers::{KeptHandover, config_of};
 use crate::discovery::status::{Held, Status};
 use crate::route::Handover;
+use crate::route::handover::progress::Phase;
 use crate::snapshot::Snapshot;
 use crate::state::State;
-
-/// The phases of a handover that a request may name.
-const PHASES: [&str; 3] = ["prepare", "serve", "finish"];
 
 /// One pool as shown by `/pools`.
 #[derive(Debug, Serialize)]
@@ -182,22 +180,27 @@ pub fn act(state: &State, action: Action, name: &str, query: &str) -> Answer {
 /// Goes to the next phase of the handover of the pool called `name`: from the phase that `query` names in `from`, if it
 /// does, so that a request that is sent twice skips nothing.
 fn next(snapshot: &Snapshot, name: &str, query: &str) -> Answer {
-    let from = named(query, "from").and_then(|from| match from {
-        Some(found) if !PHASES.contains(&found.as_str()) => Err(QueryError::NoWord {
-            field: "from",
-            found,
-            meant: "prepare, serve or finish",
-        }),
-        from => Ok(from),
-    });
-    let from = match from {
+    let from = match phase(query) {
         Ok(from) => from,
         Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
-    match handover::next(snapshot, name, from.as_deref()) {
+    match handover::next(snapshot, name, from) {
         Ok(phase) => text(StatusCode::OK, format!("{phase}\n")),
         Err(refused) => text(StatusCode::CONFLICT, format!("{refused}\n")),
     }
+}
+
+/// Returns the phase that `query` names in `from`.
+fn phase(query: &str) -> Result<Option<Phase>, QueryError> {
+    let Some(found) = named(query, "from")? else {
+        return Ok(None);
+    };
+    let unknown = || QueryError::NoWord {
+        field: "from",
+        found: found.clone(),
+        meant: "prepare, serve or finish",
+    };
+    Phase::named(&found).map(Some).ok_or_else(unknown)
 }
 
 /// Lets the change apply that is held for the pool called `name`.

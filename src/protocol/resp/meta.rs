@@ -6,7 +6,7 @@
 
 use super::expiry::Expiry;
 use super::form::{Context, Expected, Form, Piece};
-use super::writer::{Count, Deletion, Reading, Store, Writer};
+use super::writer::{Count, Deletion, Reading, Store, Writer, letters};
 use crate::protocol::meta::flags::{BAD_SET_MODE, MAX_OPAQUE, MetaFlags, OPAQUE_TOO_LONG};
 use crate::protocol::meta::{Names, flag, flags};
 use crate::protocol::{Command, Meta, Request};
@@ -88,7 +88,7 @@ fn get<F: FnMut(Piece<'_>)>(
     }
     let order: Vec<u8> = flags(meta.flags).map(|flag| flag[0]).collect();
     let place = |name: u8| order.iter().position(|own| *own == name);
-    let letters = [
+    let options = letters(&[
         (names.has(b'v'), b'v'),
         (names.has(b'c'), b'c'),
         (names.has(b'l'), b'l'),
@@ -98,12 +98,7 @@ fn get<F: FnMut(Piece<'_>)>(
         (place(b'T') < place(b'R'), b'o'),
         // The last of the two that set the expiry of an item that is created.
         (place(b'T') < place(b'N'), b'n'),
-    ];
-    let options: Vec<u8> = letters
-        .iter()
-        .filter(|(is_set, _)| *is_set)
-        .map(|(_, letter)| *letter)
-        .collect();
+    ]);
     let reading = Reading {
         touch: expiry(parsed.ttl),
         vivify: expiry(parsed.vivify),

@@ -245,25 +245,18 @@ impl<'p, F: FnMut(Piece<'_>)> Writer<'p, F> {
     }
 
     fn store_by_script(&mut self, request: &Request<'_>, store: &Store, context: &Context) -> Form {
-        let mut options = Vec::new();
-        let letters = [
+        let options = letters(&[
             (store.wants_cas, b'c'),
             (store.may_be_stale, b'I'),
             (store.chosen_id.is_some(), b'E'),
-        ];
-        options.extend(
-            letters
-                .iter()
-                .filter(|(is_set, _)| *is_set)
-                .map(|(_, letter)| *letter),
-        );
+        ]);
         let extends = matches!(store.mode, b'A' | b'P');
         // Append and prepend take a cas id of 0 for none.
         let cas = store
             .cas
             .filter(|cas| *cas != 0 || !extends)
             .map(u64::to_be_bytes);
-        let vivify = store.vivify.map_or_else(String::new, Expiry::word);
+        let vivify = expiry_word(store.vivify);
         self.script(Operation::Store, request.key, 9, context);
         self.word(&[store.mode]);
         self.value(None, request.value.len());
@@ -278,39 +271,30 @@ impl<'p, F: FnMut(Piece<'_>)> Writer<'p, F> {
 
     /// Counts in the number at `key`.
     pub fn count(&mut self, key: &[u8], count: &Count, context: &Context) -> Form {
-        let word = |expiry: Option<Expiry>| expiry.map_or_else(String::new, Expiry::word);
         let cas = count.cas.filter(|cas| *cas != 0).map(u64::to_be_bytes);
-        let options = [&b""[..], b"c", b"E", b"cE"]
-            [usize::from(count.wants_cas) + 2 * usize::from(count.chosen_id.is_some())];
+        let options = letters(&[(count.wants_cas, b'c'), (count.chosen_id.is_some(), b'E')]);
         self.script(Operation::Count, key, 8, context);
         self.word(if count.is_incr { b"+" } else { b"-" });
         self.word(itoa::Buffer::new().format(count.delta).as_bytes());
         self.word(cas.as_ref().map_or(b"", |cas| &cas[..]));
         self.word(&count.chosen_id.unwrap_or(context.id).to_be_bytes());
-        self.word(word(count.vivify).as_bytes());
+        self.word(expiry_word(count.vivify).as_bytes());
         self.word(itoa::Buffer::new().format(count.initial).as_bytes());
-        self.words(&[word(count.touch).as_bytes(), options]);
+        self.words(&[expiry_word(count.touch).as_bytes(), &options]);
         Form::Script
     }
 
     /// Removes `key`, empties it, or marks it as stale, as `deletion` says.
     pub fn remove(&mut self, key: &[u8], deletion: &Deletion, context: &Context) -> Form {
-        let mut options = Vec::new();
-        let letters = [
+        let options = letters(&[
             (deletion.makes_stale, b'I'),
             (deletion.empties, b'x'),
             (deletion.chosen_id.is_some(), b'E'),
-        ];
-        options.extend(
-            letters
-                .iter()
-                .filter(|(is_set, _)| *is_set)
-                .map(|(_, letter)| *letter),
-        );
+        ]);
         let cas = deletion.cas.map(u64::to_be_bytes);
         self.script(Operation::Delete, key, 5, context);
         self.words(&[cas.as_ref().map_or(b"", |cas| &cas[..]), &options]);
-        self.word(deletion.expiry.map_or_else(String::new, Expiry::word).as_bytes());
+        self.word(expiry_word(deletion.expiry).as_bytes());
         self.word(&deletion.chosen_id.unwrap_or(context.id).to_be_bytes());
         self.word(&deletion.flags.to_be_bytes());
         Form::Script
@@ -321,6 +305,17 @@ impl<'p, F: FnMut(Piece<'_>)> Writer<'p, F> {
         self.script(Operation::Debug, key, 0, context);
         Form::Script
     }
+}
+
+/// Returns the letters of the options that are set, as the script takes them.
+pub fn letters(options: &[(bool, u8)]) -> Vec<u8> {
+    let set = options.iter().filter(|(is_set, _)| *is_set);
+    set.map(|(_, letter)| *letter).collect()
+}
+
+/// Returns the expiry as the script takes it: empty for none.
+fn expiry_word(expiry: Option<Expiry>) -> String {
+    expiry.map_or_else(String::new, Expiry::word)
 }
 
 /// What a read by the script changes.

@@ -49,6 +49,11 @@ impl Phase {
         }
     }
 
+    /// Returns the phase that operators know by this name.
+    pub fn named(name: &str) -> Option<Phase> {
+        Phase::ALL.into_iter().find(|phase| phase.name() == Some(name))
+    }
+
     fn next(self) -> Phase {
         Phase::ALL[usize::from(self as u8).min(Phase::ALL.len() - 1)]
     }
