@@ -270,7 +270,7 @@ impl Link {
         {
             remote.has_stale.store(true, Relaxed);
         }
-        if let Some(reason) = state.in_flight.refusal.take() {
+        if let Some(reason) = state.in_flight.resp.refusal.take() {
             self.node.failed(&reason);
         }
         if state.in_flight.is_empty() || received == Ok(true) {

@@ -21,6 +21,7 @@ use crate::link::expected::ExpectedReply;
 use crate::link::note::{Note, Notes};
 use crate::link::pending_reply::{Failing, PendingReply};
 use crate::link::queued::EncodedRequest;
+use crate::link::resp_replies::RespReplies;
 use crate::link::sent_times::SentTimes;
 use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
@@ -51,14 +52,8 @@ pub struct InFlightQueue {
     pub(super) notes: Notes,
     /// Whether a reply mentioned a stale item.
     pub(super) has_seen_stale: bool,
-    /// Of a Valkey or Redis: what the replies to requests that are in no line mean.
-    pub(super) expected: VecDeque<Expected>,
-    /// Whether the first line of the reply to an MGET has arrived.
-    pub(super) is_array_open: bool,
-    /// Whether the server has lost the script.
-    pub(super) has_lost_script: bool,
-    /// The last error that said that the node cannot serve.
-    pub(super) refusal: Option<String>,
+    /// For a Valkey or Redis.
+    pub(super) resp: RespReplies,
     /// The number of bytes of a reply that are still to be skipped.
     pub(super) skip: usize,
     /// Values above this size are skipped for now, for lack of memory.
@@ -173,10 +168,7 @@ impl Default for InFlightQueue {
             sent: SentTimes::default(),
             notes: Notes::default(),
             has_seen_stale: false,
-            expected: VecDeque::new(),
-            is_array_open: false,
-            has_lost_script: false,
-            refusal: None,
+            resp: RespReplies::default(),
             skip: 0,
             room: usize::MAX,
             needs: 0,
@@ -261,7 +253,7 @@ impl InFlightQueue {
         );
         entry.is_in_line = self.joins_line(framing);
         self.entries.push_back(entry);
-        self.expected.extend(encoded.answer.clone());
+        self.resp.expected.extend(encoded.answer.clone());
     }
 
     /// Whether the entry about to be pushed is a key of a multi-get line.
@@ -493,7 +485,7 @@ impl InFlightQueue {
     /// Takes all outstanding requests, oldest first, because the connection is gone.
     pub fn take_all(&mut self) -> Vec<Unanswered> {
         let in_flight = std::mem::take(self);
-        let (mut text, mut expected) = (in_flight.text.take(), in_flight.expected);
+        let (mut text, mut expected) = (in_flight.text.take(), in_flight.resp.expected);
         let unanswered = |mut entry: InFlight| {
             let raw = entry.is_meta.then_some(RawMeta {
                 key: entry.raw_key,

@@ -32,6 +32,7 @@ pub mod pending_reply;
 pub mod queued;
 pub mod receive;
 mod resp;
+mod resp_replies;
 mod resp_state;
 pub mod retry;
 pub mod sent_times;

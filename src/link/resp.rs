@@ -39,7 +39,7 @@ impl LinkState {
             id: self.resp.next_id(pending.started),
             max_value: self.resp.max_value,
             has_stale: self.spares_tokens,
-            sends_script: self.in_flight.has_lost_script,
+            sends_script: self.in_flight.resp.has_lost_script,
         };
         let (start, outgoing) = (self.outgoing.end(), &mut self.outgoing);
         let expected = commands::write(request, &context, &mut |piece| match (piece, request.block) {
@@ -51,7 +51,7 @@ impl LinkState {
             }),
         });
         self.in_flight.push(request, Framing::Own, pending, start);
-        self.in_flight.expected.push_back(expected);
+        self.in_flight.resp.expected.push_back(expected);
     }
 
     fn write_one_of_many(&mut self, request: &Request<'_>, pending: PendingReply) {
@@ -114,14 +114,14 @@ impl InFlightQueue {
     /// Fails the oldest request, whose reply is too large.
     fn skip_value(&mut self, failure: Failure, arrival: &Arrival<'_>) -> Result<bool, Desync> {
         let form = match self.is_in_line() {
-            true if self.is_array_open => Form::Values,
+            true if self.resp.is_array_open => Form::Values,
             true => return Err(Desync),
-            false => self.expected.front().ok_or(Desync)?.form,
+            false => self.resp.expected.front().ok_or(Desync)?.form,
         };
         match form {
             Form::Value | Form::Values | Form::Script => {
                 if form != Form::Values {
-                    self.expected.pop_front();
+                    self.resp.expected.pop_front();
                 }
                 Ok(self.fail_oldest(failure, arrival))
             }
@@ -137,12 +137,12 @@ impl InFlightQueue {
         arrival: &Arrival<'_>,
     ) -> Result<bool, Desync> {
         let is_in_line = self.is_in_line();
-        if is_in_line && !self.is_array_open {
+        if is_in_line && !self.resp.is_array_open {
             return self.begin_array(frame, buffer, arrival);
         }
         let own = match is_in_line {
             true => None,
-            false => Some(self.expected.pop_front().ok_or(Desync)?),
+            false => Some(self.resp.expected.pop_front().ok_or(Desync)?),
         };
         let expected = own.as_ref().unwrap_or(&VALUES);
         let command = self.front().ok_or(Desync)?.command;
@@ -155,18 +155,18 @@ impl InFlightQueue {
         };
         let Ok((answer, is_stale)) = asking.answer(frame, buffer) else {
             // It stays beside its request, which is handled with all the others when the link closes.
-            own.into_iter().for_each(|own| self.expected.push_front(own));
+            own.into_iter().for_each(|own| self.resp.expected.push_front(own));
             return Err(Desync);
         };
         self.has_seen_stale |= is_stale;
         if expected.form == Form::Script {
-            self.has_lost_script = is_lost;
+            self.resp.has_lost_script = is_lost;
         }
         match answer {
             Answer::Reply(reply) => Ok(self.answer_oldest(reply, arrival)),
             Answer::Failed(failure) => Ok(self.fail_oldest(failure, arrival)),
             Answer::NodeFailed(reason) => {
-                self.refusal = Some(reason);
+                self.resp.refusal = Some(reason);
                 self.fail_oldest(Failure::Refused, arrival);
                 Ok(false)
             }
@@ -183,14 +183,14 @@ impl InFlightQueue {
         match frame.kind {
             FrameKind::Array(count) if count == self.left_in_line() => {
                 buffer.advance(frame.length);
-                self.is_array_open = true;
+                self.resp.is_array_open = true;
                 Ok(false)
             }
             FrameKind::Error => {
                 let error = buffer.split_to(frame.length);
                 let mut is_answered = false;
                 for _ in 0..self.left_in_line() {
-                    self.is_array_open = true;
+                    self.resp.is_array_open = true;
                     is_answered |= self.take_frame(frame, &mut error.clone(), usize::MAX, arrival)?;
                 }
                 Ok(is_answered)
@@ -234,7 +234,7 @@ impl InFlightQueue {
             *left -= 1;
             if *left == 0 {
                 self.lines.pop_front();
-                self.is_array_open = false;
+                self.resp.is_array_open = false;
             }
         }
     }
