@@ -260,6 +260,9 @@ impl Link {
         };
         let received = state.in_flight.receive(buffer, dialect, max_value, &arrival);
         teller.tell(&mut state.in_flight.notes, now);
+        if !state.in_flight.resp.unexecuted.is_empty() {
+            self.send_unexecuted(state);
+        }
         state.learn_reply_size();
         for key in state.in_flight.take_late() {
             self.node.missed.settle(&key, false);

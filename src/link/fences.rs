@@ -70,6 +70,11 @@ impl Fences {
         self.keys.is_empty()
     }
 
+    /// Whether `key` has one.
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.keys.contains_key(key)
+    }
+
     /// The number of bytes of memory that they take.
     pub fn held(&self) -> usize {
         self.held
@@ -84,6 +89,7 @@ mod tests {
     fn a_fence_is_passed_once_what_was_outstanding_is_answered() {
         let mut fences = Fences::default();
         assert!(fences.set(b"a", Some(100)) && fences.set(b"b", Some(200)));
+        assert!(fences.has(b"a") && !fences.has(b"c"));
         assert!(fences.take_passed(99).is_empty());
         assert_eq!(fences.take_passed(100), [&b"a"[..]]);
         assert!(!fences.set(b"b", Some(300)), "it moves");

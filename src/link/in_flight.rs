@@ -36,9 +36,9 @@ const KEEP: usize = 4096;
 /// The in-flight queue of one link.
 #[derive(Debug)]
 pub struct InFlightQueue {
-    entries: VecDeque<InFlight>,
+    pub(super) entries: VecDeque<InFlight>,
     /// The text of all entries, concatenated.
-    text: ByteQueue,
+    pub(super) text: ByteQueue,
     /// For each multi-get line, oldest first, the number of its keys that are still in `entries`. 0: only
     /// `END` is outstanding.
     pub(super) lines: VecDeque<u32>,
@@ -94,7 +94,7 @@ pub(super) struct InFlight {
     is_binary: bool,
     /// The length of the plain key, followed in the text by a meta read's own key, unless that is the plain
     /// one, and its flags, all from a line of at most 16 KiB.
-    key: u16,
+    pub(super) key: u16,
     raw_key: u16,
     raw_flags: u16,
     /// When the request was read, in microseconds of the worker's clock.
@@ -109,7 +109,7 @@ const _: () = assert!(size_of::<InFlight>() <= 64);
 
 impl InFlight {
     /// Takes the pending reply and so abandons the entry; `None` if it was abandoned before.
-    fn take_pending(&mut self) -> Option<PendingReply> {
+    pub(super) fn take_pending(&mut self) -> Option<PendingReply> {
         Some(PendingReply {
             slot: self.slot.take()?,
             operation: self.operation,
@@ -130,7 +130,7 @@ impl InFlight {
         }
     }
 
-    fn text_len(&self) -> usize {
+    pub(super) fn text_len(&self) -> usize {
         [self.key, self.raw_key, self.raw_flags]
             .map(usize::from)
             .iter()
@@ -253,7 +253,9 @@ impl InFlightQueue {
         );
         entry.is_in_line = self.joins_line(framing);
         self.entries.push_back(entry);
-        self.resp.expected.extend(encoded.answer.clone());
+        if let Some(expected) = &encoded.answer {
+            self.resp.push(expected.clone(), None);
+        }
     }
 
     /// Whether the entry about to be pushed is a key of a multi-get line.
@@ -307,7 +309,7 @@ impl InFlightQueue {
 
     /// The number of bytes of memory that the queue keeps.
     pub fn held(&self) -> usize {
-        self.entries.capacity() * size_of::<InFlight>() + self.text.held()
+        self.entries.capacity() * size_of::<InFlight>() + self.text.held() + self.resp.held()
     }
 
     /// The number of unanswered requests, abandoned ones included.

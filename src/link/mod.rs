@@ -40,6 +40,7 @@ pub mod set;
 pub mod state;
 pub mod tell;
 pub mod trust;
+mod unexecuted;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

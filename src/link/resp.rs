@@ -4,7 +4,8 @@
 //! multi-get that go to one node are one MGET, whose values are given to their slots as they arrive.
 //!
 //! An error that says that the request was not executed fails it, as if the node had not got it: what it would have
-//! written counts as missed, so that the key is deleted before it is read there again.
+//! written counts as missed, so that the key is deleted before it is read there again. Only if the server has lost the
+//! script the request is sent once more (`unexecuted`).
 
 use bytes::{Buf, BytesMut};
 
@@ -51,7 +52,7 @@ impl LinkState {
             }),
         });
         self.in_flight.push(request, Framing::Own, pending, start);
-        self.in_flight.resp.expected.push_back(expected);
+        self.in_flight.resp.push(expected, Some(request));
     }
 
     fn write_one_of_many(&mut self, request: &Request<'_>, pending: PendingReply) {
@@ -123,6 +124,9 @@ impl InFlightQueue {
                 if form != Form::Values {
                     self.resp.expected.pop_front();
                 }
+                if form == Form::Script {
+                    self.resp.take_copy();
+                }
                 Ok(self.fail_oldest(failure, arrival))
             }
             _ => Err(Desync),
@@ -160,7 +164,11 @@ impl InFlightQueue {
         };
         self.has_seen_stale |= is_stale;
         if expected.form == Form::Script {
+            let copy = self.resp.take_copy();
             self.resp.has_lost_script = is_lost;
+            if is_lost && self.take_unexecuted(copy) {
+                return Ok(false);
+            }
         }
         match answer {
             Answer::Reply(reply) => Ok(self.answer_oldest(reply, arrival)),

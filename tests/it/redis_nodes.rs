@@ -1,6 +1,9 @@
 //! Redis nodes: clients of all three protocols read what they would read from a memcached, and programs that speak
 //! Redis read and write the same values.
 
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread::scope;
+
 use serde_json::Value;
 
 use crate::support::memcached::Memcached;
@@ -335,22 +338,65 @@ fn what_was_stored_is_there_after_a_restart_with_a_log_on_disk() {
 }
 
 #[test]
-fn the_script_is_sent_again_once_the_server_has_lost_it() {
+fn a_request_that_meets_a_lost_script_is_sent_once_more_and_brings_it() {
     let redis = Redis::start();
     let ringway = before(&redis);
     let mut client = ringway.client();
     client.expects("set n 0 0 1\r\n1\r\nincr n 1\r\n", "STORED\r\n2\r\n");
     redis.ask("SCRIPT FLUSH");
-    // It was not executed, so the client reads that nothing has changed.
-    client.expects("incr n 1\r\n", "NOT_FOUND\r\n");
-    wait_for("the failed write's key to be deleted", || {
-        redis.ask("EXISTS n") == "0"
-    });
-    wait_for("the key to be writable", || {
-        client.ask("set n 0 0 1\r\n5\r\n") == "STORED"
-    });
-    client.expects("incr n 1\r\nincr n 1\r\n", "6\r\n7\r\n");
+    client.expects(
+        "incr n 1\r\nms a 2 N0 MA F7\r\nxy\r\nma b N0 J5 v\r\nget c\r\n",
+        "3\r\nHD\r\nVA 1\r\n5\r\nEND\r\n",
+    );
+    client.expects("mg a v f\r\n", "VA 2 f7\r\nxy\r\n");
+    assert_eq!(ringway.metric("ringway_errors_total", &[]), 0.0);
+    // What is written behind it is executed first, so it is not sent again.
+    redis.ask("SCRIPT FLUSH");
+    client.expects("incr b 1\r\nset b 0 0 1\r\n9\r\n", "NOT_FOUND\r\nSTORED\r\n");
+    wait_for("its key to be deleted", || redis.ask("EXISTS b") == "0");
     assert_eq!(ringway.metric("ringway_errors_total", &["kind=\"refused\""]), 1.0);
+}
+
+#[test]
+fn no_request_fails_while_the_script_is_lost_again_and_again() {
+    const REQUESTS: u64 = 400;
+    let redis = Redis::start();
+    let nodes = [redis.address()];
+    let ringway = Ringway::start(&format!(
+        "workers: 2\n{}",
+        pool(&nodes, &["request_timeout: 10s"])
+    ));
+    let answered: [AtomicU64; 8] = Default::default();
+    scope(|threads| {
+        for (number, answered) in answered.iter().enumerate() {
+            let mut client = ringway.client();
+            threads.spawn(move || {
+                client.set(&format!("n{number}"), "0");
+                for count in 1..=REQUESTS {
+                    let (large, key) = ("x".repeat(number * 500), format!("n{number}"));
+                    client.expects(format!("incr {key} 1\r\n"), format!("{count}\r\n"));
+                    let store = format!("ms a{number} {} N0 MA\r\n{large}\r\n", large.len());
+                    client.expects(store, "HD\r\n");
+                    client.expects(format!("ms a{number} 0\r\n\r\n"), "HD\r\n");
+                    answered.store(count, SeqCst);
+                }
+            });
+        }
+        let counts = || answered.each_ref().map(|answered| answered.load(SeqCst));
+        // Nothing is sent a third time, so what met a lost script is answered before it is lost again.
+        while counts() != [REQUESTS; 8] {
+            redis.ask("SCRIPT FLUSH");
+            let before = counts();
+            wait_for("clients", || {
+                let pairs = counts().into_iter().zip(before);
+                pairs
+                    .into_iter()
+                    .all(|(now, before)| now >= (before + 2).min(REQUESTS))
+            });
+        }
+    });
+    assert_eq!(ringway.metric("ringway_errors_total", &[]), 0.0);
+    assert!(ringway.metric("ringway_retries_total", &[]) > 0.0);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `WRONGTYPE` | the key has a value that is no string: a read misses |
 //! | `OOM` | the server is at its `maxmemory` and evicts nothing: the write fails |
-//! | `NOSCRIPT` | the server has lost the script: the request fails, and the script is sent again |
+//! | `NOSCRIPT` | the server has lost the script: the request is sent once more, with the script, or fails |
 //! | `LOADING`, `BUSY`, `READONLY`, `MASTERDOWN`, `MISCONF`, `NOREPLICAS`, `NOAUTH`, `MOVED`, `ASK`, `CLUSTERDOWN` | the node cannot serve: the request fails, and the node's health with it |
 //! | anything else | the client reads `SERVER_ERROR` and the error |
 
