@@ -21,6 +21,7 @@ use super::{Link, MAX_ABANDONED, PROGRESS};
 use crate::node::{Kind, Remote};
 use crate::protocol::Failure;
 use crate::protocol::dialect::Dialect;
+use crate::protocol::resp::refusal;
 use crate::runtime::turn::{self, Turn};
 use crate::runtime::{buffers, coalesce};
 
@@ -275,6 +276,10 @@ impl Link {
         }
         if let Some(reason) = state.in_flight.resp.refusal.take() {
             self.node.failed(&reason);
+            // A master may answer now where the connection led to a replica: behind the name, or the very address.
+            if refusal::is_of_replica(&reason) {
+                state.leave();
+            }
         }
         if state.in_flight.is_empty() || received == Ok(true) {
             state.late_since = None;

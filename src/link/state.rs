@@ -374,7 +374,7 @@ pub(super) enum End {
     Silent,
     /// It was idle, and did not answer when it was asked.
     Forgotten,
-    /// The node's name no longer resolves to its address.
+    /// The node is elsewhere: its name no longer resolves to the address, or a replica answers there.
     Moved,
 }
 
@@ -393,7 +393,7 @@ impl End {
             End::Desync => "answered out of step",
             End::Silent => "no progress",
             End::Forgotten => "no answer after a silence",
-            End::Moved => "the node's name leads elsewhere",
+            End::Moved => "the node is elsewhere",
         }
     }
 }

@@ -59,6 +59,11 @@ pub fn is_no_script(line: &[u8]) -> bool {
     first_word(line) == b"NOSCRIPT"
 }
 
+/// Whether the error `reason` says that the server is a replica.
+pub fn is_of_replica(reason: &str) -> bool {
+    first_word(reason.as_bytes()) == b"READONLY"
+}
+
 fn first_word(line: &[u8]) -> &[u8] {
     line.split(|&byte| byte == b' ').next().unwrap_or_default()
 }

@@ -13,9 +13,12 @@ use super::certificates::Pair;
 use super::program;
 use super::ringway::{DEADLINE, free_port, signal, wait_for};
 
+const LOCALHOST: &str = "127.0.0.1";
+
 /// A running Redis with a folder of its own; killed when it is dropped.
 pub struct Redis {
     child: Child,
+    ip: &'static str,
     port: u16,
     arguments: Vec<String>,
     folder: tempfile::TempDir,
@@ -33,13 +36,32 @@ impl Redis {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let mut tries = (0..5).map(|_| {
             let port = free_port();
-            Some((run(port, &arguments, &folder)?, port))
+            Some((run(LOCALHOST, port, &arguments, &folder)?, port))
         });
         let (child, port) = tries
             .find_map(|started| started)
             .expect("redis-server finds a free port");
         Redis {
             child,
+            ip: LOCALHOST,
+            port,
+            arguments,
+            folder,
+        }
+    }
+
+    /// Starts a replica of it on the same port of another address.
+    pub fn start_replica(&self, ip: &'static str) -> Redis {
+        let (folder, port) = (tempfile::tempdir().expect("a folder"), self.port);
+        let words = format!(
+            "--save  --repl-diskless-sync-delay 0 --replicaof {} {port}",
+            self.ip
+        );
+        let arguments: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        let child = run(ip, port, &arguments, &folder).expect("the port is free there, too");
+        Redis {
+            child,
+            ip,
             port,
             arguments,
             folder,
@@ -79,7 +101,7 @@ impl Redis {
     pub fn resume(&mut self) {
         let mut started = None;
         wait_for("the port to be free", || {
-            started = run(self.port, &self.arguments, &self.folder);
+            started = run(self.ip, self.port, &self.arguments, &self.folder);
             started.is_some()
         });
         self.child = started.expect("waited for above");
@@ -102,7 +124,7 @@ impl Redis {
 
     /// A client that speaks Redis.
     pub fn client(&self) -> RedisClient {
-        RedisClient::connect(self.port)
+        RedisClient::connect(self.ip, self.port)
     }
 
     /// Asks it one command, whose words have no spaces. Returns the answer as text, elements of an array by spaces.
@@ -119,7 +141,7 @@ impl Drop for Redis {
 }
 
 /// Starts one. `None`: it ended, as it does where its port is taken.
-fn run(port: u16, arguments: &[String], folder: &tempfile::TempDir) -> Option<Child> {
+fn run(ip: &str, port: u16, arguments: &[String], folder: &tempfile::TempDir) -> Option<Child> {
     let port_text = port.to_string();
     let is_tls = arguments.iter().any(|argument| argument == "--tls-cert-file");
     let listening = match is_tls {
@@ -130,7 +152,7 @@ fn run(port: u16, arguments: &[String], folder: &tempfile::TempDir) -> Option<Ch
     let mut child = program::start(
         Command::new(env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned()))
             .args(listening)
-            .args(["--bind", "127.0.0.1", "--dir"])
+            .args(["--bind", ip, "--dir"])
             .arg(folder.path())
             .args(arguments)
             .stdin(Stdio::null())
@@ -153,9 +175,9 @@ fn run(port: u16, arguments: &[String], folder: &tempfile::TempDir) -> Option<Ch
 pub struct RedisClient(BufReader<TcpStream>);
 
 impl RedisClient {
-    /// A client of whoever listens on `port`.
-    pub fn connect(port: u16) -> RedisClient {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+    /// A client of the server at this address.
+    fn connect(ip: &str, port: u16) -> RedisClient {
+        let stream = TcpStream::connect((ip, port)).expect("somebody listens");
         stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
         RedisClient(BufReader::new(stream))
     }
