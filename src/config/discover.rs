@@ -165,7 +165,10 @@ fn source_kind() -> Kind<Source> {
         source => json!(source.to_string()),
     };
     Kind::new(read, show, || {
-        schema::pattern(r"^((dns|elasticache)\+.+:[0-9]+|(dnssrv|dnssrvnoa)\+.+|file\+.+)$")
+        let dns = format!(r"dns\+.+:[0-9]+{}", valkey::DATABASE);
+        schema::pattern(&format!(
+            r"^({dns}|elasticache\+.+:[0-9]+|(dnssrv|dnssrvnoa)\+.+|file\+.+)$"
+        ))
     })
 }
 

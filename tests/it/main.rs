@@ -77,6 +77,7 @@ mod placements;
 mod prometheus;
 mod protocol;
 mod python_clients;
+mod redis_discovery;
 mod redis_failover;
 mod redis_failures;
 mod redis_nodes;
