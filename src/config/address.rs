@@ -15,6 +15,8 @@ use super::{Address, Bind, Server, schema, valkey};
 /// The default port of memcached.
 const MEMCACHED: u16 = 11211;
 
+/// What the address of a unix socket begins with.
+const UNIX: &str = "unix:";
 /// A regular expression for a socket.
 const SOCKET: &str = "unix:.{1,107}";
 
@@ -24,10 +26,22 @@ const IP_PORT: &str = r"[0-9.]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+(%.+)?\]:[0-9]{1,5}";
 /// `sun_path` of unix(7) holds 108 bytes, the last of them zero.
 const LONGEST_PATH: usize = 107;
 
-/// Reads a node's address: `host:port`, `[ipv6]:port`, `unix:/path`, or `valkey://host:port/database`.
+/// Reads a node's address: `host:port`, `[ipv6]:port`, `unix:/path`, `valkey://host:port/database`, or
+/// `valkey+unix:/path?db=database`.
 pub fn node(text: &str) -> Result<Address, Problem> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        return unix(path).map(Address::Unix);
+    if let Some(path) = text.strip_prefix(UNIX) {
+        if let Some((path, _)) = path.split_once("?db=") {
+            return Err(none(text).hint(format!(
+                "a Valkey or Redis is valkey+unix:/{}?db=NUMBER",
+                path.trim_start_matches('/')
+            )));
+        }
+        let server = Server::Memcached;
+        return unix(UNIX, path).map(|path| Address::Unix { path, server });
+    }
+    if let Some(parts) = valkey::split_socket(text) {
+        let valkey::SocketParts { prefix, path, server } = parts?;
+        return unix(prefix, path).map(|path| Address::Unix { path, server });
     }
     match valkey::split(text) {
         None => tcp(text, Server::Memcached, MEMCACHED),
@@ -56,8 +70,10 @@ fn tcp(text: &str, server: Server, usual: u16) -> Result<Address, Problem> {
 pub fn node_schema() -> Value {
     let port = "0*[1-9][0-9]{0,4}";
     let socket = format!(r"(\[[0-9A-Fa-f:.]+(%.+)?\]:{port}|[^\s/:\[\]@]+:{port})");
-    let (schemes, database) = (valkey::SCHEMES, valkey::DATABASE);
-    schema::pattern(&format!(r"^({SOCKET}|{socket}|{schemes}{socket}{database})$"))
+    let (schemes, database, path) = (valkey::SCHEMES, valkey::DATABASE, valkey::SOCKET);
+    schema::pattern(&format!(
+        r"^({SOCKET}|{path}|{socket}|{schemes}{socket}{database})$"
+    ))
 }
 
 /// The schema of what a listener binds.
@@ -67,16 +83,16 @@ pub fn listener_schema() -> Value {
 
 /// Reads what a listener binds: `ip:port`, `[ipv6]:port` or `unix:/path`. Port 0 lets the system choose.
 pub fn listener(text: &str) -> Result<Bind, Problem> {
-    match text.strip_prefix("unix:") {
-        Some(path) => unix(path).map(Bind::Unix),
+    match text.strip_prefix(UNIX) {
+        Some(path) => unix(UNIX, path).map(Bind::Unix),
         None => ip_and_port(text).map(Bind::Tcp),
     }
 }
 
 /// Reads the socket through which another process takes this one's place: `unix:/path`.
 fn takeover(text: &str) -> Result<PathBuf, Problem> {
-    match text.strip_prefix("unix:") {
-        Some(path) => unix(path),
+    match text.strip_prefix(UNIX) {
+        Some(path) => unix(UNIX, path),
         None => Err(Problem::new(format!("{} is not a unix socket", quote(text)))
             .hint("sockets are passed over unix sockets only: write unix:/run/ringway/takeover.sock")),
     }
@@ -128,7 +144,7 @@ fn split(text: &str, least_port: u16, usual: u16) -> Result<(&str, u16), Problem
         let problem = none(text);
         return Err(match text.starts_with("memcache") {
             true => problem.hint(format!("leave the scheme out: {}", quote(rest))),
-            false => problem.hint("schemes are valkey, valkeys, redis and rediss; memcached has none"),
+            false => problem.hint("schemes are valkey, valkeys, redis, rediss, and valkey+unix for a socket; memcached has none"),
         });
     }
     if let Some(rest) = text.strip_prefix('[') {
@@ -234,11 +250,12 @@ pub fn check_host(host: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn unix(path: &str) -> Result<PathBuf, Problem> {
+/// Reads the path of a unix socket, whose address begins with `prefix`.
+fn unix(prefix: &str, path: &str) -> Result<PathBuf, Problem> {
     let trimmed = path.trim_start_matches('/');
     if !path.starts_with('/') || path.starts_with("//") {
         return Err(Problem::new(format!("{} is not an absolute path", quote(path)))
-            .hint(format!("write {}", quote(&format!("unix:/{trimmed}")))));
+            .hint(format!("write {}", quote(&format!("{prefix}/{trimmed}")))));
     }
     if path.len() > LONGEST_PATH {
         return Err(
@@ -282,6 +299,8 @@ mod tests {
             "unix:/run/memcached.sock",
             "valkey://10.0.0.9:6379",
             "rediss://[::1]:6380/2",
+            "valkey+unix:/run/valkey.sock",
+            "redis+unix:/run/redis.sock?db=3",
             &long,
         ];
         for raw in cases {
@@ -358,12 +377,20 @@ mod tests {
             ),
             ("unix:/run/", "\"/run/\" is not the path of a socket, name a file"),
             (
+                "redis+unix:///run/r.sock?db=1",
+                "\"///run/r.sock\" is not an absolute path, write \"redis+unix:/run/r.sock\"",
+            ),
+            (
+                "unix:///run/r.sock?db=1",
+                "\"unix:///run/r.sock?db=1\" is not an address, a Valkey or Redis is valkey+unix:/run/r.sock?db=NUMBER",
+            ),
+            (
                 "memcached://a:1",
                 "\"memcached://a:1\" is not an address, leave the scheme out: \"a:1\"",
             ),
             (
                 "http://a:1",
-                "\"http://a:1\" is not an address, schemes are valkey, valkeys, redis and rediss; memcached has none",
+                "\"http://a:1\" is not an address, schemes are valkey, valkeys, redis, rediss, and valkey+unix for a socket; memcached has none",
             ),
             ("redis://a", "\"a\" has no port, did you mean a:6379?"),
             ("", "\"\" has no port, did you mean :11211?"),

@@ -378,8 +378,13 @@ pub enum Address {
         /// What answers there.
         server: Server,
     },
-    /// unix:/path
-    Unix(PathBuf),
+    /// unix:/path, or valkey+unix:/path?db=1
+    Unix {
+        /// The socket.
+        path: PathBuf,
+        /// What answers there.
+        server: Server,
+    },
     /// An in-process cache of this size, in bytes.
     Embedded(u64),
     /// Nowhere: no node of the pool was discovered yet.
@@ -402,6 +407,10 @@ impl Address {
             Address::Tcp {
                 server: Server::Valkey { database, .. },
                 ..
+            }
+            | Address::Unix {
+                server: Server::Valkey { database, .. },
+                ..
             } => Some(*database),
             _ => None,
         }
@@ -418,7 +427,10 @@ impl fmt::Display for Address {
                     false => write!(f, "{scheme}{host}:{port}{database}"),
                 }
             }
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Unix { path, server } => {
+                let (scheme, database) = server.around_path();
+                write!(f, "{scheme}{}{database}", path.display())
+            }
             Address::Embedded(_) => write!(f, "embedded"),
             Address::Undiscovered => write!(f, "undiscovered"),
         }

@@ -104,7 +104,7 @@ section! {
     #[derive(Debug)]
     struct NodeKeys {
         /// `host:port` or `unix:/path`; of a Valkey or Redis `valkey://host:port/database` or `redis://…`, over TLS
-        /// `valkeys://…` or `rediss://…`.
+        /// `valkeys://…` or `rediss://…`, over a unix socket `valkey+unix:/path?db=database`.
         address: Option<Address> = None, address_kind().optional();
         /// What the ring hashes instead of the address: a named node can move without moving keys.
         name: Option<String> = None, name_kind().optional();

@@ -2,30 +2,26 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Address, Bind, Scheme, Server};
+use super::{Address, Bind};
 
 /// Normalises a node's address; `None` for an embedded node, which has none.
 pub fn canonical(address: &Address) -> Option<Address> {
     match address {
         Address::Embedded(_) | Address::Undiscovered => None,
-        Address::Unix(path) => Some(Address::Unix(path.components().collect())),
+        Address::Unix { path, server } => Some(Address::Unix {
+            path: path.components().collect(),
+            server: server.canonical(),
+        }),
         Address::Tcp { host, port, server } => {
             let host = match host.parse::<IpAddr>() {
                 Ok(ip) => ip.to_canonical().to_string(),
                 Err(_) => host.trim_end_matches('.').to_ascii_lowercase(),
             };
-            // Two names of one server, and with it the same items.
-            let server = match server {
-                Server::Valkey { database, .. } => Server::Valkey {
-                    scheme: Scheme::Valkey,
-                    database: *database,
-                },
-                Server::Memcached => Server::Memcached,
-            };
             Some(Address::Tcp {
                 host,
                 port: *port,
-                server,
+                // Two names of one server, and with it the same items.
+                server: server.canonical(),
             })
         }
     }
@@ -44,7 +40,7 @@ pub fn collide(one: &Bind, other: &Bind) -> bool {
 /// Whether connecting to the node's `address` reaches the listener that binds `bind`.
 pub fn reaches(address: &Address, bind: &Bind) -> bool {
     match (address, bind) {
-        (Address::Unix(path), Bind::Unix(bound)) => path == bound,
+        (Address::Unix { path, .. }, Bind::Unix(bound)) => path == bound,
         (Address::Tcp { host, port, .. }, Bind::Tcp(bound)) if *port == bound.port() => {
             let ip = match host.as_str() {
                 "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),

@@ -71,7 +71,7 @@ pub fn check_schemes(nodes: &[Node], source: Option<&Source>, is_tls: bool, keys
 
 /// Reports a node of a pool with `tls` that is reached over a unix socket.
 pub fn check_addresses(nodes: &[Node], keys: &mut MapReader<'_, '_>) {
-    let over_file = |node: &&Node| matches!(node.address, Address::Unix(_));
+    let over_file = |node: &&Node| matches!(node.address, Address::Unix { .. });
     if let (Some(node), Some(location)) = (nodes.iter().find(over_file), keys.location("tls")) {
         let problem = Problem::new(format!("the node {} is reached over a unix socket", node.label()));
         keys.diagnostic_at(&location, problem.hint("TLS is for TCP: move it to another pool"));

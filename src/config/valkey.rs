@@ -1,4 +1,5 @@
-//! Addresses of Valkey and Redis nodes: `valkey://host:port/database`, and the same with `redis`, `valkeys` and `rediss`.
+//! Addresses of Valkey and Redis nodes: `valkey://host:port/database`, and the same with `redis`, `valkeys` and `rediss`;
+//! over a unix socket `valkey+unix:/path?db=database`, and the same with `redis`.
 //!
 //! The scheme says what answers at an address and whether it speaks TLS, as in the URLs of Redis clients. Users and
 //! passwords do not belong there, where logs and metrics would show them: they are in `auth` of the pool.
@@ -14,6 +15,8 @@ const MAX_DATABASE: u32 = 65_535;
 pub const SCHEMES: &str = "(valkey|redis)s?://";
 /// A regular expression for its end.
 pub const DATABASE: &str = "(/[0-9]{0,5})?";
+/// A regular expression for one over a unix socket.
+pub const SOCKET: &str = r"(valkey|redis)\+unix:.{1,116}";
 
 /// What answers at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +39,26 @@ impl Server {
             Server::Memcached => ("", String::new()),
             Server::Valkey { scheme, database: 0 } => (scheme.prefix(), String::new()),
             Server::Valkey { scheme, database } => (scheme.prefix(), format!("/{database}")),
+        }
+    }
+
+    /// What stands before and behind the path of a unix socket.
+    pub fn around_path(self) -> (&'static str, String) {
+        match self {
+            Server::Memcached => ("unix:", String::new()),
+            Server::Valkey { scheme, database: 0 } => (scheme.of_path(), String::new()),
+            Server::Valkey { scheme, database } => (scheme.of_path(), format!("?db={database}")),
+        }
+    }
+
+    /// The same server by whichever of its names.
+    pub fn canonical(self) -> Server {
+        match self {
+            Server::Memcached => Server::Memcached,
+            Server::Valkey { database, .. } => Server::Valkey {
+                scheme: Scheme::Valkey,
+                database,
+            },
         }
     }
 }
@@ -63,6 +86,14 @@ impl Scheme {
             Scheme::Redis => "redis://",
             Scheme::Valkeys => "valkeys://",
             Scheme::Rediss => "rediss://",
+        }
+    }
+
+    /// What an address of this scheme begins with that is a unix socket, over which there is no TLS.
+    fn of_path(self) -> &'static str {
+        match self {
+            Scheme::Valkey | Scheme::Valkeys => "valkey+unix:",
+            Scheme::Redis | Scheme::Rediss => "redis+unix:",
         }
     }
 
@@ -100,12 +131,64 @@ pub fn split(text: &str) -> Option<Result<Parts<'_>, Problem>> {
     Some(parts(text, scheme, rest))
 }
 
+/// The parts of the address of a unix socket.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SocketParts<'a> {
+    /// What stands before the path.
+    pub prefix: &'static str,
+    /// The path, not read yet.
+    pub path: &'a str,
+    /// What answers there.
+    pub server: Server,
+}
+
+/// Splits the address of a unix socket; `None` if it has none of the schemes.
+pub fn split_socket(text: &str) -> Option<Result<SocketParts<'_>, Problem>> {
+    let scheme = [Scheme::Valkey, Scheme::Redis]
+        .into_iter()
+        .find(|scheme| text.starts_with(scheme.of_path()))?;
+    let prefix = scheme.of_path();
+    let rest = &text[prefix.len()..];
+    if rest.starts_with("//") && rest.contains('@') {
+        return Some(Err(no_user(&format!("{prefix}/PATH"))));
+    }
+    let (path, query) = rest.split_once('?').unwrap_or((rest, "db=0"));
+    let number = query.strip_prefix("db=").unwrap_or(query);
+    Some(read_database(number).map(|database| SocketParts {
+        prefix,
+        path,
+        server: Server::Valkey { scheme, database },
+    }))
+}
+
+fn no_user(address: &str) -> Problem {
+    Problem::new("an address has no user and no password").hint(format!(
+        "write {}, and `auth: {{user: NAME, password: {{file: PATH}}}}` in the pool",
+        quote(address)
+    ))
+}
+
+fn read_database(number: &str) -> Result<u32, Problem> {
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    let database = number
+        .parse()
+        .ok()
+        .filter(|database| digits && *database <= MAX_DATABASE);
+    database.ok_or_else(|| {
+        Problem::new(format!("{} is not the number of a database", quote(number)))
+            .hint("write a number such as 0, or leave it out")
+    })
+}
+
 fn parts<'a>(text: &str, scheme: Scheme, rest: &'a str) -> Result<Parts<'a>, Problem> {
     if let Some((_, socket)) = rest.rsplit_once('@') {
-        let problem = Problem::new("an address has no user and no password");
+        return Err(no_user(&format!("{}{socket}", scheme.prefix())));
+    }
+    if rest.starts_with('/') {
+        let problem = Problem::new(format!("{} has no host", quote(text)));
         return Err(problem.hint(format!(
-            "write {}, and `auth: {{user: NAME, password: {{file: PATH}}}}` in the pool",
-            quote(&format!("{}{socket}", scheme.prefix()))
+            "for a unix socket write {}",
+            quote(&format!("{}/{}", scheme.of_path(), rest.trim_start_matches('/')))
         )));
     }
     if let Some((before, _)) = rest.split_once(['?', '#']) {
@@ -116,18 +199,10 @@ fn parts<'a>(text: &str, scheme: Scheme, rest: &'a str) -> Result<Parts<'a>, Pro
         )));
     }
     let (socket, number) = rest.split_once('/').unwrap_or((rest, ""));
-    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
     let database = match number {
-        "" => Some(0),
-        number => number
-            .parse()
-            .ok()
-            .filter(|number| digits && *number <= MAX_DATABASE),
+        "" => 0,
+        number => read_database(number)?,
     };
-    let database = database.ok_or_else(|| {
-        Problem::new(format!("{} is not the number of a database", quote(number)))
-            .hint("write a number such as 0 behind the port, or nothing")
-    })?;
     Ok(Parts {
         socket,
         server: Server::Valkey { scheme, database },
@@ -151,7 +226,39 @@ mod tests {
             assert_eq!(parts, Parts { socket, server }, "{text}");
         }
         assert!(split("cache:11211").is_none());
+        assert!(split_socket("unix:/run/memcached.sock").is_none());
         assert!(split("memcached://cache:11211").is_none());
+    }
+
+    #[test]
+    fn a_unix_socket_has_a_path_and_a_database() {
+        for (text, path, scheme, database) in [
+            ("valkey+unix:/run/v.sock", "/run/v.sock", Scheme::Valkey, 0),
+            (
+                "redis+unix:/run/r@a.sock?db=12",
+                "/run/r@a.sock",
+                Scheme::Redis,
+                12,
+            ),
+        ] {
+            let server = Server::Valkey { scheme, database };
+            let parts = split_socket(text).expect(text).expect(text);
+            assert_eq!((parts.path, parts.server), (path, server), "{text}");
+        }
+        for text in [
+            "redis+unix:/run/r.sock?db=",
+            "redis+unix:/run/r.sock?db=x",
+            "redis+unix:/r?timeout=1",
+        ] {
+            let problem = split_socket(text).expect(text).expect_err(text);
+            assert!(
+                problem.reason.ends_with("is not the number of a database"),
+                "{text}"
+            );
+        }
+        let problem = split_socket("redis+unix://u:secret@/run/r.sock").expect("one");
+        let problem = problem.expect_err("it has a password");
+        assert_eq!(problem.reason, "an address has no user and no password");
     }
 
     #[test]
@@ -165,12 +272,17 @@ mod tests {
             (
                 "redis://cache:6379/one",
                 "\"one\" is not the number of a database",
-                "write a number such as 0 behind the port, or nothing",
+                "write a number such as 0, or leave it out",
             ),
             (
                 "redis://cache:6379/70000",
                 "\"70000\" is not the number of a database",
-                "write a number such as 0 behind the port, or nothing",
+                "write a number such as 0, or leave it out",
+            ),
+            (
+                "redis:///run/redis.sock",
+                "\"redis:///run/redis.sock\" has no host",
+                "for a unix socket write \"redis+unix:/run/redis.sock\"",
             ),
             (
                 "redis://cache:6379?db=1",

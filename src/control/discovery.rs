@@ -160,7 +160,7 @@ fn note(remote: &Remote, addresses: Vec<SocketAddr>) -> bool {
 fn literal(address: &Address) -> Option<SocketAddr> {
     match address {
         Address::Tcp { host, port, .. } => Some(SocketAddr::new(host.parse::<IpAddr>().ok()?, *port)),
-        Address::Unix(_) | Address::Embedded(_) | Address::Undiscovered => None,
+        Address::Unix { .. } | Address::Embedded(_) | Address::Undiscovered => None,
     }
 }
 

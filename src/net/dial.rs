@@ -48,7 +48,7 @@ pub async fn dial(
                     Some(tls) => Ok(Stream::Tls(Box::new(encrypt(stream, address, tls).await?))),
                 }
             }
-            Address::Unix(path) => unix(path).await,
+            Address::Unix { path, .. } => unix(path).await,
             Address::Undiscovered => Err(io::Error::new(ErrorKind::NotFound, "no node was discovered yet")),
             Address::Embedded(_) => Err(io::Error::other("an embedded node has no connection")),
         }?;

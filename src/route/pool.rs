@@ -282,7 +282,7 @@ fn ring(settings: &config::Pool, active: &[usize], like: Option<&Ring>) -> Ring 
 fn member(node: &config::Node) -> Member<'_> {
     let (host, port) = match &node.address {
         Address::Tcp { host, port, .. } => (host.as_str(), Some(*port)),
-        Address::Unix(path) => (path.to_str().unwrap_or_default(), None),
+        Address::Unix { path, .. } => (path.to_str().unwrap_or_default(), None),
         Address::Embedded(_) | Address::Undiscovered => (node.name.as_deref().unwrap_or_default(), None),
     };
     Member {

@@ -257,6 +257,46 @@ fn users_and_passwords_reach_servers_that_ask_and_nothing_else() {
 }
 
 #[test]
+fn servers_are_reached_over_unix_sockets_with_a_database_and_a_user() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (socket, password) = (folder.path().join("redis.sock"), folder.path().join("password"));
+    fs::write(&password, SECRET).expect("written");
+    let path = socket.to_str().expect("UTF-8");
+    let password_of_app = format!(">{SECRET}");
+    let mut words = vec!["--unixsocket", path, "--user", "app", "on", &password_of_app];
+    words.extend("~* +@all --user default on nopass ~* +@all".split(' '));
+    let redis = Redis::start_with(&words);
+    let auth = format!("auth: {{user: app, password: {{file: {}}}}}", password.display());
+    let address = format!("redis+unix:{path}?db=3");
+    let ringway = Ringway::start(&pool(
+        std::slice::from_ref(&address),
+        &[&auth, "request_timeout: 10s", HEALTH],
+    ));
+    let mut client = ringway.client();
+    client.expects("set k 5 0 1\r\n1\r\nincr k 1\r\n", "STORED\r\n2\r\n");
+    let clients = redis.ask("CLIENT LIST");
+    let count = |word| clients.matches(word).count();
+    assert!(
+        count(" db=3 ") > 0 && count(" db=3 ") == count(" user=app "),
+        "{clients}"
+    );
+    assert!(redis.ask("INFO keyspace").contains("db3:keys=1"));
+    assert_eq!(state(&ringway), "up");
+    let nodes = ringway.get("/nodes").1;
+    assert!(nodes.contains(&address), "{nodes}");
+    // The ring places keys as that of a memcached at this path does.
+    let place = |address: &str| {
+        let ringway = Ringway::start_unready(&pool(
+            &[address.to_owned(), "10.0.0.1:1".to_owned()],
+            &["distribution: ringway"],
+        ));
+        let explained = |key: u32| ringway.get(&format!("/explain?key=k{key}")).1.contains(path);
+        (0..50).map(explained).collect::<Vec<bool>>()
+    };
+    assert_eq!(place(&address), place(&format!("unix:{path}")));
+}
+
+#[test]
 fn servers_are_reached_over_tls_by_their_names() {
     let authority = Authority::new();
     let pair = authority.pair("node", &["localhost"]);
@@ -300,6 +340,14 @@ fn mistakes_in_addresses_have_a_way_out() {
         ),
         ("valkey://cache", "", "did you mean cache:6379?"),
         (
+            "redis:///run/r.sock",
+            "",
+            "for a unix socket write \"redis+unix:/run/r.sock\"",
+        ),
+        ("redis+unix:///run/r.sock", "", "write \"redis+unix:/run/r.sock\""),
+        ("valkey+unix:/run/v.sock", "tls: true", "TLS is for TCP"),
+        ("valkey+unix:/run/v.sock?db=3", "", "fine"),
+        (
             "valkeys://cache:6379",
             "",
             "\"valkeys://cache:6379\" needs the pool's `tls`, add `tls: true`, or write valkey://",
@@ -325,6 +373,9 @@ fn mistakes_in_addresses_have_a_way_out() {
         let told = diagnostics(&pool(&[address.to_owned()], &[setting]));
         assert!(told.contains(wanted), "{address} {setting}:\n{told}");
     }
+    let sockets = ["valkey+unix:/s", "redis+unix:/s?db=0"].map(str::to_owned);
+    let twice = diagnostics(&pool(&sockets, &[]));
+    assert!(twice.contains("nodes[0] has the address"), "{twice}");
     let twice = diagnostics(&pool(&["valkey://a:1".to_owned(), "redis://A:1".to_owned()], &[]));
     assert!(twice.contains("nodes[0] has the address"), "{twice}");
     let apart = diagnostics(&pool(

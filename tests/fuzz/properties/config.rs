@@ -55,7 +55,7 @@ fn check_config(config: &Config) {
             assert!(pool.nodes[..at].iter().all(|other| other.label() != node.label()));
             let label = node.label();
             // The path of a socket may have spaces in it, no other label.
-            let is_path = node.name.is_none() && matches!(node.address, Address::Unix(_));
+            let is_path = node.name.is_none() && matches!(node.address, Address::Unix { .. });
             let is_bad = |c: char| c.is_control() || c.is_whitespace() && !is_path;
             assert!(!label.is_empty() && !label.chars().any(is_bad));
         }

@@ -204,7 +204,10 @@ impl World {
     fn member(&self, node: usize) -> config::Node {
         config::Node {
             name: Some(format!("n{node}")),
-            address: Address::Unix(self.nodes[node].path().clone()),
+            address: Address::Unix {
+                path: self.nodes[node].path().clone(),
+                server: config::Server::Memcached,
+            },
             weight: 1,
             origin: Some(Arc::new(Origin {
                 from: "file+/nodes".to_owned(),

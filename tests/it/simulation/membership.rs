@@ -313,7 +313,10 @@ impl World {
     fn discovered(&self, name: &str) -> config::Node {
         config::Node {
             name: Some(name.to_owned()),
-            address: Address::Unix(self.directory.path().join(name)),
+            address: Address::Unix {
+                path: self.directory.path().join(name),
+                server: config::Server::Memcached,
+            },
             weight: 1,
             origin: Some(Arc::new(Origin {
                 from: "file+/nodes".to_owned(),
