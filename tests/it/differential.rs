@@ -148,7 +148,8 @@ fn is_otherwise_when_embedded(sequence: &Sequence) -> bool {
 fn any_sequence_reads_the_same_from_a_redis_node_as_from_a_bare_memcached() {
     let start = |_: &Memcached| {
         let redis = Redis::start();
-        let ringway = Ringway::start(&pool(&[redis.address()], &["request_timeout: 20s"]));
+        let settings = ["request_timeout: 20s", "connect_timeout: 20s"];
+        let ringway = Ringway::start(&pool(&[redis.address()], &settings));
         (ringway, Some(redis))
     };
     compare(CASES / 4, Memcached::start, start, is_otherwise_in_redis);
