@@ -76,27 +76,7 @@ pub fn check(
         let problem = Problem::new(format!("the node {} is embedded", node.label()));
         keys.diagnostic_at(
             location,
-            problem.hint("a handover is between memcached nodes: move it to another pool"),
-        );
-    }
-    let before = handover.from.iter().flat_map(|from| &from.nodes);
-    check_servers(nodes.iter().chain(before), location, keys);
-}
-
-/// Notes that Valkey and Redis nodes have no handover: their cas ids do not say which of two writes came first, and they
-/// cannot list what they have in one pass, so what an earlier ring left there could not be told apart.
-fn check_servers<'a>(
-    mut nodes: impl Iterator<Item = &'a Node>,
-    location: &Location,
-    keys: &mut MapReader<'_, '_>,
-) {
-    if let Some(node) = nodes.find(|node| node.address.database().is_some()) {
-        let problem = Problem::new(format!("the node {} is no memcached", node.label()));
-        keys.diagnostic_at(
-            location,
-            problem.hint(
-                "a handover is between memcached nodes: write `handover: off`, or fill the pool by lazy_fill",
-            ),
+            problem.hint("a handover is between servers: move it to another pool"),
         );
     }
 }

@@ -14,10 +14,9 @@ use tracing::{info, warn};
 
 use super::leftovers::Gaining;
 use super::reload::Reloader;
-use crate::config::{show_duration, twins};
+use crate::config::show_duration;
 use crate::diff::percent;
 use crate::node::Node;
-use crate::ring::compare::movement;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::route::{Handover, Pool};
 use crate::snapshot::Snapshot;
@@ -101,6 +100,7 @@ fn look(state: &Arc<State>, followed: &mut BTreeMap<String, Followed>) -> Looked
         looked.is_changed |= phase != std::mem::replace(&mut known.phase, phase);
         if phase == Phase::Done {
             is_over = true;
+            forget_notes(pool, handover, &snapshot);
             looked.was_awaited |= progress.is_awaited();
         }
     }
@@ -123,14 +123,8 @@ fn begin(name: &str, pool: &Arc<Pool>, handover: &Handover, snapshot: &Snapshot)
     );
     let mut clearing = JoinSet::new();
     let mut unclear = Vec::new();
-    for member in gaining(pool, handover) {
-        let node = snapshot.nodes[pool.nodes[member]].clone();
-        let gaining = Gaining {
-            node: node.clone(),
-            member,
-            pool: pool.clone(),
-        };
-        unclear.push((node, clearing.spawn(gaining.clear())));
+    for gaining in Gaining::all(pool, handover, snapshot) {
+        unclear.push((gaining.node.clone(), clearing.spawn(gaining.clear())));
     }
     Followed {
         phase: progress.phase(),
@@ -139,19 +133,6 @@ fn begin(name: &str, pool: &Arc<Pool>, handover: &Handover, snapshot: &Snapshot)
         _clearing: clearing,
         is_waiting: false,
     }
-}
-
-/// The nodes that gain keys, as indices among the pool's.
-fn gaining(pool: &Pool, handover: &Handover) -> Vec<usize> {
-    let (old, new) = (&handover.old.settings, &pool.settings);
-    let twins = twins(&old.nodes, &new.nodes);
-    let old_ring = Pool::whole_ring(old, Some(&handover.old.ring));
-    let moves = movement(&old_ring, &Pool::whole_ring(new, Some(&old_ring))).shares;
-    let moves = moves.keys().filter(|(from, to)| twins[*from] != Some(*to));
-    let mut gaining: Vec<usize> = moves.map(|(_, to)| *to).collect();
-    gaining.sort_unstable();
-    gaining.dedup();
-    gaining
 }
 
 impl Followed {
@@ -185,6 +166,14 @@ impl Followed {
             );
         }
         false
+    }
+}
+
+/// Removes the notes about Valkey and Redis nodes, which say nothing of the next handover.
+fn forget_notes(pool: &Arc<Pool>, handover: &Handover, snapshot: &Snapshot) {
+    let gaining = Gaining::all(pool, handover, snapshot).into_iter();
+    for gaining in gaining.filter(Gaining::is_valkey) {
+        tokio::spawn(gaining.forget_note());
     }
 }
 

@@ -6,43 +6,62 @@
 //! remove them all the node lists its items (`lru_crawler metadump all`), and each that moves here and is
 //! not newer than the mark is deleted, if its cas id is still the same. One process of a fleet is enough: it
 //! leaves a note at the node, and the note's own cas id shows to which handover it belongs.
+//!
+//! The cas ids of a Valkey or Redis tell no age, so it has no mark, and what moves there is removed before any process
+//! serves from it: see [`swept`](super::swept).
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use md5::{Digest, Md5};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::jitter::jittered;
 use super::listed::{LIST, Listed};
 use super::per_node_tasks::remote;
 use super::probe_client::ProbeConnection;
-use crate::config;
+use crate::config::{self, twins};
 use crate::node::Node;
+use crate::ring::compare::movement;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::route::{Handover, Pool};
 use crate::snapshot::Snapshot;
 
 /// The maximum time for an answer of a node.
-const LIMIT: Duration = Duration::from_secs(2);
+pub(super) const LIMIT: Duration = Duration::from_secs(2);
 /// The pause before a node is looked at again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The number of keys that are deleted at once.
 const BATCH: usize = 500;
 /// How long the note of a process lives, in seconds: longer than the others take to look.
 pub const NOTE: u32 = 3600;
+/// How long a change may be held up to sweep nodes that serve at once; what is not done then is done meanwhile.
+const SWEEP: Duration = Duration::from_secs(10);
 
-/// Marks every node of the handovers that begin with `snapshot`. A node that cannot answer stays without a
-/// mark, so that none of its items is read; if one knows no leases there is no handover.
+/// Marks every memcached of the handovers that begin with `snapshot`, and sweeps every Valkey and Redis that serves at
+/// once. A node that cannot answer stays without a mark, so that none of its items is read; if one knows no leases there
+/// is no handover.
 pub async fn mark(snapshot: &Snapshot) {
     let mut asked = JoinSet::new();
     for pool in snapshot.pools.values() {
         let Some(handover) = &pool.handover else { continue };
+        let gaining = match handover.progress.phase() {
+            Phase::Prepare => Vec::new(),
+            _ => Gaining::all(pool, handover, snapshot),
+        };
+        for gaining in gaining.into_iter().filter(Gaining::is_valkey) {
+            asked.spawn(async move {
+                // What goes wrong is told by the task that goes on with it.
+                let _swept = timeout(SWEEP, gaining.try_to_clear(&mut None)).await;
+            });
+        }
         for (member, &index) in pool.nodes.iter().enumerate() {
-            if handover.progress.mark(member) == u64::MAX {
+            let is_valkey = snapshot.nodes[index].address.database().is_some();
+            if !is_valkey && handover.progress.mark(member) == u64::MAX {
                 let (node, progress) = (snapshot.nodes[index].clone(), handover.progress.clone());
                 let protection = pool.settings.protection.clone();
                 asked.spawn(async move {
@@ -70,7 +89,7 @@ fn give_up_or_wait(node: &Node, progress: &Progress, error: &io::Error) {
     progress.enter(Phase::Done, Instant::now());
 }
 
-async fn connect(node: &Node, protection: &config::Protection) -> io::Result<ProbeConnection> {
+pub(super) async fn connect(node: &Node, protection: &config::Protection) -> io::Result<ProbeConnection> {
     let remote = remote(node).ok_or_else(|| io::Error::other("an embedded node"))?;
     let resolved = remote.resolved.load();
     ProbeConnection::dial(&node.address, &resolved, protection, LIMIT).await
@@ -112,7 +131,28 @@ pub struct Gaining {
 }
 
 impl Gaining {
-    fn handover(&self) -> &Handover {
+    /// Returns the nodes that gain keys in `handover`, that of `pool`.
+    pub fn all(pool: &Arc<Pool>, handover: &Handover, snapshot: &Snapshot) -> Vec<Gaining> {
+        let (old, new) = (&handover.old.settings, &pool.settings);
+        let twins = twins(&old.nodes, &new.nodes);
+        let old_ring = Pool::whole_ring(old, Some(&handover.old.ring));
+        let moves = movement(&old_ring, &Pool::whole_ring(new, Some(&old_ring))).shares;
+        let moves = moves.keys().filter(|(from, to)| twins[*from] != Some(*to));
+        let members: BTreeSet<usize> = moves.map(|(_, to)| *to).collect();
+        let gaining = |member: usize| Gaining {
+            node: snapshot.nodes[pool.nodes[member]].clone(),
+            member,
+            pool: pool.clone(),
+        };
+        members.into_iter().map(gaining).collect()
+    }
+
+    /// Whether it is a Valkey or Redis.
+    pub fn is_valkey(&self) -> bool {
+        self.node.address.database().is_some()
+    }
+
+    pub(super) fn handover(&self) -> &Handover {
         self.pool
             .handover
             .as_ref()
@@ -125,7 +165,7 @@ impl Gaining {
         let mut complaint = String::new();
         let mut marked = (progress.mark(self.member) < u64::MAX).then(Instant::now);
         while progress.phase() < Phase::Done {
-            match self.try_to_clear(&progress, &mut marked).await {
+            match self.try_to_clear(&mut marked).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) if error.to_string() != complaint => {
@@ -140,9 +180,13 @@ impl Gaining {
     }
 
     /// Returns true if nothing is left there.
-    async fn try_to_clear(&self, progress: &Progress, marked: &mut Option<Instant>) -> io::Result<bool> {
+    async fn try_to_clear(&self, marked: &mut Option<Instant>) -> io::Result<bool> {
         let protection = &self.pool.settings.protection;
+        let progress = &self.handover().progress;
         let mut connection = connect(&self.node, protection).await?;
+        if self.is_valkey() {
+            return self.try_to_sweep(&mut connection.valkey()).await;
+        }
         let Some(marked_at) = *marked else {
             mark_node(&mut connection, progress, self.member).await?;
             *marked = Some(Instant::now());
@@ -201,13 +245,13 @@ impl Gaining {
         Ok(removed + count)
     }
 
-    fn moves_here(&self, key: &[u8]) -> bool {
+    pub(super) fn moves_here(&self, key: &[u8]) -> bool {
         let own = self.pool.nodes[self.member];
         self.pool.primary(key) == own && self.handover().old.primary(key) != own
     }
 
     /// The key under which a process notes that it has removed them.
-    fn note(&self) -> String {
+    pub(super) fn note(&self) -> String {
         let mut digest = Md5::new();
         for settings in [&self.handover().old.settings, &self.pool.settings] {
             for node in &settings.nodes {

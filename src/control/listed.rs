@@ -57,8 +57,13 @@ impl Listed {
 
     /// The key in base64, if a meta command needs that.
     pub fn base64(&self) -> Option<Vec<u8>> {
-        needs_base64(&self.key).then(|| STANDARD.encode(&self.key).into_bytes())
+        in_base64(&self.key)
     }
+}
+
+/// Returns `key` in base64, if a meta command needs that.
+pub fn in_base64(key: &[u8]) -> Option<Vec<u8>> {
+    needs_base64(key).then(|| STANDARD.encode(key).into_bytes())
 }
 
 fn refusal(line: &[u8]) -> io::Error {

@@ -68,7 +68,8 @@ impl ProbeConnection {
         }
     }
 
-    fn valkey(&mut self) -> Valkey<'_> {
+    /// The same connection for questions that only a Valkey or Redis understands.
+    pub fn valkey(&mut self) -> Valkey<'_> {
         Valkey {
             stream: &mut self.stream,
         }

@@ -12,6 +12,9 @@ use crate::protocol::resp::greeting;
 use crate::protocol::resp::value::Value;
 use crate::protocol::resp::words::write_words;
 
+/// Where a list of all keys begins and ends.
+pub const START: &[u8] = b"0";
+
 /// A connection to a Valkey or Redis.
 pub struct Valkey<'a> {
     /// Greeted, and without anything outstanding.
@@ -72,6 +75,54 @@ impl Valkey<'_> {
             None => Ok(()),
             Some(answer) => Err(refused("DEL", answer)),
         }
+    }
+
+    /// Returns the string at `key`, if there is one.
+    ///
+    /// # Errors
+    /// Its refusal; that it is late.
+    pub async fn get(&mut self, key: &[u8], limit: Duration) -> io::Result<Option<Vec<u8>>> {
+        match self.ask(&[b"GET", key], limit).await? {
+            Value::Text(text) => Ok(Some(text)),
+            Value::Null => Ok(None),
+            answer => Err(refused("GET", &answer)),
+        }
+    }
+
+    /// Stores `value` for this number of seconds.
+    ///
+    /// # Errors
+    /// Its refusal; that it is late.
+    pub async fn set(&mut self, key: &[u8], value: &[u8], seconds: u64, limit: Duration) -> io::Result<()> {
+        let seconds = seconds.to_string();
+        match self
+            .ask(&[b"SET", key, value, b"EX", seconds.as_bytes()], limit)
+            .await?
+        {
+            Value::Text(_) => Ok(()),
+            answer => Err(refused("SET", &answer)),
+        }
+    }
+
+    /// Lists some of the keys that have strings, and where to go on; it begins and ends at [`START`]. A key that is there
+    /// all the time is listed at least once.
+    ///
+    /// # Errors
+    /// Its refusal; that it is late.
+    pub async fn list(&mut self, from: &[u8], limit: Duration) -> io::Result<(Vec<u8>, Vec<Vec<u8>>)> {
+        let words = [&b"SCAN"[..], from, b"COUNT", b"200", b"TYPE", b"string"];
+        let answer = self.ask(&words, limit).await?;
+        let Value::Array(mut parts) = answer else {
+            return Err(refused("SCAN", &answer));
+        };
+        let (Some(Value::Array(keys)), Some(Value::Text(next))) = (parts.pop(), parts.pop()) else {
+            return Err(unexpected("SCAN"));
+        };
+        let text = |key| match key {
+            Value::Text(key) => Ok(key),
+            _ => Err(unexpected("SCAN")),
+        };
+        Ok((next, keys.into_iter().map(text).collect::<io::Result<_>>()?))
     }
 
     async fn ask(&mut self, words: &[&[u8]], limit: Duration) -> io::Result<Value> {

@@ -238,6 +238,14 @@ impl Pool {
         down.count() > most_down(&self.settings)
     }
 
+    /// Whether the node of `key` is a Valkey or Redis.
+    pub fn is_valkey(&self, key: &[u8]) -> bool {
+        self.settings.nodes[self.ring.pick(key)]
+            .address
+            .database()
+            .is_some()
+    }
+
     /// Returns the primary node of `key`, which has it while all nodes are in the ring, as an index into
     /// the snapshot's nodes.
     pub fn primary(&self, key: &[u8]) -> usize {

@@ -9,7 +9,7 @@ use crate::protocol::operation::{drops_item_if_refused, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
 use crate::route::handover::{self, progress::Progress};
-use crate::route::toolkit::reply::is_lost;
+use crate::route::toolkit::reply::is_gone;
 use crate::route::{Call, Forwarder, Handover, Pool};
 use crate::worker::context::{ActiveRoutes, WorkerContext};
 
@@ -122,6 +122,7 @@ impl LinkForwarder {
                 let slot = ReplySlot::Inspected(Box::new(Box::new(OldReply {
                     progress: progress.clone(),
                     member,
+                    keeps_items: moving.old.is_valkey(request.key),
                     slot,
                 })));
                 self.send_to_owner(current, moving.old.nodes[member], request, slot, &moving.old);
@@ -158,12 +159,14 @@ struct OldReply {
     progress: Arc<Progress>,
     /// The old owner.
     member: usize,
+    /// Whether it has its items again after it refused connections.
+    keeps_items: bool,
     slot: ReplySlot,
 }
 
 impl ReplyInspector for OldReply {
     fn fill(self: Box<Self>, reply: Reply) {
-        if is_lost(&reply) {
+        if is_gone(&reply, self.keeps_items) {
             self.progress.lose(self.member);
         }
         self.slot.fill(reply);

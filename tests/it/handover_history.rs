@@ -10,6 +10,7 @@ use crate::handover::{end, next, phase};
 use crate::lazy_fill::{COUNTERS, EndOnDrop, World};
 use crate::support::memcached::Memcached;
 use crate::support::program;
+use crate::support::redis::Redis;
 use crate::support::ringway::{Ringway, pool, wait_for};
 
 const CLIENTS: usize = 4;
@@ -39,6 +40,11 @@ fn rounds() -> usize {
 fn survives(run: &Run, mut inject: impl FnMut(&World, &mut Nodes, usize) + Send) {
     let mut nodes: Nodes = std::array::from_fn(|_| Some(Memcached::start()));
     let addresses: Vec<String> = nodes.iter().flatten().map(Memcached::address).collect();
+    survives_at(run, &addresses, |world, turn| inject(world, &mut nodes, turn));
+}
+
+/// The same with nodes at these five addresses, each of a memcached or a Redis.
+fn survives_at(run: &Run, addresses: &[String], mut inject: impl FnMut(&World, usize) + Send) {
     let text = |count: usize| {
         let settings = [
             "handover: {prepare: 1h, serve: 1h}",
@@ -66,7 +72,7 @@ fn survives(run: &Run, mut inject: impl FnMut(&World, &mut Nodes, usize) + Send)
         threads.spawn(|| {
             let _ends_all = EndOnDrop(&world);
             let turns = (0..).take_while(|_| !world.is_over.load(SeqCst));
-            turns.for_each(|turn| inject(&world, &mut nodes, turn));
+            turns.for_each(|turn| inject(&world, turn));
         });
         let _ends_all = EndOnDrop(&world);
         for _ in 0..rounds() {
@@ -178,5 +184,72 @@ fn no_old_value_is_read_while_nodes_are_killed_in_a_handover() {
             node.is_some()
         });
         world.note(None, &format!("node {} is started, empty", turn % 5));
+    });
+}
+
+/// Redis nodes that keep what they have answered across a restart.
+fn durable() -> Vec<Redis> {
+    let start = |_| Redis::start_with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+    (0..5).map(start).collect()
+}
+
+fn addresses_of(nodes: &[Redis]) -> Vec<String> {
+    nodes.iter().map(Redis::address).collect()
+}
+
+#[test]
+fn no_old_value_is_read_while_a_ring_of_redis_nodes_changes() {
+    let nodes = durable();
+    for is_warmed in [false, true] {
+        let run = Run {
+            keeps_memory: true,
+            writes: 150,
+            is_warmed,
+        };
+        survives_at(&run, &addresses_of(&nodes), |_, _| {
+            sleep(Duration::from_millis(20));
+        });
+        nodes.iter().for_each(|node| drop(node.ask("FLUSHALL")));
+    }
+}
+
+#[test]
+fn no_old_value_is_read_while_a_ring_changes_from_memcached_to_redis_nodes_and_back() {
+    let memcached: Vec<Memcached> = (0..3).map(|_| Memcached::start()).collect();
+    let nodes = durable();
+    let mut addresses: Vec<String> = memcached.iter().map(Memcached::address).collect();
+    addresses.splice(1..1, addresses_of(&nodes[..2]));
+    let run = Run {
+        keeps_memory: true,
+        writes: 100,
+        is_warmed: false,
+    };
+    survives_at(&run, &addresses, |world, turn| {
+        let node = &nodes[turn % 2];
+        world.note(None, &format!("redis node {} stops for a while", turn % 2));
+        node.signal("STOP");
+        sleep(Duration::from_millis(if turn % 4 == 0 { 400 } else { 40 }));
+        node.signal("CONT");
+        sleep(Duration::from_millis(100));
+    });
+}
+
+#[test]
+fn no_old_value_is_read_while_redis_nodes_are_killed_and_come_back_with_their_items() {
+    let mut nodes = durable();
+    let addresses = addresses_of(&nodes);
+    let run = Run {
+        keeps_memory: true,
+        writes: 100,
+        is_warmed: false,
+    };
+    survives_at(&run, &addresses, |world, turn| {
+        sleep(Duration::from_millis(if turn % 2 == 0 { 400 } else { 100 }));
+        let node = &mut nodes[turn % 5];
+        world.note(None, &format!("node {} is killed", turn % 5));
+        node.stop();
+        sleep(Duration::from_millis(if turn % 3 == 0 { 100 } else { 0 }));
+        node.resume();
+        world.note(None, &format!("node {} is started, with its items", turn % 5));
     });
 }

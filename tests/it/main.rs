@@ -80,6 +80,7 @@ mod python_clients;
 mod redis_discovery;
 mod redis_failover;
 mod redis_failures;
+mod redis_handover;
 mod redis_nodes;
 mod redis_policies;
 mod refused_values;

@@ -7,10 +7,13 @@ use anyhow::{Context, bail};
 use tokio::time::{Instant, sleep};
 
 use super::watch::Watched;
-use crate::control::listed::{LIST, Listed};
+use crate::control::listed::{LIST, Listed, in_base64};
 use crate::control::per_node_tasks::remote;
 use crate::control::probe_client::ProbeConnection;
+use crate::control::probe_valkey::{START, Valkey};
+use crate::control::swept::OWN;
 use crate::node::Node;
+use crate::protocol::MAX_KEY;
 use crate::route::Pool;
 use crate::route::toolkit::rewrite::unix_time;
 use crate::snapshot::Snapshot;
@@ -20,8 +23,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How long a node may be busy with a list for another client.
 const BUSY: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
-/// What Ringway itself stores at nodes; it means something only there.
-const OWN: &[u8] = b"ringway:";
 
 /// A key that moves.
 pub struct Moving {
@@ -76,6 +77,9 @@ async fn of_node(
     let remote = remote(node).ok_or_else(|| io::Error::other("an embedded node"))?;
     let (resolved, protection) = (remote.resolved.load(), &pool.settings.protection);
     let mut listing = ProbeConnection::dial(&node.address, &resolved, protection, LIMIT).await?;
+    if node.address.database().is_some() {
+        return of_valkey(&mut listing.valkey(), from, moves).await;
+    }
     listing.begin(LIST).await?;
     let now = unix_time() as u64;
     let mut keys = Vec::new();
@@ -95,4 +99,29 @@ async fn of_node(
         });
     }
     Ok(keys)
+}
+
+/// The same of a Valkey or Redis, which does not say when items were used.
+async fn of_valkey(
+    node: &mut Valkey<'_>,
+    from: usize,
+    moves: impl Fn(&[u8]) -> bool,
+) -> io::Result<Vec<Moving>> {
+    let (mut at, mut moving) = (START.to_vec(), Vec::new());
+    loop {
+        let (next, keys) = node.list(&at, LIMIT).await?;
+        // Others can only have been stored by programs that speak Redis.
+        let is_ours = |key: &Vec<u8>| (1..=MAX_KEY).contains(&key.len()) && !key.starts_with(OWN);
+        let keys = keys.into_iter().filter(|key| is_ours(key) && moves(key));
+        moving.extend(keys.map(|key| Moving {
+            base64: in_base64(&key).map(Into::into),
+            from,
+            last_access: 0,
+            key: key.into(),
+        }));
+        if next == START {
+            return Ok(moving);
+        }
+        at = next;
+    }
 }

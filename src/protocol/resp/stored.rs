@@ -97,6 +97,11 @@ pub fn digest(value: &[u8]) -> u64 {
     u64::from_be_bytes(*first) & (DIGEST - 1) | DIGEST
 }
 
+/// Whether a cas id is the digest of a value, so that it comes back if the value does.
+pub fn is_digest(cas: u64) -> bool {
+    cas >= DIGEST
+}
+
 /// Returns the cas id for a write at the Unix time `millis`: later ones are higher, and two of one millisecond differ
 /// in `random`. It leaves room until the year 2109.
 pub fn new_id(millis: u64, random: u32) -> u64 {
@@ -138,6 +143,6 @@ mod tests {
         assert_ne!(digest(b"abc"), digest(b"abd"));
         let now = 1_800_000_000_000;
         assert!(new_id(now, u32::MAX) < new_id(now + 1, 0));
-        assert!(new_id(now, 0) < DIGEST && digest(b"") >= DIGEST && digest(b"") < 1 << 63);
+        assert!(!is_digest(new_id(now, 0)) && is_digest(digest(b"")) && digest(b"") < 1 << 63);
     }
 }

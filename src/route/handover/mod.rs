@@ -9,7 +9,8 @@
 //! `docs/handover.md` says why processes at most one phase apart never show an old value. At the new owner
 //! two kinds of items are no values: placeholders of leases, which are recognised by their flags, and
 //! leftovers, which it has from an earlier ring and are recognised by their cas ids: the handover begins
-//! with a mark, a fresh cas id of each node, and what is older was left there before.
+//! with a mark, a fresh cas id of each node, and what is older was left there before. The cas ids of a Valkey
+//! or Redis tell no age: there everything counts as left over until it was swept, which *prepare* has time for.
 //!
 //! Serve and finish are a [`Refill`], whose forwarder reaches the new owner as the pool, and the old one as
 //! [`Handover::old`].
@@ -33,6 +34,7 @@ use crate::route::pool::Handover;
 use crate::route::toolkit::lease::uses_lease;
 use crate::route::toolkit::refill::{Refill, WarmPart};
 use crate::route::{Call, Pool, Route};
+use cas::Ids;
 use progress::Phase;
 
 /// Sends `request`, for a key of `pool` that moves in `handover`; its reply is delivered to `slot`. The
@@ -43,7 +45,7 @@ pub fn send(pool: &Arc<Pool>, handover: &Handover, request: &Request<'_>, slot: 
     match phase {
         Phase::Prepare if is_read => call.send_to(&Route::Pool(handover.old.clone()), request, slot),
         Phase::Prepare => {
-            let (old, new) = (Route::Pool(handover.old.clone()), Route::Pool(pool.clone()));
+            let (old, new) = (Route::Pool(handover.old.clone()), pool.clone());
             let owned = OwnedRequest::new(request);
             spawn(Box::pin(async move {
                 slot.fill(prepare::write(&owned.request(), &old, &new, &call).await);
@@ -53,17 +55,15 @@ pub fn send(pool: &Arc<Pool>, handover: &Handover, request: &Request<'_>, slot: 
         _ if phase == Phase::Done || request.command == Command::MetaDebug => {
             call.send_to(&Route::Pool(pool.clone()), request, slot);
         }
-        _ if is_read => read::send(
-            refill(pool, handover, phase, request, call),
-            handover,
-            request,
-            slot,
-        ),
         _ => {
+            let ids = Ids::of(pool, request.key);
             let refill = refill(pool, handover, phase, request, call);
-            let owned = OwnedRequest::new(&cas::lowered(request, &mut Vec::new()));
+            if is_read {
+                return read::send(refill, handover.tally.clone(), ids, request, slot);
+            }
+            let owned = OwnedRequest::new(&ids.of_node(request, &mut Vec::new()));
             spawn(Box::pin(async move {
-                slot.fill(cas::raised(refill.run(&owned.request()).await));
+                slot.fill(ids.for_client(refill.run(&owned.request()).await));
             }));
         }
     }
@@ -73,6 +73,7 @@ fn refill(pool: &Arc<Pool>, handover: &Handover, phase: Phase, request: &Request
     Refill {
         cold: Route::Pool(pool.clone()),
         warm: Route::Pool(handover.old.clone()),
+        warm_keeps_items: handover.old.is_valkey(request.key),
         warm_part: match phase {
             Phase::Serve => WarmPart::Optional,
             _ => WarmPart::Deletes,

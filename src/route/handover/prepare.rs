@@ -1,21 +1,23 @@
 //! Writes before the new owner serves: the old one executes them, and what another process, which may be a
 //! phase ahead, has copied to the new one goes.
 
+use std::sync::Arc;
+
 use crate::protocol::operation::Operation;
 use crate::protocol::{Reply, Request};
 use crate::route::toolkit::lease::MetaKey;
-use crate::route::toolkit::reply::{is_error, is_lost, is_miss, is_not_stored, is_untouched};
-use crate::route::{Call, Route};
+use crate::route::toolkit::reply::{is_error, is_gone, is_miss, is_not_stored, is_untouched};
+use crate::route::{Call, Pool, Route};
 
-/// Executes `request` at the `old` owner, then deletes its key at the `new` one. In this order a copy that
+/// Executes `request` at the `old` owner, then deletes its key in `new`, at the new one. In this order a copy that
 /// is under way has either read what `request` left, or loses its lease.
-pub(super) async fn write(request: &Request<'_>, old: &Route, new: &Route, call: &Call) -> Reply {
+pub(super) async fn write(request: &Request<'_>, old: &Route, new: &Arc<Pool>, call: &Call) -> Reply {
     let reply = call.send(old, request).await;
     if is_untouched(&reply) || changed_nothing(request, &reply) {
         return reply;
     }
-    let gone = MetaKey::of(request).delete(new, call).await;
-    match is_error(&gone) && !is_lost(&gone) {
+    let gone = MetaKey::of(request).delete(&Route::Pool(new.clone()), call).await;
+    match is_error(&gone) && !is_gone(&gone, new.is_valkey(request.key)) {
         true => gone,
         false => reply,
     }

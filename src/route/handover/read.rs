@@ -8,20 +8,26 @@ use crate::protocol::meta::flag;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
 use crate::route::call::fast_path::RetainedRequest;
-use crate::route::handover::cas::raised;
+use crate::route::handover::cas::Ids;
 use crate::route::handover::tally::{HandoverTally, Owner};
-use crate::route::pool::Handover;
 use crate::route::toolkit::refill::Refill;
 use crate::route::toolkit::reply::{change_cas, is_hit};
 use crate::route::toolkit::rewrite::{put, with_flags};
 
 /// Sends the read `request` to the new owner; the old one is asked only if that lacks the key.
-pub(super) fn send(refill: Refill, handover: &Handover, request: &Request<'_>, slot: ReplySlot) {
+pub(super) fn send(
+    refill: Refill,
+    tally: Arc<HandoverTally>,
+    ids: Ids,
+    request: &Request<'_>,
+    slot: ReplySlot,
+) {
     let first = FirstReply {
         request: RetainedRequest::new(request),
         slot,
         refill,
-        tally: handover.tally.clone(),
+        ids,
+        tally,
     };
     let (call, cold) = (first.refill.call.clone(), first.refill.cold.clone());
     let mut flags = Vec::new();
@@ -35,6 +41,7 @@ struct FirstReply {
     request: RetainedRequest,
     slot: ReplySlot,
     refill: Refill,
+    ids: Ids,
     tally: Arc<HandoverTally>,
 }
 
@@ -44,20 +51,21 @@ impl ReplyInspector for FirstReply {
             request,
             slot,
             refill,
+            ids,
             tally,
         } = *self;
         let worker = refill.call.forwarder.worker();
         if refill.is_final(&request.request(), &reply) {
             let found = if is_hit(&reply) { Owner::New } else { Owner::None };
             tally.count_read(worker, found);
-            return slot.fill(as_asked(&request.request(), reply));
+            return slot.fill(as_asked(&request.request(), ids, reply));
         }
         // Not polled here: a link is in the middle of its turn, so nothing may be sent to it.
         tokio::task::spawn_local(async move {
             let reply = refill.read(&request.request(), reply).await;
             let found = if is_hit(&reply) { Owner::Old } else { Owner::None };
             tally.count_read(worker, found);
-            slot.fill(raised(reply));
+            slot.fill(ids.for_client(reply));
         });
     }
 }
@@ -79,9 +87,9 @@ fn with_cas<'a>(request: &Request<'a>, flags: &'a mut Vec<u8>) -> Request<'a> {
 }
 
 /// Returns `reply` of the new owner as the client may see it.
-fn as_asked(request: &Request<'_>, reply: Reply) -> Reply {
+fn as_asked(request: &Request<'_>, ids: Ids, reply: Reply) -> Reply {
     match request.wants_cas() {
-        true => raised(reply),
+        true => ids.for_client(reply),
         false => change_cas(reply, |_| None),
     }
 }

@@ -41,6 +41,15 @@ struct Sidecar {
     order: Order,
 }
 
+/// What the new owner is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Server {
+    /// A memcached, at which leftovers are known by the mark.
+    Memcached,
+    /// A Valkey or Redis, which is swept.
+    Valkey,
+}
+
 /// In which order writes and deletes reach both owners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
@@ -129,9 +138,10 @@ fn send_swapped(pool: &Arc<Pool>, moving: &Handover, request: &Request<'_>, slot
 
 impl Sidecar {
     /// A process whose mark of the new owner is `mark`.
-    fn new(caches: &Rc<Caches>, mark: u64, order: Order) -> Rc<Sidecar> {
+    fn new(caches: &Rc<Caches>, mark: u64, order: Order, server: Server) -> Rc<Sidecar> {
         let settings = |node: &str| {
-            let text = format!("pools: {{main: {{nodes: ['{node}:1'], handover: {{}}}}}}");
+            let scheme = if server == Server::Valkey { "valkey://" } else { "" };
+            let text = format!("pools: {{main: {{nodes: ['{scheme}{node}:1'], handover: {{}}}}}}");
             config::parse(&text, "test").expect("good").pools["main"].clone()
         };
         let node = |settings: &config::Pool| {
@@ -202,6 +212,12 @@ impl Sidecar {
         if next == Phase::Done as u8 {
             self.sweep(progress.mark(0));
         }
+        // A Valkey is swept in prepare, or as soon as it can be reached.
+        let is_swept = next == Phase::Finish as u8 || next == Phase::Serve as u8 && fastrand::bool();
+        if self.pool.is_valkey(b"") && is_swept && progress.mark(0) > 0 {
+            self.sweep(u64::MAX);
+            progress.set_mark(0, 0);
+        }
         let phases = [
             Phase::Prepare,
             Phase::Serve,
@@ -227,10 +243,18 @@ impl Sidecar {
 
 /// Lets two processes go through a handover from `first` on, the one at most a phase ahead.
 async fn hand_over(trial: Trial, seed: u64, first: u8, last: u8) -> (u64, u64) {
-    hand_over_in(Order::Right, trial, seed, first, last).await
+    let (order, server) = (Order::Right, Server::Memcached);
+    hand_over_in(order, server, trial, seed, first, last).await
 }
 
-async fn hand_over_in(order: Order, trial: Trial, seed: u64, first: u8, last: u8) -> (u64, u64) {
+async fn hand_over_in(
+    order: Order,
+    server: Server,
+    trial: Trial,
+    seed: u64,
+    first: u8,
+    last: u8,
+) -> (u64, u64) {
     fastrand::seed(seed);
     // A node that cannot be reached counts as dead, for all processes: requests fail in other ways here.
     let caches = Caches::new(Failure::Timeout);
@@ -241,7 +265,15 @@ async fn hand_over_in(order: Order, trial: Trial, seed: u64, first: u8, last: u8
         let reply = caches.caches[NEW].execute(&meta(Command::MetaGet, "mark", "c N1"));
         cas_of(&reply).expect("it has a cas id")
     };
-    let sidecars = [mark(&caches), mark(&caches)].map(|mark| Sidecar::new(&caches, mark, order));
+    let marks = match server {
+        Server::Memcached => [mark(&caches), mark(&caches)],
+        Server::Valkey => {
+            // No item of the old owner has the cas id of one of these.
+            (0..1000).for_each(|_| drop(caches.caches[NEW].execute(&ask(Command::Set, "other"))));
+            [u64::MAX; 2]
+        }
+    };
+    let sidecars = marks.map(|mark| Sidecar::new(&caches, mark, order, server));
     for _ in BEFORE..first {
         sidecars.iter().for_each(|sidecar| sidecar.advance());
     }
@@ -306,11 +338,26 @@ fn each_pair_of_phases_brings_no_old_value_back() {
 }
 
 #[test]
+fn a_handover_between_valkeys_brings_no_old_value_back() {
+    for faults in [false, true] {
+        let trial = Trial {
+            evicts: faults,
+            faults,
+            ..TRIAL
+        };
+        survives(5, async |seed| {
+            let (order, server) = (Order::Right, Server::Valkey);
+            hand_over_in(order, server, trial, seed, BEFORE, Phase::Done as u8).await
+        });
+    }
+}
+
+#[test]
 #[should_panic(expected = "was read at")]
 fn a_delete_at_the_new_owner_before_the_write_at_the_old_one_is_noticed() {
     survives(5, async |seed| {
         let (first, last) = (Phase::Prepare as u8, Phase::Serve as u8);
-        hand_over_in(Order::Swapped, TRIAL, seed, first, last).await
+        hand_over_in(Order::Swapped, Server::Memcached, TRIAL, seed, first, last).await
     });
 }
 
@@ -319,6 +366,6 @@ fn a_delete_at_the_new_owner_before_the_write_at_the_old_one_is_noticed() {
 fn a_write_at_the_new_owner_before_the_delete_at_the_old_one_is_noticed() {
     survives(5, async |seed| {
         let (first, last) = (Phase::Serve as u8, Phase::Finish as u8);
-        hand_over_in(Order::Swapped, TRIAL, seed, first, last).await
+        hand_over_in(Order::Swapped, Server::Memcached, TRIAL, seed, first, last).await
     });
 }

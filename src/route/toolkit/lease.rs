@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::protocol::meta::{Names, flag, flags};
 use crate::protocol::numbers::{parse_u32, parse_u64};
+use crate::protocol::resp::stored::is_digest;
 use crate::protocol::{Command, Failure, Item, Meta, Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::route::toolkit::reply::{is_done, is_error, is_failure, is_miss};
@@ -18,6 +19,8 @@ use crate::route::{Call, Route};
 
 /// The time to live of a placeholder, in seconds. A copy that takes longer has lost the lease.
 const LEASE: &str = "N10";
+/// The number of attempts while other requests keep writing what must be deleted.
+const TRIES: usize = 8;
 
 /// A key for which a policy itself sends meta commands, in the form in which its client sent it.
 #[derive(Debug, Clone)]
@@ -138,13 +141,22 @@ impl MetaKey {
     }
 
     /// Looks for a value in `route`, and takes a lease if there is none. An item whose cas id is at most
-    /// `leftover` is none: it serves as the placeholder of a lease that was just granted.
+    /// `leftover` is none: it serves as the placeholder of a lease that was just granted. Not if its id is a digest: that
+    /// is no token, because it would match again if the same value were written meanwhile. Such an item is deleted.
     ///
     /// # Errors
     /// The reply, if it says neither: a failure, or a node without leases.
     pub async fn look_up(&self, route: &Route, leftover: u64, call: &Call) -> Result<Found, Reply> {
         let words = format!("s c {LEASE}");
-        self.find_by(&words, route, leftover, call).await
+        for _ in 0..TRIES {
+            match self.find_by(&words, route, leftover, call).await {
+                Ok(Found::LeaseGranted(token)) if is_digest(token) => {
+                    self.release(token, route, call).await?;
+                }
+                found => return found,
+            }
+        }
+        Err(Reply::Failed(Failure::Busy))
     }
 
     /// The same without taking a lease.

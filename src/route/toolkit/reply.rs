@@ -37,9 +37,14 @@ pub fn is_failure(reply: &Reply) -> bool {
     }
 }
 
-/// Whether the node cannot be reached at all.
-pub fn is_lost(reply: &Reply) -> bool {
-    matches!(reply, Reply::Failed(Failure::Connect | Failure::Down))
+/// Whether a request may go on without the node: it counts as down, or it refuses connections and has lost its items by
+/// that. One that `keeps_items` on its disk has them again once it is back.
+pub fn is_gone(reply: &Reply, keeps_items: bool) -> bool {
+    match reply {
+        Reply::Failed(Failure::Down) => true,
+        Reply::Failed(Failure::Connect) => !keeps_items,
+        _ => false,
+    }
 }
 
 /// Whether a condition of the request did not hold.

@@ -102,6 +102,7 @@ impl LazyFill {
             cold: self.to.clone(),
             warm: self.from.clone(),
             warm_part: WarmPart::Required,
+            warm_keeps_items: true,
             leftover: 0,
             call: context.call.clone(),
             tally: context.tally(),

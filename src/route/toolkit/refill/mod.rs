@@ -19,7 +19,7 @@ use crate::protocol::{Command, Failure, Reply, Request};
 use crate::route::counters::{Event, Tally};
 use crate::route::toolkit::lease::{MetaKey, cas_of, may_be_elsewhere, may_be_placeholder};
 use crate::route::toolkit::read_through::ReadThrough;
-use crate::route::toolkit::reply::{is_error, is_failure, is_hit, is_lost, is_miss, without_cas};
+use crate::route::toolkit::reply::{is_error, is_failure, is_gone, is_hit, is_miss, without_cas};
 use crate::route::{Call, Route};
 pub use change::{creates, missing};
 use warm::Warmed;
@@ -37,6 +37,8 @@ pub struct Refill {
     pub warm: Route,
     /// The part that the warm route still has.
     pub warm_part: WarmPart,
+    /// Whether the node of the warm route has its items again after it refused connections.
+    pub warm_keeps_items: bool,
     /// Items in the cold route whose cas id is at most this are not values: they were left there before.
     pub leftover: u64,
     /// Sends requests.
@@ -175,7 +177,7 @@ impl Refill {
 
     /// Whether a request may go on without the warm route after this `reply` of it.
     fn may_be_without(&self, reply: &Reply) -> bool {
-        self.warm_part != WarmPart::Required && is_lost(reply)
+        self.warm_part != WarmPart::Required && is_gone(reply, self.warm_keeps_items)
     }
 
     /// Whether the item that `reply` of the cold route is about was left there before.
