@@ -156,8 +156,8 @@ fn any_sequence_reads_the_same_from_a_redis_node_as_from_a_bare_memcached() {
 }
 
 /// Whether a Redis node means to answer otherwise (docs/valkey.md): as an embedded one, and where cas ids are compared,
-/// which it does not number, where it is asked what it does not know, and where a key in base64 or the time of an item
-/// that is just created is shown.
+/// which it does not number, where it is asked what it does not know, where a key in base64 or the time of an item
+/// that is just created is shown, and where memcached looks for other mistakes before it refuses an opaque.
 fn is_otherwise_in_redis(sequence: &Sequence) -> bool {
     let compares = sequence.commands.iter().any(|command| match command {
         Command::Text(text) => text.contains(&b'@'),
@@ -180,7 +180,13 @@ fn is_otherwise_in_redis(sequence: &Sequence) -> bool {
     let has_flag_with = |name: u8| words.iter().any(|word| word.first() == Some(&name));
     let shows_time = has_flag(b"t") && has_flag_with(b'N');
     let shows_key = has_flag(b"b") && has_flag(b"k");
-    compares || has_flag(b"hl") || shows_time || shows_key || is_otherwise_when_embedded(sequence)
+    let is_long_opaque = |word: &&[u8]| word.starts_with(b"O") && word.len() > 33;
+    compares
+        || words.iter().any(is_long_opaque)
+        || has_flag(b"hl")
+        || shows_time
+        || shows_key
+        || is_otherwise_when_embedded(sequence)
 }
 
 /// Says so many sequences to memcached and to what `start` starts, perhaps before the `node` that it is given; but not
