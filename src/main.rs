@@ -14,8 +14,9 @@ use ringway::control::log;
 use ringway::control::signals::Signals;
 use ringway::control::takeover::successor;
 use ringway::net::inherited::Inherited;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Exit code: the configuration is invalid, missing or unreadable.
 const BAD_CONFIG: u8 = 1;
@@ -103,26 +104,26 @@ fn start_log(cli: &Cli) -> Result<(), Failed> {
         code: BAD_USAGE,
     })?;
     let lines = log::start().map_err(cannot("start the log"))?;
-    let to_log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filtered = tracing_subscriber::registry().with(filter);
+    let format = tracing_subscriber::fmt::layer()
         // The failure of a write would be reported on stderr, which is what has just failed: that panics.
         .log_internal_errors(false)
         .with_writer(move || lines);
     match cli.log_format {
-        LogFormat::Text => to_log
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false)
-            .init(),
-        LogFormat::Json => to_log.json().flatten_event(true).init(),
+        LogFormat::Text => {
+            let has_colours = std::io::stderr().is_terminal();
+            let format = format.with_ansi(has_colours).with_target(false);
+            filtered.with(format).init();
+        }
+        LogFormat::Json => filtered.with(format.json().flatten_event(true)).init(),
     }
     Ok(())
 }
 
 /// Parses the filter in `text`: levels, or `target=level`, separated by commas. A bare word that is not a
 /// level is refused, because it would be taken for a target and silence everything else.
-fn log_filter(text: &str) -> Option<EnvFilter> {
-    let is_clear = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
-    text.split(',')
-        .all(is_clear)
-        .then(|| EnvFilter::try_new(text).ok())?
+fn log_filter(text: &str) -> Option<Targets> {
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_clear = |part: &&str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    parts.iter().all(is_clear).then(|| parts.join(",").parse().ok())?
 }

@@ -212,3 +212,23 @@ fn each_way_to_fail_has_its_exit_code() {
         assert!(err.contains(says), "{arguments:?}: {err}");
     }
 }
+
+#[test]
+fn the_log_shows_what_its_filter_admits_in_either_format() {
+    let embedded = "pools: {main: {nodes: [{name: a, embedded: 1MiB}]}}";
+    for (options, shows) in [
+        ("--log info", true),
+        ("--log 'warn, ringway::app=info'", true),
+        ("--log ringway=info --log-format json", true),
+        ("--log info,ringway::app=warn", false),
+        ("--log warn --log-format json", false),
+    ] {
+        let mut ringway = Ringway::start_by(&format!("exec \"$@\" {options}"), embedded);
+        ringway.signal("TERM");
+        assert!(ringway.wait().success());
+        // Everything is written before the end.
+        let log = ringway.log();
+        let is_shown = log.contains("INFO ready version=") || log.contains("\"message\":\"ready\"");
+        assert_eq!(is_shown, shows, "{options}: {log}");
+    }
+}
