@@ -1,8 +1,8 @@
 """Renders the Helm chart and the Kustomize example, and checks every object against Kubernetes' schemas.
 
-    target/kubernetes/bin/python tests/kubernetes/render.py FOLDER
+    target/kubernetes/bin/python tests/kubernetes/render.py FOLDER [CHART]
 
-Writes what was rendered into FOLDER, a file for each case, for the tests that look further. The library of Helm is a real
+CHART is a packed chart; without it, that of the checkout is taken. Writes what was rendered into FOLDER, a file for each case, for the tests that look further. The library of Helm is a real
 one, and so is kubectl; nothing is asked of a network. Exit code 1, with a line for each problem, if anything is wrong.
 """
 
@@ -19,7 +19,7 @@ import yaml
 from helm_python import Chart, HelmError, chart
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CHART = ROOT / "deploy/helm/ringway"
+CHART = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "deploy/helm/ringway"
 # The oldest that the chart allows, and the newest that is known here.
 KUBERNETES = ["1.29", "1.37"]
 EVERYTHING = {
