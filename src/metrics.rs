@@ -153,6 +153,18 @@ impl NodeShard {
         self.durations[Class::of(operation) as usize].record(micros);
     }
 
+    /// Counts a read that was sent and answered, `micros` microseconds after it was read.
+    #[inline]
+    pub fn count_read(&self, operation: Operation, is_hit: bool, micros: u64) {
+        let counters = &self.operations[operation as usize];
+        match is_hit {
+            true => counters.hits.add(1),
+            false => counters.misses.add(1),
+        }
+        counters.requests.add(1);
+        self.durations[Class::of(operation) as usize].record(micros);
+    }
+
     /// Counts a request that failed before it was sent. No duration is recorded, so that a node that gets
     /// no requests does not look like the fastest.
     #[cold]

@@ -13,7 +13,7 @@ use crate::protocol::{Command, MAX_KEY, Meta, OnError, Reply, Request, meta};
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
-use crate::route::Route;
+use crate::route::{Pool, Route};
 use crate::worker::context::WorkerContext;
 
 /// Where one session's requests leave it.
@@ -86,6 +86,29 @@ impl Dispatch {
         self.forward(batch, request, ReplyMode::Single, format);
     }
 
+    /// Begins a multi-get of several keys that need one slot only; `None` if each key needs its own, because a policy or
+    /// a handover may decide about it, or a node gives its value in another form.
+    pub fn multi_get<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        command: Command,
+        is_one_of_many: bool,
+    ) -> Option<MultiGet<'a>> {
+        let is_get = matches!(command, Command::Get | Command::Gets);
+        match batch.route {
+            Route::Pool(pool) if is_get && is_one_of_many && pool.gives_lines && pool.handover.is_none() => {
+                self.reply_queue
+                    .begin_multi_get(command, pool.settings.on_error());
+                Some(MultiGet {
+                    dispatch: self,
+                    batch,
+                    pool,
+                })
+            }
+            _ => None,
+        }
+    }
+
     #[inline]
     fn count(&self, batch: &Batch<'_>, protocol: ClientProtocol, request: &Request<'_>) {
         let operation = Operation::of(request);
@@ -154,6 +177,38 @@ impl Dispatch {
             let origin = own(Command::Set, ReplyMode::Single, WireFormat::Classic);
             self.reply_queue.push_filled(origin, Reply::Text(text.into()));
         }
+    }
+}
+
+/// A multi-get from a plain pool.
+pub(super) struct MultiGet<'a> {
+    dispatch: &'a Dispatch,
+    batch: &'a Batch<'a>,
+    pool: &'a Pool,
+}
+
+impl MultiGet<'_> {
+    /// Sends one key to its node.
+    #[inline]
+    pub fn send_key(&self, request: &Request<'_>) {
+        let (batch, queue) = (self.batch, &self.dispatch.reply_queue);
+        self.dispatch.count(batch, ClientProtocol::Classic, request);
+        let node = self.pool.pick(request.key);
+        let number = queue.push_key();
+        let session = self.dispatch.session;
+        if !batch
+            .current
+            .send_key(node, request, (queue, number), self.pool, session)
+        {
+            let slot = ReplySlot::Key(queue.clone(), number);
+            batch.current.send(node, request, slot, self.pool, session);
+        }
+    }
+}
+
+impl Drop for MultiGet<'_> {
+    fn drop(&mut self) {
+        self.dispatch.reply_queue.end_multi_get();
     }
 }
 

@@ -6,6 +6,7 @@ use crate::net::outgoing::Outgoing;
 use crate::protocol::binary::answer::Echo;
 use crate::protocol::failed::{self, ReadIn};
 use crate::protocol::{Command, Item, Reply, binary, classic, meta};
+use crate::reply::keys::KeyReply;
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat, split_meta};
 
 /// Writes the replies of one session, in the order in which they leave its queue.
@@ -16,8 +17,23 @@ pub struct Replies {
 }
 
 impl Replies {
-    /// Writes `reply` to the request `origin`.
+    /// Writes the `reply` to a key of a multi-get with this `origin`.
     #[inline]
+    pub fn write_key(&mut self, origin: &RequestOrigin, reply: &KeyReply, out: &mut Outgoing) {
+        match reply {
+            KeyReply::Awaited | KeyReply::Miss => {}
+            KeyReply::Lines(lines) => out.share(lines),
+            KeyReply::Other(reply) => self.write_other(origin, reply, out),
+        }
+    }
+
+    #[cold]
+    fn write_other(&mut self, origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
+        self.write(origin, reply, out);
+    }
+
+    /// Writes `reply` to the request `origin`.
+    #[inline(always)]
     pub fn write(&mut self, origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
         let reply = match reply {
             Reply::Failed(_) | Reply::Error(_) => failed_as(origin, reply),
@@ -42,7 +58,7 @@ impl Replies {
             }
         }
         match origin.mode {
-            ReplyMode::NoReply => {}
+            ReplyMode::NoReply | ReplyMode::MultiGet => {}
             ReplyMode::Single if origin.command.is_read() => write_read(origin, reply, out),
             ReplyMode::Single => write_line(origin.command, reply, out),
             ReplyMode::MultiGetItem => self.write_part(origin, reply, out),

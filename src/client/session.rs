@@ -24,7 +24,7 @@ use crate::config::Bind;
 use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
 use crate::net::succession::{MAX_PASSED, PassedSession};
-use crate::reply::queue::{DROPPED, ReplyQueue, may_be_dropped, value_bytes};
+use crate::reply::queue::{DROPPED, ReplyQueue, may_be_dropped};
 use crate::runtime::memory::MemoryBudget;
 use crate::runtime::{buffers, coalesce, turn};
 use crate::worker::context::WorkerContext;
@@ -239,12 +239,17 @@ impl Session {
     /// Writes the replies that are next in order. Returns `Pending` if the client does not read fast
     /// enough.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        while let Some((origin, mut reply)) = self.reply_queue.take() {
-            if self.out.len() > MAX_HELD && may_be_dropped(origin.command, value_bytes(&reply)) {
-                reply = DROPPED;
-                self.worker.shard().dropped.add(1);
+        loop {
+            while let Some((origin, mut reply)) = self.reply_queue.take() {
+                if self.out.len() > MAX_HELD && may_be_dropped(origin.command, reply.value_len()) {
+                    reply = DROPPED;
+                    self.worker.shard().dropped.add(1);
+                }
+                self.replies.write(&origin, &reply, &mut self.out);
             }
-            self.replies.write(&origin, &reply, &mut self.out);
+            if !self.write_keys() {
+                break;
+            }
         }
         self.worker.shard().dropped.add(self.reply_queue.take_dropped());
         if self.out.is_empty() {
@@ -258,6 +263,18 @@ impl Session {
         self.requests.turn.spend(written as usize);
         ready!(flushed)?;
         self.stream.poll_sent(cx)
+    }
+
+    /// Writes the replies to keys of multi-gets that are next in order. Returns false if there are none.
+    fn write_keys(&mut self) -> bool {
+        let (out, replies) = (&mut self.out, &mut self.replies);
+        self.reply_queue.take_keys(|origin, mut reply| {
+            if out.len() > MAX_HELD && reply.size() > 0 {
+                reply = DROPPED.into();
+                self.worker.shard().dropped.add(1);
+            }
+            replies.write_key(origin, &reply, out);
+        })
     }
 
     /// Tells of the requests whose replies were just written; if the session ends, of all.

@@ -17,17 +17,17 @@ use bytes::Bytes;
 use crate::hot_keys::Access;
 use crate::insight::outcome;
 use crate::link::byte_queue::ByteQueue;
+use crate::link::entry::{Framing, InFlight, Unanswered};
 use crate::link::expected::ExpectedReply;
 use crate::link::note::{Note, Notes};
 use crate::link::pending_reply::{Failing, PendingReply};
 use crate::link::queued::EncodedRequest;
 use crate::link::resp_replies::RespReplies;
+use crate::link::run_keys::{NewKey, RunKey, RunKeys};
 use crate::link::sent_times::SentTimes;
-use crate::node::missed::write::Write;
-use crate::protocol::operation::Operation;
 use crate::protocol::owned::{RawMeta, Words};
-use crate::protocol::resp::form::Expected;
 use crate::protocol::{Command, Failure, Reply, Request};
+use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
 
 /// The capacity that an empty queue keeps, in entries.
@@ -39,6 +39,8 @@ pub struct InFlightQueue {
     pub(super) entries: VecDeque<InFlight>,
     /// The text of all entries, concatenated.
     pub(super) text: ByteQueue,
+    /// The keys of entries that are runs.
+    runs: RunKeys,
     /// For each multi-get line, oldest first, the number of its keys that are still in `entries`. 0: only
     /// `END` is outstanding.
     pub(super) lines: VecDeque<u32>,
@@ -62,106 +64,12 @@ pub struct InFlightQueue {
     pub(super) needs: usize,
 }
 
-/// How a request's reply is framed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// A reply of its own.
-    Own,
-    /// A reply of its own that does not return the key.
-    Keyless,
-    /// The first key of a multi-get line.
-    NewLine,
-    /// Another key of the same multi-get line.
-    SameLine,
-}
-
-/// A request whose reply is outstanding.
-#[derive(Debug)]
-pub(super) struct InFlight {
-    /// `None` if abandoned.
-    pub(super) slot: Option<ReplySlot>,
-    pub(super) command: Command,
-    pub(super) operation: Operation,
-    pub(super) expected: ExpectedReply,
-    pub(super) is_retry: bool,
-    pub(super) is_sampled: bool,
-    /// Whether it was abandoned and recorded as a write that the node missed.
-    is_missed: bool,
-    is_in_line: bool,
-    /// Whether it is a meta read, whose text is behind its key.
-    is_meta: bool,
-    /// Whether it is a meta command of a binary client.
-    is_binary: bool,
-    /// The length of the plain key, followed in the text by a meta read's own key, unless that is the plain
-    /// one, and its flags, all from a line of at most 16 KiB.
-    pub(super) key: u16,
-    raw_key: u16,
-    raw_flags: u16,
-    /// When the request was read, in microseconds of the worker's clock.
-    pub(super) started: u64,
-    deadline: u64,
-    /// The offset of its first byte among all bytes sent on the connection.
-    pub(super) start_offset: u64,
-}
-
-// There is one for each outstanding request.
-const _: () = assert!(size_of::<InFlight>() <= 64);
-
-impl InFlight {
-    /// Takes the pending reply and so abandons the entry; `None` if it was abandoned before.
-    pub(super) fn take_pending(&mut self) -> Option<PendingReply> {
-        Some(PendingReply {
-            slot: self.slot.take()?,
-            operation: self.operation,
-            started: self.started,
-            deadline: self.deadline,
-            is_retry: self.is_retry,
-            is_sampled: self.is_sampled,
-        })
-    }
-
-    /// Returns the request as a [`Write`]; `own` is its part of the text.
-    pub(super) fn write<'a>(&self, own: &'a [u8]) -> Write<'a> {
-        let flags = own.len() - usize::from(self.raw_flags);
-        Write {
-            command: self.command,
-            key: &own[..usize::from(self.key)],
-            flags: &own[flags..],
-        }
-    }
-
-    pub(super) fn text_len(&self) -> usize {
-        [self.key, self.raw_key, self.raw_flags]
-            .map(usize::from)
-            .iter()
-            .sum()
-    }
-}
-
-/// A request that was unanswered when the connection broke.
-#[derive(Debug)]
-pub struct Unanswered {
-    /// The command.
-    pub command: Command,
-    /// The plain key, and the text of a meta read.
-    pub words: Words,
-    /// The expected form of its reply.
-    pub expected: ExpectedReply,
-    /// Whether its reply is part of a multi-get line's, which ends with `END`.
-    pub is_in_line: bool,
-    /// What its reply means, if it comes from a Valkey or Redis.
-    pub answer: Option<Expected>,
-    /// `None` if abandoned.
-    pub pending: Option<PendingReply>,
-    /// The offset of its first byte among all bytes sent on the connection.
-    pub start_offset: u64,
-}
-
 impl Default for InFlightQueue {
     fn default() -> InFlightQueue {
         InFlightQueue {
             entries: VecDeque::new(),
             text: ByteQueue::default(),
+            runs: RunKeys::default(),
             lines: VecDeque::new(),
             abandoned: 0,
             late: Vec::new(),
@@ -237,6 +145,85 @@ impl InFlightQueue {
         self.entries.push_back(entry);
     }
 
+    /// Appends the key of `request`, which was written at `start_offset`, to the last run or to a new one.
+    #[inline]
+    pub fn push_key(&mut self, request: &Request<'_>, framing: Framing, key: NewKey<'_>, start_offset: u64) {
+        let (queue, number) = key.slot;
+        self.text.push(request.key);
+        self.joins_line(framing);
+        let last = self.entries.back_mut().filter(|last| {
+            framing == Framing::SameLine && !key.is_sampled && last.can_grow(queue, key.started)
+        });
+        let own = RunKey {
+            number,
+            length: request.key.len() as u16,
+        };
+        self.runs.push(own, last.is_none());
+        if let Some(last) = last {
+            last.run += 1;
+            return;
+        }
+        if key.is_sampled {
+            self.sent.sample(start_offset);
+        }
+        self.entries.push_back(InFlight::run(request, &key, start_offset));
+    }
+
+    /// Whether the oldest request is a run.
+    #[inline]
+    pub(super) fn is_run(&self) -> bool {
+        self.entries.front().is_some_and(|entry| entry.run > 0)
+    }
+
+    /// Takes the first key of the run that is the oldest request, and passes the run, its queue and the key's number
+    /// there to `deliver`.
+    #[inline]
+    pub(super) fn pop_key(&mut self, deliver: impl FnOnce(&InFlight, &ReplyQueue, u32)) {
+        let Some(entry) = self.entries.front_mut() else {
+            return;
+        };
+        let Some(key) = self.runs.pop(entry.run == 1) else {
+            return;
+        };
+        if let Some(left) = self.lines.front_mut() {
+            *left -= 1;
+        }
+        self.text.pass(key.length.into());
+        entry.run -= 1;
+        if let Some(ReplySlot::Key(queue, _)) = &entry.slot {
+            deliver(entry, queue, key.number);
+        }
+        if entry.run == 0 {
+            self.entries.pop_front();
+        }
+    }
+
+    /// Splits all runs into entries of a key each.
+    #[cold]
+    fn split_runs(&mut self) {
+        if self.runs.is_empty() {
+            return;
+        }
+        let runs = std::mem::take(&mut self.runs);
+        let mut keys = runs.iter().copied();
+        let mut split = VecDeque::with_capacity(self.entries.len() + runs.further());
+        for entry in self.entries.drain(..) {
+            match &entry.slot {
+                Some(ReplySlot::Key(queue, _)) if entry.run > 0 => {
+                    let own = keys.by_ref().take(entry.run.into());
+                    split.extend(own.map(|key| InFlight {
+                        slot: Some(ReplySlot::Key(queue.clone(), key.number)),
+                        run: 0,
+                        key: key.length,
+                        ..entry
+                    }));
+                }
+                _ => split.push_back(entry),
+            }
+        }
+        self.entries = split;
+    }
+
     /// Appends `encoded`, whose bytes were written at `start_offset`.
     pub fn push_written(&mut self, encoded: &EncodedRequest, pending: PendingReply, start_offset: u64) {
         let framing = if encoded.is_in_line {
@@ -293,6 +280,7 @@ impl InFlightQueue {
             is_in_line: false,
             is_meta: false,
             is_binary: false,
+            run: 0,
             key: key.len() as u16,
             raw_key: 0,
             raw_flags: 0,
@@ -309,12 +297,15 @@ impl InFlightQueue {
 
     /// The number of bytes of memory that the queue keeps.
     pub fn held(&self) -> usize {
-        self.entries.capacity() * size_of::<InFlight>() + self.text.held() + self.resp.held()
+        self.entries.capacity() * size_of::<InFlight>()
+            + self.runs.held()
+            + self.text.held()
+            + self.resp.held()
     }
 
     /// The number of unanswered requests, abandoned ones included.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.runs.further()
     }
 
     /// Whether no reply is outstanding.
@@ -336,8 +327,17 @@ impl InFlightQueue {
     /// The plain key of the oldest request.
     #[inline]
     pub(super) fn front_key(&self) -> &[u8] {
-        let length = self.entries.front().map_or(0, |entry| entry.key);
-        &self.text.bytes()[..usize::from(length)]
+        &self.text.bytes()[..self.front_length()]
+    }
+
+    /// The length of the plain key of the oldest request.
+    #[inline]
+    fn front_length(&self) -> usize {
+        match self.entries.front() {
+            None => 0,
+            Some(entry) if entry.run > 0 => self.runs.front_length(),
+            Some(entry) => entry.key.into(),
+        }
     }
 
     /// The text of the oldest request.
@@ -369,14 +369,28 @@ impl InFlightQueue {
             return Some(0);
         }
         let mut text = self.text.bytes();
-        self.entries
-            .iter()
+        self.lengths()
             .take(self.left_in_line() as usize)
-            .position(|entry| {
-                let (own, rest) = text.split_at(entry.key.into());
+            .position(|length| {
+                let (own, rest) = text.split_at(length);
                 text = rest;
                 own == key
             })
+    }
+
+    /// The lengths of the plain keys of all requests.
+    fn lengths(&self) -> impl Iterator<Item = usize> {
+        let mut of_runs = self.runs.iter().map(|key| usize::from(key.length));
+        let mut entries = self.entries.iter();
+        let (mut left, mut next) = (0, None);
+        std::iter::from_fn(move || {
+            if left == 0 {
+                let entry: &InFlight = entries.next()?;
+                (left, next) = (entry.run.max(1), (entry.run == 0).then(|| entry.key.into()));
+            }
+            left -= 1;
+            next.or_else(|| of_runs.next())
+        })
     }
 
     /// The number of requests whose late replies will be dropped.
@@ -424,7 +438,10 @@ impl InFlightQueue {
         let Some(entry) = self.entries.front() else {
             return;
         };
-        let next = self.entries.get(1).map_or(end, |next| next.start_offset);
+        let next = match entry.run {
+            0 => self.entries.get(1).map_or(end, |next| next.start_offset),
+            _ => entry.start_offset + self.runs.front_length() as u64 + 1,
+        };
         let (times, is_timed) = self.sent.take(entry.start_offset, entry.started, now);
         let is_read = Access::of(entry.operation) == Access::Read;
         let note = Note {
@@ -442,11 +459,15 @@ impl InFlightQueue {
                 _ => None,
             },
         };
-        self.notes.push(&self.text.bytes()[..entry.key.into()], note);
+        self.notes.push(&self.text.bytes()[..self.front_length()], note);
     }
 
     /// Abandons every request that is due. Returns their number.
     pub fn expire(&mut self, at: Failing<'_>) -> usize {
+        if self.next_deadline().is_none_or(|deadline| deadline > at.now) {
+            return 0;
+        }
+        self.split_runs();
         let mut text = self.text.bytes();
         let due = self
             .entries
@@ -468,6 +489,7 @@ impl InFlightQueue {
     /// Fails every outstanding request with `failure`, because the connection is gone. Returns the keys of
     /// writes that the node may still execute, including those abandoned before.
     pub fn fail_all(&mut self, failure: Failure, at: Failing<'_>) -> Vec<Bytes> {
+        self.split_runs();
         let InFlightQueue { entries, text, .. } = std::mem::take(self);
         at.shard.in_flight.sub(entries.len() as u64);
         let mut on_their_way = Vec::new();
@@ -486,6 +508,7 @@ impl InFlightQueue {
 
     /// Takes all outstanding requests, oldest first, because the connection is gone.
     pub fn take_all(&mut self) -> Vec<Unanswered> {
+        self.split_runs();
         let in_flight = std::mem::take(self);
         let (mut text, mut expected) = (in_flight.text.take(), in_flight.resp.expected);
         let unanswered = |mut entry: InFlight| {

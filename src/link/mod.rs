@@ -20,6 +20,7 @@ pub mod byte_queue;
 pub mod connect;
 mod delayed_flush;
 mod drive;
+pub mod entry;
 pub mod expected;
 pub mod fallback;
 mod fences;
@@ -35,6 +36,7 @@ mod resp;
 mod resp_replies;
 mod resp_state;
 pub mod retry;
+pub mod run_keys;
 pub mod sent_times;
 pub mod set;
 pub mod state;
@@ -55,15 +57,19 @@ use tracing::debug;
 
 use crate::config;
 use crate::link::connect::{ConnectError, Opened};
+use crate::link::multi_get::MultiGetLine;
 use crate::link::pending_reply::{Failing, PendingReply};
 use crate::link::queued::Queued;
+use crate::link::run_keys::NewKey;
 use crate::link::state::LinkState;
 use crate::link::tell::Teller;
 use crate::metrics::NodeShard;
 use crate::node::missed::write::Write;
 use crate::node::{Kind, Node};
+use crate::protocol::dialect::Dialect;
 use crate::protocol::operation::{Operation, may_leave_stale};
 use crate::protocol::{Failure, Request};
+use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
 use crate::runtime::local::Local;
 use crate::runtime::memory::MemoryBudget;
@@ -133,10 +139,7 @@ impl Link {
     pub fn send(&self, request: &Request<'_>, slot: ReplySlot, settings: &config::Pool) {
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
-        if state.in_flight.len() + state.queued.len() >= settings.max_in_flight
-            || state.outgoing.len() + state.queued.bytes() >= MAX_UNSENT
-            || (self.budget.is_over_quota() && (!request.value.is_empty() || state.words() > SMALL_QUEUE))
-        {
+        if self.is_busy(&state, request, settings) {
             return self.refuse(&mut state, request, slot, Failure::Busy);
         }
         if state.dialect.is_none() && now < state.retry_at {
@@ -178,6 +181,47 @@ impl Link {
             }
         }
         state.wakeup.wake();
+    }
+
+    /// Like [`Link::send`], for one key of a multi-get, whose reply is that of a key in a session's queue. Returns
+    /// false if nothing was done: [`Link::send`] must refuse the request, keep it until the link opens, or write it in
+    /// another way than in a line of several keys.
+    #[inline(always)]
+    pub fn send_key(
+        &self,
+        request: &Request<'_>,
+        slot: (&Rc<ReplyQueue>, u32),
+        settings: &config::Pool,
+    ) -> bool {
+        let now = self.local.clock.now();
+        let mut state = self.state.borrow_mut();
+        state.doubt_if_idle(now);
+        let takes_keys = |dialect| dialect != Dialect::Resp && MultiGetLine::takes(dialect, request);
+        if !state.dialect.is_some_and(takes_keys) || self.is_busy(&state, request, settings) {
+            return false;
+        }
+        let is_sampled = self.local.hot_keys.is_due();
+        self.shard().in_flight.add(1);
+        self.budget.add(REQUEST + 2 * request.words());
+        state.write_key(
+            request,
+            NewKey {
+                slot,
+                started: now,
+                deadline: now + settings.request_timeout.as_micros() as u64,
+                is_sampled,
+            },
+        );
+        state.wakeup.wake();
+        true
+    }
+
+    /// Whether too much is outstanding for `request`.
+    #[inline]
+    fn is_busy(&self, state: &LinkState, request: &Request<'_>, settings: &config::Pool) -> bool {
+        state.in_flight.len() + state.queued.len() >= settings.max_in_flight
+            || state.outgoing.len() + state.queued.bytes() >= MAX_UNSENT
+            || (self.budget.is_over_quota() && (!request.value.is_empty() || state.words() > SMALL_QUEUE))
     }
 
     /// Lets the next request dial the node at once, if the last attempt was refused: another refusal takes no time, and

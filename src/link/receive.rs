@@ -15,7 +15,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::insight::miss_ratio::hash;
-use crate::link::in_flight::{InFlight, InFlightQueue};
+use crate::link::entry::InFlight;
+use crate::link::in_flight::InFlightQueue;
 use crate::metrics::NodeShard;
 use crate::node::missed::Missed;
 use crate::protocol::dialect::Dialect;
@@ -23,6 +24,7 @@ use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u64;
 use crate::protocol::reply::{self, Frame, Read, ReplyStatus};
 use crate::protocol::{Command, Failure, Item, MetaReply, Reply};
+use crate::reply::keys::KeyReply;
 
 /// The link is out of step: the bytes are not a reply, or a reply to another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +124,10 @@ impl InFlightQueue {
                     Some(failure) => self.skip_frame(frame, failure),
                     None => {
                         let lines = buffer.split_to(frame.length).freeze();
+                        if self.is_run() && !self.is_wanted(arrival) {
+                            self.settle_key(KeyReply::Lines(lines), arrival);
+                            return Ok(true);
+                        }
                         Reply::Value(Item::of_lines(lines, &frame))
                     }
                 };
@@ -151,11 +157,33 @@ impl InFlightQueue {
     }
 
     fn settle_in_line(&mut self, reply: Reply, arrival: &Arrival<'_>) -> bool {
+        self.note_if_wanted(&reply, arrival);
+        if self.is_run() {
+            self.settle_key(reply.into(), arrival);
+            return true;
+        }
         if let Some(left) = self.lines.front_mut() {
             *left -= 1;
         }
-        self.note_if_wanted(&reply, arrival);
         self.pop().is_some_and(|entry| self.settle(entry, reply, arrival))
+    }
+
+    /// Counts and delivers `reply` to the first key of the run that is the oldest request.
+    #[inline]
+    fn settle_key(&mut self, reply: KeyReply, arrival: &Arrival<'_>) {
+        let &Arrival { now, shard, .. } = arrival;
+        shard.in_flight.sub(1);
+        self.pop_key(|run, queue, number| {
+            let micros = now.saturating_sub(run.started);
+            match &reply {
+                KeyReply::Other(reply) => shard.count(run.operation, reply, micros),
+                reply => {
+                    let is_hit = matches!(reply, KeyReply::Lines(_));
+                    shard.count_read(run.operation, is_hit, micros);
+                }
+            }
+            queue.fill_key(number, reply);
+        });
     }
 
     #[inline]
@@ -185,13 +213,24 @@ impl InFlightQueue {
     /// be what makes its node slow.
     #[inline]
     pub(super) fn note_if_wanted(&mut self, reply: &Reply, arrival: &Arrival<'_>) {
+        if self.is_wanted(arrival) {
+            self.note(reply, arrival.now, arrival.end, self.is_traced(arrival));
+        }
+    }
+
+    /// Whether the oldest request must be noted when its reply arrives.
+    #[inline(always)]
+    fn is_wanted(&self, arrival: &Arrival<'_>) -> bool {
         let is_wanted = |entry: &InFlight| {
             entry.is_sampled || arrival.now.saturating_sub(entry.started) >= arrival.noted_from
         };
-        let is_traced = arrival.traced_below > 0 && hash(self.front_key()) < arrival.traced_below;
-        if is_traced || self.front().is_some_and(is_wanted) {
-            self.note(reply, arrival.now, arrival.end, is_traced);
-        }
+        self.front().is_some_and(is_wanted) || self.is_traced(arrival)
+    }
+
+    /// Whether the key of the oldest request is one of those that the miss-ratio curve is drawn from.
+    #[inline(always)]
+    fn is_traced(&self, arrival: &Arrival<'_>) -> bool {
+        arrival.traced_below > 0 && hash(self.front_key()) < arrival.traced_below
     }
 
     fn skip_frame(&mut self, frame: Frame, failure: Failure) -> Reply {
@@ -322,3 +361,6 @@ fn plain_key(buffer: &[u8], frame: &Frame) -> Result<Option<Vec<u8>>, Desync> {
 fn is_in_base64(key: &[u8], wanted: &[u8]) -> bool {
     STANDARD.decode(key).is_ok_and(|key| key == wanted)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,8 @@
 
 use bytes::{Buf, BytesMut};
 
-use crate::link::in_flight::{Framing, InFlightQueue};
+use crate::link::entry::Framing;
+use crate::link::in_flight::InFlightQueue;
 use crate::link::pending_reply::PendingReply;
 use crate::link::receive::{Arrival, Desync};
 use crate::link::state::LinkState;

@@ -15,7 +15,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::link::in_flight::{InFlightQueue, Unanswered};
+use crate::link::entry::Unanswered;
+use crate::link::in_flight::InFlightQueue;
 use crate::link::pending_reply::{Failing, PendingReply};
 use crate::link::queued::{EncodedRequest, Queued, QueuedRequests};
 use crate::net::outgoing::Outgoing;

@@ -15,6 +15,7 @@ use crate::node::missed::copying::{self, Fallback};
 use crate::node::{Kind, Node};
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply, Request};
+use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
 use crate::runtime::local::Local;
 
@@ -99,6 +100,21 @@ impl Links {
             return self.send_unless_missed(request, slot, settings, session, None);
         }
         self.link(session).send(request, slot, settings);
+    }
+
+    /// Like [`Links::send`], for one key of a multi-get, whose reply is that of a key in a session's queue. Returns
+    /// false if nothing was done, because the request or the node takes more than that.
+    #[inline]
+    pub fn send_key(
+        &self,
+        request: &Request<'_>,
+        slot: (&Rc<ReplyQueue>, u32),
+        settings: &config::Pool,
+        session: usize,
+    ) -> bool {
+        self.node.is_remote()
+            && !self.node.missed.is_any()
+            && self.link(session).send_key(request, slot, settings)
     }
 
     /// Sends `request`, a plain delete of a key that is not read at this node, even if the node missed a write of the

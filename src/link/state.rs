@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::link::entry::Framing;
 use crate::link::fences::Fences;
-use crate::link::in_flight::{Framing, InFlightQueue};
+use crate::link::in_flight::InFlightQueue;
 use crate::link::multi_get::MultiGetLine;
 use crate::link::pending_reply::{Failing, PendingReply};
 use crate::link::queued::{EncodedRequest, QueuedRequests};
 use crate::link::resp_state::RespState;
 use crate::link::retry::{self, Broken};
+use crate::link::run_keys::NewKey;
 use crate::link::trust::{self, Trust};
 use crate::net::outgoing::Outgoing;
 use crate::protocol::classic::downgrade::downgrade;
@@ -284,15 +286,29 @@ impl LinkState {
 
     #[inline(always)]
     fn write_get(&mut self, request: &Request<'_>, pending: PendingReply) {
-        let framing = if self.multi_get.has_room(request) {
-            Framing::SameLine
-        } else {
-            self.close_line();
-            Framing::NewLine
-        };
+        let framing = self.framing_of_key(request);
         self.in_flight
             .push(request, framing, pending, self.outgoing.end());
         self.multi_get.put(request, &mut self.outgoing);
+    }
+
+    /// Writes a key of a multi-get.
+    #[inline(always)]
+    pub(super) fn write_key(&mut self, request: &Request<'_>, key: NewKey<'_>) {
+        let framing = self.framing_of_key(request);
+        self.in_flight
+            .push_key(request, framing, key, self.outgoing.end());
+        self.multi_get.put(request, &mut self.outgoing);
+    }
+
+    /// Ends the open line if it has no room for the key of `request`.
+    #[inline(always)]
+    fn framing_of_key(&mut self, request: &Request<'_>) -> Framing {
+        if self.multi_get.has_room(request) {
+            return Framing::SameLine;
+        }
+        self.close_line();
+        Framing::NewLine
     }
 
     /// Writes a read or touch in classic text, whatever the link's dialect.

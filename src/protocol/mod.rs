@@ -296,6 +296,16 @@ impl Reply {
             _ => None,
         }
     }
+
+    /// The number of bytes of the value that it carries; 0 if it carries none.
+    #[inline]
+    pub fn value_len(&self) -> usize {
+        match self {
+            Reply::Value(item) => item.size(),
+            Reply::Meta(reply) => reply.data().map_or(0, <[u8]>::len),
+            _ => 0,
+        }
+    }
 }
 
 /// Why a node gave no answer. Each variant is a value of the label `kind` of `ringway_errors_total`.

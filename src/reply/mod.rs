@@ -1,5 +1,6 @@
 //! The way back: each session's queue of outstanding replies, and the other recipients of a reply.
 
+pub mod keys;
 pub mod oneshot;
 pub mod origin;
 pub mod queue;

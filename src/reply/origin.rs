@@ -95,6 +95,8 @@ pub enum ReplyMode {
     Single,
     /// As one item of a multi-get; the slot with [`ReplyMode::MultiGetEnd`] ends it.
     MultiGetItem,
+    /// As several items of a multi-get.
+    MultiGet,
     /// As the end of a multi-get.
     MultiGetEnd,
     /// Not at all: `noreply`.

@@ -11,6 +11,9 @@
 //! Slots are numbered from the session's first; a link keeps a [`ReplySlot`](super::slot::ReplySlot) and
 //! fills it when the reply arrives. The session is woken once, when the filled slots at the front make a
 //! complete answer. A session that ends closes its queue, and later replies are dropped.
+//!
+//! A multi-get of a plain pool has one slot, and a number for each of its keys: their replies are in
+//! [`KeyReplies`], which takes a fraction of the memory of slots.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -20,6 +23,7 @@ use std::task::Context;
 use bytes::Bytes;
 
 use crate::protocol::{Command, OnError, Reply};
+use crate::reply::keys::{KeyReplies, KeyReply};
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 use crate::reply::unfinished::Unfinished;
 use crate::reply::wakeup::Wakeup;
@@ -57,12 +61,23 @@ pub struct ReplyQueue {
 #[derive(Debug, Default)]
 struct Queue {
     entries: VecDeque<QueueEntry>,
+    /// The replies to the keys of multi-gets, those of the first entry first.
+    keys: KeyReplies,
     /// The number of the front entry.
     first: u32,
     /// The number of filled entries at the front.
     filled: usize,
     /// The number of those that may be taken.
     complete: usize,
+    /// The number of keys of filled entries.
+    filled_keys: usize,
+    /// The number of keys that must have their replies before the first entry that is not filled is, if that is a
+    /// multi-get.
+    wanted_keys: usize,
+    /// The number of keys of the first entry that is not filled that may be taken nevertheless.
+    released_keys: usize,
+    /// Whether the last entry is a multi-get that gets more keys.
+    is_open: bool,
     /// Bytes of the values in the queue.
     held: usize,
     /// Bytes of client text kept until the answer repeats it, and of answers that Ringway itself gave.
@@ -78,6 +93,7 @@ struct Queue {
 #[derive(Debug)]
 struct QueueEntry {
     reply: Reply,
+    /// The number of outstanding replies; of a multi-get, the number of keys that were not taken.
     awaited: u32,
     /// The fields of [`RequestOrigin`], inlined to save memory.
     command: Command,
@@ -86,7 +102,7 @@ struct QueueEntry {
     format: WireFormat,
 }
 
-// Each key of a multi-get has an entry, and each is a cache miss when its reply arrives.
+// Each is a cache miss when its reply arrives.
 const _: () = assert!(size_of::<QueueEntry>() <= 96);
 
 impl QueueEntry {
@@ -139,7 +155,7 @@ impl ReplyQueue {
     /// Appends a slot that is already filled.
     pub fn push_filled(&self, origin: RequestOrigin, reply: Reply) {
         let queue = &mut *self.queue.borrow_mut();
-        let size = value_bytes(&reply);
+        let size = reply.value_len();
         let reply = match self.must_drop(origin.command, size, queue.entries.len(), queue.held) {
             true => {
                 queue.dropped += 1;
@@ -153,6 +169,38 @@ impl ReplyQueue {
         };
         queue.words += origin.format.bytes() + text_bytes(&reply);
         queue.entries.push_back(QueueEntry::new(origin, 0, reply));
+        queue.advance();
+    }
+
+    /// Appends a slot for the keys of a multi-get, which follow by [`ReplyQueue::push_key`] until
+    /// [`ReplyQueue::end_multi_get`]. Its values go to a classic client.
+    pub fn begin_multi_get(&self, command: Command, on_error: OnError) {
+        let queue = &mut *self.queue.borrow_mut();
+        let origin = RequestOrigin {
+            command,
+            mode: ReplyMode::MultiGet,
+            on_error,
+            format: WireFormat::Classic,
+        };
+        queue.entries.push_back(QueueEntry::new(origin, 0, Reply::Done));
+        queue.is_open = true;
+    }
+
+    /// Appends a key to the multi-get that was begun. Returns the key's number.
+    #[inline]
+    pub fn push_key(&self) -> u32 {
+        let queue = &mut *self.queue.borrow_mut();
+        debug_assert!(queue.is_open, "a multi-get was begun");
+        if let Some(entry) = queue.entries.back_mut() {
+            entry.awaited += 1;
+        }
+        queue.keys.push()
+    }
+
+    /// Ends the multi-get that was begun: it gets no more keys.
+    pub fn end_multi_get(&self) {
+        let queue = &mut *self.queue.borrow_mut();
+        queue.is_open = false;
         queue.advance();
     }
 
@@ -181,7 +229,7 @@ impl ReplyQueue {
             entry.reply,
             Reply::Error(_) | Reply::Refused(_) | Reply::Failed(_)
         ) {
-            let size = value_bytes(&reply);
+            let size = reply.value_len();
             if self.must_drop(entry.command, size, index as usize, queue.held) {
                 queue.dropped += 1;
                 entry.reply = DROPPED;
@@ -197,25 +245,84 @@ impl ReplyQueue {
         }
     }
 
-    /// Takes the front reply if it has arrived. The values of a multi-get are released together unless they
-    /// are many bytes: nodes answer one after the other, and a write for each costs more than the client
-    /// gains.
+    /// Fills the slot of the key with this `number`.
+    #[inline]
+    pub fn fill_key(&self, number: u32, reply: KeyReply) {
+        let queue = &mut *self.queue.borrow_mut();
+        if queue.is_closed {
+            return;
+        }
+        let size = reply.size();
+        let is_at_front = number == queue.keys.first();
+        let is_dropped = size > 0 && (!is_at_front && queue.held >= MAX_HELD || !self.budget.has_room(size));
+        let reply = match is_dropped {
+            true => {
+                queue.dropped += 1;
+                DROPPED.into()
+            }
+            false => {
+                queue.held += size;
+                self.budget.add(size);
+                reply
+            }
+        };
+        if queue.keys.fill(number, reply) && queue.advance_keys() {
+            queue.wakeup.wake();
+        }
+    }
+
+    /// Takes the front reply if it has arrived, unless it is that of keys, which [`ReplyQueue::take_keys`] takes. The
+    /// values of a multi-get are released together unless they are many bytes: nodes answer one after the other, and a
+    /// write for each costs more than the client gains.
     #[inline]
     pub fn take(&self) -> Option<(RequestOrigin, Reply)> {
-        let mut queue = self.queue.borrow_mut();
-        if queue.complete == 0 {
+        let queue = &mut *self.queue.borrow_mut();
+        if queue.complete == 0 || queue.entries.front()?.mode == ReplyMode::MultiGet {
             return None;
         }
-        let entry = queue.entries.pop_front()?;
-        queue.filled -= 1;
-        queue.complete -= 1;
-        queue.first = queue.first.wrapping_add(1);
-        queue.held -= value_bytes(&entry.reply);
+        let entry = queue.pop()?;
+        queue.held -= entry.reply.value_len();
         queue.words -= entry.format.bytes() + text_bytes(&entry.reply);
-        if queue.entries.is_empty() && queue.entries.capacity() > KEEP {
-            queue.entries = VecDeque::new();
-        }
         Some(entry.into_parts())
+    }
+
+    /// Passes the replies to the keys of the multi-get in front to `write`, as many as may be taken, with the origin
+    /// of its keys. Returns false if there is nothing to take.
+    pub fn take_keys(&self, mut write: impl FnMut(&RequestOrigin, KeyReply)) -> bool {
+        let queue = &mut *self.queue.borrow_mut();
+        let Some(front) = queue
+            .entries
+            .front_mut()
+            .filter(|front| front.mode == ReplyMode::MultiGet)
+        else {
+            return false;
+        };
+        let is_complete = queue.complete > 0;
+        let count = match is_complete {
+            true => front.awaited as usize,
+            false => queue.released_keys,
+        };
+        front.awaited -= count as u32;
+        let origin = RequestOrigin {
+            command: front.command,
+            mode: ReplyMode::MultiGetItem,
+            on_error: front.on_error,
+            format: WireFormat::Classic,
+        };
+        for _ in 0..count {
+            let reply = queue.keys.pop();
+            queue.held -= reply.size();
+            write(&origin, reply);
+        }
+        queue.wanted_keys = queue.wanted_keys.saturating_sub(count);
+        match is_complete {
+            true => {
+                queue.filled_keys -= count;
+                queue.pop();
+            }
+            false => queue.released_keys = 0,
+        }
+        is_complete || count > 0
     }
 
     /// Returns the number of values dropped since the last call.
@@ -251,9 +358,9 @@ impl ReplyQueue {
         Some(queue.unfinished.swap_remove(index))
     }
 
-    /// The number of slots in the queue.
+    /// The number of replies that are owed.
     pub fn len(&self) -> usize {
-        self.queue.borrow().entries.len()
+        self.queue.borrow().len()
     }
 
     /// Whether no reply is outstanding.
@@ -273,9 +380,8 @@ impl ReplyQueue {
     #[inline]
     pub fn is_full(&self, max: usize, budget: usize) -> bool {
         let queue = self.queue.borrow();
-        let length = queue.entries.len();
-        length >= max
-            || length * size_of::<QueueEntry>() + queue.words >= budget.max(MIN_OWED)
+        queue.len() >= max
+            || queue.bytes() + queue.words >= budget.max(MIN_OWED)
             || queue.words >= MAX_WORDS
             || queue.complete > 0 && queue.held >= MAX_READY
     }
@@ -290,15 +396,16 @@ impl ReplyQueue {
     #[inline]
     pub fn update_budget(&self, others: usize) {
         let queue = self.queue.borrow();
-        let entries = queue.entries.capacity() * size_of::<QueueEntry>();
+        let entries = queue.entries.capacity() * size_of::<QueueEntry>() + queue.keys.memory();
         self.budget.set(entries + queue.held + queue.words + others);
     }
 
     /// Frees the memory of an empty queue.
     pub fn trim(&self) {
-        let entries = &mut self.queue.borrow_mut().entries;
-        if entries.is_empty() {
-            *entries = VecDeque::new();
+        let queue = &mut *self.queue.borrow_mut();
+        if queue.entries.is_empty() {
+            queue.entries = VecDeque::new();
+            queue.keys.trim(0);
         }
     }
 
@@ -345,26 +452,30 @@ fn text_bytes(reply: &Reply) -> usize {
     }
 }
 
-/// The number of bytes of the value in `reply`; 0 if there is none.
-#[inline]
-pub fn value_bytes(reply: &Reply) -> usize {
-    match reply {
-        Reply::Value(item) => item.size(),
-        Reply::Meta(reply) => reply.data().map_or(0, <[u8]>::len),
-        _ => 0,
-    }
-}
-
 impl Queue {
-    /// Advances over filled entries. Returns true if more may be taken than before.
+    /// The number of replies that are owed.
     #[inline]
+    fn len(&self) -> usize {
+        self.entries.len() + self.keys.len()
+    }
+
+    /// The number of bytes of slots and keys.
+    #[inline]
+    fn bytes(&self) -> usize {
+        self.entries.len() * size_of::<QueueEntry>() + self.keys.len() * size_of::<KeyReply>()
+    }
+
+    /// Advances over filled entries. Returns true if more may be taken than before.
+    #[inline(always)]
     fn advance(&mut self) -> bool {
         let before = self.complete;
-        while let Some(entry) = self.entries.get(self.filled)
-            && entry.awaited == 0
-        {
+        while let Some(entry) = self.entries.get(self.filled) {
+            let (mode, awaited) = (entry.mode, entry.awaited);
+            if awaited > 0 && (mode != ReplyMode::MultiGet || !self.pass_keys(awaited as usize)) {
+                break;
+            }
             self.filled += 1;
-            if entry.mode != ReplyMode::MultiGetItem {
+            if !matches!(mode, ReplyMode::MultiGet | ReplyMode::MultiGetItem) {
                 self.complete = self.filled;
             }
         }
@@ -375,146 +486,58 @@ impl Queue {
         }
         self.complete > before
     }
+
+    /// Passes the `count` keys of the first entry that is not filled. Returns false if one of them is outstanding or
+    /// the entry gets more keys.
+    #[inline(never)]
+    fn pass_keys(&mut self, count: usize) -> bool {
+        let is_open = self.is_open && self.filled + 1 == self.entries.len();
+        self.wanted_keys = self.filled_keys + count;
+        if is_open || self.keys.arrived() < self.wanted_keys {
+            return false;
+        }
+        self.filled_keys = self.wanted_keys;
+        self.released_keys = 0;
+        true
+    }
+
+    /// Called when more keys at the front have their replies. Returns true if more may be taken than before.
+    #[inline]
+    fn advance_keys(&mut self) -> bool {
+        let may_advance = self.keys.arrived() >= self.wanted_keys || self.held >= TOGETHER;
+        may_advance && (self.advance_past_keys() || self.release_keys())
+    }
+
+    #[inline(never)]
+    fn advance_past_keys(&mut self) -> bool {
+        self.advance()
+    }
+
+    /// Releases the keys that have their replies although others of their multi-get are outstanding, if they are many
+    /// bytes. Returns true if more may be taken than before.
+    fn release_keys(&mut self) -> bool {
+        if self.held < TOGETHER {
+            return false;
+        }
+        let before = (self.complete, self.released_keys);
+        self.complete = self.filled;
+        self.released_keys = self.keys.arrived() - self.filled_keys;
+        (self.complete, self.released_keys) > before
+    }
+
+    /// Removes the front entry, which may be taken.
+    #[inline]
+    fn pop(&mut self) -> Option<QueueEntry> {
+        let entry = self.entries.pop_front()?;
+        self.filled -= 1;
+        self.complete -= 1;
+        self.first = self.first.wrapping_add(1);
+        if self.entries.is_empty() && self.entries.capacity() > KEEP {
+            self.entries = VecDeque::new();
+        }
+        Some(entry)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::{Failure, Item, MetaReply};
-    use crate::reply::slot::ReplySlot;
-    use crate::runtime::memory::Memory;
-
-    fn origin(command: Command) -> RequestOrigin {
-        RequestOrigin {
-            command,
-            mode: ReplyMode::Single,
-            on_error: OnError::HIDE,
-            format: WireFormat::Classic,
-        }
-    }
-
-    #[test]
-    fn replies_leave_in_the_order_of_the_questions() {
-        let reply_queue = Rc::new(ReplyQueue::default());
-        let numbers: Vec<u32> = (0..3)
-            .map(|_| reply_queue.push(origin(Command::Get), 1))
-            .collect();
-        ReplySlot::queued(&reply_queue, numbers[2]).fill(Reply::Number(2));
-        ReplySlot::queued(&reply_queue, numbers[1]).fill(Reply::Number(1));
-        assert_eq!(reply_queue.take(), None, "the front is still awaited");
-        ReplySlot::queued(&reply_queue, numbers[0]).fill(Reply::Number(0));
-        let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
-            .map(|(_, reply)| reply)
-            .collect();
-        assert_eq!(replies, [Reply::Number(0), Reply::Number(1), Reply::Number(2)]);
-    }
-
-    #[test]
-    fn the_parts_of_a_multi_get_leave_together() {
-        let reply_queue = Rc::new(ReplyQueue::default());
-        let part = RequestOrigin {
-            mode: ReplyMode::MultiGetItem,
-            ..origin(Command::Get)
-        };
-        let numbers: Vec<u32> = (0..2).map(|_| reply_queue.push(part.clone(), 1)).collect();
-        let end = RequestOrigin {
-            mode: ReplyMode::MultiGetEnd,
-            ..origin(Command::Get)
-        };
-        reply_queue.push_filled(end, Reply::Done);
-        ReplySlot::queued(&reply_queue, numbers[0]).fill(Reply::NotFound);
-        assert_eq!(reply_queue.take(), None, "its end is not there");
-        ReplySlot::queued(&reply_queue, numbers[1]).fill(Reply::NotFound);
-        assert_eq!(std::iter::from_fn(|| reply_queue.take()).count(), 3);
-    }
-
-    #[test]
-    fn a_slot_for_several_replies_waits_for_all_and_tells_of_the_first_failure() {
-        let reply_queue = Rc::new(ReplyQueue::default());
-        let number = reply_queue.push(origin(Command::FlushAll), 3);
-        ReplySlot::queued(&reply_queue, number).fill(Reply::Done);
-        ReplySlot::queued(&reply_queue, number).fill(Reply::Failed(Failure::Timeout));
-        assert_eq!(reply_queue.take(), None);
-        ReplySlot::queued(&reply_queue, number).fill(Reply::Done);
-        assert_eq!(
-            reply_queue.take().map(|(_, reply)| reply),
-            Some(Reply::Failed(Failure::Timeout))
-        );
-    }
-
-    fn value(size: usize) -> Reply {
-        Reply::Value(Item::new("k".into(), 0, 0, vec![b'v'; size].into()))
-    }
-
-    #[test]
-    fn a_value_that_memory_has_no_room_for_is_left_out_though_its_turn_has_come() {
-        let memory = Rc::new(Memory::default());
-        memory.set_limit(1 << 20);
-        let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
-        let numbers: Vec<u32> = (0..3)
-            .map(|_| reply_queue.push(origin(Command::Get), 1))
-            .collect();
-        let sizes = [800_000, 700_000, 10];
-        for (number, size) in numbers.into_iter().zip(sizes) {
-            ReplySlot::queued(&reply_queue, number).fill(value(size));
-        }
-        let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
-            .map(|taken| taken.1)
-            .collect();
-        assert_eq!(replies, [DROPPED, value(700_000), value(10)]);
-        assert_eq!(reply_queue.take_dropped(), 1);
-    }
-
-    #[test]
-    fn a_value_that_needs_no_node_counts_as_one_that_a_node_sent() {
-        let memory = Rc::new(Memory::default());
-        memory.set_limit(1 << 20);
-        let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
-        for size in [800_000, 700_000, 10] {
-            reply_queue.push_filled(origin(Command::Get), value(size));
-        }
-        let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
-            .map(|taken| taken.1)
-            .collect();
-        assert_eq!(replies, [DROPPED, value(700_000), value(10)]);
-        reply_queue.close();
-        assert_eq!(memory.total(), 0);
-    }
-
-    #[test]
-    fn the_number_that_was_made_of_one_is_told_however_short_memory_is() {
-        let memory = Rc::new(Memory::default());
-        memory.set_limit(1);
-        let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
-        let number = Reply::Meta(MetaReply::new("VA 2", 0..0, Some("42".into())));
-        let counted = ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::MetaArithmetic), 1));
-        let read = ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::MetaGet), 1));
-        counted.fill(number.clone());
-        read.fill(number.clone());
-        let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
-            .map(|taken| taken.1)
-            .collect();
-        assert_eq!(replies, [number, DROPPED]);
-    }
-
-    #[test]
-    fn a_closed_queue_gives_its_memory_back_though_replies_are_still_to_come() {
-        let memory = Rc::new(Memory::default());
-        let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
-        let _awaited = ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::Get), 1));
-        ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::Get), 1)).fill(value(5000));
-        reply_queue.update_budget(300);
-        assert!(memory.total() >= 5300, "{}", memory.total());
-        reply_queue.close();
-        assert_eq!(memory.total(), 0);
-    }
-
-    #[test]
-    fn a_closed_queue_drops_what_comes_late() {
-        let reply_queue = Rc::new(ReplyQueue::default());
-        let late = reply_queue.push(origin(Command::Get), 1);
-        reply_queue.close();
-        ReplySlot::queued(&reply_queue, late).fill(Reply::NotFound);
-        assert!(reply_queue.is_empty());
-    }
-}
+mod tests;

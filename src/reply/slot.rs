@@ -22,6 +22,8 @@ pub trait ReplyInspector: fmt::Debug {
 pub enum ReplySlot {
     /// A session's queue.
     Queue(Rc<ReplyQueue>, u32),
+    /// One key of a multi-get in a session's queue.
+    Key(Rc<ReplyQueue>, u32),
     /// A policy, which computes the reply for its own slot.
     Pending(Rc<Pending>),
     /// A policy that inspects it first. Boxed twice, so that the slots of plain requests stay small.
@@ -40,6 +42,7 @@ impl ReplySlot {
     pub fn fill(self, reply: Reply) {
         match self {
             ReplySlot::Queue(reply_queue, number) => reply_queue.fill(number, reply),
+            ReplySlot::Key(reply_queue, number) => reply_queue.fill_key(number, reply.into()),
             ReplySlot::Pending(pending) => pending.fill(reply),
             ReplySlot::Inspected(inspector) => (*inspector).fill(reply),
         }

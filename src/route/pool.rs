@@ -31,6 +31,8 @@ pub struct Pool {
     pub targets: Vec<usize>,
     /// All nodes of the pool, also those that are not in the ring.
     pub nodes: Vec<usize>,
+    /// Whether all its nodes are memcached servers, which give values as lines that a classic client can read.
+    pub gives_lines: bool,
     /// Whether it is the old ring of a handover: only its own requests go there.
     pub is_old: bool,
     /// The change of its ring that is going on.
@@ -103,6 +105,9 @@ impl Pool {
             settings: settings.clone(),
             ring,
             targets: active.iter().map(|&member| indices[member]).collect(),
+            gives_lines: own
+                .iter()
+                .all(|node| node.is_remote() && node.address.database().is_none()),
             is_old: false,
             handover: None,
             tally: None,

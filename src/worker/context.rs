@@ -88,6 +88,23 @@ impl ActiveRoutes {
         links.send(request, slot, &pool.settings, session);
     }
 
+    /// Like [`ActiveRoutes::send`], for one key of a multi-get, whose reply is that of a key in a session's queue.
+    /// Returns false if nothing was done: then [`ActiveRoutes::send`] must.
+    #[inline]
+    pub fn send_key(
+        &self,
+        node: usize,
+        request: &Request<'_>,
+        slot: (&Rc<ReplyQueue>, u32),
+        pool: &Pool,
+        session: usize,
+    ) -> bool {
+        let links = &self.links.borrow()[node];
+        links.node.state().takes_requests()
+            && !pool.is_fallback(node, request.key)
+            && links.send_key(request, slot, &pool.settings, session)
+    }
+
     /// Sends `request`, a plain delete of a key in a handover, to one of the key's owners; unlike [`ActiveRoutes::send`]
     /// also if the node missed a write of the key or refused the last connection. Only a node that is down, or cannot
     /// be reached now, does not get it.

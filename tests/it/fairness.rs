@@ -235,7 +235,8 @@ fn the_header_of_a_packet_is_not_read_again_for_each_piece_of_its_value() {
 
 #[test]
 fn the_line_of_a_value_from_a_node_is_not_read_again_for_each_piece_of_it() {
-    use ringway::link::in_flight::{Framing, InFlightQueue};
+    use ringway::link::entry::Framing;
+    use ringway::link::in_flight::InFlightQueue;
     use ringway::link::pending_reply::PendingReply;
     use ringway::link::receive::Arrival;
     use ringway::protocol::Request;

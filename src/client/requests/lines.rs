@@ -1,8 +1,8 @@
 //! Takes requests in text, classic and meta.
 //!
-//! A multi-get leaves a slot for each key and one for its end, so it needs no merging: the queue returns the
-//! values in the order of their keys, and each node gets its keys in one write. A multi-get of more keys than
-//! may be outstanding at once is interrupted and continued later.
+//! A multi-get leaves a slot for its keys, or one for each if a policy decides, and one for its end. It needs
+//! no merging: the queue returns the values in the order of their keys, and each node gets its keys in one
+//! write. A multi-get of more keys than may be outstanding at once is interrupted and continued later.
 
 use std::time::Duration;
 
@@ -124,13 +124,17 @@ impl Requests {
         line: &[u8],
     ) -> Taken {
         let is_one_of_many = keys.take(MANY).count() == MANY;
+        let sender = self.dispatch.multi_get(batch, command, is_one_of_many);
         while let Some(key) = keys.next() {
             let request = Request {
                 exptime,
                 is_one_of_many,
                 ..Request::new(command, key)
             };
-            self.dispatch.send(batch, &request, ReplyMode::MultiGetItem);
+            match &sender {
+                Some(sender) => sender.send_key(&request),
+                None => self.dispatch.send(batch, &request, ReplyMode::MultiGetItem),
+            }
             self.turn.spend(turn::KEY);
             if self.is_full() || self.turn.is_over(&batch.worker.local.clock) {
                 let line_end = if line.ends_with(b"\r\n") { 2 } else { 1 };
@@ -143,6 +147,7 @@ impl Requests {
                 return Taken::Bytes(line.len() - length);
             }
         }
+        drop(sender);
         let origin = own(command, ReplyMode::MultiGetEnd, WireFormat::Classic);
         self.dispatch.replies().push_filled(origin, Reply::Done);
         Taken::Bytes(line.len())

@@ -42,6 +42,15 @@ pub enum Sizes {
     Spread(usize, usize),
 }
 
+impl Sizes {
+    /// The size of the largest value.
+    pub fn largest(self) -> usize {
+        match self {
+            Sizes::Fixed(bytes) | Sizes::Spread(_, bytes) => bytes,
+        }
+    }
+}
+
 /// How often each key is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Popularity {

@@ -5,16 +5,19 @@
 
 use std::rc::Rc;
 
-use bytes::BytesMut;
-use ringway::link::in_flight::{Framing, InFlightQueue};
+use bytes::{Bytes, BytesMut};
+use ringway::link::entry::Framing;
+use ringway::link::in_flight::InFlightQueue;
 use ringway::link::pending_reply::{Failing, PendingReply};
 use ringway::link::receive::{Arrival, Desync};
+use ringway::link::run_keys::NewKey;
 use ringway::metrics::NodeShard;
 use ringway::node::missed::Missed;
 use ringway::protocol::classic::downgrade::downgrade;
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::operation::Operation;
 use ringway::protocol::{Command, Failure, OnError, Reply, Request};
+use ringway::reply::keys::KeyReply;
 use ringway::reply::origin::RequestOrigin;
 use ringway::reply::queue::ReplyQueue;
 use ringway::reply::slot::ReplySlot;
@@ -39,6 +42,8 @@ struct Options {
     expires: bool,
     /// `l`: gets that follow each other stand in one line, of classic text.
     joins: bool,
+    /// `k`: gets are keys of multi-gets, which share what is kept of them.
+    are_keys: bool,
 }
 
 /// What came of it.
@@ -48,8 +53,10 @@ struct Outcome {
     /// Requests that are still owed.
     left: usize,
     abandoned: usize,
-    /// By request.
+    /// By request; of keys of multi-gets only those that failed.
     replies: Vec<(RequestOrigin, Reply)>,
+    /// The values of keys of multi-gets.
+    values: Vec<Bytes>,
 }
 
 /// The bytes are options, requests and replies.
@@ -79,6 +86,7 @@ pub fn check(data: &[u8]) {
         },
         expires: has(b'x'),
         joins: has(b'l'),
+        are_keys: has(b'k'),
     };
     let at_once = carry(options, requests, &[replies]);
     let bytes: Vec<&[u8]> = replies.chunks(1).collect();
@@ -110,6 +118,11 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
             on_error: options.on_error,
             ..asked
         };
+        let may_be_in_line = place(options, request.command) == Framing::NewLine;
+        if options.are_keys && may_be_in_line && matches!(request.command, Command::Get | Command::Gets) {
+            shard.in_flight.add(1);
+            return owe_key(&mut in_flight, options, &mut line, request, &slots);
+        }
         let slot = ReplySlot::queued(&slots, slots.push(asked, 1));
         match owe(&mut in_flight, options, &mut line, request, slot) {
             Ok(()) => shard.in_flight.add(1),
@@ -138,14 +151,53 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
         "each write that failed is on its way no more"
     );
     assert_eq!((shard.in_flight.get(), in_flight.len()), (0, 0));
-    let replies: Vec<_> = std::iter::from_fn(|| slots.take()).collect();
+    let (mut replies, mut values) = (Vec::new(), Vec::new());
+    loop {
+        replies.extend(std::iter::from_fn(|| slots.take()));
+        let is_over = !slots.take_keys(|asked, reply| match reply {
+            KeyReply::Lines(lines) => values.push(lines),
+            KeyReply::Other(reply) => replies.push((asked.clone(), *reply)),
+            KeyReply::Miss => {}
+            KeyReply::Awaited => panic!("a key is answered before its reply arrives"),
+        });
+        if is_over {
+            break;
+        }
+    }
+    let are_values = |lines: &Bytes| lines.starts_with(b"VALUE ") && lines.ends_with(b"\r\n");
+    assert!(values.iter().all(are_values), "values are passed on as they came");
     assert!(slots.is_empty(), "every request is answered once");
     Outcome {
         is_broken,
         left,
         abandoned,
         replies,
+        values,
     }
+}
+
+/// Notes a key of a multi-get as a link does.
+fn owe_key(
+    in_flight: &mut InFlightQueue,
+    options: Options,
+    line: &mut Option<Command>,
+    request: &Request<'_>,
+    slots: &Rc<ReplyQueue>,
+) {
+    let before = line.replace(request.command);
+    let place = match before == Some(request.command) {
+        true => Framing::SameLine,
+        false => Framing::NewLine,
+    };
+    slots.begin_multi_get(request.command, options.on_error);
+    let key = NewKey {
+        slot: (slots, slots.push_key()),
+        started: 0,
+        deadline: DUE,
+        is_sampled: false,
+    };
+    slots.end_multi_get();
+    in_flight.push_key(request, place, key, 0);
 }
 
 /// Notes the request as a link does; the slot comes back where the dialect cannot say it.

@@ -73,8 +73,13 @@ fn converse(pieces: &[&[u8]]) -> Outcome {
         loop {
             requests.begin_turn();
             requests.take(&mut buffer, &view, &config.listeners[0].bind);
-            while let Some((asked, reply)) = slots.take() {
-                replies.write(&asked, &reply, &mut out);
+            loop {
+                while let Some((asked, reply)) = slots.take() {
+                    replies.write(&asked, &reply, &mut out);
+                }
+                if !slots.take_keys(|asked, reply| replies.write_key(asked, &reply, &mut out)) {
+                    break;
+                }
             }
             assert!(slots.is_empty(), "an embedded cache answers at once");
             if requests.is_over() || !requests.may_go_on() {

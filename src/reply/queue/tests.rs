@@ -1,0 +1,246 @@
+//! Tests of the queue of replies.
+
+use super::*;
+use crate::protocol::{Failure, Item, MetaReply};
+use crate::reply::slot::ReplySlot;
+use crate::runtime::memory::Memory;
+
+fn origin(command: Command) -> RequestOrigin {
+    RequestOrigin {
+        command,
+        mode: ReplyMode::Single,
+        on_error: OnError::HIDE,
+        format: WireFormat::Classic,
+    }
+}
+
+#[test]
+fn replies_leave_in_the_order_of_the_questions() {
+    let reply_queue = Rc::new(ReplyQueue::default());
+    let numbers: Vec<u32> = (0..3)
+        .map(|_| reply_queue.push(origin(Command::Get), 1))
+        .collect();
+    ReplySlot::queued(&reply_queue, numbers[2]).fill(Reply::Number(2));
+    ReplySlot::queued(&reply_queue, numbers[1]).fill(Reply::Number(1));
+    assert_eq!(reply_queue.take(), None, "the front is still awaited");
+    ReplySlot::queued(&reply_queue, numbers[0]).fill(Reply::Number(0));
+    let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
+        .map(|(_, reply)| reply)
+        .collect();
+    assert_eq!(replies, [Reply::Number(0), Reply::Number(1), Reply::Number(2)]);
+}
+
+#[test]
+fn the_parts_of_a_multi_get_leave_together() {
+    let reply_queue = Rc::new(ReplyQueue::default());
+    let part = RequestOrigin {
+        mode: ReplyMode::MultiGetItem,
+        ..origin(Command::Get)
+    };
+    let numbers: Vec<u32> = (0..2).map(|_| reply_queue.push(part.clone(), 1)).collect();
+    let end = RequestOrigin {
+        mode: ReplyMode::MultiGetEnd,
+        ..origin(Command::Get)
+    };
+    reply_queue.push_filled(end, Reply::Done);
+    ReplySlot::queued(&reply_queue, numbers[0]).fill(Reply::NotFound);
+    assert_eq!(reply_queue.take(), None, "its end is not there");
+    ReplySlot::queued(&reply_queue, numbers[1]).fill(Reply::NotFound);
+    assert_eq!(std::iter::from_fn(|| reply_queue.take()).count(), 3);
+}
+
+#[test]
+fn a_slot_for_several_replies_waits_for_all_and_tells_of_the_first_failure() {
+    let reply_queue = Rc::new(ReplyQueue::default());
+    let number = reply_queue.push(origin(Command::FlushAll), 3);
+    ReplySlot::queued(&reply_queue, number).fill(Reply::Done);
+    ReplySlot::queued(&reply_queue, number).fill(Reply::Failed(Failure::Timeout));
+    assert_eq!(reply_queue.take(), None);
+    ReplySlot::queued(&reply_queue, number).fill(Reply::Done);
+    assert_eq!(
+        reply_queue.take().map(|(_, reply)| reply),
+        Some(Reply::Failed(Failure::Timeout))
+    );
+}
+
+fn value(size: usize) -> Reply {
+    Reply::Value(Item::new("k".into(), 0, 0, vec![b'v'; size].into()))
+}
+
+#[test]
+fn a_value_that_memory_has_no_room_for_is_left_out_though_its_turn_has_come() {
+    let memory = Rc::new(Memory::default());
+    memory.set_limit(1 << 20);
+    let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
+    let numbers: Vec<u32> = (0..3)
+        .map(|_| reply_queue.push(origin(Command::Get), 1))
+        .collect();
+    let sizes = [800_000, 700_000, 10];
+    for (number, size) in numbers.into_iter().zip(sizes) {
+        ReplySlot::queued(&reply_queue, number).fill(value(size));
+    }
+    let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
+        .map(|taken| taken.1)
+        .collect();
+    assert_eq!(replies, [DROPPED, value(700_000), value(10)]);
+    assert_eq!(reply_queue.take_dropped(), 1);
+}
+
+#[test]
+fn a_value_that_needs_no_node_counts_as_one_that_a_node_sent() {
+    let memory = Rc::new(Memory::default());
+    memory.set_limit(1 << 20);
+    let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
+    for size in [800_000, 700_000, 10] {
+        reply_queue.push_filled(origin(Command::Get), value(size));
+    }
+    let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
+        .map(|taken| taken.1)
+        .collect();
+    assert_eq!(replies, [DROPPED, value(700_000), value(10)]);
+    reply_queue.close();
+    assert_eq!(memory.total(), 0);
+}
+
+#[test]
+fn the_number_that_was_made_of_one_is_told_however_short_memory_is() {
+    let memory = Rc::new(Memory::default());
+    memory.set_limit(1);
+    let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
+    let number = Reply::Meta(MetaReply::new("VA 2", 0..0, Some("42".into())));
+    let counted = ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::MetaArithmetic), 1));
+    let read = ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::MetaGet), 1));
+    counted.fill(number.clone());
+    read.fill(number.clone());
+    let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
+        .map(|taken| taken.1)
+        .collect();
+    assert_eq!(replies, [number, DROPPED]);
+}
+
+/// A multi-get of so many keys, without its end. Returns their numbers.
+fn multi_get(reply_queue: &ReplyQueue, keys: usize) -> Vec<u32> {
+    reply_queue.begin_multi_get(Command::Get, OnError::HIDE);
+    let numbers = (0..keys).map(|_| reply_queue.push_key()).collect();
+    reply_queue.end_multi_get();
+    numbers
+}
+
+fn end(reply_queue: &ReplyQueue) {
+    let origin = RequestOrigin {
+        mode: ReplyMode::MultiGetEnd,
+        ..origin(Command::Get)
+    };
+    reply_queue.push_filled(origin, Reply::Done);
+}
+
+fn lines(length: usize) -> KeyReply {
+    KeyReply::Lines(vec![b'v'; length].into())
+}
+
+/// The lengths of lines that may be taken, and 0 for each other reply but misses.
+fn taken(reply_queue: &ReplyQueue) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    loop {
+        while reply_queue.take().is_some() {
+            lengths.push(0);
+        }
+        let is_over = !reply_queue.take_keys(|_, reply| match reply {
+            KeyReply::Lines(lines) => lengths.push(lines.len()),
+            KeyReply::Other(_) => lengths.push(0),
+            KeyReply::Miss => {}
+            KeyReply::Awaited => panic!("it is taken before it arrives"),
+        });
+        if is_over {
+            return lengths;
+        }
+    }
+}
+
+#[test]
+fn the_keys_of_a_multi_get_leave_together_and_in_order() {
+    let reply_queue = ReplyQueue::default();
+    let numbers = multi_get(&reply_queue, 4);
+    end(&reply_queue);
+    let later = multi_get(&reply_queue, 1);
+    end(&reply_queue);
+    reply_queue.fill_key(later[0], lines(9));
+    for (key, reply) in [(2, lines(3)), (0, lines(1)), (3, KeyReply::Miss)] {
+        reply_queue.fill_key(numbers[key], reply);
+        assert_eq!(taken(&reply_queue), [0; 0], "one is awaited");
+    }
+    assert_eq!(reply_queue.len(), 9);
+    let failed = KeyReply::from(Reply::Failed(Failure::Timeout));
+    reply_queue.fill_key(numbers[1], failed);
+    assert_eq!(taken(&reply_queue), [1, 0, 3, 0, 9, 0]);
+    assert!(reply_queue.is_empty());
+}
+
+#[test]
+fn many_bytes_leave_though_their_multi_get_is_not_complete() {
+    let reply_queue = Rc::new(ReplyQueue::default());
+    let before = reply_queue.push(origin(Command::Get), 1);
+    let numbers = multi_get(&reply_queue, 4);
+    end(&reply_queue);
+    for key in [0, 1, 3] {
+        reply_queue.fill_key(numbers[key], lines(TOGETHER));
+    }
+    assert_eq!(taken(&reply_queue), [0; 0], "another reply is next");
+    ReplySlot::queued(&reply_queue, before).fill(Reply::NotFound);
+    assert_eq!(taken(&reply_queue), [0, TOGETHER, TOGETHER]);
+    reply_queue.fill_key(numbers[2], KeyReply::Miss);
+    assert_eq!(taken(&reply_queue), [TOGETHER, 0]);
+}
+
+#[test]
+fn keys_that_are_answered_at_once_wait_for_those_that_follow() {
+    let reply_queue = ReplyQueue::default();
+    reply_queue.begin_multi_get(Command::Get, OnError::HIDE);
+    for length in 1..4 {
+        let number = reply_queue.push_key();
+        reply_queue.fill_key(number, lines(length));
+    }
+    reply_queue.end_multi_get();
+    // It was interrupted: what is there need not wait for the rest.
+    assert_eq!(taken(&reply_queue), [1, 2, 3]);
+    let rest = multi_get(&reply_queue, 1);
+    end(&reply_queue);
+    reply_queue.fill_key(rest[0], lines(4));
+    assert_eq!(taken(&reply_queue), [4, 0]);
+}
+
+#[test]
+fn a_value_of_a_key_that_memory_has_no_room_for_is_an_error_of_that_key() {
+    let memory = Rc::new(Memory::default());
+    memory.set_limit(1 << 20);
+    let reply_queue = ReplyQueue::new(MemoryBudget::new(&memory));
+    let numbers = multi_get(&reply_queue, 3);
+    for (number, length) in numbers.into_iter().zip([800_000, 700_000, 10]) {
+        reply_queue.fill_key(number, lines(length));
+    }
+    assert_eq!(taken(&reply_queue), [0, 700_000, 10]);
+    assert_eq!(reply_queue.take_dropped(), 1);
+}
+
+#[test]
+fn a_closed_queue_gives_its_memory_back_though_replies_are_still_to_come() {
+    let memory = Rc::new(Memory::default());
+    let reply_queue = Rc::new(ReplyQueue::new(MemoryBudget::new(&memory)));
+    let _awaited = ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::Get), 1));
+    ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::Get), 1)).fill(value(5000));
+    reply_queue.update_budget(300);
+    assert!(memory.total() >= 5300, "{}", memory.total());
+    reply_queue.close();
+    assert_eq!(memory.total(), 0);
+}
+
+#[test]
+fn a_closed_queue_drops_what_comes_late() {
+    let reply_queue = Rc::new(ReplyQueue::default());
+    let late = reply_queue.push(origin(Command::Get), 1);
+    let key = multi_get(&reply_queue, 1)[0];
+    reply_queue.close();
+    reply_queue.fill_key(key, lines(1));
+    ReplySlot::queued(&reply_queue, late).fill(Reply::NotFound);
+    assert!(reply_queue.is_empty());
+}
