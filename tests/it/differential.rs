@@ -180,7 +180,7 @@ fn is_otherwise_in_redis(sequence: &Sequence) -> bool {
     let has_flag_with = |name: u8| words.iter().any(|word| word.first() == Some(&name));
     let shows_time = has_flag(b"t") && has_flag_with(b'N');
     let shows_key = has_flag(b"b") && has_flag(b"k");
-    let is_long_opaque = |word: &&[u8]| word.starts_with(b"O") && word.len() > 33;
+    let is_long_opaque = |word: &&[u8]| word.starts_with(b"O") && word.len() > 32;
     compares
         || words.iter().any(is_long_opaque)
         || has_flag(b"hl")
