@@ -383,7 +383,7 @@ impl ReplyQueue {
         queue.len() >= max
             || queue.bytes() + queue.words >= budget.max(MIN_OWED)
             || queue.words >= MAX_WORDS
-            || queue.complete > 0 && queue.held >= MAX_READY
+            || queue.held >= MAX_READY && (queue.complete > 0 || queue.released_keys > 0)
     }
 
     /// Whether the session may hold `bytes` more; with 0, whether it is within its budget.

@@ -364,7 +364,7 @@ pub async fn live(
 }
 
 /// The number of worlds in one test, unless the environment sets another one (`RACES_SEEDS`).
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1000;
 
 /// The minimum share of reads that must find a value, in percent.
 const MIN_HITS: u64 = 25;
