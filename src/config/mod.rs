@@ -415,6 +415,11 @@ impl Address {
             _ => None,
         }
     }
+
+    /// Whether a Valkey or Redis answers there.
+    pub fn is_valkey(&self) -> bool {
+        self.database().is_some()
+    }
 }
 
 impl fmt::Display for Address {

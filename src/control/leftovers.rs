@@ -60,7 +60,7 @@ pub async fn mark(snapshot: &Snapshot) {
             });
         }
         for (member, &index) in pool.nodes.iter().enumerate() {
-            let is_valkey = snapshot.nodes[index].address.database().is_some();
+            let is_valkey = snapshot.nodes[index].address.is_valkey();
             if !is_valkey && handover.progress.mark(member) == u64::MAX {
                 let (node, progress) = (snapshot.nodes[index].clone(), handover.progress.clone());
                 let protection = pool.settings.protection.clone();
@@ -149,7 +149,7 @@ impl Gaining {
 
     /// Whether it is a Valkey or Redis.
     pub fn is_valkey(&self) -> bool {
-        self.node.address.database().is_some()
+        self.node.address.is_valkey()
     }
 
     pub(super) fn handover(&self) -> &Handover {

@@ -46,7 +46,7 @@ impl ProbeConnection {
         let stream = dial(address, resolved, protection, limit).await?;
         Ok(ProbeConnection {
             peer: stream.peer(),
-            is_valkey: address.database().is_some(),
+            is_valkey: address.is_valkey(),
             asked_size: false,
             stream: BufReader::with_capacity(MAX_LINE as usize, stream),
         })

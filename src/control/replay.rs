@@ -150,7 +150,7 @@ async fn note_restart(
 
 fn dialect(node: &Node, settings: &ReplaySettings, version: &str) -> Dialect {
     match settings.protocol {
-        _ if node.address.database().is_some() => Dialect::Resp,
+        _ if node.address.is_valkey() => Dialect::Resp,
         Protocol::Auto => Dialect::of_version(version),
         Protocol::Meta => Dialect::Meta,
         Protocol::Classic => Dialect::Classic,

@@ -81,7 +81,7 @@ pub async fn open(node: &Node, settings: &config::Pool) -> Result<Opened, Connec
         moves,
         part_end: 0,
     };
-    if node.address.database().is_some() {
+    if node.address.is_valkey() {
         let loaded = timeout(settings.request_timeout, load_script(&mut stream)).await;
         let late = |_| io::Error::new(ErrorKind::TimedOut, "no answer to SCRIPT LOAD in time");
         loaded.map_err(late).flatten().map_err(ConnectError::Script)?;

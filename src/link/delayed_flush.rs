@@ -52,7 +52,7 @@ pub fn delay(
 /// Whether `request` to `node` is for [`delay`].
 #[inline]
 pub fn concerns(node: &Node, request: &Request<'_>) -> bool {
-    request.command == Command::FlushAll && node.address.database().is_some()
+    request.command == Command::FlushAll && node.address.is_valkey()
 }
 
 fn unix_time() -> Duration {

@@ -451,7 +451,7 @@ impl InFlightQueue {
             is_traced,
             is_retry: entry.is_retry,
             times: entry.slot.is_some().then_some(times),
-            read: reply.value().map_or(0, <[u8]>::len),
+            read: reply.value_len(),
             sent: next.saturating_sub(entry.start_offset) as usize,
             outcome: outcome(entry.operation, reply),
             slot: match &entry.slot {

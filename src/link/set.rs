@@ -211,7 +211,7 @@ impl Links {
     fn sample(&self, operation: Operation, request: &Request<'_>, reply: &Reply) {
         let access = Access::of(operation);
         let bytes = match access {
-            Access::Read => reply.value().map_or(0, <[u8]>::len),
+            Access::Read => reply.value_len(),
             Access::Write => request.value.len(),
         };
         let hot_keys = &self.local.hot_keys;

@@ -191,7 +191,7 @@ impl Teller<'_> {
     pub fn embedded(&self, operation: Operation, request: &Request<'_>, reply: &Reply) {
         let event = || Event {
             bytes: match Access::of(operation) {
-                Access::Read => reply.value().map_or(0, <[u8]>::len),
+                Access::Read => reply.value_len(),
                 Access::Write => request.value.len(),
             },
             ..self.event(

@@ -253,9 +253,8 @@ impl ReplyQueue {
             return;
         }
         let size = reply.size();
-        let is_at_front = number == queue.keys.first();
-        let is_dropped = size > 0 && (!is_at_front && queue.held >= MAX_HELD || !self.budget.has_room(size));
-        let reply = match is_dropped {
+        let index = number.wrapping_sub(queue.keys.first()) as usize;
+        let reply = match self.must_drop(Command::Get, size, index, queue.held) {
             true => {
                 queue.dropped += 1;
                 DROPPED.into()

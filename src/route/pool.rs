@@ -107,7 +107,7 @@ impl Pool {
             targets: active.iter().map(|&member| indices[member]).collect(),
             gives_lines: own
                 .iter()
-                .all(|node| node.is_remote() && node.address.database().is_none()),
+                .all(|node| node.is_remote() && !node.address.is_valkey()),
             is_old: false,
             handover: None,
             tally: None,
@@ -245,10 +245,7 @@ impl Pool {
 
     /// Whether the node of `key` is a Valkey or Redis.
     pub fn is_valkey(&self, key: &[u8]) -> bool {
-        self.settings.nodes[self.ring.pick(key)]
-            .address
-            .database()
-            .is_some()
+        self.settings.nodes[self.ring.pick(key)].address.is_valkey()
     }
 
     /// Returns the primary node of `key`, which has it while all nodes are in the ring, as an index into

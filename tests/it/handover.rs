@@ -210,36 +210,37 @@ fn in_prepare_the_old_owner_serves_and_writes_leave_nothing_at_the_new_one() {
     assert_eq!(get(&mut new.client(), "read").as_deref(), Some("left over"));
 }
 
+/// For each command, in *serve*, where every key has the value 5 at its old owner: its key, what a client says and reads,
+/// and the value that the new owner has then.
+pub const IN_SERVE: [(&str, &str, &str, Option<&str>); 10] = [
+    ("set", "set set 0 0 1\r\n6\r\n", "STORED\r\n", Some("6")),
+    ("gone", "delete gone\r\n", "DELETED\r\n", None),
+    ("n", "incr n 2\r\n", "7\r\n", Some("7")),
+    ("m", "ma m v MD D2\r\n", "VA 1\r\n3\r\n", Some("3")),
+    ("joined", "append joined 0 0 1\r\n6\r\n", "STORED\r\n", Some("56")),
+    ("added", "add added 0 0 1\r\n6\r\n", "NOT_STORED\r\n", Some("5")),
+    (
+        "replaced",
+        "replace replaced 0 0 1\r\n6\r\n",
+        "STORED\r\n",
+        Some("6"),
+    ),
+    ("touched", "touch touched 100\r\n", "TOUCHED\r\n", Some("5")),
+    (
+        "gat",
+        "gat 100 gat\r\n",
+        "VALUE gat 0 1\r\n5\r\nEND\r\n",
+        Some("5"),
+    ),
+    ("stale", "md stale I T30\r\n", "HD\r\n", Some("5")),
+];
+
 #[test]
 fn in_serve_each_command_finds_the_old_value_and_leaves_nothing_at_the_old_owner() {
-    let keys = [
-        "set", "gone", "n", "m", "joined", "added", "replaced", "touched", "gat", "stale",
-    ];
+    let keys = IN_SERVE.map(|(key, ..)| key);
     let Replaced { old, new, ringway } = Replaced::begin("0s", &keys);
     let mut client = ringway.client();
-    let rows = [
-        ("set", "set set 0 0 1\r\n6\r\n", "STORED\r\n", Some("6")),
-        ("gone", "delete gone\r\n", "DELETED\r\n", None),
-        ("n", "incr n 2\r\n", "7\r\n", Some("7")),
-        ("m", "ma m v MD D2\r\n", "VA 1\r\n3\r\n", Some("3")),
-        ("joined", "append joined 0 0 1\r\n6\r\n", "STORED\r\n", Some("56")),
-        ("added", "add added 0 0 1\r\n6\r\n", "NOT_STORED\r\n", Some("5")),
-        (
-            "replaced",
-            "replace replaced 0 0 1\r\n6\r\n",
-            "STORED\r\n",
-            Some("6"),
-        ),
-        ("touched", "touch touched 100\r\n", "TOUCHED\r\n", Some("5")),
-        (
-            "gat",
-            "gat 100 gat\r\n",
-            "VALUE gat 0 1\r\n5\r\nEND\r\n",
-            Some("5"),
-        ),
-        ("stale", "md stale I T30\r\n", "HD\r\n", Some("5")),
-    ];
-    for (key, request, answer, value) in rows {
+    for (key, request, answer, value) in IN_SERVE {
         client.expects(request, answer);
         assert_eq!(get(&mut new.client(), key).as_deref(), value, "{key}");
         if key != "added" {

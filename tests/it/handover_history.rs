@@ -149,6 +149,15 @@ fn no_old_value_is_read_while_warm_copies_what_moves() {
     survives(&run, no_fault);
 }
 
+/// Stops a node, which gets signals by `signal`, and lets it go on.
+fn stop_for_a_while(turn: usize, signal: impl Fn(&str)) {
+    let millis = if turn.is_multiple_of(4) { 400 } else { 40 };
+    signal("STOP");
+    sleep(Duration::from_millis(millis));
+    signal("CONT");
+    sleep(Duration::from_millis(100));
+}
+
 #[test]
 fn no_old_value_is_read_while_nodes_are_stopped_in_a_handover() {
     let run = Run {
@@ -159,10 +168,7 @@ fn no_old_value_is_read_while_nodes_are_stopped_in_a_handover() {
     survives(&run, |world, nodes, turn| {
         let node = nodes[turn % 5].as_ref().expect("it runs");
         world.note(None, &format!("node {} stops for a while", turn % 5));
-        node.signal("STOP");
-        sleep(Duration::from_millis(if turn % 4 == 0 { 400 } else { 40 }));
-        node.signal("CONT");
-        sleep(Duration::from_millis(100));
+        stop_for_a_while(turn, |signal| node.signal(signal));
     });
 }
 
@@ -227,10 +233,7 @@ fn no_old_value_is_read_while_a_ring_changes_from_memcached_to_redis_nodes_and_b
     survives_at(&run, &addresses, |world, turn| {
         let node = &nodes[turn % 2];
         world.note(None, &format!("redis node {} stops for a while", turn % 2));
-        node.signal("STOP");
-        sleep(Duration::from_millis(if turn % 4 == 0 { 400 } else { 40 }));
-        node.signal("CONT");
-        sleep(Duration::from_millis(100));
+        stop_for_a_while(turn, |signal| node.signal(signal));
     });
 }
 

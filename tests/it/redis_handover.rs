@@ -3,6 +3,7 @@
 
 use std::thread::scope;
 
+use crate::handover::IN_SERVE;
 use crate::handover::{Exchange, end, get, next, phase};
 use crate::support::client::Client;
 use crate::support::memcached::Memcached;
@@ -222,33 +223,11 @@ fn in_prepare_the_old_owner_serves_and_a_new_one_that_is_a_redis_is_swept() {
 
 #[test]
 fn in_serve_each_command_finds_the_old_value_and_leaves_nothing_at_the_old_owner() {
-    let rows = [
-        ("set", "set set 0 0 1\r\n6\r\n", "STORED\r\n", Some("6")),
-        ("gone", "delete gone\r\n", "DELETED\r\n", None),
-        ("n", "incr n 2\r\n", "7\r\n", Some("7")),
-        ("m", "ma m v MD D2\r\n", "VA 1\r\n3\r\n", Some("3")),
-        ("joined", "append joined 0 0 1\r\n6\r\n", "STORED\r\n", Some("56")),
-        ("added", "add added 0 0 1\r\n6\r\n", "NOT_STORED\r\n", Some("5")),
-        (
-            "replaced",
-            "replace replaced 0 0 1\r\n6\r\n",
-            "STORED\r\n",
-            Some("6"),
-        ),
-        ("touched", "touch touched 100\r\n", "TOUCHED\r\n", Some("5")),
-        (
-            "gat",
-            "gat 100 gat\r\n",
-            "VALUE gat 0 1\r\n5\r\nEND\r\n",
-            Some("5"),
-        ),
-        ("stale", "md stale I T30\r\n", "HD\r\n", Some("5")),
-    ];
-    let keys: Vec<&str> = rows.iter().map(|(key, ..)| *key).collect();
+    let keys = IN_SERVE.map(|(key, ..)| key);
     for kinds in KINDS {
         let replaced = Replaced::begin(kinds, "0s", &keys);
         let mut client = replaced.ringway.client();
-        for (key, request, answer, value) in rows {
+        for (key, request, answer, value) in IN_SERVE {
             client.expects(request, answer);
             // To look would take the token of what is stale.
             if key != "stale" {

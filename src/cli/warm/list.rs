@@ -77,7 +77,7 @@ async fn of_node(
     let remote = remote(node).ok_or_else(|| io::Error::other("an embedded node"))?;
     let (resolved, protection) = (remote.resolved.load(), &pool.settings.protection);
     let mut listing = ProbeConnection::dial(&node.address, &resolved, protection, LIMIT).await?;
-    if node.address.database().is_some() {
+    if node.address.is_valkey() {
         return of_valkey(&mut listing.valkey(), from, moves).await;
     }
     listing.begin(LIST).await?;

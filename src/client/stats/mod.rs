@@ -40,7 +40,7 @@ fn version_of(node: &Node) -> Option<String> {
     match &node.kind {
         Kind::Embedded(_) => Some(EMBEDDED_VERSION.to_owned()),
         // Its own version says nothing of memcached: it is answered for as an embedded node answers.
-        Kind::Remote(_) if node.address.database().is_some() => Some(EMBEDDED_VERSION.to_owned()),
+        Kind::Remote(_) if node.address.is_valkey() => Some(EMBEDDED_VERSION.to_owned()),
         Kind::Remote(remote) => {
             let version = remote.version.load();
             parse_version(&version).map(|_| version.to_string())
