@@ -42,6 +42,7 @@ pub struct Options {
 #[derive(Debug, Deserialize)]
 struct Opened {
     id: u64,
+    shows_keys: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,15 +65,19 @@ struct Request {
     seconds: f64,
 }
 
-/// Shows the requests of the Ringway at `admin`.
+/// Shows the requests of the Ringway at `admin` on stdout; on stderr, which requests these are, and at the end how many.
 ///
 /// # Errors
 /// It does not answer, refuses, or something else answers.
 pub fn run(admin: &Admin<'_>, options: &Options) -> anyhow::Result<()> {
     let opened: Opened = post(admin, &format!("/tap?{}", query(options)))?;
+    eprintln!("{admin}: watching {}", watched(options, opened.shows_keys));
     let mut out = std::io::stdout().lock();
+    let (mut shown, mut lost) = (0, 0);
     loop {
         let seen: Seen = post(admin, &format!("/tap/{}", opened.id))?;
+        shown += seen.requests.len();
+        lost += seen.lost;
         if seen.lost > 0 {
             eprintln!(
                 "{} requests are missing here: they came faster than they are read",
@@ -87,8 +92,38 @@ pub fn run(admin: &Admin<'_>, options: &Options) -> anyhow::Result<()> {
         }
         out.flush()?;
         if seen.over {
+            eprintln!("{}", summary(shown, lost));
             return Ok(());
         }
+    }
+}
+
+/// Which requests are shown, such as `every get of pool main for 10 s`.
+fn watched(options: &Options, shows_keys: bool) -> String {
+    let command = options.command.as_deref().unwrap_or("request");
+    let mut text = match options.one_in {
+        1 => format!("every {command}"),
+        one_in => format!("one {command} in {one_in}"),
+    };
+    let fields = [
+        (" of pool ", &options.pool),
+        (" to node ", &options.node),
+        (" whose key begins with ", &options.prefix),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            text += &format!("{name}{}", value.escape_debug());
+        }
+    }
+    let keys = if shows_keys { "" } else { ", with hashed keys" };
+    format!("{text} for {} s{keys}", options.seconds)
+}
+
+fn summary(shown: usize, lost: u64) -> String {
+    let plural = if shown == 1 { "" } else { "s" };
+    match lost {
+        0 => format!("{shown} request{plural}"),
+        lost => format!("{shown} request{plural}, and {lost} that came faster than they were read"),
     }
 }
 

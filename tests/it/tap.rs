@@ -22,7 +22,12 @@ fn tap(running: &Ringway, options: &[&str]) -> Child {
 }
 
 /// What it shows from now on until its end.
-fn shown(mut tap: Child) -> Vec<Value> {
+fn shown(tap: Child) -> Vec<Value> {
+    shown_and_said(tap).0
+}
+
+/// The same, and its stderr.
+fn shown_and_said(mut tap: Child) -> (Vec<Value>, String) {
     let (mut out, mut err) = (String::new(), String::new());
     let mut stdout = tap.stdout.take().expect("piped");
     stdout.read_to_string(&mut out).expect("text");
@@ -30,7 +35,7 @@ fn shown(mut tap: Child) -> Vec<Value> {
     stderr.read_to_string(&mut err).expect("text");
     assert!(tap.wait().expect("it ends").success(), "{err}");
     let lines = out.lines().map(|line| serde_json::from_str(line).expect("JSON"));
-    lines.collect()
+    (lines.collect(), err)
 }
 
 fn keys(requests: &[Value]) -> Vec<&str> {
@@ -120,6 +125,33 @@ fn a_tap_shows_what_its_filter_says_and_what_failed_too() {
         .collect();
     assert_eq!(late.len(), 1, "its late reply is no further request");
     assert_eq!(late[0]["outcome"], "timeout");
+}
+
+#[test]
+fn a_tap_says_what_it_watches_and_at_its_end_how_many_requests_there_were() {
+    let node = Memcached::start();
+    let running = Ringway::start(&pool(&[node.address()], &[]));
+    let mut client = running.client();
+    let address = format!("127.0.0.1:{}", running.admin);
+    for (options, watching, ends) in [
+        (&[][..], "every request for 1 s", "2 requests"),
+        (
+            &["--command", "get", "--pool", "main", "--prefix", "a"],
+            "every get of pool main whose key begins with a for 1 s",
+            "1 request",
+        ),
+        (
+            &["--one-in", "1000000"],
+            "one request in 1000000 for 1 s",
+            "0 requests",
+        ),
+    ] {
+        let tap = tap(&running, &[&["--seconds", "1"], options].concat());
+        client.set("a", "v");
+        client.get("a");
+        let (_, said) = shown_and_said(tap);
+        assert_eq!(said, format!("{address}: watching {watching}\n{ends}\n"));
+    }
 }
 
 #[test]
