@@ -1,6 +1,7 @@
 //! The command line: options, commands, and exit codes.
 
 mod ask;
+mod check;
 mod demo;
 mod diff;
 mod discover;
@@ -65,7 +66,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Validate a configuration without running it; report every error and warning with its line.
     Check {
-        /// Ask each source of discovered nodes too, and print what it names and what answers there.
+        /// Connect to every node too, those that sources of discovered nodes name among them, and print the version of
+        /// each, or why it cannot be used.
         #[arg(long)]
         live: bool,
         /// The configuration; - for stdin.
@@ -128,7 +130,7 @@ pub enum Command {
     },
     /// Print the JSON schema of configurations, for editors and validators.
     Schema,
-    /// Ask a running Ringway whether it is ready; for container health checks.
+    /// Ask a running Ringway whether it is ready, and print its answer; for container health checks.
     Health(#[command(flatten)] Target),
     /// Show the nodes of a running Ringway: the state of each, since when, and its last error.
     Nodes {
@@ -214,18 +216,6 @@ pub fn load(cli: &Cli) -> Result<Checked, config::Error> {
     }
 }
 
-/// Validates the configuration in `file` and prints its warnings; if `is_live`, also what its sources name.
-fn check(file: &Path, is_live: bool) -> anyhow::Result<()> {
-    let checked = config::check(file).map_err(anyhow::Error::msg)?;
-    for warning in &checked.warnings {
-        eprintln!("{warning}");
-    }
-    match is_live {
-        true => discover::tell(&checked.config),
-        false => Ok(()),
-    }
-}
-
 /// Executes the command of `cli`; `None` if the program is to run: there is no command, or it is to observe.
 pub fn run(cli: &Cli) -> Option<ExitCode> {
     match &cli.command {
@@ -237,7 +227,7 @@ pub fn run(cli: &Cli) -> Option<ExitCode> {
 fn execute(command: &Command) -> ExitCode {
     let result = match command {
         Command::Observe(_) => unreachable!("it runs, and is not executed"),
-        Command::Check { file, live } => check(file, *live),
+        Command::Check { file, live } => check::run(file, *live),
         Command::Explain {
             config,
             admin,
@@ -319,7 +309,7 @@ pub fn meant_by(arguments: &[String]) -> Option<String> {
 
 fn ask_health(admin: &Admin<'_>) -> anyhow::Result<()> {
     match admin.get("/readyz", ask::PATIENCE)? {
-        (status, _) if status == "200" => Ok(()),
+        (status, body) if status == "200" => Ok(writeln!(io::stdout(), "{}", body.trim())?),
         (_, body) => bail!("{admin} is not ready: {}", body.trim()),
     }
 }

@@ -34,6 +34,7 @@ pub mod listed;
 pub mod live_lookup;
 pub mod log;
 pub mod miss_ratio;
+pub mod node_version;
 mod outliers;
 pub mod per_node_tasks;
 pub mod probe_client;

@@ -19,11 +19,20 @@ fn said(output: &Output) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn check_is_silent_about_a_good_file_and_tells_every_mistake_of_a_bad_one() {
-    assert_eq!(
-        said(&ringway(&["check", "config/full.yaml"])),
-        (Some(0), String::new(), String::new())
-    );
+fn check_says_what_a_good_file_has_and_every_mistake_of_a_bad_one() {
+    for (file, content) in [
+        ("config/minimal.yaml", "1 pool, 3 nodes, 1 listener"),
+        (
+            "config/full.yaml",
+            "5 pools (1 with discovery), 10 nodes, 5 listeners",
+        ),
+    ] {
+        let expected = format!("{file}: ok: {content}\n");
+        assert_eq!(
+            said(&ringway(&["check", file])),
+            (Some(0), expected, String::new())
+        );
+    }
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("bad.yaml");
     std::fs::write(

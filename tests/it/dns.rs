@@ -329,17 +329,14 @@ fn check_live_tells_what_the_name_servers_of_resolv_conf_name() {
             .arg(env!("CARGO_BIN_EXE_ringway")),
     );
     let (code, out, err) = program::said(&output);
-    let from = "main: 2 nodes from dnssrv+_memcache._tcp\n";
+    let from = "main: 2 nodes, 2 of them from dnssrv+_memcache._tcp\n";
     let node = |number: u16| {
         format!(
-            "  cache-{}.cache.test:{}: nothing answers\n",
+            "  cache-{}.cache.test:{}: cannot be used: Connection refused (os error 111)\n",
             number,
             11211 + number
         )
     };
-    assert_eq!(
-        (code, out),
-        (Some(0), format!("{from}{}{}", node(0), node(1))),
-        "{err}"
-    );
+    let named = format!("{from}{}{}", node(0), node(1));
+    assert!(code == Some(1) && out.ends_with(&named), "{out}{err}");
 }

@@ -8,6 +8,7 @@ mod binary_cas;
 mod binary_keys;
 mod blocking;
 mod capable;
+mod check_live;
 mod classic_text;
 mod client_auth;
 mod clocks;

@@ -13,7 +13,7 @@ mod dns;
 mod keep;
 mod probe;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,6 @@ use tokio::time::timeout;
 use super::reload::Reloader;
 use crate::config::{Config, Discover, Node, Pool};
 use crate::discovery;
-use crate::discovery::members::Probe;
 use crate::state::State;
 
 /// Keeps the nodes of every pool that discovers them, until this future is dropped.
@@ -74,36 +73,33 @@ impl Keepers {
     }
 }
 
-/// The nodes that a source names now, each with what answers there; or the reason that it names none.
-pub type Asked = Result<Vec<(Node, Probe)>, String>;
+/// The nodes that a source names now, or the reason that it names none.
+pub type Named = Result<Vec<Node>, String>;
 
-/// Asks the source of each pool of `config` once. Returns the answers by the names of the pools, without nodes that the
-/// configuration lists.
-pub async fn ask_once(config: &Config) -> Vec<(String, Asked)> {
-    let mut asked = Vec::new();
+/// Asks the source of each pool of `config` once, all at the same time. Returns the answers by the names of the pools,
+/// without nodes that the configuration lists.
+pub async fn ask_once(config: &Config) -> BTreeMap<String, Named> {
+    let mut asked = JoinSet::new();
     for (name, pool) in &config.pools {
-        let Some(discover) = &pool.discover else {
-            continue;
-        };
-        let answer = match ask::Asked::new(discover).ask(&pool.protection).await {
-            Ok(list) => Ok(probed(list.nodes, config, pool).await),
-            Err(no_list) => Err(no_list.reason),
-        };
-        asked.push((name.clone(), answer));
+        if let Some(discover) = &pool.discover {
+            let (name, protection) = (name.clone(), pool.protection.clone());
+            let mut source = ask::Asked::new(discover);
+            asked.spawn(async move { (name, source.ask(&protection).await) });
+        }
     }
-    asked
+    let mut named = BTreeMap::new();
+    for (name, answer) in asked.join_all().await {
+        let nodes = answer.map(|list| joining(list.nodes, config, &config.pools[&name]));
+        named.insert(name, nodes.map_err(|no_list| no_list.reason));
+    }
+    named
 }
 
-async fn probed(nodes: Vec<Node>, config: &Config, pool: &Pool) -> Vec<(Node, Probe)> {
-    let is_free = |node: &Node| !pool.lists(node) && !config.is_own_listener(node);
-    let mut nodes: Vec<Node> = nodes.into_iter().filter(is_free).collect();
+/// Those of `nodes` that may join `pool`, in order.
+fn joining(mut nodes: Vec<Node>, config: &Config, pool: &Pool) -> Vec<Node> {
+    nodes.retain(|node| !pool.lists(node) && !config.is_own_listener(node));
     discovery::sort(&mut nodes);
-    let outcomes: HashMap<String, Probe> = probe::probe(nodes.clone(), pool).await.into_iter().collect();
-    let with_outcome = |node: Node| {
-        let outcome = outcomes.get(&node.label()).copied();
-        (node, outcome.unwrap_or(Probe::Silent))
-    };
-    nodes.into_iter().map(with_outcome).collect()
+    nodes
 }
 
 /// Waits until every pool that discovers its nodes has some, for `patience` at most.
