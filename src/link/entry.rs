@@ -61,28 +61,51 @@ pub(super) struct InFlight {
 const _: () = assert!(size_of::<InFlight>() <= 64);
 
 impl InFlight {
+    /// Returns a request without a key.
+    #[inline]
+    pub(super) fn new(
+        command: Command,
+        expected: ExpectedReply,
+        pending: PendingReply,
+        start_offset: u64,
+    ) -> InFlight {
+        InFlight {
+            slot: Some(pending.slot),
+            command,
+            operation: pending.operation,
+            expected,
+            is_retry: pending.is_retry,
+            is_sampled: pending.is_sampled,
+            is_missed: false,
+            is_in_line: false,
+            is_meta: false,
+            is_binary: false,
+            run: 0,
+            key: 0,
+            raw_key: 0,
+            raw_flags: 0,
+            started: pending.started,
+            deadline: pending.deadline,
+            start_offset,
+        }
+    }
+
     /// Returns a run of one key.
     #[inline]
     pub(super) fn run(request: &Request<'_>, key: &NewKey<'_>, start_offset: u64) -> InFlight {
         let (queue, number) = key.slot;
-        InFlight {
-            slot: Some(ReplySlot::Key(queue.clone(), number)),
-            command: request.command,
+        let pending = PendingReply {
+            slot: ReplySlot::Key(queue.clone(), number),
             operation: Operation::of(request),
-            expected: ExpectedReply::of(request),
-            is_retry: false,
-            is_sampled: key.is_sampled,
-            is_missed: false,
-            is_in_line: true,
-            is_meta: false,
-            is_binary: false,
-            run: 1,
-            key: 0,
-            raw_key: 0,
-            raw_flags: 0,
             started: key.started,
             deadline: key.deadline,
-            start_offset,
+            is_retry: false,
+            is_sampled: key.is_sampled,
+        };
+        InFlight {
+            is_in_line: true,
+            run: 1,
+            ..InFlight::new(request.command, ExpectedReply::of(request), pending, start_offset)
         }
     }
 

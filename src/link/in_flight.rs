@@ -8,7 +8,11 @@
 //! The keys, and the text of meta reads, are in one queue of bytes beside the entries: they come and go in
 //! the same order, so an entry only needs their lengths.
 //!
-//! No sockets and no clocks: bytes and times are arguments. `receive.rs` matches replies to requests.
+//! No sockets and no clocks: bytes and times are arguments. `receive.rs` matches replies to requests. Files beside this
+//! one: `line` for multi-get lines, `lost` for requests whose replies do not come.
+
+mod line;
+mod lost;
 
 use std::collections::VecDeque;
 
@@ -17,16 +21,15 @@ use bytes::Bytes;
 use crate::hot_keys::Access;
 use crate::insight::outcome;
 use crate::link::byte_queue::ByteQueue;
-use crate::link::entry::{Framing, InFlight, Unanswered};
+use crate::link::entry::{Framing, InFlight};
 use crate::link::expected::ExpectedReply;
 use crate::link::note::{Note, Notes};
-use crate::link::pending_reply::{Failing, PendingReply};
+use crate::link::pending_reply::PendingReply;
 use crate::link::queued::EncodedRequest;
 use crate::link::resp_replies::RespReplies;
 use crate::link::run_keys::{NewKey, RunKey, RunKeys};
 use crate::link::sent_times::SentTimes;
-use crate::protocol::owned::{RawMeta, Words};
-use crate::protocol::{Command, Failure, Reply, Request};
+use crate::protocol::{Command, Reply, Request};
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
 
@@ -198,32 +201,6 @@ impl InFlightQueue {
         }
     }
 
-    /// Splits all runs into entries of a key each.
-    #[cold]
-    fn split_runs(&mut self) {
-        if self.runs.is_empty() {
-            return;
-        }
-        let runs = std::mem::take(&mut self.runs);
-        let mut keys = runs.iter().copied();
-        let mut split = VecDeque::with_capacity(self.entries.len() + runs.further());
-        for entry in self.entries.drain(..) {
-            match &entry.slot {
-                Some(ReplySlot::Key(queue, _)) if entry.run > 0 => {
-                    let own = keys.by_ref().take(entry.run.into());
-                    split.extend(own.map(|key| InFlight {
-                        slot: Some(ReplySlot::Key(queue.clone(), key.number)),
-                        run: 0,
-                        key: key.length,
-                        ..entry
-                    }));
-                }
-                _ => split.push_back(entry),
-            }
-        }
-        self.entries = split;
-    }
-
     /// Appends `encoded`, whose bytes were written at `start_offset`.
     pub fn push_written(&mut self, encoded: &EncodedRequest, pending: PendingReply, start_offset: u64) {
         let framing = if encoded.is_in_line {
@@ -245,17 +222,6 @@ impl InFlightQueue {
         }
     }
 
-    /// Whether the entry about to be pushed is a key of a multi-get line.
-    #[inline]
-    fn joins_line(&mut self, framing: Framing) -> bool {
-        match (framing, self.lines.back_mut()) {
-            (Framing::Own | Framing::Keyless, _) => return false,
-            (Framing::SameLine, Some(keys)) => *keys += 1,
-            _ => self.lines.push_back(1),
-        }
-        true
-    }
-
     #[inline]
     fn new_entry(
         &mut self,
@@ -270,23 +236,8 @@ impl InFlightQueue {
             self.sent.sample(start_offset);
         }
         InFlight {
-            slot: Some(pending.slot),
-            command,
-            operation: pending.operation,
-            expected,
-            is_retry: pending.is_retry,
-            is_sampled: pending.is_sampled,
-            is_missed: false,
-            is_in_line: false,
-            is_meta: false,
-            is_binary: false,
-            run: 0,
             key: key.len() as u16,
-            raw_key: 0,
-            raw_flags: 0,
-            started: pending.started,
-            deadline: pending.deadline,
-            start_offset,
+            ..InFlight::new(command, expected, pending, start_offset)
         }
     }
 
@@ -344,53 +295,6 @@ impl InFlightQueue {
     pub(super) fn front_text(&self) -> &[u8] {
         let length = self.entries.front().map_or(0, InFlight::text_len);
         &self.text.bytes()[..length]
-    }
-
-    /// Whether the next reply belongs to a multi-get line.
-    #[inline]
-    pub(super) fn is_in_line(&self) -> bool {
-        match self.lines.front() {
-            None => false,
-            Some(0) => true,
-            Some(_) => self.entries.front().is_some_and(|entry| entry.is_in_line),
-        }
-    }
-
-    /// The number of outstanding keys in the multi-get line whose reply comes next.
-    #[inline]
-    pub(super) fn left_in_line(&self) -> u32 {
-        self.lines.front().copied().unwrap_or(0)
-    }
-
-    /// The number of keys of the line before the next one that equals `key`; `None` if none does.
-    #[inline]
-    pub(super) fn find_in_line(&self, key: &[u8]) -> Option<usize> {
-        if self.left_in_line() > 0 && self.front_key() == key {
-            return Some(0);
-        }
-        let mut text = self.text.bytes();
-        self.lengths()
-            .take(self.left_in_line() as usize)
-            .position(|length| {
-                let (own, rest) = text.split_at(length);
-                text = rest;
-                own == key
-            })
-    }
-
-    /// The lengths of the plain keys of all requests.
-    fn lengths(&self) -> impl Iterator<Item = usize> {
-        let mut of_runs = self.runs.iter().map(|key| usize::from(key.length));
-        let mut entries = self.entries.iter();
-        let (mut left, mut next) = (0, None);
-        std::iter::from_fn(move || {
-            if left == 0 {
-                let entry: &InFlight = entries.next()?;
-                (left, next) = (entry.run.max(1), (entry.run == 0).then(|| entry.key.into()));
-            }
-            left -= 1;
-            next.or_else(|| of_runs.next())
-        })
     }
 
     /// The number of requests whose late replies will be dropped.
@@ -460,78 +364,5 @@ impl InFlightQueue {
             },
         };
         self.notes.push(&self.text.bytes()[..self.front_length()], note);
-    }
-
-    /// Abandons every request that is due. Returns their number.
-    pub fn expire(&mut self, at: Failing<'_>) -> usize {
-        if self.next_deadline().is_none_or(|deadline| deadline > at.now) {
-            return 0;
-        }
-        self.split_runs();
-        let mut text = self.text.bytes();
-        let due = self
-            .entries
-            .iter_mut()
-            .take_while(|entry| entry.slot.is_none() || entry.deadline <= at.now);
-        let mut expired = 0;
-        for entry in due {
-            let (own, rest) = text.split_at(entry.text_len());
-            text = rest;
-            if let Some(pending) = entry.take_pending() {
-                entry.is_missed = pending.fail(entry.write(own), Failure::Timeout, true, at);
-                expired += 1;
-            }
-        }
-        self.abandoned += expired;
-        expired
-    }
-
-    /// Fails every outstanding request with `failure`, because the connection is gone. Returns the keys of
-    /// writes that the node may still execute, including those abandoned before.
-    pub fn fail_all(&mut self, failure: Failure, at: Failing<'_>) -> Vec<Bytes> {
-        self.split_runs();
-        let InFlightQueue { entries, text, .. } = std::mem::take(self);
-        at.shard.in_flight.sub(entries.len() as u64);
-        let mut on_their_way = Vec::new();
-        let mut text = text.take();
-        for mut entry in entries {
-            let own = text.split_to(entry.text_len());
-            if let Some(pending) = entry.take_pending() {
-                entry.is_missed = pending.fail(entry.write(&own), failure, true, at);
-            }
-            if entry.is_missed {
-                on_their_way.push(own.slice(..usize::from(entry.key)));
-            }
-        }
-        on_their_way
-    }
-
-    /// Takes all outstanding requests, oldest first, because the connection is gone.
-    pub fn take_all(&mut self) -> Vec<Unanswered> {
-        self.split_runs();
-        let in_flight = std::mem::take(self);
-        let (mut text, mut expected) = (in_flight.text.take(), in_flight.resp.expected);
-        let unanswered = |mut entry: InFlight| {
-            let raw = entry.is_meta.then_some(RawMeta {
-                key: entry.raw_key,
-                is_binary: entry.is_binary,
-            });
-            let words = Words::new(text.split_to(entry.text_len()), entry.key, raw);
-            let pending = entry.take_pending();
-            Unanswered {
-                command: entry.command,
-                words,
-                expected: entry.expected,
-                is_in_line: entry.is_in_line,
-                answer: if entry.is_in_line {
-                    None
-                } else {
-                    expected.pop_front()
-                },
-                pending,
-                start_offset: entry.start_offset,
-            }
-        };
-        in_flight.entries.into_iter().map(unanswered).collect()
     }
 }

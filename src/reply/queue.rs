@@ -15,6 +15,9 @@
 //! A multi-get of a plain pool has one slot, and a number for each of its keys: their replies are in
 //! [`KeyReplies`], which takes a fraction of the memory of slots.
 
+mod advance;
+mod entry;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -28,6 +31,7 @@ use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 use crate::reply::unfinished::Unfinished;
 use crate::reply::wakeup::Wakeup;
 use crate::runtime::memory::MemoryBudget;
+use entry::QueueEntry;
 
 /// The maximum number of bytes of values in a queue. Values beyond it are dropped and their requests fail,
 /// except the one at the front; that is dropped only if the session's [`MemoryBudget`] has no room for it.
@@ -88,46 +92,6 @@ struct Queue {
     unfinished: Vec<Unfinished>,
     wakeup: Wakeup,
     is_closed: bool,
-}
-
-#[derive(Debug)]
-struct QueueEntry {
-    reply: Reply,
-    /// The number of outstanding replies; of a multi-get, the number of keys that were not taken.
-    awaited: u32,
-    /// The fields of [`RequestOrigin`], inlined to save memory.
-    command: Command,
-    mode: ReplyMode,
-    on_error: OnError,
-    format: WireFormat,
-}
-
-// Each is a cache miss when its reply arrives.
-const _: () = assert!(size_of::<QueueEntry>() <= 96);
-
-impl QueueEntry {
-    #[inline]
-    fn new(origin: RequestOrigin, awaited: u32, reply: Reply) -> QueueEntry {
-        QueueEntry {
-            reply,
-            awaited,
-            command: origin.command,
-            mode: origin.mode,
-            on_error: origin.on_error,
-            format: origin.format,
-        }
-    }
-
-    #[inline]
-    fn into_parts(self) -> (RequestOrigin, Reply) {
-        let origin = RequestOrigin {
-            command: self.command,
-            mode: self.mode,
-            on_error: self.on_error,
-            format: self.format,
-        };
-        (origin, self.reply)
-    }
 }
 
 impl ReplyQueue {
@@ -462,66 +426,6 @@ impl Queue {
     #[inline]
     fn bytes(&self) -> usize {
         self.entries.len() * size_of::<QueueEntry>() + self.keys.len() * size_of::<KeyReply>()
-    }
-
-    /// Advances over filled entries. Returns true if more may be taken than before.
-    #[inline(always)]
-    fn advance(&mut self) -> bool {
-        let before = self.complete;
-        while let Some(entry) = self.entries.get(self.filled) {
-            let (mode, awaited) = (entry.mode, entry.awaited);
-            if awaited > 0 && (mode != ReplyMode::MultiGet || !self.pass_keys(awaited as usize)) {
-                break;
-            }
-            self.filled += 1;
-            if !matches!(mode, ReplyMode::MultiGet | ReplyMode::MultiGetItem) {
-                self.complete = self.filled;
-            }
-        }
-        // If every slot so far is filled, the end of a multi-get may not even be sent yet: its keys
-        // continue once there is room, so the values must not wait for it.
-        if self.filled == self.entries.len() || self.held >= TOGETHER {
-            self.complete = self.filled;
-        }
-        self.complete > before
-    }
-
-    /// Passes the `count` keys of the first entry that is not filled. Returns false if one of them is outstanding or
-    /// the entry gets more keys.
-    #[inline(never)]
-    fn pass_keys(&mut self, count: usize) -> bool {
-        let is_open = self.is_open && self.filled + 1 == self.entries.len();
-        self.wanted_keys = self.filled_keys + count;
-        if is_open || self.keys.arrived() < self.wanted_keys {
-            return false;
-        }
-        self.filled_keys = self.wanted_keys;
-        self.released_keys = 0;
-        true
-    }
-
-    /// Called when more keys at the front have their replies. Returns true if more may be taken than before.
-    #[inline]
-    fn advance_keys(&mut self) -> bool {
-        let may_advance = self.keys.arrived() >= self.wanted_keys || self.held >= TOGETHER;
-        may_advance && (self.advance_past_keys() || self.release_keys())
-    }
-
-    #[inline(never)]
-    fn advance_past_keys(&mut self) -> bool {
-        self.advance()
-    }
-
-    /// Releases the keys that have their replies although others of their multi-get are outstanding, if they are many
-    /// bytes. Returns true if more may be taken than before.
-    fn release_keys(&mut self) -> bool {
-        if self.held < TOGETHER {
-            return false;
-        }
-        let before = (self.complete, self.released_keys);
-        self.complete = self.filled;
-        self.released_keys = self.keys.arrived() - self.filled_keys;
-        (self.complete, self.released_keys) > before
     }
 
     /// Removes the front entry, which may be taken.

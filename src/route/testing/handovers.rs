@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::races::{CALM, Caches, Process, Trial, live, survives};
+use super::caches::Caches;
+use super::world::{CALM, Process, Trial, live, survives};
 use super::{ask, meta};
 use crate::config;
 use crate::node::Node;
