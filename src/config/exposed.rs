@@ -3,19 +3,19 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::error::{Location, Problem, quote};
+use super::error::Problem;
+use super::files::shown;
 use super::map_reader::MapReader;
 
-/// Warns at `location` if every user of the machine may read `file`.
-pub fn warn_if_exposed(file: &Path, location: &Location, keys: &mut MapReader<'_, '_>) {
+/// Warns at the value of `key`, which is `file`, if every user of the machine may read it.
+pub fn warn_if_exposed(file: &Path, key: &str, keys: &mut MapReader<'_, '_>) {
     let mode = std::fs::metadata(file).map(|metadata| metadata.permissions().mode());
-    if mode.is_ok_and(|mode| mode & 0o004 != 0) {
-        let problem = Problem::new(format!(
-            "every user may read {}",
-            quote(&file.display().to_string())
-        ));
+    if mode.is_ok_and(|mode| mode & 0o004 != 0)
+        && let Some(location) = keys.location(key)
+    {
+        let problem = Problem::new(format!("every user may read {}", shown(file)));
         keys.warn_at(
-            location,
+            &location,
             problem.hint("give it the mode 0600, or 0640 and a group"),
         );
     }

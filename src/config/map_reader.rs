@@ -39,7 +39,12 @@ impl<'a> YamlNode<'a> {
 
     /// Whether it is the word `false`, which turns off what a mapping would turn on.
     pub fn is_false(&self) -> bool {
-        matches!(&self.tree.value, Value::Scalar { text, .. } if text == "false")
+        self.is_word("false")
+    }
+
+    /// Whether it is this word.
+    pub fn is_word(&self, word: &str) -> bool {
+        matches!(&self.tree.value, Value::Scalar { text, .. } if text == word)
     }
 
     /// Whether it is a list.
@@ -236,18 +241,16 @@ impl<'a> MapReader<'a, '_> {
         self.get(key, |value, diagnostics| value.read(diagnostics, &parse))
     }
 
-    /// Like [`MapReader::value`], with the value's location.
-    pub fn at<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, Problem>,
-    ) -> Option<Spanned<T>> {
-        self.get(key, |value, diagnostics| {
-            value.read(diagnostics, &parse).map(|read| Spanned {
-                value: read,
-                location: value.location(),
-            })
-        })
+    /// Returns what was made of the value of `key`. A problem is reported at its place.
+    pub fn made<T>(&mut self, key: &'static str, made: Result<T, Problem>) -> Option<T> {
+        let problem = match made {
+            Ok(made) => return Some(made),
+            Err(problem) => problem,
+        };
+        self.failed.push(key);
+        let location = self.location(key).unwrap_or_else(|| self.location.clone());
+        self.diagnostics.add(&location, problem);
+        None
     }
 
     /// Whether the key is there, valid or not.

@@ -24,6 +24,7 @@ mod distribution;
 pub mod error;
 mod exposed;
 mod file;
+mod files;
 mod foreign;
 mod handover;
 mod handover_from;

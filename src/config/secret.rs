@@ -5,33 +5,38 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::error::{Diagnostics, Problem, Spanned, quote};
+use super::error::{Diagnostics, Problem, quote};
 use super::exposed::warn_if_exposed;
 use super::kind::Kind;
 use super::map_reader::YamlNode;
-use super::{read_regular, schema};
+use super::rows::{Section, render, section};
+use super::{files, schema};
 
 /// The longest secret, in bytes.
 const LONGEST: usize = 1024;
 
+section! {
+    /// The place of a secret: one of its keys.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct Place {
+        /// The file whose first line it is.
+        file: Option<PathBuf> = None, files::kind().optional();
+        /// The variable of the environment that holds it.
+        env: Option<String> = None, variable().optional();
+    }
+}
+
 /// A secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
-    from: Source,
+    place: Place,
     value: String,
-}
-
-/// The place of a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Source {
-    File(PathBuf),
-    Environment(String),
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secret")
-            .field("from", &self.from)
+            .field("place", &self.place)
             .finish_non_exhaustive()
     }
 }
@@ -44,18 +49,12 @@ impl Secret {
 
     /// The file that it was read from, if it was.
     pub fn file(&self) -> Option<&PathBuf> {
-        match &self.from {
-            Source::File(path) => Some(path),
-            Source::Environment(_) => None,
-        }
+        self.place.file.as_ref()
     }
 
     /// Renders its place, as it is written.
     pub fn show(&self) -> Value {
-        match &self.from {
-            Source::File(path) => json!({ "file": path.display().to_string() }),
-            Source::Environment(name) => json!({ "env": name }),
-        }
+        render(&self.place)
     }
 }
 
@@ -65,8 +64,8 @@ pub fn kind() -> Kind<Secret> {
 }
 
 fn schema() -> Value {
-    let one = |key: &str| json!({ "type": "object", "properties": { key: { "type": "string" } }, "required": [key], "additionalProperties": false });
-    json!({ "oneOf": [one("file"), one("env")] })
+    let one = |key: &str| json!({ "required": [key] });
+    schema::mapping(Place::rows(), json!({ "oneOf": [one("file"), one("env")] }))
 }
 
 /// A secret, or `false` for none.
@@ -79,6 +78,11 @@ pub fn or_false() -> Kind<Option<Secret>> {
     Kind::new(read, show, || schema::or_false(schema()))
 }
 
+fn variable() -> Kind<String> {
+    let read = |text: &str| Ok(text.to_owned());
+    Kind::text(read, |name| json!(name), || json!({ "type": "string" }))
+}
+
 /// Reads `{file: PATH}` or `{env: NAME}`.
 fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
     if value.is_scalar() {
@@ -89,15 +93,16 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
         );
         return None;
     }
-    let folder = diagnostics.folder();
+    let mut place = Place::default();
     let mut keys = value.keys(diagnostics);
-    let file = keys.at("file", |text| of_file(text, &folder));
-    if let Some(Spanned { value, location }) = &file
-        && let Some(path) = value.file()
-    {
-        warn_if_exposed(path, location, &mut keys);
-    }
-    let environment = keys.value("env", of_environment);
+    place.read_rows(&mut keys);
+    let in_file = place.file.as_deref().and_then(|path| {
+        let secret = keys.made("file", of_file(path))?;
+        warn_if_exposed(path, "file", &mut keys);
+        Some(secret)
+    });
+    let in_environment = place.env.as_deref();
+    let in_environment = in_environment.and_then(|name| keys.made("env", of_environment(name)));
     match (keys.has("file"), keys.has("env")) {
         (true, true) => {
             keys.diagnostic(Problem::new("a secret has one place").hint("leave out `file` or `env`"))
@@ -109,29 +114,24 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
         _ => {}
     }
     keys.finish();
-    file.map(|file| file.value).or(environment)
+    let value = in_file.or(in_environment)?;
+    Some(Secret { place, value })
 }
 
 /// The first line of a file; editors end it with a newline.
-fn of_file(text: &str, folder: &Path) -> Result<Secret, Problem> {
-    let path = folder.join(text);
-    let shown = quote(&path.display().to_string());
-    let bytes = read_regular(&path).map_err(|error| {
-        let problem = Problem::new(format!("cannot read {shown}: {error}"));
-        problem.hint("a relative path leads from the folder of the configuration file")
-    })?;
-    let value = String::from_utf8(bytes).unwrap_or_default();
+fn of_file(path: &Path) -> Result<String, Problem> {
+    let value = String::from_utf8(files::read(path)?).unwrap_or_default();
     let value = value.strip_suffix('\n').unwrap_or(&value);
     let value = value.strip_suffix('\r').unwrap_or(value).to_owned();
-    checked(&shown, value, Source::File(path))
+    checked(&files::shown(path), value)
 }
 
-fn of_environment(name: &str) -> Result<Secret, Problem> {
+fn of_environment(name: &str) -> Result<String, Problem> {
     let value = std::env::var(name).map_err(|_| {
         let problem = Problem::new(format!("the environment has no {}", quote(name)));
         problem.hint("set it for the process, or name a file")
     })?;
-    checked(&quote(name), value, Source::Environment(name.to_owned()))
+    checked(&quote(name), value)
 }
 
 /// memcached takes no password with a space.
@@ -139,10 +139,10 @@ fn is_odd(c: char) -> bool {
     c.is_whitespace() || c.is_control()
 }
 
-fn checked(place: &str, value: String, from: Source) -> Result<Secret, Problem> {
+fn checked(place: &str, value: String) -> Result<String, Problem> {
     if value.is_empty() || value.len() > LONGEST || value.contains(is_odd) {
         let problem = Problem::new(format!("the content of {place} is not a secret"));
         return Err(problem.hint(format!("it is one word of text, of 1 to {LONGEST} bytes")));
     }
-    Ok(Secret { from, value })
+    Ok(value)
 }

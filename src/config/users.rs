@@ -9,11 +9,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::error::{Diagnostics, Problem, quote};
+use super::error::{Diagnostics, Problem};
 use super::exposed::warn_if_exposed;
 use super::kind::Kind;
 use super::map_reader::YamlNode;
-use super::{read_regular, schema};
+use super::rows::{Section, render, section};
+use super::{files, schema};
 
 /// The maximum length of a line in bytes, that of memcached 1.6.18.
 const MAX_LINE: usize = 254;
@@ -55,7 +56,17 @@ impl Users {
 
     /// As it is typed.
     pub fn show(&self) -> Value {
-        json!({ "users": self.file.display().to_string() })
+        render(&UsersKeys {
+            users: Some(self.file.clone()),
+        })
+    }
+}
+
+section! {
+    /// The keys of `auth`.
+    struct UsersKeys {
+        /// The file of users, with lines `user:password`.
+        users: Option<PathBuf> = None, files::kind().optional();
     }
 }
 
@@ -66,12 +77,10 @@ pub fn kind() -> Kind<Option<Arc<Users>>> {
         |value, diagnostics| Some(read(value, diagnostics).map(Arc::new)),
         show,
         || {
-            schema::or_false(json!({
-                "type": "object",
-                "properties": { "users": { "type": "string", "minLength": 1 } },
-                "required": ["users"],
-                "additionalProperties": false,
-            }))
+            schema::or_false(schema::mapping(
+                UsersKeys::rows(),
+                json!({ "required": ["users"] }),
+            ))
         },
     )
 }
@@ -81,23 +90,20 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Users> {
     if value.is_false() {
         return None;
     }
-    let folder = diagnostics.folder();
+    let mut read = UsersKeys::default();
     let mut keys = value.keys(diagnostics);
-    let users = keys.at("users", |text| load(folder.join(text)));
+    read.read_rows(&mut keys);
+    let users = read.users.and_then(|file| keys.made("users", load(file)));
     keys.need("users", " with a file of lines user:password");
     if let Some(users) = &users {
-        warn_if_exposed(&users.value.file, &users.location, &mut keys);
+        warn_if_exposed(&users.file, "users", &mut keys);
     }
     keys.finish();
-    users.map(|users| users.value)
+    users
 }
 
 fn load(file: PathBuf) -> Result<Users, Problem> {
-    let shown = quote(&file.display().to_string());
-    let bytes = read_regular(&file).map_err(|error| {
-        let problem = Problem::new(format!("cannot read {shown}: {error}"));
-        problem.hint("a relative path leads from the folder of the configuration file")
-    })?;
+    let (shown, bytes) = (files::shown(&file), files::read(&file)?);
     let mut lines = Vec::new();
     for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);

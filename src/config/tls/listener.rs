@@ -1,32 +1,46 @@
 //! `listeners[].tls`: the certificate for clients, and which clients are admitted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::ring::Ticketer;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Value, json};
 
 use super::expiry::not_after;
-use super::{Contents, LoadedPair, Pair, Revoked, certificates, pair, path, provider, shown};
+use super::{Contents, Identity, certificates, identity, mismatch, provider, revoked, unusable};
 use crate::config::error::{Diagnostics, Problem, quote};
-use crate::config::kind::Kind;
+use crate::config::files::{self, shown};
+use crate::config::kind::{Kind, list};
 use crate::config::map_reader::YamlNode;
+use crate::config::rows::{Section, render, section};
 use crate::config::schema;
+
+section! {
+    /// The keys of `tls` of a listener.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ListenerTlsKeys {
+        /// The file of the certificate for clients, in PEM, with those of the authorities between it and the root.
+        cert: Option<PathBuf> = None, files::kind().optional();
+        /// The file of its key, in PEM.
+        key: Option<PathBuf> = None, files::kind().optional();
+        /// The file of the authorities whose clients are admitted, in PEM; without it, clients show no certificate.
+        client_ca: Option<PathBuf> = None, files::kind().optional();
+        /// The file of the lists of certificates of clients that are revoked, in PEM.
+        client_crl: Option<PathBuf> = None, files::kind().optional();
+        /// Names of which the certificate of a client must have one; none: any.
+        allow: Vec<String> = Vec::new(), names_kind();
+    }
+}
 
 /// TLS for the clients of a listener.
 #[derive(Debug, Clone)]
 pub struct ListenerTls {
-    /// The certificate and key for clients.
-    pub pair: Pair,
-    /// The file of the authorities whose clients are admitted; `None`: clients show no certificate.
-    pub client_ca: Option<PathBuf>,
-    /// The file of the lists of certificates that are revoked; `None`: none is.
-    pub client_crl: Option<PathBuf>,
-    /// Names of which the certificate of a client must have one; empty: any.
-    pub allow: Vec<String>,
+    /// What is written.
+    pub keys: ListenerTlsKeys,
     /// The settings of handshakes.
     pub server: Arc<ServerConfig>,
     /// Until when the certificate holds, as Unix time, if that can be read.
@@ -36,27 +50,21 @@ pub struct ListenerTls {
 
 impl PartialEq for ListenerTls {
     fn eq(&self, other: &ListenerTls) -> bool {
-        let ListenerTls {
-            pair,
-            client_ca,
-            client_crl,
-            allow,
-            server: _,
-            not_after: _,
-            contents,
-        } = self;
-        (pair, client_ca, client_crl) == (&other.pair, &other.client_ca, &other.client_crl)
-            && (allow, contents) == (&other.allow, &other.contents)
+        (&self.keys, &self.contents) == (&other.keys, &other.contents)
     }
 }
 
 impl ListenerTls {
     /// The files that it was read from.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        [&self.pair.cert, &self.pair.key]
-            .into_iter()
-            .chain(&self.client_ca)
-            .chain(&self.client_crl)
+        let ListenerTlsKeys {
+            cert,
+            key,
+            client_ca,
+            client_crl,
+            ..
+        } = &self.keys;
+        [cert, key, client_ca, client_crl].into_iter().flatten()
     }
 
     /// Whether a client with the certificate `shown` is admitted.
@@ -65,27 +73,8 @@ impl ListenerTls {
             return false;
         };
         let names = || certificate.valid_dns_names().chain(certificate.valid_uri_names());
-        self.allow.is_empty()
-            || self
-                .allow
-                .iter()
-                .any(|allowed| names().any(|name| covers(allowed, name)))
-    }
-
-    /// Renders it, as it is written.
-    pub fn show(&self) -> Value {
-        let mut shown = json!({
-            "cert": self.pair.cert.display().to_string(),
-            "key": self.pair.key.display().to_string(),
-        });
-        if let Some(ca) = &self.client_ca {
-            shown["client_ca"] = json!(ca.display().to_string());
-            shown["allow"] = json!(self.allow);
-        }
-        if let Some(crl) = &self.client_crl {
-            shown["client_crl"] = json!(crl.display().to_string());
-        }
-        shown
+        let mut allow = self.keys.allow.iter();
+        self.keys.allow.is_empty() || allow.any(|allowed| names().any(|name| covers(allowed, name)))
     }
 }
 
@@ -104,22 +93,32 @@ fn covers(allowed: &str, name: &str) -> bool {
 
 /// The key `tls` of a listener: `false` or a mapping.
 pub fn kind() -> Kind<Option<Arc<ListenerTls>>> {
-    let show = |tls: &Option<Arc<ListenerTls>>| tls.as_ref().map_or(Value::Null, |tls| tls.show());
+    let show = |tls: &Option<Arc<ListenerTls>>| tls.as_ref().map_or(Value::Null, |tls| render(&tls.keys));
     Kind::new(
         |value, diagnostics| Some(read(value, diagnostics).map(Arc::new)),
         show,
         || {
-            let file = json!({ "type": "string", "minLength": 1 });
-            let names = json!({ "type": "array", "items": { "type": "string" } });
-            schema::or_false(json!({
-                "type": "object",
-                "properties": { "cert": file, "key": file, "client_ca": file, "client_crl": file, "allow": names },
-                "required": ["cert", "key"],
-                "dependentRequired": { "allow": ["client_ca"], "client_crl": ["client_ca"] },
-                "additionalProperties": false,
-            }))
+            schema::or_false(schema::mapping(
+                ListenerTlsKeys::rows(),
+                json!({
+                    "required": ["cert", "key"],
+                    "dependentRequired": { "allow": ["client_ca"], "client_crl": ["client_ca"] },
+                }),
+            ))
         },
     )
+}
+
+/// Names of clients; none is not rendered.
+fn names_kind() -> Kind<Vec<String>> {
+    let name = Kind::text(allowed, |name| json!(name), || json!({ "type": "string" }));
+    Kind {
+        show: Box::new(|names| match names.is_empty() {
+            true => Value::Null,
+            false => json!(names),
+        }),
+        ..list(name)
+    }
 }
 
 /// Reads `tls` of a listener. Returns `None` if it is `false`, or holds a mistake.
@@ -127,9 +126,10 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<ListenerT
     if value.is_false() {
         return None;
     }
-    let folder = diagnostics.folder();
+    let mut read = ListenerTlsKeys::default();
     let mut keys = value.keys(diagnostics);
-    let loaded = pair(&mut keys, &folder);
+    read.read_rows(&mut keys);
+    let identity = identity(&mut keys, read.cert.as_deref(), read.key.as_deref());
     if !keys.has("cert") && !keys.has("key") {
         let problem = Problem::new("there is no certificate to show to clients");
         keys.require(
@@ -137,20 +137,10 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<ListenerT
             problem.hint("add `cert:` and `key:` with their files, in PEM"),
         );
     }
-    let ca = keys.value("client_ca", |text| {
-        let path = path(text, &folder)?;
-        Ok((certificates(&path)?, path))
-    });
-    let crl = keys.value("client_crl", |text| Revoked::read(text, &folder));
-    let allow = keys.get("allow", |value, diagnostics| {
-        let items = value.items(diagnostics)?;
-        Some(
-            items
-                .iter()
-                .filter_map(|item| item.read(diagnostics, allowed))
-                .collect::<Vec<_>>(),
-        )
-    });
+    let trusted = read.client_ca.as_deref().map(certificates).transpose();
+    let trusted = keys.made("client_ca", trusted);
+    let revoked = read.client_crl.as_deref().map(revoked).transpose();
+    let revoked = keys.made("client_crl", revoked);
     for needs in ["allow", "client_crl"] {
         if keys.has(needs) && !keys.has("client_ca") {
             let problem = Problem::new(format!(
@@ -160,13 +150,34 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<ListenerT
             keys.require("client_ca", problem.hint(hint));
         }
     }
-    let is_whole = (ca.is_some() || !keys.has("client_ca")) && (crl.is_some() || !keys.has("client_crl"));
-    let made = loaded
-        .filter(|_| is_whole)
-        .map(|loaded| make(loaded, ca, crl, allow.unwrap_or_default()));
+    let is_whole = keys.is_good("client_ca") && keys.is_good("client_crl");
+    let loaded = identity.filter(|_| is_whole).map(|identity| Loaded {
+        identity,
+        trusted: trusted.flatten().unwrap_or_default(),
+        revoked: revoked.flatten().unwrap_or_default(),
+    });
+    let made = loaded.map(|loaded| make(read, loaded));
     let made = made.and_then(|made| made.map_err(|problem| keys.diagnostic(problem)).ok());
     keys.finish();
     made
+}
+
+/// What is in the files.
+struct Loaded {
+    identity: Identity,
+    /// The certificates of the authorities whose clients are admitted.
+    trusted: Vec<CertificateDer<'static>>,
+    /// The lists of certificates of clients that are revoked.
+    revoked: Vec<CertificateRevocationListDer<'static>>,
+}
+
+impl Loaded {
+    fn contents(&self) -> Contents {
+        let Identity { chain, key } = &self.identity;
+        let parts = chain.iter().chain(&self.trusted).map(AsRef::as_ref);
+        let lists = self.revoked.iter().map(AsRef::as_ref);
+        Contents::of(parts.chain(lists).chain([key.secret_der()]))
+    }
 }
 
 /// Reads a name that certificates of clients may have.
@@ -187,46 +198,50 @@ fn allowed(text: &str) -> Result<String, Problem> {
     Err(problem.hint("write a URI such as spiffe://prod/app, or a host name, or *.apps.example"))
 }
 
-fn make(
-    loaded: LoadedPair,
-    ca: Option<(Vec<CertificateDer<'static>>, PathBuf)>,
-    crl: Option<Revoked>,
-    allow: Vec<String>,
-) -> Result<ListenerTls, Problem> {
-    let LoadedPair { pair, chain, key } = loaded;
-    let trusted = ca.iter().flat_map(|(trusted, _)| trusted);
-    let lists = crl.iter().flat_map(|crl| &crl.lists).map(AsRef::as_ref);
-    let parts = chain.iter().chain(trusted).map(AsRef::as_ref).chain(lists);
-    let contents = Contents::of(parts.chain([key.secret_der()]));
+/// Makes what checks the certificates of clients, which the authorities in the file `client_ca` must have signed.
+fn verifier(
+    keys: &ListenerTlsKeys,
+    client_ca: &Path,
+    trusted: Vec<CertificateDer<'static>>,
+    revoked: Vec<CertificateRevocationListDer<'static>>,
+) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(trusted);
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    verifier
+        .with_crls(revoked)
+        .build()
+        .map_err(|error| match (&error, &keys.client_crl) {
+            (VerifierBuilderError::InvalidCrl(_), Some(crl)) => unusable(crl, &error),
+            _ => Problem::new(format!(
+                "no certificate of {} can be used: {error}",
+                shown(client_ca)
+            ))
+            .hint("name a file of CA certificates in `client_ca`"),
+        })
+}
+
+fn make(keys: ListenerTlsKeys, loaded: Loaded) -> Result<ListenerTls, Problem> {
+    let contents = loaded.contents();
+    let Loaded {
+        identity: Identity { chain, key },
+        trusted,
+        revoked,
+    } = loaded;
     let not_after = chain.first().and_then(|certificate| not_after(certificate));
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("the provider has all that both versions need");
-    let (builder, client_ca) = match ca {
-        None => (builder.with_no_client_auth(), None),
-        Some((trusted, path)) => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(trusted);
-            let lists = crl.iter().flat_map(|crl| crl.lists.clone());
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
-            let verifier = verifier.with_crls(lists).build();
-            let verifier = verifier.map_err(|error| match (&error, &crl) {
-                (VerifierBuilderError::InvalidCrl(_), Some(crl)) => crl.unusable(&error),
-                _ => Problem::new(format!("no certificate of {} can be used: {error}", shown(&path)))
-                    .hint("name a file of CA certificates in `client_ca`"),
-            })?;
-            (builder.with_client_cert_verifier(verifier), Some(path))
-        }
+    let builder = match &keys.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => builder.with_client_cert_verifier(verifier(&keys, path, trusted, revoked)?),
     };
     let mut server = builder
         .with_single_cert(chain, key)
-        .map_err(|error| pair.mismatch(&error))?;
+        .map_err(|error| mismatch(keys.cert.as_deref(), keys.key.as_deref(), &error))?;
     server.ticketer = Ticketer::new().map_err(|error| Problem::new(format!("no random numbers: {error}")))?;
     Ok(ListenerTls {
-        pair,
-        client_ca,
-        client_crl: crl.map(|crl| crl.path),
-        allow,
+        keys,
         server: Arc::new(server),
         not_after,
         contents,

@@ -8,7 +8,7 @@ mod listener;
 mod node;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use md5::{Digest, Md5};
@@ -17,35 +17,16 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
-use super::error::{Problem, quote};
+use super::error::Problem;
 use super::exposed::warn_if_exposed;
+use super::files::{read, shown};
 use super::map_reader::MapReader;
-use super::read_regular;
 
 pub use listener::{ListenerTls, kind as listener_kind};
 pub use node::{NodeTls, kind as node_kind};
 
-/// A certificate with its chain, and its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pair {
-    /// The file of the certificate, in PEM, with those of the authorities between it and the root.
-    pub cert: PathBuf,
-    /// The file of its key, in PEM.
-    pub key: PathBuf,
-}
-
-impl Pair {
-    /// The problem if rustls does not accept the pair.
-    fn mismatch(&self, error: &rustls::Error) -> Problem {
-        let (cert, key) = (shown(&self.cert), shown(&self.key));
-        Problem::new(format!("{key} is not the key of {cert}: {error}"))
-            .hint("name the certificate and the key that were made together")
-    }
-}
-
-/// The contents of a pair's files.
-struct LoadedPair {
-    pair: Pair,
+/// A certificate with those of the authorities between it and the root, and its key.
+struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
@@ -76,17 +57,8 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// Reads the keys `cert` and `key`: both or none.
-fn pair(keys: &mut MapReader<'_, '_>, folder: &Path) -> Option<LoadedPair> {
-    let read = |text: &str| path(text, folder);
-    let cert = keys.at("cert", |text| {
-        let path = read(text)?;
-        Ok((certificates(&path)?, path))
-    });
-    let key = keys.at("key", |text| {
-        let path = read(text)?;
-        Ok((private_key(&path)?, path))
-    });
+/// Reads the files `cert` and `key`, which are the values of these keys: both or none.
+fn identity(keys: &mut MapReader<'_, '_>, cert: Option<&Path>, key: Option<&Path>) -> Option<Identity> {
     for (one, other) in [("cert", "key"), ("key", "cert")] {
         if keys.has(one) && !keys.has(other) {
             let problem = Problem::new(format!("`{one}` needs `{other}`"));
@@ -96,31 +68,28 @@ fn pair(keys: &mut MapReader<'_, '_>, folder: &Path) -> Option<LoadedPair> {
             );
         }
     }
-    let (cert, key) = (cert?, key?);
-    warn_if_exposed(&key.value.1, &key.location, keys);
-    Some(LoadedPair {
-        pair: Pair {
-            cert: cert.value.1,
-            key: key.value.1,
-        },
-        chain: cert.value.0,
-        key: key.value.0,
-    })
+    let chain = cert.and_then(|path| keys.made("cert", certificates(path)));
+    let private = key.and_then(|path| keys.made("key", private_key(path)));
+    let identity = Identity {
+        chain: chain?,
+        key: private?,
+    };
+    warn_if_exposed(key?, "key", keys);
+    Some(identity)
 }
 
-/// A path from `folder` on.
-fn path(text: &str, folder: &Path) -> Result<PathBuf, Problem> {
-    match text {
-        "" => Err(Problem::new("the path is empty").hint("name a file in PEM")),
-        text => Ok(folder.join(text)),
-    }
+/// The problem if rustls does not accept the key in the file `key` for the certificate in the file `cert`.
+fn mismatch(cert: Option<&Path>, key: Option<&Path>, error: &rustls::Error) -> Problem {
+    let [cert, key] = [cert, key].map(|path| path.map(shown).unwrap_or_default());
+    Problem::new(format!("{key} is not the key of {cert}: {error}"))
+        .hint("name the certificate and the key that were made together")
 }
 
 /// The certificates in the PEM file at `path`, at least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
-    let bytes = bytes(path)?;
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match read {
+    let bytes = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(Problem::new(format!("{} has no certificate", shown(path)))
             .hint("it must be PEM, with a line -----BEGIN CERTIFICATE-----")),
@@ -128,38 +97,29 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
     }
 }
 
-/// The lists of revoked certificates in a PEM file.
-struct Revoked {
-    path: PathBuf,
-    lists: Vec<CertificateRevocationListDer<'static>>,
+/// The lists of revoked certificates in the PEM file at `path`, at least one.
+fn revoked(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Problem> {
+    let bytes = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(lists) if !lists.is_empty() => Ok(lists),
+        Ok(_) => {
+            let problem = Problem::new(format!("{} has no list of revoked certificates", shown(path)));
+            Err(problem.hint("it must be PEM, with a line -----BEGIN X509 CRL-----"))
+        }
+        Err(error) => Err(unreadable(path, &error)),
+    }
 }
 
-impl Revoked {
-    /// Reads the file that `text` names, from `folder` on; it must have a list.
-    fn read(text: &str, folder: &Path) -> Result<Revoked, Problem> {
-        let path = path(text, folder)?;
-        let bytes = bytes(&path)?;
-        let read: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
-        match read {
-            Ok(lists) if !lists.is_empty() => Ok(Revoked { path, lists }),
-            Ok(_) => {
-                let problem = Problem::new(format!("{} has no list of revoked certificates", shown(&path)));
-                Err(problem.hint("it must be PEM, with a line -----BEGIN X509 CRL-----"))
-            }
-            Err(error) => Err(unreadable(&path, &error)),
-        }
-    }
-
-    /// The problem if rustls does not accept them.
-    fn unusable(&self, error: &VerifierBuilderError) -> Problem {
-        Problem::new(format!("no list of {} can be used: {error}", shown(&self.path)))
-            .hint("write the file again, with the lists that the authorities have signed")
-    }
+/// The problem if rustls does not accept the lists of revoked certificates in the file `crl`.
+fn unusable(crl: &Path, error: &VerifierBuilderError) -> Problem {
+    Problem::new(format!("no list of {} can be used: {error}", shown(crl)))
+        .hint("write the file again, with the lists that the authorities have signed")
 }
 
 /// The private key in the PEM file at `path`.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Problem> {
-    match PrivateKeyDer::from_pem_slice(&bytes(path)?) {
+    match PrivateKeyDer::from_pem_slice(&read(path)?) {
         Ok(key) => Ok(key),
         Err(pem::Error::NoItemsFound) => {
             let problem = Problem::new(format!("{} has no private key", shown(path)));
@@ -169,17 +129,6 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Problem> {
     }
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, Problem> {
-    read_regular(path).map_err(|error| {
-        let problem = Problem::new(format!("cannot read {}: {error}", shown(path)));
-        problem.hint("a relative path leads from the folder of the configuration file")
-    })
-}
-
 fn unreadable(path: &Path, error: &pem::Error) -> Problem {
     Problem::new(format!("{} is not valid PEM: {error}", shown(path))).hint("write the file again")
-}
-
-fn shown(path: &Path) -> String {
-    quote(&path.display().to_string())
 }

@@ -82,7 +82,7 @@ async fn shake_hands(
     let mut stream = held(accepting, &read, may_hold).await.map_err(failed)?;
     stream.get_mut().0.finish();
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    if settings.client_ca.is_some() && !shown.is_some_and(|shown| settings.allows(shown)) {
+    if settings.keys.client_ca.is_some() && !shown.is_some_and(|shown| settings.allows(shown)) {
         let _best_effort = stream.shutdown().await;
         let reason = "the client's certificate has no name of `tls.allow`";
         return Err((

@@ -241,13 +241,13 @@ fn protection(protection: &Protection, address: &Address) -> Option<Step> {
     let Protection { tls, auth } = protection;
     (tls.is_some() || auth.is_some()).then(|| Step::Protection {
         tls: tls.as_ref().map(|tls| {
-            let name = tls.name.as_ref().unwrap_or(host);
-            match &tls.ca {
+            let name = tls.keys.name.as_ref().unwrap_or(host);
+            match &tls.keys.ca {
                 Some(ca) => format!("certificate of {name} from {}", ca.display()),
                 None => format!("certificate of {name} from an authority of the system"),
             }
         }),
-        shows_certificate: tls.as_ref().is_some_and(|tls| tls.identity.is_some()),
+        shows_certificate: tls.as_ref().is_some_and(|tls| tls.keys.cert.is_some()),
         user: auth.as_ref().map(|auth| auth.user.clone()),
     })
 }
