@@ -1,12 +1,13 @@
 //! `ringway explain`: shows where keys go, and why.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use clap::Args;
 
-use super::ask::{self, Admin, escaped};
+use super::ask::{self, Admin, AdminAddress, Credentials, escaped};
 use super::discover;
 use crate::config;
 use crate::control::discovery::{LOOKUP, resolve_new};
@@ -15,22 +16,59 @@ use crate::route::explain::tree;
 use crate::route::explain::{Explanation, explain};
 use crate::snapshot::{Listener, Snapshot};
 
+/// Which keys are explained, by which configuration, and how it is shown.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The configuration; - for stdin.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "admin")]
+    config: Option<PathBuf>,
+    /// Ask a running Ringway at its admin address instead, which knows the nodes that are down or
+    /// drained.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config", value_parser = ask::admin)]
+    admin: Option<AdminAddress>,
+    /// What the admin listener asks for.
+    #[command(flatten)]
+    credentials: Credentials,
+    /// Take the route of the listener with this bind address; default: the first listener.
+    #[arg(short, long, value_name = "BIND")]
+    listener: Option<String>,
+    /// The form of the output.
+    #[command(flatten)]
+    form: Form,
+    /// The keys.
+    #[arg(required = true)]
+    keys: Vec<String>,
+}
+
 /// The form of the output.
-#[derive(Debug, Clone, Copy)]
-pub struct Form {
-    /// Whether to print the steps too, one per line.
-    pub steps: bool,
-    /// Whether to ask each node for the key.
-    pub live: bool,
-    /// Whether to print a line of JSON for each key, with the steps.
-    pub json: bool,
+#[derive(Debug, Clone, Copy, Args)]
+struct Form {
+    /// Show each step too: the hashed part of the key, its hash, the point on the ring, the node.
+    #[arg(long)]
+    steps: bool,
+    /// Ask the node too, whether it answers and has the key; implies --steps.
+    #[arg(long)]
+    live: bool,
+    /// Print one line of JSON per key, with the steps, as GET /explain does.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints where keys go.
+///
+/// # Errors
+/// The file is invalid or Ringway does not answer, there is no such listener, or a key is invalid.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let (listener, form, keys) = (options.listener.as_deref(), options.form, &options.keys);
+    match (&options.config, &options.admin) {
+        (_, Some(admin)) => ask_where(&Admin::new(admin, &options.credentials)?, listener, form, keys),
+        (Some(config), None) => say_where(config, listener, form, keys),
+        (None, None) => unreachable!("clap asks for one of both"),
+    }
 }
 
 /// Prints where `keys` go by `file`, as requests of `listener` or of the first listener.
-///
-/// # Errors
-/// The file is invalid, there is no such listener, or a key is invalid.
-pub fn say_where(file: &Path, listener: Option<&str>, form: Form, keys: &[String]) -> anyhow::Result<()> {
+fn say_where(file: &Path, listener: Option<&str>, form: Form, keys: &[String]) -> anyhow::Result<()> {
     let mut config = config::load_from_any(file).map_err(anyhow::Error::msg)?;
     if form.live {
         discover::fill(&mut config)?;
@@ -80,15 +118,7 @@ fn find<'a>(snapshot: &'a Snapshot, listener: Option<&str>) -> anyhow::Result<&'
 }
 
 /// Like [`say_where`], as the running Ringway sees it.
-///
-/// # Errors
-/// Ringway does not answer, or refuses a key.
-pub fn ask_where(
-    admin: &Admin<'_>,
-    listener: Option<&str>,
-    form: Form,
-    keys: &[String],
-) -> anyhow::Result<()> {
+fn ask_where(admin: &Admin<'_>, listener: Option<&str>, form: Form, keys: &[String]) -> anyhow::Result<()> {
     for key in keys {
         let mut path = format!("/explain?key={}", escaped(key));
         if let Some(listener) = listener {

@@ -15,16 +15,14 @@ mod version;
 mod warm;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Checked};
-use ask::{Admin, AdminAddress, Credentials, Target};
+use ask::{Admin, Target};
 
 /// A routing sidecar for memcached.
 ///
@@ -74,33 +72,7 @@ pub enum Command {
         file: PathBuf,
     },
     /// Show where keys are routed, one line per key: key, route, pool and node.
-    Explain {
-        /// The configuration; - for stdin.
-        #[arg(short, long, value_name = "FILE", required_unless_present = "admin")]
-        config: Option<PathBuf>,
-        /// Ask a running Ringway at its admin address instead, which knows the nodes that are down or
-        /// drained.
-        #[arg(long, value_name = "ADDRESS", conflicts_with = "config", value_parser = ask::admin)]
-        admin: Option<AdminAddress>,
-        /// What the admin listener asks for.
-        #[command(flatten)]
-        credentials: Credentials,
-        /// Take the route of the listener with this bind address; default: the first listener.
-        #[arg(short, long, value_name = "BIND")]
-        listener: Option<String>,
-        /// Show each step too: the hashed part of the key, its hash, the point on the ring, the node.
-        #[arg(long)]
-        steps: bool,
-        /// Ask the node too, whether it answers and has the key; implies --steps.
-        #[arg(long)]
-        live: bool,
-        /// Print one line of JSON per key, with the steps, as GET /explain does.
-        #[arg(long)]
-        json: bool,
-        /// The keys.
-        #[arg(required = true)]
-        keys: Vec<String>,
-    },
+    Explain(#[command(flatten)] explain::Options),
     /// Show what another configuration changes, how many keys it moves, and between which nodes.
     Diff {
         /// The present configuration; - for stdin.
@@ -144,23 +116,7 @@ pub enum Command {
     /// Show what Ringway does, in a minute: nodes, load and the status page, and a node that is killed and revived.
     ///
     /// The nodes are memcached if it is installed, and otherwise processes of this program with an embedded node.
-    Demo {
-        /// Where the demo's Ringway listens for clients.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:11211")]
-        listen: SocketAddr,
-        /// Its admin address, with the status page.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155")]
-        admin: SocketAddr,
-        /// A node is killed each time, and revived half that time later.
-        #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=3600))]
-        every: u64,
-        /// End after this time; default: on Ctrl-C.
-        #[arg(long, value_name = "SECONDS")]
-        seconds: Option<u64>,
-        /// Only make load on this address, and start nothing.
-        #[arg(long, value_name = "HOST:PORT", value_parser = ask::admin, conflicts_with_all = ["listen", "admin", "every"])]
-        load_only: Option<AdminAddress>,
-    },
+    Demo(#[command(flatten)] demo::Options),
     /// Copy the keys that move in a handover to their new nodes, before clients ask for them.
     ///
     /// A running Ringway must be in the phase serve of the handover; in prepare it is waited for. The copies are
@@ -228,28 +184,7 @@ fn execute(command: &Command) -> ExitCode {
     let result = match command {
         Command::Observe(_) => unreachable!("it runs, and is not executed"),
         Command::Check { file, live } => check::run(file, *live),
-        Command::Explain {
-            config,
-            admin,
-            credentials,
-            listener,
-            steps,
-            live,
-            json,
-            keys,
-        } => {
-            let form = explain::Form {
-                steps: *steps,
-                live: *live,
-                json: *json,
-            };
-            match (config, admin) {
-                (_, Some(admin)) => Admin::new(admin, credentials)
-                    .and_then(|admin| explain::ask_where(&admin, listener.as_deref(), form, keys)),
-                (Some(config), None) => explain::say_where(config, listener.as_deref(), form, keys),
-                (None, None) => unreachable!("clap asks for one of both"),
-            }
-        }
+        Command::Explain(options) => explain::run(options),
         Command::Diff { old, new, options } => diff::run(old, new, options),
         Command::Import {
             file,
@@ -260,19 +195,7 @@ fn execute(command: &Command) -> ExitCode {
         Command::Schema => print_schema(),
         Command::Health(target) => target.open().and_then(|admin| ask_health(&admin)),
         Command::Nodes { target, json } => target.open().and_then(|admin| nodes::run(&admin, *json)),
-        Command::Demo {
-            listen,
-            admin,
-            every,
-            seconds,
-            load_only,
-        } => {
-            let seconds = seconds.map(Duration::from_secs);
-            match load_only {
-                Some(address) => demo::load_only(address, seconds),
-                None => demo::run(*listen, *admin, Duration::from_secs(*every), seconds),
-            }
-        }
+        Command::Demo(options) => demo::run(options),
         Command::Warm { target, options } => target.open().and_then(|admin| warm::run(&admin, options)),
         Command::Tap { target, options } => target.open().and_then(|admin| tap::run(&admin, options)),
         Command::Top { target, form } => target.open().and_then(|admin| top::run(&admin, form)),

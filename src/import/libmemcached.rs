@@ -124,15 +124,7 @@ impl OptionsReader<'_> {
             "REMOVE-FAILED-SERVERS" => self.remove_failed(value, origin),
             "CONNECT-TIMEOUT" => self.duration("connect_timeout", &name, value, "ms", origin),
             "POLL-TIMEOUT" => self.duration("request_timeout", &name, value, "ms", origin),
-            "RETRY-TIMEOUT" => match value.parse::<u64>() {
-                Ok(seconds @ 1..) => {
-                    self.health
-                        .push(("probe_interval", Value::text(format!("{seconds}s"), origin)));
-                    self.health
-                        .push(("max_probe_interval", Value::text(format!("{seconds}s"), origin)));
-                }
-                _ => lose(self.lost, origin, &name, "no number of seconds"),
-            },
+            "RETRY-TIMEOUT" => self.retry_timeout(&name, value, origin),
             "NUMBER-OF-REPLICAS" | "RANDOMIZE-REPLICA-READ" => {
                 lose(
                     self.lost,
@@ -178,6 +170,16 @@ impl OptionsReader<'_> {
                 self.add(path.to_owned(), 0, weight, origin);
             }
             _ => lose(self.lost, origin, "SOCKET", "no \"/path\"/?weight"),
+        }
+    }
+
+    fn retry_timeout(&mut self, name: &str, value: &str, origin: Origin) {
+        let Ok(seconds @ 1..) = value.parse::<u64>() else {
+            return lose(self.lost, origin, name, "no number of seconds");
+        };
+        for key in ["probe_interval", "max_probe_interval"] {
+            self.health
+                .push((key, Value::text(format!("{seconds}s"), origin)));
         }
     }
 

@@ -148,16 +148,22 @@ impl<'a> PoolReader<'a> {
                 unknown => self.lose(key, unknown, "nutcracker has no such setting"),
             }
         }
-        if let Some(mode) = mode
-            && self.listener.get_mut("mode").is_none()
+        if let Some(mode) = mode {
+            self.mode(mode);
+        }
+        self.placement(&settings);
+        self.health(&settings);
+    }
+
+    /// Gives the listener the mode of its socket, if it has one.
+    fn mode(&mut self, mode: &SpannedValue) {
+        if self.listener.get_mut("mode").is_none()
             && let Some(bind) = self.listener.get_mut("bind")
             && matches!(&bind.shape, Shape::Text(bind) if bind.starts_with("unix:"))
         {
             let raw = scalar(mode).unwrap_or_default();
             self.listener.push("mode", Value::text(raw, location(mode)));
         }
-        self.placement(&settings);
-        self.health(&settings);
     }
 
     fn finish(mut self, pool: &SpannedValue, draft: &mut Draft) {

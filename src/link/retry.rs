@@ -87,30 +87,34 @@ pub fn partition(broken: Broken, queued: &mut QueuedRequests, room: usize, at: F
             }
             continue;
         }
-        let request = match request.is_repeatable() {
-            // A read is encoded anew, because the node may have been upgraded or replaced and speak
-            // another dialect. Other requests keep their bytes, which include their value.
-            true => Queued::Read(OwnedRead::new(request.command, request.words)),
-            false => Queued::EncodedRequest(Box::new(EncodedRequest {
-                dialect,
-                command: request.command,
-                key: request.words.shared_key(),
-                expected: request.expected,
-                is_in_line: request.is_in_line,
-                answer: request.answer,
-                pieces,
-            })),
-        };
         let pending = PendingReply {
             is_retry: true,
             ..pending
         };
-        queued.push(request, pending);
+        queued.push(request.again(pieces, dialect), pending);
     }
     on_their_way
 }
 
 impl Unanswered {
+    /// The request as it is sent once more; its bytes were `pieces`, in `dialect`.
+    fn again(self, pieces: Vec<Bytes>, dialect: Dialect) -> Queued {
+        match self.is_repeatable() {
+            // A read is encoded anew, because the node may have been upgraded or replaced and speak
+            // another dialect. Other requests keep their bytes, which include their value.
+            true => Queued::Read(OwnedRead::new(self.command, self.words)),
+            false => Queued::EncodedRequest(Box::new(EncodedRequest {
+                dialect,
+                command: self.command,
+                key: self.words.shared_key(),
+                expected: self.expected,
+                is_in_line: self.is_in_line,
+                answer: self.answer,
+                pieces,
+            })),
+        }
+    }
+
     fn write(&self) -> Write<'_> {
         Write {
             command: self.command,

@@ -19,12 +19,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use self::children::{Child, Node};
 use self::load::Load;
-use super::ask::AdminAddress;
+use super::ask::{self, AdminAddress};
 
 const NODES: usize = 3;
 /// Between two lines.
@@ -32,11 +33,45 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The maximum time until the demo's Ringway accepts clients.
 const START: Duration = Duration::from_secs(10);
 
-/// Runs the demo until Ctrl-C, or for `lasts`; a node is killed `every` so often.
+/// Where the demo runs, and how long.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Where the demo's Ringway listens for clients.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:11211")]
+    listen: SocketAddr,
+    /// Its admin address, with the status page.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155")]
+    admin: SocketAddr,
+    /// A node is killed each time, and revived half that time later.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=3600))]
+    every: u64,
+    /// End after this time; default: on Ctrl-C.
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<u64>,
+    /// Only make load on this address, and start nothing.
+    #[arg(long, value_name = "HOST:PORT", value_parser = ask::admin, conflicts_with_all = ["listen", "admin", "every"])]
+    load_only: Option<AdminAddress>,
+}
+
+/// Runs the demo, or only its load, until Ctrl-C or for as long as `options` say.
 ///
 /// # Errors
-/// A program cannot be started, or an address is taken.
-pub fn run(
+/// A program cannot be started, an address is taken or cannot be resolved.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let lasts = options.seconds.map(Duration::from_secs);
+    match &options.load_only {
+        Some(address) => load_only(address, lasts),
+        None => perform(
+            options.listen,
+            options.admin,
+            Duration::from_secs(options.every),
+            lasts,
+        ),
+    }
+}
+
+/// Runs the demo until Ctrl-C, or for `lasts`; a node is killed `every` so often.
+fn perform(
     listen: SocketAddr,
     admin: SocketAddr,
     every: Duration,
@@ -79,10 +114,7 @@ pub fn run(
 }
 
 /// Makes load on `address` until Ctrl-C, or for `lasts`.
-///
-/// # Errors
-/// The address cannot be resolved.
-pub fn load_only(address: &AdminAddress, lasts: Option<Duration>) -> anyhow::Result<()> {
+fn load_only(address: &AdminAddress, lasts: Option<Duration>) -> anyhow::Result<()> {
     let load = Load::start(address.sockets()?);
     until_the_end(lasts, |elapsed| {
         say(&line(elapsed, &load, &[]));

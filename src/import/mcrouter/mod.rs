@@ -106,18 +106,7 @@ pub fn read(config: &SpannedValue, route_prefix: Option<&str>, lost: &mut Diagno
         ),
         (None, None) => reader.lose(config, "route", "there is no route"),
     }
-    let unused: Vec<&str> = reader
-        .pools
-        .keys()
-        .copied()
-        .filter(|name| !reader.made.iter().any(|(made, _)| made == name))
-        .collect();
-    let mut unused: Vec<String> = unused
-        .iter()
-        .filter(|name| !reader.is_split(name))
-        .map(|name| format!("No route leads to the pool {name}: left out."))
-        .collect();
-    unused.sort();
+    let unused = reader.unused();
     // A pool and a route must not have the same name.
     if reader.made.iter().any(|(name, _)| name == "default")
         && let Some((name, _)) = routes.iter_mut().find(|(name, _)| name == "default")
@@ -136,6 +125,15 @@ pub fn read(config: &SpannedValue, route_prefix: Option<&str>, lost: &mut Diagno
 }
 
 impl<'a> McrouterReader<'a> {
+    /// A remark about each of mcrouter's pools that nothing was made of.
+    fn unused(&self) -> Vec<String> {
+        let is_made = |name: &str| self.made.iter().any(|(made, _)| made == name) || self.is_split(name);
+        let mut unused: Vec<&str> = self.pools.keys().copied().filter(|name| !is_made(name)).collect();
+        unused.sort_unstable();
+        let remark = |name| format!("No route leads to the pool {name}: left out.");
+        unused.into_iter().map(remark).collect()
+    }
+
     fn lose(&mut self, tree: &SpannedValue, path: &str, why: impl Into<String>) {
         lose(self.lost, location(tree), path, why);
     }

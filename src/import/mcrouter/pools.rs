@@ -2,7 +2,7 @@
 
 use super::super::macros::{get, text};
 use super::super::yaml::{Shape, Value, is_same};
-use super::servers::Server;
+use super::servers::{Server, are_encrypted};
 use super::{McrouterReader, items_of, location, map};
 use crate::config::tree::SpannedValue;
 
@@ -37,6 +37,15 @@ impl<'a> Spread<'a> {
     }
 }
 
+/// Why keys are not where mcrouter's hash function `name` puts them.
+fn no_function(name: &str) -> String {
+    let reason = match name {
+        "ConstShard" => "ConstShard reads the server's number from the key, which Ringway cannot".to_owned(),
+        name => format!("the hash function {name} cannot be expressed"),
+    };
+    format!("{reason}: keys are spread as Ch3 does, and go to other servers")
+}
+
 impl<'a> McrouterReader<'a> {
     /// Creates Ringway's pool for mcrouter's `pool`, a name or an object that may be known as `name`. Its
     /// keys are spread by its weights and tags, and by `spread`. Returns its name; `None` if there is no
@@ -63,9 +72,10 @@ impl<'a> McrouterReader<'a> {
             return None;
         };
         let mut made = Value::map(Vec::new(), location(pool));
+        let are_encrypted = are_encrypted(&layers);
         let servers: Vec<Server> = servers
             .iter()
-            .filter_map(|server| self.server(server, &name, &layers))
+            .filter_map(|server| self.server(server, &name, are_encrypted))
             .collect();
         self.encrypt(&servers, pool, &name, &mut made);
         let mut nodes: Vec<Value> = servers.into_iter().map(|server| server.node).collect();
@@ -95,9 +105,10 @@ impl<'a> McrouterReader<'a> {
             return Vec::new();
         }
         self.servers_left -= servers.len();
+        let are_encrypted = are_encrypted(&layers);
         let mut names = Vec::new();
         for (index, server) in servers.iter().enumerate() {
-            let Some(read) = self.server(server, &name, &layers) else {
+            let Some(read) = self.server(server, &name, are_encrypted) else {
                 continue;
             };
             let mut made = Value::map(Vec::new(), location(server));
@@ -295,18 +306,7 @@ impl<'a> McrouterReader<'a> {
                 "mcrouter-rendezvous-weighted"
             }
             other => {
-                let tree = spread.function.unwrap_or(pool);
-                let why = match other {
-                    "ConstShard" => {
-                        "ConstShard reads the server's number from the key, which Ringway cannot: keys are spread \
-                         as Ch3 does, and go to other servers"
-                            .to_owned()
-                    }
-                    other => format!(
-                        "the hash function {other} cannot be expressed: keys are spread as Ch3 does, and go to other servers"
-                    ),
-                };
-                self.lose(tree, &path, why);
+                self.lose(spread.function.unwrap_or(pool), &path, no_function(other));
                 "mcrouter"
             }
         };

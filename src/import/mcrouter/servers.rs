@@ -23,14 +23,16 @@ fn encrypts(name: &str) -> Option<bool> {
     }
 }
 
-impl<'a> McrouterReader<'a> {
-    /// Parses a server of the pool `name` with the settings `layers`.
-    pub fn server(
-        &mut self,
-        server: &SpannedValue,
-        name: &str,
-        layers: &[&'a SpannedValue],
-    ) -> Option<Server> {
+/// Whether the links of a pool with the settings `layers` are encrypted, unless its servers say otherwise. A mechanism that
+/// is unknown is reported with the other settings.
+pub fn are_encrypted(layers: &[&SpannedValue]) -> bool {
+    let mechanism = layers.iter().find_map(|layer| get(layer, "security_mech"));
+    mechanism.and_then(text).and_then(encrypts).unwrap_or(false)
+}
+
+impl McrouterReader<'_> {
+    /// Parses a server of the pool `name`, whose links are encrypted by default or not.
+    pub fn server(&mut self, server: &SpannedValue, name: &str, is_encrypted: bool) -> Option<Server> {
         let path = format!("pools.{name}.servers");
         let Some(raw) = text(server) else {
             let why = "a route handle in the place of a server cannot be expressed";
@@ -44,11 +46,8 @@ impl<'a> McrouterReader<'a> {
             let why = format!("{protocol}: nodes are memcached, and speak its text protocol");
             self.lose(server, &path, why);
         }
-        let of_pool = layers.iter().find_map(|layer| get(layer, "security_mech"));
-        // A mechanism of the pool that is unknown was reported with the pool's settings.
-        let default = of_pool.and_then(text).and_then(encrypts).unwrap_or(false);
         let is_encrypted = match (security, encrypts(security)) {
-            ("", _) => default,
+            ("", _) => is_encrypted,
             (_, Some(encrypts)) => encrypts,
             (_, None) => {
                 self.lose(
