@@ -93,6 +93,27 @@ fn dashboard_rules_and_alerts_find_what_they_ask_for() {
     all_answered(&prometheus, FAULTS.map(|alert| alerts[alert].clone()), load);
 }
 
+#[test]
+fn the_alert_on_slow_requests_holds_once_a_node_was_slow() {
+    let node = Memcached::start();
+    let settings = ["request_timeout: 10s", "insight: {slow: 20ms}"];
+    let ringway = Ringway::start(&pool(&[node.address()], &settings));
+    let prometheus = Prometheus::scraping(ringway.admin, "");
+    let mut alerts = deploy::rules("alert");
+    let (_, expression) = alerts
+        .find(|(name, _)| name == "RingwayRequestsSlow")
+        .expect("there is one");
+    let slow_get = || {
+        let mut client = ringway.client();
+        node.signal("STOP");
+        client.send("get k\r\n");
+        sleep(Duration::from_millis(50));
+        node.signal("CONT");
+        client.expect("END\r\n");
+    };
+    all_answered(&prometheus, [expression], slow_get);
+}
+
 /// Waits until each of `queries` has found a number. Rates need two scrapes, and quotients of rates need requests
 /// between them: those of `load`.
 fn all_answered(prometheus: &Prometheus, queries: impl IntoIterator<Item = String>, load: impl Fn()) {
