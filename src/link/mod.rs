@@ -173,10 +173,9 @@ impl Link {
             Some(dialect) => {
                 if let Err(pending) = state.write(dialect, request, pending) {
                     self.shard().in_flight.sub(1);
-                    let (shard, missed) = (self.shard(), &self.node.missed);
-                    return pending
-                        .slot
-                        .refuse(request.into(), dialect.refusal(), false, shard, missed);
+                    return self
+                        .teller()
+                        .refuse(request.into(), pending.slot, dialect.refusal(), false);
                 }
             }
         }
@@ -243,7 +242,7 @@ impl Link {
     fn refuse(&self, state: &mut LinkState, request: &Request<'_>, slot: ReplySlot, failure: Failure) {
         let write = Write::from(request);
         let is_fenced = write.changes() && !write.key.is_empty() && state.fence(write.key);
-        slot.refuse(write, failure, is_fenced, self.shard(), &self.node.missed);
+        self.teller().refuse(write, slot, failure, is_fenced);
     }
 
     /// What waited for the requests that were outstanding is settled, if those are answered.

@@ -84,8 +84,7 @@ impl Links {
                 self.sample(operation, request, &reply);
             }
             if self.local.is_tapped.get() {
-                let (node, local) = (&self.node, &*self.local);
-                Teller { node, local }.embedded(operation, request, &reply);
+                self.teller().embedded(operation, request, &reply);
             }
             return slot.fill(reply);
         }
@@ -186,13 +185,7 @@ impl Links {
         match pass(&self.node, request, slot) {
             Ok(slot) => Some(slot),
             Err(slot) => {
-                slot.refuse(
-                    request.into(),
-                    Failure::Missed,
-                    false,
-                    self.shard(),
-                    &self.node.missed,
-                );
+                self.teller().refuse(request.into(), slot, Failure::Missed, false);
                 None
             }
         }
@@ -230,6 +223,13 @@ impl Links {
 
     fn shard(&self) -> &NodeShard {
         self.node.shard(self.local.worker)
+    }
+
+    fn teller(&self) -> Teller<'_> {
+        Teller {
+            node: &self.node,
+            local: &self.local,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::node::Node;
 use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply, Request, fingerprint};
+use crate::reply::slot::ReplySlot;
 use crate::reply::unfinished::Unfinished;
 use crate::runtime::local::Local;
 use crate::runtime::taps::Asked;
@@ -184,6 +185,19 @@ impl Teller<'_> {
             self.node.shard(self.local.worker).slow.add(1);
             self.local.slow.keep(event());
         }
+    }
+
+    /// Refuses a request (`write`, which may also be a read), of which nothing was sent to the node, as
+    /// [`ReplySlot::refuse`] does, and shows that to the taps.
+    #[cold]
+    pub fn refuse(&self, write: Write<'_>, slot: ReplySlot, failure: Failure, is_fenced: bool) {
+        let shard = self.node.shard(self.local.worker);
+        if self.local.is_tapped.get() {
+            let operation = Operation::of_command(write.command, write.flags);
+            let event = || self.event(write.key, operation, failure.name(), Times::default());
+            self.offer(write.key, operation, event);
+        }
+        slot.refuse(write, failure, is_fenced, shard, &self.node.missed);
     }
 
     /// Shows the taps a request to an embedded node, which takes no time.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::binary::{packet, response};
 use crate::support::memcached::Memcached;
 use crate::support::program::{self, ringway, said};
-use crate::support::ringway::{Ringway, pool, wait_for};
+use crate::support::ringway::{Ringway, free_port, pool, wait_for};
 
 /// A tap that is open when this returns.
 fn tap(running: &Ringway, options: &[&str]) -> Child {
@@ -152,6 +152,50 @@ fn a_tap_says_what_it_watches_and_at_its_end_how_many_requests_there_were() {
         let (_, said) = shown_and_said(tap);
         assert_eq!(said, format!("{address}: watching {watching}\n{ends}\n"));
     }
+}
+
+#[test]
+fn requests_that_are_refused_at_once_are_shown_with_the_reason() {
+    let node = Memcached::start();
+    let dead = format!("127.0.0.1:{}", free_port());
+    let running = Ringway::start(&format!(
+        "listeners: [{{bind: '127.0.0.1:PORT', route: {{prefix: {{dead-: dead}}, else: main}}}}]\n\
+         pools:\n  main: {{nodes: ['{}'], max_in_flight: 1, request_timeout: 10s}}\n  \
+         dead: {{nodes: ['{dead}'], max_down: 100%, health: {{down_after: 1}}}}\n",
+        node.address()
+    ));
+    let label = format!("node=\"{dead}\"");
+    wait_for("the node to be down", || {
+        running.metric("ringway_node_up", &[&label]) == 0.0
+    });
+    let mut client = running.client();
+    client.get("warm");
+    let tap = tap(&running, &["--seconds", "2"]);
+    assert_eq!(client.get("dead-1"), None);
+    client.expects("set dead-2 0 0 1\r\nv\r\n", "NOT_STORED\r\n");
+    node.signal("STOP");
+    client.send("get first\r\nget second\r\n");
+    wait_for("the second one to be refused", || {
+        running.metric("ringway_errors_total", &["kind=\"busy\""]) == 1.0
+    });
+    node.signal("CONT");
+    client.expect("END\r\nEND\r\n");
+    let requests = shown(tap);
+    let refused = requests.iter().filter(|request| request["seconds"] == 0.0);
+    let refused: Vec<_> = refused
+        .map(|request| {
+            let word = |name: &str| request[name].as_str().expect("text");
+            (word("command"), word("key"), word("outcome"))
+        })
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            ("get", "dead-1", "down"),
+            ("set", "dead-2", "down"),
+            ("get", "second", "busy"),
+        ]
+    );
 }
 
 #[test]
