@@ -20,9 +20,9 @@ section! {
     /// Who may connect to a unix listener. By default the mode that the umask leaves, and the group of the process.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Access {
-        /// Permissions of a unix socket, in octal digits. Set before anyone can connect.
+        /// Permissions of a unix socket, in octal digits, set before a client can connect.
         mode: Option<u32> = None, mode_kind().optional();
-        /// Group of a unix socket: a name of /etc/group, or a number. Ringway must be root or belong to it.
+        /// Group of a unix socket: a name from /etc/group, or a number. Ringway must be root or belong to the group.
         group: Option<Group> = None, group_kind().optional();
     }
 }

@@ -16,18 +16,18 @@ section! {
     /// The HTTP listener.
     #[derive(Debug, Clone, PartialEq)]
     pub struct Admin {
-        /// Where HTTP is answered: `address:port`, `"[::1]:port"` or `unix:/path`. A change needs a restart.
+        /// Where the HTTP listener is: `address:port`, `"[::1]:port"` or `unix:/path`. A change needs a restart.
         bind: Bind = Bind::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 9155))), address::listener_kind();
         /// TLS: a mapping with `cert`, `key`, `client_ca`, `client_crl` and `allow`.
         tls: Option<Arc<ListenerTls>> = None, tls::listener_kind();
-        /// Names under which the admin listener may be asked, besides addresses and `localhost`.
+        /// Host names that requests to the admin listener may have, besides addresses and `localhost`.
         hosts: Vec<String> = Vec::new(), list(hosts::kind());
         /// The token that POSTs need: `{file: PATH}` or `{env: NAME}`.
         token: Option<Secret> = None, secret::or_false();
-        /// What needs the token: `changes` (POST), or `all` but `/livez`, `/readyz` and `/healthz`.
+        /// What needs the token: `changes` (POST), or `all` except `/livez`, `/readyz` and `/healthz`.
         protect: Protect = Protect::Changes, word();
-        /// Whether hot keys are shown by name, or as a hash that only this process can compute. If `admin.bind` is not a
-        /// loopback address, the default is `false`.
+        /// Whether hot keys are shown by name or as a hash that only this process can compute. The default is `false`
+        /// if `admin.bind` is not a loopback address.
         show_keys: bool = true, flag();
         /// A hot prefix ends with the first of these characters in a key; `false`: prefixes are not counted.
         key_delimiter: Option<u8> = Some(b':'), delimiter();

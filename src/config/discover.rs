@@ -25,16 +25,16 @@ section! {
         from: Source = Source::File(PathBuf::new()), source_kind();
         /// The name server that is asked instead: `IP:PORT`.
         resolver: Option<SocketAddr> = None, resolver_kind().optional();
-        /// From one question to the next; an answer of DNS also holds as long as its TTL, within 5s and 1m.
+        /// The time between two queries; an answer of DNS is also kept for its TTL, but at least 5s and at most 1m.
         interval: Duration = Duration::from_secs(10), timeout();
-        /// A new node takes keys once it was seen this long and answered a probe.
+        /// A new node takes keys once it was listed for this long and answered a probe.
         add_after: Duration = Duration::from_secs(10), duration();
-        /// A node that is missing leaves after this long, and only if it is down; with `handover`, also if it is up, and
-        /// hands its keys over.
+        /// A node that is no longer listed leaves after this long, but only if it is down; with `handover` it also
+        /// leaves if it is up, and hands its keys over.
         remove_after: Duration = Duration::from_secs(600), duration();
-        /// A list with fewer nodes keeps the last one.
+        /// A list with fewer nodes is ignored, and the last one stays.
         min_nodes: usize = 1, number(1..=MAX_NODES);
-        /// A change that moves more keys than this waits for an operator.
+        /// A change that moves a larger share of the keys waits for an operator.
         max_moved: u32 = 50, percent();
     }
 }

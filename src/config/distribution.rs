@@ -25,16 +25,16 @@ section! {
         kind: Option<Distribution> = None, named(parse_kind, Distribution::name, Distribution::KINDS).optional();
         /// What keys are hashed with.
         hash: Option<Hash> = None, named(hash, |hash| hash.name(), Hash::NAMES).optional();
-        /// Points of a node of mean weight.
+        /// Points on the ring for a node of mean weight.
         points: Option<u32> = None, number(1..=MAX_POINTS).optional();
         /// What a node without a name is called in the ring: `libmemcached`, `twemproxy`, `address`,
         /// `libmemcached-spy`, `evcache` or `mcrouter`.
         names: Option<Naming> = None, named(names, |names| names.name(), Naming::NAMES).optional();
         /// Only the part of a key before this text is hashed.
         hash_stop: Option<String> = None, text().optional();
-        /// Is hashed behind each key.
+        /// Text that is appended to each key before it is hashed.
         salt: Option<String> = None, text().optional();
-        /// Seeds the hash `xxh3`.
+        /// The seed of the hash `xxh3`.
         seed: Option<String> = None, text().optional();
         /// The weight that mcrouter writes as 1.0.
         full_weight: Option<u32> = None, number(1..=u64::from(u32::MAX)).optional();

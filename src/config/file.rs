@@ -37,19 +37,19 @@ section! {
     /// The keys at the top of the file.
     #[derive(Debug)]
     pub struct Keys {
-        /// Traffic threads; `auto` is one for each core. A change needs a restart.
+        /// Traffic threads; `auto` means one for each core. A change needs a restart.
         workers: usize = 1, workers();
         /// A busy worker gathers events before it handles them; `never` handles each event as it comes.
         batching: Batching = Batching::WhenBusy, word();
-        /// What all buffers hold together: requests and values on their way; the default is more if `max_value_size`
-        /// needs it.
+        /// Bytes that all buffers for requests and values in transit hold together; the default is larger if
+        /// `max_value_size` needs it.
         memory_limit: Option<u64> = None, size(MIN_MEMORY..=MAX_MEMORY).optional();
         /// What is remembered of failed writes.
         missed_writes: MissedWrites = MissedWrites::default(), mapping();
-        /// A directory of this process's own that keeps the discovered nodes across restarts. It must exist; a relative
-        /// path starts at the file's folder.
+        /// A directory that keeps the discovered nodes and the state of handovers across restarts. It must exist and be
+        /// used by this process only; a relative path starts at the file's folder.
         state_dir: Option<PathBuf> = None, directory::kind().optional();
-        /// A unix socket, `unix:/path`, through which the next process takes this one's place without a lost reply. A
+        /// A unix socket, `unix:/path`, through which the next process replaces this one without losing a reply. A
         /// change needs a restart.
         takeover: Option<PathBuf> = None, address::takeover_kind().optional();
         /// Where this process runs: a name, or `$VARIABLE` of its environment. Routes may prefer pools of this zone.
@@ -73,10 +73,10 @@ section! {
     /// What is remembered of writes that failed, until their keys are deleted on the nodes that missed them.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct MissedWrites {
-        /// Keys of failed writes that are remembered for one node, from 1 to 100000000.
+        /// How many keys of failed writes are remembered for each node, from 1 to 100000000.
         max: usize = 1_000_000, number(1..=MAX_MISSED);
-        /// A directory of this process's own that keeps them across restarts. It must exist; a relative path starts at
-        /// the file's folder. A change needs a restart.
+        /// A directory that keeps these keys across restarts. It must exist and be used by this process only; a
+        /// relative path starts at the file's folder. A change needs a restart.
         dir: Option<PathBuf> = None, directory::kind().optional();
     }
 }
@@ -85,10 +85,10 @@ section! {
     /// How many series `/metrics` has.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Metrics {
-        /// Series of single nodes: `basic` has few for each and sums the others over the pool, `full` has all, `off`
+        /// Metrics of single nodes: `basic` has a few for each and sums the others over the pool, `full` has all, `off`
         /// has none.
         nodes: NodeSeries = NodeSeries::Basic, word();
-        /// Bounds of a pool's latency histograms, from 1 to 20, evenly spread from 16 µs to 8.4 s.
+        /// The number of bounds in a pool's latency histograms, from 1 to 20, evenly spread from 16 µs to 8.4 s.
         buckets: usize = MAX_BUCKETS as usize, number(1..=MAX_BUCKETS);
     }
 }
@@ -109,9 +109,9 @@ section! {
     /// How the process ends after SIGTERM.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Shutdown {
-        /// After SIGTERM, how long Ringway serves on while `/readyz` says no.
+        /// After SIGTERM, how long Ringway keeps serving while `/readyz` says that it is not ready.
         delay: Duration = Duration::ZERO, duration();
-        /// Then, how long it waits at most for outstanding replies.
+        /// How long it then waits for outstanding replies, at most.
         drain: Duration = Duration::from_secs(10), duration();
     }
 }

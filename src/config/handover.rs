@@ -16,8 +16,8 @@ section! {
     /// How long the phases of a handover last.
     #[derive(Debug, Clone, PartialEq)]
     pub struct Handover {
-        /// How long the old nodes serve alone: longer, by 15s, than all processes need to take a change; `0s` if this
-        /// one is the only one.
+        /// How long only the old nodes serve: 15s longer than all processes need to take a change; `0s` if there is one
+        /// process.
         prepare: Duration = Duration::from_secs(120), duration();
         /// How long the new nodes get what they lack from the old ones.
         serve: Duration = Duration::from_secs(600), timeout();

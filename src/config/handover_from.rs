@@ -17,13 +17,13 @@ section! {
     /// The ring before the last change.
     #[derive(Debug, Clone, PartialEq)]
     pub struct HandoverFrom {
-        /// When the first process was told the new ring, in UTC, such as `2026-11-29T15:00:00Z`.
+        /// When the first process got the new ring, in UTC, such as `2026-11-29T15:00:00Z`.
         began: Option<SystemTime> = None, moment().optional();
-        /// The nodes before.
+        /// The nodes of the previous ring.
         nodes: Vec<Node> = Vec::new(), nodes::kind();
-        /// The distribution before, if it was another.
+        /// The previous distribution, if it was another.
         distribution: Option<Distribution> = None, distribution::kind().optional();
-        /// The hash tag before, if it was another.
+        /// The previous hash tag, if it was another.
         hash_tag: Option<Option<[u8; 2]>> = None, hash_tag::kind().optional();
     }
 }

@@ -16,11 +16,11 @@ section! {
         down_after: u32 = 3, number(1..=MAX_COUNT);
         /// How often each node is probed.
         probe_interval: Duration = Duration::from_secs(1), timeout();
-        /// For the answer to a probe.
+        /// The time for the answer to a probe.
         probe_timeout: Duration = Duration::from_millis(500), timeout();
         /// Good probes in a row until a node is up.
         up_after: u32 = 2, number(1..=MAX_COUNT);
-        /// A node that stays down is probed less and less often, down to this.
+        /// A node that stays down is probed at growing intervals, up to this one.
         max_probe_interval: Duration = Duration::from_secs(5), timeout();
     }
 }

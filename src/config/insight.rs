@@ -14,10 +14,10 @@ section! {
     /// What is reported about a pool's requests.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Insight {
-        /// From when on a request is in the slow log: a time, or `auto`, ten times the pool's median and at least `10ms`, or
-        /// `"off"`.
+        /// Requests that take longer are in the slow log: a time, or `auto` for ten times the pool's median and at
+        /// least `10ms`, or `"off"`.
         slow: Slow = Slow::Auto, slow();
-        /// Whether a curve is drawn that says what more memory would bring.
+        /// Whether Ringway estimates the hit ratio for more or less memory.
         miss_ratio: bool = false, flag();
     }
 }

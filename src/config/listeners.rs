@@ -26,9 +26,9 @@ section! {
         bind: Bind = Bind::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 11211))), address::listener_kind();
         /// The route or pool that requests take.
         route: Route = Route::Name(String::new()), route::kind();
-        /// A client past it reads an error and is closed.
+        /// Further clients read an error and are closed.
         max_connections: usize = 10_000, number(1..=MAX_SESSIONS);
-        /// A client that is silent for this long is closed; `0s` means never.
+        /// A client that sends nothing for this long is closed; `0s` means never.
         idle_timeout: Option<Duration> = None, idle_timeout();
         /// TLS for clients: a mapping with `cert`, `key`, `client_ca`, `client_crl` and `allow`.
         tls: Option<Arc<ListenerTls>> = None, tls::listener_kind();

@@ -106,11 +106,11 @@ section! {
         /// `host:port` or `unix:/path`; of a Valkey or Redis `valkey://host:port/database` or `redis://…`, over TLS
         /// `valkeys://…` or `rediss://…`, over a unix socket `valkey+unix:/path?db=database`.
         address: Option<Address> = None, address_kind().optional();
-        /// What the ring hashes instead of the address: a named node can move without moving keys.
+        /// What the ring hashes instead of the address, so that a node can get another address without moving keys.
         name: Option<String> = None, name_kind().optional();
         /// A node of weight 2 gets twice as many keys.
         weight: u32 = 1, number(1..=MAX_WEIGHT);
-        /// The size of a cache inside this process, shared by all workers, instead of an address. It needs a name and
+        /// Instead of an address: the size of a cache inside this process, which all workers share. It needs a name and
         /// at least 1MiB; an item may take half of it.
         embedded: Option<u64> = None, size(MIN_EMBEDDED..=MAX_EMBEDDED).optional();
     }

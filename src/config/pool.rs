@@ -32,43 +32,45 @@ section! {
         nodes: Vec<Node> = Vec::new(), nodes::kind();
         /// Where further nodes come from.
         discover: Option<Discover> = None, discover::kind().optional();
-        /// How a change of the ring hands its keys over: `off`, or a mapping with the keys below, each of which may be
-        /// left out.
+        /// How keys are handed over when the ring changes: `off`, or a mapping with the keys below, all of them
+        /// optional.
         handover: Option<Handover> = None, handover::kind();
         /// Which node a key goes to; a new cluster takes `ringway`.
         distribution: Distribution = Distribution::default(), distribution::kind();
-        /// Where the nodes are: a name.
+        /// The name of the zone in which the nodes are.
         zone: Option<String> = None, nodes::name_kind().optional();
-        /// Two characters such as `"{}"`: only what is between them is hashed.
+        /// Two characters such as `"{}"`: only the part of a key between them is hashed.
         hash_tag: Option<[u8; 2]> = None, hash_tag::kind();
-        /// Links to each node from each worker.
+        /// Links (connections) from each worker to each node.
         connections: usize = 1, number(1..=MAX_LINKS);
-        /// What links speak: `auto` asks the node, or `meta`, or `classic`.
+        /// The protocol of links: `meta`, `classic`, or `auto`, which asks the node.
         protocol: Protocol = Protocol::Auto, word();
-        /// For all addresses of a name together, tried with a staggered start; `1s` if the pool has `tls`.
+        /// The time for all addresses of a name together, which are tried with a staggered start; `1s` if the pool has
+        /// `tls`.
         connect_timeout: Duration = Duration::from_millis(250), timeout();
-        /// From the moment a request was read to its reply.
+        /// The time from reading a request to its reply.
         request_timeout: Duration = Duration::from_millis(500), timeout();
-        /// What a read answers if its node fails: `miss`, or `error`.
+        /// What the client of a read gets if the node fails: `miss`, or `error`.
         on_read_error: OnReadError = OnReadError::Miss, word();
-        /// What a write answers if its node fails: `not_stored`, or `error`.
+        /// What the client of a write gets if the node fails: `not_stored`, or `error`.
         on_write_error: OnWriteError = OnWriteError::NotStored, word();
-        /// The keys of a node that is down: `fail` at once, or `rehash` to the other nodes.
+        /// What happens to the keys of a node that is down: requests `fail` at once, or the keys `rehash` to the other
+        /// nodes.
         on_node_down: OnNodeDown = OnNodeDown::Fail, word();
-        /// If more nodes than this share are down, Ringway takes it for a fault of its own network.
+        /// If a larger share of the nodes is down, Ringway assumes that its own network is at fault.
         max_down: u32 = 50, percent();
         /// How a node that left the ring comes back: `flush`, `trust`, or `manual`.
         rejoin: Rejoin = Rejoin::Flush, word();
-        /// What is written to other nodes while a node is out of the ring lives there no longer: at least `1s`, or
-        /// `"off"`.
+        /// While a node is out of the ring, values that are written to other nodes in its place expire there after this
+        /// time at the latest: at least `1s`, or `"off"`.
         fallback_expiry: Option<Duration> = Some(Duration::from_secs(600)), fallback_expiry();
-        /// A node this many times slower than the median is shown as suspect: from 2 to 1000, or `"off"`.
+        /// A node that is this many times slower than the median is shown as suspect: from 2 to 1000, or `"off"`.
         outlier: Option<u32> = None, outlier();
         /// Whether flush_all may empty the pool: `allow`, or `deny`.
         flush_all: FlushAll = FlushAll::Allow, word();
         /// The largest value, at most 1GiB. Nodes must allow it too (`memcached -I`).
         max_value_size: usize = 1 << 20, size(1..=MAX_VALUE);
-        /// Requests that a link may wait for; further ones fail at once.
+        /// How many requests may be outstanding on a link; further ones fail at once.
         max_in_flight: usize = 16_384, number(1..=MAX_IN_FLIGHT);
         /// When a node is down and when it is up again.
         health: Health = Health::default(), mapping();
