@@ -74,13 +74,15 @@ def measure_part(library, number, said, log):
 
 
 def cells(found):
-    """The worst verdict in each class of answers, with the commands it is true of unless it is true of all."""
+    """The worst verdict in each class of answers, with the commands it is true of, or is not, unless it is true of all."""
     for name in wording.CLASSES:
         those = [it for it in found if wording.of_class(it.answer, it.command) == name]
         worst = max((it.verdict for it in those), key=VERDICTS.index, default="-")
         commands = sorted({it.command for it in those}, key=wording.COMMANDS.index)
         bad = [command for command in commands if any(it.command == command and it.verdict == worst for it in those)]
-        yield worst if bad == commands else f"{worst} ({', '.join(bad)})"
+        good = [command for command in commands if command not in bad]
+        which = ", ".join(bad) if len(bad) <= len(good) else "all but " + ", ".join(good)
+        yield f"{worst} ({which})" if good else worst
 
 
 main()
