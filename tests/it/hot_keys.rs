@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -11,8 +12,10 @@ use crate::support::ringway::{Ringway, pool, wait_for};
 const KEYS: usize = 1000;
 const CLIENTS: u64 = 2;
 const BATCH: usize = 100;
-/// Batches of each client.
+/// Each client sends this many batches, and more until [`LOAD`] is over.
 const BATCHES: usize = 1500;
+/// What workers have counted is merged once a second.
+const LOAD: Duration = Duration::from_millis(2500);
 
 fn key(rank: usize) -> String {
     format!("item{}:{rank}", rank % 2)
@@ -37,6 +40,7 @@ fn load(running: &Ringway) -> HashMap<usize, u64> {
     for rank in 0..KEYS {
         client.set(&key(rank), "v".repeat(size(rank)));
     }
+    let start = Instant::now();
     let counts = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|seed| {
@@ -44,7 +48,9 @@ fn load(running: &Ringway) -> HashMap<usize, u64> {
                 scope.spawn(move || {
                     let (mut random, mut counts) =
                         (fastrand::Rng::with_seed(seed), HashMap::<usize, u64>::new());
-                    for _ in 0..BATCHES {
+                    let mut batches = 0;
+                    while batches < BATCHES || start.elapsed() < LOAD {
+                        batches += 1;
                         let (mut asks, mut expected) = (String::new(), 0);
                         for _ in 0..BATCH {
                             let drawn = random.f64() * sums[KEYS - 1];

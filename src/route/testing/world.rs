@@ -256,7 +256,7 @@ pub async fn live(
 }
 
 /// The number of worlds in one test, unless the environment sets another one (`RACES_SEEDS`).
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 2000;
 
 /// The minimum number of reads that must be answered in each world, on average.
 const MIN_READS: u64 = 3;
