@@ -70,8 +70,7 @@ impl Rendezvous {
     pub(super) fn highest(&self, hash: u64) -> usize {
         let hash = mixed(hash);
         if let [only] = &*self.groups {
-            let scores = only.iter().map(|node| node.score(hash));
-            return scores.max().expect("a group has a node").1 as usize;
+            return winner(only, hash).0.index as usize;
         }
         let winners = self.groups.iter().map(|group| winner(group, hash));
         let weighed = winners.map(|(node, score)| (node.weighed(score), node.index));
@@ -96,9 +95,18 @@ impl Rendezvous {
 
 /// Returns the node of `group`, all of one weight, with the highest score for a hash that was mixed, and the score.
 fn winner(group: &[Contender], mixed_hash: u64) -> (&Contender, u64) {
-    let best = group.iter().max_by_key(|node| node.score(mixed_hash));
-    let best = best.expect("a group has a node");
-    (best, best.score(mixed_hash).0)
+    let (first, others) = group.split_first().expect("a group has a node");
+    let (mut best, mut score) = (first, first.score(mixed_hash));
+    for node in others {
+        // Most nodes lose by their upper bits, so that their score need not be finished.
+        if product(node.name ^ mixed_hash) >= upper_bits(score.0) {
+            let rival = node.score(mixed_hash);
+            if rival > score {
+                (best, score) = (node, rival);
+            }
+        }
+    }
+    (best, score.0)
 }
 
 /// Whether the first node with its score wins over the second one.
@@ -116,8 +124,20 @@ fn is_higher(one: (&Contender, u64), other: (&Contender, u64)) -> bool {
 /// Mixes the bits of `hash` so that each influences all others: SplitMix64's last steps.
 #[inline]
 pub(super) fn mixed(hash: u64) -> u64 {
+    let product = product(hash);
+    product ^ product >> 31
+}
+
+/// Takes all steps of [`mixed`] but the last.
+#[inline]
+fn product(hash: u64) -> u64 {
     let hash = hash.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ hash >> 31
+    (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb)
+}
+
+/// Returns the bits of a mixed number that its [`product`] has too; the others are 0.
+#[inline]
+fn upper_bits(mixed: u64) -> u64 {
+    mixed >> 33 << 33
 }
