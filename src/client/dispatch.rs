@@ -81,7 +81,7 @@ impl Dispatch {
 
     /// Sends the request of a binary packet, whose reply has this `format`.
     #[inline]
-    pub fn send_packet(&self, batch: &Batch<'_>, request: &Request<'_>, format: WireFormat) {
+    pub fn send_packet(&self, batch: &Batch<'_>, request: &Request<'_>, format: WireFormat<'_>) {
         self.count(batch, ClientProtocol::Binary, request);
         self.forward(batch, request, ReplyMode::Single, format);
     }
@@ -117,7 +117,7 @@ impl Dispatch {
 
     /// Sends `request` to its node at once if the route is a plain pool, and along the route otherwise.
     #[inline]
-    fn forward(&self, batch: &Batch<'_>, request: &Request<'_>, mode: ReplyMode, format: WireFormat) {
+    fn forward(&self, batch: &Batch<'_>, request: &Request<'_>, mode: ReplyMode, format: WireFormat<'_>) {
         let Some((pool, node)) = batch.route.pick(request.key) else {
             let origin = own(request.command, mode, format);
             return self.routed.send(batch, request, origin);
@@ -134,14 +134,14 @@ impl Dispatch {
     }
 
     /// Flushes every node that the route may lead to; one slot awaits them all.
-    pub fn flush(&self, batch: &Batch<'_>, delay: i64, origin: RequestOrigin) {
+    pub fn flush(&self, batch: &Batch<'_>, delay: i64, origin: RequestOrigin<'_>) {
         let request = Request {
             exptime: delay,
             ..Request::new(Command::FlushAll, b"")
         };
         let protocol = match origin.format {
-            WireFormat::Binary { .. } => ClientProtocol::Binary,
-            WireFormat::Classic | WireFormat::Meta(_) => ClientProtocol::Classic,
+            WireFormat::Binary(_) => ClientProtocol::Binary,
+            WireFormat::Classic | WireFormat::Meta { .. } => ClientProtocol::Classic,
         };
         self.count(batch, protocol, &request);
         let origin = RequestOrigin {
@@ -166,7 +166,7 @@ impl Dispatch {
         batch: &Batch<'_>,
         request: &Request<'_>,
         answer: Reply,
-        origin: RequestOrigin,
+        origin: RequestOrigin<'_>,
     ) {
         self.routed.refuse_value(batch, request, answer, origin);
     }
@@ -220,13 +220,16 @@ pub(super) fn mode(noreply: bool) -> ReplyMode {
     }
 }
 
-/// Returns the format of a meta client's answer: the text that it sent.
-pub(super) fn format(meta: &Meta<'_>) -> WireFormat {
-    WireFormat::Meta([meta.key, b" ", meta.flags].concat().into())
+/// Returns the format of the answer to a meta request.
+pub(super) fn format<'a>(meta: &Meta<'a>) -> WireFormat<'a> {
+    WireFormat::Meta {
+        key: meta.key,
+        flags: meta.flags,
+    }
 }
 
 /// Returns the origin of a request to which no single pool's settings apply: its failure reads as an error.
-pub(super) fn own(command: Command, mode: ReplyMode, format: WireFormat) -> RequestOrigin {
+pub(super) fn own(command: Command, mode: ReplyMode, format: WireFormat<'_>) -> RequestOrigin<'_> {
     RequestOrigin {
         command,
         mode,

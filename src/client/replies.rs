@@ -7,7 +7,7 @@ use crate::protocol::binary::answer::Echo;
 use crate::protocol::failed::{self, ReadIn};
 use crate::protocol::{Command, Item, Reply, binary, classic, meta};
 use crate::reply::keys::KeyReply;
-use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat, split_meta};
+use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 
 /// Writes the replies of one session, in the order in which they leave its queue.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub struct Replies {
 impl Replies {
     /// Writes the `reply` to a key of a multi-get with this `origin`.
     #[inline]
-    pub fn write_key(&mut self, origin: &RequestOrigin, reply: &KeyReply, out: &mut Outgoing) {
+    pub fn write_key(&mut self, origin: &RequestOrigin<'_>, reply: &KeyReply, out: &mut Outgoing) {
         match reply {
             KeyReply::Awaited | KeyReply::Miss => {}
             KeyReply::Lines(lines) => out.share(lines),
@@ -28,34 +28,21 @@ impl Replies {
     }
 
     #[cold]
-    fn write_other(&mut self, origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
+    fn write_other(&mut self, origin: &RequestOrigin<'_>, reply: &Reply, out: &mut Outgoing) {
         self.write(origin, reply, out);
     }
 
     /// Writes `reply` to the request `origin`.
     #[inline(always)]
-    pub fn write(&mut self, origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
+    pub fn write(&mut self, origin: &RequestOrigin<'_>, reply: &Reply, out: &mut Outgoing) {
         let reply = match reply {
             Reply::Failed(_) | Reply::Error(_) => failed_as(origin, reply),
             reply => reply,
         };
-        match &origin.format {
+        match origin.format {
             WireFormat::Classic => {}
-            WireFormat::Meta(raw) => return write_meta(origin, raw, reply, out),
-            &WireFormat::Binary {
-                opcode,
-                opaque,
-                compares,
-                ref key,
-            } => {
-                let echo = Echo {
-                    opcode,
-                    opaque,
-                    compares,
-                    key,
-                };
-                return write_binary(echo, reply, out);
-            }
+            WireFormat::Meta { key, flags } => return write_meta(origin.command, key, flags, reply, out),
+            WireFormat::Binary(echo) => return write_binary(echo, reply, out),
         }
         match origin.mode {
             ReplyMode::NoReply | ReplyMode::MultiGet => {}
@@ -71,7 +58,7 @@ impl Replies {
         }
     }
 
-    fn write_part(&mut self, origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
+    fn write_part(&mut self, origin: &RequestOrigin<'_>, reply: &Reply, out: &mut Outgoing) {
         match reply {
             Reply::Value(item) => write_value(origin.command, item, out),
             Reply::NotFound => {}
@@ -83,10 +70,9 @@ impl Replies {
     }
 }
 
-fn write_meta(origin: &RequestOrigin, raw: &[u8], reply: &Reply, out: &mut Outgoing) {
-    let (key, flags) = split_meta(raw);
+fn write_meta(command: Command, key: &[u8], flags: &[u8], reply: &Reply, out: &mut Outgoing) {
     let put = &mut |bytes: &[u8]| out.put(bytes);
-    if let Some(data) = meta::answer::write(origin.command, key, flags, reply, put) {
+    if let Some(data) = meta::answer::write(command, key, flags, reply, put) {
         out.share_part(data);
         out.put(b"\r\n");
     }
@@ -104,7 +90,7 @@ fn write_binary(echo: Echo<'_>, reply: &Reply, out: &mut Outgoing) {
 }
 
 #[inline]
-fn write_read(origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
+fn write_read(origin: &RequestOrigin<'_>, reply: &Reply, out: &mut Outgoing) {
     match reply {
         Reply::Value(item) => {
             write_value(origin.command, item, out);
@@ -117,13 +103,13 @@ fn write_read(origin: &RequestOrigin, reply: &Reply, out: &mut Outgoing) {
 
 /// Returns what the client reads for an error.
 #[cold]
-fn failed_as<'r>(origin: &RequestOrigin, reply: &'r Reply) -> &'r Reply {
+fn failed_as<'r>(origin: &RequestOrigin<'_>, reply: &'r Reply) -> &'r Reply {
     match origin.operation() {
         Some(operation) => {
             let read_in = match origin.format {
                 WireFormat::Classic => ReadIn::Classic,
-                WireFormat::Meta(_) => ReadIn::Meta,
-                WireFormat::Binary { .. } => ReadIn::Binary,
+                WireFormat::Meta { .. } => ReadIn::Meta,
+                WireFormat::Binary(_) => ReadIn::Binary,
             };
             failed::read_as(operation, origin.on_error, read_in, reply)
         }

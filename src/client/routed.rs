@@ -71,7 +71,7 @@ impl Routed {
     }
 
     /// Sends `request` along the batch's route.
-    pub fn send(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin) {
+    pub fn send(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin<'_>) {
         if self.key_order.must_wait(request) {
             return self.send_later(batch, request, origin);
         }
@@ -137,7 +137,7 @@ impl Routed {
     }
 
     /// Sends `request` once the requests that it must not overtake are done.
-    fn send_later(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin) {
+    fn send_later(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin<'_>) {
         let origin = RequestOrigin {
             on_error: batch.route.on_error_of(request),
             ..origin
@@ -161,7 +161,7 @@ impl Routed {
         batch: &Batch<'_>,
         request: &Request<'_>,
         answer: Reply,
-        origin: RequestOrigin,
+        origin: RequestOrigin<'_>,
     ) {
         let slot = ReplySlot::queued(&self.reply_queue, self.reply_queue.push(origin, 1));
         let must_wait = self.key_order.must_wait(request);
@@ -181,7 +181,7 @@ impl Routed {
     /// Flushes every node of every pool that the route may lead to; one slot awaits them all. Pools are
     /// flushed one after the other, the last one first: earlier pools in a route may be filled from later
     /// ones, but not with values that were flushed.
-    pub fn flush(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin) {
+    pub fn flush(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin<'_>) {
         let pools = batch.route.pools().iter();
         // Old owners are flushed after the new ones here, and thus before them below.
         let pools: Vec<Arc<Pool>> = pools

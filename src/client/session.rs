@@ -240,13 +240,7 @@ impl Session {
     /// enough.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         loop {
-            while let Some((origin, mut reply)) = self.reply_queue.take() {
-                if self.out.len() > MAX_HELD && may_be_dropped(origin.command, reply.value_len()) {
-                    reply = DROPPED;
-                    self.worker.shard().dropped.add(1);
-                }
-                self.replies.write(&origin, &reply, &mut self.out);
-            }
+            while self.write_reply() {}
             if !self.write_keys() {
                 break;
             }
@@ -263,6 +257,20 @@ impl Session {
         self.requests.turn.spend(written as usize);
         ready!(flushed)?;
         self.stream.poll_sent(cx)
+    }
+
+    /// Writes the reply that is next in order. Returns false if there is none.
+    #[inline]
+    fn write_reply(&mut self) -> bool {
+        let (out, replies) = (&mut self.out, &mut self.replies);
+        let written = self.reply_queue.take(|origin, mut reply| {
+            if out.len() > MAX_HELD && may_be_dropped(origin.command, reply.value_len()) {
+                reply = DROPPED;
+                self.worker.shard().dropped.add(1);
+            }
+            replies.write(origin, &reply, out);
+        });
+        written.is_some()
     }
 
     /// Writes the replies to keys of multi-gets that are next in order. Returns false if there are none.

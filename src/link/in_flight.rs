@@ -20,7 +20,6 @@ use bytes::Bytes;
 
 use crate::hot_keys::Access;
 use crate::insight::outcome;
-use crate::link::byte_queue::ByteQueue;
 use crate::link::entry::{Framing, InFlight};
 use crate::link::expected::ExpectedReply;
 use crate::link::note::{Note, Notes};
@@ -32,16 +31,19 @@ use crate::link::sent_times::SentTimes;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
+use crate::runtime::byte_queue::ByteQueue;
 
 /// The capacity that an empty queue keeps, in entries.
 const KEEP: usize = 4096;
+/// The capacity that empty text keeps, in bytes.
+const KEEP_TEXT: usize = 64 << 10;
 
 /// The in-flight queue of one link.
 #[derive(Debug)]
 pub struct InFlightQueue {
     pub(super) entries: VecDeque<InFlight>,
     /// The text of all entries, concatenated.
-    pub(super) text: ByteQueue,
+    pub(super) text: ByteQueue<KEEP_TEXT>,
     /// The keys of entries that are runs.
     runs: RunKeys,
     /// For each multi-get line, oldest first, the number of its keys that are still in `entries`. 0: only

@@ -16,7 +16,6 @@
 //! reopened if it was idle and does not answer, or if the node's name resolves to other addresses: requests
 //! are queued meanwhile (`trust`).
 
-pub mod byte_queue;
 pub mod connect;
 mod delayed_flush;
 mod drive;

@@ -260,9 +260,8 @@ mod tests {
                 waiting.pending.answer(Reply::NotFound, 1, &self.shard);
             }
             assert_eq!(queued.bytes(), 0);
-            let replies: Vec<Reply> = std::iter::from_fn(|| self.reply_queue.take())
-                .map(|(_, reply)| reply)
-                .collect();
+            let replies: Vec<Reply> =
+                std::iter::from_fn(|| self.reply_queue.take(|_, reply| reply)).collect();
             assert_eq!(replies.len(), count, "each is answered once");
             let failed = replies
                 .iter()

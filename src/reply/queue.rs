@@ -17,6 +17,7 @@
 
 mod advance;
 mod entry;
+mod kept_format;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -30,6 +31,7 @@ use crate::reply::keys::{KeyReplies, KeyReply};
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 use crate::reply::unfinished::Unfinished;
 use crate::reply::wakeup::Wakeup;
+use crate::runtime::byte_queue::ByteQueue;
 use crate::runtime::memory::MemoryBudget;
 use entry::QueueEntry;
 
@@ -53,6 +55,8 @@ const MAX_READY: usize = 256 << 10;
 const MAX_UNFINISHED: usize = 16;
 /// The capacity that an empty queue keeps, in slots.
 const KEEP: usize = 256;
+/// The capacity that empty client text keeps, in bytes.
+const KEEP_TEXT: usize = 16 << 10;
 
 /// The queue of one session.
 #[derive(Debug, Default)]
@@ -67,6 +71,8 @@ struct Queue {
     entries: VecDeque<QueueEntry>,
     /// The replies to the keys of multi-gets, those of the first entry first.
     keys: KeyReplies,
+    /// Client text that answers repeat, that of the first entry first.
+    text: ByteQueue<KEEP_TEXT>,
     /// The number of the front entry.
     first: u32,
     /// The number of filled entries at the front.
@@ -84,7 +90,7 @@ struct Queue {
     is_open: bool,
     /// Bytes of the values in the queue.
     held: usize,
-    /// Bytes of client text kept until the answer repeats it, and of answers that Ringway itself gave.
+    /// Bytes of the answers that Ringway itself gave.
     words: usize,
     /// Dropped values that were not reported yet.
     dropped: u64,
@@ -106,18 +112,15 @@ impl ReplyQueue {
     /// Appends a slot that awaits `replies` replies; with none it is filled with [`Reply::Done`]. Returns
     /// its number.
     #[inline]
-    pub fn push(self: &Rc<ReplyQueue>, origin: RequestOrigin, replies: u32) -> u32 {
+    pub fn push(self: &Rc<ReplyQueue>, origin: RequestOrigin<'_>, replies: u32) -> u32 {
         let mut queue = self.queue.borrow_mut();
         let number = queue.first.wrapping_add(queue.entries.len() as u32);
-        queue.words += origin.format.bytes();
-        queue
-            .entries
-            .push_back(QueueEntry::new(origin, replies, Reply::Done));
+        queue.push_entry(origin, replies, Reply::Done);
         number
     }
 
     /// Appends a slot that is already filled.
-    pub fn push_filled(&self, origin: RequestOrigin, reply: Reply) {
+    pub fn push_filled(&self, origin: RequestOrigin<'_>, reply: Reply) {
         let queue = &mut *self.queue.borrow_mut();
         let size = reply.value_len();
         let reply = match self.must_drop(origin.command, size, queue.entries.len(), queue.held) {
@@ -131,8 +134,8 @@ impl ReplyQueue {
                 reply
             }
         };
-        queue.words += origin.format.bytes() + text_bytes(&reply);
-        queue.entries.push_back(QueueEntry::new(origin, 0, reply));
+        queue.words += text_bytes(&reply);
+        queue.push_entry(origin, 0, reply);
         queue.advance();
     }
 
@@ -146,7 +149,7 @@ impl ReplyQueue {
             on_error,
             format: WireFormat::Classic,
         };
-        queue.entries.push_back(QueueEntry::new(origin, 0, Reply::Done));
+        queue.push_entry(origin, 0, Reply::Done);
         queue.is_open = true;
     }
 
@@ -234,24 +237,26 @@ impl ReplyQueue {
         }
     }
 
-    /// Takes the front reply if it has arrived, unless it is that of keys, which [`ReplyQueue::take_keys`] takes. The
-    /// values of a multi-get are released together unless they are many bytes: nodes answer one after the other, and a
-    /// write for each costs more than the client gains.
+    /// Passes the front reply to `write` if it has arrived, unless it is that of keys, which [`ReplyQueue::take_keys`]
+    /// takes. The values of a multi-get are released together unless they are many bytes: nodes answer one after the
+    /// other, and a write for each costs more than the client gains.
     #[inline]
-    pub fn take(&self) -> Option<(RequestOrigin, Reply)> {
+    pub fn take<T>(&self, write: impl FnOnce(&RequestOrigin<'_>, Reply) -> T) -> Option<T> {
         let queue = &mut *self.queue.borrow_mut();
         if queue.complete == 0 || queue.entries.front()?.mode == ReplyMode::MultiGet {
             return None;
         }
         let entry = queue.pop()?;
         queue.held -= entry.reply.value_len();
-        queue.words -= entry.format.bytes() + text_bytes(&entry.reply);
-        Some(entry.into_parts())
+        queue.words -= text_bytes(&entry.reply);
+        let written = write(&entry.origin(queue.text.bytes()), entry.reply);
+        queue.text.pass(entry.format.text_len());
+        Some(written)
     }
 
     /// Passes the replies to the keys of the multi-get in front to `write`, as many as may be taken, with the origin
     /// of its keys. Returns false if there is nothing to take.
-    pub fn take_keys(&self, mut write: impl FnMut(&RequestOrigin, KeyReply)) -> bool {
+    pub fn take_keys(&self, mut write: impl FnMut(&RequestOrigin<'_>, KeyReply)) -> bool {
         let queue = &mut *self.queue.borrow_mut();
         let Some(front) = queue
             .entries
@@ -344,8 +349,8 @@ impl ReplyQueue {
     pub fn is_full(&self, max: usize, budget: usize) -> bool {
         let queue = self.queue.borrow();
         queue.len() >= max
-            || queue.bytes() + queue.words >= budget.max(MIN_OWED)
-            || queue.words >= MAX_WORDS
+            || queue.bytes() + queue.words() >= budget.max(MIN_OWED)
+            || queue.words() >= MAX_WORDS
             || queue.held >= MAX_READY && (queue.complete > 0 || queue.released_keys > 0)
     }
 
@@ -360,7 +365,8 @@ impl ReplyQueue {
     pub fn update_budget(&self, others: usize) {
         let queue = self.queue.borrow();
         let entries = queue.entries.capacity() * size_of::<QueueEntry>() + queue.keys.memory();
-        self.budget.set(entries + queue.held + queue.words + others);
+        let words = queue.text.held() + queue.words;
+        self.budget.set(entries + words + queue.held + others);
     }
 
     /// Frees the memory of an empty queue.
@@ -369,6 +375,7 @@ impl ReplyQueue {
         if queue.entries.is_empty() {
             queue.entries = VecDeque::new();
             queue.keys.trim(0);
+            queue.text.trim(0);
         }
     }
 
@@ -416,6 +423,13 @@ fn text_bytes(reply: &Reply) -> usize {
 }
 
 impl Queue {
+    /// Appends an entry.
+    #[inline]
+    fn push_entry(&mut self, origin: RequestOrigin<'_>, awaited: u32, reply: Reply) {
+        let entry = QueueEntry::new(origin, awaited, reply, &mut self.text);
+        self.entries.push_back(entry);
+    }
+
     /// The number of replies that are owed.
     #[inline]
     fn len(&self) -> usize {
@@ -426,6 +440,12 @@ impl Queue {
     #[inline]
     fn bytes(&self) -> usize {
         self.entries.len() * size_of::<QueueEntry>() + self.keys.len() * size_of::<KeyReply>()
+    }
+
+    /// The number of bytes of client text and of Ringway's own answers.
+    #[inline]
+    fn words(&self) -> usize {
+        self.text.bytes().len() + self.words
     }
 
     /// Removes the front entry, which may be taken.

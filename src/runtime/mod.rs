@@ -2,6 +2,7 @@
 //! batching, and the bound of a turn.
 
 pub mod buffers;
+pub mod byte_queue;
 pub mod clock;
 pub mod coalesce;
 pub mod local;

@@ -23,8 +23,7 @@ pub struct Dialogue {
     pub asks: Vec<u8>,
     /// What it must read; `None`: whatever it likes, as a cas.
     pub reads: Vec<Option<u8>>,
-    /// How often it may allocate. A meta reply repeats what was typed, which is kept beside its slot until then; and
-    /// what Ringway answers itself in binary is made as one packet.
+    /// How often it may allocate: what Ringway answers itself in binary is made as one packet.
     pub may_allocate: usize,
 }
 
@@ -37,7 +36,7 @@ pub fn gets(protocol: Protocol, depth: usize) -> Dialogue {
                 &format!("get {key}\r\n"),
                 &format!("VALUE {key} 0 {SIZE}\r\n{value}\r\nEND\r\n"),
             ),
-            Protocol::Meta => dialogue.meta(
+            Protocol::Meta => dialogue.text(
                 &format!("mg {key} v k\r\n"),
                 &format!("VA {SIZE} k{key}\r\n{value}\r\n"),
             ),
@@ -52,7 +51,7 @@ pub fn misses(protocol: Protocol, depth: usize) -> Dialogue {
         let key = format!("none-{number}");
         match protocol {
             Protocol::Classic => dialogue.text(&format!("get {key}\r\n"), "END\r\n"),
-            Protocol::Meta => dialogue.meta(&format!("mg {key} v k\r\n"), &format!("EN k{key}\r\n")),
+            Protocol::Meta => dialogue.text(&format!("mg {key} v k\r\n"), &format!("EN k{key}\r\n")),
             Protocol::Binary => {
                 let answer = packet(ANSWER, GET, 1, &[], "", "Not found");
                 dialogue.packets(&[GET], &key, "", &answer);
@@ -67,7 +66,7 @@ pub fn sets(protocol: Protocol, depth: usize) -> Dialogue {
         let (key, value) = (key(number), value(number));
         match protocol {
             Protocol::Classic => dialogue.text(&format!("set {key} 0 0 {SIZE}\r\n{value}\r\n"), "STORED\r\n"),
-            Protocol::Meta => dialogue.meta(&format!("ms {key} {SIZE}\r\n{value}\r\n"), "HD\r\n"),
+            Protocol::Meta => dialogue.text(&format!("ms {key} {SIZE}\r\n{value}\r\n"), "HD\r\n"),
             Protocol::Binary => dialogue.packets(&[SET], &key, &value, &packet(ANSWER, SET, 0, &[], "", "")),
         }
     })
@@ -87,7 +86,7 @@ pub fn multi_gets(protocol: Protocol, depth: usize) -> Dialogue {
         Protocol::Meta => {
             for n in 0..KEYS {
                 let (key, value) = (key(n), value(n));
-                dialogue.meta(
+                dialogue.text(
                     &format!("mg {key} v k q\r\n"),
                     &format!("VA {SIZE} k{key}\r\n{value}\r\n"),
                 );
@@ -148,11 +147,6 @@ impl Dialogue {
     fn text(&mut self, ask: &str, read: &str) {
         self.asks.extend(ask.as_bytes());
         self.reads.extend(read.bytes().map(Some));
-    }
-
-    fn meta(&mut self, ask: &str, read: &str) {
-        self.may_allocate += 1;
-        self.text(ask, read);
     }
 
     fn packets(&mut self, opcode: &[u8; 1], key: &str, value: &str, answer: &[u8]) {

@@ -167,9 +167,10 @@ impl Bare {
         self.requests.begin_turn();
         self.requests.take(&mut self.buffer, &self.view, &bind);
         let (mut replies, mut out) = (Replies::default(), Outgoing::default());
-        while let Some((asked, reply)) = self.slots.take() {
-            replies.write(&asked, &reply, &mut out);
-        }
+        while let Some(()) = self
+            .slots
+            .take(|asked, reply| replies.write(asked, &reply, &mut out))
+        {}
         let pieces = out.take_until(out.end());
         String::from_utf8_lossy(&pieces.concat()).into_owned()
     }

@@ -230,7 +230,7 @@ impl Requests {
     }
 
     /// Flushes every node that the route may lead to.
-    fn flush(&mut self, batch: &Batch<'_>, delay: i64, origin: RequestOrigin) {
+    fn flush(&mut self, batch: &Batch<'_>, delay: i64, origin: RequestOrigin<'_>) {
         let pools = batch.route.pools().iter();
         let nodes: usize = pools.map(|pool| pool.nodes.len()).sum();
         self.turn.spend(nodes * turn::REQUEST);

@@ -77,7 +77,7 @@ impl Requests {
             return self.answer_oversized_key(batch, &head, operation, &packet[HEAD..]);
         };
         let request = Request { block, ..request };
-        let format = Echo::of(&head, request.key).into();
+        let format = WireFormat::Binary(Echo::of(&head, request.key));
         self.dispatch.send_packet(batch, &request, format);
     }
 
@@ -107,7 +107,7 @@ impl Requests {
             return self.answer_own(head, Status::NotStored, b"flush_all not allowed");
         }
         let delay = extras.iter().fold(0, |delay, &byte| delay << 8 | i64::from(byte));
-        let format = Echo::with_key(head, b"").into();
+        let format = WireFormat::Binary(Echo::with_key(head, b""));
         self.flush(batch, delay, own(Command::FlushAll, ReplyMode::Single, format));
     }
 
@@ -174,7 +174,8 @@ impl Requests {
             self.answer_own(head, status, words);
             return Taken::Bytes(HEAD);
         };
-        let origin = own(Command::MetaSet, ReplyMode::Single, Echo::of(head, b"").into());
+        let format = WireFormat::Binary(Echo::of(head, b""));
+        let origin = own(Command::MetaSet, ReplyMode::Single, format);
         let answer = Reply::Text(packet(head, status, words));
         self.turn.spend(REFUSED);
         self.dispatch.refuse_value(batch, &request, answer, origin);
@@ -188,9 +189,10 @@ impl Requests {
         batch.worker.shard().long_keys.add(1);
         let key = &body[head.extras..][..head.key];
         let command = operation.command().unwrap_or(Command::MetaGet);
+        let format = WireFormat::Binary(Echo::of(head, key));
         let origin = RequestOrigin {
             on_error: batch.route.on_error(),
-            ..own(command, ReplyMode::Single, Echo::of(head, key).into())
+            ..own(command, ReplyMode::Single, format)
         };
         self.dispatch
             .replies()
@@ -210,12 +212,13 @@ impl Requests {
     }
 
     fn push_packet(&mut self, packet: impl Into<Bytes>) {
-        let format = WireFormat::Binary {
+        // The packet says everything itself.
+        let format = WireFormat::Binary(Echo {
             opcode: 0,
             opaque: 0,
             compares: false,
-            key: Box::default(),
-        };
+            key: b"",
+        });
         let origin = own(Command::MetaGet, ReplyMode::Single, format);
         self.dispatch
             .replies()

@@ -5,13 +5,23 @@ use crate::protocol::{Failure, Item, MetaReply};
 use crate::reply::slot::ReplySlot;
 use crate::runtime::memory::Memory;
 
-fn origin(command: Command) -> RequestOrigin {
+fn origin(command: Command) -> RequestOrigin<'static> {
     RequestOrigin {
         command,
         mode: ReplyMode::Single,
         on_error: OnError::HIDE,
         format: WireFormat::Classic,
     }
+}
+
+/// The next reply that may be taken.
+fn next(reply_queue: &ReplyQueue) -> Option<Reply> {
+    reply_queue.take(|_, reply| reply)
+}
+
+/// All replies that may be taken.
+fn rest(reply_queue: &ReplyQueue) -> Vec<Reply> {
+    std::iter::from_fn(|| next(reply_queue)).collect()
 }
 
 #[test]
@@ -22,12 +32,12 @@ fn replies_leave_in_the_order_of_the_questions() {
         .collect();
     ReplySlot::queued(&reply_queue, numbers[2]).fill(Reply::Number(2));
     ReplySlot::queued(&reply_queue, numbers[1]).fill(Reply::Number(1));
-    assert_eq!(reply_queue.take(), None, "the front is still awaited");
+    assert_eq!(next(&reply_queue), None, "the front is still awaited");
     ReplySlot::queued(&reply_queue, numbers[0]).fill(Reply::Number(0));
-    let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
-        .map(|(_, reply)| reply)
-        .collect();
-    assert_eq!(replies, [Reply::Number(0), Reply::Number(1), Reply::Number(2)]);
+    assert_eq!(
+        rest(&reply_queue),
+        [Reply::Number(0), Reply::Number(1), Reply::Number(2)]
+    );
 }
 
 #[test]
@@ -37,16 +47,16 @@ fn the_parts_of_a_multi_get_leave_together() {
         mode: ReplyMode::MultiGetItem,
         ..origin(Command::Get)
     };
-    let numbers: Vec<u32> = (0..2).map(|_| reply_queue.push(part.clone(), 1)).collect();
+    let numbers: Vec<u32> = (0..2).map(|_| reply_queue.push(part, 1)).collect();
     let end = RequestOrigin {
         mode: ReplyMode::MultiGetEnd,
         ..origin(Command::Get)
     };
     reply_queue.push_filled(end, Reply::Done);
     ReplySlot::queued(&reply_queue, numbers[0]).fill(Reply::NotFound);
-    assert_eq!(reply_queue.take(), None, "its end is not there");
+    assert_eq!(next(&reply_queue), None, "its end is not there");
     ReplySlot::queued(&reply_queue, numbers[1]).fill(Reply::NotFound);
-    assert_eq!(std::iter::from_fn(|| reply_queue.take()).count(), 3);
+    assert_eq!(rest(&reply_queue).len(), 3);
 }
 
 #[test]
@@ -55,12 +65,9 @@ fn a_slot_for_several_replies_waits_for_all_and_tells_of_the_first_failure() {
     let number = reply_queue.push(origin(Command::FlushAll), 3);
     ReplySlot::queued(&reply_queue, number).fill(Reply::Done);
     ReplySlot::queued(&reply_queue, number).fill(Reply::Failed(Failure::Timeout));
-    assert_eq!(reply_queue.take(), None);
+    assert_eq!(next(&reply_queue), None);
     ReplySlot::queued(&reply_queue, number).fill(Reply::Done);
-    assert_eq!(
-        reply_queue.take().map(|(_, reply)| reply),
-        Some(Reply::Failed(Failure::Timeout))
-    );
+    assert_eq!(next(&reply_queue), Some(Reply::Failed(Failure::Timeout)));
 }
 
 fn value(size: usize) -> Reply {
@@ -79,10 +86,7 @@ fn a_value_that_memory_has_no_room_for_is_left_out_though_its_turn_has_come() {
     for (number, size) in numbers.into_iter().zip(sizes) {
         ReplySlot::queued(&reply_queue, number).fill(value(size));
     }
-    let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
-        .map(|taken| taken.1)
-        .collect();
-    assert_eq!(replies, [DROPPED, value(700_000), value(10)]);
+    assert_eq!(rest(&reply_queue), [DROPPED, value(700_000), value(10)]);
     assert_eq!(reply_queue.take_dropped(), 1);
 }
 
@@ -94,10 +98,7 @@ fn a_value_that_needs_no_node_counts_as_one_that_a_node_sent() {
     for size in [800_000, 700_000, 10] {
         reply_queue.push_filled(origin(Command::Get), value(size));
     }
-    let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
-        .map(|taken| taken.1)
-        .collect();
-    assert_eq!(replies, [DROPPED, value(700_000), value(10)]);
+    assert_eq!(rest(&reply_queue), [DROPPED, value(700_000), value(10)]);
     reply_queue.close();
     assert_eq!(memory.total(), 0);
 }
@@ -112,10 +113,7 @@ fn the_number_that_was_made_of_one_is_told_however_short_memory_is() {
     let read = ReplySlot::queued(&reply_queue, reply_queue.push(origin(Command::MetaGet), 1));
     counted.fill(number.clone());
     read.fill(number.clone());
-    let replies: Vec<Reply> = std::iter::from_fn(|| reply_queue.take())
-        .map(|taken| taken.1)
-        .collect();
-    assert_eq!(replies, [number, DROPPED]);
+    assert_eq!(rest(&reply_queue), [number, DROPPED]);
 }
 
 /// A multi-get of so many keys, without its end. Returns their numbers.
@@ -142,7 +140,7 @@ fn lines(length: usize) -> KeyReply {
 fn taken(reply_queue: &ReplyQueue) -> Vec<usize> {
     let mut lengths = Vec::new();
     loop {
-        while reply_queue.take().is_some() {
+        while next(reply_queue).is_some() {
             lengths.push(0);
         }
         let is_over = !reply_queue.take_keys(|_, reply| match reply {

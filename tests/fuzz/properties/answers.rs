@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use ringway::client::replies::Replies;
 use ringway::net::outgoing::Outgoing;
 use ringway::protocol::binary::{HEAD, Opcode, RESPONSE};
-use ringway::protocol::meta::flags;
+use ringway::protocol::meta::flag;
 use ringway::protocol::reply::{self, Read, ReplyStatus};
 use ringway::protocol::{Command, Reply, numbers};
 use ringway::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
@@ -24,16 +24,23 @@ pub fn flush(out: &mut Outgoing) -> Vec<u8> {
 }
 
 /// Answers `reply` to what was asked, and looks at what the client reads of it.
-pub fn check(origin: &RequestOrigin, reply: &Reply) {
-    let mut out = Outgoing::default();
-    Replies::default().write(origin, reply, &mut out);
+pub fn check(origin: &RequestOrigin<'_>, reply: &Reply) {
+    let (mut replies, mut out) = (Replies::default(), Outgoing::default());
+    replies.write(origin, reply, &mut out);
+    if origin.mode == ReplyMode::MultiGetItem {
+        let end = RequestOrigin {
+            mode: ReplyMode::MultiGetEnd,
+            ..*origin
+        };
+        replies.write(&end, &Reply::Done, &mut out);
+    }
     let answer = flush(&mut out);
     let shown = answer.escape_ascii();
-    match &origin.format {
+    match origin.format {
         _ if origin.mode == ReplyMode::NoReply => assert!(answer.is_empty(), "{shown}"),
-        &WireFormat::Binary { opcode, opaque, .. } => check_packet(opcode, opaque, &answer),
-        WireFormat::Meta(typed) if answer.is_empty() => {
-            assert!(flags(typed).skip(1).any(|flag| flag[0] == b'q'));
+        WireFormat::Binary(echo) => check_packet(echo.opcode, echo.opaque, &answer),
+        WireFormat::Meta { flags, .. } if answer.is_empty() => {
+            assert!(flag(flags, b'q').is_some());
         }
         _ if answer.iter().take(MAX_LINE).all(|&byte| byte != b'\n') => {
             assert_eq!(whole(&answer), Some(answer.len()), "{shown}");

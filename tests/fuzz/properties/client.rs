@@ -9,7 +9,7 @@ use ringway::protocol::{Command, MAX_KEY, OnError, Request};
 use ringway::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 
 /// Calls `each` with every whole request at the front of `bytes`, up to the first that is none.
-pub fn requests(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin)) {
+pub fn requests(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin<'_>)) {
     let mut rest = bytes;
     while !rest.is_empty() {
         let taken = if rest[0] == REQUEST {
@@ -22,7 +22,7 @@ pub fn requests(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin)
     }
 }
 
-fn line(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin)) -> Option<usize> {
+fn line(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin<'_>)) -> Option<usize> {
     let (line, length) = read_line(bytes)?;
     match line {
         Line::Read {
@@ -62,7 +62,7 @@ fn line(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin)) -> Opt
     Some(length)
 }
 
-fn send(request: &Request<'_>, noreply: bool, each: &mut impl FnMut(&Request<'_>, RequestOrigin)) {
+fn send(request: &Request<'_>, noreply: bool, each: &mut impl FnMut(&Request<'_>, RequestOrigin<'_>)) {
     let mode = if noreply {
         ReplyMode::NoReply
     } else {
@@ -76,11 +76,14 @@ fn send(request: &Request<'_>, noreply: bool, each: &mut impl FnMut(&Request<'_>
         key: meta.plain_key(&mut room),
         ..*request
     };
-    let format = WireFormat::Meta([meta.key, b" ", meta.flags].concat().into());
+    let format = WireFormat::Meta {
+        key: meta.key,
+        flags: meta.flags,
+    };
     each(&request, origin(request.command, mode, format));
 }
 
-fn packet(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin)) -> Option<usize> {
+fn packet(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin<'_>)) -> Option<usize> {
     let head = Head::read(bytes)?;
     let Ask::Operation(operation) = head.ask() else {
         return None;
@@ -89,12 +92,12 @@ fn packet(bytes: &[u8], each: &mut impl FnMut(&Request<'_>, RequestOrigin)) -> O
     let body = bytes[HEAD..].get(..head.body)?;
     let mut room = Room::default();
     let request = head.request(operation, command, body, &mut room)?;
-    let echo = Echo::of(&head, request.key);
-    each(&request, origin(command, ReplyMode::Single, echo.into()));
+    let format = WireFormat::Binary(Echo::of(&head, request.key));
+    each(&request, origin(command, ReplyMode::Single, format));
     Some(HEAD + head.body)
 }
 
-fn origin(command: Command, mode: ReplyMode, format: WireFormat) -> RequestOrigin {
+fn origin(command: Command, mode: ReplyMode, format: WireFormat<'_>) -> RequestOrigin<'_> {
     RequestOrigin {
         command,
         mode,

@@ -1,22 +1,23 @@
-//! A queue of bytes, for the parts of requests that are kept until their replies arrive.
+//! A queue of bytes, for the parts of requests that are kept until their replies arrive: many short texts that come
+//! and go in the same order share its memory, so that none needs an allocation.
 
 use bytes::Bytes;
 
-/// The capacity in bytes above which an empty queue is freed.
-const KEEP: usize = 64 << 10;
 /// Passed bytes are discarded once they are at least this many and half of all.
 const SLACK: usize = 4 << 10;
 
-/// Bytes that are appended at the end and removed at the front.
+/// Bytes that are appended at the end and removed at the front. An empty queue keeps a capacity of at most `KEEP`
+/// bytes.
 #[derive(Debug, Default)]
-pub(super) struct ByteQueue {
+pub struct ByteQueue<const KEEP: usize> {
     all: Vec<u8>,
     passed: usize,
 }
 
-impl ByteQueue {
+impl<const KEEP: usize> ByteQueue<KEEP> {
+    /// Appends `bytes`.
     #[inline]
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         if self.passed >= SLACK && self.passed >= self.all.len() / 2 {
             self.all.drain(..self.passed);
             self.passed = 0;
@@ -25,31 +26,37 @@ impl ByteQueue {
     }
 
     /// The number of bytes of memory that the queue keeps.
-    pub(super) fn held(&self) -> usize {
+    pub fn held(&self) -> usize {
         self.all.capacity()
     }
 
     /// The bytes in the queue.
     #[inline]
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.all[self.passed..]
     }
 
     /// Removes `length` bytes at the front.
     #[inline]
-    pub(super) fn pass(&mut self, length: usize) {
+    pub fn pass(&mut self, length: usize) {
         self.passed += length;
         if self.passed == self.all.len() {
             self.passed = 0;
             self.all.clear();
-            if self.all.capacity() > KEEP {
-                self.all = Vec::new();
-            }
+            self.trim(KEEP);
+        }
+    }
+
+    /// Frees the memory of an empty queue if it keeps more than `bytes`.
+    #[inline]
+    pub fn trim(&mut self, bytes: usize) {
+        if self.all.is_empty() && self.all.capacity() > bytes {
+            self.all = Vec::new();
         }
     }
 
     /// Takes the bytes in the queue.
-    pub(super) fn take(self) -> Bytes {
+    pub fn take(self) -> Bytes {
         Bytes::from(self.all).slice(self.passed..)
     }
 }
@@ -58,9 +65,11 @@ impl ByteQueue {
 mod tests {
     use super::*;
 
+    const KEEP: usize = 64 << 10;
+
     #[test]
     fn bytes_leave_as_they_came_and_the_queue_stays_small() {
-        let mut queue = ByteQueue::default();
+        let mut queue = ByteQueue::<KEEP>::default();
         let (mut put, mut passed) = (0u32, 0u32);
         for _ in 0..100_000 {
             queue.push(&put.to_le_bytes());
