@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::batch::Batch;
 use super::routed::Routed;
 use crate::metrics::ClientProtocol;
+use crate::protocol::line::Keys;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, MAX_KEY, Meta, OnError, Reply, Request, meta};
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
@@ -103,6 +104,7 @@ impl Dispatch {
                     dispatch: self,
                     batch,
                     pool,
+                    ahead: pool.ring.picks_together().then(Ahead::default),
                 })
             }
             _ => None,
@@ -185,15 +187,41 @@ pub(super) struct MultiGet<'a> {
     dispatch: &'a Dispatch,
     batch: &'a Batch<'a>,
     pool: &'a Pool,
+    /// Nodes that were picked together with that of an earlier key.
+    ahead: Option<Ahead>,
+}
+
+/// The nodes of the next keys, the last first.
+#[derive(Debug, Default)]
+struct Ahead {
+    nodes: [usize; 4],
+    count: usize,
+}
+
+impl Ahead {
+    /// Returns the node of `key`, which `following` come after.
+    fn next(&mut self, pool: &Pool, key: &[u8], mut following: Keys<'_>) -> usize {
+        if self.count == 0 {
+            let mut next = || following.next().unwrap_or(key);
+            let mut keys = [key, next(), next(), next()];
+            keys.reverse();
+            (self.nodes, self.count) = (pool.pick_four(keys), 4);
+        }
+        self.count -= 1;
+        self.nodes[self.count]
+    }
 }
 
 impl MultiGet<'_> {
-    /// Sends one key to its node.
+    /// Sends one key to its node; `following` are sent next.
     #[inline]
-    pub fn send_key(&self, request: &Request<'_>) {
+    pub fn send_key(&mut self, request: &Request<'_>, following: Keys<'_>) {
         let (batch, queue) = (self.batch, &self.dispatch.reply_queue);
         self.dispatch.count(batch, ClientProtocol::Classic, request);
-        let node = self.pool.pick(request.key);
+        let node = match &mut self.ahead {
+            Some(ahead) => ahead.next(self.pool, request.key, following),
+            None => self.pool.pick(request.key),
+        };
         let number = queue.push_key();
         let session = self.dispatch.session;
         if !batch

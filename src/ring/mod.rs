@@ -170,6 +170,27 @@ impl Ring {
         self.hash_input.read(key, |key| self.place(key))
     }
 
+    /// Whether [`Ring::pick_four`] takes less work than [`Ring::pick`] for each key.
+    #[inline]
+    pub fn picks_together(&self) -> bool {
+        self.hash == Hash::Md5
+            && self.hash_input.more.is_none()
+            && matches!(self.placement, Placement::Circle(_))
+    }
+
+    /// Returns the indices among the members of the nodes that own `keys`.
+    pub fn pick_four(&self, keys: [&[u8]; 4]) -> [usize; 4] {
+        if let Placement::Circle(circle) = &self.placement
+            && self.picks_together()
+            && let Some(hashes) = self
+                .hash
+                .of_four(keys.map(|key| self.hash_input.hashed_part(key)))
+        {
+            return hashes.map(|hash| circle.owner(hash));
+        }
+        keys.map(|key| self.pick(key))
+    }
+
     /// Returns the number by which `key` is placed, for display. (A ring of one member does not compute
     /// it.)
     ///

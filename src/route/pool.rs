@@ -202,6 +202,11 @@ impl Pool {
         self.nodes[self.ring.pick(key)]
     }
 
+    /// Returns the nodes that `keys` go to, as indices into the snapshot's nodes.
+    pub fn pick_four(&self, keys: [&[u8]; 4]) -> [usize; 4] {
+        self.ring.pick_four(keys).map(|member| self.nodes[member])
+    }
+
     /// The pool's own nodes among those of the snapshot.
     pub fn own<'a>(&'a self, nodes: &'a [Arc<Node>]) -> impl Iterator<Item = &'a Arc<Node>> {
         self.nodes.iter().map(|&index| &nodes[index])

@@ -124,15 +124,15 @@ impl Requests {
         line: &[u8],
     ) -> Taken {
         let is_one_of_many = keys.take(MANY).count() == MANY;
-        let sender = self.dispatch.multi_get(batch, command, is_one_of_many);
+        let mut sender = self.dispatch.multi_get(batch, command, is_one_of_many);
         while let Some(key) = keys.next() {
             let request = Request {
                 exptime,
                 is_one_of_many,
                 ..Request::new(command, key)
             };
-            match &sender {
-                Some(sender) => sender.send_key(&request),
+            match &mut sender {
+                Some(sender) => sender.send_key(&request, keys),
                 None => self.dispatch.send(batch, &request, ReplyMode::MultiGetItem),
             }
             self.turn.spend(turn::KEY);

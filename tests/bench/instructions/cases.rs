@@ -13,6 +13,7 @@ use ringway::protocol::reply;
 use ringway::protocol::text::{self, DataBlock};
 use ringway::protocol::{Command, Item, OnError, Reply};
 use ringway::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
+use ringway::route::Route;
 use ringway::snapshot::Snapshot;
 
 use super::count::measure;
@@ -36,6 +37,7 @@ const CASES: &[Case] = &[
     ("pick-of-10", || pick(10)),
     ("pick-of-100", || pick(100)),
     ("pick-of-1000", || pick(1000)),
+    ("pick-four-of-10", pick_four),
     ("read-reply-value", || {
         read_reply(b"VA 10 kkey:1234567890 f0\r\n0123456789\r\n")
     }),
@@ -133,18 +135,42 @@ fn parse_binary_get() {
 
 /// What a key costs on its way to its node, in a pool of so many.
 fn pick(nodes: usize) {
-    let nodes: Vec<String> = (0..nodes)
-        .map(|n| format!("'10.0.{}.{}:11211'", n / 250, n % 250 + 1))
-        .collect();
-    let text = format!("pools: {{main: {{nodes: [{}]}}}}", nodes.join(", "));
-    let snapshot = Snapshot::build(config::parse(&text, "bench").expect("a good configuration"), None);
+    let snapshot = pool_of(nodes);
     let route = &snapshot.listeners[0].route;
-    let keys: Vec<String> = (0..100).map(|n| format!("key:{}", 1234567890 + n)).collect();
+    let keys = keys();
     let mut next = 0;
     measure(|| {
         next = if next + 1 < keys.len() { next + 1 } else { 0 };
         black_box(route.pick(black_box(keys[next].as_bytes())));
     });
+}
+
+/// What four keys of a multi-get cost on their way to their nodes.
+fn pick_four() {
+    let snapshot = pool_of(10);
+    let Route::Pool(pool) = &snapshot.listeners[0].route else {
+        panic!("the route is a pool");
+    };
+    let keys = keys();
+    let mut next = 0;
+    measure(|| {
+        next = if next + 4 < keys.len() { next + 4 } else { 0 };
+        let four: [&[u8]; 4] = std::array::from_fn(|index| keys[next + index].as_bytes());
+        black_box(pool.pick_four(black_box(four)));
+    });
+}
+
+/// A pool of so many nodes.
+fn pool_of(nodes: usize) -> Snapshot {
+    let nodes: Vec<String> = (0..nodes)
+        .map(|n| format!("'10.0.{}.{}:11211'", n / 250, n % 250 + 1))
+        .collect();
+    let text = format!("pools: {{main: {{nodes: [{}]}}}}", nodes.join(", "));
+    Snapshot::build(config::parse(&text, "bench").expect("a good configuration"), None)
+}
+
+fn keys() -> Vec<String> {
+    (0..100).map(|n| format!("key:{}", 1234567890 + n)).collect()
 }
 
 fn read_reply(bytes: &[u8]) {
