@@ -1,5 +1,9 @@
 //! `spread` over real nodes: where the copies are, and that every process reads what any has written.
 
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
 use crate::support::diagnostics::diagnostics;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Ringway, pool, wait_for};
@@ -16,12 +20,22 @@ fn fleet<const SIDECARS: usize>() -> (Vec<Memcached>, [Ringway; SIDECARS]) {
     (nodes, [(); SIDECARS].map(|()| Ringway::start(&text)))
 }
 
-/// The names under which the nodes have copies of keys that begin with `k`.
-fn copies(nodes: &[Memcached], keys: usize) -> Vec<String> {
-    let names = (0..keys).flat_map(|key| (1..3).map(move |number| format!("k{key}~{number}")));
+/// The highest number of a copy of three.
+const NUMBERS: usize = 16;
+
+/// The nodes that have an item for `key` or a copy of it, one for each name.
+fn places(nodes: &[Memcached], key: &str) -> Vec<usize> {
+    let copies = (1..=NUMBERS).map(|number| format!("{key}~{number}"));
+    let names = copies.chain([key.to_owned()]);
     names
-        .filter(|name| nodes.iter().any(|node| node.client().get(name).is_some()))
+        .flat_map(|name| (0..nodes.len()).filter(move |&node| nodes[node].client().get(&name).is_some()))
         .collect()
+}
+
+/// How many copies the nodes have of keys that are there themselves.
+fn copies(nodes: &[Memcached], keys: usize) -> usize {
+    let of_key = |key| places(nodes, &format!("k{key}")).len() - 1;
+    (0..keys).map(of_key).sum()
 }
 
 #[test]
@@ -39,8 +53,15 @@ fn reads_make_copies_and_a_write_of_any_process_removes_them() {
                 assert_eq!(client.get(&format!("k{key}")).as_deref(), Some(&b"old"[..]));
             }
         }
-        copies(&nodes, KEYS).len() >= 10
+        copies(&nodes, KEYS) >= 10
     });
+    for key in 0..KEYS {
+        let mut places = places(&nodes, &format!("k{key}"));
+        let count = places.len();
+        places.sort();
+        places.dedup();
+        assert_eq!(places.len(), count, "two names of k{key} are on one node");
+    }
     for key in 0..KEYS {
         let [first, second] = &mut clients;
         first.set(&format!("k{key}"), "new");
@@ -48,7 +69,9 @@ fn reads_make_copies_and_a_write_of_any_process_removes_them() {
         second.expects(format!("delete k{key}\r\n"), "DELETED\r\n");
         assert_eq!(first.get(&format!("k{key}")), None);
     }
-    assert!(copies(&nodes, KEYS).is_empty(), "{:?}", copies(&nodes, KEYS));
+    for key in 0..KEYS {
+        assert!(places(&nodes, &format!("k{key}")).is_empty(), "k{key}");
+    }
     for sidecar in &sidecars {
         assert!(event_count(sidecar, "spread") > 0.0);
         assert!(event_count(sidecar, "filled") > 0.0);
@@ -81,11 +104,30 @@ fn a_write_whose_copy_cannot_be_deleted_fails_and_no_old_value_is_read_later() {
 
 #[test]
 fn explain_shows_where_the_copies_are() {
-    let (_nodes, [ringway]) = fleet::<1>();
-    let explained = ringway.get("/explain?key=page").1;
-    for part in ["\"spread\"", "\"copy 1\"", "\"copy 2\"", "\"~2\"", "\"10s\""] {
-        assert!(explained.contains(part), "{part} is not in {explained}");
+    let (nodes, [ringway]) = fleet::<1>();
+    let explained: Value = serde_json::from_str(&ringway.get("/explain?key=page").1).expect("JSON");
+    let tree = &explained["tree"];
+    assert_eq!(
+        (&tree["policy"], &tree["staleness"]),
+        (&json!("spread"), &json!("10s"))
+    );
+    let routes = tree["routes"].as_array().expect("a list");
+    assert_eq!(routes[0]["of"], "key");
+    for copy in &routes[1..] {
+        let number = copy["of"].as_str().and_then(|of| of.strip_prefix("copy "));
+        assert_eq!(
+            copy["options"]["add_suffix"],
+            format!("~{}", number.expect("a number"))
+        );
     }
+    let node = |route: &Value| {
+        route["routes"][0]["node"]
+            .as_str()
+            .or(route["node"].as_str())
+            .map(str::to_owned)
+    };
+    let places: BTreeSet<_> = routes.iter().filter_map(node).collect();
+    assert_eq!(places.len(), nodes.len());
 }
 
 #[test]

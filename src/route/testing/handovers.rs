@@ -1,5 +1,5 @@
-//! Handovers in worlds of races: two processes, at most one phase apart, over the old owner of all keys (the
-//! cache `b`) and the new one (`a`).
+//! Handovers in worlds of races: processes, at most one phase apart, over the nodes of the old ring and the new
+//! one; in most worlds these are one old owner of all keys and a new one.
 //!
 //! A process goes on at any step at which no process, and no request that is still under way, is behind. So
 //! each pair of neighbouring phases meets in many worlds, with requests that began in one phase and end in
@@ -8,13 +8,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::caches::Caches;
-use super::world::{CALM, Process, Trial, live, survives};
-use super::{ask, meta};
-use crate::config;
+use super::races::{CALM, Caches, Process, Trial, live, seeds_of_many, survives, survives_seeds};
+use super::{Source, ask, meta, parse};
 use crate::node::Node;
 use crate::protocol::operation::Operation;
 use crate::protocol::owned::OwnedRequest;
@@ -23,10 +22,8 @@ use crate::reply::slot::ReplySlot;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::route::handover::tally::HandoverTally;
 use crate::route::toolkit::lease::{MetaKey, cas_of};
+use crate::route::toolkit::writes::Writes;
 use crate::route::{Call, Forwarder, Handover, Pool, Route, handover};
-
-const NEW: usize = 0;
-const OLD: usize = 1;
 
 /// The phase before a handover; the others are [`Phase`] as numbers.
 const BEFORE: u8 = 0;
@@ -35,14 +32,25 @@ const BEFORE: u8 = 0;
 #[derive(Debug)]
 struct Sidecar {
     caches: Rc<Caches>,
-    pool: Arc<Pool>,
+    rings: Rings,
+    /// Where its requests go before the handover, in it and after it.
+    routes: [Route; 3],
     phase: Cell<u8>,
     /// Requests under way, by the phase in which they began.
     under_way: RefCell<Vec<Weak<u8>>>,
     order: Order,
 }
 
-/// What the new owner is.
+/// A pool before its handover, in it and after it. A node has the number of its cache.
+#[derive(Debug)]
+pub struct Rings {
+    nodes: Vec<Arc<Node>>,
+    before: Arc<Pool>,
+    during: Arc<Pool>,
+    after: Arc<Pool>,
+}
+
+/// What the nodes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Server {
     /// A memcached, at which leftovers are known by the mark.
@@ -66,7 +74,7 @@ struct Within(Rc<Caches>);
 
 impl Forwarder for Within {
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
-        self.0.push(usize::from(pool.is_old), request, slot);
+        self.0.push(pool.pick(request.key), request, slot);
     }
 
     fn worker(&self) -> usize {
@@ -88,21 +96,19 @@ struct Outside {
 impl Forwarder for Outside {
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
         let caches = &self.sidecar.caches;
-        let moving = pool.handover.as_ref().expect("it is in one");
-        match self.sidecar.phase.get() {
-            BEFORE => caches.push(OLD, request, slot),
-            phase if phase == Phase::Done as u8 => caches.push(NEW, request, slot),
-            _ => {
-                let call = Call {
-                    forwarder: Rc::new(Within(caches.clone())),
-                    hold: Some(self.hold.clone()),
-                };
-                let writes = [Operation::Set, Operation::Delete].contains(&Operation::of(request));
-                match self.sidecar.order {
-                    Order::Swapped if writes => send_swapped(pool, moving, request, slot, call),
-                    _ => handover::send(pool, moving, request, slot, call),
-                }
-            }
+        let node = pool.pick(request.key);
+        let moving = pool.handover.as_deref();
+        let Some(moving) = moving.filter(|moving| moving.moves(request.key, node)) else {
+            return caches.push(node, request, slot);
+        };
+        let call = Call {
+            forwarder: Rc::new(Within(caches.clone())),
+            hold: Some(self.hold.clone()),
+        };
+        let writes = [Operation::Set, Operation::Delete].contains(&Operation::of(request));
+        match self.sidecar.order {
+            Order::Swapped if writes => send_swapped(pool, moving, request, slot, call),
+            _ => handover::send(pool, moving, request, slot, call),
         }
     }
 
@@ -137,63 +143,124 @@ fn send_swapped(pool: &Arc<Pool>, moving: &Handover, request: &Request<'_>, slot
     });
 }
 
-impl Sidecar {
-    /// A process whose mark of the new owner is `mark`.
-    fn new(caches: &Rc<Caches>, mark: u64, order: Order, server: Server) -> Rc<Sidecar> {
-        let settings = |node: &str| {
-            let scheme = if server == Server::Valkey { "valkey://" } else { "" };
-            let text = format!("pools: {{main: {{nodes: ['{scheme}{node}:1'], handover: {{}}}}}}");
-            config::parse(&text, "test").expect("good").pools["main"].clone()
+impl Rings {
+    /// Returns a pool of memcached nodes whose ring changes from the nodes `old` to the nodes `new`.
+    pub fn of(old: &[&str], new: &[&str]) -> Rings {
+        Rings::on(Server::Memcached, old, new)
+    }
+
+    fn on(server: Server, old: &[&str], new: &[&str]) -> Rings {
+        let scheme = if server == Server::Valkey { "valkey://" } else { "" };
+        let settings = |names: &[&str]| {
+            let nodes: Vec<String> = names.iter().map(|name| format!("'{scheme}{name}:1'")).collect();
+            let nodes = nodes.join(", ");
+            let text =
+                format!("pools: {{main: {{nodes: [{nodes}], distribution: ringway, handover: {{}}}}}}");
+            parse(&text).pools["main"].clone()
         };
-        let node = |settings: &config::Pool| {
-            Arc::new(Node::new(
+        // The nodes of the snapshot: the new ones, and then those that leave.
+        let leaving = old.iter().filter(|name| !new.contains(name));
+        let names: Vec<&str> = new.iter().chain(leaving).copied().collect();
+        let all = settings(&names);
+        let node = |node| Arc::new(Node::new("main", node, &all.health, 1, &Arc::default()));
+        let nodes: Vec<_> = all.nodes.iter().map(node).collect();
+        let compile = |own: &[&str]| {
+            let place = |name| names.iter().position(|known| known == name).expect("it is one");
+            let indices = own.iter().map(place).collect();
+            Arc::new(Pool::among(
                 "main",
-                &settings.nodes[0],
-                &settings.health,
-                1,
-                &Arc::default(),
+                &settings(own),
+                indices,
+                |index| &nodes[index],
+                None,
             ))
         };
-        let (old, new) = (settings("old"), settings("new"));
-        let nodes = [node(&new), node(&old)];
-        let mut pool = Pool::compile("main", &new, NEW, &nodes[..1], None);
-        let mut old = Pool::among("main", &old, vec![OLD], |index| &nodes[index], None);
+        let (before, after) = (compile(old), compile(new));
+        Rings::between(nodes, before, after)
+    }
+
+    fn between(nodes: Vec<Arc<Node>>, before: Arc<Pool>, after: Arc<Pool>) -> Rings {
+        let again = |pool: &Pool| {
+            let (settings, indices) = (&pool.settings, pool.nodes.clone());
+            Pool::among("main", settings, indices, |index| &nodes[index], Some(pool))
+        };
+        let (mut old, mut during) = (again(&before), again(&after));
         old.is_old = true;
         let tally = Arc::new(HandoverTally::new(1));
-        let plan = new.handover.clone().expect("it is written");
-        let progress = Progress::new(plan, 1.0, 1, 1, &tally);
-        progress.set_mark(0, mark);
-        pool.handover = Some(Box::new(Handover {
+        let plan = during.settings.handover.clone().expect("it is written");
+        let progress = Progress::new(plan, 1.0, old.nodes.len(), during.nodes.len(), &tally);
+        during.handover = Some(Box::new(Handover {
             old: Arc::new(old),
-            leaving: vec![OLD],
+            leaving: (during.nodes.len()..nodes.len()).collect(),
             progress: Arc::new(progress),
             tally,
         }));
+        Rings {
+            before,
+            during: Arc::new(during),
+            after,
+            nodes,
+        }
+    }
+
+    /// The same handover, of another process.
+    fn again(&self) -> Rings {
+        Rings::between(self.nodes.clone(), self.before.clone(), self.after.clone())
+    }
+
+    /// The pool before the handover, in it and after it.
+    pub fn pools(&self) -> [&Arc<Pool>; 3] {
+        [&self.before, &self.during, &self.after]
+    }
+
+    /// The handover.
+    pub fn handover(&self) -> &Handover {
+        self.during.handover.as_deref().expect("it is in one")
+    }
+
+    fn moves(&self, key: &[u8]) -> bool {
+        self.handover().moves(key, self.during.pick(key))
+    }
+}
+
+impl Sidecar {
+    /// A process over nodes with these `caches`, whose new nodes have the `marks`.
+    fn new(world: &World, caches: &Rc<Caches>, marks: &[u64]) -> Rc<Sidecar> {
+        let rings = world.rings.again();
+        let marks = marks.iter().enumerate();
+        marks.for_each(|(member, &mark)| rings.handover().progress.set_mark(member, mark));
+        let writes = Arc::new(Writes::default());
+        let route = |pool| world.source.with_main(pool).compile(&writes).0;
         Rc::new(Sidecar {
             caches: caches.clone(),
-            pool: Arc::new(pool),
+            routes: rings.pools().map(route),
+            rings,
             phase: Cell::new(BEFORE),
             under_way: RefCell::default(),
-            order,
+            order: world.kind.order,
         })
     }
 
     fn process(self: &Rc<Sidecar>) -> Process {
         let sidecar = self.clone();
-        Process {
-            route: Route::Pool(self.pool.clone()),
-            call: Box::new(move || {
-                let hold = Rc::new(sidecar.phase.get());
-                sidecar.under_way.borrow_mut().push(Rc::downgrade(&hold));
-                Call {
-                    forwarder: Rc::new(Outside {
-                        sidecar: sidecar.clone(),
-                        hold: hold.clone(),
-                    }),
-                    hold: Some(hold),
-                }
-            }),
-        }
+        Box::new(move || {
+            let phase = sidecar.phase.get();
+            let hold = Rc::new(phase);
+            sidecar.under_way.borrow_mut().push(Rc::downgrade(&hold));
+            let route = match phase {
+                BEFORE => &sidecar.routes[0],
+                phase if phase < Phase::Done as u8 => &sidecar.routes[1],
+                _ => &sidecar.routes[2],
+            };
+            let call = Call {
+                forwarder: Rc::new(Outside {
+                    sidecar: sidecar.clone(),
+                    hold: hold.clone(),
+                }),
+                hold: Some(hold),
+            };
+            (call, route.clone())
+        })
     }
 
     /// The earliest phase of the process and of its requests under way.
@@ -209,15 +276,18 @@ impl Sidecar {
     /// Goes to the next phase.
     fn advance(&self) {
         let next = self.phase.get() + 1;
-        let progress = &self.pool.handover.as_ref().expect("it is in one").progress;
-        if next == Phase::Done as u8 {
-            self.sweep(progress.mark(0));
-        }
+        let progress = &self.rings.handover().progress;
+        let is_valkey = self.rings.during.is_valkey(b"");
         // A Valkey is swept in prepare, or as soon as it can be reached.
         let is_swept = next == Phase::Finish as u8 || next == Phase::Serve as u8 && fastrand::bool();
-        if self.pool.is_valkey(b"") && is_swept && progress.mark(0) > 0 {
-            self.sweep(u64::MAX);
-            progress.set_mark(0, 0);
+        for member in 0..self.rings.during.nodes.len() {
+            if next == Phase::Done as u8 {
+                self.sweep(member, progress.mark(member));
+            }
+            if is_valkey && is_swept && progress.mark(member) > 0 {
+                self.sweep(member, u64::MAX);
+                progress.set_mark(member, 0);
+            }
         }
         let phases = [
             Phase::Prepare,
@@ -230,10 +300,13 @@ impl Sidecar {
         self.phase.set(next);
     }
 
-    /// Removes what the new owner has from an earlier ring.
-    fn sweep(&self, mark: u64) {
-        let cache = &self.caches.caches[NEW];
+    /// Removes what a new node has from an earlier ring.
+    fn sweep(&self, member: usize, mark: u64) {
+        let cache = &self.caches.caches[member];
         for key in ["k", "n"] {
+            if self.rings.during.pick(key.as_bytes()) != member || !self.rings.moves(key.as_bytes()) {
+                continue;
+            }
             let found = cas_of(&cache.execute(&meta(Command::MetaGet, key, "c")));
             if found.is_some_and(|cas| cas <= mark) {
                 cache.execute(&ask(Command::Delete, key));
@@ -242,39 +315,60 @@ impl Sidecar {
     }
 }
 
-/// Lets two processes go through a handover from `first` on, the one at most a phase ahead.
-async fn hand_over(trial: Trial, seed: u64, first: u8, last: u8) -> (u64, u64) {
-    let (order, server) = (Order::Right, Server::Memcached);
-    hand_over_in(order, server, trial, seed, first, last).await
+/// A kind of worlds, beside the [`Trial`].
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    server: Server,
+    order: Order,
+    /// The names of the nodes.
+    old: &'static [&'static str],
+    new: &'static [&'static str],
+    /// Over the pool `main`.
+    route: &'static str,
+    processes: usize,
 }
 
-async fn hand_over_in(
-    order: Order,
-    server: Server,
-    trial: Trial,
-    seed: u64,
-    first: u8,
-    last: u8,
-) -> (u64, u64) {
-    fastrand::seed(seed);
-    // A node that cannot be reached counts as dead, for all processes: requests fail in other ways here.
-    let caches = Caches::new(Failure::Timeout);
-    if fastrand::bool() {
-        leave_over(&caches);
-    }
-    let mark = |caches: &Caches| {
-        let reply = caches.caches[NEW].execute(&meta(Command::MetaGet, "mark", "c N1"));
-        cas_of(&reply).expect("it has a cas id")
-    };
-    let marks = match server {
-        Server::Memcached => [mark(&caches), mark(&caches)],
-        Server::Valkey => {
-            // No item of the old owner has the cas id of one of these.
-            (0..1000).for_each(|_| drop(caches.caches[NEW].execute(&ask(Command::Set, "other"))));
-            [u64::MAX; 2]
+/// All keys move from one node to another, between two processes.
+const ALL_MOVE: Kind = Kind {
+    server: Server::Memcached,
+    order: Order::Right,
+    old: &["old"],
+    new: &["new"],
+    route: "main",
+    processes: 2,
+};
+
+/// What all worlds of a kind share.
+struct World {
+    kind: Kind,
+    rings: Rings,
+    source: Source,
+}
+
+impl Kind {
+    fn world(self) -> World {
+        let rings = Rings::on(self.server, self.old, self.new);
+        World {
+            kind: self,
+            source: Source::over_main(self.route, &rings.before),
+            rings,
         }
-    };
-    let sidecars = marks.map(|mark| Sidecar::new(&caches, mark, order, server));
+    }
+}
+
+/// Lets processes go through a handover from `first` on, the one at most a phase ahead.
+async fn hand_over(world: &World, trial: Trial<'_>, seed: u64, first: u8, last: u8) -> (u64, u64) {
+    fastrand::seed(seed);
+    let World { kind, rings, .. } = world;
+    // A node that cannot be reached counts as dead, for all processes: requests fail in other ways here.
+    let caches = Caches::new(rings.nodes.len(), Failure::Timeout);
+    if fastrand::bool() {
+        leave_over(&caches, rings);
+    }
+    caches.fill(|key| rings.before.pick(key));
+    let sidecars: Vec<_> = (0..kind.processes)
+        .map(|_| Sidecar::new(world, &caches, &marks(*kind, &caches)))
+        .collect();
     for _ in BEFORE..first {
         sidecars.iter().for_each(|sidecar| sidecar.advance());
     }
@@ -285,88 +379,160 @@ async fn hand_over_in(
             return;
         };
         let earliest = sidecars.iter().map(|sidecar| sidecar.earliest()).min();
-        let is_behind = sidecar.phase.get() <= earliest.expect("there are two");
+        let is_behind = sidecar.phase.get() <= earliest.expect("there is one");
         if is_behind && sidecar.phase.get() < last {
             sidecar.advance();
         }
     };
-    live(trial, caches, processes, change).await
+    live(trial, caches.clone(), processes, change).await
 }
 
-/// Leaves values at the new owner that an earlier ring had stored there.
-fn leave_over(caches: &Caches) {
+/// Takes the mark of each new node.
+fn marks(kind: Kind, caches: &Caches) -> Vec<u64> {
+    let mark = |node: usize| match kind.server {
+        Server::Memcached => {
+            let reply = caches.caches[node].execute(&meta(Command::MetaGet, "mark", "c N1"));
+            cas_of(&reply).expect("it has a cas id")
+        }
+        Server::Valkey => {
+            // No item of the old owner has the cas id of one of these.
+            (0..1000).for_each(|_| drop(caches.caches[node].execute(&ask(Command::Set, "other"))));
+            u64::MAX
+        }
+    };
+    (0..kind.new.len()).map(mark).collect()
+}
+
+/// Leaves values at new owners that an earlier ring had stored there.
+fn leave_over(caches: &Caches, rings: &Rings) {
     for (key, value) in [("k", "left over"), ("n", "1")] {
         let set = Request {
             value: value.as_bytes(),
             ..ask(Command::Set, key)
         };
-        assert_eq!(caches.caches[NEW].execute(&set), Reply::Done);
+        let owner = rings.during.pick(key.as_bytes());
+        assert_eq!(caches.caches[owner].execute(&set), Reply::Done);
     }
 }
 
-const TRIAL: Trial = Trial {
-    filled: &[OLD],
-    ..CALM
-};
+const TRIAL: Trial<'static> = CALM;
+
+/// The first of the new nodes.
+const NEW: usize = 0;
+
+const DONE: u8 = Phase::Done as u8;
 
 #[test]
 fn a_handover_brings_no_old_value_back() {
+    let world = ALL_MOVE.world();
     survives(10, async |seed| {
-        hand_over(TRIAL, seed, BEFORE, Phase::Done as u8).await
+        hand_over(&world, TRIAL, seed, BEFORE, DONE).await
     });
 }
 
 #[test]
 fn a_handover_brings_no_old_value_back_if_items_and_replies_are_lost() {
     let trial = Trial {
-        evicts: true,
+        evicts: &[NEW],
         faults: true,
         ..TRIAL
     };
-    survives(5, async |seed| {
-        hand_over(trial, seed, BEFORE, Phase::Done as u8).await
-    });
+    let world = ALL_MOVE.world();
+    survives(5, async |seed| hand_over(&world, trial, seed, BEFORE, DONE).await);
 }
 
 #[test]
 fn each_pair_of_phases_brings_no_old_value_back() {
+    let world = ALL_MOVE.world();
     for first in BEFORE..Phase::Settle as u8 {
         survives(5, async |seed| {
-            let evicts = seed % 2 == 1;
-            hand_over(Trial { evicts, ..TRIAL }, seed, first, first + 1).await
+            let evicts: &[usize] = if seed % 2 == 1 { &[NEW] } else { &[] };
+            hand_over(&world, Trial { evicts, ..TRIAL }, seed, first, first + 1).await
         });
     }
 }
 
 #[test]
 fn a_handover_between_valkeys_brings_no_old_value_back() {
+    let kind = Kind {
+        server: Server::Valkey,
+        ..ALL_MOVE
+    };
+    let world = kind.world();
     for faults in [false, true] {
         let trial = Trial {
-            evicts: faults,
+            evicts: if faults { &[NEW] } else { &[] },
             faults,
             ..TRIAL
         };
-        survives(5, async |seed| {
-            let (order, server) = (Order::Right, Server::Valkey);
-            hand_over_in(order, server, trial, seed, BEFORE, Phase::Done as u8).await
-        });
+        survives(5, async |seed| hand_over(&world, trial, seed, BEFORE, DONE).await);
     }
 }
+
+const SWAPPED: Kind = Kind {
+    order: Order::Swapped,
+    ..ALL_MOVE
+};
 
 #[test]
 #[should_panic(expected = "was read at")]
 fn a_delete_at_the_new_owner_before_the_write_at_the_old_one_is_noticed() {
-    survives(5, async |seed| {
-        let (first, last) = (Phase::Prepare as u8, Phase::Serve as u8);
-        hand_over_in(Order::Swapped, Server::Memcached, TRIAL, seed, first, last).await
-    });
+    let world = SWAPPED.world();
+    let (first, last) = (Phase::Prepare as u8, Phase::Serve as u8);
+    survives(5, async |seed| hand_over(&world, TRIAL, seed, first, last).await);
 }
 
 #[test]
 #[should_panic(expected = "was read at")]
 fn a_write_at_the_new_owner_before_the_delete_at_the_old_one_is_noticed() {
-    survives(5, async |seed| {
-        let (first, last) = (Phase::Serve as u8, Phase::Finish as u8);
-        hand_over_in(Order::Swapped, Server::Memcached, TRIAL, seed, first, last).await
-    });
+    let world = SWAPPED.world();
+    let (first, last) = (Phase::Serve as u8, Phase::Finish as u8);
+    survives(5, async |seed| hand_over(&world, TRIAL, seed, first, last).await);
+}
+
+/// Three nodes become three, or four: the key stays or moves, and its copies get other numbers.
+const SOME_MOVE: [Kind; 2] = [
+    Kind {
+        old: &["one", "two", "three"],
+        new: &["four", "one", "three"],
+        ..ALL_MOVE
+    },
+    Kind {
+        old: &["one", "two", "three"],
+        new: &["one", "two", "three", "four"],
+        ..ALL_MOVE
+    },
+];
+
+#[test]
+fn policies_over_a_handover_show_what_was_written() {
+    for (route, processes) in [
+        ("{single_flight: main}", 1),
+        ("{hot_cache: {to: main, min_rate: 0}}", 1),
+        ("{stampede: {to: main, wait: 20ms}}", 2),
+        ("{spread: {to: main, min_rate: 0}}", 2),
+        ("{single_flight: {spread: {to: main, min_rate: 0}}}", 1),
+        (
+            "{hot_cache: {to: {stampede: {to: main, wait: 20ms}}, min_rate: 0}}",
+            1,
+        ),
+    ] {
+        for kind in [&SOME_MOVE[..], &[ALL_MOVE]].concat() {
+            let kind = Kind {
+                route,
+                processes,
+                ..kind
+            };
+            let world = kind.world();
+            println!("{route}");
+            survives_seeds(seeds_of_many(), 5, async |seed| {
+                let trial = Trial {
+                    evicts: if seed % 2 == 1 { &[NEW] } else { &[] },
+                    tick: Duration::from_millis(3),
+                    ..TRIAL
+                };
+                hand_over(&world, trial, seed, BEFORE, DONE).await
+            });
+        }
+    }
 }

@@ -1,13 +1,11 @@
 //! Policies without a network: routes as a file defines them, over pools that answer as a test says.
 
 #[cfg(test)]
-mod caches;
+pub mod handovers;
 #[cfg(test)]
-mod handovers;
+pub mod races;
 #[cfg(test)]
-mod races;
-#[cfg(test)]
-mod world;
+mod races_for_hot_keys;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,6 +25,7 @@ use crate::protocol::{Command, Item, Meta, MetaReply, Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::reply::slot::ReplySlot;
 use crate::route::policy::compile::{AllCounters, Compiler};
+use crate::route::toolkit::writes::Writes;
 
 /// The reply of a pool, or `None` if it replies only by [`Fake::answer`].
 type Script = dyn Fn(&str, &Request<'_>) -> Option<Reply>;
@@ -46,9 +45,16 @@ struct Pools {
 }
 
 impl Fake {
-    /// Compiles the route in `yaml`, over the pools `a`, `b` and `c`.
+    /// Compiles the route in `yaml`, over the pools of [`compile`].
     pub fn new(yaml: &str, script: impl Fn(&str, &Request<'_>) -> Option<Reply> + 'static) -> Fake {
-        let (route, counters) = compile(yaml);
+        Fake::over(compile(yaml), script)
+    }
+
+    /// The same, over a compiled route.
+    pub fn over(
+        (route, counters): (Route, AllCounters),
+        script: impl Fn(&str, &Request<'_>) -> Option<Reply> + 'static,
+    ) -> Fake {
         Fake {
             counters,
             route,
@@ -92,37 +98,78 @@ impl Fake {
     }
 }
 
-/// Compiles the route in `yaml`, over the pools `a`, `b`, which is in the zone of the test, and `c`, which
-/// takes values of 2 MiB.
+/// A route and the pools under it, to be compiled for several processes.
+pub struct Source {
+    config: Arc<config::Config>,
+    pools: BTreeMap<String, Arc<Pool>>,
+}
+
+impl Source {
+    /// Reads the route in `yaml`, over the pools `a`, `b`, which is in the zone of the test, `c`, which takes
+    /// values of 2 MiB, and `four`, which has four nodes.
+    pub fn new(yaml: &str) -> Source {
+        let config = parse(&format!(
+            "zone: west\npools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1], zone: west}}, \
+             c: {{nodes: [c:1], max_value_size: 2MiB}}, \
+             four: {{distribution: ringway, nodes: [d:1, e:1, f:1, g:1]}}}}\n\
+             routes: {{default: {yaml}}}"
+        ));
+        let pools = config.pools.iter();
+        let pools = pools.map(|(name, settings)| (name.clone(), Arc::new(compile_pool(name, settings))));
+        Source {
+            pools: pools.collect(),
+            config: Arc::new(config),
+        }
+    }
+
+    /// Reads the route in `yaml`, over `pool`, which is called `main`.
+    pub fn over_main(yaml: &str, pool: &Arc<Pool>) -> Source {
+        let text = format!("pools: {{main: {{nodes: [a:1]}}}}\nroutes: {{default: {yaml}}}");
+        let source = Source {
+            config: Arc::new(parse(&text)),
+            pools: BTreeMap::new(),
+        };
+        source.with_main(pool)
+    }
+
+    /// Returns the same route over `pool`, which is called `main`.
+    pub fn with_main(&self, pool: &Arc<Pool>) -> Source {
+        Source {
+            config: self.config.clone(),
+            pools: BTreeMap::from([("main".to_owned(), pool.clone())]),
+        }
+    }
+
+    /// Compiles the route for a process with these `writes`.
+    pub fn compile(&self, writes: &Arc<Writes>) -> (Route, AllCounters) {
+        let mut compiler = Compiler {
+            routes: &self.config.routes,
+            pools: &self.pools,
+            previous: None,
+            counters: AllCounters::new(),
+            zone: self.config.zone.as_deref(),
+            workers: 1,
+            writes: Some(writes.clone()),
+        };
+        let listener = &self.config.listeners[0];
+        let route = compiler.compile(&listener.route, &listener.bind).expect("good");
+        (route, compiler.counters)
+    }
+}
+
+fn parse(text: &str) -> config::Config {
+    config::parse(text, "test").unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn compile_pool(name: &str, settings: &config::Pool) -> Pool {
+    let node = |node| Arc::new(Node::new(name, node, &settings.health, 1, &Arc::default()));
+    let nodes: Vec<Arc<Node>> = settings.nodes.iter().map(node).collect();
+    Pool::compile(name, settings, 0, &nodes, None)
+}
+
+/// Compiles the route in `yaml`, over the pools of [`Source::new`].
 pub fn compile(yaml: &str) -> (Route, AllCounters) {
-    let text = format!(
-        "zone: west\npools: {{a: {{nodes: [a:1]}}, b: {{nodes: [b:1], zone: west}}, \
-         c: {{nodes: [c:1], max_value_size: 2MiB}}}}\nroutes: {{default: {yaml}}}"
-    );
-    let config = config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}"));
-    let pools: BTreeMap<String, Arc<Pool>> = config
-        .pools
-        .iter()
-        .map(|(name, settings)| {
-            let node = Node::new(name, &settings.nodes[0], &settings.health, 1, &Arc::default());
-            (
-                name.clone(),
-                Arc::new(Pool::compile(name, settings, 0, &[Arc::new(node)], None)),
-            )
-        })
-        .collect();
-    let mut compiler = Compiler {
-        routes: &config.routes,
-        pools: &pools,
-        previous: None,
-        counters: AllCounters::new(),
-        zone: config.zone.as_deref(),
-        workers: 1,
-        writes: None,
-    };
-    let listener = &config.listeners[0];
-    let route = compiler.compile(&listener.route, &listener.bind).expect("good");
-    (route, compiler.counters)
+    Source::new(yaml).compile(&Arc::default())
 }
 
 impl fmt::Debug for Pools {

@@ -7,13 +7,30 @@
 //! | all others with a key | executed on the key itself; then every copy is deleted, whatever the reply was, and then the client gets its reply. If a copy cannot be deleted, that failure is the reply |
 //! | flush_all, version, stats | all pools |
 //!
-//! The copy with the number `n` of the key `k` is called `k~n`, in every process. A key that would become too
+//! The copy with the number `n` of the key `k` is called `k~n`, in every process. Which numbers a key has
+//! depends on the ring, because each is on a node of its own: see [`placement`]. A key that would become too
 //! long has no copies.
 //!
 //! How stale a read may be. A copy is made under a lease (see [`crate::route::toolkit::lease`]), which a
 //! change of the key revokes when it deletes the copies. So once a change is answered, no copy has an older
 //! value, whichever process made it. Changes around this policy are seen when the copies expire, and so is a
 //! change whose client was told that it failed.
+//!
+//! While the ring changes by a handover, the numbers of both rings are deleted, and those are read by whose
+//! ring the pool serves the key: the old one in *prepare*, then the new one. So if processes are at most one
+//! phase apart, what one of them reads the others delete:
+//!
+//! | the one behind | the one ahead | copies that are read | deleted by both |
+//! |---|---|---|---|
+//! | before | prepare | old | old |
+//! | prepare | serve | old by the one, new by the other | old and new |
+//! | serve | finish | new | old and new |
+//! | finish | done | new | new |
+//!
+//! A copy by the old ring that is left when the handover is done is not read before the ring has changed
+//! back, and expires before that: see [`MAX_EXPIRY`]. Without a handover it may be read then.
+
+mod placement;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -34,15 +51,19 @@ use crate::route::toolkit::prefixes::Prefixes;
 use crate::route::toolkit::read_through::ReadThrough;
 use crate::route::toolkit::reply::{is_done, is_error, is_miss};
 use crate::route::toolkit::rewrite::whole_seconds;
+use placement::{MAX_SUFFIX, Numbers, Ring, TRIES};
 
-/// The longest suffix in bytes.
-const MAX_SUFFIX: usize = 3;
+/// The maximum time to live of a copy in pools with handovers, in seconds: no process reads a copy by the old
+/// ring when *finish* begins, and twelve seconds must pass from then until one does again.
+const MAX_EXPIRY: i64 = 10;
 
 /// A route, and where it has the copies.
 #[derive(Debug)]
 pub struct Spread {
     to: Route,
-    /// At least one. Each leads to `to` by another name.
+    /// The maximum number of copies of a key, at least one.
+    count: usize,
+    /// By number, from 1 on. Each leads to `to` by another name.
     copies: Vec<Copied>,
     /// Chooses the copies that this process reads.
     chance: u32,
@@ -52,9 +73,10 @@ pub struct Spread {
     expiry: i64,
 }
 
-/// The copies with one number.
+/// The copies with one number, of whichever key.
 #[derive(Debug)]
 struct Copied {
+    number: usize,
     label: String,
     route: Route,
 }
@@ -64,8 +86,9 @@ impl Compile for config::Spread {
 
     fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<Spread> {
         let to = scope.route(&self.to)?;
+        let count = usize::from(self.copies) - 1;
         let mut copies = Vec::new();
-        for number in 1..self.copies {
+        for number in 1..=count * TRIES {
             let settings = config::Key {
                 to: self.to.clone(),
                 add_suffix: format!("~{number}"),
@@ -73,17 +96,21 @@ impl Compile for config::Spread {
             };
             let key = Key::over(to.clone(), &settings);
             copies.push(Copied {
+                number,
                 label: format!("copy {number}"),
                 route: scope.finish(PolicyKind::Key(key), &config::Policy::Key(settings)),
             });
         }
+        let hands_over = to.pools().iter().any(|pool| pool.settings.handover.is_some());
+        let longest = if hands_over { MAX_EXPIRY } else { i64::MAX };
         Some(Spread {
             to,
+            count,
             copies,
             chance: fastrand::u32(..),
             prefixes: Prefixes::new(&self.prefixes),
             hot: HotKeys::new(scope.name(), "spread", self.min_rate, scope.workers()),
-            expiry: whole_seconds(self.expiry),
+            expiry: whole_seconds(self.expiry).min(longest),
         })
     }
 }
@@ -142,7 +169,7 @@ impl Policy for Spread {
         let reply = context.call.send(&self.to, request).await;
         // After the key itself, and before the client has its reply: a copy in flight loses its lease.
         let key = MetaKey::of(request);
-        let deletes = self.copies.iter();
+        let deletes = self.all_copies(request.key).into_iter();
         let deletes: Vec<_> = deletes
             .map(|copy| key.start_delete(&copy.route, context.call))
             .collect();
@@ -163,19 +190,18 @@ impl Policy for Spread {
     }
 
     fn branches(&self) -> Vec<Branch<'_>> {
-        let copies = self.copies.iter();
-        let copies = copies.map(|copy| Branch::labelled(&copy.label, &copy.route));
-        [Branch::labelled("key", &self.to)]
-            .into_iter()
-            .chain(copies)
-            .collect()
+        vec![Branch::labelled("key", &self.to)]
     }
 
     fn branches_of<'k>(&self, key: &'k [u8]) -> Vec<(Branch<'_>, Cow<'k, [u8]>)> {
-        let branches = self.branches().into_iter();
         let has_copies = self.prefixes.cover(key) && key.len() + MAX_SUFFIX <= MAX_KEY;
-        let count = if has_copies { 1 + self.copies.len() } else { 1 };
-        let branches = branches.take(count);
+        let copies = match has_copies {
+            true => self.copies_by(Ring::of_reads(&self.to, key), key),
+            false => Vec::new(),
+        };
+        let copies = copies.into_iter();
+        let copies = copies.map(|copy| Branch::labelled(&copy.label, &copy.route));
+        let branches = self.branches().into_iter().chain(copies);
         branches.map(|branch| (branch, Cow::Borrowed(key))).collect()
     }
 
@@ -187,8 +213,39 @@ impl Policy for Spread {
 impl Spread {
     /// The route to the copy of `key` that this process reads; `None`: the key itself.
     fn own_copy(&self, key: &[u8]) -> Option<&Route> {
-        let number = (fingerprint(key) ^ self.chance) as usize % (1 + self.copies.len());
-        Some(&self.copies.get(number.checked_sub(1)?)?.route)
+        let chosen = (fingerprint(key) ^ self.chance) as usize % (1 + self.count);
+        if chosen == 0 {
+            return None;
+        }
+        let ring = Ring::of_reads(&self.to, key);
+        let numbers = Numbers::find(&self.to, key, ring, chosen, self.copies.len());
+        let numbers = numbers.as_slice();
+        // If there are fewer copies, all of them and the key itself are still read alike.
+        let index = (chosen % (1 + numbers.len())).checked_sub(1)?;
+        Some(&self.copy(numbers[index]).route)
+    }
+
+    /// The copies that any process may have of `key`.
+    fn all_copies(&self, key: &[u8]) -> Vec<&Copied> {
+        let mut copies = self.copies_by(Ring::New, key);
+        let is_changing = self.to.pools().iter().any(|pool| pool.handover.is_some());
+        if is_changing {
+            copies.extend(self.copies_by(Ring::Old, key));
+            copies.sort_by_key(|copy| copy.number);
+            copies.dedup_by_key(|copy| copy.number);
+        }
+        copies
+    }
+
+    /// The copies that `key` has by `ring`.
+    fn copies_by(&self, ring: Ring, key: &[u8]) -> Vec<&Copied> {
+        let numbers = Numbers::find(&self.to, key, ring, self.count, self.copies.len());
+        let numbers = numbers.as_slice().iter();
+        numbers.map(|&number| self.copy(number)).collect()
+    }
+
+    fn copy(&self, number: u8) -> &Copied {
+        &self.copies[usize::from(number) - 1]
     }
 }
 

@@ -1,10 +1,17 @@
 //! `spread` over a pool that answers as a test says.
 
-use crate::protocol::{Command, Failure, MetaReply, Reply, Request};
-use crate::route::counters::Event;
-use crate::route::testing::{Fake, ask, expiring, line, meta, run, value};
+use std::sync::Arc;
 
-const ROUTE: &str = "{spread: {to: a, copies: 3, min_rate: 0, prefixes: [\"page:\"]}}";
+use tokio::time::Instant;
+
+use crate::protocol::{Command, Failure, MetaReply, Reply, Request};
+use crate::route::Pool;
+use crate::route::counters::Event;
+use crate::route::handover::progress::Phase;
+use crate::route::testing::handovers::Rings;
+use crate::route::testing::{Fake, Source, ask, expiring, line, meta, run, value};
+
+const ROUTE: &str = "{spread: {to: four, copies: 3, min_rate: 0, prefixes: [\"page:\"]}}";
 
 /// A policy that reads the same copies each time.
 fn policy(script: impl Fn(&str, &Request<'_>) -> Option<Reply> + 'static) -> Fake {
@@ -26,14 +33,29 @@ fn without_copies(_pool: &str, request: &Request<'_>) -> Option<Reply> {
     })
 }
 
-/// A key for which this process reads a copy, and the copy's number.
-fn copied_key(fake: &Fake) -> (String, u32) {
+/// The names of the copies of `key` that a delete through `fake` deletes.
+async fn deleted(fake: &Fake, key: &str) -> Vec<String> {
+    fake.ask(&ask(Command::Delete, key)).await;
+    let seen = fake.seen();
+    let names = seen[1..]
+        .iter()
+        .map(|line| line.rsplit_once(' ').expect("a key").1);
+    names.map(str::to_owned).collect()
+}
+
+/// The name that a read of `key` through `fake` asks first.
+async fn read(fake: &Fake, key: &str) -> String {
+    fake.ask(&ask(Command::Get, key)).await;
+    fake.seen()[0].rsplit_once(' ').expect("a key").1.to_owned()
+}
+
+/// A key for which this process reads a copy, and the copy's name.
+async fn copied_key(fake: &Fake) -> (String, String) {
     for number in 0..1000 {
         let key = format!("page:{number}");
-        let _answer = fake.ask(&ask(Command::Get, &key));
-        let seen = fake.seen();
-        if let Some(copy) = seen[0].strip_prefix(&format!("a get {key}~")) {
-            return (key, copy.parse().expect("a number"));
+        let name = read(fake, &key).await;
+        if name != key {
+            return (key, name);
         }
     }
     panic!("every key is read under its own name")
@@ -43,18 +65,17 @@ fn copied_key(fake: &Fake) -> (String, u32) {
 fn a_read_asks_a_copy_first_and_makes_one_that_is_missing() {
     run(async {
         let fake = policy(without_copies);
-        let (key, number) = copied_key(&policy(|_, _| None));
+        let (key, copy) = copied_key(&policy(without_copies)).await;
         let request = ask(Command::Get, &key);
         assert_eq!(fake.ask(&request).await, value(&request, "v", 0));
-        let copy = format!("{key}~{number}");
         assert_eq!(
             fake.seen(),
             [
-                format!("a get {copy}"),
-                format!("a get {key}"),
-                format!("a mg {copy} s c N10"),
-                format!("a mg {key} t f v"),
-                format!("a ms {copy} C7 F0 T10"),
+                format!("four get {copy}"),
+                format!("four get {key}"),
+                format!("four mg {copy} s c N10"),
+                format!("four mg {key} t f v"),
+                format!("four ms {copy} C7 F0 T10"),
             ]
         );
         assert_eq!((fake.count(Event::Spread), fake.count(Event::Filled)), (1, 1));
@@ -62,7 +83,7 @@ fn a_read_asks_a_copy_first_and_makes_one_that_is_missing() {
         assert_eq!(fake.ask(&request).await, value(&request, "v", 0));
         assert_eq!(
             fake.seen(),
-            [format!("a get {copy}")],
+            [format!("four get {copy}")],
             "the client reads its own key"
         );
     });
@@ -71,15 +92,64 @@ fn a_read_asks_a_copy_first_and_makes_one_that_is_missing() {
 #[test]
 fn the_copies_of_many_keys_are_read_alike() {
     run(async {
-        let fake = policy(|_, _| None);
+        let fake = policy(without_copies);
         let mut reads = [0; 3];
         for number in 0..900 {
-            let _answer = fake.ask(&ask(Command::Get, &format!("page:{number}")));
-            let seen = fake.seen();
-            let copy = seen[0].split_once('~');
-            reads[copy.map_or(0, |(_, number)| number.parse().expect("a number"))] += 1;
+            let key = format!("page:{number}");
+            let name = read(&fake, &key).await;
+            let copies = deleted(&fake, &key).await;
+            assert_eq!(copies.len(), 2);
+            let copy = copies.iter().position(|copy| *copy == name);
+            assert!(copy.is_some() || name == key, "{name} is none of {copies:?}");
+            reads[copy.map_or(0, |copy| 1 + copy)] += 1;
         }
         assert!(reads.iter().all(|&count| count > 200), "{reads:?}");
+    });
+}
+
+#[test]
+fn in_a_pool_of_one_node_a_key_has_no_copies() {
+    run(async {
+        let fake = Fake::new("{spread: {to: a, min_rate: 0}}", without_copies);
+        for number in 0..50 {
+            let key = format!("page:{number}");
+            assert_eq!(read(&fake, &key).await, key);
+            assert!(deleted(&fake, &key).await.is_empty());
+        }
+    });
+}
+
+#[test]
+fn while_the_ring_changes_the_copies_of_both_rings_are_deleted_and_those_of_the_serving_one_are_read() {
+    let rings = Rings::of(&["one", "two", "three"], &["four", "one", "three"]);
+    let policy = |pool: &Arc<Pool>| {
+        let source = Source::over_main("{spread: {to: main, min_rate: 0}}", pool);
+        Fake::over(source.compile(&Arc::default()), without_copies)
+    };
+    run(async move {
+        let [before, during, after] = rings.pools().map(policy);
+        let mut differ = 0;
+        for number in 0..200 {
+            let key = format!("page:{number}");
+            let (old, new) = (deleted(&before, &key).await, deleted(&after, &key).await);
+            differ += usize::from(old != new);
+            for (phase, serving) in [
+                (Phase::Prepare, &old),
+                (Phase::Serve, &new),
+                (Phase::Finish, &new),
+            ] {
+                rings.handover().progress.enter(phase, Instant::now());
+                let mut both = deleted(&during, &key).await;
+                both.sort();
+                let mut expected = [&old[..], &new].concat();
+                expected.sort();
+                expected.dedup();
+                assert_eq!(both, expected, "{phase:?}");
+                let name = read(&during, &key).await;
+                assert!(name == key || serving.contains(&name), "{phase:?}: {name}");
+            }
+        }
+        assert!(differ > 50, "{differ}");
     });
 }
 
@@ -87,19 +157,21 @@ fn the_copies_of_many_keys_are_read_alike() {
 fn a_change_is_executed_and_then_every_copy_is_deleted() {
     run(async {
         let cases: [(Request<'static>, &str); 8] = [
-            (expiring(Command::Set, "page:1", 9), "a set page:1 9"),
-            (ask(Command::Delete, "page:1"), "a delete page:1"),
-            (ask(Command::Incr, "page:1"), "a incr page:1"),
-            (ask(Command::Cas, "page:1"), "a cas page:1"),
-            (expiring(Command::Touch, "page:1", 9), "a touch page:1 9"),
-            (expiring(Command::Gat, "page:1", 9), "a gat page:1 9"),
-            (meta(Command::MetaSet, "page:1", "ME"), "a ms page:1 ME"),
-            (meta(Command::MetaGet, "page:1", "v T9"), "a mg page:1 v T9"),
+            (expiring(Command::Set, "page:1", 9), "four set page:1 9"),
+            (ask(Command::Delete, "page:1"), "four delete page:1"),
+            (ask(Command::Incr, "page:1"), "four incr page:1"),
+            (ask(Command::Cas, "page:1"), "four cas page:1"),
+            (expiring(Command::Touch, "page:1", 9), "four touch page:1 9"),
+            (expiring(Command::Gat, "page:1", 9), "four gat page:1 9"),
+            (meta(Command::MetaSet, "page:1", "ME"), "four ms page:1 ME"),
+            (meta(Command::MetaGet, "page:1", "v T9"), "four mg page:1 v T9"),
         ];
+        let copies = deleted(&policy(without_copies), "page:1").await;
+        let [one, two] = [0, 1].map(|index| format!("four md {}", copies[index]));
         for (request, first) in cases {
             let fake = policy(without_copies);
             fake.ask(&request).await;
-            assert_eq!(fake.seen(), [first, "a md page:1~1", "a md page:1~2"]);
+            assert_eq!(fake.seen(), [first, &one, &two]);
         }
     });
 }
@@ -163,11 +235,13 @@ fn a_copy_that_cannot_be_deleted_fails_the_write_and_one_that_was_there_was_dele
     ];
     run(async move {
         for (command, reply, first, second, expected) in cases {
+            let copies = deleted(&policy(without_copies), "page:1").await;
             let fake = policy(move |_, request| {
-                Some(match &request.key[request.key.len() - 2..] {
-                    b"~1" => first.clone(),
-                    b"~2" => second.clone(),
-                    _ => reply.clone(),
+                let copy = copies.iter().position(|copy| copy.as_bytes() == request.key);
+                Some(match copy {
+                    Some(0) => first.clone(),
+                    Some(_) => second.clone(),
+                    None => reply.clone(),
                 })
             });
             assert_eq!(fake.ask(&ask(command, "page:1")).await, expected, "{command:?}");
