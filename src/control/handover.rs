@@ -16,7 +16,6 @@ use super::leftovers::Gaining;
 use super::reload::Reloader;
 use crate::config::show_duration;
 use crate::diff::percent;
-use crate::node::Node;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::route::{Handover, Pool};
 use crate::snapshot::Snapshot;
@@ -28,10 +27,10 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// A handover as control follows it.
 struct Followed {
     progress: Arc<Progress>,
-    /// Nodes whose leftovers are being removed.
-    unclear: Vec<(Arc<Node>, AbortHandle)>,
-    /// Their tasks, which end with this.
-    _clearing: JoinSet<()>,
+    /// Nodes whose leftovers are being removed, with the tasks that do so.
+    unclear: Vec<(Gaining, AbortHandle)>,
+    /// The tasks of all nodes that gain keys, which end with this.
+    tasks: JoinSet<()>,
     /// The phase at the last look.
     phase: Phase,
     /// Whether it was logged that the end waits for them.
@@ -121,16 +120,16 @@ fn begin(name: &str, pool: &Arc<Pool>, handover: &Handover, snapshot: &Snapshot)
         serve = show_duration(plan.serve),
         "handover began"
     );
-    let mut clearing = JoinSet::new();
-    let mut unclear = Vec::new();
-    for gaining in Gaining::all(pool, handover, snapshot) {
-        unclear.push((gaining.node.clone(), clearing.spawn(gaining.clear())));
-    }
+    let mut tasks = JoinSet::new();
+    let gaining = Gaining::all(pool, handover, snapshot).into_iter();
+    let unclear = gaining
+        .map(|gaining| (gaining.clone(), tasks.spawn(gaining.clear())))
+        .collect();
     Followed {
         phase: progress.phase(),
         progress,
         unclear,
-        _clearing: clearing,
+        tasks,
         is_waiting: false,
     }
 }
@@ -139,13 +138,18 @@ impl Followed {
     /// Looks which nodes may still have something of an earlier ring. What a node may have that is down is
     /// never read: it is flushed before it takes keys again.
     fn look(&mut self) {
-        self.unclear.retain(|(node, task)| {
-            if !task.is_finished() && !node.state().takes_requests() {
-                node.forget_items();
-                task.abort();
+        self.unclear.retain(|(gaining, task)| {
+            if task.is_finished() {
+                self.tasks.spawn(gaining.clone().watch());
                 return false;
             }
-            !task.is_finished()
+            let is_down = !gaining.node.state().takes_requests();
+            if is_down {
+                task.abort();
+                gaining.node.forget_items();
+                self.progress.set_mark(gaining.member, 0);
+            }
+            !is_down
         });
         self.progress.set_unclear(self.unclear.len());
     }

@@ -95,20 +95,18 @@ pub(super) async fn connect(node: &Node, protection: &config::Protection) -> io:
     ProbeConnection::dial(&node.address, &resolved, protection, LIMIT).await
 }
 
-/// Takes the mark of the node behind `connection`: the cas id of a placeholder that lives a second.
+/// Takes the mark of the node behind `connection`.
 async fn mark_node(connection: &mut ProbeConnection, progress: &Progress, member: usize) -> io::Result<()> {
+    progress.set_mark(member, fresh_cas(connection).await?);
+    Ok(())
+}
+
+/// Returns the cas id of a new placeholder, which lives a second.
+async fn fresh_cas(connection: &mut ProbeConnection) -> io::Result<u64> {
     let key = format!("ringway:mark:{:016x}", fastrand::u64(..));
     let answer = connection.question(&format!("mg {key} c N1"), LIMIT).await?;
-    match cas(&answer) {
-        Some(mark @ 1..) => progress.set_mark(member, mark),
-        _ => {
-            return Err(io::Error::new(
-                ErrorKind::Unsupported,
-                format!("it grants no leases: {answer}"),
-            ));
-        }
-    }
-    Ok(())
+    let no_leases = || io::Error::new(ErrorKind::Unsupported, format!("it grants no leases: {answer}"));
+    cas(&answer).filter(|&cas| cas > 0).ok_or_else(no_leases)
 }
 
 fn cas(answer: &str) -> Option<u64> {
@@ -192,9 +190,7 @@ impl Gaining {
             *marked = Some(Instant::now());
             return Ok(false);
         };
-        // A node that was started since has nothing from before, and counts from one again.
-        let uptime = connection.uptime(LIMIT).await?;
-        if uptime.is_some_and(|uptime| uptime < marked_at.elapsed().as_secs()) {
+        if self.has_restarted(&mut connection, marked_at).await? {
             progress.set_mark(self.member, 0);
             return Ok(true);
         }
@@ -222,6 +218,37 @@ impl Gaining {
         let (pool, node) = (&self.node.pool, &self.node.label);
         info!(pool, node, removed, "leftovers of an earlier ring removed");
         Ok(true)
+    }
+
+    /// Watches the node after its leftovers are removed, until the handover is over: if it is started anew, its items
+    /// have lower ids than the mark, but are values.
+    pub async fn watch(self) {
+        let progress = &self.handover().progress;
+        let begun = Instant::now();
+        while progress.phase() < Phase::Done && progress.mark(self.member) > 0 {
+            sleep(jittered(PAUSE)).await;
+            let Ok(mut connection) = connect(&self.node, &self.pool.settings.protection).await else {
+                continue;
+            };
+            if self
+                .has_restarted(&mut connection, begun)
+                .await
+                .is_ok_and(|is_new| is_new)
+            {
+                progress.set_mark(self.member, 0);
+            }
+        }
+    }
+
+    /// Whether the node was started after `since`, when it was marked already. Such a node has nothing from before, and
+    /// counts from one again.
+    async fn has_restarted(&self, connection: &mut ProbeConnection, since: Instant) -> io::Result<bool> {
+        let uptime = connection.uptime(LIMIT).await?;
+        if uptime.is_some_and(|uptime| uptime < since.elapsed().as_secs()) {
+            return Ok(true);
+        }
+        // In its first seconds the uptime does not show it.
+        Ok(fresh_cas(connection).await? < self.handover().progress.mark(self.member))
     }
 
     /// Deletes every item with at most the cas id `mark` whose key moves here. Returns how many.

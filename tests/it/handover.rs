@@ -328,6 +328,23 @@ fn an_old_owner_that_dies_costs_misses_and_no_errors() {
 }
 
 #[test]
+fn a_new_owner_that_is_started_anew_once_leftovers_are_gone_gives_what_it_gets_then() {
+    let (old, new) = (Memcached::start(), Memcached::start());
+    let mut direct = new.client();
+    (0..KEYS).for_each(|number| direct.set(&key(number), "left over"));
+    let ringway = Ringway::start(&paused(&[&old], "0s"));
+    ringway.reload(&paused(&[&new], "0s"));
+    ringway.wait_logged("leftovers of an earlier ring removed");
+    let _new = new.replace_with(&[]);
+    let mut client = ringway.client();
+    // Its cas ids begin anew, below the mark.
+    wait_for("a value at the new owner", || {
+        client.ask("set k 0 0 1\r\nv\r\n") == "STORED" && get(&mut client, "k").is_some()
+    });
+    assert_eq!(phase(&ringway).as_deref(), Some("serve"));
+}
+
+#[test]
 fn flush_all_reaches_both_owners() {
     let Replaced { old, new, ringway } = Replaced::begin("0s", &["k"]);
     let mut client = ringway.client();
