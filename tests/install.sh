@@ -9,7 +9,7 @@ export RINGWAY_PYTHON="$target/venv/bin/python"
 
 # What runs a command as root, and the policy file while it is ours.
 root=()
-policy=
+policy_file=
 
 # rustup would fetch the toolchain that rust-toolchain.toml names, also if it is here under another name, such as stable.
 use_rust_that_is_here() {
@@ -84,15 +84,15 @@ apt_install() {
 # While /usr/sbin/policy-rc.d answers 101, no package starts a service. One that is there already stays.
 forbid_services() {
     [ ! -e /usr/sbin/policy-rc.d ] || return 0
-    policy=/usr/sbin/policy-rc.d
+    policy_file=/usr/sbin/policy-rc.d
     trap at_exit EXIT
-    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
-    "${root[@]}" chmod 755 "$policy"
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy_file" >/dev/null
+    "${root[@]}" chmod 755 "$policy_file"
 }
 
 allow_services() {
-    [ -z "$policy" ] || "${root[@]}" rm -f "$policy"
-    policy=
+    [ -z "$policy_file" ] || "${root[@]}" rm -f "$policy_file"
+    policy_file=
 }
 
 # What must not outlive the runner. One that leaves more behind defines its own, and calls allow_services.
