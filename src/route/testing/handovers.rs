@@ -528,6 +528,7 @@ fn policies_over_a_handover_show_what_was_written() {
             survives_seeds(seeds_of_many(), 5, async |seed| {
                 let trial = Trial {
                     evicts: if seed % 2 == 1 { &[NEW] } else { &[] },
+                    is_late: true,
                     tick: Duration::from_millis(3),
                     ..TRIAL
                 };

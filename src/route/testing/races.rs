@@ -28,24 +28,30 @@ const STEPS: usize = 60;
 /// The counter's initial value.
 const COUNTER: u64 = 1000;
 
-/// Caches, and the requests that wait to be executed there.
+/// Caches, the requests that wait to be executed there, and the replies that wait to arrive.
 #[derive(Debug)]
 pub struct Caches {
     /// [`A`] and [`B`] are those of the pools `a` and `b`, and [`FOUR`] those of `four`.
     pub caches: Box<[Embedded]>,
-    waiting: RefCell<Vec<WaitingRequest>>,
+    waiting: RefCell<Vec<Waiting>>,
     /// The failure of a request that is not executed.
     unexecuted: Failure,
 }
 
-/// A request to one cache.
+/// A request to a cache, or a reply from one.
 #[derive(Debug)]
-struct WaitingRequest {
-    cache: usize,
-    owned: OwnedRequest,
+struct Waiting {
+    what: Message,
     slot: ReplySlot,
-    /// The request with the highest number is usually executed next, so some wait while much else happens.
+    /// The message with the highest number is usually the next, so some wait while much else happens.
     haste: u64,
+}
+
+#[derive(Debug)]
+enum Message {
+    /// A request, and the index of its cache.
+    Request(OwnedRequest, usize),
+    Reply(Reply),
 }
 
 impl Forwarder for Caches {
@@ -82,17 +88,20 @@ impl Caches {
 
     /// Lets `request` wait until it is executed by the cache with this index.
     pub fn push(&self, cache: usize, request: &Request<'_>, slot: ReplySlot) {
-        self.waiting.borrow_mut().push(WaitingRequest {
-            cache,
-            owned: OwnedRequest::new(request),
+        self.wait(Message::Request(OwnedRequest::new(request), cache), slot);
+    }
+
+    fn wait(&self, what: Message, slot: ReplySlot) {
+        self.waiting.borrow_mut().push(Waiting {
+            what,
             slot,
             haste: fastrand::u64(..1 << 20),
         });
     }
 
-    /// Executes any one of the waiting requests. With `faults` some are not executed, or their replies are
-    /// lost.
-    fn step(&self, faults: bool) {
+    /// Executes any one of the waiting requests, or lets a reply arrive. With `faults` some requests are not
+    /// executed, or their replies are lost.
+    fn step(&self, Trial { faults, is_late, .. }: Trial<'_>) {
         let mut waiting = self.waiting.borrow_mut();
         let hastiest = (0..waiting.len()).max_by_key(|&index| waiting[index].haste);
         let Some(hastiest) = hastiest else { return };
@@ -100,20 +109,22 @@ impl Caches {
             0 => fastrand::usize(..waiting.len()),
             _ => hastiest,
         };
-        let WaitingRequest {
-            cache, owned, slot, ..
-        } = waiting.swap_remove(next);
+        let Waiting { what, slot, .. } = waiting.swap_remove(next);
         drop(waiting);
+        let (owned, cache) = match what {
+            Message::Reply(reply) => return slot.fill(reply),
+            Message::Request(owned, cache) => (owned, cache),
+        };
         let fault = if faults { fastrand::u64(..40) } else { 40 };
         if fault == 0 {
             return slot.fill(Reply::Failed(self.unexecuted));
         }
         let reply = self.caches[cache].execute(&owned.request());
-        slot.fill(if fault == 1 {
-            Reply::Failed(Failure::Timeout)
-        } else {
-            reply
-        });
+        match fault {
+            1 => slot.fill(Reply::Failed(Failure::Timeout)),
+            _ if is_late && fastrand::bool() => self.wait(Message::Reply(reply), slot),
+            _ => slot.fill(reply),
+        }
     }
 }
 
@@ -274,6 +285,8 @@ pub struct Trial<'a> {
     pub evicts: &'a [usize],
     /// Whether requests fail.
     pub faults: bool,
+    /// Whether replies take their time; if not, they arrive when the request is executed.
+    pub is_late: bool,
     /// How much time passes in each step.
     pub tick: Duration,
     /// How many processes there are.
@@ -286,6 +299,7 @@ pub const CALM: Trial<'static> = Trial {
     filled: &[],
     evicts: &[],
     faults: false,
+    is_late: false,
     tick: Duration::ZERO,
     processes: 1,
 };
@@ -357,7 +371,7 @@ pub async fn live(
             caches.caches[evicting].execute(&ask(Command::Delete, "k"));
         }
         for _ in 0..=fastrand::u64(..3) {
-            caches.step(trial.faults);
+            caches.step(trial);
         }
         for _ in 0..3 {
             tokio::task::yield_now().await;
@@ -496,6 +510,7 @@ pub fn survive_while_nothing_fails(routes: [&'static str; 2]) {
             filled: &[A],
             evicts: &[A],
             faults: false,
+            is_late: true,
             ..CALM
         };
         trial.survives();

@@ -24,6 +24,7 @@ fn kept_values_show_what_was_written_while_a_cold_pool_is_filled() {
         filled: &[B],
         evicts: &[A],
         faults: true,
+        is_late: true,
         ..CALM
     };
     trial.survives();
@@ -45,6 +46,7 @@ fn readers_that_wait_for_each_other_show_what_any_process_wrote() {
             filled: &[A],
             evicts,
             faults,
+            is_late: true,
             tick: Duration::from_millis(3),
             processes: if route.contains("hot_cache") { 1 } else { 2 },
         };
@@ -59,6 +61,7 @@ fn readers_that_wait_for_each_other_show_what_was_written_while_a_cold_pool_is_f
         filled: &[B],
         evicts: &[A],
         faults: true,
+        is_late: true,
         tick: Duration::from_millis(3),
         processes: 2,
     };
@@ -76,6 +79,7 @@ fn copies_on_other_nodes_show_what_any_process_wrote() {
             route,
             filled: &[A, B, FOUR[0], FOUR[1]],
             evicts: &[A, FOUR[0], FOUR[1]],
+            is_late: true,
             processes: if route.contains("hot_cache") { 1 } else { 2 },
             ..CALM
         };
@@ -109,6 +113,7 @@ fn policies_for_hot_keys_show_what_was_written_over_and_under_others() {
                 filled: &[B, FOUR[0], FOUR[1]],
                 evicts: &FOUR,
                 faults,
+                is_late: true,
                 tick: Duration::from_millis(3),
                 processes: if is_for_fleets { 2 } else { 1 },
             };

@@ -60,37 +60,16 @@ impl Numbers {
     /// If a policy under `to` sends the names of one key to several pools, those in another pool than the key
     /// count as places of their own.
     pub(super) fn find(to: &Route, key: &[u8], ring: Ring, count: usize, tries: usize) -> Numbers {
+        let mut places = Places::beginning_with(key, to, ring);
         let mut found = Numbers::default();
-        let own = first_pool(to, key).map(|(pool, key)| (pool, ring.among(pool).primary(&key)));
-        let mut taken = [usize::MAX; 1 + MOST];
-        let mut nodes = 0;
-        if let Some((_, own)) = own {
-            taken[0] = own;
-            nodes = 1;
-        }
         for number in 1..=tries {
             if found.count == count {
                 break;
             }
-            let name = Name::new(key, number);
-            let there = first_pool(to, name.bytes());
-            let same = own
-                .zip(there)
-                .filter(|((own, _), (there, _))| std::ptr::eq(*own, *there));
-            if let Some((_, (pool, name))) = same {
-                let pool = ring.among(pool);
-                if nodes == pool.nodes.len() {
-                    continue;
-                }
-                let node = pool.primary(&name);
-                if taken[..nodes].contains(&node) {
-                    continue;
-                }
-                taken[nodes] = node;
-                nodes += 1;
+            if places.take(Name::new(key, number).bytes()) {
+                found.numbers[found.count] = number as u8;
+                found.count += 1;
             }
-            found.numbers[found.count] = number as u8;
-            found.count += 1;
         }
         found
     }
@@ -98,6 +77,53 @@ impl Numbers {
     /// The numbers.
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.numbers[..self.count]
+    }
+}
+
+/// The nodes that have a name of one key.
+struct Places<'r> {
+    to: &'r Route,
+    ring: Ring,
+    /// The pool of the key.
+    pool: Option<&'r Pool>,
+    nodes: [usize; 1 + MOST],
+    count: usize,
+}
+
+impl<'r> Places<'r> {
+    /// Returns the node of `key` itself.
+    fn beginning_with(key: &[u8], to: &'r Route, ring: Ring) -> Places<'r> {
+        let mut places = Places {
+            to,
+            ring,
+            pool: first_pool(to, key).map(|(pool, _)| pool),
+            nodes: [0; 1 + MOST],
+            count: 0,
+        };
+        places.take(key);
+        places
+    }
+
+    /// Takes the node of `name`. Returns false if another name has it.
+    fn take(&mut self, name: &[u8]) -> bool {
+        let Some((pool, name)) = first_pool(self.to, name) else {
+            return true;
+        };
+        if !self.pool.is_some_and(|own| std::ptr::eq(own, pool)) {
+            return true;
+        }
+        let pool = self.ring.among(pool);
+        let taken = &self.nodes[..self.count];
+        if taken.len() == pool.nodes.len() {
+            return false;
+        }
+        let node = pool.primary(&name);
+        if taken.contains(&node) {
+            return false;
+        }
+        self.nodes[self.count] = node;
+        self.count += 1;
+        true
     }
 }
 

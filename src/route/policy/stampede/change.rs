@@ -5,7 +5,8 @@
 
 use super::Stampede;
 use super::seen::{Seen, State};
-use crate::protocol::meta::Names;
+use crate::protocol::meta::{Names, flag};
+use crate::protocol::numbers::parse_u64;
 use crate::protocol::operation::{Operation, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::route::call::Call;
@@ -32,6 +33,9 @@ impl Stampede {
                 _ if is_plain_delete(request) => self.delete(request, &seen, &key, call).await,
                 operation => match seen.state {
                     State::Value => self.change_value(request, &seen, &key, call).await,
+                    State::Placeholder if has_token(request, seen.cas) => {
+                        Some(call.send(&self.to, request).await)
+                    }
                     _ if operation == Operation::Add => self.add(request, &seen, call).await,
                     _ if creates(request) => self.create(request, &seen, &key, call).await,
                     state => {
@@ -137,6 +141,12 @@ impl Stampede {
         let words = format!("I C{}", seen.cas);
         key.send(Command::MetaDelete, &words, &self.to, call).await
     }
+}
+
+/// Whether `request` is an ms that compares the cas id `token`: its client has won the placeholder by itself.
+fn has_token(request: &Request<'_>, token: u64) -> bool {
+    let compared = flag(request.raw_flags(), b'C').and_then(|flag| parse_u64(&flag[1..]));
+    request.command == Command::MetaSet && compared == Some(token)
 }
 
 /// Whether `request` is a read that takes part in the election of the reader that computes the value: its

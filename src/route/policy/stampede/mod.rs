@@ -5,7 +5,7 @@
 //! |---|---|
 //! | get, gets, a binary get, mg that only asks for the value, its flags, its size and its cas id (`b`, `c`, `f`, `k`, `O`, `q`, `s`, `v`) | a value is the reply. The first reader of a missing key gets the miss; the others wait up to `wait` for its set. From `early` before the expiry on, one reader gets a miss and the others the value. An old value is read by all but one |
 //! | mg with other flags and without `T` | forwarded; a placeholder is a miss |
-//! | mg with `N`, me | forwarded: the client takes part by itself |
+//! | mg with `N`, me | forwarded: the client takes part by itself, and fills what it has won by an ms with `C` |
 //! | set, ms | forwarded; with `stale` the item lives that much longer |
 //! | delete, md | removed; with `stale` marked as old. `DELETED` only if there was a value |
 //! | add, replace, append, prepend, cas, incr, decr, ma, ms in these modes, touch, gat, mg with `T`, md with flags | carried out on the value; a placeholder and an old value count as missing |

@@ -206,7 +206,7 @@ fn what_changes_an_item_takes_a_placeholder_and_an_old_value_for_none() {
     const PLACEHOLDER: &str = "HD s0 c7 t2 Z";
     const OLD: &str = "HD s1 c7 t60 X W";
     const THERE: &str = "HD s1 c9 t60";
-    let cases: [(Request<'static>, &str, &str, Reply); 22] = [
+    let cases: [(Request<'static>, &str, &str, Reply); 24] = [
         (ask(Command::Add, "k"), NOTHING, "a add k", Reply::Done),
         (
             ask(Command::Add, "k"),
@@ -231,6 +231,18 @@ fn what_changes_an_item_takes_a_placeholder_and_an_old_value_for_none() {
         (ask(Command::Incr, "k"), THERE, "a ma k v D0 C9", Reply::Done),
         (ask(Command::Cas, "k"), PLACEHOLDER, "", Reply::NotFound),
         (ask(Command::Cas, "k"), THERE, "a cas k", Reply::Done),
+        (
+            meta(Command::MetaSet, "k", "T9 C7"),
+            PLACEHOLDER,
+            "a ms k T9 C7",
+            line("HD"),
+        ),
+        (
+            meta(Command::MetaSet, "k", "T9 C6"),
+            PLACEHOLDER,
+            "",
+            Reply::NotFound,
+        ),
         (
             meta(Command::MetaArithmetic, "k", "N0 J1"),
             PLACEHOLDER,
