@@ -330,8 +330,12 @@ fn an_old_owner_that_dies_costs_misses_and_no_errors() {
 #[test]
 fn a_new_owner_that_is_started_anew_once_leftovers_are_gone_gives_what_it_gets_then() {
     let (old, new) = (Memcached::start(), Memcached::start());
-    let mut direct = new.client();
-    (0..KEYS).for_each(|number| direct.set(&key(number), "left over"));
+    // So many writes that its cas ids do not come to the mark again.
+    let writes = "incr n 1 noreply\r\n".repeat(50_000);
+    new.client().expects(
+        format!("set n 0 0 1\r\n0\r\n{writes}get n\r\n"),
+        "STORED\r\nVALUE n 0 5\r\n50000\r\nEND\r\n",
+    );
     let ringway = Ringway::start(&paused(&[&old], "0s"));
     ringway.reload(&paused(&[&new], "0s"));
     ringway.wait_logged("leftovers of an earlier ring removed");
