@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::races::{CALM, Caches, Process, Trial, live, seeds_of_many, survives, survives_seeds};
+use super::caches::Caches;
+use super::world::{CALM, Process, Trial, live, seeds_of_many, survives, survives_seeds};
 use super::{Source, ask, meta, parse};
 use crate::node::Node;
 use crate::protocol::operation::Operation;

@@ -1,11 +1,15 @@
 //! Policies without a network: routes as a file defines them, over pools that answer as a test says.
 
 #[cfg(test)]
+mod caches;
+#[cfg(test)]
 pub mod handovers;
 #[cfg(test)]
-pub mod races;
+mod races;
 #[cfg(test)]
 mod races_for_hot_keys;
+#[cfg(test)]
+mod world;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::races::{A, B, CALM, FOUR, Trial, seeds_of_many, survive_while_nothing_fails};
+use super::caches::{A, B, FOUR};
+use super::races::survive_while_nothing_fails;
+use super::world::{CALM, Trial, seeds_of_many};
 
 #[test]
 fn shared_reads_show_what_was_written() {
