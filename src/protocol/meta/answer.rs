@@ -113,7 +113,10 @@ fn put_with_key(key: &[u8], raw: &[u8], reply: &MetaReply, put: &mut impl FnMut(
     if flag(raw, b'k').is_none() {
         return put(line);
     }
-    let place = memmem::find(line, KEY_PLACE).filter(|_| flag(raw, b'O').is_none());
+    let is_token = |at: &usize| matches!(line.get(at + KEY_PLACE.len()), None | Some(b' '));
+    let place = memmem::find_iter(line, KEY_PLACE)
+        .find(is_token)
+        .filter(|_| flag(raw, b'O').is_none());
     let (before, after) = match place {
         _ if !reply.key().is_empty() => {
             let Range { start, end } = reply.key();
