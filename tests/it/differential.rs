@@ -120,28 +120,34 @@ fn any_sequence_reads_the_same_from_an_embedded_node_as_from_a_bare_memcached() 
 }
 
 /// Whether an embedded node means to answer otherwise: a meta command has a flag that memcached 1.6.18 refuses or
-/// passes over, me shows what the item takes, or a value is larger than memcached's own limit.
+/// passes over, me shows what the item takes, a value is larger than memcached's own limit, or ma counts where `h` is
+/// asked: memcached then has a new item, which was not hit, if the reply to an earlier mg is not sent yet.
 fn is_otherwise_when_embedded(sequence: &Sequence) -> bool {
-    let is_otherwise = |line: &[u8]| {
-        let mut words = line.trim_ascii().split(|&byte| byte == b' ');
-        let command = words.next().unwrap_or_default();
-        let mut flags = words.filter(|word| !word.is_empty());
-        match command {
-            b"mg" | b"md" => flags.any(|flag| matches!(flag[0], b'x' | b'E')),
-            b"ma" => flags.any(|flag| matches!(flag[0], b'x' | b'E' | b'T')),
-            b"ms" => flags.any(|flag| matches!(flag[0], b'x' | b'E' | b'N' | b's')),
-            b"me" => true,
-            b"set" => line.starts_with(b"set huge "),
-            _ => false,
-        }
-    };
     let texts = sequence.commands.iter().filter_map(|command| match command {
         Command::Text(text) => Some(text),
         Command::Packet(_) => None,
     });
-    texts
-        .flat_map(|text| text.split(|&byte| byte == b'\n'))
-        .any(is_otherwise)
+    let (mut counts, mut shows_hits) = (false, false);
+    for line in texts.flat_map(|text| text.split(|&byte| byte == b'\n')) {
+        let mut words = line.trim_ascii().split(|&byte| byte == b' ');
+        let command = words.next().unwrap_or_default();
+        let flags: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
+        let has = |names: &[u8]| flags.iter().any(|flag| names.contains(&flag[0]));
+        counts |= command == b"ma";
+        shows_hits |= has(b"h");
+        let is_otherwise = match command {
+            b"mg" | b"md" => has(b"xE"),
+            b"ma" => has(b"xET"),
+            b"ms" => has(b"xENs"),
+            b"me" => true,
+            b"set" => line.starts_with(b"set huge "),
+            _ => false,
+        };
+        if is_otherwise {
+            return true;
+        }
+    }
+    counts && shows_hits
 }
 
 #[test]
