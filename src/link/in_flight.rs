@@ -245,7 +245,7 @@ impl InFlightQueue {
 
     /// The number of bytes of text.
     pub fn words(&self) -> usize {
-        self.text.bytes().len()
+        self.text.len()
     }
 
     /// The number of bytes of memory that the queue keeps.

@@ -249,8 +249,8 @@ impl ReplyQueue {
         let entry = queue.pop()?;
         queue.held -= entry.reply.value_len();
         queue.words -= text_bytes(&entry.reply);
-        let written = write(&entry.origin(queue.text.bytes()), entry.reply);
-        queue.text.pass(entry.format.text_len());
+        let written = write(&entry.origin(&queue.text), entry.reply);
+        entry.format.pass(&mut queue.text);
         Some(written)
     }
 
@@ -348,9 +348,10 @@ impl ReplyQueue {
     #[inline]
     pub fn is_full(&self, max: usize, budget: usize) -> bool {
         let queue = self.queue.borrow();
+        let words = queue.words();
         queue.len() >= max
-            || queue.bytes() + queue.words() >= budget.max(MIN_OWED)
-            || queue.words() >= MAX_WORDS
+            || queue.bytes() + words >= budget.max(MIN_OWED)
+            || words >= MAX_WORDS
             || queue.held >= MAX_READY && (queue.complete > 0 || queue.released_keys > 0)
     }
 
@@ -445,7 +446,7 @@ impl Queue {
     /// The number of bytes of client text and of Ringway's own answers.
     #[inline]
     fn words(&self) -> usize {
-        self.text.bytes().len() + self.words
+        self.text.len() + self.words
     }
 
     /// Removes the front entry, which may be taken.

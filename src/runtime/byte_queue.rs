@@ -30,6 +30,18 @@ impl<const KEEP: usize> ByteQueue<KEEP> {
         self.all.capacity()
     }
 
+    /// The number of bytes in the queue.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.all.len() - self.passed
+    }
+
+    /// Whether the queue is empty.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The bytes in the queue.
     #[inline]
     pub fn bytes(&self) -> &[u8] {

@@ -42,7 +42,7 @@ impl QueueEntry {
 
     /// Returns the request's origin. `text` begins with its text.
     #[inline]
-    pub(super) fn origin<'a>(&self, text: &'a [u8]) -> RequestOrigin<'a> {
+    pub(super) fn origin<'a, const KEEP: usize>(&self, text: &'a ByteQueue<KEEP>) -> RequestOrigin<'a> {
         RequestOrigin {
             command: self.command,
             mode: self.mode,

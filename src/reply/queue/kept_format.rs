@@ -52,23 +52,23 @@ impl KeptFormat {
         }
     }
 
-    /// The number of bytes of its text.
+    /// Removes its text, with which `text` begins.
     #[inline]
-    pub(super) fn text_len(self) -> usize {
+    pub(super) fn pass<const KEEP: usize>(self, text: &mut ByteQueue<KEEP>) {
         match self {
-            KeptFormat::Classic => 0,
-            KeptFormat::Meta { key, flags } => usize::from(key) + flags as usize,
-            KeptFormat::Binary { key, .. } => key.into(),
+            KeptFormat::Classic => {}
+            KeptFormat::Meta { key, flags } => text.pass(usize::from(key) + flags as usize),
+            KeptFormat::Binary { key, .. } => text.pass(key.into()),
         }
     }
 
     /// Returns what was kept. `text` begins with its text.
     #[inline]
-    pub(super) fn format(self, text: &[u8]) -> WireFormat<'_> {
+    pub(super) fn format<const KEEP: usize>(self, text: &ByteQueue<KEEP>) -> WireFormat<'_> {
         match self {
             KeptFormat::Classic => WireFormat::Classic,
             KeptFormat::Meta { key, flags } => {
-                let (key, rest) = text.split_at(key.into());
+                let (key, rest) = text.bytes().split_at(key.into());
                 WireFormat::Meta {
                     key,
                     flags: &rest[..flags as usize],
@@ -83,7 +83,7 @@ impl KeptFormat {
                 opcode,
                 opaque,
                 compares,
-                key: &text[..key.into()],
+                key: &text.bytes()[..key.into()],
             }),
         }
     }
@@ -124,9 +124,9 @@ mod tests {
         let mut text = ByteQueue::<1024>::default();
         let kept = formats.map(|format| KeptFormat::keep(format, &mut text));
         for (kept, format) in kept.into_iter().zip(formats) {
-            assert_eq!(kept.format(text.bytes()), format);
-            text.pass(kept.text_len());
+            assert_eq!(kept.format(&text), format);
+            kept.pass(&mut text);
         }
-        assert_eq!(text.bytes(), b"");
+        assert!(text.is_empty());
     }
 }
