@@ -54,6 +54,8 @@ const CONVERSATION: &[(&str, &str)] = &[
     ("mg YQ b\r\n", "CLIENT_ERROR error decoding key\r\n"),
     ("mg a q q\r\n", "CLIENT_ERROR duplicate flag\r\n"),
     ("md a q q\r\n", "CLIENT_ERROR invalid or duplicate flag\r\n"),
+    ("mg a\tb k k b\r\n", "CLIENT_ERROR duplicate flag\r\n"),
+    ("mg a\tb k k O7 b\r\n", "CLIENT_ERROR duplicate flag\r\n"),
 ];
 
 #[test]

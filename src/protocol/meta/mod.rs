@@ -163,14 +163,15 @@ fn write_typed(request: &Request<'_>, put: &mut impl FnMut(&[u8])) {
         return;
     }
     // A repeated flag is an error that the node must see.
-    let is_quiet = flags(meta.flags).filter(|flag| flag[0] == b'q').count() == 1;
+    let is_single = |name: u8| flags(meta.flags).filter(|flag| flag[0] == name).count() == 1;
+    let is_quiet = is_single(b'q');
     let hides_key = names.has(b'b') && needs_base64(request.key);
     let mut has_key = request.command == Command::MetaDebug || hides_key;
     for raw in flags(meta.flags) {
         match raw[0] {
             b'q' if is_quiet => {}
             b'k' if hides_key && flag(meta.flags, b'O').is_none() => put(KEY_PLACE),
-            b'k' if hides_key => {}
+            b'k' if hides_key && is_single(b'k') => {}
             _ => {
                 put(b" ");
                 put(raw);
