@@ -114,7 +114,7 @@ impl Ring {
     /// Builds the ring of `members`, which must not be empty.
     ///
     /// `hash_tag` holds the two bytes around the hashed part of a key, see [`Ring::hash`]. A member too
-    /// light to get a point gets no key. 1000 members take some ten milliseconds, and those of rendezvous a hundred.
+    /// light to get a point gets no key. 1000 members take some ten milliseconds, and those of rendezvous some eighty.
     pub fn build(distribution: &Distribution, hash_tag: Option<[u8; 2]>, members: &[Member<'_>]) -> Ring {
         let all: Vec<usize> = (0..members.len()).collect();
         Ring::among(distribution, hash_tag, members, &all)

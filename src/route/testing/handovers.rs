@@ -22,7 +22,7 @@ use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::ReplySlot;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::route::handover::tally::HandoverTally;
-use crate::route::toolkit::lease::{MetaKey, cas_of};
+use crate::route::toolkit::lease::{MetaKey, cas_of, may_be_placeholder};
 use crate::route::toolkit::writes::Writes;
 use crate::route::{Call, Forwarder, Handover, Pool, Route, handover};
 
@@ -284,6 +284,7 @@ impl Sidecar {
         for member in 0..self.rings.during.nodes.len() {
             if next == Phase::Done as u8 {
                 self.sweep(member, progress.mark(member));
+                self.expire_leases(member);
             }
             if is_valkey && is_swept && progress.mark(member) > 0 {
                 self.sweep(member, u64::MAX);
@@ -299,6 +300,17 @@ impl Sidecar {
         ];
         progress.enter(phases[usize::from(next) - 1], Instant::now());
         self.phase.set(next);
+    }
+
+    /// Removes the placeholders at a new node. A handover is done only when the last of them must have expired, and no
+    /// time passes here.
+    fn expire_leases(&self, member: usize) {
+        let cache = &self.caches.caches[member];
+        for key in ["k", "n"] {
+            if may_be_placeholder(&cache.execute(&meta(Command::MetaGet, key, "s v"))) {
+                cache.execute(&ask(Command::Delete, key));
+            }
+        }
     }
 
     /// Removes what a new node has from an earlier ring.

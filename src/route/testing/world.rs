@@ -4,6 +4,7 @@
 //! A value that is read must be one that no answered change had replaced before the read began. Misses prove nothing, so
 //! a test also fails if too few reads find a value.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -268,19 +269,31 @@ pub fn seeds_of_many() -> u64 {
 }
 
 fn seeds_or(default: u64) -> u64 {
-    let seeds = std::env::var("RACES_SEEDS").ok();
-    seeds.and_then(|seeds| seeds.parse().ok()).unwrap_or(default)
+    number("RACES_SEEDS").unwrap_or(default)
 }
 
-/// The same for this number of seeds.
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// The same for this number of seeds; or for one alone, which the environment names (`RACES_SEED`).
 pub fn survives_seeds(seeds: u64, min_hits: u64, world: impl AsyncFn(u64) -> (u64, u64)) {
+    if let Some(seed) = number("RACES_SEED") {
+        return run(async { drop(world(seed).await) });
+    }
     let (mut reads, mut hits) = (0, 0);
     for seed in 0..seeds {
-        run(async {
-            let (answered, found) = world(seed).await;
-            reads += answered;
-            hits += found;
-        });
+        let lived = catch_unwind(AssertUnwindSafe(|| {
+            run(async {
+                let (answered, found) = world(seed).await;
+                reads += answered;
+                hits += found;
+            });
+        }));
+        if let Err(panic) = lived {
+            eprintln!("-- run it again with RACES_SEED={seed}");
+            resume_unwind(panic);
+        }
     }
     assert!(reads >= seeds * MIN_READS, "{reads} reads in {seeds} worlds");
     assert!(hits * 100 >= reads * min_hits, "only {hits} of {reads} reads hit");
