@@ -11,8 +11,10 @@ use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::ReplySlot;
 use crate::route::testing::ask;
-use crate::route::testing::world::{COUNTER, Trial};
 use crate::route::{Forwarder, Pool};
+
+/// The counter's initial value.
+pub const COUNTER: u64 = 1000;
 
 /// The cache of the pool `a`.
 pub const A: usize = 0;
@@ -103,7 +105,7 @@ impl Caches {
 
     /// Executes any one of the waiting requests, or lets a reply arrive. With `faults` some requests are not
     /// executed, or their replies are lost.
-    pub fn step(&self, Trial { faults, is_late, .. }: Trial<'_>) {
+    pub fn step(&self, faults: bool, is_late: bool) {
         let mut waiting = self.waiting.borrow_mut();
         let hastiest = (0..waiting.len()).max_by_key(|&index| waiting[index].haste);
         let Some(hastiest) = hastiest else { return };

@@ -14,14 +14,12 @@ use tokio::time::advance;
 
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::oneshot::Answer;
-use crate::route::testing::caches::Caches;
+use crate::route::testing::caches::{COUNTER, Caches};
 use crate::route::testing::{ask, run};
 use crate::route::{Call, Route};
 
 pub const CLIENTS: usize = 4;
 const STEPS: usize = 60;
-/// The counter's initial value.
-pub const COUNTER: u64 = 1000;
 
 /// A change of the key `k`; an empty value for a delete. Times are steps.
 #[derive(Debug, Clone)]
@@ -238,7 +236,7 @@ pub async fn live(
             caches.caches[evicting].execute(&ask(Command::Delete, "k"));
         }
         for _ in 0..=fastrand::u64(..3) {
-            caches.step(trial);
+            caches.step(trial.faults, trial.is_late);
         }
         for _ in 0..3 {
             tokio::task::yield_now().await;
@@ -279,7 +277,9 @@ fn number(variable: &str) -> Option<u64> {
 /// The same for this number of seeds; or for one alone, which the environment names (`RACES_SEED`).
 pub fn survives_seeds(seeds: u64, min_hits: u64, world: impl AsyncFn(u64) -> (u64, u64)) {
     if let Some(seed) = number("RACES_SEED") {
-        return run(async { drop(world(seed).await) });
+        return run(async {
+            world(seed).await;
+        });
     }
     let (mut reads, mut hits) = (0, 0);
     for seed in 0..seeds {
