@@ -70,8 +70,9 @@ fn what_moves_is_copied_as_it_is_and_nothing_else() {
         .filter(|number| value(&mut nodes[2].client(), &format!("key-{number}"), "f").is_some())
         .collect();
     assert!((60..140).contains(&moved.len()), "a third moves: {out}");
+    // Its mark, a fresh id or two that tell of a restart, and the note that leftovers are removed.
     assert!(
-        copied <= moved.len() as u64 + 2,
+        copied <= moved.len() as u64 + 4,
         "and Ringway's own notes: {copied}"
     );
     let count = moved.len();
