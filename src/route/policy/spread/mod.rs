@@ -76,7 +76,6 @@ pub struct Spread {
 /// The copies with one number, of whichever key.
 #[derive(Debug)]
 struct Copied {
-    number: usize,
     label: String,
     route: Route,
 }
@@ -96,7 +95,6 @@ impl Compile for config::Spread {
             };
             let key = Key::over(to.clone(), &settings);
             copies.push(Copied {
-                number,
                 label: format!("copy {number}"),
                 route: scope.finish(PolicyKind::Key(key), &config::Policy::Key(settings)),
             });
@@ -195,11 +193,11 @@ impl Policy for Spread {
 
     fn branches_of<'k>(&self, key: &'k [u8]) -> Vec<(Branch<'_>, Cow<'k, [u8]>)> {
         let has_copies = self.prefixes.cover(key) && key.len() + MAX_SUFFIX <= MAX_KEY;
-        let copies = match has_copies {
-            true => self.copies_by(Ring::of_reads(&self.to, key), key),
-            false => Vec::new(),
+        let numbers = match has_copies {
+            true => self.numbers(Ring::of_reads(&self.to, key), key),
+            false => Numbers::default(),
         };
-        let copies = copies.into_iter();
+        let copies = numbers.as_slice().iter().map(|&number| self.copy(number));
         let copies = copies.map(|copy| Branch::labelled(&copy.label, &copy.route));
         let branches = self.branches().into_iter().chain(copies);
         branches.map(|branch| (branch, Cow::Borrowed(key))).collect()
@@ -227,21 +225,19 @@ impl Spread {
 
     /// The copies that any process may have of `key`.
     fn all_copies(&self, key: &[u8]) -> Vec<&Copied> {
-        let mut copies = self.copies_by(Ring::New, key);
+        let mut numbers = self.numbers(Ring::New, key).as_slice().to_vec();
         let is_changing = self.to.pools().iter().any(|pool| pool.handover.is_some());
         if is_changing {
-            copies.extend(self.copies_by(Ring::Old, key));
-            copies.sort_by_key(|copy| copy.number);
-            copies.dedup_by_key(|copy| copy.number);
+            numbers.extend_from_slice(self.numbers(Ring::Old, key).as_slice());
+            numbers.sort_unstable();
+            numbers.dedup();
         }
-        copies
+        numbers.into_iter().map(|number| self.copy(number)).collect()
     }
 
-    /// The copies that `key` has by `ring`.
-    fn copies_by(&self, ring: Ring, key: &[u8]) -> Vec<&Copied> {
-        let numbers = Numbers::find(&self.to, key, ring, self.count, self.copies.len());
-        let numbers = numbers.as_slice().iter();
-        numbers.map(|&number| self.copy(number)).collect()
+    /// The numbers of the copies that `key` has by `ring`.
+    fn numbers(&self, ring: Ring, key: &[u8]) -> Numbers {
+        Numbers::find(&self.to, key, ring, self.count, self.copies.len())
     }
 
     fn copy(&self, number: u8) -> &Copied {
