@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::pace::Pace;
 use super::sketch::Sketch;
-use super::{DECAY, Figures, PERIOD};
+use super::{DECAY, Figures};
 use crate::metrics::Class;
 use crate::protocol::fingerprint;
 use crate::protocol::operation::Operation;
@@ -117,8 +117,10 @@ impl Sampler {
             return;
         }
         let pool = fingerprint(pool.as_bytes());
-        let bytes = (key.len() + bytes) as f64;
-        let figures = Figures::of(access, bytes);
+        // It stands for all of a period.
+        let (bytes, period) = ((key.len() + bytes) as f64, f64::from(self.pace.period()));
+        let mut figures = Figures::of(access, bytes);
+        figures *= period;
         let counts = &mut *self.counts.borrow_mut();
         match counts.totals.iter_mut().find(|(known, _)| *known == pool) {
             Some((_, total)) => *total += figures,
@@ -127,7 +129,7 @@ impl Sampler {
         let prefix = counts
             .delimiter
             .and_then(|delimiter| memchr::memchr(delimiter, key));
-        for (order, weight) in [1.0, bytes].into_iter().enumerate() {
+        for (order, weight) in [period, bytes * period].into_iter().enumerate() {
             counts.keys[order].add(pool, key, weight, figures);
             if let Some(end) = prefix {
                 counts.prefixes[order].add(pool, &key[..=end], weight, figures);
@@ -138,10 +140,11 @@ impl Sampler {
     /// Returns the rates at `now`, in microseconds of the worker's clock, and lets all counts decay. Called
     /// once a second.
     pub fn summarize(&self, now: u64) -> Summary {
+        self.pace.adapt();
         let counts = &mut *self.counts.borrow_mut();
         counts.seconds += now.saturating_sub(counts.since) as f64 / 1e6;
         counts.since = now;
-        let factor = f64::from(PERIOD) / counts.seconds.max(1e-3);
+        let factor = 1.0 / counts.seconds.max(1e-3);
         let mut totals = counts.totals.clone();
         totals.iter_mut().for_each(|(_, total)| *total *= factor);
         let summary = Summary {
