@@ -262,6 +262,25 @@ fn of_a_new_owner_that_cannot_be_swept_nothing_is_read() {
 }
 
 #[test]
+fn a_left_over_string_makes_room_for_a_placeholder_because_its_id_would_come_back_with_its_bytes() {
+    let owners = Owners::start(["redis", "redis"]);
+    owners.redis[1].ask("ACL SETUSER default -scan");
+    let replaced = Replaced::begin_at(owners, "0s", &["k"]);
+    let [old, new] = &replaced.owners.redis;
+    // The copy waits for the old owner, so that one sees what it would take the place of.
+    old.signal("STOP");
+    let mut client = replaced.ringway.client();
+    client.send("gets k\r\n");
+    wait_for("a placeholder", || {
+        new.ask("EXISTS k") == "1" && new.ask("GET k") != "left over"
+    });
+    old.signal("CONT");
+    wait_for("the copy", || {
+        get(&mut replaced.ringway.client(), "k") == text("5")
+    });
+}
+
+#[test]
 fn values_of_other_types_are_not_swept() {
     let owners = Owners::start(["redis", "redis"]);
     let new = &owners.redis[1];
