@@ -10,6 +10,9 @@
 //! each client sends its next request, from `SHORTEST` to `USUAL`, or, if that is more, a quarter of
 //! the time until replies arrive from nodes, up to `LONGEST`.
 //!
+//! A worker that is full has no time to wait: events gather while it works, and a wait would only take capacity away.
+//! Whether it is full shows only while it does not wait, so from time to time it leaves waits out for a while.
+//!
 //! The state is per thread. Beside the worker's clock it reads the time twice a turn, and makes no
 //! system call unless it waits.
 
@@ -32,6 +35,18 @@ const BUSY: f32 = 0.4;
 const REST: u32 = 1024;
 /// The weight of past turns after each turn.
 const PAST: f32 = 31.0 / 32.0;
+/// The number of turns that count, by this weight.
+const TURNS: f32 = 32.0;
+/// A worker that is awake for this share of the time without waits, and gathers this many reads in a turn, is full.
+const FULL: f32 = 0.9;
+const GATHERS: f32 = 4.0;
+/// What it may fall to until it is no longer full: a share of either.
+const NEARLY: f32 = 0.9;
+/// The number of turns without a wait after which it shows whether the worker is full.
+const TRIAL: u32 = 128;
+/// The time until the next trial, in seconds: after one that showed that it is not, and after it was.
+const PERIOD: f32 = 0.25;
+const SOON: f32 = 0.02;
 
 thread_local! {
     static PACE: RefCell<Pace> = const { RefCell::new(Pace::new()) };
@@ -105,6 +120,10 @@ struct Pace {
     gathered: f32,
     /// Turns until the next wait is allowed.
     rest: u32,
+    /// Turns since the last wait.
+    unaided: u32,
+    /// Seconds until waits are left out.
+    due: f32,
 }
 
 impl Pace {
@@ -124,6 +143,8 @@ impl Pace {
             has_waited: false,
             gathered: 2.0 * LEAST,
             rest: 0,
+            unaided: 0,
+            due: PERIOD,
         }
     }
 
@@ -156,7 +177,9 @@ impl Pace {
         self.sum_asks = self.sum_asks * PAST + std::mem::take(&mut self.asks) as f32;
         self.sum_answers = self.sum_answers * PAST + std::mem::take(&mut self.answers) as f32;
         self.awake = self.awake * PAST + since(self.woke);
-        self.total = self.total * PAST + since(self.queued);
+        let turn = since(self.queued);
+        self.total = self.total * PAST + turn;
+        self.due = (self.due - turn).max(0.0);
         self.queued = Some(now);
         if self.has_waited {
             self.gathered += (reads as f32 - self.gathered) / 8.0;
@@ -166,12 +189,35 @@ impl Pace {
             }
         }
         self.rest = self.rest.saturating_sub(1);
+        self.unaided = self.unaided.saturating_add(1);
         let is_busy = self.total > 0.0 && self.awake > BUSY * self.total;
         let wait = self.wait();
         let is_dense = (self.sum_asks + self.sum_answers) * wait >= LEAST * self.total;
         let pays = self.rest == 0 && reads < ENOUGH && is_busy && is_dense;
-        self.has_waited = pays && !self.is_forbidden;
+        self.has_waited = pays && !self.is_forbidden && !self.may_be_full();
+        if self.has_waited {
+            self.unaided = 0;
+        }
         self.has_waited.then(|| Duration::from_secs_f32(wait))
+    }
+
+    /// Whether waits are left out, because the worker is full or to see whether it is.
+    fn may_be_full(&mut self) -> bool {
+        if self.due > 0.0 {
+            return false;
+        }
+        // From the end of the trial on a short lull is no reason to wait.
+        let least = if self.unaided > TRIAL { NEARLY } else { 1.0 };
+        let is_full = self.awake > least * FULL * self.total
+            && self.sum_asks + self.sum_answers > least * GATHERS * TURNS;
+        match self.unaided {
+            _ if is_full => {}
+            ..TRIAL => {}
+            TRIAL => self.due = PERIOD,
+            // It was full until now, and probably is again after a disturbance.
+            _ => self.due = SOON,
+        }
+        self.due <= 0.0
     }
 }
 
@@ -240,6 +286,48 @@ mod tests {
             let waits = waits(&mut pace, 15, 5, 16);
             assert_near(waits.last(), expected, &format!("nodes take {quick} µs"));
         }
+    }
+
+    /// Returns how often a worker waits in so many turns, in which one read comes each `apart` µs and a turn takes
+    /// `turn` µs and `each` for every read.
+    fn waits_of_worker(pace: &mut Pace, turns: usize, apart: f32, turn: f32, each: f32) -> u32 {
+        pace.clients = 50;
+        let (mut now, mut came, mut waits) = (Instant::now(), 0.0, 0);
+        for _ in 0..turns {
+            // The event loop sleeps until something has come.
+            let idle = f32::max(1.0 - came, 0.0) * apart;
+            now += Duration::from_secs_f32(idle * 1e-6);
+            came = f32::max(came, 1.0);
+            pace.asks = came as u32;
+            came -= pace.asks as f32;
+            pace.woke = Some(now);
+            let awake = turn + each * pace.asks as f32;
+            now += Duration::from_secs_f32(awake * 1e-6);
+            let wait = pace.end_turn(now);
+            waits += u32::from(wait.is_some());
+            now += wait.unwrap_or_default();
+            came += (awake + wait.unwrap_or_default().as_secs_f32() * 1e6) / apart;
+        }
+        waits
+    }
+
+    #[test]
+    fn a_full_worker_waits_no_more_once_it_has_seen_that_it_is_full() {
+        let waits = |apart, turn, each| waits_of_worker(&mut Pace::new(), 100_000, apart, turn, each);
+        assert!(waits(20.0, 40.0, 15.0) < 3000, "eight reads gather in a turn");
+        assert!(
+            waits(20.0, 15.0, 10.0) > 80_000,
+            "one read in a turn: it could do more"
+        );
+        assert!(waits(25.0, 10.0, 10.0) > 80_000, "idle for a fifth of the time");
+    }
+
+    #[test]
+    fn a_worker_that_is_full_no_longer_waits_again() {
+        let mut pace = Pace::new();
+        pace.due = 0.0;
+        assert_eq!(waits_of_worker(&mut pace, 10_000, 20.0, 40.0, 15.0), 0);
+        assert!(waits_of_worker(&mut pace, 1000, 25.0, 10.0, 10.0) > 800);
     }
 
     #[test]
