@@ -22,7 +22,7 @@ use load::nodes::Nodes;
 use load::options::{Mode, Options};
 use load::process::{self, Scratch};
 use load::workload::Workload;
-use load::{compare, idle, machine, relay, responder, self_check};
+use load::{compare, idle, machine, readme, relay, responder, self_check};
 
 mod load {
     pub mod accounting;
@@ -48,6 +48,7 @@ mod load {
     pub mod process;
     pub mod random;
     pub mod ratios;
+    pub mod readme;
     pub mod relay;
     pub mod report;
     pub mod responder;
@@ -57,7 +58,11 @@ mod load {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let mut options = Options::parse();
+    if options.readme {
+        options.workloads = readme::workloads();
+        options.only = Some(readme::CONTENDERS.map(str::to_owned).into());
+    }
     if matches!(options.mode, Mode::Load | Mode::Idle) {
         self_check::run();
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use anyhow::{Context, Result, bail};
 
 use super::dataset::Dataset;
-use super::wire::{Answer, Verb, Wire};
+use super::wire::{Answer, Verb, Wire, array_head};
 
 /// Marks a key whose value has come.
 const TAKEN: u32 = u32::MAX;
@@ -53,6 +53,12 @@ enum Owed {
         end: usize,
         next: usize,
         hits: usize,
+    },
+    /// The same in RESP, where the head of the reply has come and values come in the order asked.
+    Rest {
+        next: usize,
+        end: usize,
+        found: Outcome,
     },
 }
 
@@ -131,6 +137,13 @@ impl Checker {
         match self.owed.front() {
             None => "nothing".to_owned(),
             Some(Owed::Stored { key }) => format!("set {}", dataset.item(*key).key()),
+            Some(&Owed::Rest { next, end, .. }) => {
+                format!(
+                    "MGET, {} values to come, the next of {}",
+                    end - next,
+                    dataset.item(self.asked[next]).key()
+                )
+            }
             Some(&Owed::Values { start, end, hits, .. }) => {
                 let left: Vec<&str> = self.asked[start..end]
                     .iter()
@@ -150,7 +163,70 @@ impl Checker {
         match self.wire {
             Wire::Classic => self.classic(rest, dataset),
             Wire::Meta | Wire::Binary => self.single(rest, dataset),
+            Wire::Resp => match self.owed.front() {
+                Some(Owed::Values { start, end, .. }) if end - start > 1 => self.array(rest, dataset),
+                Some(&Owed::Rest { next, end, found }) => self.element(next, end, found, rest, dataset),
+                _ => self.single(rest, dataset),
+            },
         }
+    }
+
+    /// The head of the reply to a MGET.
+    fn array(&mut self, rest: &[u8], dataset: &Dataset) -> Result<Step> {
+        let Some(&Owed::Values { start, end, .. }) = self.owed.front() else {
+            return self.wrong(rest, dataset);
+        };
+        let head = array_head(end - start);
+        if rest.starts_with(b"-") {
+            let end = memchr::memchr(b'\n', rest);
+            return Ok(end.map_or(Step::More, |end| {
+                Step::Done(end + 1, Outcome { errors: 1, ..REPLY })
+            }));
+        }
+        if rest.starts_with(&head) {
+            self.owed[0] = Owed::Rest {
+                next: start,
+                end,
+                found: REPLY,
+            };
+            return Ok(Step::Value(head.len()));
+        }
+        match head.starts_with(rest) {
+            true => Ok(Step::More),
+            false => self.wrong(rest, dataset),
+        }
+    }
+
+    /// One value of a MGET: that of the key at `next`.
+    fn element(
+        &mut self,
+        next: usize,
+        end: usize,
+        mut found: Outcome,
+        rest: &[u8],
+        dataset: &Dataset,
+    ) -> Result<Step> {
+        let key = self.asked[next];
+        let Ok(read) = self.wire.read(Verb::Get, dataset.item(key), key, rest) else {
+            return self.wrong(rest, dataset);
+        };
+        let Some((answer, length)) = read else {
+            return Ok(Step::More);
+        };
+        match answer {
+            Answer::Hit => found.hits += 1,
+            Answer::Miss => found.misses += 1,
+            Answer::Stored | Answer::Error => return self.wrong(rest, dataset),
+        }
+        if next + 1 == end {
+            return Ok(Step::Done(length, found));
+        }
+        self.owed[0] = Owed::Rest {
+            next: next + 1,
+            end,
+            found,
+        };
+        Ok(Step::Value(length))
     }
 
     /// The reply to a request of one key in meta or binary.
@@ -158,7 +234,7 @@ impl Checker {
         let (verb, key) = match self.owed.front() {
             Some(Owed::Stored { key }) => (Verb::Set, *key),
             Some(Owed::Values { start, .. }) => (Verb::Get, self.asked[*start]),
-            None => return self.wrong(rest, dataset),
+            Some(Owed::Rest { .. }) | None => return self.wrong(rest, dataset),
         };
         let Ok(read) = self.wire.read(verb, dataset.item(key), key, rest) else {
             return self.wrong(rest, dataset);

@@ -18,6 +18,7 @@ use super::pace::Rate;
 use super::plot;
 use super::process::Scratch;
 use super::ratios;
+use super::readme;
 use super::report::{self, Samples};
 use super::workload::Workload;
 
@@ -122,6 +123,9 @@ pub fn run(
         report.push_str(&format!("\n{name} was not measured: {reason}\n"));
     }
     print!("{report}");
+    if options.readme {
+        readme::write(&all)?;
+    }
     if let Some(directory) = &options.out {
         let page =
             format!("# Ringway beside its peers\n\n![The figures as bars](bench.svg)\n\n{machine}{report}");
@@ -190,12 +194,16 @@ impl Bench<'_> {
         load: Load,
         observe: impl AsyncFnOnce(&Run, &Running, &Nodes) -> Result<T>,
     ) -> Result<Option<T>> {
-        let workload = &task.workload;
-        if self.absent.contains_key(contender.name) || !contender.takes(workload, self.options.nodes) {
+        let workload = &Workload {
+            wire: contender.wire(&task.workload),
+            ..task.workload
+        };
+        if self.absent.contains_key(contender.name) || !contender.takes(&task.workload, self.options.nodes) {
             return Ok(None);
         }
         eprintln!("{what}: {} through {}", workload.name, contender.name);
-        self.nodes.prepare(workload, self.options, self.scratch)?;
+        self.nodes
+            .prepare(contender.store, workload, self.options, self.scratch)?;
         let running = match contender.start(self.nodes, workload.workers, self.options, self.scratch) {
             Ok(running) => running,
             Err(error) => {

@@ -154,7 +154,10 @@ impl Connection {
                     let item = run.dataset.item(key);
                     run.workload.wire.write_get(item, key, &mut self.requests);
                 }
-                _ => write_multi_get(&run.dataset, &self.chosen, &mut self.requests),
+                _ => {
+                    let items = self.chosen.iter().map(|key| run.dataset.item(*key));
+                    run.workload.wire.write_multi_get(items, &mut self.requests);
+                }
             }
             checker.expect_values(&self.chosen);
         }
@@ -176,15 +179,6 @@ impl Tally {
         self.outcome.misses += outcome.misses;
         self.outcome.errors += outcome.errors;
     }
-}
-
-fn write_multi_get(dataset: &Dataset, keys: &[u32], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"get");
-    for key in keys {
-        out.push(b' ');
-        out.extend_from_slice(dataset.item(*key).key().as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// The different keys of one get: one from each of so many equal parts of `keys`.

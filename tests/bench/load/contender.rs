@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use tokio_rustls::TlsConnector;
 
 use super::encrypt::Certificate;
+use super::node::Store;
 use super::nodes::Nodes;
 use super::options::{Backend, Mode, Options};
 use super::peers;
@@ -25,6 +26,8 @@ const RECORD: usize = 16 << 10;
 pub struct Contender {
     /// What people call it, and what `--only` takes.
     pub name: &'static str,
+    /// What its nodes are.
+    pub store: Store,
     kind: Kind,
 }
 
@@ -129,6 +132,7 @@ pub fn select(options: &Options) -> Result<Vec<Contender>> {
     let mut contenders = match options {
         Options { routes: true, .. } => over_routes(),
         Options { tls: true, mode, .. } => over_tls(*mode),
+        Options { redis: true, .. } => over_redis(),
         _ => all(),
     };
     let Some(names) = options.only.as_deref() else {
@@ -153,17 +157,28 @@ fn ringway() -> PathBuf {
 
 /// Ringway over a plain pool and over policies.
 pub fn over_routes() -> Vec<Contender> {
-    let contender = |(name, route)| Contender {
-        name,
-        kind: Kind::Ringway(ringway(), route),
+    ROUTES
+        .map(|(name, route)| Contender::new(name, Kind::Ringway(ringway(), route)))
+        .into()
+}
+
+/// Ringway over either kind of nodes, and Redis asked directly.
+fn over_redis() -> Vec<Contender> {
+    let over_redis = |name, kind| Contender {
+        store: Store::Redis,
+        ..Contender::new(name, kind)
     };
-    ROUTES.map(contender).into()
+    vec![
+        Contender::new("ringway", Kind::Ringway(ringway(), PLAIN)),
+        over_redis("ringway-redis", Kind::Ringway(ringway(), PLAIN)),
+        over_redis("direct-redis", Kind::Direct),
+    ]
 }
 
 fn over_tls(mode: Mode) -> Vec<Contender> {
-    let nutcracker = |name, sides| Contender {
-        name,
-        kind: Kind::NutcrackerOverStunnel("nutcracker".into(), sides),
+    let nutcracker = |name, sides| {
+        let kind = Kind::NutcrackerOverStunnel("nutcracker".into(), sides);
+        Contender::new(name, kind)
     };
     let mut contenders = vec![nutcracker("nutcracker+stunnel", Sides::Nodes)];
     // memcached's own proxy encrypts to its nodes if it was built to; one that nobody named is no contender.
@@ -175,15 +190,16 @@ fn over_tls(mode: Mode) -> Vec<Contender> {
     // Idle sessions are plain.
     if mode == Mode::Load {
         contenders.push(nutcracker("both:nutcracker+stunnel", Sides::Both));
-        contenders.push(Contender {
-            name: "both:ringway",
-            kind: Kind::RingwayOnBothSides(ringway()),
-        });
+        contenders.push(Contender::new(
+            "both:ringway",
+            Kind::RingwayOnBothSides(ringway()),
+        ));
     }
     contenders
 }
 
-fn all() -> Vec<Contender> {
+/// Ringway and its peers.
+pub fn all() -> Vec<Contender> {
     let path = |name: &str| env::var_os(name).map(PathBuf::from);
     let mut all = vec![
         ("direct", Kind::Direct),
@@ -200,11 +216,24 @@ fn all() -> Vec<Contender> {
         all.push(("ringway-base", Kind::Ringway(base, PLAIN)));
     }
     all.into_iter()
-        .map(|(name, kind)| Contender { name, kind })
+        .map(|(name, kind)| Contender::new(name, kind))
         .collect()
 }
 
 impl Contender {
+    fn new(name: &'static str, kind: Kind) -> Self {
+        let store = Store::Memcached;
+        Self { name, store, kind }
+    }
+
+    /// What its clients speak, where those of a proxy speak as `workload` says.
+    pub fn wire(&self, workload: &Workload) -> Wire {
+        match (&self.kind, self.store) {
+            (Kind::Direct, Store::Redis) => Wire::Resp,
+            _ => workload.wire,
+        }
+    }
+
     /// Starts it anew in front of `nodes`, with so many threads where it can, and waits until it listens.
     ///
     /// # Errors
@@ -306,6 +335,7 @@ impl Contender {
     pub fn takes(&self, workload: &Workload, backend: Backend) -> bool {
         let speaks = match self.kind {
             Kind::Ringway(..) | Kind::RingwayOnBothSides(_) => true,
+            Kind::Direct if self.store == Store::Redis => workload.wire == Wire::Classic,
             // What clients speak reaches the nodes.
             Kind::Direct | Kind::Relay => workload.wire != Wire::Binary || backend == Backend::Memcached,
             Kind::Memcached(_) => workload.wire != Wire::Binary,
@@ -321,6 +351,10 @@ impl Contender {
     /// What it says of itself in one line.
     pub fn version(&self) -> String {
         match &self.kind {
+            Kind::Direct if self.store == Store::Redis => {
+                "no proxy: each connection asks one Redis in its own protocol, with keys of its own"
+                    .to_owned()
+            }
             Kind::Direct => "no proxy: each connection talks to one node, with keys of its own".to_owned(),
             Kind::Relay => "hands on bytes, parses nothing; a node connection for each client".to_owned(),
             Kind::Nutcracker(program) => version_of(program),
@@ -328,7 +362,8 @@ impl Contender {
                 let stunnel = version_by(Path::new("stunnel4"), "-version");
                 format!("{}, and {stunnel}", version_of(program))
             }
-            Kind::Ringway(program, PLAIN) => version_of(program),
+            Kind::Ringway(program, PLAIN) if self.store == Store::Memcached => version_of(program),
+            Kind::Ringway(_, PLAIN) => "the same, over Redis".to_owned(),
             Kind::RingwayOnBothSides(_) => "the same, with clients that encrypt".to_owned(),
             Kind::Ringway(_, route) => format!("the same, with the route {route}"),
             Kind::Memcached(program) | Kind::Mcrouter(program) => match program {

@@ -12,6 +12,7 @@ use super::checker::Checker;
 use super::contender::Contender;
 use super::dataset::Dataset;
 use super::measure::{preload, read_replies};
+use super::node::Store;
 use super::nodes::Nodes;
 use super::options::Options;
 use super::process::Scratch;
@@ -45,7 +46,7 @@ pub fn run(
     ]);
     let mut complete = true;
     for contender in contenders {
-        nodes.prepare(&WORKLOADS[0], options, scratch)?;
+        nodes.prepare(Store::Memcached, &WORKLOADS[0], options, scratch)?;
         let running = match contender.start(nodes, 1, options, scratch) {
             Ok(running) => running,
             Err(error) => {
@@ -56,7 +57,7 @@ pub fn run(
         };
         let Some(pid) = running.pid() else { continue };
         let address = running.addresses[0];
-        preload(address, &keys, &dataset)
+        preload(address, &keys, &dataset, Wire::Classic)
             .with_context(|| format!("preloading through {}", contender.name))?;
         let before = Memory::of(pid)?;
         eprintln!("idle: {} sessions through {}", options.sessions, contender.name);

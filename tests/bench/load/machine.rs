@@ -13,7 +13,7 @@ pub fn describe(contenders: &[Contender], options: &Options) -> String {
         format!("machine: {} × {}, {} MiB", cpus(), cpu_model(), memory_mib()),
         format!("kernel: Linux {}", first_line("/proc/sys/kernel/osrelease")),
         format!("load average at the start: {}", first_line("/proc/loadavg")),
-        format!("nodes: {}", Nodes::describe(options.nodes)),
+        format!("nodes: {}", Nodes::describe(options)),
     ];
     for contender in contenders {
         lines.push(format!("{}: {}", contender.name, contender.version()));

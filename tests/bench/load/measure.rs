@@ -93,8 +93,13 @@ pub fn run<T>(
     observe: impl AsyncFnOnce(&Run) -> Result<T>,
 ) -> Result<T> {
     let shares = shares(dataset, running.addresses.len());
+    // A proxy takes classic text from anybody.
+    let wire = match workload.wire {
+        Wire::Resp => Wire::Resp,
+        _ => Wire::Classic,
+    };
     for (address, keys) in running.addresses.iter().zip(&shares) {
-        preload(*address, keys, dataset).context("while preloading")?;
+        preload(*address, keys, dataset, wire).context("while preloading")?;
     }
     let run = Rc::new(Run {
         workload: *workload,
@@ -108,21 +113,21 @@ pub fn run<T>(
     runtime.block_on(drive(run, running, &shares, load, observe))
 }
 
-/// Stores `keys` through a connection of its own.
+/// Stores `keys` through a connection of its own, which speaks `wire`.
 ///
 /// # Errors
-/// Any answer but `STORED`.
-pub fn preload(address: SocketAddr, keys: &[u32], dataset: &Dataset) -> Result<()> {
+/// Any answer but `STORED`, or what says so.
+pub fn preload(address: SocketAddr, keys: &[u32], dataset: &Dataset, wire: Wire) -> Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let batch = (PRELOAD_BYTES / dataset.largest().max(1)).clamp(1, 100);
     let mut requests = Vec::new();
     for keys in keys.chunks(batch) {
-        let mut checker = Checker::new(Wire::Classic);
+        let mut checker = Checker::new(wire);
         requests.clear();
         for key in keys {
-            dataset.item(*key).write_set(&mut requests);
+            wire.write_set(dataset.item(*key), *key, &mut requests);
             checker.expect_stored(*key);
         }
         stream.write_all(&requests)?;

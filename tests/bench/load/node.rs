@@ -1,5 +1,7 @@
-//! One memcached node.
+//! One node: memcached, or Redis.
 
+use std::env;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -7,14 +9,21 @@ use anyhow::Result;
 
 use super::process::{Process, Scratch};
 
-/// A running memcached.
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    Memcached,
+    Redis,
+}
+
+/// A running node.
 #[derive(Debug)]
 pub struct Node {
     pub process: Process,
 }
 
 impl Node {
-    /// Starts one on `address`, with one thread, 256 MiB and these arguments `more`, on `cpus` where any are given.
+    /// Starts a memcached on `address`, with one thread, 256 MiB and these arguments `more`, on `cpus` where any are given.
     ///
     /// # Errors
     /// No memcached that starts.
@@ -34,4 +43,31 @@ impl Node {
         process.wait_ready(address)?;
         Ok(Self { process })
     }
+
+    /// Starts a Redis on `address`, which keeps nothing on disk and evicts as memcached does, on `cpus`.
+    ///
+    /// # Errors
+    /// No Redis that starts.
+    pub fn start_redis(name: &str, address: SocketAddr, cpus: &[usize], scratch: &Scratch) -> Result<Self> {
+        let port = address.port().to_string();
+        let limits = [
+            "--maxmemory",
+            "256mb",
+            "--maxmemory-policy",
+            "allkeys-lru",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ];
+        let args = [&limits[..], &["--bind", "127.0.0.1", "--port", &port]].concat();
+        let mut process = Process::start(name, cpus, Path::new(&redis()), &args, scratch)?;
+        process.wait_ready(address)?;
+        Ok(Self { process })
+    }
+}
+
+/// The Redis, or what takes its place.
+pub fn redis() -> OsString {
+    env::var_os("REDIS_SERVER").unwrap_or("redis-server".into())
 }

@@ -1,6 +1,6 @@
 //! The four nodes behind each contender, at the same addresses for the whole run: memcached, started anew for each
-//! measurement, since one that was emptied lays its items out anyhow and answers more slowly than the first time; or
-//! the responder, started anew where the keys of another workload are asked for.
+//! measurement, since one that was emptied lays its items out anyhow and answers more slowly than the first time; Redis,
+//! likewise; or the responder, started anew where the keys of another workload are asked for.
 
 use std::env;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::contender::version_of;
 use super::encrypt::Certificate;
-use super::node::Node;
+use super::node::{self, Node, Store};
 use super::options::{Backend, Options};
 use super::peers;
 use super::process::{Process, Scratch, free_address};
@@ -23,7 +23,9 @@ const NODES: usize = 4;
 pub struct Nodes {
     addresses: Vec<SocketAddr>,
     /// One for each address, or none where the responder stands for all.
-    memcached: Vec<Node>,
+    processes: Vec<Node>,
+    /// What they are.
+    store: Store,
     /// With the workload whose keys it has.
     responder: Option<(&'static str, Process)>,
     /// What they show, if they encrypt.
@@ -39,18 +41,21 @@ impl Nodes {
         Ok(Self {
             certificate: options.tls.then(|| Certificate::new(scratch)).transpose()?,
             addresses: (0..NODES).map(|_| free_address()).collect::<Result<Vec<_>>>()?,
-            memcached: Vec::new(),
+            processes: Vec::new(),
+            store: Store::Memcached,
             responder: None,
         })
     }
 
     /// What they are, in one line.
-    pub fn describe(backend: Backend) -> String {
-        match backend {
-            Backend::Memcached => {
-                let version = version_of(Path::new("memcached"));
-                format!("4 × {version}, one thread, 256 MiB each")
+    pub fn describe(options: &Options) -> String {
+        let memcached = version_of(Path::new("memcached"));
+        match options.nodes {
+            Backend::Memcached if options.redis => {
+                let redis = version_of(Path::new(&node::redis()));
+                format!("4 × {memcached}, one thread, or 4 × {redis}, which keep nothing on disk; 256 MiB each")
             }
+            Backend::Memcached => format!("4 × {memcached}, one thread, 256 MiB each"),
             Backend::Responder => {
                 "4 addresses of one responder, which answers from replies made beforehand and costs next to nothing"
                     .to_owned()
@@ -63,6 +68,14 @@ impl Nodes {
         self.addresses.clone()
     }
 
+    /// What stands before the address of a node in Ringway's configuration.
+    pub fn scheme(&self) -> &'static str {
+        match self.store {
+            Store::Memcached => "",
+            Store::Redis => "redis://",
+        }
+    }
+
     /// The names they bear in a ring, so that keys spread alike whatever ports were free, and their addresses.
     pub fn named(&self) -> impl Iterator<Item = (String, SocketAddr)> {
         self.addresses
@@ -73,19 +86,25 @@ impl Nodes {
 
     /// Their process ids.
     pub fn pids(&self) -> Vec<u32> {
-        let memcached = self.memcached.iter().map(|node| node.process.pid());
+        let processes = self.processes.iter().map(|node| node.process.pid());
         let responder = self.responder.iter().map(|(_, process)| process.pid());
-        memcached.chain(responder).collect()
+        processes.chain(responder).collect()
     }
 
-    /// Makes them ready for `workload`: memcached holds nothing, so that each contender finds only what it stored
+    /// Makes them ready for `workload`: what is asked for of memcached and Redis holds nothing, so that each contender finds only what it stored
     /// itself; the responder has all keys.
     ///
     /// # Errors
     /// A node that does not start.
-    pub fn prepare(&mut self, workload: &Workload, options: &Options, scratch: &Scratch) -> Result<()> {
+    pub fn prepare(
+        &mut self,
+        store: Store,
+        workload: &Workload,
+        options: &Options,
+        scratch: &Scratch,
+    ) -> Result<()> {
         if options.nodes == Backend::Memcached {
-            return self.start_memcached(options, scratch);
+            return self.start_all(store, options, scratch);
         }
         if self
             .responder
@@ -107,15 +126,18 @@ impl Nodes {
         Ok(())
     }
 
-    fn start_memcached(&mut self, options: &Options, scratch: &Scratch) -> Result<()> {
+    fn start_all(&mut self, store: Store, options: &Options, scratch: &Scratch) -> Result<()> {
         // Their addresses must be free for the next.
-        self.memcached.clear();
-        for (index, address) in self.addresses.iter().enumerate() {
-            let name = format!("memcached-{index}");
+        self.processes.clear();
+        self.store = store;
+        let cpus = [options.load_cpu];
+        for (index, &address) in self.addresses.iter().enumerate() {
+            let name = format!("node-{index}");
             let more = self.certificate.as_ref().map(Certificate::arguments);
-            let more = more.unwrap_or_default();
-            let node = Node::start(&name, *address, &more, &[options.load_cpu], scratch)?;
-            self.memcached.push(node);
+            self.processes.push(match store {
+                Store::Memcached => Node::start(&name, address, &more.unwrap_or_default(), &cpus, scratch)?,
+                Store::Redis => Node::start_redis(&name, address, &cpus, scratch)?,
+            });
         }
         Ok(())
     }

@@ -51,6 +51,14 @@ pub struct Options {
     /// memcached's own proxy, if RINGWAY_BENCH_MEMCACHED names one
     #[arg(long, conflicts_with_all = ["routes", "nodes"])]
     pub tls: bool,
+    /// Measure Ringway over memcached beside Ringway over Redis, and a Redis client that asks Redis itself, and nobody
+    /// else. REDIS_SERVER may name a Valkey
+    #[arg(long, conflicts_with_all = ["routes", "tls", "nodes"])]
+    pub redis: bool,
+    /// Measure what README.md says of the cost of a request, and write it there. RINGWAY_BENCH_MEMCACHED must name a
+    /// memcached
+    #[arg(long, conflicts_with_all = ["routes", "tls", "redis", "nodes", "rate", "only", "workloads"])]
+    pub readme: bool,
     /// Workloads to drive: W1, W1u (unix socket), W2 to W11
     #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "W1,W2,W4")]
     pub workloads: Vec<String>,

@@ -80,7 +80,11 @@ pub fn ringway(
             "  {pool}:\n    distribution: {distribution}\n    connections: 1\n    nodes:"
         )?;
         for (name, address) in nodes.named() {
-            writeln!(config, "      - {{address: \"{address}\", name: {name}}}")?;
+            writeln!(
+                config,
+                "      - {{address: \"{}{address}\", name: {name}}}",
+                nodes.scheme()
+            )?;
         }
         if let Some(certificate) = &nodes.certificate {
             let ca = certificate.cert.display();

@@ -12,12 +12,14 @@ const PEERS: [&str; 2] = ["nutcracker", "memcached-proxy"];
 /// Whom Ringway stands beside if clients encrypt, too.
 const BOTH_SIDES: [&str; 1] = ["both:nutcracker+stunnel"];
 
-/// At most so much may a policy cost, as a share of what a plain pool costs; others have no bound.
-const BOUNDS: [(&str, f64); 4] = [
+/// At most so much may a policy or a pool of Redis nodes cost, as a share of what a plain pool of memcached costs; others
+/// have no bound.
+const BOUNDS: [(&str, f64); 5] = [
     ("prefix", 1.03),
     ("failover", 1.3),
     ("replicate", 2.2),
     ("lazy_fill", 1.2),
+    ("redis", 1.25),
 ];
 
 type Figure = fn(&Sample) -> Option<f64>;
@@ -81,10 +83,10 @@ pub fn contenders(all: &[(Workload, Samples)]) -> String {
     text
 }
 
-/// What policies cost Ringway as a share of what a plain pool costs it.
+/// What policies, and Redis nodes, cost Ringway as a share of what a plain pool of memcached costs it.
 pub fn routes(all: &[(Workload, Samples)]) -> String {
     let proxy: Figure = |sample| sample.proxy.map(|proxy| proxy.total_micros());
-    let mut table = Table::new(&["policy, workload", "to a plain pool, proxy", "at most"]);
+    let mut table = Table::new(&["policy or nodes, workload", "to a plain pool, proxy", "at most"]);
     for (workload, samples) in all {
         let plain = samples.rounds("ringway");
         let policies = samples.measured().filter_map(|(name, rounds)| {
@@ -105,7 +107,7 @@ pub fn routes(all: &[(Workload, Samples)]) -> String {
     if table.is_empty() {
         return String::new();
     }
-    format!("\n## Ratios of CPU per request, policies to a plain pool\n\n{table}")
+    format!("\n## Ratios of CPU per request, to a plain pool of memcached\n\n{table}")
 }
 
 /// What the other protocols cost Ringway as a share of what the same load in classic text costs it.

@@ -13,6 +13,7 @@ use super::pace;
 use super::plot;
 use super::random::Random;
 use super::ratios;
+use super::readme;
 use super::report::Samples;
 use super::wire::Wire;
 use super::workload::{Popularity, Sizes, WORKLOADS};
@@ -22,12 +23,14 @@ pub fn run() {
     right_replies_pass_however_they_are_cut();
     wrong_replies_are_seen();
     the_other_protocols_are_checked_as_well();
+    the_values_of_a_mget_are_checked();
     the_responder_answers_as_a_node_however_requests_are_cut();
     batches_fall_due_as_often_as_was_asked();
     what_counts_system_calls_is_read();
     a_quantile_is_close_to_the_truth();
     keys_are_as_popular_and_values_as_long_as_the_workload_says();
     ratios_and_plot_say_what_was_measured();
+    a_line_of_the_readme_says_who_took_what();
 }
 
 fn small() -> Dataset {
@@ -113,7 +116,8 @@ fn the_other_protocols_are_checked_as_well() {
         b"\x81\0\0\0\0\0\0\x01\0\0\0\x09\0\0\0\x01\0\0\0\0\0\0\0\0Not found",
     ]
     .concat();
-    for (wire, bytes) in [(Wire::Meta, meta), (Wire::Binary, binary)] {
+    let resp = [b"$100\r\n", data, b"\r\n+OK\r\n$-1\r\n"].concat();
+    for (wire, bytes) in [(Wire::Meta, meta), (Wire::Binary, binary), (Wire::Resp, resp)] {
         let asking = || {
             let mut checker = Checker::new(wire);
             checker.expect_values(&[1]);
@@ -137,7 +141,34 @@ fn the_other_protocols_are_checked_as_well() {
     }
 }
 
-/// So many bytes at least belong to the hit at the front, in either protocol.
+/// So many bytes at least belong to the hit at the front, in any of them.
+fn the_values_of_a_mget_are_checked() {
+    let dataset = small();
+    let bytes = [
+        b"*3\r\n$100\r\n",
+        dataset.item(2).data(),
+        b"\r\n$-1\r\n$100\r\n",
+        dataset.item(3).data(),
+        b"\r\n",
+    ]
+    .concat();
+    let asking = || {
+        let mut checker = Checker::new(Wire::Resp);
+        checker.expect_values(&[2, 0, 3]);
+        checker
+    };
+    for cut in 0..=bytes.len() {
+        let outcome = in_two_pieces(asking(), &bytes, cut, &dataset);
+        assert_eq!((outcome.replies, outcome.hits, outcome.misses), (1, 2, 1));
+    }
+    for at in 0..bytes.len() {
+        let mut wrong = bytes.clone();
+        wrong[at] ^= 1;
+        let seen = asking().check(&wrong, &dataset, &mut Outcome::default());
+        assert!(seen.is_err(), "byte {at} was wrong and passed");
+    }
+}
+
 fn meta_value_end(dataset: &Dataset) -> usize {
     dataset.item(1).data().len() + 4
 }
@@ -264,6 +295,21 @@ fn ratios_and_plot_say_what_was_measured() {
             "no {figures} in {plot}"
         );
     }
+}
+
+fn a_line_of_the_readme_says_who_took_what() {
+    let contenders = contender::all();
+    let mut samples = Samples::new(&contenders);
+    for (name, user_micros) in [
+        ("nutcracker", 72.6),
+        ("memcached-proxy", 7.25),
+        ("ringway", -0.25),
+    ] {
+        samples.push(name, sample(user_micros));
+    }
+    let line = readme::line(&WORKLOADS[0], &samples).expect("all were measured");
+    let expected = "| 50 clients, one request at a time | 74 / 8.2 → 0.75 µs | 50 000 / 50 000 → 50 000 |\n";
+    assert_eq!(line, expected);
 }
 
 fn sample(user_micros: f64) -> Sample {

@@ -1,7 +1,8 @@
 //! The protocols a client may speak: how requests are written, and what their right replies look like.
 //!
 //! Classic text has replies of several values and its own reader in [`super::checker`]. Meta and binary ask for one
-//! key at a time, so each reply has one right form, which [`Wire::read`] compares byte for byte.
+//! key at a time, so each reply has one right form, which [`Wire::read`] compares byte for byte; and so has each value
+//! of RESP, which a client speaks that asks Redis itself.
 
 use anyhow::{Result, bail};
 
@@ -13,6 +14,8 @@ pub enum Wire {
     Classic,
     Meta,
     Binary,
+    /// Of Redis and Valkey.
+    Resp,
 }
 
 /// What a request did, as far as its reply depends on it.
@@ -44,10 +47,27 @@ impl Wire {
             Wire::Classic => (b"get ", b"\r\n"),
             Wire::Meta => (b"mg ", b" k v\r\n"),
             Wire::Binary => (&head(0x80, 0x00, key.len(), 0, key.len(), number), b""),
+            Wire::Resp => return write_command(&[b"GET", key], out),
         };
         out.extend_from_slice(before);
         out.extend_from_slice(key);
         out.extend_from_slice(after);
+    }
+
+    /// Appends a get of several items, in classic text or RESP.
+    pub fn write_multi_get<'a>(self, items: impl ExactSizeIterator<Item = &'a Item>, out: &mut Vec<u8>) {
+        if self == Wire::Resp {
+            write_head(b'*', items.len() + 1, out);
+            write_word(b"MGET", out);
+            items.for_each(|item| write_word(item.key().as_bytes(), out));
+            return;
+        }
+        out.extend_from_slice(b"get");
+        for item in items {
+            out.push(b' ');
+            out.extend_from_slice(item.key().as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Appends the request that stores the item.
@@ -70,6 +90,7 @@ impl Wire {
                 out.extend_from_slice(key);
                 out.extend_from_slice(data);
             }
+            Wire::Resp => write_command(&[b"SET", key, data], out),
         }
     }
 
@@ -83,12 +104,18 @@ impl Wire {
         // Flags of 0 stand between the header and the value.
         let mut hit = [0; HEAD + 4];
         hit[..HEAD].copy_from_slice(&head(0x81, 0x00, 0, 4, 4 + data.len(), number));
+        let mut bulk = Vec::new();
+        if self == Wire::Resp {
+            write_head(b'$', data.len(), &mut bulk);
+        }
         let (before, rest, said): (&[u8], &[u8], Answer) = match (self, verb) {
             (Wire::Classic, _) => bail!("classic text is read by the checker"),
             (Wire::Meta, Verb::Get) => (item.meta_head(), item.line(), Answer::Hit),
             (Wire::Meta, Verb::Set) => (b"HD\r\n", b"", Answer::Stored),
             (Wire::Binary, Verb::Get) => (&hit, data, Answer::Hit),
             (Wire::Binary, Verb::Set) => (&stored, b"", Answer::Stored),
+            (Wire::Resp, Verb::Get) => (&bulk, item.line(), Answer::Hit),
+            (Wire::Resp, Verb::Set) => (b"+OK\r\n", b"", Answer::Stored),
         };
         if self.begins(bytes, before, rest) {
             let length = before.len() + rest.len();
@@ -132,12 +159,38 @@ impl Wire {
             return Some(None);
         };
         let answer = match &bytes[..=end] {
-            b"EN\r\n" => Answer::Miss,
+            b"EN\r\n" if self == Wire::Meta => Answer::Miss,
+            b"$-1\r\n" if self == Wire::Resp => Answer::Miss,
+            line if self == Wire::Resp && line.starts_with(b"-") => Answer::Error,
             line if line.starts_with(b"SERVER_ERROR ") || line.starts_with(b"CLIENT_ERROR ") => Answer::Error,
             _ => return None,
         };
         Some(Some((answer, end + 1)))
     }
+}
+
+/// The head of an array that has `count` elements, as a RESP reply begins with it.
+pub fn array_head(count: usize) -> Vec<u8> {
+    let mut head = Vec::new();
+    write_head(b'*', count, &mut head);
+    head
+}
+
+fn write_command(words: &[&[u8]], out: &mut Vec<u8>) {
+    write_head(b'*', words.len(), out);
+    words.iter().for_each(|word| write_word(word, out));
+}
+
+fn write_word(word: &[u8], out: &mut Vec<u8>) {
+    write_head(b'$', word.len(), out);
+    out.extend_from_slice(word);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_head(kind: u8, count: usize, out: &mut Vec<u8>) {
+    out.push(kind);
+    out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The header of a packet, with no status and no cas id.

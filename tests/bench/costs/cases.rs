@@ -52,8 +52,13 @@ const CASES: &[Case] = &[
         rounds(b"set key:1234567890 0 0 10\r\n0123456789\r\n")
     }),
     ("round-get-100-keys", || rounds(&many("get", 100))),
+    ("round-get-100-KiB", || rounds(b"get large:1234567890\r\n")),
     ("round-meta-get", || rounds(b"mg key:1234567890 v f\r\n")),
+    ("round-meta-get-16", || {
+        rounds(&b"mg key:1234567890 v f\r\n".repeat(16))
+    }),
     ("round-binary-get", || rounds(&binary_get())),
+    ("round-binary-get-16", || rounds(&binary_get().repeat(16))),
     ("prefix-get-16", || {
         over("{prefix: {'nobody:': other}, else: main}")
     }),
@@ -62,6 +67,33 @@ const CASES: &[Case] = &[
     ("lazy-fill-get-16", || {
         over("{lazy_fill: {to: main, from: other}}")
     }),
+    ("routing-prefix-get-16", || {
+        over("{routing_prefix: {/a/b/: other}, else: main}")
+    }),
+    ("by-command-get-16", || {
+        over("{by_command: {writes: other}, else: main}")
+    }),
+    ("by-listener-get-16", || {
+        over("{by_listener: {'127.0.0.1:1': other}, else: main}")
+    }),
+    ("single-flight-get-16", || over("{single_flight: main}")),
+    ("hot-cache-get-16", || {
+        over("{hot_cache: {to: main, min_rate: 10000000}}")
+    }),
+    ("stampede-get-16", || over("{stampede: {to: main}}")),
+    ("spread-get-16", || {
+        over("{spread: {to: main, min_rate: 10000000}}")
+    }),
+    ("shadow-get-16", || {
+        over("{shadow: {of: main, to: other, share: 1%, by: key}}")
+    }),
+    ("limit-get-16", || over("{limit: {to: main, in_flight: 100}}")),
+    ("expiry-get-16", || over("{expiry: {to: main, max: 24h}}")),
+    ("key-get-16", || over("{key: {to: main, add_prefix: 'a:'}}")),
+    ("deny-get-16", || {
+        over("{deny: {to: main, commands: [flush_all]}}")
+    }),
+    ("read-only-get-16", || over("{read_only: main}")),
 ];
 
 /// The names of all cases.

@@ -1,26 +1,19 @@
 //! Whole rounds through a real session and a real link: a client's bytes, the node's bytes, and back. Client and node
 //! are only sockets in the same thread, so that every run does the same in the same order.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::rc::Rc;
-use std::sync::Arc;
 
-use ringway::client::session::Session;
-use ringway::config;
-use ringway::net::stream::Stream;
-use ringway::net::unix::UnixSocket;
-use ringway::runtime::clock;
-use ringway::snapshot::Snapshot;
-use ringway::state::State;
-use ringway::worker::context::WorkerContext;
-use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::runtime::LocalRuntime;
 use tokio::task::yield_now;
 
 use super::count::measure;
+use super::session::{Process, event_loop, read_exact};
 
 /// Bytes of a value that the node gives.
 const SIZE: usize = 100;
+/// Bytes of those whose keys begin with `large:`.
+const LARGE: usize = 100 << 10;
 
 /// Counts rounds in which a client says `asks` to a plain pool.
 pub fn rounds(asks: &[u8]) {
@@ -29,12 +22,7 @@ pub fn rounds(asks: &[u8]) {
 
 /// Counts rounds in which a client says `asks` and `route` decides. There is a second pool, which nobody asks.
 pub fn rounds_over(route: &str, asks: &[u8]) {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .event_interval(256)
-        .on_thread_unpark(clock::turn)
-        .build_local(LocalOptions::default())
-        .expect("an event loop");
+    let runtime = event_loop();
     let mut cluster = runtime.block_on(Cluster::new(route));
     let talk = runtime.block_on(cluster.learn(asks));
     let mut room = vec![0; talk.link.len().max(talk.reads)];
@@ -65,22 +53,7 @@ impl Cluster {
         let path = directory.path().join("node");
         let listener = UnixListener::bind(&path).expect("a socket");
         listener.set_nonblocking(true).expect("a socket");
-        let text = format!(
-            "listeners: [{{route: {route}}}]\npools: {{main: {{nodes: ['unix:{}'], protocol: meta, \
-             request_timeout: 10m}}, other: {{nodes: [a:1]}}}}",
-            path.display()
-        );
-        let config = config::parse(&text, "bench").expect("a good configuration");
-        let bind = Arc::new(config.listeners[0].bind.clone());
-        let view = Rc::new(WorkerContext::new(
-            Arc::new(State::new(Snapshot::build(config, None))),
-            0,
-        ));
-        let (client, theirs) = UnixStream::pair().expect("a pair of sockets");
-        client.set_nonblocking(true).expect("a socket");
-        theirs.set_nonblocking(true).expect("a socket");
-        let theirs = UnixSocket::new(theirs).expect("an event loop");
-        tokio::task::spawn_local(Session::new(Stream::Unix(theirs), bind, view, None).run());
+        let client = Process::new(route, &format!("unix:{}", path.display())).connect();
         Cluster {
             client,
             listener,
@@ -128,17 +101,6 @@ impl Cluster {
     }
 }
 
-async fn read_exact(stream: &mut UnixStream, mut room: &mut [u8]) {
-    while !room.is_empty() {
-        yield_now().await;
-        match stream.read(room) {
-            Ok(n) => room = &mut room[n..],
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => panic!("a round breaks off: {error}"),
-        }
-    }
-}
-
 /// Everything until nothing more comes for a while.
 async fn all_that_comes(stream: &mut UnixStream) -> Vec<u8> {
     let (mut all, mut quiet) = (Vec::new(), 0);
@@ -164,7 +126,8 @@ fn answer(asked: &[u8]) -> Vec<u8> {
         let words: Vec<&str> = line.split(' ').collect();
         if words[0] == "get" {
             for key in &words[1..] {
-                answer += &format!("VALUE {key} 0 {SIZE}\r\n{}\r\n", "v".repeat(SIZE));
+                let size = size(key);
+                answer += &format!("VALUE {key} 0 {size}\r\n{}\r\n", "v".repeat(size));
             }
             answer += "END\r\n";
             continue;
@@ -175,9 +138,10 @@ fn answer(asked: &[u8]) -> Vec<u8> {
             flags = &flags[1..];
             lines.next();
         }
+        let size = size(key);
         let has_value = !is_set && flags.contains(&"v");
         answer += &if has_value {
-            format!("VA {SIZE}")
+            format!("VA {size}")
         } else {
             "HD".to_owned()
         };
@@ -186,14 +150,24 @@ fn answer(asked: &[u8]) -> Vec<u8> {
                 "k" => format!(" k{key}"),
                 "f" => " f0".to_owned(),
                 "c" => " c1".to_owned(),
+                "t" => " t-1".to_owned(),
+                "s" => format!(" s{size}"),
                 "O" => format!(" {flag}"),
                 _ => String::new(),
             };
         }
         answer += "\r\n";
         if has_value {
-            answer += &format!("{}\r\n", "v".repeat(SIZE));
+            answer += &format!("{}\r\n", "v".repeat(size));
         }
     }
     answer.into_bytes()
+}
+
+/// Bytes of the value under `key`.
+fn size(key: &str) -> usize {
+    match key.starts_with("large:") {
+        true => LARGE,
+        false => SIZE,
+    }
 }
