@@ -44,7 +44,8 @@ const GATHERS: f32 = 4.0;
 const NEARLY: f32 = 0.9;
 /// The number of turns without a wait after which it shows whether the worker is full.
 const TRIAL: u32 = 128;
-/// The time until the next trial, in seconds: after one that showed that it is not, and after it was.
+/// The time until the next trial, in seconds: if the last one showed that the worker is not full, and if it was full and
+/// is no longer.
 const PERIOD: f32 = 0.25;
 const SOON: f32 = 0.02;
 
