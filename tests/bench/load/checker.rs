@@ -164,25 +164,24 @@ impl Checker {
             Wire::Classic => self.classic(rest, dataset),
             Wire::Meta | Wire::Binary => self.single(rest, dataset),
             Wire::Resp => match self.owed.front() {
-                Some(Owed::Values { start, end, .. }) if end - start > 1 => self.array(rest, dataset),
+                Some(&Owed::Values { start, end, .. }) if end - start > 1 => {
+                    self.array(start, end, rest, dataset)
+                }
                 Some(&Owed::Rest { next, end, found }) => self.element(next, end, found, rest, dataset),
                 _ => self.single(rest, dataset),
             },
         }
     }
 
-    /// The head of the reply to a MGET.
-    fn array(&mut self, rest: &[u8], dataset: &Dataset) -> Result<Step> {
-        let Some(&Owed::Values { start, end, .. }) = self.owed.front() else {
-            return self.wrong(rest, dataset);
-        };
-        let head = array_head(end - start);
+    /// The head of the reply to a MGET of the keys at `start..end`.
+    fn array(&mut self, start: usize, end: usize, rest: &[u8], dataset: &Dataset) -> Result<Step> {
         if rest.starts_with(b"-") {
             let end = memchr::memchr(b'\n', rest);
             return Ok(end.map_or(Step::More, |end| {
                 Step::Done(end + 1, Outcome { errors: 1, ..REPLY })
             }));
         }
+        let head = array_head(end - start);
         if rest.starts_with(&head) {
             self.owed[0] = Owed::Rest {
                 next: start,

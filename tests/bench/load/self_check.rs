@@ -141,7 +141,6 @@ fn the_other_protocols_are_checked_as_well() {
     }
 }
 
-/// So many bytes at least belong to the hit at the front, in any of them.
 fn the_values_of_a_mget_are_checked() {
     let dataset = small();
     let bytes = [
@@ -169,6 +168,7 @@ fn the_values_of_a_mget_are_checked() {
     }
 }
 
+/// So many bytes at least belong to the hit at the front, in any of them.
 fn meta_value_end(dataset: &Dataset) -> usize {
     dataset.item(1).data().len() + 4
 }
