@@ -11,6 +11,7 @@ use crate::lazy_fill::{COUNTERS, EndOnDrop, World};
 use crate::support::memcached::Memcached;
 use crate::support::program;
 use crate::support::redis::Redis;
+use crate::support::relay::{Fault, Relay};
 use crate::support::ringway::{Ringway, pool, wait_for};
 
 const CLIENTS: usize = 4;
@@ -169,6 +170,34 @@ fn no_old_value_is_read_while_nodes_are_stopped_in_a_handover() {
         let node = nodes[turn % 5].as_ref().expect("it runs");
         world.note(None, &format!("node {} stops for a while", turn % 5));
         stop_for_a_while(turn, |signal| node.signal(signal));
+    });
+}
+
+#[test]
+fn no_old_value_is_read_over_slow_and_broken_links_in_a_handover() {
+    let nodes: [Memcached; 5] = std::array::from_fn(|_| Memcached::start());
+    let relays = nodes.each_ref().map(|node| Relay::start(node.port()));
+    let run = Run {
+        keeps_memory: true,
+        writes: 100,
+        is_warmed: false,
+    };
+    let faults = [
+        Fault::Slow,
+        Fault::Late,
+        Fault::SingleBytes,
+        Fault::Hang,
+        Fault::CutShort,
+        Fault::HalfClose,
+    ];
+    let addresses = relays.each_ref().map(Relay::address);
+    survives_at(&run, &addresses, |world, turn| {
+        let (node, fault) = (turn % relays.len(), faults[turn % faults.len()]);
+        world.note(None, &format!("the link to node {node}: {fault:?}"));
+        relays[node].turn_to(fault);
+        sleep(Duration::from_millis(if turn % 4 == 0 { 600 } else { 60 }));
+        relays[node].turn_to(Fault::None);
+        sleep(Duration::from_millis(100));
     });
 }
 

@@ -30,6 +30,8 @@ pub enum Fault {
     Hang,
     /// Replies come byte by byte with a pause after each.
     Slow,
+    /// Requests come late, each piece after a pause of [`LATE`], also if they have timed out.
+    Late,
     /// Requests and replies come in packets of one byte (the first [`SINGLE`] bytes of each piece).
     SingleBytes,
     /// The connection is reset in the middle of a value.
@@ -52,6 +54,8 @@ pub enum Fault {
 const RARE: usize = 5;
 /// The pause after each byte of a slow reply.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The pause before each piece of late requests: longer than clients of Ringway wait in tests.
+const LATE: Duration = Duration::from_millis(300);
 /// How often the relay looks whether somebody connects.
 const LOOK: Duration = Duration::from_millis(2);
 /// So many bytes of a piece are sent one by one; a large value would keep the machine busy.
@@ -178,6 +182,10 @@ impl Shared {
             match self.fault() {
                 _ if n == 0 => return Ok(()),
                 Fault::SingleBytes => send_single(to, &chunk[..n])?,
+                Fault::Late => {
+                    sleep(LATE);
+                    to.write_all(&chunk[..n])?;
+                }
                 _ => to.write_all(&chunk[..n])?,
             }
         }
