@@ -85,6 +85,8 @@ pub enum Resolved<'a> {
 pub enum Start<'a> {
     /// Forward the request here and inspect the reply.
     Inspect(&'a Route),
+    /// Forward the request as it rewrites it here, and amend the reply.
+    Amend(&'a Route),
     /// Run its async function.
     Run,
 }
@@ -134,6 +136,9 @@ impl Route {
                 Decision::Reply(reply) => return then(Resolved::Reply(reply), request),
                 Decision::Inspect(to) => {
                     return then(Resolved::Policy(policy, Start::Inspect(to)), request);
+                }
+                Decision::Amend(to) => {
+                    return then(Resolved::Policy(policy, Start::Amend(to)), request);
                 }
                 Decision::Run => return then(Resolved::Policy(policy, Start::Run), request),
             };

@@ -60,6 +60,33 @@ impl ReplyInspector for FirstReply {
     }
 }
 
+/// Returns a slot for the reply to `request`, which `policy` amends before `slot` gets it.
+pub fn amended(policy: &Arc<PolicyRoute>, request: &Request<'_>, slot: ReplySlot, call: &Call) -> ReplySlot {
+    ReplySlot::Inspected(Box::new(Box::new(AmendedReply {
+        policy: policy.clone(),
+        request: RetainedRequest::new(request),
+        slot,
+        _call: call.clone(),
+    })))
+}
+
+/// A pending reply that is amended.
+#[derive(Debug)]
+struct AmendedReply {
+    policy: Arc<PolicyRoute>,
+    request: RetainedRequest,
+    slot: ReplySlot,
+    /// Until the reply arrives the request is in progress.
+    _call: Call,
+}
+
+impl ReplyInspector for AmendedReply {
+    fn fill(self: Box<Self>, reply: Reply) {
+        let amended = self.policy.kind.amend(&self.request.request(), reply);
+        self.slot.fill(amended);
+    }
+}
+
 /// A copy of a request. Most requests are plain reads of short keys, whose copies need no allocation of
 /// their own.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ use crate::reply::oneshot::Answer;
 use crate::reply::slot::{ReplySlot, pending};
 use crate::route::counters::{Event, PolicyShard, Tally};
 use crate::route::{PolicyRoute, Pool, Resolved, Route, Start};
-use fast_path::inspected;
+use fast_path::{amended, inspected};
 
 /// Forwards requests to pools.
 pub trait Forwarder: fmt::Debug {
@@ -81,6 +81,11 @@ impl Call {
     pub fn start(&self, policy: &Arc<PolicyRoute>, start: Start<'_>, request: &Request<'_>, slot: ReplySlot) {
         match start {
             Start::Inspect(to) => self.send_to(to, request, inspected(policy, request, slot, self)),
+            Start::Amend(to) => {
+                let mut scratch = Vec::new();
+                let sent = policy.kind.rewrite(request, &mut scratch);
+                self.send_to(to, &sent, amended(policy, request, slot, self));
+            }
             Start::Run => self.run(policy, request, slot),
         }
     }

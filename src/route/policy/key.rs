@@ -8,8 +8,8 @@
 
 use std::borrow::Cow;
 
-use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use base64::{Engine, encoded_len};
 
 use crate::config;
 use crate::protocol::meta::Names;
@@ -49,40 +49,67 @@ impl Key {
         }
     }
 
-    fn change(&self, key: &[u8]) -> Vec<u8> {
+    /// Returns what `key` begins with, what is left of it, and what it ends with on its way to nodes.
+    fn parts<'a>(&'a self, key: &'a [u8]) -> [&'a [u8]; 3] {
         let stripped = key.strip_prefix(&*self.strip).unwrap_or(key);
-        [&self.add, stripped, &self.suffix].concat()
+        [&self.add, stripped, &self.suffix]
     }
+
+    /// Whether nodes can be asked for the key of `request`, as it is changed.
+    fn is_valid(&self, request: &Request<'_>) -> bool {
+        let length = self.parts(request.key).iter().map(|part| part.len()).sum();
+        let sent = match is_encoded(request) {
+            true => encoded_len(length, true).unwrap_or(usize::MAX),
+            false => length,
+        };
+        length > 0 && sent <= MAX_KEY
+    }
+}
+
+/// Whether the client sent the key in base64, in which nodes are to get it, too.
+fn is_encoded(request: &Request<'_>) -> bool {
+    request.meta.is_some_and(|meta| Names::of(meta.flags).has(b'b'))
 }
 
 impl Policy for Key {
     fn decide(
         &self,
-        _request: &Request<'_>,
+        request: &Request<'_>,
         _counters: &PolicyShard,
         _forwarder: &dyn Forwarder,
     ) -> Decision<'_> {
-        Decision::Run
+        match self.is_valid(request) {
+            true => Decision::Amend(&self.to),
+            false => Decision::Reply(Reply::Refused(
+                "CLIENT_ERROR the route makes no key of this".into(),
+            )),
+        }
+    }
+
+    fn rewrite<'r>(&self, request: &Request<'r>, scratch: &'r mut Vec<u8>) -> Request<'r> {
+        let parts = self.parts(request.key);
+        parts.iter().for_each(|part| scratch.extend_from_slice(part));
+        let length = scratch.len();
+        if is_encoded(request) {
+            let encoded = STANDARD.encode(&scratch);
+            scratch.extend_from_slice(encoded.as_bytes());
+        }
+        let (key, encoded) = scratch.split_at(length);
+        let as_sent = if encoded.is_empty() { key } else { encoded };
+        Request {
+            key,
+            meta: request.meta.map(|meta| Meta { key: as_sent, ..meta }),
+            ..*request
+        }
+    }
+
+    fn amend(&self, request: &Request<'_>, reply: Reply) -> Reply {
+        with_key(reply, request)
     }
 
     async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
-        let changed = self.change(request.key);
-        let encoded;
-        let as_sent = match &request.meta {
-            Some(meta) if Names::of(meta.flags).has(b'b') => {
-                encoded = STANDARD.encode(&changed);
-                encoded.as_bytes()
-            }
-            _ => &changed,
-        };
-        if changed.is_empty() || as_sent.len() > MAX_KEY {
-            return Reply::Refused("CLIENT_ERROR the route makes no key of this".into());
-        }
-        let sent = Request {
-            key: &changed,
-            meta: request.meta.map(|meta| Meta { key: as_sent, ..meta }),
-            ..*request
-        };
+        let mut scratch = Vec::new();
+        let sent = self.rewrite(request, &mut scratch);
         with_key(context.call.send(&self.to, &sent).await, request)
     }
 
@@ -91,7 +118,7 @@ impl Policy for Key {
     }
 
     fn branches_of<'k>(&self, key: &'k [u8]) -> Vec<(Branch<'_>, Cow<'k, [u8]>)> {
-        vec![(Branch::new(&self.to), Cow::Owned(self.change(key)))]
+        vec![(Branch::new(&self.to), Cow::Owned(self.parts(key).concat()))]
     }
 }
 

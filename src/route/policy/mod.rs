@@ -7,6 +7,7 @@
 //!   decide ─┬─ Forward(route)   the request goes there; the policy is out of the way     nothing is allocated
 //!           ├─ Rewrite(route)   the same, as `rewrite` changed it
 //!           ├─ Reply(reply)     that is the reply; no node is asked
+//!           ├─ Amend(route)     the same; the client's reply is what `amend` makes of the reply
 //!           ├─ Inspect(route)   the request goes there; is_final(reply)?  ── yes ──▶ the client's reply
 //!           │                                                             └─ no ───▶ resume(first reply)
 //!           └─ Run              run(request)                 `resume` and `run` are async functions that send,
@@ -73,8 +74,8 @@ pub trait Policy: fmt::Debug + Sized {
         forwarder: &dyn Forwarder,
     ) -> Decision<'_>;
 
-    /// Returns the request to forward after [`Decision::Rewrite`]. `scratch` takes new text that `request`
-    /// cannot borrow.
+    /// Returns the request to forward after [`Decision::Rewrite`] or [`Decision::Amend`]. `scratch` takes new text
+    /// that `request` cannot borrow.
     fn rewrite<'r>(&self, request: &Request<'r>, _scratch: &'r mut Vec<u8>) -> Request<'r> {
         *request
     }
@@ -82,6 +83,11 @@ pub trait Policy: fmt::Debug + Sized {
     /// Whether `reply`, the first after [`Decision::Inspect`], is the final reply to `request`.
     fn is_final(&self, _request: &Request<'_>, _reply: &Reply) -> bool {
         true
+    }
+
+    /// Returns the client's reply to `request` after [`Decision::Amend`], given the reply to the rewritten request.
+    fn amend(&self, _request: &Request<'_>, reply: Reply) -> Reply {
+        reply
     }
 
     /// Continues after a first reply that was not final, and returns the final one.
@@ -94,12 +100,12 @@ pub trait Policy: fmt::Debug + Sized {
         ready(first)
     }
 
-    /// Runs `request` after [`Decision::Run`]. A policy that decides to inspect or run must also be able to
+    /// Runs `request` after [`Decision::Run`]. A policy that decides to inspect, amend or run must also be able to
     /// run a delete: it replaces a write whose value is refused, see [`Call::refuse_value`].
     ///
     /// [`Call::refuse_value`]: crate::route::Call::refuse_value
     fn run(&self, _request: &Request<'_>, _context: &Context<'_>) -> impl Future<Output = Reply> {
-        async { unreachable!("a policy that decides to inspect or run has its own `run`") }
+        async { unreachable!("a policy that decides to inspect, amend or run has its own `run`") }
     }
 
     /// The routes under it, in order of preference.
@@ -138,6 +144,8 @@ pub enum Decision<'a> {
     Rewrite(&'a Route),
     /// Reply with this.
     Reply(Reply),
+    /// Forward the request that [`Policy::rewrite`] returns to this route; [`Policy::amend`] returns the client's reply.
+    Amend(&'a Route),
     /// Forward the request to this route; then ask [`Policy::is_final`].
     Inspect(&'a Route),
     /// Run it with [`Policy::run`].
@@ -217,6 +225,11 @@ macro_rules! kinds_of_policies {
             /// See [`Policy::is_final`].
             pub fn is_final(&self, request: &Request<'_>, reply: &Reply) -> bool {
                 match self { $(PolicyKind::$Policy(policy) => policy.is_final(request, reply),)* }
+            }
+
+            /// See [`Policy::amend`].
+            pub fn amend(&self, request: &Request<'_>, reply: Reply) -> Reply {
+                match self { $(PolicyKind::$Policy(policy) => policy.amend(request, reply),)* }
             }
 
             /// See [`Policy::resume`].
