@@ -153,16 +153,14 @@ impl NodeShard {
         self.durations[Class::of(operation) as usize].record(micros);
     }
 
-    /// Counts a read that was sent and answered, `micros` microseconds after it was read.
+    /// Counts reads that were sent and answered, `micros` microseconds after they were read.
     #[inline]
-    pub fn count_read(&self, operation: Operation, is_hit: bool, micros: u64) {
+    pub fn count_reads(&self, operation: Operation, hits: u64, misses: u64, micros: u64) {
         let counters = &self.operations[operation as usize];
-        match is_hit {
-            true => counters.hits.add(1),
-            false => counters.misses.add(1),
-        }
-        counters.requests.add(1);
-        self.durations[Class::of(operation) as usize].record(micros);
+        counters.hits.add(hits);
+        counters.misses.add(misses);
+        counters.requests.add(hits + misses);
+        self.durations[Class::of(operation) as usize].record_many(micros, hits + misses);
     }
 
     /// Counts a request that failed before it was sent. No duration is recorded, so that a node that gets
@@ -226,7 +224,13 @@ impl WorkerShard {
     /// Counts one client request.
     #[inline]
     pub fn count(&self, protocol: ClientProtocol, operation: Operation) {
-        self.requests[protocol as usize][operation as usize].add(1);
+        self.count_many(protocol, operation, 1);
+    }
+
+    /// Counts this many requests of clients.
+    #[inline]
+    pub fn count_many(&self, protocol: ClientProtocol, operation: Operation, count: u64) {
+        self.requests[protocol as usize][operation as usize].add(count);
     }
 }
 

@@ -8,13 +8,12 @@ use bytes::Bytes;
 use super::batch::Batch;
 use super::routed::Routed;
 use crate::metrics::ClientProtocol;
-use crate::protocol::line::Keys;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, MAX_KEY, Meta, OnError, Reply, Request, meta};
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
-use crate::route::{Pool, Route};
+use crate::route::Route;
 use crate::worker::context::WorkerContext;
 
 /// Where one session's requests leave it.
@@ -44,7 +43,7 @@ impl Dispatch {
 
     /// The session's replies.
     #[inline]
-    pub fn replies(&self) -> &ReplyQueue {
+    pub fn replies(&self) -> &Rc<ReplyQueue> {
         &self.reply_queue
     }
 
@@ -85,30 +84,6 @@ impl Dispatch {
     pub fn send_packet(&self, batch: &Batch<'_>, request: &Request<'_>, format: WireFormat<'_>) {
         self.count(batch, ClientProtocol::Binary, request);
         self.forward(batch, request, ReplyMode::Single, format);
-    }
-
-    /// Begins a multi-get of several keys that need one slot only; `None` if each key needs its own, because a policy or
-    /// a handover may decide about it, or a node gives its value in another form.
-    pub fn multi_get<'a>(
-        &'a self,
-        batch: &'a Batch<'a>,
-        command: Command,
-        is_one_of_many: bool,
-    ) -> Option<MultiGet<'a>> {
-        let is_get = matches!(command, Command::Get | Command::Gets);
-        match batch.route {
-            Route::Pool(pool) if is_get && is_one_of_many && pool.gives_lines && pool.handover.is_none() => {
-                self.reply_queue
-                    .begin_multi_get(command, pool.settings.on_error());
-                Some(MultiGet {
-                    dispatch: self,
-                    batch,
-                    pool,
-                    ahead: pool.ring.picks_together().then(Ahead::default),
-                })
-            }
-            _ => None,
-        }
     }
 
     #[inline]
@@ -179,64 +154,6 @@ impl Dispatch {
             let origin = own(Command::Set, ReplyMode::Single, WireFormat::Classic);
             self.reply_queue.push_filled(origin, Reply::Text(text.into()));
         }
-    }
-}
-
-/// A multi-get from a plain pool.
-pub(super) struct MultiGet<'a> {
-    dispatch: &'a Dispatch,
-    batch: &'a Batch<'a>,
-    pool: &'a Pool,
-    /// Nodes that were picked together with that of an earlier key.
-    ahead: Option<Ahead>,
-}
-
-/// The nodes of the next keys, the last first.
-#[derive(Debug, Default)]
-struct Ahead {
-    nodes: [usize; 4],
-    count: usize,
-}
-
-impl Ahead {
-    /// Returns the node of `key`, which `following` come after.
-    fn next(&mut self, pool: &Pool, key: &[u8], mut following: Keys<'_>) -> usize {
-        if self.count == 0 {
-            let mut next = || following.next().unwrap_or(key);
-            let mut keys = [key, next(), next(), next()];
-            keys.reverse();
-            (self.nodes, self.count) = (pool.pick_four(keys), 4);
-        }
-        self.count -= 1;
-        self.nodes[self.count]
-    }
-}
-
-impl MultiGet<'_> {
-    /// Sends one key to its node; `following` are sent next.
-    #[inline]
-    pub fn send_key(&mut self, request: &Request<'_>, following: Keys<'_>) {
-        let (batch, queue) = (self.batch, &self.dispatch.reply_queue);
-        self.dispatch.count(batch, ClientProtocol::Classic, request);
-        let node = match &mut self.ahead {
-            Some(ahead) => ahead.next(self.pool, request.key, following),
-            None => self.pool.pick(request.key),
-        };
-        let number = queue.push_key();
-        let session = self.dispatch.session;
-        if !batch
-            .current
-            .send_key(node, request, (queue, number), self.pool, session)
-        {
-            let slot = ReplySlot::Key(queue.clone(), number);
-            batch.current.send(node, request, slot, self.pool, session);
-        }
-    }
-}
-
-impl Drop for MultiGet<'_> {
-    fn drop(&mut self) {
-        self.dispatch.reply_queue.end_multi_get();
     }
 }
 

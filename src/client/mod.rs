@@ -5,6 +5,7 @@ mod dispatch;
 mod key_order;
 pub mod listener;
 pub mod login;
+mod multi_get;
 mod reading;
 pub mod replies;
 pub mod requests;

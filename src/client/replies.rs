@@ -6,7 +6,7 @@ use crate::net::outgoing::Outgoing;
 use crate::protocol::binary::answer::Echo;
 use crate::protocol::failed::{self, ReadIn};
 use crate::protocol::{Command, Item, Reply, binary, classic, meta};
-use crate::reply::keys::KeyReply;
+use crate::reply::keys::TakenReply;
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 
 /// Writes the replies of one session, in the order in which they leave its queue.
@@ -19,11 +19,11 @@ pub struct Replies {
 impl Replies {
     /// Writes the `reply` to a key of a multi-get with this `origin`.
     #[inline]
-    pub fn write_key(&mut self, origin: &RequestOrigin<'_>, reply: &KeyReply, out: &mut Outgoing) {
+    pub fn write_key(&mut self, origin: &RequestOrigin<'_>, reply: &TakenReply<'_>, out: &mut Outgoing) {
         match reply {
-            KeyReply::Awaited | KeyReply::Miss => {}
-            KeyReply::Lines(lines) => out.share(lines),
-            KeyReply::Other(reply) => self.write_other(origin, reply, out),
+            TakenReply::Miss => {}
+            TakenReply::Lines(lines) => out.share_part(*lines),
+            TakenReply::Other(reply) => self.write_other(origin, reply, out),
         }
     }
 

@@ -24,7 +24,9 @@ use crate::config::Bind;
 use crate::net::outgoing::Outgoing;
 use crate::net::stream::Stream;
 use crate::net::succession::{MAX_PASSED, PassedSession};
-use crate::reply::queue::{DROPPED, ReplyQueue, may_be_dropped};
+use crate::reply::dropped::{DROPPED, may_be_dropped};
+use crate::reply::keys::TakenReply;
+use crate::reply::queue::ReplyQueue;
 use crate::runtime::memory::MemoryBudget;
 use crate::runtime::{buffers, coalesce, turn};
 use crate::worker::context::WorkerContext;
@@ -276,10 +278,10 @@ impl Session {
     /// Writes the replies to keys of multi-gets that are next in order. Returns false if there are none.
     fn write_keys(&mut self) -> bool {
         let (out, replies) = (&mut self.out, &mut self.replies);
-        self.reply_queue.take_keys(|origin, mut reply| {
+        self.reply_queue.take_keys(|origin, reply| {
             if out.len() > MAX_HELD && reply.size() > 0 {
-                reply = DROPPED.into();
                 self.worker.shard().dropped.add(1);
+                return replies.write_key(origin, &TakenReply::Other(&DROPPED), out);
             }
             replies.write_key(origin, &reply, out);
         })

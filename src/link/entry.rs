@@ -92,8 +92,9 @@ impl InFlight {
 
     /// Returns a run of one key.
     #[inline]
-    pub(super) fn run(request: &Request<'_>, key: &NewKey<'_>, start_offset: u64) -> InFlight {
+    pub(super) fn run(command: Command, key: &NewKey<'_>, start_offset: u64) -> InFlight {
         let (queue, number) = key.slot;
+        let request = &Request::new(command, b"");
         let pending = PendingReply {
             slot: ReplySlot::Key(queue.clone(), number),
             operation: Operation::of(request),
@@ -105,7 +106,7 @@ impl InFlight {
         InFlight {
             is_in_line: true,
             run: 1,
-            ..InFlight::new(request.command, ExpectedReply::of(request), pending, start_offset)
+            ..InFlight::new(command, ExpectedReply::of(request), pending, start_offset)
         }
     }
 

@@ -29,7 +29,7 @@ use crate::link::resp_replies::RespReplies;
 use crate::link::run_keys::{NewKey, RunKey, RunKeys};
 use crate::link::sent_times::SentTimes;
 use crate::protocol::{Command, Reply, Request};
-use crate::reply::queue::ReplyQueue;
+use crate::reply::keys::ArrivedKey;
 use crate::reply::slot::ReplySlot;
 use crate::runtime::byte_queue::ByteQueue;
 
@@ -45,7 +45,9 @@ pub struct InFlightQueue {
     /// The text of all entries, concatenated.
     pub(super) text: ByteQueue<KEEP_TEXT>,
     /// The keys of entries that are runs.
-    runs: RunKeys,
+    pub(super) runs: RunKeys,
+    /// Keys of a run while their replies are received, kept for its memory.
+    pub(super) arrived: Vec<ArrivedKey>,
     /// For each multi-get line, oldest first, the number of its keys that are still in `entries`. 0: only
     /// `END` is outstanding.
     pub(super) lines: VecDeque<u32>,
@@ -75,6 +77,7 @@ impl Default for InFlightQueue {
             entries: VecDeque::new(),
             text: ByteQueue::default(),
             runs: RunKeys::default(),
+            arrived: Vec::new(),
             lines: VecDeque::new(),
             abandoned: 0,
             late: Vec::new(),
@@ -150,28 +153,35 @@ impl InFlightQueue {
         self.entries.push_back(entry);
     }
 
-    /// Appends the key of `request`, which was written at `start_offset`, to the last run or to a new one.
+    /// Appends `key`, which was written at `start_offset`, to the last run or to a new one.
     #[inline]
-    pub fn push_key(&mut self, request: &Request<'_>, framing: Framing, key: NewKey<'_>, start_offset: u64) {
-        let (queue, number) = key.slot;
-        self.text.push(request.key);
+    pub fn push_key(
+        &mut self,
+        command: Command,
+        key: &[u8],
+        framing: Framing,
+        new: NewKey<'_>,
+        start_offset: u64,
+    ) {
+        let (queue, number) = new.slot;
+        self.text.push(key);
         self.joins_line(framing);
         let last = self.entries.back_mut().filter(|last| {
-            framing == Framing::SameLine && !key.is_sampled && last.can_grow(queue, key.started)
+            framing == Framing::SameLine && !new.is_sampled && last.can_grow(queue, new.started)
         });
         let own = RunKey {
             number,
-            length: request.key.len() as u16,
+            length: key.len() as u16,
         };
         self.runs.push(own, last.is_none());
         if let Some(last) = last {
             last.run += 1;
             return;
         }
-        if key.is_sampled {
+        if new.is_sampled {
             self.sent.sample(start_offset);
         }
-        self.entries.push_back(InFlight::run(request, &key, start_offset));
+        self.entries.push_back(InFlight::run(command, &new, start_offset));
     }
 
     /// Whether the oldest request is a run.
@@ -180,25 +190,23 @@ impl InFlightQueue {
         self.entries.front().is_some_and(|entry| entry.run > 0)
     }
 
-    /// Takes the first key of the run that is the oldest request, and passes the run, its queue and the key's number
-    /// there to `deliver`.
+    /// Removes the first `count` keys of the run that is the oldest request.
     #[inline]
-    pub(super) fn pop_key(&mut self, deliver: impl FnOnce(&InFlight, &ReplyQueue, u32)) {
-        let Some(entry) = self.entries.front_mut() else {
+    pub(super) fn pass_keys(&mut self, count: u16) {
+        let Some(run) = self.entries.front_mut() else {
             return;
         };
-        let Some(key) = self.runs.pop(entry.run == 1) else {
-            return;
-        };
+        debug_assert!(
+            self.lines.front() >= Some(&count.into()),
+            "they are of the oldest line"
+        );
+        run.run -= count;
+        let ends = run.run == 0;
+        self.text.pass(self.runs.pass(count.into(), ends));
         if let Some(left) = self.lines.front_mut() {
-            *left -= 1;
+            *left -= u32::from(count);
         }
-        self.text.pass(key.length.into());
-        entry.run -= 1;
-        if let Some(ReplySlot::Key(queue, _)) = &entry.slot {
-            deliver(entry, queue, key.number);
-        }
-        if entry.run == 0 {
+        if ends {
             self.entries.pop_front();
         }
     }
@@ -252,6 +260,7 @@ impl InFlightQueue {
     pub fn held(&self) -> usize {
         self.entries.capacity() * size_of::<InFlight>()
             + self.runs.held()
+            + self.arrived.capacity() * size_of::<ArrivedKey>()
             + self.text.held()
             + self.resp.held()
     }

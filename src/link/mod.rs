@@ -56,7 +56,6 @@ use tracing::debug;
 
 use crate::config;
 use crate::link::connect::{ConnectError, Opened};
-use crate::link::multi_get::MultiGetLine;
 use crate::link::pending_reply::{Failing, PendingReply};
 use crate::link::queued::Queued;
 use crate::link::run_keys::NewKey;
@@ -66,8 +65,9 @@ use crate::metrics::NodeShard;
 use crate::node::missed::write::Write;
 use crate::node::{Kind, Node};
 use crate::protocol::dialect::Dialect;
+use crate::protocol::meta::is_bare;
 use crate::protocol::operation::{Operation, may_leave_stale};
-use crate::protocol::{Failure, Request};
+use crate::protocol::{Command, Failure, Request};
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
 use crate::runtime::local::Local;
@@ -138,7 +138,7 @@ impl Link {
     pub fn send(&self, request: &Request<'_>, slot: ReplySlot, settings: &config::Pool) {
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
-        if self.is_busy(&state, request, settings) {
+        if self.is_busy(&state, 1, !request.value.is_empty(), settings) {
             return self.refuse(&mut state, request, slot, Failure::Busy);
         }
         if state.dialect.is_none() && now < state.retry_at {
@@ -181,45 +181,48 @@ impl Link {
         state.wakeup.wake();
     }
 
-    /// Like [`Link::send`], for one key of a multi-get, whose reply is that of a key in a session's queue. Returns
-    /// false if nothing was done: [`Link::send`] must refuse the request, keep it until the link opens, or write it in
-    /// another way than in a line of several keys.
-    #[inline(always)]
-    pub fn send_key(
+    /// Like [`Link::send`], for keys of a multi-get that a classic line can carry, each with its number in the
+    /// session's `queue`. Returns false if nothing was done: [`Link::send`] must refuse them, keep them until the link
+    /// opens, or write them in another way than in a line of several keys.
+    pub fn send_keys<'k>(
         &self,
-        request: &Request<'_>,
-        slot: (&Rc<ReplyQueue>, u32),
+        command: Command,
+        keys: impl ExactSizeIterator<Item = (&'k [u8], u32)>,
+        queue: &Rc<ReplyQueue>,
         settings: &config::Pool,
     ) -> bool {
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
         state.doubt_if_idle(now);
-        let takes_keys = |dialect| dialect != Dialect::Resp && MultiGetLine::takes(dialect, request);
-        if !state.dialect.is_some_and(takes_keys) || self.is_busy(&state, request, settings) {
+        let takes_lines = state.dialect.is_some_and(|dialect| dialect != Dialect::Resp);
+        if !takes_lines || self.is_busy(&state, keys.len(), false, settings) {
             return false;
         }
-        let is_sampled = self.local.hot_keys.is_due();
-        self.shard().in_flight.add(1);
-        self.budget.add(REQUEST + 2 * request.words());
-        state.write_key(
-            request,
-            NewKey {
-                slot,
+        self.shard().in_flight.add(keys.len() as u64);
+        let deadline = now + settings.request_timeout.as_micros() as u64;
+        let mut bytes = 0;
+        for (key, number) in keys {
+            debug_assert!(is_bare(key), "a line can carry it");
+            bytes += REQUEST + 2 * key.len();
+            let new = NewKey {
+                slot: (queue, number),
                 started: now,
-                deadline: now + settings.request_timeout.as_micros() as u64,
-                is_sampled,
-            },
-        );
+                deadline,
+                is_sampled: self.local.hot_keys.is_due(),
+            };
+            state.write_key(command, key, new);
+        }
+        self.budget.add(bytes);
         state.wakeup.wake();
         true
     }
 
-    /// Whether too much is outstanding for `request`.
+    /// Whether too much is outstanding for `requests` more, of which one `has_value`.
     #[inline]
-    fn is_busy(&self, state: &LinkState, request: &Request<'_>, settings: &config::Pool) -> bool {
-        state.in_flight.len() + state.queued.len() >= settings.max_in_flight
+    fn is_busy(&self, state: &LinkState, requests: usize, has_value: bool, settings: &config::Pool) -> bool {
+        state.in_flight.len() + state.queued.len() + requests > settings.max_in_flight
             || state.outgoing.len() + state.queued.bytes() >= MAX_UNSENT
-            || (self.budget.is_over_quota() && (!request.value.is_empty() || state.words() > SMALL_QUEUE))
+            || (self.budget.is_over_quota() && (has_value || state.words() > SMALL_QUEUE))
     }
 
     /// Lets the next request dial the node at once, if the last attempt was refused: another refusal takes no time, and

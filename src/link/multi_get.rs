@@ -31,23 +31,23 @@ impl MultiGetLine {
         is_get && (dialect == Dialect::Classic || request.is_one_of_many) && is_bare(request.key)
     }
 
-    /// Whether the key of `request` may be added to the open line.
+    /// Whether `key` may be added to the open line if that is one of `command`.
     #[inline]
-    pub(super) fn has_room(&self, request: &Request<'_>) -> bool {
-        self.command == Some(request.command) && self.length + request.key.len() < LONGEST
+    pub(super) fn has_room(&self, command: Command, key: &[u8]) -> bool {
+        self.command == Some(command) && self.length + key.len() < LONGEST
     }
 
-    /// Adds the key of `request` to the open line if it has room, or to a new one.
+    /// Adds `key` to the open line if it has room, or to a new one.
     #[inline]
-    pub(super) fn put(&mut self, request: &Request<'_>, outgoing: &mut Outgoing) {
+    pub(super) fn put(&mut self, command: Command, key: &[u8], outgoing: &mut Outgoing) {
         if self.command.is_none() {
-            self.command = Some(request.command);
+            self.command = Some(command);
             self.length = 0;
-            outgoing.put(request.command.name().as_bytes());
+            outgoing.put(command.name().as_bytes());
         }
-        self.length += 1 + request.key.len();
+        self.length += 1 + key.len();
         outgoing.put(b" ");
-        outgoing.put(request.key);
+        outgoing.put(key);
     }
 
     /// Ends the open line, if any.

@@ -2,7 +2,8 @@
 //! that it belongs to it.
 //!
 //! Most requests have a reply of their own. A multi-get line (see `multi_get.rs`) asks for several keys:
-//! the node returns a value for each key that it has, in the order of the line, and then `END`.
+//! the node returns a value for each key that it has, in the order of the line, and then `END`. `run.rs` takes values
+//! that arrive one after the other and are as expected; everything else is taken here.
 //!
 //! ```text
 //!   get a b c      ◀─ VALUE a …   is a's
@@ -24,7 +25,7 @@ use crate::protocol::meta::Names;
 use crate::protocol::numbers::parse_u64;
 use crate::protocol::reply::{self, Frame, Read, ReplyStatus};
 use crate::protocol::{Command, Failure, Item, MetaReply, Reply};
-use crate::reply::keys::KeyReply;
+use crate::reply::slot::ReplySlot;
 
 /// The link is out of step: the bytes are not a reply, or a reply to another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,20 @@ pub struct Arrival<'a> {
     pub end: u64,
     /// What the node missed.
     pub missed: &'a Missed,
+}
+
+impl Arrival<'_> {
+    /// Whether a request must be noted when its reply arrives: it is sampled or took long.
+    #[inline(always)]
+    fn notes(&self, entry: &InFlight) -> bool {
+        entry.is_sampled || self.now.saturating_sub(entry.started) >= self.noted_from
+    }
+
+    /// Whether `key` is one of those that the miss-ratio curve is drawn from.
+    #[inline(always)]
+    fn traces(&self, key: &[u8]) -> bool {
+        self.traced_below > 0 && hash(key) < self.traced_below
+    }
 }
 
 impl InFlightQueue {
@@ -69,7 +84,7 @@ impl InFlightQueue {
         if buffer.len() < self.needs && self.needs <= self.room {
             return Ok(false);
         }
-        let mut is_answered = false;
+        let (mut is_answered, limit) = (false, max_value.min(self.room));
         self.needs = 0;
         loop {
             // The rest of a skipped value is discarded as it arrives, so it never takes memory.
@@ -78,10 +93,13 @@ impl InFlightQueue {
                 buffer.advance(step);
                 self.skip -= step;
             }
+            while self.receive_values(buffer, limit, arrival) {
+                is_answered = true;
+            }
             if buffer.is_empty() {
                 return Ok(is_answered);
             }
-            let (frame, failure) = match reply::read(buffer, max_value.min(self.room)) {
+            let (frame, failure) = match reply::read(buffer, limit) {
                 // Bytes without an outstanding request belong to none: an extra reply, after which no
                 // match can be trusted.
                 Read::Partial(_) if self.is_empty() => return Err(Desync),
@@ -124,10 +142,6 @@ impl InFlightQueue {
                     Some(failure) => self.skip_frame(frame, failure),
                     None => {
                         let lines = buffer.split_to(frame.length).freeze();
-                        if self.is_run() && !self.is_wanted(arrival) {
-                            self.settle_key(KeyReply::Lines(lines), arrival);
-                            return Ok(true);
-                        }
                         Reply::Value(Item::of_lines(lines, &frame))
                     }
                 };
@@ -159,7 +173,7 @@ impl InFlightQueue {
     fn settle_in_line(&mut self, reply: Reply, arrival: &Arrival<'_>) -> bool {
         self.note_if_wanted(&reply, arrival);
         if self.is_run() {
-            self.settle_key(reply.into(), arrival);
+            self.settle_key(reply, arrival);
             return true;
         }
         if let Some(left) = self.lines.front_mut() {
@@ -170,20 +184,17 @@ impl InFlightQueue {
 
     /// Counts and delivers `reply` to the first key of the run that is the oldest request.
     #[inline]
-    fn settle_key(&mut self, reply: KeyReply, arrival: &Arrival<'_>) {
+    fn settle_key(&mut self, reply: Reply, arrival: &Arrival<'_>) {
         let &Arrival { now, shard, .. } = arrival;
+        let (Some(run), Some(key)) = (self.entries.front(), self.runs.front()) else {
+            return;
+        };
         shard.in_flight.sub(1);
-        self.pop_key(|run, queue, number| {
-            let micros = now.saturating_sub(run.started);
-            match &reply {
-                KeyReply::Other(reply) => shard.count(run.operation, reply, micros),
-                reply => {
-                    let is_hit = matches!(reply, KeyReply::Lines(_));
-                    shard.count_read(run.operation, is_hit, micros);
-                }
-            }
-            queue.fill_key(number, reply);
-        });
+        shard.count(run.operation, &reply, now.saturating_sub(run.started));
+        if let Some(ReplySlot::Key(queue, _)) = &run.slot {
+            queue.fill_key(key.number, reply);
+        }
+        self.pass_keys(1);
     }
 
     #[inline]
@@ -221,16 +232,13 @@ impl InFlightQueue {
     /// Whether the oldest request must be noted when its reply arrives.
     #[inline(always)]
     fn is_wanted(&self, arrival: &Arrival<'_>) -> bool {
-        let is_wanted = |entry: &InFlight| {
-            entry.is_sampled || arrival.now.saturating_sub(entry.started) >= arrival.noted_from
-        };
-        self.front().is_some_and(is_wanted) || self.is_traced(arrival)
+        self.front().is_some_and(|entry| arrival.notes(entry)) || self.is_traced(arrival)
     }
 
     /// Whether the key of the oldest request is one of those that the miss-ratio curve is drawn from.
     #[inline(always)]
     fn is_traced(&self, arrival: &Arrival<'_>) -> bool {
-        arrival.traced_below > 0 && hash(self.front_key()) < arrival.traced_below
+        arrival.traces(self.front_key())
     }
 
     fn skip_frame(&mut self, frame: Frame, failure: Failure) -> Reply {
@@ -362,5 +370,6 @@ fn is_in_base64(key: &[u8], wanted: &[u8]) -> bool {
     STANDARD.decode(key).is_ok_and(|key| key == wanted)
 }
 
+mod run;
 #[cfg(test)]
 mod tests;

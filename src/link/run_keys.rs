@@ -50,15 +50,21 @@ impl RunKeys {
         self.keys.push_back(key);
     }
 
-    /// Takes the oldest key, which may be the last of its run.
+    /// Removes the oldest `count` keys. `ends`: they are the last of their run. Returns the sum of their lengths.
     #[inline]
-    pub(super) fn pop(&mut self, ends: bool) -> Option<RunKey> {
+    pub(super) fn pass(&mut self, count: usize, ends: bool) -> usize {
         self.runs -= usize::from(ends);
-        let key = self.keys.pop_front();
+        let length = self.keys.drain(..count).map(|key| usize::from(key.length)).sum();
         if self.keys.is_empty() && self.keys.capacity() > KEEP {
             self.keys = VecDeque::new();
         }
-        key
+        length
+    }
+
+    /// The oldest `count` keys.
+    #[inline]
+    pub(super) fn first(&self, count: usize) -> impl Iterator<Item = &RunKey> {
+        self.keys.range(..count)
     }
 
     /// Whether there is no run.
@@ -70,6 +76,12 @@ impl RunKeys {
     #[inline]
     pub(super) fn further(&self) -> usize {
         self.keys.len() - self.runs
+    }
+
+    /// The oldest key.
+    #[inline]
+    pub(super) fn front(&self) -> Option<RunKey> {
+        self.keys.front().copied()
     }
 
     /// The length of the oldest key.

@@ -14,7 +14,7 @@ use crate::metrics::NodeShard;
 use crate::node::missed::copying::{self, Fallback};
 use crate::node::{Kind, Node};
 use crate::protocol::operation::Operation;
-use crate::protocol::{Failure, Reply, Request};
+use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
 use crate::runtime::local::Local;
@@ -101,19 +101,19 @@ impl Links {
         self.link(session).send(request, slot, settings);
     }
 
-    /// Like [`Links::send`], for one key of a multi-get, whose reply is that of a key in a session's queue. Returns
-    /// false if nothing was done, because the request or the node takes more than that.
-    #[inline]
-    pub fn send_key(
+    /// Like [`Links::send`], for keys of a multi-get, each with its number in the session's `queue`. Returns false if
+    /// nothing was done, because the node takes more than that.
+    pub fn send_keys<'k>(
         &self,
-        request: &Request<'_>,
-        slot: (&Rc<ReplyQueue>, u32),
+        command: Command,
+        keys: impl ExactSizeIterator<Item = (&'k [u8], u32)>,
+        queue: &Rc<ReplyQueue>,
         settings: &config::Pool,
         session: usize,
     ) -> bool {
         self.node.is_remote()
             && !self.node.missed.is_any()
-            && self.link(session).send_key(request, slot, settings)
+            && self.link(session).send_keys(command, keys, queue, settings)
     }
 
     /// Sends `request`, a plain delete of a key that is not read at this node, even if the node missed a write of the

@@ -286,25 +286,26 @@ impl LinkState {
 
     #[inline(always)]
     fn write_get(&mut self, request: &Request<'_>, pending: PendingReply) {
-        let framing = self.framing_of_key(request);
+        let framing = self.framing_of_key(request.command, request.key);
         self.in_flight
             .push(request, framing, pending, self.outgoing.end());
-        self.multi_get.put(request, &mut self.outgoing);
+        self.multi_get
+            .put(request.command, request.key, &mut self.outgoing);
     }
 
-    /// Writes a key of a multi-get.
+    /// Writes the `key` of a get or gets for many.
     #[inline(always)]
-    pub(super) fn write_key(&mut self, request: &Request<'_>, key: NewKey<'_>) {
-        let framing = self.framing_of_key(request);
+    pub(super) fn write_key(&mut self, command: Command, key: &[u8], new: NewKey<'_>) {
+        let framing = self.framing_of_key(command, key);
         self.in_flight
-            .push_key(request, framing, key, self.outgoing.end());
-        self.multi_get.put(request, &mut self.outgoing);
+            .push_key(command, key, framing, new, self.outgoing.end());
+        self.multi_get.put(command, key, &mut self.outgoing);
     }
 
-    /// Ends the open line if it has no room for the key of `request`.
+    /// Ends the open line if it has no room for `key`.
     #[inline(always)]
-    fn framing_of_key(&mut self, request: &Request<'_>) -> Framing {
-        if self.multi_get.has_room(request) {
+    fn framing_of_key(&mut self, command: Command, key: &[u8]) -> Framing {
+        if self.multi_get.has_room(command, key) {
             return Framing::SameLine;
         }
         self.close_line();

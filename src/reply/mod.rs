@@ -1,6 +1,8 @@
 //! The way back: each session's queue of outstanding replies, and the other recipients of a reply.
 
+pub mod dropped;
 pub mod keys;
+mod lines;
 pub mod oneshot;
 pub mod origin;
 pub mod queue;

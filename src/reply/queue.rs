@@ -27,7 +27,8 @@ use std::task::Context;
 use bytes::Bytes;
 
 use crate::protocol::{Command, OnError, Reply};
-use crate::reply::keys::{KeyReplies, KeyReply};
+use crate::reply::dropped::{DROPPED, may_be_dropped};
+use crate::reply::keys::{ArrivedKey, KeyReplies, TakenReply};
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 use crate::reply::unfinished::Unfinished;
 use crate::reply::wakeup::Wakeup;
@@ -38,9 +39,6 @@ use entry::QueueEntry;
 /// The maximum number of bytes of values in a queue. Values beyond it are dropped and their requests fail,
 /// except the one at the front; that is dropped only if the session's [`MemoryBudget`] has no room for it.
 const MAX_HELD: usize = 64 << 20;
-/// Replaces a dropped value. It reads as a node's own error, so each protocol presents it in its own way:
-/// as a miss, or as an error if the pool is configured so.
-pub const DROPPED: Reply = Reply::Error(Bytes::from_static(b"SERVER_ERROR too much waits for this client"));
 /// The number of bytes of values that are worth a write although their multi-get is incomplete.
 const TOGETHER: usize = 64 << 10;
 /// A session may always have this many bytes of slots and words, even under memory pressure.
@@ -139,7 +137,7 @@ impl ReplyQueue {
         queue.advance();
     }
 
-    /// Appends a slot for the keys of a multi-get, which follow by [`ReplyQueue::push_key`] until
+    /// Appends a slot for the keys of a multi-get, which follow by [`ReplyQueue::push_keys`] until
     /// [`ReplyQueue::end_multi_get`]. Its values go to a classic client.
     pub fn begin_multi_get(&self, command: Command, on_error: OnError) {
         let queue = &mut *self.queue.borrow_mut();
@@ -153,15 +151,14 @@ impl ReplyQueue {
         queue.is_open = true;
     }
 
-    /// Appends a key to the multi-get that was begun. Returns the key's number.
-    #[inline]
-    pub fn push_key(&self) -> u32 {
+    /// Appends `count` keys to the multi-get that was begun. Returns the number of the first; those of the others follow.
+    pub fn push_keys(&self, count: u32) -> u32 {
         let queue = &mut *self.queue.borrow_mut();
         debug_assert!(queue.is_open, "a multi-get was begun");
         if let Some(entry) = queue.entries.back_mut() {
-            entry.awaited += 1;
+            entry.awaited += count;
         }
-        queue.keys.push()
+        queue.keys.push(count)
     }
 
     /// Ends the multi-get that was begun: it gets no more keys.
@@ -213,18 +210,22 @@ impl ReplyQueue {
     }
 
     /// Fills the slot of the key with this `number`.
-    #[inline]
-    pub fn fill_key(&self, number: u32, reply: KeyReply) {
+    pub fn fill_key(&self, number: u32, reply: Reply) {
+        if let Reply::Value(item) = &reply
+            && let Some(lines) = item.lines()
+        {
+            let length = lines.len() as u32;
+            return self.fill_keys(lines.clone(), &[ArrivedKey { number, length }]);
+        }
         let queue = &mut *self.queue.borrow_mut();
         if queue.is_closed {
             return;
         }
-        let size = reply.size();
-        let index = number.wrapping_sub(queue.keys.first()) as usize;
+        let (size, index) = (reply.value_len(), queue.keys.index(number));
         let reply = match self.must_drop(Command::Get, size, index, queue.held) {
             true => {
                 queue.dropped += 1;
-                DROPPED.into()
+                DROPPED
             }
             false => {
                 queue.held += size;
@@ -233,6 +234,29 @@ impl ReplyQueue {
             }
         };
         if queue.keys.fill(number, reply) && queue.advance_keys() {
+            queue.wakeup.wake();
+        }
+    }
+
+    /// Fills the slots of `keys`, whose replies arrived together: `lines` are those of their values.
+    #[inline]
+    pub fn fill_keys(&self, lines: Bytes, keys: &[ArrivedKey]) {
+        let queue = &mut *self.queue.borrow_mut();
+        if queue.is_closed {
+            return;
+        }
+        let (held, dropped) = (&mut queue.held, &mut queue.dropped);
+        let may_keep = |index, size| {
+            let is_dropped = self.must_drop(Command::Get, size, index, *held);
+            if is_dropped {
+                *dropped += 1;
+            } else {
+                *held += size;
+                self.budget.add(size);
+            }
+            !is_dropped
+        };
+        if queue.keys.fill_together(lines, keys, may_keep) && queue.advance_keys() {
             queue.wakeup.wake();
         }
     }
@@ -256,7 +280,7 @@ impl ReplyQueue {
 
     /// Passes the replies to the keys of the multi-get in front to `write`, as many as may be taken, with the origin
     /// of its keys. Returns false if there is nothing to take.
-    pub fn take_keys(&self, mut write: impl FnMut(&RequestOrigin<'_>, KeyReply)) -> bool {
+    pub fn take_keys(&self, mut write: impl FnMut(&RequestOrigin<'_>, TakenReply<'_>)) -> bool {
         let queue = &mut *self.queue.borrow_mut();
         let Some(front) = queue
             .entries
@@ -278,9 +302,10 @@ impl ReplyQueue {
             format: WireFormat::Classic,
         };
         for _ in 0..count {
-            let reply = queue.keys.pop();
-            queue.held -= reply.size();
-            write(&origin, reply);
+            queue.keys.take(|reply| {
+                queue.held -= reply.size();
+                write(&origin, reply);
+            });
         }
         queue.wanted_keys = queue.wanted_keys.saturating_sub(count);
         match is_complete {
@@ -407,13 +432,6 @@ impl ReplyQueue {
     }
 }
 
-/// Whether a value of `size` bytes that answers `command` may be dropped for lack of memory. The number
-/// that ma returns is small, and without it the client could not know that it was changed.
-#[inline]
-pub fn may_be_dropped(command: Command, size: usize) -> bool {
-    size > 0 && command != Command::MetaArithmetic
-}
-
 /// The number of bytes of text that Ringway answers itself; 0 for any other reply.
 #[inline]
 fn text_bytes(reply: &Reply) -> usize {
@@ -440,7 +458,7 @@ impl Queue {
     /// The number of bytes of slots and keys.
     #[inline]
     fn bytes(&self) -> usize {
-        self.entries.len() * size_of::<QueueEntry>() + self.keys.len() * size_of::<KeyReply>()
+        self.entries.len() * size_of::<QueueEntry>() + self.keys.bytes()
     }
 
     /// The number of bytes of client text and of Ringway's own answers.

@@ -42,7 +42,7 @@ impl ReplySlot {
     pub fn fill(self, reply: Reply) {
         match self {
             ReplySlot::Queue(reply_queue, number) => reply_queue.fill(number, reply),
-            ReplySlot::Key(reply_queue, number) => reply_queue.fill_key(number, reply.into()),
+            ReplySlot::Key(reply_queue, number) => reply_queue.fill_key(number, reply),
             ReplySlot::Pending(pending) => pending.fill(reply),
             ReplySlot::Inspected(inspector) => (*inspector).fill(reply),
         }

@@ -170,25 +170,33 @@ impl Ring {
         self.hash_input.read(key, |key| self.place(key))
     }
 
-    /// Whether [`Ring::pick_four`] takes less work than [`Ring::pick`] for each key.
-    #[inline]
-    pub fn picks_together(&self) -> bool {
-        self.hash == Hash::Md5
-            && self.hash_input.more.is_none()
-            && matches!(self.placement, Placement::Circle(_))
+    /// Stores in `members` the index of the node that owns each of `keys`.
+    pub fn pick_all(&self, keys: &[&[u8]], members: &mut [usize]) {
+        for (keys, members) in keys.chunks(4).zip(members.chunks_mut(4)) {
+            match self.pick_four(keys) {
+                Some(picked) => members.copy_from_slice(&picked[..keys.len()]),
+                None => members
+                    .iter_mut()
+                    .zip(keys)
+                    .for_each(|(member, key)| *member = self.pick(key)),
+            }
+        }
     }
 
-    /// Returns the indices among the members of the nodes that own `keys`.
-    pub fn pick_four(&self, keys: [&[u8]; 4]) -> [usize; 4] {
-        if let Placement::Circle(circle) = &self.placement
-            && self.picks_together()
-            && let Some(hashes) = self
-                .hash
-                .of_four(keys.map(|key| self.hash_input.hashed_part(key)))
-        {
-            return hashes.map(|hash| circle.owner(hash));
+    /// Returns the indices of the nodes that own `keys`, at most four, if that takes less work than [`Ring::pick`] for
+    /// each of them.
+    #[inline]
+    fn pick_four(&self, keys: &[&[u8]]) -> Option<[usize; 4]> {
+        let Placement::Circle(circle) = &self.placement else {
+            return None;
+        };
+        // Of fewer, each takes about as much by itself.
+        if self.hash_input.more.is_some() || keys.len() < 3 {
+            return None;
         }
-        keys.map(|key| self.pick(key))
+        let four =
+            std::array::from_fn(|index| self.hash_input.hashed_part(keys.get(index).unwrap_or(&keys[0])));
+        Some(self.hash.of_four(four)?.map(|hash| circle.owner(hash)))
     }
 
     /// Returns the number by which `key` is placed, for display. (A ring of one member does not compute

@@ -202,9 +202,12 @@ impl Pool {
         self.nodes[self.ring.pick(key)]
     }
 
-    /// Returns the nodes that `keys` go to, as indices into the snapshot's nodes.
-    pub fn pick_four(&self, keys: [&[u8]; 4]) -> [usize; 4] {
-        self.ring.pick_four(keys).map(|member| self.nodes[member])
+    /// Stores in `nodes` those that `keys` go to, as indices into the snapshot's nodes.
+    pub fn pick_all(&self, keys: &[&[u8]], nodes: &mut [usize]) {
+        self.ring.pick_all(keys, nodes);
+        for node in nodes {
+            *node = self.nodes[*node];
+        }
     }
 
     /// The pool's own nodes among those of the snapshot.

@@ -14,7 +14,7 @@ use crate::config::{self, Batching, Bind};
 use crate::hot_keys::Sampler;
 use crate::link::set::Links;
 use crate::metrics::WorkerShard;
-use crate::protocol::Request;
+use crate::protocol::{Command, Request};
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
 use crate::route::{Pool, Route};
@@ -88,21 +88,19 @@ impl ActiveRoutes {
         links.send(request, slot, &pool.settings, session);
     }
 
-    /// Like [`ActiveRoutes::send`], for one key of a multi-get, whose reply is that of a key in a session's queue.
-    /// Returns false if nothing was done: then [`ActiveRoutes::send`] must.
-    #[inline]
-    pub fn send_key(
+    /// Like [`ActiveRoutes::send`], for keys of a multi-get of which this node is the primary one. Each has its number
+    /// in the session's `queue`. Returns false if nothing was done: then [`ActiveRoutes::send`] must.
+    pub fn send_keys<'k>(
         &self,
         node: usize,
-        request: &Request<'_>,
-        slot: (&Rc<ReplyQueue>, u32),
+        command: Command,
+        keys: impl ExactSizeIterator<Item = (&'k [u8], u32)>,
+        queue: &Rc<ReplyQueue>,
         pool: &Pool,
         session: usize,
     ) -> bool {
         let links = &self.links.borrow()[node];
-        links.node.state().takes_requests()
-            && !pool.is_fallback(node, request.key)
-            && links.send_key(request, slot, &pool.settings, session)
+        links.node.state().takes_requests() && links.send_keys(command, keys, queue, &pool.settings, session)
     }
 
     /// Sends `request`, a plain delete of a key in a handover, to one of the key's owners; unlike [`ActiveRoutes::send`]

@@ -199,4 +199,29 @@ proptest! {
             prop_assert!(frame.length <= buffer.len() && frame.data.end <= frame.length);
         }
     }
+
+    #[test]
+    fn a_value_whose_key_is_known_is_as_long_as_the_reader_says(
+        (key, asked) in ("[!-~]{1,4}", "[!-~]{1,4}"),
+        flags in "(0|[0-9]{1,21}|42949672(95|96)|[-+]1|)",
+        size in "(0|1|2|3|03|[0-9]{1,21}|-1|)",
+        cas in "(| [0-9]{1,21}| |  7| 7 8)",
+        data in "(abc|ab|a|)(\r\n|\n|\r)(END)?",
+        end in "(\r\n|\n|\r|x)",
+        at in any::<prop::sample::Index>(),
+        max in 0usize..4,
+    ) {
+        let mut buffer = format!("VALUE {key} {flags} {size}{cas}{end}{data}").into_bytes();
+        buffer.truncate(at.index(2 * buffer.len()));
+        for asked in [&key, &asked] {
+            let expected = match reply::read(&buffer, max) {
+                Read::Whole(frame) if buffer[frame.key.clone()] == *asked.as_bytes() => Some(frame.length),
+                _ => None,
+            };
+            let length = reply::length_of_value(&buffer, asked.as_bytes(), max);
+            // Numbers of more than 19 digits are left to the reader.
+            let has_long = [&flags, &size, &cas].iter().any(|number| number.trim().len() > 19);
+            prop_assert!(length == expected || has_long && length.is_none(), "{length:?} {expected:?}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use super::figures::Stats;
 use super::{Requests, Taken};
 use crate::client::batch::Batch;
 use crate::client::dispatch::{mode, own};
+use crate::client::multi_get::MultiGet;
 use crate::client::reading::{Reading, RestOfKeys};
 use crate::log_limit::LogLimit;
 use crate::protocol::line::{Keys, Line};
@@ -124,18 +125,27 @@ impl Requests {
         line: &[u8],
     ) -> Taken {
         let is_one_of_many = keys.take(MANY).count() == MANY;
-        let mut sender = self.dispatch.multi_get(batch, command, is_one_of_many);
-        while let Some(key) = keys.next() {
-            let request = Request {
-                exptime,
-                is_one_of_many,
-                ..Request::new(command, key)
+        let multi_get = match is_one_of_many {
+            true => MultiGet::begin(&self.dispatch, batch, command),
+            false => None,
+        };
+        loop {
+            let sent = match &multi_get {
+                Some(multi_get) => multi_get.send(&mut keys, self.keys_at_once()),
+                None => keys.next().map_or(0, |key| {
+                    let request = Request {
+                        exptime,
+                        is_one_of_many,
+                        ..Request::new(command, key)
+                    };
+                    self.dispatch.send(batch, &request, ReplyMode::MultiGetItem);
+                    1
+                }),
             };
-            match &mut sender {
-                Some(sender) => sender.send_key(&request, keys),
-                None => self.dispatch.send(batch, &request, ReplyMode::MultiGetItem),
+            if sent == 0 {
+                break;
             }
-            self.turn.spend(turn::KEY);
+            self.turn.spend(sent * turn::KEY);
             if self.is_full() || self.turn.is_over(&batch.worker.local.clock) {
                 let line_end = if line.ends_with(b"\r\n") { 2 } else { 1 };
                 let length = keys.left() + line_end;
@@ -147,7 +157,7 @@ impl Requests {
                 return Taken::Bytes(line.len() - length);
             }
         }
-        drop(sender);
+        drop(multi_get);
         let origin = own(command, ReplyMode::MultiGetEnd, WireFormat::Classic);
         self.dispatch.replies().push_filled(origin, Reply::Done);
         Taken::Bytes(line.len())

@@ -120,6 +120,12 @@ impl Requests {
         self.dispatch.replies().is_full(self.max_owed, self.budget)
     }
 
+    /// The number of keys of a multi-get that may be sent at once; 1 although the slot of the multi-get was the last
+    /// one.
+    fn keys_at_once(&self) -> usize {
+        self.max_owed.saturating_sub(self.dispatch.replies().len()).max(1)
+    }
+
     /// Whether requests that were already read wait for room.
     pub fn may_go_on(&self) -> bool {
         !self.is_partial

@@ -6,8 +6,9 @@ use super::*;
 use crate::link::entry::Framing;
 use crate::link::pending_reply::Failing;
 use crate::link::run_keys::NewKey;
+use crate::protocol::OnError;
 use crate::protocol::operation::Operation;
-use crate::protocol::{OnError, Request};
+use crate::reply::keys::TakenReply;
 use crate::reply::queue::ReplyQueue;
 
 /// When keys are due.
@@ -19,6 +20,10 @@ struct Connection {
     shard: NodeShard,
     missed: Missed,
     buffer: BytesMut,
+    /// Requests for keys with a smaller hash are noted.
+    traced_below: u64,
+    /// Whether every request took so long that it is noted.
+    is_slow: bool,
 }
 
 impl Connection {
@@ -36,13 +41,13 @@ impl Connection {
         session.begin_multi_get(Command::Get, OnError::SHOW);
         for key in keys.split(' ') {
             let new = NewKey {
-                slot: (session, session.push_key()),
+                slot: (session, session.push_keys(1)),
                 started: 0,
                 deadline: DUE,
                 is_sampled: key.chars().all(char::is_uppercase),
             };
-            let request = Request::new(Command::Get, key.as_bytes());
-            self.in_flight.push_key(&request, framing, new, 0);
+            self.in_flight
+                .push_key(Command::Get, key.as_bytes(), framing, new, 0);
             self.shard.in_flight.add(1);
             framing = Framing::SameLine;
         }
@@ -54,8 +59,8 @@ impl Connection {
         let arrival = Arrival {
             now: 5,
             shard: &self.shard,
-            noted_from: u64::MAX,
-            traced_below: 0,
+            noted_from: if self.is_slow { 0 } else { u64::MAX },
+            traced_below: self.traced_below,
             end: 100,
             missed: &self.missed,
         };
@@ -68,10 +73,9 @@ impl Connection {
 fn read(session: &ReplyQueue) -> String {
     let mut text = String::new();
     while session.take_keys(|_, reply| match reply {
-        KeyReply::Lines(lines) => text += std::str::from_utf8(&lines).expect("text"),
-        KeyReply::Other(reply) => text += &format!("{reply:?} "),
-        KeyReply::Miss => {}
-        KeyReply::Awaited => panic!("it is taken before it arrives"),
+        TakenReply::Lines(lines) => text += std::str::from_utf8(lines.bytes).expect("text"),
+        TakenReply::Other(reply) => text += &format!("{reply:?} "),
+        TakenReply::Miss => {}
     }) {}
     text
 }
@@ -93,6 +97,53 @@ fn each_value_of_a_line_goes_to_its_key_and_the_others_are_misses() {
     assert_eq!(connection.shard.in_flight.get(), 0);
     let counters = &connection.shard.operations[Operation::Get as usize];
     assert_eq!((counters.hits.get(), counters.misses.get()), (4, 4));
+}
+
+#[test]
+fn a_value_of_the_next_line_is_out_of_step_until_the_line_before_has_ended() {
+    // A key in capitals is sampled, and so received by itself.
+    for last in ["c", "C"] {
+        for is_split in [false, true] {
+            let mut connection = Connection::default();
+            let session = Rc::default();
+            connection.get(&session, &format!("a {last}"), Framing::NewLine);
+            connection.get(&session, "d e", Framing::NewLine);
+            let own = format!("VALUE {last} 0 1\r\nC\r\n");
+            let next = "VALUE d 0 1\r\nD\r\n";
+            let received = match is_split {
+                true => connection.receive(&own).and_then(|_| connection.receive(next)),
+                false => connection.receive(&(own + next)),
+            };
+            assert_eq!(received, Err(Desync), "{last}, split: {is_split}");
+        }
+    }
+}
+
+#[test]
+fn requests_that_are_noted_are_answered_like_all_others() {
+    let line = "VALUE a 0 1\r\nA\r\nVALUE c 0 1\r\nC\r\nVALUE d 0 1\r\nD\r\nEND\r\n";
+    let of_c = hash(b"c") + 1;
+    for (traced_below, is_slow) in [(0, false), (of_c, false), (u64::MAX, false), (0, true)] {
+        let mut connection = Connection {
+            traced_below,
+            is_slow,
+            ..Connection::default()
+        };
+        let session = Rc::default();
+        connection.get(&session, "a b c d e", Framing::NewLine);
+        assert_eq!(connection.receive(line), Ok(true));
+        let text = read(&session);
+        for value in ["A", "C", "D"] {
+            assert!(text.contains(value), "{text}");
+        }
+        assert!(session.is_empty());
+        let mut noted = 0;
+        connection.in_flight.notes.drain(|_, _| noted += 1);
+        let is_noted = |key: &&u8| is_slow || hash(&[**key]) < traced_below;
+        assert_eq!(noted, b"abcde".iter().filter(is_noted).count());
+        let counters = &connection.shard.operations[Operation::Get as usize];
+        assert_eq!((counters.hits.get(), counters.misses.get()), (3, 2));
+    }
 }
 
 #[test]

@@ -119,7 +119,8 @@ fn the_number_that_was_made_of_one_is_told_however_short_memory_is() {
 /// A multi-get of so many keys, without its end. Returns their numbers.
 fn multi_get(reply_queue: &ReplyQueue, keys: usize) -> Vec<u32> {
     reply_queue.begin_multi_get(Command::Get, OnError::HIDE);
-    let numbers = (0..keys).map(|_| reply_queue.push_key()).collect();
+    let first = reply_queue.push_keys(keys as u32);
+    let numbers = (first..first + keys as u32).collect();
     reply_queue.end_multi_get();
     numbers
 }
@@ -132,27 +133,46 @@ fn end(reply_queue: &ReplyQueue) {
     reply_queue.push_filled(origin, Reply::Done);
 }
 
-fn lines(length: usize) -> KeyReply {
-    KeyReply::Lines(vec![b'v'; length].into())
+/// Fills the slot of a key with a value whose lines are of this length.
+fn fill(reply_queue: &ReplyQueue, number: u32, length: usize) {
+    fill_together(reply_queue, &[(number, length)]);
+}
+
+/// Fills the slots of keys with what arrived together: values, or misses with a length of 0.
+fn fill_together(reply_queue: &ReplyQueue, keys: &[(u32, usize)]) {
+    let lines: Vec<u8> = keys
+        .iter()
+        .flat_map(|&(number, length)| vec![number as u8; length])
+        .collect();
+    let arrived = |&(number, length): &(u32, usize)| ArrivedKey {
+        number,
+        length: length as u32,
+    };
+    let keys: Vec<ArrivedKey> = keys.iter().map(arrived).collect();
+    reply_queue.fill_keys(lines.into(), &keys);
+}
+
+/// The lines that may be taken, and no bytes for each other reply but misses.
+fn taken_lines(reply_queue: &ReplyQueue) -> Vec<Vec<u8>> {
+    let mut taken = Vec::new();
+    loop {
+        while next(reply_queue).is_some() {
+            taken.push(Vec::new());
+        }
+        let is_over = !reply_queue.take_keys(|_, reply| match reply {
+            TakenReply::Lines(lines) => taken.push(lines.bytes.to_vec()),
+            TakenReply::Other(_) => taken.push(Vec::new()),
+            TakenReply::Miss => {}
+        });
+        if is_over {
+            return taken;
+        }
+    }
 }
 
 /// The lengths of lines that may be taken, and 0 for each other reply but misses.
 fn taken(reply_queue: &ReplyQueue) -> Vec<usize> {
-    let mut lengths = Vec::new();
-    loop {
-        while next(reply_queue).is_some() {
-            lengths.push(0);
-        }
-        let is_over = !reply_queue.take_keys(|_, reply| match reply {
-            KeyReply::Lines(lines) => lengths.push(lines.len()),
-            KeyReply::Other(_) => lengths.push(0),
-            KeyReply::Miss => {}
-            KeyReply::Awaited => panic!("it is taken before it arrives"),
-        });
-        if is_over {
-            return lengths;
-        }
-    }
+    taken_lines(reply_queue).iter().map(Vec::len).collect()
 }
 
 #[test]
@@ -162,16 +182,57 @@ fn the_keys_of_a_multi_get_leave_together_and_in_order() {
     end(&reply_queue);
     let later = multi_get(&reply_queue, 1);
     end(&reply_queue);
-    reply_queue.fill_key(later[0], lines(9));
-    for (key, reply) in [(2, lines(3)), (0, lines(1)), (3, KeyReply::Miss)] {
-        reply_queue.fill_key(numbers[key], reply);
+    fill(&reply_queue, later[0], 9);
+    for (key, length) in [(2, 3), (0, 1), (3, 0)] {
+        fill(&reply_queue, numbers[key], length);
         assert_eq!(taken(&reply_queue), [0; 0], "one is awaited");
     }
     assert_eq!(reply_queue.len(), 9);
-    let failed = KeyReply::from(Reply::Failed(Failure::Timeout));
-    reply_queue.fill_key(numbers[1], failed);
+    reply_queue.fill_key(numbers[1], Reply::Failed(Failure::Timeout));
     assert_eq!(taken(&reply_queue), [1, 0, 3, 0, 9, 0]);
     assert!(reply_queue.is_empty());
+}
+
+#[test]
+fn values_that_arrived_together_are_taken_in_the_order_of_the_keys() {
+    let reply_queue = ReplyQueue::default();
+    let one = multi_get(&reply_queue, 4);
+    end(&reply_queue);
+    let other = multi_get(&reply_queue, 3);
+    end(&reply_queue);
+    let value = |number: u32, length| vec![number as u8; length];
+    fill_together(
+        &reply_queue,
+        &[(one[1], 2), (one[2], 0), (other[0], 5), (other[2], 7)],
+    );
+    fill_together(&reply_queue, &[(one[0], 1), (one[3], 4)]);
+    let of_one = [value(one[0], 1), value(one[1], 2), value(one[3], 4), Vec::new()];
+    assert_eq!(taken_lines(&reply_queue), of_one);
+    fill_together(&reply_queue, &[(other[1], 6)]);
+    let of_other = [
+        value(other[0], 5),
+        value(other[1], 6),
+        value(other[2], 7),
+        Vec::new(),
+    ];
+    assert_eq!(taken_lines(&reply_queue), of_other);
+    assert!(reply_queue.is_empty());
+}
+
+#[test]
+fn lines_that_arrived_together_are_freed_once_the_last_of_them_is_taken() {
+    let reply_queue = ReplyQueue::default();
+    let lines = Bytes::from(vec![b'v'; 3]);
+    let keys = multi_get(&reply_queue, 2);
+    let arrived = |index: usize, length| ArrivedKey {
+        number: keys[index],
+        length,
+    };
+    reply_queue.fill_keys(lines.clone(), &[arrived(0, 3)]);
+    assert!(!lines.is_unique());
+    reply_queue.fill_keys(lines.clone(), &[arrived(1, 0)]);
+    assert_eq!(taken(&reply_queue), [3]);
+    assert!(lines.is_unique());
 }
 
 #[test]
@@ -181,12 +242,12 @@ fn many_bytes_leave_though_their_multi_get_is_not_complete() {
     let numbers = multi_get(&reply_queue, 4);
     end(&reply_queue);
     for key in [0, 1, 3] {
-        reply_queue.fill_key(numbers[key], lines(TOGETHER));
+        fill(&reply_queue, numbers[key], TOGETHER);
     }
     assert_eq!(taken(&reply_queue), [0; 0], "another reply is next");
     ReplySlot::queued(&reply_queue, before).fill(Reply::NotFound);
     assert_eq!(taken(&reply_queue), [0, TOGETHER, TOGETHER]);
-    reply_queue.fill_key(numbers[2], KeyReply::Miss);
+    fill(&reply_queue, numbers[2], 0);
     assert_eq!(taken(&reply_queue), [TOGETHER, 0]);
 }
 
@@ -195,15 +256,15 @@ fn keys_that_are_answered_at_once_wait_for_those_that_follow() {
     let reply_queue = ReplyQueue::default();
     reply_queue.begin_multi_get(Command::Get, OnError::HIDE);
     for length in 1..4 {
-        let number = reply_queue.push_key();
-        reply_queue.fill_key(number, lines(length));
+        let number = reply_queue.push_keys(1);
+        fill(&reply_queue, number, length);
     }
     reply_queue.end_multi_get();
     // It was interrupted: what is there need not wait for the rest.
     assert_eq!(taken(&reply_queue), [1, 2, 3]);
     let rest = multi_get(&reply_queue, 1);
     end(&reply_queue);
-    reply_queue.fill_key(rest[0], lines(4));
+    fill(&reply_queue, rest[0], 4);
     assert_eq!(taken(&reply_queue), [4, 0]);
 }
 
@@ -213,9 +274,8 @@ fn a_value_of_a_key_that_memory_has_no_room_for_is_an_error_of_that_key() {
     memory.set_limit(1 << 20);
     let reply_queue = ReplyQueue::new(MemoryBudget::new(&memory));
     let numbers = multi_get(&reply_queue, 3);
-    for (number, length) in numbers.into_iter().zip([800_000, 700_000, 10]) {
-        reply_queue.fill_key(number, lines(length));
-    }
+    let keys: Vec<(u32, usize)> = numbers.into_iter().zip([800_000, 700_000, 10]).collect();
+    fill_together(&reply_queue, &keys);
     assert_eq!(taken(&reply_queue), [0, 700_000, 10]);
     assert_eq!(reply_queue.take_dropped(), 1);
 }
@@ -238,7 +298,7 @@ fn a_closed_queue_drops_what_comes_late() {
     let late = reply_queue.push(origin(Command::Get), 1);
     let key = multi_get(&reply_queue, 1)[0];
     reply_queue.close();
-    reply_queue.fill_key(key, lines(1));
+    fill(&reply_queue, key, 1);
     ReplySlot::queued(&reply_queue, late).fill(Reply::NotFound);
     assert!(reply_queue.is_empty());
 }

@@ -128,26 +128,3 @@ const SINES: [u32; 64] = [
     0x2ad7_d2bb,
     0xeb86_d391,
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::super::classic::md5;
-    use super::*;
-
-    #[test]
-    fn each_of_four_has_the_digest_that_it_has_alone() {
-        let mut random = fastrand::Rng::with_seed(5);
-        for round in 0..1000 {
-            let keys: [Vec<u8>; 4] = array::from_fn(|at| {
-                let length = if round < 56 {
-                    (round + 7 * at) % 56
-                } else {
-                    random.usize(..=LONGEST)
-                };
-                (0..length).map(|_| random.u8(..)).collect()
-            });
-            let keys = keys.each_ref().map(|key| &key[..]);
-            assert_eq!(four_md5(keys), keys.map(md5), "{keys:?}");
-        }
-    }
-}

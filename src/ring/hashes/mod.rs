@@ -71,6 +71,14 @@ const NAMED: [(&str, Hash); 16] = [
     ("xxh3", Hash::Xxh3),
 ];
 
+/// The first value and the factor of the 64-bit FNV. The lower bits of a product do not depend on upper ones, so the
+/// lower halves suffice.
+const FNV_64: u32 = 0x8422_2325;
+const FNV_64_PRIME: u32 = 0x1b3;
+/// The same of the 32-bit FNV.
+const FNV_32: u32 = 0x811c_9dc5;
+const FNV_32_PRIME: u32 = 0x0100_0193;
+
 impl Hash {
     /// The names that [`Hash::from_name`] knows.
     pub const NAMES: &[&str] = &{
@@ -103,7 +111,12 @@ impl Hash {
     #[inline]
     pub(super) fn of_four(self, keys: [&[u8]; 4]) -> Option<[u32; 4]> {
         let are_short = || keys.iter().all(|key| key.len() <= four_md5::LONGEST);
-        (self == Hash::Md5 && are_short()).then(|| four_md5::four_md5(keys))
+        match self {
+            Hash::Md5 if are_short() => Some(four_md5::four_md5(keys)),
+            Hash::Fnv1a64 => Some(classic::four_fnv1a(keys, FNV_64, FNV_64_PRIME)),
+            Hash::Fnv1a32 => Some(classic::four_fnv1a(keys, FNV_32, FNV_32_PRIME)),
+            _ => None,
+        }
     }
 
     /// Like [`Hash::digest`], with a seed, which all functions except [`Hash::Xxh3`] ignore.
@@ -115,12 +128,10 @@ impl Hash {
             Hash::Crc16 => classic::crc16(key),
             Hash::Crc32 => (crc32fast::hash(key) >> 16) & 0x7fff,
             Hash::Crc32a => crc32fast::hash(key),
-            // The lower bits of a product do not depend on upper ones, so the lower halves of the 64-bit
-            // constants suffice.
-            Hash::Fnv1_64 => classic::fnv1(key, 0x8422_2325, 0x1b3),
-            Hash::Fnv1a64 => classic::fnv1a(key, 0x8422_2325, 0x1b3),
-            Hash::Fnv1_32 => classic::fnv1(key, 0x811c_9dc5, 0x0100_0193),
-            Hash::Fnv1a32 => classic::fnv1a(key, 0x811c_9dc5, 0x0100_0193),
+            Hash::Fnv1_64 => classic::fnv1(key, FNV_64, FNV_64_PRIME),
+            Hash::Fnv1a64 => classic::fnv1a(key, FNV_64, FNV_64_PRIME),
+            Hash::Fnv1_32 => classic::fnv1(key, FNV_32, FNV_32_PRIME),
+            Hash::Fnv1a32 => classic::fnv1a(key, FNV_32, FNV_32_PRIME),
             Hash::Hsieh => classic::hsieh(key),
             Hash::Murmur => murmur::murmur2(key),
             Hash::Jenkins => classic::jenkins(key),
@@ -161,6 +172,31 @@ fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_of_four_keys_has_the_hash_that_it_has_alone() {
+        let mut random = fastrand::Rng::with_seed(5);
+        for round in 0..1000 {
+            let keys: [Vec<u8>; 4] = std::array::from_fn(|at| {
+                let length = if round < 56 {
+                    (round + 7 * at) % 56
+                } else {
+                    random.usize(..=four_md5::LONGEST + 1)
+                };
+                (0..length).map(|_| random.u8(..)).collect()
+            });
+            let keys = keys.each_ref().map(|key| &key[..]);
+            for (name, hash) in NAMED {
+                let alone = keys.map(|key| hash.digest(key) as u32);
+                if let Some(together) = hash.of_four(keys) {
+                    assert_eq!(together, alone, "{name} of {keys:?}");
+                }
+            }
+        }
+        let four = [&b"a"[..], b"b", b"c", b"d"];
+        let together = NAMED.map(|(_, hash)| hash.of_four(four).is_some());
+        assert_eq!(together.iter().filter(|&&is| is).count(), 3);
+    }
 
     #[test]
     fn every_function_gives_its_known_values() {

@@ -17,7 +17,7 @@ use ringway::protocol::classic::downgrade::downgrade;
 use ringway::protocol::dialect::Dialect;
 use ringway::protocol::operation::Operation;
 use ringway::protocol::{Command, Failure, OnError, Reply, Request};
-use ringway::reply::keys::KeyReply;
+use ringway::reply::keys::TakenReply;
 use ringway::reply::origin::RequestOrigin;
 use ringway::reply::queue::ReplyQueue;
 use ringway::reply::slot::ReplySlot;
@@ -158,10 +158,9 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
     loop {
         replies.extend(std::iter::from_fn(|| slots.take(answered)));
         let is_over = !slots.take_keys(|asked, reply| match reply {
-            KeyReply::Lines(lines) => values.push(lines),
-            KeyReply::Other(reply) => replies.push(answered(asked, *reply)),
-            KeyReply::Miss => {}
-            KeyReply::Awaited => panic!("a key is answered before its reply arrives"),
+            TakenReply::Lines(lines) => values.push(Bytes::copy_from_slice(lines.bytes)),
+            TakenReply::Other(reply) => replies.push(answered(asked, reply.clone())),
+            TakenReply::Miss => {}
         });
         if is_over {
             break;
@@ -194,13 +193,13 @@ fn owe_key(
     };
     slots.begin_multi_get(request.command, options.on_error);
     let key = NewKey {
-        slot: (slots, slots.push_key()),
+        slot: (slots, slots.push_keys(1)),
         started: 0,
         deadline: DUE,
         is_sampled: false,
     };
     slots.end_multi_get();
-    in_flight.push_key(request, place, key, 0);
+    in_flight.push_key(request.command, request.key, place, key, 0);
 }
 
 /// Notes the request as a link does; the slot comes back where the dialect cannot say it.
