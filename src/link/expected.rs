@@ -1,7 +1,7 @@
 //! What a reply to a meta command must look like beyond its key: other requests may read the same key with
 //! other flags, and their replies must not be mistaken for this one's.
 //!
-//! A command's opaque (`O`) is returned in its reply and in no other. mg and ma return a value if they
+//! A command's opaque (`O`) is returned in its reply and in no other, also if that is a miss. mg and ma return a value if they
 //! request it (`v`), and only then.
 
 use crate::protocol::meta::{Names, needs_base64, opaque};
@@ -43,14 +43,7 @@ impl ExpectedReply {
     #[inline]
     pub fn fits(self, frame: &Frame, buffer: &[u8]) -> bool {
         let is_opaque_right = match &buffer[frame.opaque.clone()] {
-            // Errors have no flags, and neither have the misses of mg nor the answers of me.
-            b"" => {
-                self.opaque == 0
-                    || matches!(
-                        frame.status,
-                        ReplyStatus::Error | ReplyStatus::Miss | ReplyStatus::Debug
-                    )
-            }
+            b"" => self.opaque == 0 || !self.returns_opaque(frame.status),
             opaque => self.opaque == fingerprint(opaque),
         };
         let is_value_right = match frame.status {
@@ -59,5 +52,75 @@ impl ExpectedReply {
             _ => true,
         };
         is_opaque_right && is_value_right
+    }
+
+    /// Whether a reply with this status has the opaque. Errors have no flags, and neither have the answers to me.
+    #[inline]
+    fn returns_opaque(self, status: ReplyStatus) -> bool {
+        let is_read = self.with_value.is_some();
+        match status {
+            ReplyStatus::Error | ReplyStatus::Debug => false,
+            ReplyStatus::Miss => is_read,
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Meta;
+    use crate::protocol::reply::{self, Read};
+
+    /// Whether `line` may answer the meta command with these flags.
+    fn fits(command: Command, flags: &[u8], line: &str) -> bool {
+        let request = Request {
+            meta: Some(Meta {
+                key: b"k",
+                flags,
+                is_binary: false,
+            }),
+            ..Request::new(command, b"k")
+        };
+        let Read::Whole(frame) = reply::read(line.as_bytes(), 9) else {
+            panic!("{line:?} is no reply");
+        };
+        ExpectedReply::of(&request).fits(&frame, line.as_bytes())
+    }
+
+    #[test]
+    fn a_reply_has_the_opaque_of_its_request_and_no_other() {
+        let replies = [
+            (Command::MetaGet, "EN kk"),
+            (Command::MetaGet, "HD kk"),
+            (Command::MetaSet, "HD kk"),
+            (Command::MetaSet, "NS kk"),
+            (Command::MetaDelete, "NF kk"),
+            (Command::MetaDelete, "EX kk"),
+            (Command::MetaArithmetic, "NF kk"),
+        ];
+        for (command, line) in replies {
+            for (sent, returned, expected) in [
+                ("k", "", true),
+                ("k O1", " O1", true),
+                ("k O1", "", false),
+                ("k O1", " O2", false),
+                ("k", " O1", false),
+            ] {
+                let line = format!("{line}{returned}\r\n");
+                assert_eq!(
+                    fits(command, sent.as_bytes(), &line),
+                    expected,
+                    "{sent:?}: {line:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn errors_and_the_answers_to_me_have_no_opaque() {
+        assert!(fits(Command::MetaGet, b"k O1", "SERVER_ERROR out of memory\r\n"));
+        assert!(fits(Command::MetaDebug, b"O1", "EN\r\n"));
+        assert!(fits(Command::MetaDebug, b"O1", "ME k exp=-1\r\n"));
     }
 }
