@@ -146,7 +146,7 @@ fn a_line_longer_than_any_command_ends_its_session_and_no_request_of_another_is_
     }
     let longest = "x".repeat(1_500);
     let asked = format!("mg a v O{longest}\r\nmg b v\r\n");
-    other.expects(asked, &format!("EN O{longest}\r\nEN\r\n"));
+    other.expects(asked, format!("EN O{longest}\r\nEN\r\n"));
     let keys: Vec<String> = node.seen().iter().map(|seen| seen.word(1).to_owned()).collect();
     assert_eq!(keys, ["c", "c", "c", "a", "b"]);
 }
