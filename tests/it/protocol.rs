@@ -219,9 +219,10 @@ proptest! {
                 _ => None,
             };
             let length = reply::length_of_value(&buffer, asked.as_bytes(), max);
-            // Numbers of more than 19 digits are left to the reader.
+            // Numbers of more than 19 digits and a space at the end of the line are left to the reader.
             let has_long = [&flags, &size, &cas].iter().any(|number| number.trim().len() > 19);
-            prop_assert!(length == expected || has_long && length.is_none(), "{length:?} {expected:?}");
+            let is_left = has_long || cas == " ";
+            prop_assert!(length == expected || is_left && length.is_none(), "{length:?} {expected:?}");
         }
     }
 }
