@@ -9,6 +9,9 @@
 
 use memchr::{memchr, memchr2};
 
+/// What memcached answers to an incr, decr or ma of what is not a number.
+pub const NON_NUMERIC: &str = "CLIENT_ERROR cannot increment or decrement non-numeric value";
+
 /// Parses an unsigned 64-bit number. A negative one wraps around, and is refused only if the result has the
 /// highest bit set: `-1` is refused, `-18446744073709551615` is 1. A minus sign anywhere in the text,
 /// before a zero byte, also refuses a number with that bit.

@@ -3,15 +3,16 @@
 use bytes::Bytes;
 
 use super::Embedded;
+use super::TOO_LARGE;
 use super::expiry::Deadline;
 use super::meta::{MetaResult, deadline};
 use super::meta_request::Ask;
 use super::stored::{Marks, Stored};
 use super::write::{StoreOutcome, StoreRequest, counted};
-use super::{NON_NUMERIC, TOO_LARGE};
 use crate::protocol::Command;
 use crate::protocol::meta::flags::BAD_SET_MODE;
 use crate::protocol::meta::line::Line;
+use crate::protocol::numbers::NON_NUMERIC;
 
 const BAD_COUNT_MODE: &str = "CLIENT_ERROR invalid mode for ma M token";
 const NO_MEMORY: &str = "SERVER_ERROR Out of memory allocating new item";

@@ -28,6 +28,7 @@ use std::sync::{Mutex, MutexGuard};
 use bytes::Bytes;
 use quick_cache::DefaultHashBuilder;
 
+use crate::protocol::numbers::NON_NUMERIC;
 use crate::protocol::{Command, MAX_KEY, Reply, Request};
 use clock::WallClock;
 use expiry::Deadline;
@@ -47,7 +48,6 @@ const MIN_SHARD: u64 = 16 << 20;
 const MAX_SHARDS: u64 = 16;
 
 const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
-const NON_NUMERIC: &str = "CLIENT_ERROR cannot increment or decrement non-numeric value";
 
 /// An in-process cache, bounded by its size in bytes.
 #[derive(Debug)]

@@ -10,13 +10,12 @@ use super::refusal::{self, Refusal};
 use super::stored::{Header, Marks, digest};
 use crate::protocol::meta::flags;
 use crate::protocol::meta::line::{Asked, Line};
-use crate::protocol::numbers::parse_u64;
+use crate::protocol::numbers::{NON_NUMERIC, parse_u64};
 use crate::protocol::{Command, Failure, Item, Reply, meta};
 
 /// Values up to this size are copied beside their keys, which takes one allocation; larger ones are shared.
 const SMALL: usize = 4 << 10;
 
-const NON_NUMERIC: &str = "CLIENT_ERROR cannot increment or decrement non-numeric value";
 const OTHER_TYPE: &str = "CLIENT_ERROR the key has a value of another type";
 
 /// A request whose reply arrived.

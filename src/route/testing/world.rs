@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use tokio::time::advance;
 
+use crate::protocol::numbers::parse_u64;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::route::testing::caches::{COUNTER, Caches};
-use crate::route::testing::{ask, run};
+use crate::route::testing::{ask, meta, run};
 use crate::route::{Call, Route};
 
 pub const CLIENTS: usize = 4;
@@ -106,11 +107,16 @@ impl World {
                 What::Count(0)
             }
             _ => {
-                request = Request {
-                    delta: 1,
-                    ..ask(Command::Incr, "n")
+                let least = COUNTER + self.counted + 1;
+                request = match fastrand::bool() {
+                    // Should the counter be lost, it begins with more than was ever counted.
+                    true => meta(Command::MetaArithmetic, "n", "v N0 J5000"),
+                    false => Request {
+                        delta: 1,
+                        ..ask(Command::Incr, "n")
+                    },
                 };
-                What::Count(COUNTER + self.counted + 1)
+                What::Count(least)
             }
         };
         self.clients[client] = Some(Asked {
@@ -143,16 +149,24 @@ impl World {
             (What::Change(index), Reply::NotFound) if self.changes[index].value.is_empty() => {
                 self.changes[index].end = Some(now);
             }
-            (What::Count(least), Reply::Number(number)) => {
-                assert!(number >= least, "{number} after {least}");
-                self.counted += 1;
+            (What::Count(least), Reply::Number(number)) => self.count(number, least),
+            (What::Count(least), Reply::Meta(meta)) if meta.data().is_some() => {
+                let number = meta.data().and_then(parse_u64).expect("a number");
+                self.count(number, least);
             }
+            // No client stores anything but numbers there.
+            (What::Count(_), Reply::Error(error)) => panic!("the counter: {error:?}"),
             // An incr that failed, and a change of the ring, may cost the counter.
             (What::Count(least), Reply::NotFound) => {
                 assert!(least == 0 || self.may_miss, "the counter is lost")
             }
             _ => {}
         }
+    }
+
+    fn count(&mut self, number: u64, least: u64) {
+        assert!(number >= least, "{number} after {least}");
+        self.counted += 1;
     }
 
     fn check(&self, value: &str, begin: usize) {

@@ -1,11 +1,12 @@
 //! Rewrites a client's write as a compare-and-swap against a known cas id, so that it is executed only if
 //! no other request was faster.
 
-use crate::protocol::meta::Names;
+use crate::protocol::meta::{Names, flag, flags};
 use crate::protocol::numbers::parse_u64;
+use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Meta, Reply, Request};
-use crate::route::toolkit::reply::is_done;
-use crate::route::toolkit::rewrite::{put_number, without_flags};
+use crate::route::toolkit::reply::{is_done, is_not_stored};
+use crate::route::toolkit::rewrite::{put, put_number, with_flags, without_flags};
 
 /// Returns `request`, an add, as a write that fills the placeholder of the lease with this `token` and no
 /// other item.
@@ -19,6 +20,24 @@ pub fn fill_placeholder<'a>(request: &Request<'a>, token: u64, scratch: &'a mut 
             with_cas(request, request.command, words, token, scratch)
         }
     }
+}
+
+/// Returns what stores the item of `request` if there is none: an add itself, and an append or prepend with `N` as an add.
+/// `None` for other requests.
+pub fn as_add<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>) -> Option<Request<'a>> {
+    match Operation::of(request) {
+        Operation::Add => return Some(*request),
+        Operation::Append | Operation::Prepend => {}
+        _ => return None,
+    }
+    let meta = request.meta.as_ref()?;
+    let ttl = flag(meta.flags, b'N')?;
+    put(scratch, b"ME");
+    put(scratch, &[b"T", &ttl[1..]].concat());
+    for flag in flags(meta.flags).filter(|flag| !b"MNT".contains(&flag[0])) {
+        put(scratch, flag);
+    }
+    Some(with_flags(request, meta, scratch))
 }
 
 /// Returns `request` as a write that only changes the item with this `cas` id. Returns `None` for commands
@@ -46,11 +65,11 @@ pub fn compare_and_swap<'a>(
     Some(with_cas(request, command, words, cas, scratch))
 }
 
-/// Returns the client's reply to `request`, given the `reply` to what [`compare_and_swap`] or
-/// [`fill_placeholder`] returned. Returns `None` if another request was faster.
+/// Returns the client's reply to `request`, given the `reply` to what [`compare_and_swap`],
+/// [`fill_placeholder`] or [`as_add`] returned. Returns `None` if another request was faster.
 pub fn swapped(request: &Request<'_>, reply: Reply) -> Option<Reply> {
     let Reply::Meta(meta) = &reply else {
-        return Some(reply);
+        return (!is_not_stored(&reply)).then_some(reply);
     };
     let is_value = meta.line().starts_with(b"VA");
     if !is_done(&reply) && !is_value {

@@ -13,7 +13,7 @@ use crate::protocol::numbers::{parse_u32, parse_u64};
 use crate::protocol::resp::stored::is_digest;
 use crate::protocol::{Command, Failure, Item, Meta, Reply, Request};
 use crate::reply::oneshot::Answer;
-use crate::route::toolkit::reply::{is_done, is_error, is_failure, is_miss};
+use crate::route::toolkit::reply::{is_done, is_error, is_failure, is_miss, is_no_number};
 use crate::route::toolkit::rewrite::{Ttl, unix_time};
 use crate::route::{Call, Route};
 
@@ -186,6 +186,23 @@ impl MetaKey {
         } else {
             Found::LeaseHeld(cas)
         })
+    }
+
+    /// Whether `reply` of `route`, to a count, may be about a placeholder and not about the value with the cas id `seen`:
+    /// memcached says that an item is no number before it compares cas ids. `leftover` as in [`MetaKey::look_up`].
+    pub async fn has_counted_another(
+        &self,
+        reply: &Reply,
+        seen: Option<u64>,
+        route: &Route,
+        leftover: u64,
+        call: &Call,
+    ) -> bool {
+        if !is_no_number(reply) {
+            return false;
+        }
+        let Some(seen) = seen else { return true };
+        self.find(route, leftover, call).await != Ok(Found::Value(seen))
     }
 
     /// Copies the value from `warm`, with its flags and its remaining time to live, into the placeholder

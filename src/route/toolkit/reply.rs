@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::protocol::numbers::parse_u64;
+use crate::protocol::numbers::{NON_NUMERIC, parse_u64};
 use crate::protocol::{Command, Failure, MetaReply, Reply, Request};
 
 /// Replaces the cas ids of any pool but the first. No item ever has it, and every client can parse it, even
@@ -54,6 +54,11 @@ pub fn is_not_stored(reply: &Reply) -> bool {
         Reply::Meta(meta) => meta.line().starts_with(b"NS"),
         _ => false,
     }
+}
+
+/// Whether the item of an incr, decr or ma is no number.
+pub fn is_no_number(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(line) if line == NON_NUMERIC)
 }
 
 /// Whether the request was certainly not executed: not one byte was sent, or the node said so.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use crate::protocol::numbers::NON_NUMERIC;
 use crate::protocol::{Command, Failure, MetaReply, Reply, Request};
 use crate::route::counters::Event;
 use crate::route::testing::{Fake, ask, expiring, line, meta, run, value};
@@ -98,6 +99,7 @@ fn each_change_reaches_both_in_the_order_that_lets_no_old_value_come_back() {
             format!("{COPY},a mg k s c N10"),
         ),
         (meta(Command::MetaArithmetic, "k", ""), copied("a ma k C8")),
+        (meta(Command::MetaSet, "k", "MA N30"), copied("a ms k MA N30 C8")),
         (
             meta(Command::MetaGet, "k", "v N30"),
             format!("{COPY},a mg k s c N10,a mg k v N30"),
@@ -195,6 +197,33 @@ fn a_value_that_was_deleted_since_the_look_up_is_looked_up_again() {
     });
 }
 
+/// memcached says that a placeholder is no number before it compares cas ids.
+#[test]
+fn a_count_that_met_a_placeholder_starts_over_and_one_that_met_text_fails() {
+    let cases = [
+        ("HD s0 c9 Z", Reply::Number(6)),
+        ("HD s1 c8", Reply::Error(NON_NUMERIC.into())),
+    ];
+    run(async move {
+        for (then, expected) in cases {
+            let rest = only_in_from();
+            let tries = Cell::new(0);
+            let fake = Fake::new(ROUTE, move |pool, request| match (pool, raw(request)) {
+                ("a", "v D1 C8") if tries.replace(tries.get() + 1) == 0 => {
+                    Some(Reply::Error(NON_NUMERIC.into()))
+                }
+                ("a", "s c") => Some(line(then)),
+                _ => rest(pool, request),
+            });
+            let incr = Request {
+                delta: 1,
+                ..ask(Command::Incr, "k")
+            };
+            assert_eq!(fake.ask(&incr).await, expected, "{then}");
+        }
+    });
+}
+
 #[test]
 fn an_add_of_a_missing_key_fills_the_placeholder_of_the_lease() {
     let cases = [
@@ -202,6 +231,11 @@ fn an_add_of_a_missing_key_fills_the_placeholder_of_the_lease() {
         (
             meta(Command::MetaSet, "k", "ME O1 T9"),
             "a ms k O1 T9 C7",
+            line("HD O1"),
+        ),
+        (
+            meta(Command::MetaSet, "k", "MA O1 N30 T9"),
+            "a ms k T30 O1 C7",
             line("HD O1"),
         ),
     ];

@@ -10,10 +10,10 @@ use crate::protocol::numbers::parse_u64;
 use crate::protocol::operation::{Operation, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::route::call::Call;
-use crate::route::toolkit::compare_and_swap::{compare_and_swap, fill_placeholder, swapped};
+use crate::route::toolkit::compare_and_swap::{as_add, compare_and_swap, fill_placeholder, swapped};
 use crate::route::toolkit::lease::{MetaKey, may_be_placeholder};
 use crate::route::toolkit::refill::{TRIES, creates, missing};
-use crate::route::toolkit::reply::{is_done, is_error, is_miss, is_not_stored};
+use crate::route::toolkit::reply::{is_done, is_error, is_miss};
 use crate::route::toolkit::rewrite::{put, put_number, with_flags};
 
 /// A step of a change that is not the last one: another request was faster.
@@ -23,6 +23,8 @@ impl Stampede {
     /// Executes `request`, whose expiry is that of the item at its node.
     pub(super) async fn change(&self, request: &Request<'_>, call: &Call) -> Reply {
         let key = MetaKey::of(request);
+        let mut added = Vec::new();
+        let add = as_add(request, &mut added);
         for _ in 0..TRIES {
             let look = key.send(Command::MetaGet, "s c t", &self.to, call).await;
             let Ok(seen) = Seen::of(look, request, self.stale) else {
@@ -31,14 +33,14 @@ impl Stampede {
             };
             let reply = match Operation::of(request) {
                 _ if is_plain_delete(request) => self.delete(request, &seen, &key, call).await,
-                operation => match seen.state {
-                    State::Value => self.change_value(request, &seen, &key, call).await,
-                    State::Placeholder if has_token(request, seen.cas) => {
+                _ => match (seen.state, &add) {
+                    (State::Value, _) => self.change_value(request, &seen, &key, call).await,
+                    (State::Placeholder, _) if has_token(request, seen.cas) => {
                         Some(call.send(&self.to, request).await)
                     }
-                    _ if operation == Operation::Add => self.add(request, &seen, call).await,
+                    (_, Some(add)) => self.add(add, &seen, call).await,
                     _ if creates(request) => self.create(request, &seen, &key, call).await,
-                    state => {
+                    (state, None) => {
                         if state == State::Old && seen.is_won {
                             // The look has taken the token, which is for a reader.
                             let _returned = self.mark(&seen, &key, call).await;
@@ -67,11 +69,16 @@ impl Stampede {
         }
         let mut scratch = Vec::new();
         if let Some(swap) = compare_and_swap(request, seen.cas, &mut scratch) {
-            return swapped(request, call.send(&self.to, &swap).await);
+            let reply = call.send(&self.to, &swap).await;
+            return match self.has_counted_another(&reply, Some(seen.cas), key, call).await {
+                true => AGAIN,
+                false => swapped(request, reply),
+            };
         }
         let reply = call.send(&self.to, request).await;
         match may_be_placeholder(&reply) {
             true => key.recheck(request, &reply, &self.to, call).await,
+            false if self.has_counted_another(&reply, Some(seen.cas), key, call).await => AGAIN,
             false => Some(reply),
         }
     }
@@ -79,9 +86,8 @@ impl Stampede {
     /// Executes an add to a key without a value.
     async fn add(&self, request: &Request<'_>, seen: &Seen, call: &Call) -> Option<Reply> {
         if seen.state == State::Nothing {
-            let reply = call.send(&self.to, request).await;
-            // Perhaps because of a placeholder.
-            return if is_not_stored(&reply) { AGAIN } else { Some(reply) };
+            // What is not stored may have met a placeholder.
+            return swapped(request, call.send(&self.to, request).await);
         }
         let mut scratch = Vec::new();
         let filled = fill_placeholder(request, seen.cas, &mut scratch);
@@ -97,7 +103,22 @@ impl Stampede {
                 Err(reply) => return Some(reply),
             }
         }
-        Some(call.send(&self.to, request).await)
+        let reply = call.send(&self.to, request).await;
+        match self.has_counted_another(&reply, None, key, call).await {
+            true => AGAIN,
+            false => Some(reply),
+        }
+    }
+
+    /// Whether `reply`, to a count, may be about a placeholder instead of the value with the cas id `seen`.
+    async fn has_counted_another(
+        &self,
+        reply: &Reply,
+        seen: Option<u64>,
+        key: &MetaKey,
+        call: &Call,
+    ) -> bool {
+        key.has_counted_another(reply, seen, &self.to, 0, call).await
     }
 
     async fn delete(&self, request: &Request<'_>, seen: &Seen, key: &MetaKey, call: &Call) -> Option<Reply> {

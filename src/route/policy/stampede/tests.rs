@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, advance};
 
+use crate::protocol::numbers::NON_NUMERIC;
 use crate::protocol::{Command, Failure, Item, MetaReply, Reply, Request};
 use crate::route::counters::Event;
 use crate::route::testing::{Fake, ask, expiring, line, meta, run};
@@ -206,7 +207,7 @@ fn what_changes_an_item_takes_a_placeholder_and_an_old_value_for_none() {
     const PLACEHOLDER: &str = "HD s0 c7 t2 Z";
     const OLD: &str = "HD s1 c7 t60 X W";
     const THERE: &str = "HD s1 c9 t60";
-    let cases: [(Request<'static>, &str, &str, Reply); 24] = [
+    let cases: [(Request<'static>, &str, &str, Reply); 27] = [
         (ask(Command::Add, "k"), NOTHING, "a add k", Reply::Done),
         (
             ask(Command::Add, "k"),
@@ -227,6 +228,24 @@ fn what_changes_an_item_takes_a_placeholder_and_an_old_value_for_none() {
         (ask(Command::Append, "k"), PLACEHOLDER, "", Reply::NotStored),
         (ask(Command::Append, "k"), OLD, "a md k I C7", Reply::NotStored),
         (ask(Command::Append, "k"), THERE, "a ms k MA C9", Reply::Done),
+        (
+            meta(Command::MetaSet, "k", "MA N30"),
+            NOTHING,
+            "a ms k ME T30",
+            line("HD"),
+        ),
+        (
+            meta(Command::MetaSet, "k", "MA N30"),
+            PLACEHOLDER,
+            "a ms k T30 C7",
+            line("HD"),
+        ),
+        (
+            meta(Command::MetaSet, "k", "MA N30"),
+            THERE,
+            "a ms k MA N30 C9",
+            line("HD"),
+        ),
         (ask(Command::Incr, "k"), PLACEHOLDER, "", Reply::NotFound),
         (ask(Command::Incr, "k"), THERE, "a ma k v D0 C9", Reply::Done),
         (ask(Command::Cas, "k"), PLACEHOLDER, "", Reply::NotFound),
@@ -280,6 +299,30 @@ fn what_changes_an_item_takes_a_placeholder_and_an_old_value_for_none() {
             let seen = fake.seen();
             assert_eq!(seen[0], "a mg k s c t", "{request:?}");
             assert_eq!(seen[1..].join(","), expected, "{request:?} {state}");
+        }
+    });
+}
+
+/// memcached says that a placeholder is no number before it compares cas ids.
+#[test]
+fn a_count_that_met_a_placeholder_looks_again_and_one_that_met_text_fails() {
+    let no_number = || Reply::Error(NON_NUMERIC.into());
+    let counts = [
+        ask(Command::Incr, "k"),
+        ask(Command::Decr, "k"),
+        meta(Command::MetaArithmetic, "k", "C9"),
+        meta(Command::MetaArithmetic, "k", "N0 J1"),
+    ];
+    run(async move {
+        for request in counts {
+            for (then, reply) in [("HD s0 c7 Z", Reply::NotFound), ("HD s1 c9", no_number())] {
+                let seen = line("HD s1 c9 t60");
+                let fake = saying(
+                    ROUTE,
+                    vec![seen, no_number(), line(then), line("EN"), Reply::NotFound],
+                );
+                assert_eq!(fake.ask(&request).await, reply, "{request:?} {then}");
+            }
         }
     });
 }

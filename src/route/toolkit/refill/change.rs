@@ -5,9 +5,8 @@ use super::{Refill, TRIES};
 use crate::protocol::meta::Names;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Reply, Request};
-use crate::route::toolkit::compare_and_swap::{compare_and_swap, fill_placeholder, swapped};
+use crate::route::toolkit::compare_and_swap::{as_add, compare_and_swap, fill_placeholder, swapped};
 use crate::route::toolkit::lease::{MetaKey, may_be_placeholder};
-use crate::route::toolkit::reply::is_not_stored;
 
 impl Refill {
     /// Executes `request` on the item, in whichever route it is.
@@ -15,11 +14,13 @@ impl Refill {
     /// Between the look-up and the change another request may delete the key, and a third take the lease of
     /// its placeholder. An append to the placeholder would create a bogus value, and an incr would read it
     /// as a number. So the change compares the cas id of the value that was seen (or of the placeholder,
-    /// for an add); if that has changed, it starts over. Returns `None` after [`TRIES`], which takes as
+    /// for what adds); if that has changed, it starts over. Returns `None` after [`TRIES`], which takes as
     /// many changes of this key by other requests.
     pub(super) async fn change(&self, request: &Request<'_>, key: &MetaKey) -> Option<Reply> {
         let call = &self.call;
         let is_add = Operation::of(request) == Operation::Add;
+        let mut added = Vec::new();
+        let add = as_add(request, &mut added);
         for _ in 0..TRIES {
             let warmed = match self.bring(key).await {
                 Ok(warmed) => warmed,
@@ -27,28 +28,29 @@ impl Refill {
             };
             let may_be_in_warm = !matches!(warmed, Warmed::Nowhere { .. }) || self.is_unsure_of_misses();
             let mut scratch = Vec::new();
-            let swap = match warmed {
+            let swap = match (&warmed, &add) {
                 // An add that simply released the lease could lose a race against another add. Filling
                 // the placeholder is atomic: only one of them stores.
-                Warmed::Nowhere { token, .. } if is_add => {
-                    Some(fill_placeholder(request, token, &mut scratch))
+                (Warmed::Nowhere { token, .. }, Some(add)) => {
+                    Some(fill_placeholder(add, *token, &mut scratch))
                 }
                 // The placeholder must be removed first, or the request would find it. That it was still
                 // there proves that nothing was stored since the look-up.
-                Warmed::Nowhere { token, .. } => match key.release(token, &self.cold, call).await {
+                (Warmed::Nowhere { token, .. }, None) => match key.release(*token, &self.cold, call).await {
                     Ok(true) if creates(request) => None,
                     Ok(true) => return Some(missing(request)),
                     Ok(false) => continue,
                     Err(reply) => return Some(reply),
                 },
-                Warmed::Missing if is_add || creates(request) => None,
-                Warmed::Missing => return Some(missing(request)),
-                Warmed::Value(_) if is_add => return Some(Reply::NotStored),
-                Warmed::Value(cas) => compare_and_swap(request, cas, &mut scratch),
-                Warmed::Unsupported => None,
+                (Warmed::Missing, Some(_)) => add,
+                (Warmed::Missing, None) if creates(request) => None,
+                (Warmed::Missing, None) => return Some(missing(request)),
+                (Warmed::Value(_), _) if is_add => return Some(Reply::NotStored),
+                (Warmed::Value(cas), _) => compare_and_swap(request, *cas, &mut scratch),
+                (Warmed::Unsupported, _) => None,
                 // Other requests changed the key in each round; the caller fails this one and leaves
                 // their value.
-                Warmed::Contended => return None,
+                (Warmed::Contended, _) => return None,
             };
             // The old value is deleted before the new one is stored: in the other order a read that misses
             // in the cold route, because the new value was evicted at once, would bring the old one back.
@@ -56,10 +58,11 @@ impl Refill {
                 return Some(reply);
             }
             let reply = call.send(&self.cold, swap.as_ref().unwrap_or(request)).await;
+            if self.has_counted_another(&reply, &warmed, key).await {
+                continue;
+            }
             let reply = match swap {
                 Some(_) => swapped(request, reply),
-                // A lease may have been granted since, whose placeholder is no value.
-                None if is_add && is_not_stored(&reply) && matches!(warmed, Warmed::Missing) => None,
                 // touch, gat, cas and delete carry no cas id to compare, so they may have met a
                 // placeholder.
                 None if may_be_placeholder(&reply) => key.recheck(request, &reply, &self.cold, call).await,
@@ -70,6 +73,17 @@ impl Refill {
             }
         }
         None
+    }
+
+    /// Whether `reply`, to a count, may be about a placeholder instead of what was seen.
+    async fn has_counted_another(&self, reply: &Reply, seen: &Warmed, key: &MetaKey) -> bool {
+        let seen = match seen {
+            Warmed::Unsupported => return false,
+            Warmed::Value(cas) => Some(*cas),
+            _ => None,
+        };
+        key.has_counted_another(reply, seen, &self.cold, self.leftover, &self.call)
+            .await
     }
 }
 
