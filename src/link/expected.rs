@@ -57,10 +57,9 @@ impl ExpectedReply {
     /// Whether a reply with this status has the opaque. Errors have no flags, and neither have the answers to me.
     #[inline]
     fn returns_opaque(self, status: ReplyStatus) -> bool {
-        let is_read = self.with_value.is_some();
         match status {
             ReplyStatus::Error | ReplyStatus::Debug => false,
-            ReplyStatus::Miss => is_read,
+            ReplyStatus::Miss => self.with_value.is_some(),
             _ => true,
         }
     }

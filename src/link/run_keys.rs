@@ -87,7 +87,7 @@ impl RunKeys {
     /// The length of the oldest key.
     #[inline]
     pub(super) fn front_length(&self) -> usize {
-        self.keys.front().map_or(0, |key| key.length.into())
+        self.front().map_or(0, |key| key.length.into())
     }
 
     /// The keys, oldest first.

@@ -86,16 +86,22 @@ struct Queue {
     released_keys: usize,
     /// Whether the last entry is a multi-get that gets more keys.
     is_open: bool,
-    /// Bytes of the values in the queue.
-    held: usize,
+    values: Values,
     /// Bytes of the answers that Ringway itself gave.
     words: usize,
-    /// Dropped values that were not reported yet.
-    dropped: u64,
     /// Requests that are reported once their replies, which are next, are written.
     unfinished: Vec<Unfinished>,
     wakeup: Wakeup,
     is_closed: bool,
+}
+
+/// What is counted of values.
+#[derive(Debug, Default)]
+struct Values {
+    /// Bytes of the values in the queue.
+    held: usize,
+    /// Dropped values that were not reported yet.
+    dropped: u64,
 }
 
 impl ReplyQueue {
@@ -121,16 +127,10 @@ impl ReplyQueue {
     pub fn push_filled(&self, origin: RequestOrigin<'_>, reply: Reply) {
         let queue = &mut *self.queue.borrow_mut();
         let size = reply.value_len();
-        let reply = match self.must_drop(origin.command, size, queue.entries.len(), queue.held) {
-            true => {
-                queue.dropped += 1;
-                DROPPED
-            }
-            false => {
-                queue.held += size;
-                self.budget.add(size);
-                reply
-            }
+        let index = queue.entries.len();
+        let reply = match self.admits(origin.command, size, index, &mut queue.values) {
+            true => reply,
+            false => DROPPED,
         };
         queue.words += text_bytes(&reply);
         queue.push_entry(origin, 0, reply);
@@ -168,11 +168,18 @@ impl ReplyQueue {
         queue.advance();
     }
 
-    /// Whether a value of `size` bytes, the reply to `command`, must be dropped because too many bytes wait. `index` is
-    /// that of its entry, `held` what all values take.
+    /// Counts a value of `size` bytes, the reply to `command`, as held or, if too many bytes wait, as dropped. Returns
+    /// true if it is held. `index` is that of its entry or key.
     #[inline(always)]
-    fn must_drop(&self, command: Command, size: usize, index: usize, held: usize) -> bool {
-        may_be_dropped(command, size) && (index > 0 && held >= MAX_HELD || !self.budget.has_room(size))
+    fn admits(&self, command: Command, size: usize, index: usize, values: &mut Values) -> bool {
+        let is_too_much = || index > 0 && values.held >= MAX_HELD || !self.budget.has_room(size);
+        if may_be_dropped(command, size) && is_too_much() {
+            values.dropped += 1;
+            return false;
+        }
+        values.held += size;
+        self.budget.add(size);
+        true
     }
 
     /// Fills slot `number`.
@@ -194,14 +201,11 @@ impl ReplyQueue {
             Reply::Error(_) | Reply::Refused(_) | Reply::Failed(_)
         ) {
             let size = reply.value_len();
-            if self.must_drop(entry.command, size, index as usize, queue.held) {
-                queue.dropped += 1;
-                entry.reply = DROPPED;
-            } else {
-                queue.held += size;
+            if self.admits(entry.command, size, index as usize, &mut queue.values) {
                 queue.words += text_bytes(&reply);
-                self.budget.add(size);
                 entry.reply = reply;
+            } else {
+                entry.reply = DROPPED;
             }
         }
         if entry.awaited == 0 && index as usize == queue.filled && queue.advance() {
@@ -222,16 +226,9 @@ impl ReplyQueue {
             return;
         }
         let (size, index) = (reply.value_len(), queue.keys.index(number));
-        let reply = match self.must_drop(Command::Get, size, index, queue.held) {
-            true => {
-                queue.dropped += 1;
-                DROPPED
-            }
-            false => {
-                queue.held += size;
-                self.budget.add(size);
-                reply
-            }
+        let reply = match self.admits(Command::Get, size, index, &mut queue.values) {
+            true => reply,
+            false => DROPPED,
         };
         if queue.keys.fill(number, reply) && queue.advance_keys() {
             queue.wakeup.wake();
@@ -245,17 +242,8 @@ impl ReplyQueue {
         if queue.is_closed {
             return;
         }
-        let (held, dropped) = (&mut queue.held, &mut queue.dropped);
-        let may_keep = |index, size| {
-            let is_dropped = self.must_drop(Command::Get, size, index, *held);
-            if is_dropped {
-                *dropped += 1;
-            } else {
-                *held += size;
-                self.budget.add(size);
-            }
-            !is_dropped
-        };
+        let values = &mut queue.values;
+        let may_keep = |index, size| self.admits(Command::Get, size, index, values);
         if queue.keys.fill_together(lines, keys, may_keep) && queue.advance_keys() {
             queue.wakeup.wake();
         }
@@ -271,7 +259,7 @@ impl ReplyQueue {
             return None;
         }
         let entry = queue.pop()?;
-        queue.held -= entry.reply.value_len();
+        queue.values.held -= entry.reply.value_len();
         queue.words -= text_bytes(&entry.reply);
         let written = write(&entry.origin(&queue.text), entry.reply);
         entry.format.pass(&mut queue.text);
@@ -303,7 +291,7 @@ impl ReplyQueue {
         };
         for _ in 0..count {
             queue.keys.take(|reply| {
-                queue.held -= reply.size();
+                queue.values.held -= reply.size();
                 write(&origin, reply);
             });
         }
@@ -320,7 +308,7 @@ impl ReplyQueue {
 
     /// Returns the number of values dropped since the last call.
     pub fn take_dropped(&self) -> u64 {
-        std::mem::take(&mut self.queue.borrow_mut().dropped)
+        std::mem::take(&mut self.queue.borrow_mut().values.dropped)
     }
 
     /// Keeps `unfinished` until its reply is written. Returns it if that is not next: it waits for others, and not for
@@ -377,7 +365,7 @@ impl ReplyQueue {
         queue.len() >= max
             || queue.bytes() + words >= budget.max(MIN_OWED)
             || words >= MAX_WORDS
-            || queue.held >= MAX_READY && (queue.complete > 0 || queue.released_keys > 0)
+            || queue.values.held >= MAX_READY && (queue.complete > 0 || queue.released_keys > 0)
     }
 
     /// Whether the session may hold `bytes` more; with 0, whether it is within its budget.
@@ -392,7 +380,7 @@ impl ReplyQueue {
         let queue = self.queue.borrow();
         let entries = queue.entries.capacity() * size_of::<QueueEntry>() + queue.keys.memory();
         let words = queue.text.held() + queue.words;
-        self.budget.set(entries + words + queue.held + others);
+        self.budget.set(entries + words + queue.values.held + others);
     }
 
     /// Frees the memory of an empty queue.

@@ -21,7 +21,7 @@ impl Queue {
         }
         // If every slot so far is filled, the end of a multi-get may not even be sent yet: its keys
         // continue once there is room, so the values must not wait for it.
-        if self.filled == self.entries.len() || self.held >= TOGETHER {
+        if self.filled == self.entries.len() || self.values.held >= TOGETHER {
             self.complete = self.filled;
         }
         self.complete > before
@@ -44,7 +44,7 @@ impl Queue {
     /// Called when more keys at the front have their replies. Returns true if more may be taken than before.
     #[inline]
     pub(super) fn advance_keys(&mut self) -> bool {
-        let may_advance = self.keys.arrived() >= self.wanted_keys || self.held >= TOGETHER;
+        let may_advance = self.keys.arrived() >= self.wanted_keys || self.values.held >= TOGETHER;
         may_advance && (self.advance_past_keys() || self.release_keys())
     }
 
@@ -56,7 +56,7 @@ impl Queue {
     /// Releases the keys that have their replies although others of their multi-get are outstanding, if they are many
     /// bytes. Returns true if more may be taken than before.
     fn release_keys(&mut self) -> bool {
-        if self.held < TOGETHER {
+        if self.values.held < TOGETHER {
             return false;
         }
         let before = (self.complete, self.released_keys);

@@ -1,4 +1,4 @@
-//! Inspects the first reply of a policy on its way to the client.
+//! Inspects the first reply of a policy, or amends the only one, on its way to the client.
 //!
 //! Most first replies are final: a failover whose first pool answers, a near cache that has the key. For
 //! such a policy ([`Decision::Inspect`](crate::route::policy::Decision::Inspect)) the first request is sent

@@ -110,7 +110,7 @@ impl Policy for Key {
     async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
         let mut scratch = Vec::new();
         let sent = self.rewrite(request, &mut scratch);
-        with_key(context.call.send(&self.to, &sent).await, request)
+        self.amend(request, context.call.send(&self.to, &sent).await)
     }
 
     fn branches(&self) -> Vec<Branch<'_>> {
