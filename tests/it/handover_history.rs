@@ -1,4 +1,4 @@
-//! Clients of two Ringways whose handovers are a phase apart, over real nodes: no old value is read.
+//! Clients of two or three Ringways whose handovers are a phase apart, over real nodes: no old value is read.
 //!
 //! `HANDOVER_ROUNDS` repeats the changes of the ring, for long runs: each round has three.
 
@@ -14,7 +14,8 @@ use crate::support::redis::Redis;
 use crate::support::relay::{Fault, Relay};
 use crate::support::ringway::{Ringway, pool, wait_for};
 
-const CLIENTS: usize = 4;
+/// Those of each process.
+const CLIENTS: usize = 2;
 /// The nodes of the ring after each change; it begins with one.
 const CHANGES: [usize; 3] = [3, 5, 1];
 
@@ -23,6 +24,7 @@ type Nodes = [Option<Memcached>; 5];
 
 /// What a run is like.
 struct Run {
+    processes: usize,
     /// Whether no node loses its memory, so that counters count.
     keeps_memory: bool,
     /// The writes between two steps.
@@ -36,7 +38,7 @@ fn rounds() -> usize {
     rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
 
-/// Lets clients read and write while two processes change the ring, a phase apart, and `inject` brings one fault after
+/// Lets clients read and write while the processes change the ring, at most a phase apart, and `inject` brings one fault after
 /// the other upon the nodes.
 fn survives(run: &Run, mut inject: impl FnMut(&World, &mut Nodes, usize) + Send) {
     let mut nodes: Nodes = std::array::from_fn(|_| Some(Memcached::start()));
@@ -56,11 +58,12 @@ fn survives_at(run: &Run, addresses: &[String], mut inject: impl FnMut(&World, u
         ];
         format!("workers: 2\n{}", pool(&addresses[..count], &settings))
     };
-    let sidecars = [(); 2].map(|()| Ringway::start(&text(1)));
+    let start = |_| Ringway::start(&text(1));
+    let sidecars: Vec<Ringway> = (0..run.processes).map(start).collect();
     let counters = if run.keeps_memory { COUNTERS } else { 0 };
     let world = World::begin(&mut sidecars[0].client(), counters);
     scope(|threads| {
-        for client in 0..CLIENTS {
+        for client in 0..CLIENTS * sidecars.len() {
             let (world, process) = (&world, client % sidecars.len());
             let sidecar = &sidecars[process];
             let named = Builder::new().name(format!("client {client} of process {process}"));
@@ -90,9 +93,9 @@ fn survives_at(run: &Run, addresses: &[String], mut inject: impl FnMut(&World, u
     );
 }
 
-/// Lets both processes go through one change of the ring, to `count` nodes, one of them a phase ahead.
+/// Lets all processes go through one change of the ring, to `count` nodes, some of them a phase ahead of the others.
 fn change(run: &Run, world: &World, sidecars: &[Ringway], count: usize, text: &str) {
-    // Requests of one phase are answered before the other process goes on: that is what `prepare` is for.
+    // Requests of one phase are answered before the next process goes on: that is what `prepare` is for.
     let go_on = |process: usize, phase: &str| {
         world.note(None, &format!("process {process} is in {phase}"));
         world.wait_answered();
@@ -133,6 +136,7 @@ fn no_fault(_: &World, _: &mut Nodes, _: usize) {
 #[test]
 fn no_old_value_is_read_while_two_processes_grow_and_shrink_a_ring_a_phase_apart() {
     let run = Run {
+        processes: 2,
         keeps_memory: true,
         writes: 300,
         is_warmed: false,
@@ -141,8 +145,20 @@ fn no_old_value_is_read_while_two_processes_grow_and_shrink_a_ring_a_phase_apart
 }
 
 #[test]
+fn no_old_value_is_read_while_three_processes_grow_and_shrink_a_ring_a_phase_apart() {
+    let run = Run {
+        processes: 3,
+        keeps_memory: true,
+        writes: 200,
+        is_warmed: false,
+    };
+    survives(&run, no_fault);
+}
+
+#[test]
 fn no_old_value_is_read_while_warm_copies_what_moves() {
     let run = Run {
+        processes: 2,
         keeps_memory: true,
         writes: 100,
         is_warmed: true,
@@ -162,6 +178,7 @@ fn stop_for_a_while(turn: usize, signal: impl Fn(&str)) {
 #[test]
 fn no_old_value_is_read_while_nodes_are_stopped_in_a_handover() {
     let run = Run {
+        processes: 2,
         keeps_memory: true,
         writes: 100,
         is_warmed: false,
@@ -178,6 +195,7 @@ fn no_old_value_is_read_over_slow_and_broken_links_in_a_handover() {
     let nodes: [Memcached; 5] = std::array::from_fn(|_| Memcached::start());
     let relays = nodes.each_ref().map(|node| Relay::start(node.port()));
     let run = Run {
+        processes: 2,
         keeps_memory: true,
         writes: 100,
         is_warmed: false,
@@ -204,6 +222,7 @@ fn no_old_value_is_read_over_slow_and_broken_links_in_a_handover() {
 #[test]
 fn no_old_value_is_read_while_nodes_are_killed_in_a_handover() {
     let run = Run {
+        processes: 2,
         keeps_memory: false,
         writes: 100,
         is_warmed: false,
@@ -237,6 +256,7 @@ fn no_old_value_is_read_while_a_ring_of_redis_nodes_changes() {
     let nodes = durable();
     for is_warmed in [false, true] {
         let run = Run {
+            processes: 2,
             keeps_memory: true,
             writes: 150,
             is_warmed,
@@ -255,6 +275,7 @@ fn no_old_value_is_read_while_a_ring_changes_from_memcached_to_redis_nodes_and_b
     let mut addresses: Vec<String> = memcached.iter().map(Memcached::address).collect();
     addresses.splice(1..1, addresses_of(&nodes[..2]));
     let run = Run {
+        processes: 2,
         keeps_memory: true,
         writes: 100,
         is_warmed: false,
@@ -271,6 +292,7 @@ fn no_old_value_is_read_while_redis_nodes_are_killed_and_come_back_with_their_it
     let mut nodes = durable();
     let addresses = addresses_of(&nodes);
     let run = Run {
+        processes: 2,
         keeps_memory: true,
         writes: 100,
         is_warmed: false,
