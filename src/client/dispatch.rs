@@ -13,7 +13,8 @@ use crate::protocol::{Command, MAX_KEY, Meta, OnError, Reply, Request, meta};
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
-use crate::route::Route;
+use crate::route::{Place, Route};
+
 use crate::worker::context::WorkerContext;
 
 /// Where one session's requests leave it.
@@ -45,6 +46,11 @@ impl Dispatch {
     #[inline]
     pub fn replies(&self) -> &Rc<ReplyQueue> {
         &self.reply_queue
+    }
+
+    /// The session's access to policies and handovers.
+    pub fn routed(&self) -> &Routed {
+        &self.routed
     }
 
     /// Whether requests on `route` would overtake earlier ones.
@@ -95,9 +101,16 @@ impl Dispatch {
     /// Sends `request` to its node at once if the route is a plain pool, and along the route otherwise.
     #[inline]
     fn forward(&self, batch: &Batch<'_>, request: &Request<'_>, mode: ReplyMode, format: WireFormat<'_>) {
-        let Some((pool, node)) = batch.route.pick(request.key) else {
+        let Route::Pool(pool) = batch.route else {
             let origin = own(request.command, mode, format);
             return self.routed.send(batch, request, origin);
+        };
+        let node = match pool.place(request.key) {
+            Place::Node(node) => node,
+            Place::Moving(owners) => {
+                let origin = own(request.command, mode, format);
+                return self.routed.send_moving(batch, pool, owners, request, origin);
+            }
         };
         let origin = RequestOrigin {
             command: request.command,

@@ -68,6 +68,11 @@ impl KeyOrder {
         self.0.borrow().entries.is_empty()
     }
 
+    /// Whether a request in progress changes something.
+    pub fn has_changes(&self) -> bool {
+        self.0.borrow().changes > 0
+    }
+
     /// Whether `request` must wait for others in progress.
     #[inline]
     pub fn must_wait(&self, request: &Request<'_>) -> bool {

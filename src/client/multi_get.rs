@@ -1,5 +1,7 @@
 //! Sends the keys of multi-gets from plain pools, many at once: those of one node go there together.
 
+use std::sync::Arc;
+
 use super::batch::Batch;
 use super::dispatch::Dispatch;
 use crate::metrics::ClientProtocol;
@@ -8,7 +10,7 @@ use crate::protocol::meta::is_bare;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Request};
 use crate::reply::slot::ReplySlot;
-use crate::route::{Pool, Route};
+use crate::route::{Handover, Place, Pool, Route};
 
 /// The maximum number of keys that are sent at once: as many as a set has bits.
 const AT_ONCE: usize = u64::BITS as usize;
@@ -17,19 +19,21 @@ const AT_ONCE: usize = u64::BITS as usize;
 pub(super) struct MultiGet<'a> {
     dispatch: &'a Dispatch,
     batch: &'a Batch<'a>,
-    pool: &'a Pool,
+    pool: &'a Arc<Pool>,
     command: Command,
 }
 
 impl<'a> MultiGet<'a> {
-    /// Begins a multi-get of many keys; `None` if each key needs a slot of its own, because a policy or a handover may
-    /// decide about it, or a node gives its value in another form.
+    /// Begins a multi-get of many keys; `None` if each key needs a slot of its own, because a policy may decide about it,
+    /// it may have to wait for an earlier request, or a node gives its value in another form.
     pub fn begin(dispatch: &'a Dispatch, batch: &'a Batch<'a>, command: Command) -> Option<MultiGet<'a>> {
         let Route::Pool(pool) = batch.route else {
             return None;
         };
         let is_get = matches!(command, Command::Get | Command::Gets);
-        if !is_get || !pool.gives_lines || pool.handover.is_some() {
+        let may_wait =
+            |handover: &Handover| !handover.old.gives_lines || dispatch.routed().may_hold_up_reads();
+        if !is_get || !pool.gives_lines || pool.handover.as_deref().is_some_and(may_wait) {
             return None;
         }
         let on_error = pool.settings.on_error();
@@ -54,18 +58,50 @@ impl<'a> MultiGet<'a> {
         let operation = Operation::of(&self.request(b""));
         let counters = self.batch.worker.shard();
         counters.count_many(ClientProtocol::Classic, operation, count as u64);
-        let mut nodes = [0; AT_ONCE];
-        self.pool.pick_all(next, &mut nodes[..count]);
         let first = self.dispatch.replies().push_keys(count as u32);
-        self.send_to_nodes(next, &nodes[..count], first);
+        let mut nodes = [0; AT_ONCE];
+        let nodes = &mut nodes[..count];
+        let handed_over = match &self.pool.handover {
+            None => {
+                self.pool.pick_all(next, nodes);
+                0
+            }
+            Some(handover) => self.hand_over(handover, next, nodes, first),
+        };
+        self.send_to_nodes(next, nodes, handed_over, first);
         count
     }
 
-    /// Sends `keys` to `nodes`, one for each. The first key has the number `first` in the session's queue.
-    fn send_to_nodes(&self, keys: &[&[u8]], nodes: &[usize], first: u32) {
+    /// Sends those of `keys` that move in `handover`, and returns their indices as a set. Stores the nodes of the others
+    /// in `nodes`. The first key has the number `first` in the session's queue.
+    #[cold]
+    fn hand_over(&self, handover: &Handover, keys: &[&[u8]], nodes: &mut [usize], first: u32) -> u64 {
+        let mut places = [Place::Node(0); AT_ONCE];
+        self.pool.place_all(handover, keys, &mut places[..keys.len()]);
+        let mut moving = 0u64;
+        for (index, key) in keys.iter().enumerate() {
+            match places[index] {
+                Place::Node(node) => nodes[index] = node,
+                Place::Moving(owners) => {
+                    moving |= 1 << index;
+                    let slot = self.slot(first.wrapping_add(index as u32));
+                    let routed = self.dispatch.routed();
+                    routed.hand_over(self.batch, self.pool, owners, &self.request(key), slot);
+                }
+            }
+        }
+        moving
+    }
+
+    /// Sends `keys` to `nodes`, one for each, except those whose indices are in `sent`. The first key has the number
+    /// `first` in the session's queue.
+    fn send_to_nodes(&self, keys: &[&[u8]], nodes: &[usize], sent: u64, first: u32) {
         // The indices of keys that can be sent together with others, and were not sent.
         let mut left = 0u64;
         for (index, (key, node)) in keys.iter().zip(nodes).enumerate() {
+            if sent & 1 << index != 0 {
+                continue;
+            }
             if is_bare(key) && !self.pool.is_fallback(*node, key) {
                 left |= 1 << index;
             } else {
@@ -93,9 +129,12 @@ impl<'a> MultiGet<'a> {
 
     #[cold]
     fn send_alone(&self, node: usize, key: &[u8], number: u32) {
-        let slot = ReplySlot::Key(self.dispatch.replies().clone(), number);
         let (current, session) = (self.batch.current, self.dispatch.session());
-        current.send(node, &self.request(key), slot, self.pool, session);
+        current.send(node, &self.request(key), self.slot(number), self.pool, session);
+    }
+
+    fn slot(&self, number: u32) -> ReplySlot {
+        ReplySlot::Key(self.dispatch.replies().clone(), number)
     }
 
     fn request<'k>(&self, key: &'k [u8]) -> Request<'k> {

@@ -14,9 +14,9 @@ use crate::protocol::{Reply, Request};
 use crate::reply::origin::RequestOrigin;
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::{ReplySlot, pending};
-use crate::route::handover;
+use crate::route::handover::{self, MovingKey};
 use crate::route::toolkit::writes::begin_flush;
-use crate::route::{Call, Forwarder, Handover, Pool, Resolved, Route};
+use crate::route::{Call, Forwarder, Owners, Place, Pool, Resolved, Route};
 use crate::worker::context::WorkerContext;
 use crate::worker::forwarder::{InProgress, LinkForwarder};
 
@@ -56,6 +56,11 @@ impl Routed {
         matches!(route, Route::Pool(pool) if pool.handover.is_none()) && !self.key_order.is_empty()
     }
 
+    /// Whether a read may have to wait for an earlier request, which a policy or a handover is processing.
+    pub fn may_hold_up_reads(&self) -> bool {
+        self.key_order.has_changes()
+    }
+
     fn hold(&self, request: &Request<'_>) -> Rc<InFlightGuard> {
         Rc::new(InFlightGuard {
             ticket: self.key_order.take_ticket(request),
@@ -79,29 +84,8 @@ impl Routed {
             .route
             .resolve(request, &*self.forwarder, |resolved, request| match resolved {
                 Resolved::Pool(pool) => {
-                    if request.value.len() > pool.settings.max_value_size {
-                        let number = self.reply_queue.push(origin, 1);
-                        return self.forwarder.send(
-                            pool,
-                            request,
-                            ReplySlot::queued(&self.reply_queue, number),
-                        );
-                    }
-                    let origin = RequestOrigin {
-                        on_error: pool.settings.on_error(),
-                        ..origin
-                    };
-                    let number = self.reply_queue.push(origin, 1);
-                    let (slot, node) = (
-                        ReplySlot::queued(&self.reply_queue, number),
-                        pool.pick(request.key),
-                    );
-                    if let Some(moving) = &pool.handover
-                        && moving.moves(request.key, node)
-                    {
-                        return handover::send(pool, moving, request, slot, self.moving(moving, request));
-                    }
-                    batch.current.send(node, request, slot, pool, self.session);
+                    let place = pool.place(request.key);
+                    self.send_to_pool(batch, pool, place, request, origin);
                 }
                 Resolved::Reply(reply) => {
                     let origin = RequestOrigin {
@@ -127,13 +111,63 @@ impl Routed {
             });
     }
 
-    /// Returns a call for `request`, whose key moves in `handover`.
+    /// Sends `request`, whose key moves from one of `owners` to the other, to the batch's route, which is `pool`.
     #[cold]
-    fn moving(&self, handover: &Handover, request: &Request<'_>) -> Call {
-        Call {
-            forwarder: self.forwarder.within(handover),
-            hold: Some(self.hold(request)),
+    pub fn send_moving(
+        &self,
+        batch: &Batch<'_>,
+        pool: &Arc<Pool>,
+        owners: Owners,
+        request: &Request<'_>,
+        origin: RequestOrigin<'_>,
+    ) {
+        match self.key_order.must_wait(request) {
+            true => self.send_later(batch, request, origin),
+            false => self.send_to_pool(batch, pool, Place::Moving(owners), request, origin),
         }
+    }
+
+    /// Sends `request` to `pool`, in which its key has this `place`.
+    fn send_to_pool(
+        &self,
+        batch: &Batch<'_>,
+        pool: &Arc<Pool>,
+        place: Place,
+        request: &Request<'_>,
+        origin: RequestOrigin<'_>,
+    ) {
+        let is_too_large = request.value.len() > pool.settings.max_value_size;
+        let on_error = match is_too_large {
+            true => origin.on_error,
+            false => pool.settings.on_error(),
+        };
+        let number = self.reply_queue.push(RequestOrigin { on_error, ..origin }, 1);
+        let slot = ReplySlot::queued(&self.reply_queue, number);
+        match place {
+            _ if is_too_large => self.forwarder.send(pool, request, slot),
+            Place::Node(node) => batch.current.send(node, request, slot, pool, self.session),
+            Place::Moving(owners) => self.hand_over(batch, pool, owners, request, slot),
+        }
+    }
+
+    /// Sends `request`, whose key moves in the handover of `pool`. No earlier request of its key may be in progress.
+    pub fn hand_over(
+        &self,
+        batch: &Batch<'_>,
+        pool: &Arc<Pool>,
+        owners: Owners,
+        request: &Request<'_>,
+        slot: ReplySlot,
+    ) {
+        let key = MovingKey {
+            pool: pool.clone(),
+            owners,
+        };
+        let call = self.call(self.hold(request));
+        handover::send(key, request, slot, call, |request, slot| {
+            let node = pool.nodes[owners.new];
+            batch.current.send(node, request, slot, pool, self.session);
+        });
     }
 
     /// Sends `request` once the requests that it must not overtake are done.

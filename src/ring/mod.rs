@@ -170,12 +170,34 @@ impl Ring {
         self.hash_input.read(key, |key| self.place(key))
     }
 
+    /// Returns the indices of the nodes that own `key` in this ring and in `other`. If both hash it alike, it is hashed
+    /// once.
+    #[inline]
+    pub fn pick_in_both(&self, other: &Ring, key: &[u8]) -> (usize, usize) {
+        if self.is_alike(other) {
+            let digest = self.hash_input.read(key, |key| self.digest(key));
+            return (self.owner(digest), other.owner(digest));
+        }
+        (self.pick(key), other.pick(key))
+    }
+
+    /// Whether one digest of a key says where it goes in both rings.
+    #[inline]
+    fn is_alike(&self, other: &Ring) -> bool {
+        let is_hashed_alike =
+            self.hash == other.hash && self.seed == other.seed && self.hash_input == other.hash_input;
+        is_hashed_alike && self.takes_digests() && other.takes_digests()
+    }
+
     /// Stores in `members` the index of the node that owns each of `keys`.
     pub fn pick_all(&self, keys: &[&[u8]], members: &mut [usize]) {
         for (keys, members) in keys.chunks(4).zip(members.chunks_mut(4)) {
-            match self.pick_four(keys) {
-                Some(picked) => members.copy_from_slice(&picked[..keys.len()]),
-                None => members
+            match (self.digests_of_four(keys), &self.placement) {
+                (Some(digests), Placement::Circle(circle)) => {
+                    let owners = digests.map(|digest| circle.owner(digest));
+                    members.copy_from_slice(&owners[..keys.len()]);
+                }
+                _ => members
                     .iter_mut()
                     .zip(keys)
                     .for_each(|(member, key)| *member = self.pick(key)),
@@ -183,20 +205,34 @@ impl Ring {
         }
     }
 
-    /// Returns the indices of the nodes that own `keys`, at most four, if that takes less work than [`Ring::pick`] for
-    /// each of them.
+    /// Stores in `members` what [`Ring::pick_in_both`] returns for each of `keys`.
+    pub fn pick_all_in_both(&self, other: &Ring, keys: &[&[u8]], members: &mut [(usize, usize)]) {
+        let is_alike = self.is_alike(other);
+        for (keys, members) in keys.chunks(4).zip(members.chunks_mut(4)) {
+            let members = members.iter_mut();
+            match self.digests_of_four(keys).filter(|_| is_alike) {
+                Some(digests) => members.zip(digests).for_each(|(owners, digest)| {
+                    *owners = (self.owner(digest.into()), other.owner(digest.into()));
+                }),
+                None => members
+                    .zip(keys)
+                    .for_each(|(owners, key)| *owners = self.pick_in_both(other, key)),
+            }
+        }
+    }
+
+    /// Returns the digests of `keys`, at most four, if this is a circle and that takes less work than one after the
+    /// other.
     #[inline]
-    fn pick_four(&self, keys: &[&[u8]]) -> Option<[usize; 4]> {
-        let Placement::Circle(circle) = &self.placement else {
-            return None;
-        };
+    fn digests_of_four(&self, keys: &[&[u8]]) -> Option<[u32; 4]> {
         // Of fewer, each takes about as much by itself.
-        if self.hash_input.more.is_some() || keys.len() < 3 {
+        let is_circle = matches!(self.placement, Placement::Circle(_));
+        if !is_circle || self.hash_input.more.is_some() || keys.len() < 3 {
             return None;
         }
         let four =
             std::array::from_fn(|index| self.hash_input.hashed_part(keys.get(index).unwrap_or(&keys[0])));
-        Some(self.hash.of_four(four)?.map(|hash| circle.owner(hash)))
+        self.hash.of_four(four)
     }
 
     /// Returns the number by which `key` is placed, for display. (A ring of one member does not compute
@@ -250,14 +286,32 @@ impl Ring {
         self.hash.seeded(key, self.seed)
     }
 
+    /// Whether [`Ring::owner`] says where a key goes.
+    #[inline]
+    fn takes_digests(&self) -> bool {
+        use Placement::{Circle, Maglev, Only, Slots};
+        matches!(self.placement, Circle(_) | Only(_) | Slots(_) | Maglev(_))
+    }
+
+    /// Maps the digest of a key to a member.
+    #[inline]
+    fn owner(&self, digest: u64) -> usize {
+        match &self.placement {
+            Placement::Circle(circle) => circle.owner(digest as u32),
+            Placement::Only(member) => *member,
+            Placement::Slots(slots) => slots.owner(digest),
+            Placement::Maglev(maglev) => maglev.owner(digest),
+            _ => unreachable!("these hash in other ways, or again"),
+        }
+    }
+
     /// Maps a hash input to a member.
     #[inline]
     fn place(&self, key: &[u8]) -> usize {
         let primary = match &self.placement {
-            Placement::Circle(circle) => return circle.owner(self.digest(key) as u32),
-            Placement::Only(member) => return *member,
-            Placement::Slots(slots) => return slots.owner(self.digest(key)),
-            Placement::Maglev(maglev) => return maglev.owner(self.digest(key)),
+            Placement::Circle(_) | Placement::Only(_) | Placement::Slots(_) | Placement::Maglev(_) => {
+                return self.owner(self.digest(key));
+            }
             Placement::Mcrouter(nodes) => return nodes.owner(Mcrouter::hash(key)),
             Placement::WeightedMcrouter(nodes) => return nodes.weighted_owner(Mcrouter::hash(key)),
             Placement::Pymemcache(nodes) => return nodes.best(key).1,

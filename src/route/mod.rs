@@ -34,7 +34,7 @@ mod testing;
 use std::sync::Arc;
 
 pub use crate::route::call::{Call, Forwarder};
-pub use pool::{Handover, Pool};
+pub use pool::{Handover, Owners, Place, Pool};
 
 use crate::config;
 use crate::protocol::{OnError, Reply, Request};
@@ -97,13 +97,10 @@ impl Route {
     #[inline]
     pub fn pick(&self, key: &[u8]) -> Option<(&Pool, usize)> {
         match self {
-            Route::Pool(pool) => {
-                let node = pool.pick(key);
-                match &pool.handover {
-                    Some(moving) if moving.moves(key, node) => None,
-                    _ => Some((pool, node)),
-                }
-            }
+            Route::Pool(pool) => match pool.place(key) {
+                Place::Node(node) => Some((pool, node)),
+                Place::Moving(_) => None,
+            },
             Route::Policy(_) => None,
         }
     }

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use crate::protocol::operation::{drops_item_if_refused, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
-use crate::route::handover::{self, progress::Progress};
+use crate::route::handover::{self, MovingKey, progress::Progress};
 use crate::route::toolkit::reply::is_gone;
-use crate::route::{Call, Forwarder, Handover, Pool};
+use crate::route::{Call, Forwarder, Handover, Place, Pool};
 use crate::worker::context::{ActiveRoutes, WorkerContext};
 
 /// Forwards the requests of one session.
@@ -73,28 +73,23 @@ impl LinkForwarder {
         }
     }
 
-    /// Returns a forwarder of the same session's requests to both owners of a key that moves in `handover`.
-    pub fn within(&self, handover: &Handover) -> Rc<LinkForwarder> {
-        Rc::new(LinkForwarder {
-            worker: self.worker.clone(),
-            session: self.session,
-            within: Some(handover.progress.clone()),
-        })
-    }
-
     /// Sends `request` to a node of `running`, a pool of the snapshot of `current`.
     fn send_to(&self, current: &ActiveRoutes, running: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
-        let node = running.pick(request.key);
-        match &running.handover {
-            Some(moving) if moving.moves(request.key, node) => {
-                let call = Call {
-                    forwarder: self.within(moving),
-                    hold: None,
-                };
-                handover::send(running, moving, request, slot, call);
-            }
-            _ => current.send(node, request, slot, running, self.session),
-        }
+        let owners = match running.place(request.key) {
+            Place::Node(node) => return current.send(node, request, slot, running, self.session),
+            Place::Moving(owners) => owners,
+        };
+        let key = MovingKey {
+            pool: running.clone(),
+            owners,
+        };
+        let call = Call {
+            forwarder: Rc::new(LinkForwarder::new(self.worker.clone(), self.session)),
+            hold: None,
+        };
+        handover::send(key, request, slot, call, |request, slot| {
+            current.send(running.nodes[owners.new], request, slot, running, self.session);
+        });
     }
 
     /// Sends `request` of the handover that is at `progress` to the owner that `pool` stands for.
@@ -201,6 +196,14 @@ impl Forwarder for LinkForwarder {
             }
             Some(pool) => self.send_to(&current, pool, request, slot),
         }
+    }
+
+    fn within(&self, handover: &Handover) -> Rc<dyn Forwarder> {
+        Rc::new(LinkForwarder {
+            worker: self.worker.clone(),
+            session: self.session,
+            within: Some(handover.progress.clone()),
+        })
     }
 
     fn worker(&self) -> usize {

@@ -137,6 +137,63 @@ fn a_ring_that_changes_and_changes_back_costs_no_miss_and_shows_no_old_value() {
     }
 }
 
+/// A request for all keys, one that is not there, and the first one again.
+fn multi_get(command: &str) -> String {
+    let names: Vec<String> = (0..KEYS).map(key).collect();
+    format!("{command} {} not-there {}\r\n", names.join(" "), names[0])
+}
+
+/// Reads the answer to [`multi_get`], in which each key has `value`.
+fn expect_all(client: &mut Client, command: &str, value: &str, when: &str) {
+    for number in (0..KEYS).chain([0]) {
+        let line = client.line();
+        let expected = format!("VALUE {} 0 {}", key(number), value.len());
+        let has_cas = line
+            .strip_prefix(&expected)
+            .is_some_and(|rest| rest.starts_with(' '));
+        let is_right = if command == "gets" {
+            has_cas
+        } else {
+            line == expected
+        };
+        assert!(is_right, "{when}: {line} is not {expected}");
+        client.expect(format!("{value}\r\n"));
+    }
+    client.expect("END\r\n");
+}
+
+#[test]
+fn a_multi_get_finds_the_keys_that_move_and_those_that_stay_in_every_phase() {
+    let nodes: Vec<Memcached> = (0..5).map(|_| Memcached::start()).collect();
+    let all: Vec<&Memcached> = nodes.iter().collect();
+    let ringway = Ringway::start(&paused(&all[..4], "1h"));
+    let mut client = ringway.client();
+    (0..KEYS).for_each(|number| client.set(&key(number), "before"));
+    ringway.reload(&paused(&all, "1h"));
+    let mut value = "before".to_owned();
+    for when in ["prepare", "serve", "finish"] {
+        for command in ["get", "gets", "get"] {
+            client.send(multi_get(command));
+            expect_all(&mut client, command, &value, when);
+        }
+        // Reads that follow writes in one piece come after them.
+        value = format!("of {when}");
+        let set = |number| format!("set {} 0 0 {}\r\n{value}\r\n", key(number), value.len());
+        let sets: String = (0..KEYS).map(set).collect();
+        client.send(sets + &multi_get("get"));
+        client.expect("STORED\r\n".repeat(KEYS));
+        expect_all(&mut client, "get", &value, when);
+        if when != "finish" {
+            next(&ringway);
+        }
+    }
+    end(&ringway);
+    client.send(multi_get("get"));
+    expect_all(&mut client, "get", &value, "after it");
+    let found = ringway.metric("ringway_handover_reads_total", &["found=\"new\""]);
+    assert!(found > 0.0, "no key moved");
+}
+
 #[test]
 fn explain_names_the_old_owner_of_a_key_that_moves_and_of_no_other() {
     let nodes: Vec<Memcached> = (0..2).map(|_| Memcached::start()).collect();

@@ -386,7 +386,11 @@ impl World {
             let key = below(KEYS as u64) as usize;
             match below(16) {
                 0..=5 => self.read(&mut client, &[key]),
-                6 => self.read(&mut client, &[key, (key + 1) % KEYS, (key + 5) % KEYS]),
+                6 if below(2) == 0 => self.read(&mut client, &[key, (key + 1) % KEYS, (key + 5) % KEYS]),
+                6 => self.read(
+                    &mut client,
+                    &[key; 12].map(|key| (key + below(KEYS as u64) as usize) % KEYS),
+                ),
                 7 => self.read_meta(&mut client, key),
                 8 | 9 => self.write(&mut client, key, "set"),
                 10 => self.write(&mut client, key, "add"),

@@ -398,6 +398,34 @@ fn a_seed_a_salt_and_a_stop_count_as_they_say() {
 }
 
 #[test]
+fn two_rings_asked_together_answer_as_each_of_them_does_alone() {
+    // As in a handover: of more or fewer nodes, under the same rule, another one or another hash tag.
+    let nodes = equal_nodes(5);
+    let members: Vec<Member<'_>> = nodes.iter().map(Node::member).collect();
+    let mut keys: Vec<Vec<u8>> = scattered_keys(60).collect();
+    keys.extend([b"cart:{7}".to_vec(), vec![b'k'; 250], b"{}".to_vec()]);
+    let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    let others = [
+        Distribution::default(),
+        Distribution::preset("ringway").expect("a preset"),
+    ];
+    for rule in every_rule() {
+        let ring = Ring::build(&rule, None, &members[..4]);
+        for other in others.iter().chain([&rule]) {
+            for (count, tag) in [(1, None), (3, None), (5, None), (4, Some(*b"{}"))] {
+                let other = Ring::build(other, tag, &members[..count]);
+                let alone: Vec<_> = keys.iter().map(|key| (ring.pick(key), other.pick(key))).collect();
+                let together: Vec<_> = keys.iter().map(|key| ring.pick_in_both(&other, key)).collect();
+                assert_eq!(together, alone, "{}", rule.name());
+                let mut at_once = vec![(0, 0); keys.len()];
+                ring.pick_all_in_both(&other, &keys, &mut at_once);
+                assert_eq!(at_once, alone, "{}", rule.name());
+            }
+        }
+    }
+}
+
+#[test]
 fn the_last_node_that_stands_takes_every_key() {
     let nodes = equal_nodes(3);
     let members: Vec<Member<'_>> = nodes.iter().map(Node::member).collect();

@@ -32,7 +32,7 @@ use crate::control::kept_handovers::{Kept, KeptHandover};
 use crate::protocol::{Command, Failure, Meta, Reply, Request};
 use crate::route::handover::copy::{Copied, copy};
 use crate::route::handover::progress::Phase;
-use crate::route::{Call, Pool};
+use crate::route::{Call, Forwarder, Pool};
 use crate::runtime::clock;
 use crate::snapshot::Snapshot;
 use crate::state::State;

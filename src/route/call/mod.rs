@@ -22,7 +22,7 @@ use crate::protocol::{Command, Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::reply::slot::{ReplySlot, pending};
 use crate::route::counters::{Event, PolicyShard, Tally};
-use crate::route::{PolicyRoute, Pool, Resolved, Route, Start};
+use crate::route::{Handover, PolicyRoute, Pool, Resolved, Route, Start};
 use fast_path::{amended, inspected};
 
 /// Forwards requests to pools.
@@ -30,6 +30,9 @@ pub trait Forwarder: fmt::Debug {
     /// Sends `request` to the node of `pool` that owns its key; the reply is delivered to `slot`, at the
     /// pool's deadline at the latest. Never blocks.
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot);
+
+    /// Returns a forwarder of the same session's requests to both owners of a key that moves in `handover`.
+    fn within(&self, handover: &Handover) -> Rc<dyn Forwarder>;
 
     /// The worker's index among the shards of counters.
     fn worker(&self) -> usize;

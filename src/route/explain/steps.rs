@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Address, Protection};
 use crate::node::Node;
-use crate::route::Pool;
+use crate::route::{Place, Pool};
 
 /// The state of a node whose health is not watched.
 pub const UNKNOWN: &str = "unknown";
@@ -214,14 +214,10 @@ pub fn of_pool(pool: &Pool, chosen: usize, nodes: &[Arc<Node>], key: &[u8]) -> V
         state: node.state().name().to_owned(),
     });
     steps.extend(protection(&pool.settings.protection, &node.address));
-    if let Some(handover) = pool
-        .handover
-        .as_ref()
-        .filter(|handover| handover.moves(key, chosen))
-    {
+    if let (Some(handover), Place::Moving(owners)) = (&pool.handover, pool.place(key)) {
         steps.extend(handover.progress.phase().name().map(|phase| Step::Handover {
             phase: phase.to_owned(),
-            from: nodes[handover.old.pick(key)].label.clone(),
+            from: nodes[handover.old.nodes[owners.old]].label.clone(),
         }));
     }
     let on_error = pool.settings.on_error();

@@ -8,7 +8,7 @@
 use crate::protocol::meta::flags;
 use crate::protocol::numbers::parse_u64;
 use crate::protocol::{Command, Reply, Request};
-use crate::route::Pool;
+use crate::route::handover::MovingKey;
 use crate::route::toolkit::reply::{NO_CAS, change_cas};
 use crate::route::toolkit::rewrite::{put, put_number, with_flags};
 
@@ -25,9 +25,9 @@ pub(super) enum Ids {
 }
 
 impl Ids {
-    /// Returns what those of the node of `key` in `pool` are.
-    pub(super) fn of(pool: &Pool, key: &[u8]) -> Ids {
-        match pool.is_valkey(key) {
+    /// Returns what those of the new owner of `key` are.
+    pub(super) fn of(key: &MovingKey) -> Ids {
+        match key.is_valkey() {
             true => Ids::Unique,
             false => Ids::Own,
         }

@@ -2,37 +2,41 @@
 //!
 //! Each read asks for the cas id too, which tells a value from what an earlier ring left there.
 
-use std::sync::Arc;
-
+use super::MovingKey;
+use super::cas::Ids;
+use super::progress::Phase;
+use super::tally::Owner;
 use crate::protocol::meta::flag;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
+use crate::route::Call;
 use crate::route::call::fast_path::RetainedRequest;
-use crate::route::handover::cas::Ids;
-use crate::route::handover::tally::{HandoverTally, Owner};
-use crate::route::toolkit::refill::Refill;
+use crate::route::toolkit::refill::is_final;
 use crate::route::toolkit::reply::{change_cas, is_hit};
 use crate::route::toolkit::rewrite::{put, with_flags};
 
-/// Sends the read `request` to the new owner; the old one is asked only if that lacks the key.
+/// Sends the read `request` to the new owner, by `to_new`; the old one is asked only if that lacks the key.
 pub(super) fn send(
-    refill: Refill,
-    tally: Arc<HandoverTally>,
-    ids: Ids,
+    key: MovingKey,
+    phase: Phase,
     request: &Request<'_>,
     slot: ReplySlot,
+    call: Call,
+    to_new: impl FnOnce(&Request<'_>, ReplySlot),
 ) {
     let first = FirstReply {
         request: RetainedRequest::new(request),
         slot,
-        refill,
-        ids,
-        tally,
+        leftover: key.leftover(),
+        key,
+        phase,
+        call,
     };
-    let (call, cold) = (first.refill.call.clone(), first.refill.cold.clone());
     let mut flags = Vec::new();
-    let asked = with_cas(request, &mut flags);
-    call.send_to(&cold, &asked, ReplySlot::Inspected(Box::new(Box::new(first))));
+    to_new(
+        &with_cas(request, &mut flags),
+        ReplySlot::Inspected(Box::new(Box::new(first))),
+    );
 }
 
 /// A pending reply of the new owner, and what it takes to continue from it.
@@ -40,9 +44,10 @@ pub(super) fn send(
 struct FirstReply {
     request: RetainedRequest,
     slot: ReplySlot,
-    refill: Refill,
-    ids: Ids,
-    tally: Arc<HandoverTally>,
+    key: MovingKey,
+    phase: Phase,
+    leftover: u64,
+    call: Call,
 }
 
 impl ReplyInspector for FirstReply {
@@ -50,21 +55,24 @@ impl ReplyInspector for FirstReply {
         let FirstReply {
             request,
             slot,
-            refill,
-            ids,
-            tally,
+            key,
+            phase,
+            leftover,
+            call,
         } = *self;
-        let worker = refill.call.forwarder.worker();
-        if refill.is_final(&request.request(), &reply) {
+        let ids = Ids::of(&key);
+        let worker = call.forwarder.worker();
+        if is_final(&request.request(), &reply, leftover) {
             let found = if is_hit(&reply) { Owner::New } else { Owner::None };
-            tally.count_read(worker, found);
+            key.handover().tally.count_read(worker, found);
             return slot.fill(as_asked(&request.request(), ids, reply));
         }
         // Not polled here: a link is in the middle of its turn, so nothing may be sent to it.
         tokio::task::spawn_local(async move {
+            let refill = key.refill(phase, leftover, call);
             let reply = refill.read(&request.request(), reply).await;
             let found = if is_hit(&reply) { Owner::Old } else { Owner::None };
-            tally.count_read(worker, found);
+            key.handover().tally.count_read(worker, found);
             slot.fill(ids.for_client(reply));
         });
     }

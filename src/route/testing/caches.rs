@@ -11,7 +11,7 @@ use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::ReplySlot;
 use crate::route::testing::ask;
-use crate::route::{Forwarder, Pool};
+use crate::route::{Forwarder, Handover, Pool};
 
 /// The counter's initial value.
 pub const COUNTER: u64 = 1000;
@@ -57,6 +57,10 @@ impl Forwarder for Caches {
             _ => A,
         };
         self.push(cache, request, slot);
+    }
+
+    fn within(&self, _: &Handover) -> Rc<dyn Forwarder> {
+        unreachable!("no pool is in a handover")
     }
 
     fn worker(&self) -> usize {

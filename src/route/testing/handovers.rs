@@ -20,11 +20,12 @@ use crate::protocol::operation::Operation;
 use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::ReplySlot;
+use crate::route::handover::MovingKey;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::route::handover::tally::HandoverTally;
 use crate::route::toolkit::lease::{MetaKey, cas_of, may_be_placeholder};
 use crate::route::toolkit::writes::Writes;
-use crate::route::{Call, Forwarder, Handover, Pool, Route, handover};
+use crate::route::{Call, Forwarder, Handover, Place, Pool, Route, handover};
 
 /// The phase before a handover; the others are [`Phase`] as numbers.
 const BEFORE: u8 = 0;
@@ -78,6 +79,10 @@ impl Forwarder for Within {
         self.0.push(pool.pick(request.key), request, slot);
     }
 
+    fn within(&self, _: &Handover) -> Rc<dyn Forwarder> {
+        unreachable!("it is within already")
+    }
+
     fn worker(&self) -> usize {
         0
     }
@@ -88,7 +93,7 @@ impl Forwarder for Within {
 }
 
 /// Forwards the requests of clients, each of which keeps its process from being left behind.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Outside {
     sidecar: Rc<Sidecar>,
     hold: Rc<u8>,
@@ -97,20 +102,32 @@ struct Outside {
 impl Forwarder for Outside {
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
         let caches = &self.sidecar.caches;
-        let node = pool.pick(request.key);
-        let moving = pool.handover.as_deref();
-        let Some(moving) = moving.filter(|moving| moving.moves(request.key, node)) else {
-            return caches.push(node, request, slot);
+        let owners = match pool.place(request.key) {
+            Place::Node(node) => return caches.push(node, request, slot),
+            Place::Moving(owners) => owners,
         };
-        let call = Call {
-            forwarder: Rc::new(Within(caches.clone())),
-            hold: Some(self.hold.clone()),
+        let key = MovingKey {
+            pool: pool.clone(),
+            owners,
         };
         let writes = [Operation::Set, Operation::Delete].contains(&Operation::of(request));
-        match self.sidecar.order {
-            Order::Swapped if writes => send_swapped(pool, moving, request, slot, call),
-            _ => handover::send(pool, moving, request, slot, call),
+        if self.sidecar.order == Order::Swapped && writes {
+            let call = Call {
+                forwarder: self.within(key.handover()),
+                hold: Some(self.hold.clone()),
+            };
+            return send_swapped(pool, key.handover(), request, slot, call);
         }
+        let call = Call {
+            forwarder: Rc::new(self.clone()),
+            hold: Some(self.hold.clone()),
+        };
+        let to_new = |request: &Request<'_>, slot| caches.push(pool.nodes[owners.new], request, slot);
+        handover::send(key, request, slot, call, to_new);
+    }
+
+    fn within(&self, _: &Handover) -> Rc<dyn Forwarder> {
+        Rc::new(Within(self.sidecar.caches.clone()))
     }
 
     fn worker(&self) -> usize {
@@ -220,7 +237,7 @@ impl Rings {
     }
 
     fn moves(&self, key: &[u8]) -> bool {
-        self.handover().moves(key, self.during.pick(key))
+        matches!(self.during.place(key), Place::Moving(_))
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::Instant;
 
 use super::counters::Event;
-use super::{Call, Forwarder, Pool, Route};
+use super::{Call, Forwarder, Handover, Pool, Route};
 use crate::config;
 use crate::node::Node;
 use crate::protocol::{Command, Item, Meta, MetaReply, Reply, Request};
@@ -191,6 +191,10 @@ impl Forwarder for Pools {
             Some(reply) => slot.fill(reply),
             None => self.waiting.borrow_mut().push((pool.name.clone(), slot)),
         }
+    }
+
+    fn within(&self, _: &Handover) -> Rc<dyn Forwarder> {
+        unreachable!("no pool is in a handover")
     }
 
     fn worker(&self) -> usize {

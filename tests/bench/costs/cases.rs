@@ -17,7 +17,8 @@ use ringway::route::Route;
 use ringway::snapshot::Snapshot;
 
 use super::count::measure;
-use super::round::{rounds, rounds_over};
+use super::round::{rounds, rounds_of_three, rounds_over};
+use super::session::Change;
 
 /// A case, and what runs it under the counter.
 type Case = (&'static str, fn());
@@ -94,6 +95,9 @@ const CASES: &[Case] = &[
         over("{deny: {to: main, commands: [flush_all]}}")
     }),
     ("read-only-get-16", || over("{read_only: main}")),
+    ("three-nodes-get-16", || of_three(None)),
+    ("handover-unmoved-get-16", || of_three(Some(Change::OfOtherKeys))),
+    ("handover-copied-get-16", || of_three(Some(Change::OfTheKey))),
 ];
 
 /// The names of all cases.
@@ -110,6 +114,11 @@ pub fn run(name: &str) {
 /// Sixteen gets in one piece, which `route` leads to the first pool.
 fn over(route: &str) {
     rounds_over(route, &many("get", 1).repeat(16));
+}
+
+/// Sixteen gets in one piece, of a key in a pool of three nodes.
+fn of_three(change: Option<Change>) {
+    rounds_of_three(change, &many("get", 1).repeat(16));
 }
 
 /// A line that asks for so many keys.

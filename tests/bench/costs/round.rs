@@ -8,7 +8,7 @@ use tokio::runtime::LocalRuntime;
 use tokio::task::yield_now;
 
 use super::count::measure;
-use super::session::{Process, event_loop, read_exact};
+use super::session::{Change, Process, event_loop, read_exact};
 
 /// Bytes of a value that the node gives.
 const SIZE: usize = 100;
@@ -22,8 +22,19 @@ pub fn rounds(asks: &[u8]) {
 
 /// Counts rounds in which a client says `asks` and `route` decides. There is a second pool, which nobody asks.
 pub fn rounds_over(route: &str, asks: &[u8]) {
+    rounds_of(|node| Process::new(route, node), asks);
+}
+
+/// Counts rounds in which a client says `asks` to a pool of three nodes. With a `change` its ring is changing, and what
+/// moves was copied.
+pub fn rounds_of_three(change: Option<Change>, asks: &[u8]) {
+    rounds_of(|node| Process::of_three(node, change), asks);
+}
+
+/// Counts rounds in which a client says `asks` to the process that `start` starts, with the address of its node.
+fn rounds_of(start: impl FnOnce(&str) -> Process, asks: &[u8]) {
     let runtime = event_loop();
-    let mut cluster = runtime.block_on(Cluster::new(route));
+    let mut cluster = runtime.block_on(Cluster::new(start));
     let talk = runtime.block_on(cluster.learn(asks));
     let mut room = vec![0; talk.link.len().max(talk.reads)];
     measure(|| cluster.round(&runtime, asks, &talk, &mut room));
@@ -48,12 +59,12 @@ struct Talk {
 }
 
 impl Cluster {
-    async fn new(route: &str) -> Cluster {
+    async fn new(start: impl FnOnce(&str) -> Process) -> Cluster {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("node");
         let listener = UnixListener::bind(&path).expect("a socket");
         listener.set_nonblocking(true).expect("a socket");
-        let client = Process::new(route, &format!("unix:{}", path.display())).connect();
+        let client = start(&format!("unix:{}", path.display())).connect();
         Cluster {
             client,
             listener,

@@ -304,7 +304,8 @@ impl Asking<'_> {
     async fn step(&mut self) {
         let key = self.world.random.within(0..KEYS as u64) as usize;
         match self.world.random.within(0..14) {
-            0..5 => drop(self.read(key, "get").await),
+            0..4 => drop(self.read(key, "get").await),
+            4 => self.read_many().await,
             5..8 => self.change(key, "set", "").await,
             8 => self.change(key, "add", "").await,
             9 => self.change(key, "replace", "").await,
@@ -346,14 +347,37 @@ impl Asking<'_> {
             return None;
         };
         let words: Vec<&str> = found.split(' ').collect();
-        let mut value = vec![0; words[1].parse::<usize>().expect("a length") + 2];
-        self.stream.read_exact(&mut value).await.expect("a value");
+        self.check(key, words[1], begin).await;
         assert_eq!(self.line().await, "END");
+        words.get(2).map(|&id| id.to_owned())
+    }
+
+    /// Reads all keys four times in one line, which makes it a multi-get of many keys.
+    async fn read_many(&mut self) {
+        let begin = self.world.history.now();
+        let keys = (0..4 * KEYS).map(|number| number % KEYS);
+        let names = keys.map(|key| {
+            self.world.note(key, &format!("{}: get of many", self.name));
+            format!(" k{key}")
+        });
+        let request = format!("get{}\r\n", names.collect::<String>());
+        let mut line = self.ask(&request).await;
+        while let Some(found) = line.strip_prefix("VALUE k") {
+            let words: Vec<&str> = found.split(' ').collect();
+            self.check(words[0].parse().expect("a key"), words[2], begin)
+                .await;
+            line = self.line().await;
+        }
+    }
+
+    /// Checks the value of this `length` that comes next, which `key` has.
+    async fn check(&mut self, key: usize, length: &str, begin: u128) {
+        let mut value = vec![0; length.parse::<usize>().expect("a length") + 2];
+        self.stream.read_exact(&mut value).await.expect("a value");
         let value = String::from_utf8_lossy(&value[..value.len() - 2]).into_owned();
         self.world.note(key, &format!("{}: reads {value}", self.name));
         self.world.hits.set(self.world.hits.get() + 1);
         self.world.history.check(key, &value, begin);
-        words.get(2).map(|&id| id.to_owned())
     }
 
     async fn change(&mut self, key: usize, command: &str, id: &str) {

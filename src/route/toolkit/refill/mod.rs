@@ -58,17 +58,22 @@ pub enum WarmPart {
     Deletes,
 }
 
-impl Refill {
-    /// Whether `reply` of the cold route to the read `request` is the client's reply.
-    pub fn is_final(&self, request: &Request<'_>, reply: &Reply) -> bool {
-        request.command == Command::MetaDebug || !(may_be_elsewhere(reply) || self.is_leftover(reply))
-    }
+/// Whether `reply` of the cold route to the read `request` is the client's reply. `leftover` as in [`Refill`].
+pub fn is_final(request: &Request<'_>, reply: &Reply, leftover: u64) -> bool {
+    request.command == Command::MetaDebug || !(may_be_elsewhere(reply) || is_leftover(reply, leftover))
+}
 
+/// Whether the item that `reply` of the cold route is about was left there before.
+fn is_leftover(reply: &Reply, leftover: u64) -> bool {
+    leftover > 0 && is_hit(reply) && cas_of(reply).is_some_and(|cas| cas <= leftover)
+}
+
+impl Refill {
     /// Returns the reply to the read `request`, to which the cold route replied `first`, which is not
     /// final.
     pub async fn read(&self, request: &Request<'_>, first: Reply) -> Reply {
         let key = MetaKey::of(request);
-        if !self.is_leftover(&first)
+        if !is_leftover(&first, self.leftover)
             && let Some(value) = key.recheck(request, &first, &self.cold, &self.call).await
         {
             return value;
@@ -178,11 +183,6 @@ impl Refill {
     /// Whether a request may go on without the warm route after this `reply` of it.
     fn may_be_without(&self, reply: &Reply) -> bool {
         self.warm_part != WarmPart::Required && is_gone(reply, self.warm_keeps_items)
-    }
-
-    /// Whether the item that `reply` of the cold route is about was left there before.
-    fn is_leftover(&self, reply: &Reply) -> bool {
-        self.leftover > 0 && is_hit(reply) && cas_of(reply).is_some_and(|cas| cas <= self.leftover)
     }
 
     /// Whether a miss in the warm route was not confirmed, so that the key must be deleted there.
