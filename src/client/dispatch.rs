@@ -106,10 +106,11 @@ impl Dispatch {
             return self.routed.send(batch, request, origin);
         };
         let node = match pool.place(request.key) {
-            Place::Node(node) => node,
-            Place::Moving(owners) => {
+            // Requests for keys that move, and a flush_all, may still be in progress.
+            Place::Node(node) if pool.handover.is_none() || !self.routed.must_wait(request) => node,
+            place => {
                 let origin = own(request.command, mode, format);
-                return self.routed.send_moving(batch, pool, owners, request, origin);
+                return self.routed.send_in_handover(batch, pool, place, request, origin);
             }
         };
         let origin = RequestOrigin {

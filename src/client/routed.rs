@@ -16,7 +16,7 @@ use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::{ReplySlot, pending};
 use crate::route::handover::{self, MovingKey};
 use crate::route::toolkit::writes::begin_flush;
-use crate::route::{Call, Forwarder, Owners, Place, Pool, Resolved, Route};
+use crate::route::{Call, Owners, Place, Pool, Resolved, Route};
 use crate::worker::context::WorkerContext;
 use crate::worker::forwarder::{InProgress, LinkForwarder};
 
@@ -77,7 +77,7 @@ impl Routed {
 
     /// Sends `request` along the batch's route.
     pub fn send(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin<'_>) {
-        if self.key_order.must_wait(request) {
+        if self.must_wait(request) {
             return self.send_later(batch, request, origin);
         }
         batch
@@ -111,19 +111,24 @@ impl Routed {
             });
     }
 
-    /// Sends `request`, whose key moves from one of `owners` to the other, to the batch's route, which is `pool`.
+    /// Whether `request` must wait for earlier ones, which a policy or a handover is processing.
+    pub fn must_wait(&self, request: &Request<'_>) -> bool {
+        self.key_order.must_wait(request)
+    }
+
+    /// Sends `request` to the batch's route, which is `pool`. It is in a handover, and the key has this `place` in it.
     #[cold]
-    pub fn send_moving(
+    pub fn send_in_handover(
         &self,
         batch: &Batch<'_>,
         pool: &Arc<Pool>,
-        owners: Owners,
+        place: Place,
         request: &Request<'_>,
         origin: RequestOrigin<'_>,
     ) {
-        match self.key_order.must_wait(request) {
+        match self.must_wait(request) {
             true => self.send_later(batch, request, origin),
-            false => self.send_to_pool(batch, pool, Place::Moving(owners), request, origin),
+            false => self.send_to_pool(batch, pool, place, request, origin),
         }
     }
 
@@ -144,7 +149,7 @@ impl Routed {
         let number = self.reply_queue.push(RequestOrigin { on_error, ..origin }, 1);
         let slot = ReplySlot::queued(&self.reply_queue, number);
         match place {
-            _ if is_too_large => self.forwarder.send(pool, request, slot),
+            _ if is_too_large => self.call(self.hold(request)).send_to_pool(pool, request, slot),
             Place::Node(node) => batch.current.send(node, request, slot, pool, self.session),
             Place::Moving(owners) => self.hand_over(batch, pool, owners, request, slot),
         }
@@ -198,7 +203,7 @@ impl Routed {
         origin: RequestOrigin<'_>,
     ) {
         let slot = ReplySlot::queued(&self.reply_queue, self.reply_queue.push(origin, 1));
-        let must_wait = self.key_order.must_wait(request);
+        let must_wait = self.must_wait(request);
         let hold = self.hold(request);
         let call = self.call(hold.clone());
         if !must_wait {

@@ -195,6 +195,50 @@ fn a_multi_get_finds_the_keys_that_move_and_those_that_stay_in_every_phase() {
 }
 
 #[test]
+fn requests_of_one_client_for_one_key_keep_their_order_in_every_phase() {
+    let nodes: Vec<Memcached> = (0..5).map(|_| Memcached::start()).collect();
+    let addresses: Vec<String> = nodes.iter().map(Memcached::address).collect();
+    let text = |count: usize| {
+        let settings = ["handover: {prepare: 1h, serve: 1h}", "max_value_size: 1KiB"];
+        pool(&addresses[..count], &settings)
+    };
+    let large = "x".repeat(2000);
+    let ringway = Ringway::start(&text(4));
+    ringway.reload(&text(5));
+    let mut client = ringway.client();
+    for when in ["prepare", "serve", "finish"] {
+        let asked = (0..KEYS).map(|number| {
+            let key = key(number);
+            format!(
+                "set {key} 0 0 1 noreply\r\n1\r\nset {key} 0 0 1 noreply\r\n2\r\nget {key}\r\n\
+                 incr {key} 1 noreply\r\nset {key} 0 0 2 noreply\r\n20\r\nincr {key} 1\r\n\
+                 append {key} 0 0 1 noreply\r\n5\r\ndelete {key} noreply\r\nadd {key} 0 0 1\r\n7\r\n\
+                 set {key} 0 0 2000\r\n{large}\r\nget {key}\r\n"
+            )
+        });
+        client.send(asked.collect::<String>());
+        for number in 0..KEYS {
+            client.expect(format!("VALUE {} 0 1\r\n2\r\nEND\r\n", key(number)));
+            client.expect("21\r\nSTORED\r\n");
+            client.expect("SERVER_ERROR object too large for cache\r\nEND\r\n");
+        }
+        // A flush_all is in order with every key.
+        let get = |number| format!("get {}\r\n", key(number));
+        let set = |number| format!("set {} 0 0 1\r\n3\r\n", key(number));
+        let (gets, sets): (String, String) = ((0..KEYS).map(get).collect(), (0..KEYS).map(set).collect());
+        client.send(
+            sets.clone() + "flush_all\r\n" + &gets + "flush_all noreply\r\n" + &sets + &multi_get("get"),
+        );
+        client.expect("STORED\r\n".repeat(KEYS) + "OK\r\n" + &"END\r\n".repeat(KEYS));
+        client.expect("STORED\r\n".repeat(KEYS));
+        expect_all(&mut client, "get", "3", when);
+        if when != "finish" {
+            next(&ringway);
+        }
+    }
+}
+
+#[test]
 fn explain_names_the_old_owner_of_a_key_that_moves_and_of_no_other() {
     let nodes: Vec<Memcached> = (0..2).map(|_| Memcached::start()).collect();
     let ringway = Ringway::start(&paused(&[&nodes[0]], "1h"));

@@ -5,6 +5,8 @@
 //! with a slot that inspects the reply, and an async function is started only if the reply is not final. So
 //! the most frequent requests only cost a copy of their key and the inspection.
 
+use std::fmt::Debug;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::protocol::owned::OwnedRequest;
@@ -84,6 +86,24 @@ impl ReplyInspector for AmendedReply {
     fn fill(self: Box<Self>, reply: Reply) {
         let amended = self.policy.kind.amend(&self.request.request(), reply);
         self.slot.fill(amended);
+    }
+}
+
+/// Returns a slot that passes its reply to `slot`, and keeps `hold` until then.
+pub fn held(hold: Rc<dyn Debug>, slot: ReplySlot) -> ReplySlot {
+    ReplySlot::Inspected(Box::new(Box::new(HeldReply { slot, _hold: hold })))
+}
+
+/// A pending reply of a request that is in progress until it arrives.
+#[derive(Debug)]
+struct HeldReply {
+    slot: ReplySlot,
+    _hold: Rc<dyn Debug>,
+}
+
+impl ReplyInspector for HeldReply {
+    fn fill(self: Box<Self>, reply: Reply) {
+        self.slot.fill(reply);
     }
 }
 

@@ -23,7 +23,7 @@ use crate::reply::oneshot::Answer;
 use crate::reply::slot::{ReplySlot, pending};
 use crate::route::counters::{Event, PolicyShard, Tally};
 use crate::route::{Handover, PolicyRoute, Pool, Resolved, Route, Start};
-use fast_path::{amended, inspected};
+use fast_path::{amended, held, inspected};
 
 /// Forwards requests to pools.
 pub trait Forwarder: fmt::Debug {
@@ -74,10 +74,19 @@ impl Call {
     /// Like [`Call::send`], with the reply delivered to `slot`.
     pub fn send_to(&self, route: &Route, request: &Request<'_>, slot: ReplySlot) {
         route.resolve(request, &*self.forwarder, |resolved, request| match resolved {
-            Resolved::Pool(pool) => self.forwarder.send(pool, request, slot),
+            Resolved::Pool(pool) => self.send_to_pool(pool, request, slot),
             Resolved::Reply(reply) => slot.fill(reply),
             Resolved::Policy(policy, start) => self.start(policy, start, request, slot),
         });
+    }
+
+    /// Sends `request` to `pool`. In a handover that may take several steps, and it is in progress until the last one.
+    pub fn send_to_pool(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
+        let slot = match (&pool.handover, &self.hold) {
+            (Some(_), Some(hold)) => held(hold.clone(), slot),
+            _ => slot,
+        };
+        self.forwarder.send(pool, request, slot);
     }
 
     /// Starts what `policy` decided about `request`; the final reply is delivered to `slot`.
@@ -114,7 +123,7 @@ impl Call {
             match resolved {
                 Resolved::Reply(own) => slot.fill(own),
                 _ if !drops_item_if_refused(request) => slot.fill(answer),
-                Resolved::Pool(pool) => self.forwarder.send(pool, &delete, slot.answering(answer)),
+                Resolved::Pool(pool) => self.send_to_pool(pool, &delete, slot.answering(answer)),
                 // The policy has decided about the write, and is not asked again: a limit would count the
                 // request twice.
                 Resolved::Policy(policy, _) => self.run(policy, &delete, slot.answering(answer)),
