@@ -64,6 +64,7 @@ pub struct Ticket {
 
 impl KeyOrder {
     /// Whether no request is in progress.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.borrow().entries.is_empty()
     }
@@ -76,9 +77,14 @@ impl KeyOrder {
     /// Whether `request` must wait for others in progress.
     #[inline]
     pub fn must_wait(&self, request: &Request<'_>) -> bool {
+        !self.is_empty() && self.is_held_up(request)
+    }
+
+    /// Whether a request in progress holds up `request`.
+    fn is_held_up(&self, request: &Request<'_>) -> bool {
         let queue = self.0.borrow();
         // Usually all entries are reads: then a read needs no look at their keys.
-        let may_meet = !queue.entries.is_empty() && (queue.changes > 0 || !is_read(request));
+        let may_meet = queue.changes > 0 || !is_read(request);
         may_meet && {
             let entry = OrderedRequest::of(request);
             queue.entries.iter().any(|before| before.holds_up(&entry))

@@ -112,6 +112,7 @@ impl Routed {
     }
 
     /// Whether `request` must wait for earlier ones, which a policy or a handover is processing.
+    #[inline]
     pub fn must_wait(&self, request: &Request<'_>) -> bool {
         self.key_order.must_wait(request)
     }
