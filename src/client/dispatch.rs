@@ -14,7 +14,6 @@ use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
 use crate::route::{Place, Route};
-
 use crate::worker::context::WorkerContext;
 
 /// Where one session's requests leave it.
