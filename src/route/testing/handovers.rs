@@ -20,6 +20,7 @@ use crate::protocol::operation::Operation;
 use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::ReplySlot;
+use crate::route::call::fast_path::held;
 use crate::route::handover::MovingKey;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::route::handover::tally::HandoverTally;
@@ -103,7 +104,8 @@ impl Forwarder for Outside {
     fn send(&self, pool: &Arc<Pool>, request: &Request<'_>, slot: ReplySlot) {
         let caches = &self.sidecar.caches;
         let owners = match pool.place(request.key) {
-            Place::Node(node) => return caches.push(node, request, slot),
+            // In prepare, a request from before is done: that is what `prepare` is for.
+            Place::Node(node) => return caches.push(node, request, held(self.hold.clone(), slot)),
             Place::Moving(owners) => owners,
         };
         let key = MovingKey {
