@@ -92,19 +92,6 @@ pub enum Start<'a> {
 }
 
 impl Route {
-    /// Returns the pool that `key` goes to and, in it, the node's index among the snapshot's nodes; `None`
-    /// if a policy decides, or the key moves in a handover.
-    #[inline]
-    pub fn pick(&self, key: &[u8]) -> Option<(&Pool, usize)> {
-        match self {
-            Route::Pool(pool) => match pool.place(key) {
-                Place::Node(node) => Some((pool, node)),
-                Place::Moving(_) => None,
-            },
-            Route::Policy(_) => None,
-        }
-    }
-
     /// Resolves `request` by asking each policy on the way. Passes the result to `then` with the request,
     /// which a policy may have rewritten.
     pub fn resolve<R>(

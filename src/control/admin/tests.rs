@@ -198,7 +198,7 @@ async fn keys_are_explained() {
     assert_eq!(explained["route"], "default");
     assert_eq!(explained["pool"], "main");
     let snapshot = bench.state.snapshot.load_full();
-    let (_, index) = snapshot.listeners[0].route.pick(b"user:7").expect("a plain pool");
+    let index = snapshot.pools["main"].pick(b"user:7");
     assert_eq!(explained["node"], snapshot.nodes[index].label);
     assert_eq!(explained["address"], snapshot.nodes[index].address.to_string());
     let spare = bench.json("/explain?key=k&route=spare").await;

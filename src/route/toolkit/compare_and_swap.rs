@@ -1,12 +1,12 @@
 //! Rewrites a client's write as a compare-and-swap against a known cas id, so that it is executed only if
 //! no other request was faster.
 
-use crate::protocol::meta::{Names, flag, flags};
+use crate::protocol::meta::{Names, flag};
 use crate::protocol::numbers::parse_u64;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Command, Meta, Reply, Request};
 use crate::route::toolkit::reply::{is_done, is_not_stored};
-use crate::route::toolkit::rewrite::{put, put_number, with_flags, without_flags};
+use crate::route::toolkit::rewrite::{put, put_number, without_flags};
 
 /// Returns `request`, an add, as a write that fills the placeholder of the lease with this `token` and no
 /// other item.
@@ -34,10 +34,7 @@ pub fn as_add<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>) -> Option<Req
     let ttl = flag(meta.flags, b'N')?;
     put(scratch, b"ME");
     put(scratch, &[b"T", &ttl[1..]].concat());
-    for flag in flags(meta.flags).filter(|flag| !b"MNT".contains(&flag[0])) {
-        put(scratch, flag);
-    }
-    Some(with_flags(request, meta, scratch))
+    Some(without_flags(request, scratch, b"MNT"))
 }
 
 /// Returns `request` as a write that only changes the item with this `cas` id. Returns `None` for commands

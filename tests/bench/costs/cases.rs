@@ -177,12 +177,12 @@ fn parse_binary_get() {
 /// What a key costs on its way to its node, in a pool of so many.
 fn pick(nodes: usize) {
     let snapshot = pool_of(nodes);
-    let route = &snapshot.listeners[0].route;
+    let pool = &snapshot.pools["main"];
     let keys = keys();
     let mut next = 0;
     measure(|| {
         next = if next + 1 < keys.len() { next + 1 } else { 0 };
-        black_box(route.pick(black_box(keys[next].as_bytes())));
+        black_box(pool.place(black_box(keys[next].as_bytes())));
     });
 }
 

@@ -31,23 +31,21 @@ impl Stampede {
                 // The request itself must reach the node, or be remembered as missed there.
                 return call.send(&self.to, request).await;
             };
-            let reply = match Operation::of(request) {
+            let reply = match (seen.state, &add) {
                 _ if is_plain_delete(request) => self.delete(request, &seen, &key, call).await,
-                _ => match (seen.state, &add) {
-                    (State::Value, _) => self.change_value(request, &seen, &key, call).await,
-                    (State::Placeholder, _) if has_token(request, seen.cas) => {
-                        Some(call.send(&self.to, request).await)
+                (State::Value, _) => self.change_value(request, &seen, &key, call).await,
+                (State::Placeholder, _) if has_token(request, seen.cas) => {
+                    Some(call.send(&self.to, request).await)
+                }
+                (_, Some(add)) => self.add(add, &seen, call).await,
+                _ if creates(request) => self.create(request, &seen, &key, call).await,
+                (state, None) => {
+                    if state == State::Old && seen.is_won {
+                        // The look has taken the token, which is for a reader.
+                        let _returned = self.mark(&seen, &key, call).await;
                     }
-                    (_, Some(add)) => self.add(add, &seen, call).await,
-                    _ if creates(request) => self.create(request, &seen, &key, call).await,
-                    (state, None) => {
-                        if state == State::Old && seen.is_won {
-                            // The look has taken the token, which is for a reader.
-                            let _returned = self.mark(&seen, &key, call).await;
-                        }
-                        Some(missing(request))
-                    }
-                },
+                    Some(missing(request))
+                }
             };
             if let Some(reply) = reply {
                 return reply;
