@@ -81,6 +81,7 @@ impl KeyOrder {
     }
 
     /// Whether a request in progress holds up `request`.
+    #[inline(never)]
     fn is_held_up(&self, request: &Request<'_>) -> bool {
         let queue = self.0.borrow();
         // Usually all entries are reads: then a read needs no look at their keys.

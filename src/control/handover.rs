@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::leftovers::Gaining;
 use super::reload::Reloader;
 use crate::config::show_duration;
 use crate::diff::percent;
+use crate::metrics::NodeShard;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::route::{Handover, Pool};
 use crate::snapshot::Snapshot;
@@ -23,6 +24,9 @@ use crate::state::State;
 
 /// The interval between looks at the clock.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// The interval while a handover only outlasts requests from before. A worker that was reading some when the ring changed
+/// has sent them by the first look.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// A handover as control follows it.
 struct Followed {
@@ -47,12 +51,16 @@ pub async fn run(state: Arc<State>, reloader: Arc<Reloader>) {
             reloader.keep_handovers().await;
         }
         if looked.was_awaited && reloader.path().is_some() {
-            // A file that was taken while a handover went on is taken whole now. Its outcome is logged.
-            let _ = reloader.reload().await;
+            // A file that was taken while a handover went on is taken whole now. Its outcome is logged, and it may wait for
+            // the next look.
+            let reloader = reloader.clone();
+            tokio::spawn(async move { reloader.reload().await });
         }
+        let is_short = followed.values().any(|known| known.progress.only_outlasts());
+        let pause = if is_short { MOMENT } else { INTERVAL };
         tokio::select! {
             _ = changed.changed() => {}
-            () = sleep(INTERVAL), if !followed.is_empty() => {}
+            () = sleep(pause), if !followed.is_empty() => {}
         }
     }
 }
@@ -88,7 +96,7 @@ fn look(state: &Arc<State>, followed: &mut BTreeMap<String, Followed>) -> Looked
         if progress.phase() <= Phase::Finish {
             known.look();
         }
-        while progress.phase() < Phase::Done && progress.left().is_zero() {
+        while progress.phase() < Phase::Done && is_due(handover, &snapshot) {
             if progress.phase() == Phase::Finish && !known.may_end(name, pool) {
                 break;
             }
@@ -107,6 +115,28 @@ fn look(state: &Arc<State>, followed: &mut BTreeMap<String, Followed>) -> Looked
         state.publish(Snapshot::build(snapshot.config.clone(), Some(&snapshot)));
     }
     looked
+}
+
+/// Whether the next phase may begin.
+fn is_due(handover: &Handover, snapshot: &Snapshot) -> bool {
+    let progress = &handover.progress;
+    let is_answered = |&index: &usize| snapshot.nodes[index].sum(|shard: &NodeShard| &shard.in_flight) == 0;
+    let has_outlasted = || progress.elapsed() >= MOMENT && handover.old.nodes.iter().all(is_answered);
+    progress.left().is_zero() || progress.only_outlasts() && has_outlasted()
+}
+
+/// Waits while handovers of `snapshot` only outlast requests from before.
+pub async fn outlast_requests(snapshot: &Snapshot) {
+    let handovers = snapshot.pools.values().filter_map(|pool| pool.handover.as_ref());
+    for Handover { progress, .. } in handovers.map(Box::as_ref) {
+        let is_over = async {
+            while progress.only_outlasts() {
+                sleep(MOMENT / 2).await;
+            }
+        };
+        // If this thread was held up, the caller need not be.
+        let _ended = timeout(progress.left() + INTERVAL, is_over).await;
+    }
 }
 
 fn begin(name: &str, pool: &Arc<Pool>, handover: &Handover, snapshot: &Snapshot) -> Followed {

@@ -49,9 +49,9 @@ pub async fn mark(snapshot: &Snapshot) {
     let mut asked = JoinSet::new();
     for pool in snapshot.pools.values() {
         let Some(handover) = &pool.handover else { continue };
-        let gaining = match handover.progress.phase() {
-            Phase::Prepare => Vec::new(),
-            _ => Gaining::all(pool, handover, snapshot),
+        let gaining = match handover.progress.plan.prepare.is_zero() {
+            true => Gaining::all(pool, handover, snapshot),
+            false => Vec::new(),
         };
         for gaining in gaining.into_iter().filter(Gaining::is_valkey) {
             asked.spawn(async move {

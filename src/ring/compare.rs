@@ -55,14 +55,13 @@ fn shares_of(counts: HashMap<(usize, usize), u32>, all: f64) -> HashMap<(usize, 
 /// Returns the number of slots by their old and new owner; `None` if the rings do not assign the same slots, or keys do
 /// not spread evenly over them.
 fn slots(old: &Ring, new: &Ring) -> Option<HashMap<(usize, usize), u32>> {
-    let is_alike = (old.hash, old.seed) == (new.hash, new.seed) && old.hash_input == new.hash_input;
     // Numbers of 32 bits, once mixed, fill slots by chance.
     let is_full = |ring: &Ring| !ring.is_hashed() || ring.hash == Hash::Xxh3;
     if !is_full(old) || !is_full(new) {
         return None;
     }
     match (&old.placement, &new.placement) {
-        (Placement::Slots(old), Placement::Slots(new)) if is_alike => Some(old.moves(new)),
+        (Placement::Slots(from), Placement::Slots(to)) if old.hashes_like(new) => Some(from.moves(to)),
         (&Placement::Only(from), Placement::Slots(new)) => {
             let owners = new.moves(new).into_iter();
             Some(owners.map(|((to, _), count)| ((from, to), count)).collect())
@@ -88,13 +87,12 @@ type Arcs = Vec<(u32, usize)>;
 
 /// Returns both rings as arcs of the same circle; `None` if they are not.
 fn arcs(old: &Ring, new: &Ring) -> Option<(Arcs, Arcs)> {
-    let is_alike = (old.hash, old.seed) == (new.hash, new.seed) && old.hash_input == new.hash_input;
     match (&old.placement, &new.placement) {
         (Placement::Only(_), Placement::Only(_)) => {}
         (Placement::Only(_), _) if is_even(new.hash) => {}
         (_, Placement::Only(_)) if is_even(old.hash) => {}
         (Placement::Circle(_), Placement::Circle(_)) | (Placement::Turned(_), Placement::Turned(_))
-            if is_alike && is_even(old.hash) => {}
+            if old.hashes_like(new) && is_even(old.hash) => {}
         _ => return None,
     }
     Some((of(&old.placement)?, of(&new.placement)?))

@@ -170,23 +170,21 @@ impl Ring {
         self.hash_input.read(key, |key| self.place(key))
     }
 
-    /// Returns the indices of the nodes that own `key` in this ring and in `other`. If both hash it alike, it is hashed
-    /// once.
-    #[inline]
-    pub fn pick_in_both(&self, other: &Ring, key: &[u8]) -> (usize, usize) {
-        if self.is_alike(other) {
-            let digest = self.hash_input.read(key, |key| self.digest(key));
-            return (self.owner(digest), other.owner(digest));
-        }
-        (self.pick(key), other.pick(key))
+    /// Whether one digest of a key gives its owners in this ring and in `other`.
+    pub fn shares_digests(&self, other: &Ring) -> bool {
+        self.hashes_like(other) && self.takes_digests() && other.takes_digests()
     }
 
-    /// Whether one digest of a key says where it goes in both rings.
+    /// Whether both rings hash a key to the same number.
+    fn hashes_like(&self, other: &Ring) -> bool {
+        self.hash == other.hash && self.seed == other.seed && self.hash_input == other.hash_input
+    }
+
+    /// Returns the indices of the nodes that own `key` in this ring and in `other`, which share digests.
     #[inline]
-    fn is_alike(&self, other: &Ring) -> bool {
-        let is_hashed_alike =
-            self.hash == other.hash && self.seed == other.seed && self.hash_input == other.hash_input;
-        is_hashed_alike && self.takes_digests() && other.takes_digests()
+    pub fn pick_in_both(&self, other: &Ring, key: &[u8]) -> (usize, usize) {
+        let digest = self.hash_input.read(key, |key| self.digest(key));
+        (self.owner(digest), other.owner(digest))
     }
 
     /// Stores in `members` the index of the node that owns each of `keys`.
@@ -205,19 +203,16 @@ impl Ring {
         }
     }
 
-    /// Stores in `members` what [`Ring::pick_in_both`] returns for each of `keys`.
-    pub fn pick_all_in_both(&self, other: &Ring, keys: &[&[u8]], members: &mut [(usize, usize)]) {
-        let is_alike = self.is_alike(other);
-        for (keys, members) in keys.chunks(4).zip(members.chunks_mut(4)) {
-            let members = members.iter_mut();
-            match self.digests_of_four(keys).filter(|_| is_alike) {
-                Some(digests) => members.zip(digests).for_each(|(owners, digest)| {
-                    *owners = (self.owner(digest.into()), other.owner(digest.into()));
-                }),
-                None => members
-                    .zip(keys)
-                    .for_each(|(owners, key)| *owners = self.pick_in_both(other, key)),
-            }
+    /// Stores in `members` what [`Ring::pick_in_both`] returns for each of `keys`, at most four.
+    pub fn pick_four_in_both(&self, other: &Ring, keys: &[&[u8]], members: &mut [(usize, usize)]) {
+        let members = members.iter_mut();
+        match self.digests_of_four(keys) {
+            Some(digests) => members.zip(digests).for_each(|(owners, digest)| {
+                *owners = (self.owner(digest.into()), other.owner(digest.into()));
+            }),
+            None => members
+                .zip(keys)
+                .for_each(|(owners, key)| *owners = self.pick_in_both(other, key)),
         }
     }
 
@@ -287,7 +282,6 @@ impl Ring {
     }
 
     /// Whether [`Ring::owner`] says where a key goes.
-    #[inline]
     fn takes_digests(&self) -> bool {
         use Placement::{Circle, Maglev, Only, Slots};
         matches!(self.placement, Circle(_) | Only(_) | Slots(_) | Maglev(_))

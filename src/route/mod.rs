@@ -24,6 +24,7 @@ pub mod call;
 pub mod counters;
 pub mod explain;
 pub mod handover;
+mod place;
 pub mod policy;
 mod pool;
 pub mod toolkit;
@@ -34,7 +35,8 @@ mod testing;
 use std::sync::Arc;
 
 pub use crate::route::call::{Call, Forwarder};
-pub use pool::{Handover, Owners, Place, Pool};
+pub use place::{Handover, Owners, Place};
+pub use pool::Pool;
 
 use crate::config;
 use crate::protocol::{OnError, Reply, Request};

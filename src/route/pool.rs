@@ -11,8 +11,8 @@ use crate::node::Node;
 use crate::node::missed::copying::{Fallback, delete_embedded};
 use crate::protocol::Request;
 use crate::ring::{Member, Ring};
-use crate::route::handover::progress::Progress;
 use crate::route::handover::tally::HandoverTally;
+use crate::route::place::Handover;
 use crate::route::toolkit::rewrite::{whole_seconds, with_max_expiry};
 
 /// How long an item may outlive its expiry, counted from when it was sent.
@@ -43,37 +43,6 @@ pub struct Pool {
     whole: Option<Box<Ring>>,
     /// Its number among all rings that were used; 0 before it is used.
     number: AtomicU64,
-}
-
-/// A change of a pool's ring while its keys are handed over.
-#[derive(Debug)]
-pub struct Handover {
-    /// The pool with its old ring. Its nodes are those of the new ring, and [`Handover::leaving`].
-    pub old: Arc<Pool>,
-    /// The nodes that only the old ring has, as indices into the snapshot's nodes.
-    pub leaving: Vec<usize>,
-    /// How far it is; kept across snapshots.
-    pub progress: Arc<Progress>,
-    /// What it counts.
-    pub tally: Arc<HandoverTally>,
-}
-
-/// Where a key of a pool is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// At the node with this index among those of the snapshot.
-    Node(usize),
-    /// It moves from one node to another in the pool's handover.
-    Moving(Owners),
-}
-
-/// The owners of a key that moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owners {
-    /// The index of the new owner among the pool's nodes.
-    pub new: usize,
-    /// The index of the old owner among the nodes of the old pool.
-    pub old: usize,
 }
 
 impl Pool {
@@ -210,37 +179,6 @@ impl Pool {
     #[inline]
     pub fn pick(&self, key: &[u8]) -> usize {
         self.nodes[self.ring.pick(key)]
-    }
-
-    /// Returns where `key` is.
-    #[inline]
-    pub fn place(&self, key: &[u8]) -> Place {
-        let Some(handover) = &self.handover else {
-            return Place::Node(self.pick(key));
-        };
-        let (new, old) = self.ring.pick_in_both(&handover.old.ring, key);
-        self.place_of(handover, new, old)
-    }
-
-    /// Stores in `places` where `keys` are, as [`Pool::place`] says.
-    pub fn place_all(&self, handover: &Handover, keys: &[&[u8]], places: &mut [Place]) {
-        let ring = &handover.old.ring;
-        for (keys, places) in keys.chunks(4).zip(places.chunks_mut(4)) {
-            let mut members = [(0, 0); 4];
-            self.ring.pick_all_in_both(ring, keys, &mut members[..keys.len()]);
-            for (place, (new, old)) in places.iter_mut().zip(members) {
-                *place = self.place_of(handover, new, old);
-            }
-        }
-    }
-
-    /// Returns where a key is whose owners in the new and the old ring of `handover` have these indices.
-    #[inline]
-    fn place_of(&self, handover: &Handover, new: usize, old: usize) -> Place {
-        match self.nodes[new] {
-            node if node == handover.old.nodes[old] => Place::Node(node),
-            _ => Place::Moving(Owners { new, old }),
-        }
     }
 
     /// Stores in `nodes` those that `keys` go to, as indices into the snapshot's nodes.

@@ -43,7 +43,7 @@ pub fn going(settings: &config::Pool, before: Option<&Arc<Pool>>, pool: &Pool) -
             let moved = moved(settings, before)?;
             let (old, new) = (before.settings.nodes.len(), settings.nodes.len());
             let progress = Progress::new(settings.handover.clone()?, moved, old, new, &tally);
-            (before, Arc::new(progress))
+            (before, Arc::new(progress.outlasting(settings.request_timeout)))
         }
     };
     let mut old = settings.clone();
@@ -88,11 +88,7 @@ impl Going {
         let node = |index: usize| &nodes[index];
         let mut old = Pool::among(&pool.name, &self.old, indices, node, Some(&self.compiled));
         old.is_old = true;
-        Handover {
-            old: Arc::new(old),
-            leaving: (first_leaving..nodes.len()).collect(),
-            progress: self.progress,
-            tally: self.tally,
-        }
+        let leaving = (first_leaving..nodes.len()).collect();
+        Handover::new(pool, Arc::new(old), leaving, self.progress, self.tally)
     }
 }

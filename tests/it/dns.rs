@@ -5,7 +5,7 @@ use std::fs;
 use tempfile::NamedTempFile;
 
 use crate::discovery::{check_changes, discovering, keys, main_pool, nodes, places, places_in, wait_nodes};
-use crate::handover::end;
+use crate::handover::{end, phase};
 use crate::support::client::Client;
 use crate::support::dns::Dns;
 use crate::support::hosts::start_under;
@@ -99,6 +99,9 @@ fn a_service_that_grows_and_shrinks_hands_its_keys_over() {
     for nodes in [5, 4] {
         dns.set(&service(&ports[..nodes]));
         wait_nodes(&ringway, &all[..nodes]);
+        wait_for("requests from before", || {
+            phase(&ringway).as_deref() == Some("serve")
+        });
         for key in keys() {
             assert_eq!(client.get(&key).as_deref(), Some(key.as_bytes()), "{nodes} nodes");
         }

@@ -1,10 +1,14 @@
 //! Handovers between real nodes: no miss and no old value while a ring changes, and when it changes back.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::support::binary::packet;
 use crate::support::client::Client;
 use crate::support::memcached::Memcached;
+use crate::support::relay::{Fault, Relay};
 use crate::support::ringway::{Ringway, pool, wait_for};
 
 /// A configuration with a pool of these nodes that goes on only when it is told to.
@@ -97,7 +101,7 @@ fn a_ring_that_changes_and_changes_back_costs_no_miss_and_shows_no_old_value() {
 
     ringway.reload(&five);
     let begun = handover(&ringway);
-    assert_eq!(begun["phase"], "serve", "prepare takes no time");
+    assert_eq!(begun["phase"], "serve", "prepare is over when the reload is");
     let moved = begun["moved"].as_f64().expect("a share");
     assert!((0.1..0.3).contains(&moved), "{begun}");
     for number in 0..KEYS {
@@ -287,6 +291,39 @@ impl Replaced {
         assert_eq!(status, 200, "{said}");
         Replaced { old, new, ringway }
     }
+}
+
+#[test]
+fn a_write_that_is_on_its_way_when_the_ring_changes_is_not_lost_to_a_copy() {
+    let (old, new) = (Memcached::start(), Memcached::start());
+    let relay = Relay::start(old.port());
+    let config = |node: String| {
+        let settings = [
+            "handover: {prepare: 0s, serve: 1h}",
+            "connections: 2",
+            "request_timeout: 2s",
+        ];
+        pool(&[node], &settings)
+    };
+    let ringway = Ringway::start(&config(relay.address()));
+    // Each has a link of its own.
+    let (mut writer, mut reader) = (ringway.client(), ringway.client());
+    writer.set("k", "1");
+    assert_eq!(get(&mut reader, "k").as_deref(), Some("1"));
+    relay.turn_to(Fault::Late);
+    writer.send("set k 0 0 1\r\n2\r\n");
+    // Until the relay has it. If that takes longer, the write is not late.
+    sleep(Duration::from_millis(50));
+    relay.turn_to(Fault::None);
+    ringway.reload(&config(new.address()));
+    assert_eq!(
+        phase(&ringway).as_deref(),
+        Some("serve"),
+        "the answer waits for it"
+    );
+    get(&mut reader, "k");
+    writer.expect("STORED\r\n");
+    assert_eq!(get(&mut reader, "k").as_deref(), Some("2"));
 }
 
 #[test]

@@ -85,7 +85,8 @@ fn change(addresses: &[String], swept: Option<[usize; 3]>) {
             fill(&mut outside.client(), "left over");
         }
         ringway.reload(&paused(ring, prepare));
-        wait_for("the handover", || phase(&ringway).is_some());
+        let first = if swept.is_some() { "prepare" } else { "serve" };
+        wait_for("the handover", || phase(&ringway).as_deref() == Some(first));
         if let Some(swept) = swept {
             read_all(&mut client, &value);
             wait_for("leftovers to be removed", || {

@@ -26,7 +26,7 @@ use self::told::tell_difference;
 use super::discovery::{LOOKUP, resolve_new};
 use super::remembered::Keeping;
 use super::second_changes::without_second_changes;
-use super::{kept_handovers, leftovers};
+use super::{handover, kept_handovers, leftovers};
 use crate::config::{self, Config, Discover};
 use crate::net::listen::{BindError, try_listen};
 use crate::snapshot::Snapshot;
@@ -197,6 +197,7 @@ impl Reloader {
         self.state.publish(snapshot);
         drop(kept);
         self.remember().await;
+        handover::outlast_requests(&self.state.snapshot.load_full()).await;
     }
 
     /// Writes the running handovers to `state_dir`, if there is one.

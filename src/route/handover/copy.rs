@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use crate::protocol::Reply;
 use crate::protocol::Request;
-use crate::route::pool::Handover;
 use crate::route::toolkit::lease::{CopyOutcome, Found, MetaKey};
-use crate::route::{Call, Pool, Route};
+use crate::route::{Call, Handover, Pool, Route};
 
 /// What became of a copy.
 #[derive(Debug, Clone, PartialEq)]

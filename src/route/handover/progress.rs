@@ -64,6 +64,8 @@ impl Phase {
 pub struct Progress {
     /// How long its phases last.
     pub plan: config::Handover,
+    /// The time for which *prepare* lasts at least.
+    least: Duration,
     /// The share of all keys that move, from 0 to 1.
     pub moved: f64,
     phase: AtomicU8,
@@ -94,14 +96,11 @@ impl Progress {
         new: usize,
         tally: &HandoverTally,
     ) -> Progress {
-        let first = match plan.prepare.is_zero() {
-            true => Phase::Serve,
-            false => Phase::Prepare,
-        };
         Progress {
             plan,
+            least: Duration::ZERO,
             moved,
-            phase: AtomicU8::new(first as u8),
+            phase: AtomicU8::new(Phase::Prepare as u8),
             since: Mutex::new(Instant::now()),
             is_hurried: AtomicBool::new(false),
             is_awaited: AtomicBool::new(false),
@@ -112,6 +111,20 @@ impl Progress {
             before: tally.counts(),
             recent: Mutex::default(),
         }
+    }
+
+    /// Returns it with a *prepare* that lasts at least for `request_timeout`: then no request that was sent before it
+    /// began is under way when values are copied.
+    pub fn outlasting(self, request_timeout: Duration) -> Progress {
+        Progress {
+            least: request_timeout,
+            ..self
+        }
+    }
+
+    /// Whether it is in a *prepare* for which the plan has no time, and only outlasts requests from before.
+    pub fn only_outlasts(&self) -> bool {
+        self.phase() == Phase::Prepare && self.plan.prepare.is_zero()
     }
 
     /// Goes to where it is `elapsed` after `phase` began, but not beyond the last one, which ends only once leftovers
@@ -164,7 +177,8 @@ impl Progress {
     /// How long the phase still lasts.
     pub fn left(&self) -> Duration {
         let whole = match self.phase() {
-            Phase::Prepare | Phase::Finish => self.plan.prepare,
+            Phase::Prepare => self.plan.prepare.max(self.least),
+            Phase::Finish => self.plan.prepare,
             // Each phase must outlast the skew between processes.
             Phase::Serve if self.is_hurried.load(Relaxed) => self.plan.serve.min(self.plan.prepare),
             Phase::Serve => self.plan.serve,
@@ -260,7 +274,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn phases_last_as_planned_and_the_first_may_be_left_out() {
+    async fn phases_last_as_planned_and_prepare_outlasts_requests() {
         let seconds = Duration::from_secs;
         let plan = |prepare, serve| config::Handover {
             prepare: seconds(prepare),
@@ -283,8 +297,8 @@ mod tests {
                 (Phase::Settle, SETTLE),
             ]
         );
-        let alone = begin(plan(0, 100));
-        assert_eq!((alone.phase(), alone.left()), (Phase::Serve, seconds(100)));
+        let left = |prepare| begin(plan(prepare, 100)).outlasting(seconds(3)).left();
+        assert_eq!([left(0), left(2), left(4)], [3, 3, 4].map(seconds));
         let hurried = begin(plan(20, 100));
         hurried.advance();
         hurried.hurry();

@@ -209,12 +209,9 @@ impl Rings {
         let tally = Arc::new(HandoverTally::new(1));
         let plan = during.settings.handover.clone().expect("it is written");
         let progress = Progress::new(plan, 1.0, old.nodes.len(), during.nodes.len(), &tally);
-        during.handover = Some(Box::new(Handover {
-            old: Arc::new(old),
-            leaving: (during.nodes.len()..nodes.len()).collect(),
-            progress: Arc::new(progress),
-            tally,
-        }));
+        let leaving = (during.nodes.len()..nodes.len()).collect();
+        let handover = Handover::new(&during, Arc::new(old), leaving, Arc::new(progress), tally);
+        during.handover = Some(Box::new(handover));
         Rings {
             before,
             during: Arc::new(during),

@@ -70,6 +70,7 @@ impl Process {
             _ => build(&[a, b, &asked], Some(&before)),
         };
         let moving = after.pools["main"].handover.as_ref().expect("the ring changes");
+        moving.progress.advance();
         // Nothing was left at the nodes before.
         (0..3).for_each(|node| moving.progress.set_mark(node, 0));
         Process::over(after)
