@@ -11,7 +11,6 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::protocol::fingerprint;
@@ -42,7 +41,10 @@ struct OrderedRequests {
 struct OrderedRequest {
     key: u32,
     what: Effect,
-    is_done: bool,
+    /// The number of those that hold it in progress; it is done once there are none.
+    holders: u32,
+    /// The memory that it counts as.
+    bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +55,6 @@ enum Effect {
     Change,
     /// Changes all keys.
     All,
-}
-
-/// A request's entry in the order, which is done when this is dropped.
-#[derive(Debug)]
-pub struct Ticket {
-    key_order: Rc<KeyOrder>,
-    number: u64,
 }
 
 impl KeyOrder {
@@ -87,68 +82,52 @@ impl KeyOrder {
         // Usually all entries are reads: then a read needs no look at their keys.
         let may_meet = queue.changes > 0 || !is_read(request);
         may_meet && {
-            let entry = OrderedRequest::of(request);
+            let entry = OrderedRequest::of(request, 0);
             queue.entries.iter().any(|before| before.holds_up(&entry))
         }
     }
 
-    /// Enters `request` into the order, whether a policy starts on it now or once it need no longer wait.
+    /// Enters `request` into the order, whether a policy starts on it now or once it need no longer wait. Returns its
+    /// number. It counts as this many `bytes`, and there is one that holds it.
     #[inline]
-    pub fn take_ticket(self: &Rc<KeyOrder>, request: &Request<'_>) -> Ticket {
+    pub fn enter(&self, request: &Request<'_>, bytes: usize) -> u64 {
         let mut queue = self.0.borrow_mut();
-        let entry = OrderedRequest::of(request);
+        let entry = OrderedRequest::of(request, bytes);
         queue.changes += usize::from(entry.what != Effect::Read);
         let number = queue.first + queue.entries.len() as u64;
         queue.entries.push_back(entry);
-        Ticket {
-            key_order: self.clone(),
-            number,
+        number
+    }
+
+    /// One more holds the request with this `number`.
+    #[inline]
+    pub fn hold(&self, number: u64) {
+        self.0.borrow_mut().entry(number).holders += 1;
+    }
+
+    /// One fewer holds the request with this `number`. If it is done now, returns its bytes.
+    #[inline]
+    pub fn release(&self, number: u64) -> Option<usize> {
+        let queue = &mut *self.0.borrow_mut();
+        let entry = queue.entry(number);
+        entry.holders -= 1;
+        if entry.holders > 0 {
+            return None;
         }
-    }
-}
-
-impl OrderedRequest {
-    fn of(request: &Request<'_>) -> OrderedRequest {
-        let what = match request.command {
-            Command::FlushAll => Effect::All,
-            _ if is_read(request) => Effect::Read,
-            _ => Effect::Change,
-        };
-        OrderedRequest {
-            key: fingerprint(request.key),
-            what,
-            is_done: false,
-        }
+        let (bytes, is_change) = (entry.bytes, entry.what != Effect::Read);
+        queue.changes -= usize::from(is_change);
+        queue.end(number);
+        Some(bytes)
     }
 
-    /// Whether `later` must wait for this one.
-    fn holds_up(&self, later: &OrderedRequest) -> bool {
-        let is_of_it = self.key == later.key || self.what == Effect::All || later.what == Effect::All;
-        is_of_it && !self.is_done && !(self.what == Effect::Read && later.what == Effect::Read)
-    }
-}
-
-/// Whether the request changes nothing.
-fn is_read(request: &Request<'_>) -> bool {
-    match request.command {
-        Command::Get | Command::Gets | Command::MetaDebug => true,
-        Command::MetaGet => {
-            let names = Names::of(request.raw_flags());
-            !b"NRT".iter().any(|&name| names.has(name))
-        }
-        _ => false,
-    }
-}
-
-impl Ticket {
-    /// Waits until every earlier request that this one must not overtake is done.
-    pub async fn turn(&self) {
-        poll_fn(|cx| self.poll(cx)).await;
+    /// Waits until every earlier request that the one with this `number` must not overtake is done.
+    pub async fn turn(&self, number: u64) {
+        poll_fn(|cx| self.poll(number, cx)).await;
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut queue = self.key_order.0.borrow_mut();
-        let index = (self.number - queue.first) as usize;
+    fn poll(&self, number: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.0.borrow_mut();
+        let index = (number - queue.first) as usize;
         let own = queue.entries[index];
         let before = queue.entries.range(..index);
         // Waiting for the latest entry that holds this one up is usually enough, because earlier ones
@@ -165,27 +144,63 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let queue = &mut *self.key_order.0.borrow_mut();
-        let entry = &mut queue.entries[(self.number - queue.first) as usize];
-        entry.is_done = true;
-        queue.changes -= usize::from(entry.what != Effect::Read);
+impl OrderedRequests {
+    fn entry(&mut self, number: u64) -> &mut OrderedRequest {
+        &mut self.entries[(number - self.first) as usize]
+    }
+
+    /// The request with this `number` is done.
+    fn end(&mut self, number: u64) {
         // Entries leave only from the front, so that numbers stay indices; one that is done behind a
         // slow one stays, and is skipped by `holds_up`.
-        while queue.entries.front().is_some_and(|entry| entry.is_done) {
-            queue.entries.pop_front();
-            queue.first += 1;
+        while self.entries.front().is_some_and(|entry| entry.holders == 0) {
+            self.entries.pop_front();
+            self.first += 1;
         }
-        if queue.entries.is_empty() && queue.entries.capacity() > KEEP {
-            queue.entries = VecDeque::new();
+        if self.entries.is_empty() && self.entries.capacity() > KEEP {
+            self.entries = VecDeque::new();
         }
-        if !queue.waiting.is_empty() {
-            let is_its = |waiting: &mut (u64, Waker)| waiting.0 == self.number;
-            for (_, waker) in queue.waiting.extract_if(.., is_its) {
+        if !self.waiting.is_empty() {
+            let is_its = |waiting: &mut (u64, Waker)| waiting.0 == number;
+            for (_, waker) in self.waiting.extract_if(.., is_its) {
                 waker.wake();
             }
         }
+    }
+}
+
+impl OrderedRequest {
+    #[inline]
+    fn of(request: &Request<'_>, bytes: usize) -> OrderedRequest {
+        let what = match request.command {
+            Command::FlushAll => Effect::All,
+            _ if is_read(request) => Effect::Read,
+            _ => Effect::Change,
+        };
+        OrderedRequest {
+            key: fingerprint(request.key),
+            what,
+            holders: 1,
+            bytes,
+        }
+    }
+
+    /// Whether `later` must wait for this one.
+    fn holds_up(&self, later: &OrderedRequest) -> bool {
+        let is_of_it = self.key == later.key || self.what == Effect::All || later.what == Effect::All;
+        is_of_it && self.holders > 0 && !(self.what == Effect::Read && later.what == Effect::Read)
+    }
+}
+
+/// Whether the request changes nothing.
+fn is_read(request: &Request<'_>) -> bool {
+    match request.command {
+        Command::Get | Command::Gets | Command::MetaDebug => true,
+        Command::MetaGet => {
+            let names = Names::of(request.raw_flags());
+            !b"NRT".iter().any(|&name| names.has(name))
+        }
+        _ => false,
     }
 }
 
@@ -195,43 +210,49 @@ mod tests {
 
     #[test]
     fn writes_wait_for_all_of_their_key_and_reads_for_writes() {
-        let key_order = Rc::new(KeyOrder::default());
+        let key_order = KeyOrder::default();
         let (get, set) = (Request::new(Command::Get, b"k"), Request::new(Command::Set, b"k"));
         let flush = Request::new(Command::FlushAll, b"");
         let other = Request::new(Command::Set, b"other");
         let wait = || [&get, &set, &other, &flush].map(|request| key_order.must_wait(request));
         assert_eq!(wait(), [false; 4]);
-        let reading = key_order.take_ticket(&get);
+        let reading = key_order.enter(&get, 7);
         assert_eq!(wait(), [false, true, false, true]);
-        let writing = key_order.take_ticket(&set);
+        let writing = key_order.enter(&set, 0);
         assert_eq!(wait(), [true, true, false, true]);
-        drop(reading);
+        key_order.hold(reading);
+        assert_eq!(key_order.release(reading), None, "something else holds it");
+        assert_eq!(key_order.release(reading), Some(7));
         assert_eq!(wait(), [true, true, false, true]);
-        drop(writing);
+        key_order.release(writing);
         assert!(key_order.is_empty(), "what is done is forgotten");
-        let _flushing = key_order.take_ticket(&flush);
+        key_order.enter(&flush, 0);
         assert_eq!(wait(), [true; 4]);
     }
 
     #[test]
     fn each_gets_its_turn_when_those_before_it_are_done() {
-        let key_order = Rc::new(KeyOrder::default());
-        let ticket =
-            |command, key: &'static str| key_order.take_ticket(&Request::new(command, key.as_bytes()));
+        let key_order = KeyOrder::default();
+        let enter = |command, key: &'static str| key_order.enter(&Request::new(command, key.as_bytes()), 0);
         let mut cx = Context::from_waker(Waker::noop());
-        let first = ticket(Command::Set, "a");
-        let other = ticket(Command::Set, "b");
-        let (second, third) = (ticket(Command::Get, "a"), ticket(Command::Get, "a"));
-        let last = ticket(Command::FlushAll, "");
-        let mut waits =
-            || [&first, &other, &second, &third, &last].map(|ticket| ticket.poll(&mut cx).is_pending());
-        assert_eq!(waits(), [false, false, true, true, true]);
-        drop(first);
-        let mut waits = || [&other, &second, &third, &last].map(|ticket| ticket.poll(&mut cx).is_pending());
-        assert_eq!(waits(), [false, false, false, true]);
-        drop((second, third));
-        assert!(last.poll(&mut cx).is_pending());
-        drop(other);
-        assert!(last.poll(&mut cx).is_ready());
+        let first = enter(Command::Set, "a");
+        let other = enter(Command::Set, "b");
+        let (second, third) = (enter(Command::Get, "a"), enter(Command::Get, "a"));
+        let last = enter(Command::FlushAll, "");
+        let mut waits = |number| key_order.poll(number, &mut cx).is_pending();
+        assert_eq!(
+            [first, other, second, third, last].map(&mut waits),
+            [false, false, true, true, true]
+        );
+        key_order.release(first);
+        assert_eq!(
+            [other, second, third, last].map(&mut waits),
+            [false, false, false, true]
+        );
+        key_order.release(second);
+        key_order.release(third);
+        assert!(waits(last));
+        key_order.release(other);
+        assert!(!waits(last));
     }
 }

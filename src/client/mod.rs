@@ -2,6 +2,7 @@
 
 mod batch;
 mod dispatch;
+mod in_progress;
 mod key_order;
 pub mod listener;
 pub mod login;

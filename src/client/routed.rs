@@ -8,17 +8,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::batch::Batch;
-use super::key_order::{KeyOrder, Ticket};
+use super::in_progress::SessionInProgress;
 use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Reply, Request};
 use crate::reply::origin::RequestOrigin;
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::{ReplySlot, pending};
+use crate::route::call::hold::Hold;
 use crate::route::handover::{self, MovingKey};
 use crate::route::toolkit::writes::begin_flush;
 use crate::route::{Call, Owners, Place, Pool, Resolved, Route};
 use crate::worker::context::WorkerContext;
-use crate::worker::forwarder::{InProgress, LinkForwarder};
+use crate::worker::forwarder::LinkForwarder;
 
 /// A session's access to policies.
 #[derive(Debug)]
@@ -27,16 +28,7 @@ pub struct Routed {
     /// The session's number, which selects among several links to a node.
     session: usize,
     forwarder: Rc<LinkForwarder>,
-    key_order: Rc<KeyOrder>,
-}
-
-/// A request that a policy is processing.
-#[derive(Debug)]
-struct InFlightGuard {
-    /// Later requests wait until this is dropped.
-    ticket: Ticket,
-    /// Counts the request until this is dropped.
-    _counted: InProgress,
+    in_progress: Rc<SessionInProgress>,
 }
 
 impl Routed {
@@ -45,30 +37,28 @@ impl Routed {
         Routed {
             reply_queue,
             session,
-            forwarder: Rc::new(LinkForwarder::new(worker, session)),
-            key_order: Rc::default(),
+            forwarder: Rc::new(LinkForwarder::new(worker.clone(), session)),
+            in_progress: Rc::new(SessionInProgress::new(worker)),
         }
     }
 
     /// Whether requests on `route` would overtake earlier ones, because the route is a plain pool while
     /// policies are still processing requests from before a reload.
     pub fn may_be_overtaken(&self, route: &Route) -> bool {
-        matches!(route, Route::Pool(pool) if pool.handover.is_none()) && !self.key_order.is_empty()
+        matches!(route, Route::Pool(pool) if pool.handover.is_none()) && !self.in_progress.order.is_empty()
     }
 
     /// Whether a read may have to wait for an earlier request, which a policy or a handover is processing.
     pub fn may_hold_up_reads(&self) -> bool {
-        self.key_order.has_changes()
+        self.in_progress.order.has_changes()
     }
 
-    fn hold(&self, request: &Request<'_>) -> Rc<InFlightGuard> {
-        Rc::new(InFlightGuard {
-            ticket: self.key_order.take_ticket(request),
-            _counted: self.forwarder.count(request),
-        })
+    /// Returns a call for what `request` starts, which is in progress from now on.
+    fn begin(&self, request: &Request<'_>) -> Call {
+        self.call(self.in_progress.begin(request))
     }
 
-    fn call(&self, hold: Rc<InFlightGuard>) -> Call {
+    fn call(&self, hold: Hold) -> Call {
         Call {
             forwarder: self.forwarder.clone(),
             hold: Some(hold),
@@ -100,7 +90,7 @@ impl Routed {
                         ..origin
                     };
                     let number = self.reply_queue.push(origin, 1);
-                    let call = self.call(self.hold(request));
+                    let call = self.begin(request);
                     call.start(
                         policy,
                         start,
@@ -114,7 +104,7 @@ impl Routed {
     /// Whether `request` must wait for earlier ones, which a policy or a handover is processing.
     #[inline]
     pub fn must_wait(&self, request: &Request<'_>) -> bool {
-        self.key_order.must_wait(request)
+        self.in_progress.order.must_wait(request)
     }
 
     /// Sends `request` to the batch's route, which is `pool`. It is in a handover, and the key has this `place` in it.
@@ -150,7 +140,7 @@ impl Routed {
         let number = self.reply_queue.push(RequestOrigin { on_error, ..origin }, 1);
         let slot = ReplySlot::queued(&self.reply_queue, number);
         match place {
-            _ if is_too_large => self.call(self.hold(request)).send_to_pool(pool, request, slot),
+            _ if is_too_large => self.begin(request).send_to_pool(pool, request, slot),
             Place::Node(node) => batch.current.send(node, request, slot, pool, self.session),
             Place::Moving(owners) => self.hand_over(batch, pool, owners, request, slot),
         }
@@ -169,7 +159,7 @@ impl Routed {
             pool: pool.clone(),
             owners,
         };
-        let call = self.call(self.hold(request));
+        let call = self.begin(request);
         handover::send(key, request, slot, call, |request, slot| {
             let node = pool.nodes[owners.new];
             batch.current.send(node, request, slot, pool, self.session);
@@ -184,12 +174,12 @@ impl Routed {
         };
         let number = self.reply_queue.push(origin, 1);
         let slot = ReplySlot::queued(&self.reply_queue, number);
-        let hold = self.hold(request);
-        let call = self.call(hold.clone());
+        let (hold, requests) = (self.in_progress.begin(request), self.in_progress.clone());
+        let number = hold.number();
+        let call = self.call(hold);
         let (route, owned) = (batch.route.clone(), OwnedRequest::new(request));
         tokio::task::spawn_local(async move {
-            hold.ticket.turn().await;
-            drop(hold);
+            requests.order.turn(number).await;
             call.send_to(&route, &owned.request(), slot);
         });
     }
@@ -205,15 +195,15 @@ impl Routed {
     ) {
         let slot = ReplySlot::queued(&self.reply_queue, self.reply_queue.push(origin, 1));
         let must_wait = self.must_wait(request);
-        let hold = self.hold(request);
-        let call = self.call(hold.clone());
+        let (hold, requests) = (self.in_progress.begin(request), self.in_progress.clone());
+        let number = hold.number();
+        let call = self.call(hold);
         if !must_wait {
             return call.refuse_value(batch.route, request, answer, slot);
         }
         let (route, owned) = (batch.route.clone(), OwnedRequest::new(request));
         tokio::task::spawn_local(async move {
-            hold.ticket.turn().await;
-            drop(hold);
+            requests.order.turn(number).await;
             call.refuse_value(&route, &owned.request(), answer, slot);
         });
     }
@@ -236,9 +226,10 @@ impl Routed {
         }
         let number = self.reply_queue.push(origin, nodes);
         let (reply_queue, forwarder) = (self.reply_queue.clone(), self.forwarder.clone());
-        let (hold, owned) = (self.hold(request), OwnedRequest::new(request));
+        let (hold, requests) = (self.in_progress.begin(request), self.in_progress.clone());
+        let owned = OwnedRequest::new(request);
         tokio::task::spawn_local(async move {
-            hold.ticket.turn().await;
+            requests.order.turn(hold.number()).await;
             let _in_progress = begin_flush();
             for pool in pools.iter().rev() {
                 let mut answers = Vec::new();

@@ -214,17 +214,19 @@ fn read_flags(frame: &mut Frame, line: &[u8], from: usize) -> Option<()> {
         at += 1; // the space
         let end = at + find_space(&line[at..]);
         match line.get(at) {
+            // What the client sent is returned as it was sent, and is compared.
             Some(b'k') => frame.key = at + 1..end,
             Some(b'O') => frame.opaque = at..end,
-            Some(b'b') => frame.is_base64 = true,
-            Some(b'X') => frame.is_stale = true,
             Some(b'f') => frame.flags = parse_u64(&line[at + 1..end])?.try_into().ok()?,
             Some(b'c') => frame.cas = parse_u64(&line[at + 1..end])?,
-            _ => {}
-        }
-        // What the client sent is returned as it was sent, and is compared; the rest is the node's own.
-        if !matches!(line.get(at), Some(b'k' | b'O')) && has_control(&line[at..end]) {
-            return None;
+            // The rest is the node's own.
+            name => {
+                frame.is_base64 |= name == Some(&b'b');
+                frame.is_stale |= name == Some(&b'X');
+                if has_control(&line[at..end]) {
+                    return None;
+                }
+            }
         }
         at = end;
     }

@@ -23,14 +23,6 @@ pub struct LinkForwarder {
     within: Option<Arc<Progress>>,
 }
 
-/// One request that a policy is processing: it counts against memory, and the process does not end before
-/// it is done.
-#[derive(Debug)]
-pub struct InProgress {
-    worker: Rc<WorkerContext>,
-    bytes: usize,
-}
-
 impl LinkForwarder {
     /// Returns a forwarder for the session with this number.
     pub fn new(worker: Rc<WorkerContext>, session: usize) -> LinkForwarder {
@@ -38,20 +30,6 @@ impl LinkForwarder {
             worker,
             session,
             within: None,
-        }
-    }
-
-    /// Counts `request` until the returned guard is dropped.
-    pub fn count(&self, request: &Request<'_>) -> InProgress {
-        /// The approximate overhead of a request in bytes, beside its words and its value.
-        const WORK: usize = 1024;
-        // A policy may keep its own copy beside the one in the key order.
-        let bytes = WORK + 2 * request.words() + request.value.len();
-        self.worker.local.in_progress.add(bytes);
-        self.worker.shard().in_progress.add(1);
-        InProgress {
-            worker: self.worker.clone(),
-            bytes,
         }
     }
 
@@ -213,12 +191,5 @@ impl Forwarder for LinkForwarder {
     fn now(&self) -> Instant {
         let clock = &self.worker.local.clock;
         clock.instant(clock.now())
-    }
-}
-
-impl Drop for InProgress {
-    fn drop(&mut self) {
-        self.worker.local.in_progress.sub(self.bytes);
-        self.worker.shard().in_progress.sub(1);
     }
 }

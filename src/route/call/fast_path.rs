@@ -5,14 +5,13 @@
 //! with a slot that inspects the reply, and an async function is started only if the reply is not final. So
 //! the most frequent requests only cost a copy of their key and the inspection.
 
-use std::fmt::Debug;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
 use crate::route::call::Context;
+use crate::route::call::hold::Hold;
 use crate::route::{Call, PolicyRoute};
 
 /// Returns a slot for the first reply to `request`, which `policy` inspects before `slot` gets it.
@@ -90,7 +89,7 @@ impl ReplyInspector for AmendedReply {
 }
 
 /// Returns a slot that passes its reply to `slot`, and keeps `hold` until then.
-pub fn held(hold: Rc<dyn Debug>, slot: ReplySlot) -> ReplySlot {
+pub fn held(hold: Hold, slot: ReplySlot) -> ReplySlot {
     ReplySlot::Inspected(Box::new(Box::new(HeldReply { slot, _hold: hold })))
 }
 
@@ -98,7 +97,7 @@ pub fn held(hold: Rc<dyn Debug>, slot: ReplySlot) -> ReplySlot {
 #[derive(Debug)]
 struct HeldReply {
     slot: ReplySlot,
-    _hold: Rc<dyn Debug>,
+    _hold: Hold,
 }
 
 impl ReplyInspector for HeldReply {

@@ -6,6 +6,7 @@
 //! end even if its client disconnects: no write is left half done.
 
 pub(in crate::route) mod fast_path;
+pub mod hold;
 
 use std::fmt;
 use std::future::Future;
@@ -24,6 +25,7 @@ use crate::reply::slot::{ReplySlot, pending};
 use crate::route::counters::{Event, PolicyShard, Tally};
 use crate::route::{Handover, PolicyRoute, Pool, Resolved, Route, Start};
 use fast_path::{amended, held, inspected};
+use hold::Hold;
 
 /// Forwards requests to pools.
 pub trait Forwarder: fmt::Debug {
@@ -46,9 +48,8 @@ pub trait Forwarder: fmt::Debug {
 pub struct Call {
     /// Forwards to pools.
     pub forwarder: Rc<dyn Forwarder>,
-    /// Dropped when everything that the request started is done; the session uses it to count and order
-    /// requests.
-    pub hold: Option<Rc<dyn fmt::Debug>>,
+    /// Dropped when everything that the request started is done.
+    pub hold: Option<Hold>,
 }
 
 /// What a policy can use while it runs one request.

@@ -21,6 +21,7 @@ use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::ReplySlot;
 use crate::route::call::fast_path::held;
+use crate::route::call::hold::{Hold, InProgress};
 use crate::route::handover::MovingKey;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::route::handover::tally::HandoverTally;
@@ -40,7 +41,7 @@ struct Sidecar {
     routes: [Route; 3],
     phase: Cell<u8>,
     /// Requests under way, by the phase in which they began.
-    under_way: RefCell<Vec<Weak<u8>>>,
+    under_way: RefCell<Vec<Weak<UnderWay>>>,
     order: Order,
 }
 
@@ -93,11 +94,20 @@ impl Forwarder for Within {
     }
 }
 
+/// A request under way since its process was in this phase. It ends with its last hold.
+#[derive(Debug)]
+struct UnderWay(u8);
+
+impl InProgress for UnderWay {
+    fn hold(&self, _: u64) {}
+    fn release(&self, _: u64) {}
+}
+
 /// Forwards the requests of clients, each of which keeps its process from being left behind.
 #[derive(Debug, Clone)]
 struct Outside {
     sidecar: Rc<Sidecar>,
-    hold: Rc<u8>,
+    hold: Hold,
 }
 
 impl Forwarder for Outside {
@@ -262,8 +272,9 @@ impl Sidecar {
         let sidecar = self.clone();
         Box::new(move || {
             let phase = sidecar.phase.get();
-            let hold = Rc::new(phase);
-            sidecar.under_way.borrow_mut().push(Rc::downgrade(&hold));
+            let request = Rc::new(UnderWay(phase));
+            sidecar.under_way.borrow_mut().push(Rc::downgrade(&request));
+            let hold = Hold::first(request, 0);
             let route = match phase {
                 BEFORE => &sidecar.routes[0],
                 phase if phase < Phase::Done as u8 => &sidecar.routes[1],
@@ -283,10 +294,8 @@ impl Sidecar {
     /// The earliest phase of the process and of its requests under way.
     fn earliest(&self) -> u8 {
         let mut under_way = self.under_way.borrow_mut();
-        under_way.retain(|hold| hold.strong_count() > 0);
-        let phases = under_way
-            .iter()
-            .filter_map(|hold| hold.upgrade().map(|phase| *phase));
+        under_way.retain(|request| request.strong_count() > 0);
+        let phases = under_way.iter().filter_map(|request| Some(request.upgrade()?.0));
         phases.fold(self.phase.get(), u8::min)
     }
 
