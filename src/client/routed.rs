@@ -15,7 +15,7 @@ use crate::reply::origin::RequestOrigin;
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::{ReplySlot, pending};
 use crate::route::call::hold::Hold;
-use crate::route::handover::{self, MovingKey};
+use crate::route::handover::MovingKey;
 use crate::route::toolkit::writes::begin_flush;
 use crate::route::{Call, Owners, Place, Pool, Resolved, Route};
 use crate::worker::context::WorkerContext;
@@ -160,10 +160,7 @@ impl Routed {
             owners,
         };
         let call = self.begin(request);
-        handover::send(key, request, slot, call, |request, slot| {
-            let node = pool.nodes[owners.new];
-            batch.current.send(node, request, slot, pool, self.session);
-        });
+        batch.current.hand_over(key, request, slot, call, self.session);
     }
 
     /// Sends `request` once the requests that it must not overtake are done.

@@ -303,9 +303,6 @@ impl Ring {
     #[inline]
     fn place(&self, key: &[u8]) -> usize {
         let primary = match &self.placement {
-            Placement::Circle(_) | Placement::Only(_) | Placement::Slots(_) | Placement::Maglev(_) => {
-                return self.owner(self.digest(key));
-            }
             Placement::Mcrouter(nodes) => return nodes.owner(Mcrouter::hash(key)),
             Placement::WeightedMcrouter(nodes) => return nodes.weighted_owner(Mcrouter::hash(key)),
             Placement::Pymemcache(nodes) => return nodes.best(key).1,
@@ -314,6 +311,7 @@ impl Ring {
             Placement::Turned(_) | Placement::Jump(_) | Placement::Modula(_) => {
                 self.numbered(self.digest(key))
             }
+            _ => return self.owner(self.digest(key)),
         };
         match &self.fallback {
             None => primary,

@@ -17,7 +17,8 @@ use crate::metrics::WorkerShard;
 use crate::protocol::{Command, Request};
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
-use crate::route::{Pool, Route};
+use crate::route::handover::{self, MovingKey};
+use crate::route::{Call, Pool, Route};
 use crate::runtime::coalesce;
 use crate::runtime::local::Local;
 use crate::runtime::memory::{Memory, MemoryBudget};
@@ -86,6 +87,21 @@ impl ActiveRoutes {
             return links.send_as_fallback(&capped, slot, &pool.settings, session, pool.fallback());
         }
         links.send(request, slot, &pool.settings, session);
+    }
+
+    /// Sends `request`, whose key moves in the handover of a pool of the snapshot, as `call`.
+    pub fn hand_over(
+        &self,
+        key: MovingKey,
+        request: &Request<'_>,
+        slot: ReplySlot,
+        call: Call,
+        session: usize,
+    ) {
+        let (pool, new) = (key.pool.clone(), key.owners.new);
+        handover::send(key, request, slot, call, |request, slot| {
+            self.send(pool.nodes[new], request, slot, &pool, session);
+        });
     }
 
     /// Like [`ActiveRoutes::send`], for keys of a multi-get of which this node is the primary one. Each has its number

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::protocol::operation::{drops_item_if_refused, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
-use crate::route::handover::{self, MovingKey, progress::Progress};
+use crate::route::handover::{MovingKey, progress::Progress};
 use crate::route::toolkit::reply::is_gone;
 use crate::route::{Call, Forwarder, Handover, Place, Pool};
 use crate::worker::context::{ActiveRoutes, WorkerContext};
@@ -65,9 +65,7 @@ impl LinkForwarder {
             forwarder: Rc::new(LinkForwarder::new(self.worker.clone(), self.session)),
             hold: None,
         };
-        handover::send(key, request, slot, call, |request, slot| {
-            current.send(running.nodes[owners.new], request, slot, running, self.session);
-        });
+        current.hand_over(key, request, slot, call, self.session);
     }
 
     /// Sends `request` of the handover that is at `progress` to the owner that `pool` stands for.

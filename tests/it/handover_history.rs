@@ -33,6 +33,14 @@ struct Run {
     is_warmed: bool,
 }
 
+/// Two processes over nodes that keep what they have.
+const TWO: Run = Run {
+    processes: 2,
+    keeps_memory: true,
+    writes: 100,
+    is_warmed: false,
+};
+
 fn rounds() -> usize {
     let rounds = std::env::var("HANDOVER_ROUNDS").ok();
     rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
@@ -135,12 +143,7 @@ fn no_fault(_: &World, _: &mut Nodes, _: usize) {
 
 #[test]
 fn no_old_value_is_read_while_two_processes_grow_and_shrink_a_ring_a_phase_apart() {
-    let run = Run {
-        processes: 2,
-        keeps_memory: true,
-        writes: 300,
-        is_warmed: false,
-    };
+    let run = Run { writes: 300, ..TWO };
     survives(&run, no_fault);
 }
 
@@ -148,9 +151,8 @@ fn no_old_value_is_read_while_two_processes_grow_and_shrink_a_ring_a_phase_apart
 fn no_old_value_is_read_while_three_processes_grow_and_shrink_a_ring_a_phase_apart() {
     let run = Run {
         processes: 3,
-        keeps_memory: true,
         writes: 200,
-        is_warmed: false,
+        ..TWO
     };
     survives(&run, no_fault);
 }
@@ -158,10 +160,8 @@ fn no_old_value_is_read_while_three_processes_grow_and_shrink_a_ring_a_phase_apa
 #[test]
 fn no_old_value_is_read_while_warm_copies_what_moves() {
     let run = Run {
-        processes: 2,
-        keeps_memory: true,
-        writes: 100,
         is_warmed: true,
+        ..TWO
     };
     survives(&run, no_fault);
 }
@@ -177,13 +177,7 @@ fn stop_for_a_while(turn: usize, signal: impl Fn(&str)) {
 
 #[test]
 fn no_old_value_is_read_while_nodes_are_stopped_in_a_handover() {
-    let run = Run {
-        processes: 2,
-        keeps_memory: true,
-        writes: 100,
-        is_warmed: false,
-    };
-    survives(&run, |world, nodes, turn| {
+    survives(&TWO, |world, nodes, turn| {
         let node = nodes[turn % 5].as_ref().expect("it runs");
         world.note(None, &format!("node {} stops for a while", turn % 5));
         stop_for_a_while(turn, |signal| node.signal(signal));
@@ -194,12 +188,6 @@ fn no_old_value_is_read_while_nodes_are_stopped_in_a_handover() {
 fn no_old_value_is_read_over_slow_and_broken_links_in_a_handover() {
     let nodes: [Memcached; 5] = std::array::from_fn(|_| Memcached::start());
     let relays = nodes.each_ref().map(|node| Relay::start(node.port()));
-    let run = Run {
-        processes: 2,
-        keeps_memory: true,
-        writes: 100,
-        is_warmed: false,
-    };
     let faults = [
         Fault::Slow,
         Fault::Late,
@@ -209,7 +197,7 @@ fn no_old_value_is_read_over_slow_and_broken_links_in_a_handover() {
         Fault::HalfClose,
     ];
     let addresses = relays.each_ref().map(Relay::address);
-    survives_at(&run, &addresses, |world, turn| {
+    survives_at(&TWO, &addresses, |world, turn| {
         let (node, fault) = (turn % relays.len(), faults[turn % faults.len()]);
         world.note(None, &format!("the link to node {node}: {fault:?}"));
         relays[node].turn_to(fault);
@@ -222,10 +210,8 @@ fn no_old_value_is_read_over_slow_and_broken_links_in_a_handover() {
 #[test]
 fn no_old_value_is_read_while_nodes_are_killed_in_a_handover() {
     let run = Run {
-        processes: 2,
         keeps_memory: false,
-        writes: 100,
-        is_warmed: false,
+        ..TWO
     };
     survives(&run, |world, nodes, turn| {
         sleep(Duration::from_millis(if turn % 2 == 0 { 400 } else { 100 }));
@@ -256,10 +242,9 @@ fn no_old_value_is_read_while_a_ring_of_redis_nodes_changes() {
     let nodes = durable();
     for is_warmed in [false, true] {
         let run = Run {
-            processes: 2,
-            keeps_memory: true,
             writes: 150,
             is_warmed,
+            ..TWO
         };
         survives_at(&run, &addresses_of(&nodes), |_, _| {
             sleep(Duration::from_millis(20));
@@ -274,13 +259,7 @@ fn no_old_value_is_read_while_a_ring_changes_from_memcached_to_redis_nodes_and_b
     let nodes = durable();
     let mut addresses: Vec<String> = memcached.iter().map(Memcached::address).collect();
     addresses.splice(1..1, addresses_of(&nodes[..2]));
-    let run = Run {
-        processes: 2,
-        keeps_memory: true,
-        writes: 100,
-        is_warmed: false,
-    };
-    survives_at(&run, &addresses, |world, turn| {
+    survives_at(&TWO, &addresses, |world, turn| {
         let node = &nodes[turn % 2];
         world.note(None, &format!("redis node {} stops for a while", turn % 2));
         stop_for_a_while(turn, |signal| node.signal(signal));
@@ -291,13 +270,7 @@ fn no_old_value_is_read_while_a_ring_changes_from_memcached_to_redis_nodes_and_b
 fn no_old_value_is_read_while_redis_nodes_are_killed_and_come_back_with_their_items() {
     let mut nodes = durable();
     let addresses = addresses_of(&nodes);
-    let run = Run {
-        processes: 2,
-        keeps_memory: true,
-        writes: 100,
-        is_warmed: false,
-    };
-    survives_at(&run, &addresses, |world, turn| {
+    survives_at(&TWO, &addresses, |world, turn| {
         sleep(Duration::from_millis(if turn % 2 == 0 { 400 } else { 100 }));
         let node = &mut nodes[turn % 5];
         world.note(None, &format!("node {} is killed", turn % 5));

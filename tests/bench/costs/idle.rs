@@ -1,9 +1,9 @@
 //! What a session takes that asks nothing any more.
 
-use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 
+use super::resident::resident_kib;
 use super::session::{Process, event_loop, read_exact};
 
 /// Sessions that are counted: few enough for the number of files that a process may have open by default.
@@ -35,12 +35,4 @@ async fn answered(process: &Process) -> UnixStream {
     read_exact(&mut client, &mut answer).await;
     assert_eq!(&answer, b"MN\r\n");
     client
-}
-
-/// What of this process is in memory.
-fn resident_kib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("there on Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.expect("it says so")
 }

@@ -8,6 +8,8 @@ mod baseline;
 mod cases;
 mod count;
 mod idle;
+#[path = "../resident.rs"]
+mod resident;
 mod round;
 mod session;
 

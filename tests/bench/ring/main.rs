@@ -7,9 +7,13 @@
 //! - build: milliseconds until the ring is there. memory: what it holds, in KiB.
 //! - picks: millions a second, in one thread.
 
+#[path = "../resident.rs"]
+mod resident;
+
 use std::hint::black_box;
 use std::time::Duration;
 
+use resident::resident_kib;
 use ringway::ring::{Distribution, Member, Ring};
 
 /// What is measured: a preset, or a kind.
@@ -129,12 +133,12 @@ fn member(host: &str) -> Member<'_> {
 
 /// The ring, how long it takes to build, and how many KiB it holds: as many are built as can be measured.
 fn built(rule: &Distribution, members: &[Member<'_>]) -> (Ring, Duration, f64) {
-    const ENOUGH_KIB: usize = 32 << 10;
-    let (before, start) = (resident(), worked());
+    const ENOUGH_KIB: u64 = 32 << 10;
+    let (before, start) = (resident_kib(), worked());
     let (mut rings, mut held) = (Vec::new(), 0);
     while rings.len() < 4 || (held < ENOUGH_KIB && worked() - start < LONGEST / 10) {
         rings.push(Ring::build(rule, None, members));
-        held = resident().saturating_sub(before);
+        held = resident_kib().saturating_sub(before);
     }
     let took = (worked() - start) / rings.len() as u32;
     let each = held as f64 / rings.len() as f64;
@@ -146,14 +150,6 @@ fn worked() -> Duration {
     let counts = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let first = counts.split(' ').next().and_then(|count| count.parse().ok());
     Duration::from_nanos(first.expect("Linux counts a thread's time"))
-}
-
-/// KiB of memory that the process holds.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
-        .unwrap_or_default()
 }
 
 fn picks_a_second(ring: &Ring) -> f64 {
