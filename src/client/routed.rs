@@ -15,7 +15,6 @@ use crate::reply::origin::RequestOrigin;
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::{ReplySlot, pending};
 use crate::route::call::hold::Hold;
-use crate::route::handover::MovingKey;
 use crate::route::toolkit::writes::begin_flush;
 use crate::route::{Call, Owners, Place, Pool, Resolved, Route};
 use crate::worker::context::WorkerContext;
@@ -155,12 +154,10 @@ impl Routed {
         request: &Request<'_>,
         slot: ReplySlot,
     ) {
-        let key = MovingKey {
-            pool: pool.clone(),
-            owners,
-        };
         let call = self.begin(request);
-        batch.current.hand_over(key, request, slot, call, self.session);
+        batch
+            .current
+            .hand_over(pool, owners, request, slot, call, self.session);
     }
 
     /// Sends `request` once the requests that it must not overtake are done.

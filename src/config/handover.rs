@@ -16,8 +16,8 @@ section! {
     /// How long the phases of a handover last.
     #[derive(Debug, Clone, PartialEq)]
     pub struct Handover {
-        /// How long only the old nodes serve: 15s longer than all processes need to take a change, `0s` if there is one
-        /// process; at least `request_timeout`.
+        /// How long only the old nodes serve: 15s longer than all processes need to take a change, or `0s` if there is
+        /// one process; it lasts for `request_timeout` if that is longer.
         prepare: Duration = Duration::from_secs(120), duration();
         /// How long the new nodes get what they lack from the old ones.
         serve: Duration = Duration::from_secs(600), timeout();

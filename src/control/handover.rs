@@ -16,7 +16,6 @@ use super::leftovers::Gaining;
 use super::reload::Reloader;
 use crate::config::show_duration;
 use crate::diff::percent;
-use crate::metrics::NodeShard;
 use crate::route::handover::progress::{Phase, Progress};
 use crate::route::{Handover, Pool};
 use crate::snapshot::Snapshot;
@@ -24,9 +23,6 @@ use crate::state::State;
 
 /// The interval between looks at the clock.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// The interval while a handover only outlasts requests from before. A worker that was reading some when the ring changed
-/// has sent them by the first look.
-const MOMENT: Duration = Duration::from_millis(20);
 
 /// A handover as control follows it.
 struct Followed {
@@ -51,16 +47,12 @@ pub async fn run(state: Arc<State>, reloader: Arc<Reloader>) {
             reloader.keep_handovers().await;
         }
         if looked.was_awaited && reloader.path().is_some() {
-            // A file that was taken while a handover went on is taken whole now. Its outcome is logged, and it may wait for
-            // the next look.
-            let reloader = reloader.clone();
-            tokio::spawn(async move { reloader.reload().await });
+            // A file that was taken while a handover went on is taken whole now. Its outcome is logged.
+            let _ = reloader.reload().await;
         }
-        let is_short = followed.values().any(|known| known.progress.only_outlasts());
-        let pause = if is_short { MOMENT } else { INTERVAL };
         tokio::select! {
             _ = changed.changed() => {}
-            () = sleep(pause), if !followed.is_empty() => {}
+            () = sleep(INTERVAL), if !followed.is_empty() => {}
         }
     }
 }
@@ -96,7 +88,7 @@ fn look(state: &Arc<State>, followed: &mut BTreeMap<String, Followed>) -> Looked
         if progress.phase() <= Phase::Finish {
             known.look();
         }
-        while progress.phase() < Phase::Done && is_due(handover, &snapshot) {
+        while progress.phase() < Phase::Done && progress.left().is_zero() {
             if progress.phase() == Phase::Finish && !known.may_end(name, pool) {
                 break;
             }
@@ -117,26 +109,22 @@ fn look(state: &Arc<State>, followed: &mut BTreeMap<String, Followed>) -> Looked
     looked
 }
 
-/// Whether the next phase may begin.
-fn is_due(handover: &Handover, snapshot: &Snapshot) -> bool {
-    let progress = &handover.progress;
-    let is_answered = |&index: &usize| snapshot.nodes[index].sum(|shard: &NodeShard| &shard.in_flight) == 0;
-    let has_outlasted = || progress.elapsed() >= MOMENT && handover.old.nodes.iter().all(is_answered);
-    progress.left().is_zero() || progress.only_outlasts() && has_outlasted()
-}
-
 /// Waits while handovers of `snapshot` only outlast requests from before.
 pub async fn outlast_requests(snapshot: &Snapshot) {
-    let handovers = snapshot.pools.values().filter_map(|pool| pool.handover.as_ref());
-    for Handover { progress, .. } in handovers.map(Box::as_ref) {
-        let is_over = async {
-            while progress.only_outlasts() {
-                sleep(MOMENT / 2).await;
-            }
-        };
-        // If this thread was held up, the caller need not be.
-        let _ended = timeout(progress.left() + INTERVAL, is_over).await;
+    for handover in snapshot.pools.values().filter_map(|pool| pool.handover.as_ref()) {
+        outlast(&handover.progress).await;
     }
+}
+
+/// Waits while a handover only outlasts requests from before.
+async fn outlast(progress: &Progress) {
+    let is_over = async {
+        while progress.only_outlasts() {
+            sleep(progress.left().max(INTERVAL / 10)).await;
+        }
+    };
+    // If this thread was held up, the caller need not be.
+    let _ended = timeout(progress.left() + 2 * INTERVAL, is_over).await;
 }
 
 fn begin(name: &str, pool: &Arc<Pool>, handover: &Handover, snapshot: &Snapshot) -> Followed {
@@ -227,12 +215,13 @@ pub enum CannotSkip {
     InPhase(&'static str),
 }
 
-/// Goes to the next phase of the handover of the pool called `name` at once, but only if it is in phase `from`, if that
-/// is given; *finish* still ends only once leftovers are removed. Returns the phase's name.
+/// Goes to the next phase of the handover of the pool called `name`, but only if it is in phase `from`, if that is given.
+/// *prepare* still ends only once requests from before are answered, which is waited for, and *finish* once leftovers are
+/// removed. Returns the phase's name.
 ///
 /// # Errors
 /// [`CannotSkip`]; nothing was done.
-pub fn next(snapshot: &Snapshot, name: &str, from: Option<Phase>) -> Result<&'static str, CannotSkip> {
+pub async fn next(snapshot: &Snapshot, name: &str, from: Option<Phase>) -> Result<&'static str, CannotSkip> {
     let pool = snapshot.pools.get(name);
     let handover = pool.and_then(|pool| pool.handover.as_ref());
     let handover = handover.ok_or(CannotSkip::None)?;
@@ -241,11 +230,13 @@ pub fn next(snapshot: &Snapshot, name: &str, from: Option<Phase>) -> Result<&'st
     if from.is_some_and(|from| from != before) {
         return Err(CannotSkip::InPhase(running));
     }
-    let phase = handover.progress.skip();
+    let progress = &handover.progress;
+    let phase = progress.skip();
     if phase != before {
         tell(name, handover, phase);
     }
-    Ok(phase.name().unwrap_or("none"))
+    outlast(progress).await;
+    Ok(progress.phase().name().unwrap_or("none"))
 }
 
 fn tell(name: &str, handover: &Handover, phase: Phase) {

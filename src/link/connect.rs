@@ -13,6 +13,7 @@ use crate::net::greet::load_script;
 use crate::net::stream::Stream;
 use crate::net::tls::socket::SESSION;
 use crate::node::{Kind, Node, version};
+use crate::protocol::Failure;
 use crate::protocol::dialect::Dialect;
 
 /// A connection to a node.
@@ -49,6 +50,31 @@ impl ConnectError {
     pub fn is_refusal(&self) -> bool {
         use ErrorKind::{ConnectionRefused, NotFound};
         matches!(self, ConnectError::Dial(error) if [ConnectionRefused, NotFound].contains(&error.kind()))
+    }
+
+    /// How requests fail that need the connection. A process that ends it as it opens, or answers otherwise than a node
+    /// that can be used, still has its items.
+    pub fn failure(&self) -> Failure {
+        use ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, InvalidData, TimedOut, UnexpectedEof,
+        };
+        let is_reached = match self {
+            ConnectError::Embedded => false,
+            ConnectError::Dial(error) => [
+                BrokenPipe,
+                ConnectionAborted,
+                ConnectionReset,
+                InvalidData,
+                UnexpectedEof,
+            ]
+            .contains(&error.kind()),
+            ConnectError::Version(error) | ConnectError::Script(error) => error.kind() != TimedOut,
+        };
+        if is_reached {
+            Failure::Refused
+        } else {
+            Failure::Connect
+        }
     }
 }
 

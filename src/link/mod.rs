@@ -142,7 +142,8 @@ impl Link {
             return self.refuse(&mut state, request, slot, Failure::Busy);
         }
         if state.dialect.is_none() && now < state.retry_at {
-            return self.refuse(&mut state, request, slot, Failure::Connect);
+            let failure = state.unopened.unwrap_or(Failure::Connect);
+            return self.refuse(&mut state, request, slot, failure);
         }
         state.doubt_if_idle(now);
         let deadline = now + settings.request_timeout.as_micros() as u64;
@@ -373,10 +374,12 @@ impl Link {
         self.node.failed(reason);
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
-        state.queued.expire(u64::MAX, Failure::Connect, self.failing(now));
+        let failure = error.failure();
+        state.unopened = Some(failure);
+        state.queued.expire(u64::MAX, failure, self.failing(now));
         self.settle_fences(&mut state);
         self.update_budget(&state, 0);
-        state.is_refused = error.is_refusal();
+        state.is_refused = error.is_refusal() || failure == Failure::Refused;
         state.backoff = (state.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
         // Between half and the whole of it, so that workers and sidecars do not dial in step.
         let half = state.backoff.as_micros() as u64 / 2;

@@ -61,8 +61,10 @@ pub(super) struct LinkState {
     /// The node is not dialled again before this time.
     pub(super) retry_at: u64,
     pub(super) backoff: Duration,
-    /// Whether the node refused the last attempt.
+    /// Whether the node refused the last attempt, or could not be used.
     pub(super) is_refused: bool,
+    /// How requests fail that come before it is dialled again, if it did not open.
+    pub(super) unopened: Option<Failure>,
     pub(super) wakeup: Wakeup,
     /// Whether the timer will wake the link.
     pub(super) is_timed: bool,

@@ -334,7 +334,8 @@ pub enum Failure {
     Missed,
     /// A Valkey or Redis has no memory for the value.
     OutOfMemory,
-    /// A Valkey or Redis cannot serve now, and did not execute the request.
+    /// The node cannot serve now, and did not execute the request: it takes no more connections, or a Valkey or Redis says
+    /// so.
     Refused,
 }
 

@@ -32,6 +32,17 @@ pub fn parse_stored(value: &[u8]) -> Option<u64> {
     parse_u64(&value[..end.unwrap_or(value.len())])
 }
 
+/// Parses an unsigned 64-bit number that is nothing but digits, as nodes write it.
+#[inline]
+pub fn parse_digits(text: &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for byte in text {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number = number.checked_mul(10)?.checked_add(digit)?;
+    }
+    (!text.is_empty()).then_some(number)
+}
+
 /// Parses an unsigned 32-bit number: the lower half of what [`parse_u64`] returns, so `4294967297` is 1.
 #[inline]
 pub fn parse_u32(text: &[u8]) -> Option<u32> {
@@ -94,6 +105,26 @@ mod tests {
 
     /// A text and the results of the three functions.
     type Row = (&'static str, Option<u64>, Option<u32>, Option<i32>);
+
+    #[test]
+    fn digits_are_nothing_else() {
+        assert_eq!(parse_digits(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(parse_digits(b"007"), Some(7));
+        for text in [
+            "",
+            "18446744073709551616",
+            "+5",
+            "-5",
+            " 5",
+            "5 ",
+            "5\r",
+            "\t5",
+            "5\0",
+            "5x",
+        ] {
+            assert_eq!(parse_digits(text.as_bytes()), None, "{text:?}");
+        }
+    }
 
     // As memcached 1.6.18 reads the flags, the exptime or the delta of a command.
     #[test]

@@ -8,7 +8,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::Command;
-use super::numbers::parse_u64;
+use super::numbers::{parse_digits, parse_u64};
 use super::scan::find_space;
 
 /// The maximum length of a reply line. A key of 250 bytes with every flag stays far below.
@@ -179,12 +179,9 @@ fn meta_status(status: ReplyStatus, line: &[u8], length: usize) -> Read {
 /// Reads `VA <length> <flags>*` and the value.
 fn meta_value(buf: &[u8], line: &[u8], start: usize, max_value: usize) -> Read {
     let size_end = 3 + find_space(&line[3..]);
-    let Some(size) = parse_u64(&line[3..size_end]) else {
+    let Some(size) = parse_digits(&line[3..size_end]).filter(|size| *size <= LARGEST_ITEM) else {
         return Read::Garbage;
     };
-    if size > LARGEST_ITEM || has_control(&line[3..size_end]) {
-        return Read::Garbage;
-    }
     let data = start..start + size as usize;
     let mut frame = Frame::line(ReplyStatus::Value, data.clone(), data.end + 2);
     match read_flags(&mut frame, line, size_end) {
@@ -217,8 +214,8 @@ fn read_flags(frame: &mut Frame, line: &[u8], from: usize) -> Option<()> {
             // What the client sent is returned as it was sent, and is compared.
             Some(b'k') => frame.key = at + 1..end,
             Some(b'O') => frame.opaque = at..end,
-            Some(b'f') => frame.flags = parse_u64(&line[at + 1..end])?.try_into().ok()?,
-            Some(b'c') => frame.cas = parse_u64(&line[at + 1..end])?,
+            Some(b'f') => frame.flags = parse_digits(&line[at + 1..end])?.try_into().ok()?,
+            Some(b'c') => frame.cas = parse_digits(&line[at + 1..end])?,
             // The rest is the node's own.
             name => {
                 frame.is_base64 |= name == Some(&b'b');

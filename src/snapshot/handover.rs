@@ -43,7 +43,8 @@ pub fn going(settings: &config::Pool, before: Option<&Arc<Pool>>, pool: &Pool) -
             let moved = moved(settings, before)?;
             let (old, new) = (before.settings.nodes.len(), settings.nodes.len());
             let progress = Progress::new(settings.handover.clone()?, moved, old, new, &tally);
-            (before, Arc::new(progress.outlasting(settings.request_timeout)))
+            let request_timeout = settings.request_timeout.max(before.settings.request_timeout);
+            (before, Arc::new(progress.outlasting(request_timeout)))
         }
     };
     let mut old = settings.clone();

@@ -18,7 +18,7 @@ use crate::protocol::{Command, Request};
 use crate::reply::queue::ReplyQueue;
 use crate::reply::slot::ReplySlot;
 use crate::route::handover::{self, MovingKey};
-use crate::route::{Call, Pool, Route};
+use crate::route::{Call, Owners, Pool, Route};
 use crate::runtime::coalesce;
 use crate::runtime::local::Local;
 use crate::runtime::memory::{Memory, MemoryBudget};
@@ -89,18 +89,22 @@ impl ActiveRoutes {
         links.send(request, slot, &pool.settings, session);
     }
 
-    /// Sends `request`, whose key moves in the handover of a pool of the snapshot, as `call`.
+    /// Sends `request`, whose key moves between `owners` in the handover of `pool`, as `call`.
     pub fn hand_over(
         &self,
-        key: MovingKey,
+        pool: &Arc<Pool>,
+        owners: Owners,
         request: &Request<'_>,
         slot: ReplySlot,
         call: Call,
         session: usize,
     ) {
-        let (pool, new) = (key.pool.clone(), key.owners.new);
+        let key = MovingKey {
+            pool: pool.clone(),
+            owners,
+        };
         handover::send(key, request, slot, call, |request, slot| {
-            self.send(pool.nodes[new], request, slot, &pool, session);
+            self.send(pool.nodes[owners.new], request, slot, pool, session);
         });
     }
 

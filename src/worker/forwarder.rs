@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::protocol::operation::{drops_item_if_refused, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::slot::{ReplyInspector, ReplySlot};
-use crate::route::handover::{MovingKey, progress::Progress};
+use crate::route::handover::progress::Progress;
 use crate::route::toolkit::reply::is_gone;
 use crate::route::{Call, Forwarder, Handover, Place, Pool};
 use crate::worker::context::{ActiveRoutes, WorkerContext};
@@ -57,15 +57,11 @@ impl LinkForwarder {
             Place::Node(node) => return current.send(node, request, slot, running, self.session),
             Place::Moving(owners) => owners,
         };
-        let key = MovingKey {
-            pool: running.clone(),
-            owners,
-        };
         let call = Call {
             forwarder: Rc::new(LinkForwarder::new(self.worker.clone(), self.session)),
             hold: None,
         };
-        current.hand_over(key, request, slot, call, self.session);
+        current.hand_over(running, owners, request, slot, call, self.session);
     }
 
     /// Sends `request` of the handover that is at `progress` to the owner that `pool` stands for.

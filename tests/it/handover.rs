@@ -1,5 +1,7 @@
 //! Handovers between real nodes: no miss and no old value while a ring changes, and when it changes back.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -295,17 +297,21 @@ impl Replaced {
 
 #[test]
 fn a_write_that_is_on_its_way_when_the_ring_changes_is_not_lost_to_a_copy() {
-    let (old, new) = (Memcached::start(), Memcached::start());
+    for prepare in ["0s", "1h"] {
+        let (old, new) = (Memcached::start(), Memcached::start());
+        change_under_a_write(prepare, &old, &new);
+    }
+}
+
+/// Replaces `old` by `new` while a write is on its way to `old`. A `prepare` that takes time is skipped.
+fn change_under_a_write(prepare: &str, old: &Memcached, new: &Memcached) {
     let relay = Relay::start(old.port());
-    let config = |node: String| {
-        let settings = [
-            "handover: {prepare: 0s, serve: 1h}",
-            "connections: 2",
-            "request_timeout: 2s",
-        ];
-        pool(&[node], &settings)
+    let config = |node: String, request_timeout: &str| {
+        let handover = format!("handover: {{prepare: {prepare}, serve: 1h}}");
+        let request_timeout = format!("request_timeout: {request_timeout}");
+        pool(&[node], &[&handover, "connections: 2", &request_timeout])
     };
-    let ringway = Ringway::start(&config(relay.address()));
+    let ringway = Ringway::start(&config(relay.address(), "2s"));
     // Each has a link of its own.
     let (mut writer, mut reader) = (ringway.client(), ringway.client());
     writer.set("k", "1");
@@ -315,15 +321,47 @@ fn a_write_that_is_on_its_way_when_the_ring_changes_is_not_lost_to_a_copy() {
     // Until the relay has it. If that takes longer, the write is not late.
     sleep(Duration::from_millis(50));
     relay.turn_to(Fault::None);
-    ringway.reload(&config(new.address()));
-    assert_eq!(
-        phase(&ringway).as_deref(),
-        Some("serve"),
-        "the answer waits for it"
-    );
+    ringway.reload(&config(new.address(), "100ms"));
+    if phase(&ringway).as_deref() == Some("prepare") {
+        assert_eq!(next(&ringway), "serve");
+    }
+    assert_eq!(phase(&ringway).as_deref(), Some("serve"), "its answer waits");
     get(&mut reader, "k");
     writer.expect("STORED\r\n");
-    assert_eq!(get(&mut reader, "k").as_deref(), Some("2"));
+    assert_eq!(get(&mut reader, "k").as_deref(), Some("2"), "prepare: {prepare}");
+}
+
+#[test]
+fn a_write_does_not_go_on_without_an_old_owner_that_takes_no_more_connections() {
+    let (old, new) = (Memcached::start_with(&["-c", "64"]), Memcached::start());
+    let relay = Relay::start(old.port());
+    let config = |node: String| {
+        pool(
+            &[node],
+            &[
+                "handover: {prepare: 0s, serve: 1h}",
+                "health: {down_after: 1000000}",
+            ],
+        )
+    };
+    let ringway = Ringway::start(&config(relay.address()));
+    let mut client = ringway.client();
+    client.set("k", "1");
+    ringway.reload(&config(new.address()));
+    relay.turn_to(Fault::Refuse);
+    let mut others = Vec::new();
+    wait_for("the last connection", || {
+        let mut other = TcpStream::connect(old.address()).expect("it listens");
+        let mut first = [0];
+        let is_served = other.write_all(b"mn\r\n").is_ok() && other.read(&mut first).is_ok();
+        others.push(other);
+        !is_served || first != *b"M"
+    });
+    relay.turn_to(Fault::None);
+    wait_for("the relay to listen", || {
+        TcpStream::connect(relay.address()).is_ok()
+    });
+    client.expects("set k 0 0 1\r\n2\r\n", "NOT_STORED\r\n");
 }
 
 #[test]

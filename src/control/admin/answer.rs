@@ -9,7 +9,7 @@ use super::{
     AdminContext, actions, explain, hotkeys, miss_ratio, nodes, page, pools, readiness, slow, status, tap,
 };
 use crate::config;
-use crate::control::exposition;
+use crate::control::{exposition, handover};
 use crate::state::State;
 
 const INDEX: &str = "\
@@ -71,7 +71,7 @@ pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
         return actions::act(&context.state, action, name, query);
     }
     if let Some((action, pool)) = pool_action {
-        return pools::act(&context.state, action, pool, query);
+        return pools::act(&context.state, action, pool, query).await;
     }
     if let Some(id) = tap {
         return tap::answer(&context.state, id, query).await;
@@ -110,6 +110,7 @@ fn running(state: &State) -> Answer {
 async fn reload(context: &AdminContext) -> Answer {
     match context.reloader.reload().await {
         Ok(taken) => {
+            handover::outlast_requests(&context.state.snapshot.load_full()).await;
             let mut body = if taken.changed {
                 "taken\n"
             } else {

@@ -155,7 +155,7 @@ pub fn parse(path: &str) -> Option<(Action, &str)> {
 }
 
 /// Performs `action` on the pool called `name`.
-pub fn act(state: &State, action: Action, name: &str, query: &str) -> Answer {
+pub async fn act(state: &State, action: Action, name: &str, query: &str) -> Answer {
     let Ok(name) = decode(name.as_bytes()) else {
         return text(
             StatusCode::BAD_REQUEST,
@@ -169,7 +169,7 @@ pub fn act(state: &State, action: Action, name: &str, query: &str) -> Answer {
     }
     match action {
         Action::Accept => accept(state, &name),
-        Action::Next => next(&snapshot, &name, query),
+        Action::Next => next(&snapshot, &name, query).await,
         Action::Show => match whole(&name, &snapshot) {
             Some(shown) => json(StatusCode::OK, &shown),
             None => text(StatusCode::CONFLICT, format!("{}\n", CannotSkip::None)),
@@ -179,12 +179,12 @@ pub fn act(state: &State, action: Action, name: &str, query: &str) -> Answer {
 
 /// Goes to the next phase of the handover of the pool called `name`: from the phase that `query` names in `from`, if it
 /// does, so that a request that is sent twice skips nothing.
-fn next(snapshot: &Snapshot, name: &str, query: &str) -> Answer {
+async fn next(snapshot: &Snapshot, name: &str, query: &str) -> Answer {
     let from = match phase(query) {
         Ok(from) => from,
         Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
-    match handover::next(snapshot, name, from) {
+    match handover::next(snapshot, name, from).await {
         Ok(phase) => text(StatusCode::OK, format!("{phase}\n")),
         Err(refused) => text(StatusCode::CONFLICT, format!("{refused}\n")),
     }

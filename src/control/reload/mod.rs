@@ -26,9 +26,11 @@ use self::told::tell_difference;
 use super::discovery::{LOOKUP, resolve_new};
 use super::remembered::Keeping;
 use super::second_changes::without_second_changes;
-use super::{handover, kept_handovers, leftovers};
+use super::{kept_handovers, leftovers};
 use crate::config::{self, Config, Discover};
 use crate::net::listen::{BindError, try_listen};
+use crate::route::Pool;
+use crate::route::handover::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::state::{Reloads, State};
 
@@ -191,13 +193,13 @@ impl Reloader {
         let snapshot = Snapshot::build(next, Some(current));
         resolve_new(&snapshot, LOOKUP).await;
         leftovers::mark(&snapshot).await;
+        begin_handovers(&snapshot, current);
         let kept = self.keeping.lock().await;
         // Before workers see them: a process that ends now must know of the handovers when it starts again.
         kept_handovers::keep(&snapshot).await;
         self.state.publish(snapshot);
         drop(kept);
         self.remember().await;
-        handover::outlast_requests(&self.state.snapshot.load_full()).await;
     }
 
     /// Writes the running handovers to `state_dir`, if there is one.
@@ -280,6 +282,18 @@ impl Reloader {
 
     fn record(&self, outcome: impl FnOnce(&mut Reloads)) {
         outcome(&mut self.state.reloads.lock().expect("no holder panics"));
+    }
+}
+
+/// The handovers of `next` that `current` has not begin now.
+fn begin_handovers(next: &Snapshot, current: &Snapshot) {
+    let progress = |pool: &Arc<Pool>| pool.handover.as_ref().map(|handover| handover.progress.clone());
+    for (name, pool) in &next.pools {
+        let before = current.pools.get(name).and_then(progress);
+        let is_new = |now: &Arc<Progress>| before.is_none_or(|before| !Arc::ptr_eq(&before, now));
+        if let Some(begun) = progress(pool).filter(is_new) {
+            begun.restart();
+        }
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Progress {
     pub moved: f64,
     phase: AtomicU8,
     since: Mutex<Instant>,
+    /// Whether an operator skipped *prepare*.
+    is_skipped: AtomicBool,
     /// Whether the next change is urgent, because a node died.
     is_hurried: AtomicBool,
     /// Whether another change of the ring waits for its end.
@@ -102,6 +104,7 @@ impl Progress {
             moved,
             phase: AtomicU8::new(Phase::Prepare as u8),
             since: Mutex::new(Instant::now()),
+            is_skipped: AtomicBool::new(false),
             is_hurried: AtomicBool::new(false),
             is_awaited: AtomicBool::new(false),
             unclear: AtomicUsize::new(new),
@@ -113,8 +116,8 @@ impl Progress {
         }
     }
 
-    /// Returns it with a *prepare* that lasts at least for `request_timeout`: then no request that was sent before it
-    /// began is under way when values are copied.
+    /// Returns it with a *prepare* that lasts at least for `request_timeout`: then requests that were sent before it began
+    /// have their answers when values are copied.
     pub fn outlasting(self, request_timeout: Duration) -> Progress {
         Progress {
             least: request_timeout,
@@ -122,9 +125,16 @@ impl Progress {
         }
     }
 
-    /// Whether it is in a *prepare* for which the plan has no time, and only outlasts requests from before.
+    /// Its first phase begins now.
+    pub fn restart(&self) {
+        let mut since = self.since.lock().expect("no holder panics");
+        *since = Instant::now();
+    }
+
+    /// Whether it is in a *prepare* that only outlasts requests from before: the plan has no time for it, or it was skipped.
     pub fn only_outlasts(&self) -> bool {
-        self.phase() == Phase::Prepare && self.plan.prepare.is_zero()
+        let has_no_time = self.plan.prepare.is_zero() || self.is_skipped.load(Relaxed);
+        has_no_time && self.phase() == Phase::Prepare
     }
 
     /// Goes to where it is `elapsed` after `phase` began, but not beyond the last one, which ends only once leftovers
@@ -177,6 +187,7 @@ impl Progress {
     /// How long the phase still lasts.
     pub fn left(&self) -> Duration {
         let whole = match self.phase() {
+            Phase::Prepare if self.only_outlasts() => self.least,
             Phase::Prepare => self.plan.prepare.max(self.least),
             Phase::Finish => self.plan.prepare,
             // Each phase must outlast the skew between processes.
@@ -193,10 +204,19 @@ impl Progress {
         self.is_hurried.store(true, Relaxed);
     }
 
-    /// Goes to the next phase at once, and returns it. The last one ends only once no node has items of an
-    /// earlier ring: its time is over then.
+    /// Goes to the next phase, and returns where it is: *prepare* still outlasts requests from before, and the last one
+    /// ends only once no node has items of an earlier ring.
     pub fn skip(&self) -> Phase {
-        if self.phase() < Phase::Finish || self.unclear.load(Relaxed) == 0 {
+        let phase = self.phase();
+        if phase == Phase::Prepare {
+            self.is_skipped.store(true, Relaxed);
+            return if self.left().is_zero() {
+                self.advance()
+            } else {
+                phase
+            };
+        }
+        if phase < Phase::Finish || self.unclear.load(Relaxed) == 0 {
             return self.advance();
         }
         let begun = Instant::now().checked_sub(self.plan.prepare);

@@ -20,9 +20,9 @@ use load::{Load, Read};
 /// The time before the first change.
 const BEFORE: Duration = Duration::from_secs(6);
 /// The time from one change to the next: *serve*, *finish*, and the twelve seconds for which a further change waits.
-const STEP: Duration = Duration::from_secs(48);
+const STEP: Duration = Duration::from_secs(24);
 /// How long *serve* lasts.
-pub const SERVE: Duration = Duration::from_secs(30);
+pub const SERVE: Duration = Duration::from_secs(5);
 /// The length of a point of the figure.
 const POINT: Duration = Duration::from_millis(500);
 

@@ -191,7 +191,9 @@ impl World {
     async fn reach(&self, process: usize, phase: &str) {
         let state = &self.processes[process].sidecar.state;
         let end = Instant::now() + PATIENCE;
-        while handover::next(&state.snapshot.load_full(), "main", None).is_ok_and(|reached| reached != phase)
+        while handover::next(&state.snapshot.load_full(), "main", None)
+            .await
+            .is_ok_and(|reached| reached != phase)
         {
             assert!(Instant::now() < end, "process {process} does not reach {phase}");
             self.is_waiting.set(true);
