@@ -16,6 +16,15 @@ use crate::node::{Kind, Node, version};
 use crate::protocol::Failure;
 use crate::protocol::dialect::Dialect;
 
+/// What a connection ends with as it opens, if a process took it.
+const ENDED: [ErrorKind; 5] = [
+    ErrorKind::BrokenPipe,
+    ErrorKind::ConnectionAborted,
+    ErrorKind::ConnectionReset,
+    ErrorKind::InvalidData,
+    ErrorKind::UnexpectedEof,
+];
+
 /// A connection to a node.
 pub struct Opened {
     /// The connection.
@@ -55,25 +64,14 @@ impl ConnectError {
     /// How requests fail that need the connection. A process that ends it as it opens, or answers otherwise than a node
     /// that can be used, still has its items.
     pub fn failure(&self) -> Failure {
-        use ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionReset, InvalidData, TimedOut, UnexpectedEof,
-        };
         let is_reached = match self {
             ConnectError::Embedded => false,
-            ConnectError::Dial(error) => [
-                BrokenPipe,
-                ConnectionAborted,
-                ConnectionReset,
-                InvalidData,
-                UnexpectedEof,
-            ]
-            .contains(&error.kind()),
-            ConnectError::Version(error) | ConnectError::Script(error) => error.kind() != TimedOut,
+            ConnectError::Dial(error) => ENDED.contains(&error.kind()),
+            ConnectError::Version(error) | ConnectError::Script(error) => error.kind() != ErrorKind::TimedOut,
         };
-        if is_reached {
-            Failure::Refused
-        } else {
-            Failure::Connect
+        match is_reached {
+            true => Failure::Refused,
+            false => Failure::Connect,
         }
     }
 }

@@ -226,8 +226,8 @@ impl Link {
             || (self.budget.is_over_quota() && (has_value || state.words() > SMALL_QUEUE))
     }
 
-    /// Lets the next request dial the node at once, if the last attempt was refused: another refusal takes no time, and
-    /// proves that the node has no items now.
+    /// Lets the next request dial the node at once, if it refused the last attempt or could not be used: that takes no
+    /// time, and a refusal proves that the node has no items now.
     pub fn hasten(&self) {
         let mut state = self.state.borrow_mut();
         if state.is_refused {

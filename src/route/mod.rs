@@ -35,8 +35,8 @@ mod testing;
 use std::sync::Arc;
 
 pub use crate::route::call::{Call, Forwarder};
-pub use place::{Handover, Owners, Place};
-pub use pool::Pool;
+pub use place::{Owners, Place};
+pub use pool::{Handover, Pool};
 
 use crate::config;
 use crate::protocol::{OnError, Reply, Request};

@@ -1,25 +1,6 @@
 //! Where a key of a pool is: at a node, or on its way from one to another while the pool's ring changes.
 
-use std::sync::Arc;
-
-use crate::route::Pool;
-use crate::route::handover::progress::Progress;
-use crate::route::handover::tally::HandoverTally;
-
-/// A change of a pool's ring while its keys are handed over.
-#[derive(Debug)]
-pub struct Handover {
-    /// The pool with its old ring. Its nodes are those of the new ring, and [`Handover::leaving`].
-    pub old: Arc<Pool>,
-    /// The nodes that only the old ring has, as indices into the snapshot's nodes.
-    pub leaving: Vec<usize>,
-    /// How far it is; kept across snapshots.
-    pub progress: Arc<Progress>,
-    /// What it counts.
-    pub tally: Arc<HandoverTally>,
-    /// Whether one digest of a key gives its owners in both rings.
-    shares_digests: bool,
-}
+use super::pool::{Handover, Pool};
 
 /// Where a key of a pool is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,25 +18,6 @@ pub struct Owners {
     pub new: usize,
     /// The index of the old owner among the nodes of the old pool.
     pub old: usize,
-}
-
-impl Handover {
-    /// Returns the handover of `pool` from the `old` one, whose `leaving` nodes are not in `pool`.
-    pub fn new(
-        pool: &Pool,
-        old: Arc<Pool>,
-        leaving: Vec<usize>,
-        progress: Arc<Progress>,
-        tally: Arc<HandoverTally>,
-    ) -> Handover {
-        Handover {
-            shares_digests: pool.ring.shares_digests(&old.ring),
-            old,
-            leaving,
-            progress,
-            tally,
-        }
-    }
 }
 
 impl Pool {

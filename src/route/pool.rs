@@ -11,8 +11,8 @@ use crate::node::Node;
 use crate::node::missed::copying::{Fallback, delete_embedded};
 use crate::protocol::Request;
 use crate::ring::{Member, Ring};
+use crate::route::handover::progress::Progress;
 use crate::route::handover::tally::HandoverTally;
-use crate::route::place::Handover;
 use crate::route::toolkit::rewrite::{whole_seconds, with_max_expiry};
 
 /// How long an item may outlive its expiry, counted from when it was sent.
@@ -43,6 +43,40 @@ pub struct Pool {
     whole: Option<Box<Ring>>,
     /// Its number among all rings that were used; 0 before it is used.
     number: AtomicU64,
+}
+
+/// A change of a pool's ring while its keys are handed over.
+#[derive(Debug)]
+pub struct Handover {
+    /// The pool with its old ring. Its nodes are those of the new ring, and [`Handover::leaving`].
+    pub old: Arc<Pool>,
+    /// The nodes that only the old ring has, as indices into the snapshot's nodes.
+    pub leaving: Vec<usize>,
+    /// How far it is; kept across snapshots.
+    pub progress: Arc<Progress>,
+    /// What it counts.
+    pub tally: Arc<HandoverTally>,
+    /// Whether one digest of a key gives its owners in both rings.
+    pub(super) shares_digests: bool,
+}
+
+impl Handover {
+    /// Returns the handover of `pool` from the `old` one, whose `leaving` nodes are not in `pool`.
+    pub fn new(
+        pool: &Pool,
+        old: Arc<Pool>,
+        leaving: Vec<usize>,
+        progress: Arc<Progress>,
+        tally: Arc<HandoverTally>,
+    ) -> Handover {
+        Handover {
+            shares_digests: pool.ring.shares_digests(&old.ring),
+            old,
+            leaving,
+            progress,
+            tally,
+        }
+    }
 }
 
 impl Pool {
