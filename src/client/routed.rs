@@ -167,14 +167,18 @@ impl Routed {
             ..origin
         };
         let number = self.reply_queue.push(origin, 1);
-        let slot = ReplySlot::queued(&self.reply_queue, number);
+        let (route, slot) = (batch.route.clone(), ReplySlot::queued(&self.reply_queue, number));
+        self.in_turn(request, move |call, request| call.send_to(&route, request, slot));
+    }
+
+    /// Begins a call for `request` now, and does `work` with it once the requests that it must not overtake are done.
+    fn in_turn(&self, request: &Request<'_>, work: impl FnOnce(Call, &Request<'_>) + 'static) {
         let (hold, requests) = (self.in_progress.begin(request), self.in_progress.clone());
         let number = hold.number();
-        let call = self.call(hold);
-        let (route, owned) = (batch.route.clone(), OwnedRequest::new(request));
+        let (call, owned) = (self.call(hold), OwnedRequest::new(request));
         tokio::task::spawn_local(async move {
             requests.order.turn(number).await;
-            call.send_to(&route, &owned.request(), slot);
+            work(call, &owned.request());
         });
     }
 
@@ -188,17 +192,14 @@ impl Routed {
         origin: RequestOrigin<'_>,
     ) {
         let slot = ReplySlot::queued(&self.reply_queue, self.reply_queue.push(origin, 1));
-        let must_wait = self.must_wait(request);
-        let (hold, requests) = (self.in_progress.begin(request), self.in_progress.clone());
-        let number = hold.number();
-        let call = self.call(hold);
-        if !must_wait {
-            return call.refuse_value(batch.route, request, answer, slot);
+        if !self.must_wait(request) {
+            return self
+                .begin(request)
+                .refuse_value(batch.route, request, answer, slot);
         }
-        let (route, owned) = (batch.route.clone(), OwnedRequest::new(request));
-        tokio::task::spawn_local(async move {
-            requests.order.turn(number).await;
-            call.refuse_value(&route, &owned.request(), answer, slot);
+        let route = batch.route.clone();
+        self.in_turn(request, move |call, request| {
+            call.refuse_value(&route, request, answer, slot)
         });
     }
 

@@ -10,7 +10,7 @@ use super::error::{Diagnostics, Location, Problem, quote};
 use super::kind::{Kind, duration, timeout};
 use super::map_reader::{MapReader, YamlNode};
 use super::rows::{Section, render, section};
-use super::{Address, HandoverFrom, Node, handover_from, schema};
+use super::{Address, HandoverFrom, Node, handover_from, schema, show_duration};
 
 section! {
     /// How long the phases of a handover last.
@@ -86,6 +86,18 @@ pub fn check(
 pub fn unused_from() -> Problem {
     Problem::new("`from` does nothing in a pool that discovers its nodes")
         .hint("take it out; with `state_dir` a restarted process goes on with the handover")
+}
+
+/// Returns what a pool is told whose processes may be two phases apart; `None` if they may not.
+pub fn short_serve(Handover { prepare, serve, .. }: &Handover) -> Option<Problem> {
+    let is_short = serve < prepare;
+    is_short.then(|| {
+        let prepare = show_duration(*prepare);
+        Problem::new(format!(
+            "`serve` is shorter than `prepare`, which is {prepare}: processes may be two phases apart"
+        ))
+        .hint(format!("write `serve: {prepare}` or more"))
+    })
 }
 
 /// Returns, for each old node, the index of the new node that is the same: its address is, or otherwise its

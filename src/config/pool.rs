@@ -190,6 +190,9 @@ pub fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Pool {
         if handover.from.is_some() && pool.discover.is_some() {
             keys.warn_at(&location, handover::unused_from());
         }
+        if let Some(problem) = handover::short_serve(handover) {
+            keys.warn_at(&location, problem);
+        }
     }
     if pool.on_read_error == OnReadError::Error
         && let Some(location) = keys.location("on_read_error")

@@ -55,10 +55,11 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether the node's machine refused the connection: no process listens at the address.
-    pub fn is_refusal(&self) -> bool {
+    /// Whether the node, or its machine, refused the connection or ended it, which takes no time.
+    pub fn is_quick(&self) -> bool {
         use ErrorKind::{ConnectionRefused, NotFound};
-        matches!(self, ConnectError::Dial(error) if [ConnectionRefused, NotFound].contains(&error.kind()))
+        let is_refusal = matches!(self, ConnectError::Dial(error) if [ConnectionRefused, NotFound].contains(&error.kind()));
+        is_refusal || self.failure() == Failure::Unopened
     }
 
     /// How requests fail that need the connection. A process that ends it as it opens, or answers otherwise than a node
@@ -70,7 +71,7 @@ impl ConnectError {
             ConnectError::Version(error) | ConnectError::Script(error) => error.kind() != ErrorKind::TimedOut,
         };
         match is_reached {
-            true => Failure::Refused,
+            true => Failure::Unopened,
             false => Failure::Connect,
         }
     }

@@ -142,7 +142,10 @@ impl Link {
             return self.refuse(&mut state, request, slot, Failure::Busy);
         }
         if state.dialect.is_none() && now < state.retry_at {
-            let failure = state.unopened.unwrap_or(Failure::Connect);
+            let failure = state
+                .last_error
+                .as_ref()
+                .map_or(Failure::Connect, ConnectError::failure);
             return self.refuse(&mut state, request, slot, failure);
         }
         state.doubt_if_idle(now);
@@ -226,11 +229,11 @@ impl Link {
             || (self.budget.is_over_quota() && (has_value || state.words() > SMALL_QUEUE))
     }
 
-    /// Lets the next request dial the node at once, if it refused the last attempt or could not be used: that takes no
-    /// time, and a refusal proves that the node has no items now.
+    /// Lets the next request dial the node at once, if the last attempt failed quickly: a refusal proves that the node has
+    /// no items now.
     pub fn hasten(&self) {
         let mut state = self.state.borrow_mut();
-        if state.is_refused {
+        if state.last_error.as_ref().is_some_and(ConnectError::is_quick) {
             state.retry_at = 0;
         }
     }
@@ -320,7 +323,7 @@ impl Link {
         while poll_fn(|cx| self.poll_wanted(cx)).await {
             match self.open().await {
                 Ok(opened) => self.drive(opened).await,
-                Err(error) => self.fail_to_open(&error),
+                Err(error) => self.fail_to_open(error),
             }
         }
     }
@@ -363,7 +366,7 @@ impl Link {
         }
     }
 
-    fn fail_to_open(&self, error: &ConnectError) {
+    fn fail_to_open(&self, error: ConnectError) {
         let reason = &error.to_string();
         debug!(
             pool = self.node.pool,
@@ -374,12 +377,10 @@ impl Link {
         self.node.failed(reason);
         let now = self.local.clock.now();
         let mut state = self.state.borrow_mut();
-        let failure = error.failure();
-        state.unopened = Some(failure);
-        state.queued.expire(u64::MAX, failure, self.failing(now));
+        state.queued.expire(u64::MAX, error.failure(), self.failing(now));
         self.settle_fences(&mut state);
         self.update_budget(&state, 0);
-        state.is_refused = error.is_refusal() || failure == Failure::Refused;
+        state.last_error = Some(error);
         state.backoff = (state.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
         // Between half and the whole of it, so that workers and sidecars do not dial in step.
         let half = state.backoff.as_micros() as u64 / 2;

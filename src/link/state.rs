@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::link::connect::ConnectError;
 use crate::link::entry::Framing;
 use crate::link::fences::Fences;
 use crate::link::in_flight::InFlightQueue;
@@ -61,10 +62,8 @@ pub(super) struct LinkState {
     /// The node is not dialled again before this time.
     pub(super) retry_at: u64,
     pub(super) backoff: Duration,
-    /// Whether the node refused the last attempt, or could not be used.
-    pub(super) is_refused: bool,
-    /// How requests fail that come before it is dialled again, if it did not open.
-    pub(super) unopened: Option<Failure>,
+    /// Why the last attempt to open it failed, if one ever did.
+    pub(super) last_error: Option<ConnectError>,
     pub(super) wakeup: Wakeup,
     /// Whether the timer will wake the link.
     pub(super) is_timed: bool,

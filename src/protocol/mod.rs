@@ -334,14 +334,16 @@ pub enum Failure {
     Missed,
     /// A Valkey or Redis has no memory for the value.
     OutOfMemory,
-    /// The node cannot serve now, and did not execute the request: it takes no more connections, or a Valkey or Redis says
-    /// so.
+    /// A Valkey or Redis says that it cannot serve now, and did not execute the request.
     Refused,
+    /// The connection ended while it was being opened: a process took it, so the node may have its items. Clients read
+    /// the line of [`Failure::Connect`].
+    Unopened,
 }
 
 impl Failure {
     /// Every failure, in the order of their discriminants.
-    pub const ALL: [Failure; 12] = [
+    pub const ALL: [Failure; 13] = [
         Failure::Connect,
         Failure::Timeout,
         Failure::Closed,
@@ -354,6 +356,7 @@ impl Failure {
         Failure::Missed,
         Failure::OutOfMemory,
         Failure::Refused,
+        Failure::Unopened,
     ];
 
     /// The failure's name in the metrics.
@@ -371,13 +374,14 @@ impl Failure {
             Failure::Missed => "missed",
             Failure::OutOfMemory => "out_of_memory",
             Failure::Refused => "refused",
+            Failure::Unopened => "unopened",
         }
     }
 
     /// The line that a client reads, without its line end.
     pub fn line(self) -> &'static str {
         match self {
-            Failure::Connect => "SERVER_ERROR cannot connect to node",
+            Failure::Connect | Failure::Unopened => "SERVER_ERROR cannot connect to node",
             Failure::Timeout => "SERVER_ERROR node timed out",
             Failure::Closed => "SERVER_ERROR node closed the connection",
             Failure::Down => "SERVER_ERROR node is down",

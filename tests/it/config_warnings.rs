@@ -175,6 +175,30 @@ fn where_there_are_mistakes_no_warning_is_told() {
 }
 
 #[test]
+fn a_handover_whose_processes_may_be_two_phases_apart_is_a_warning() {
+    let check = |phases: &str| {
+        check(&format!(
+            "pools: {{main: {{nodes: [a:1], handover: {{{phases}}}}}}}\n"
+        ))
+    };
+    for (phases, prepare) in [
+        ("serve: 1m", "2m"),
+        ("prepare: 11m", "11m"),
+        ("prepare: 5s, serve: 4s", "5s"),
+    ] {
+        let (code, told) = check(phases);
+        let expected = format!(
+            "warning: pools.main.handover: `serve` is shorter than `prepare`, which is {prepare}: processes may \
+             be two phases apart, write `serve: {prepare}` or more\n"
+        );
+        assert!(code == Some(0) && told.ends_with(&expected), "{phases}: {told}");
+    }
+    for phases in ["serve: 2m", "prepare: 0s, serve: 1s", "prepare: 1m, serve: 1m"] {
+        assert_eq!(check(phases), (Some(0), String::new()), "{phases}");
+    }
+}
+
+#[test]
 fn a_ring_before_that_does_nothing_is_a_warning() {
     let from = "from: {began: '2026-11-29T15:00:00Z', nodes: [a:1]}";
     let pools = |nodes: &str| format!("pools: {{main: {{{nodes}, handover: {{{from}}}}}}}\n");

@@ -63,10 +63,10 @@ pub fn is_no_number(reply: &Reply) -> bool {
 
 /// Whether the request was certainly not executed: not one byte was sent, or the node said so.
 pub fn is_untouched(reply: &Reply) -> bool {
-    use Failure::{Busy, Connect, Down, Missed, OutOfMemory, Refused};
+    use Failure::{Busy, Connect, Down, Missed, OutOfMemory, Refused, Unopened};
     matches!(
         reply,
-        Reply::Failed(Connect | Down | Busy | Missed | OutOfMemory | Refused)
+        Reply::Failed(Connect | Down | Busy | Missed | OutOfMemory | Refused | Unopened)
     )
 }
 
