@@ -23,12 +23,12 @@ pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: ReplySlot, fallba
     if !noted.is_remembered {
         return slot_after_commit(node, request, slot);
     }
-    ReplySlot::Inspected(Box::new(Box::new(Copying {
+    ReplySlot::inspected(Copying {
         node: node.clone(),
         key: Bytes::copy_from_slice(request.key),
         commit: noted.commit,
         slot: Some(slot),
-    })))
+    })
 }
 
 /// Returns the slot for a request to the fallback node `node` that leaves no copy. Before its client reads
@@ -37,7 +37,7 @@ pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: ReplySlot, fallba
 pub fn slot_after_commit(node: &Node, request: &Request<'_>, slot: ReplySlot) -> ReplySlot {
     let commit = Write::from(request).changes().then(|| node.missed.commit());
     match commit.flatten() {
-        Some(commit) => ReplySlot::Inspected(Box::new(Box::new(Committing { commit, slot }))),
+        Some(commit) => ReplySlot::inspected(Committing { commit, slot }),
         None => slot,
     }
 }

@@ -55,11 +55,11 @@ fn clearing(node: &Arc<Node>, request: &Request<'_>, slot: ReplySlot) -> Result<
     let Some(due) = node.missed.begin_clearing(request.key) else {
         return Err(slot);
     };
-    Ok(ReplySlot::Inspected(Box::new(Box::new(Clearing {
+    Ok(ReplySlot::inspected(Clearing {
         node: node.clone(),
         due,
         slot,
-    }))))
+    }))
 }
 
 /// Whether the request ignores the old item and leaves nothing of it.

@@ -17,7 +17,7 @@ struct Refusal {
 impl ReplySlot {
     /// Returns a slot that takes any reply and then fills this one with `answer`.
     pub fn answering(self, answer: Reply) -> ReplySlot {
-        ReplySlot::Inspected(Box::new(Box::new(Refusal { slot: self, answer })))
+        ReplySlot::inspected(Refusal { slot: self, answer })
     }
 }
 

@@ -37,6 +37,11 @@ impl ReplySlot {
         ReplySlot::Queue(queue.clone(), number)
     }
 
+    /// Returns a slot whose reply `inspector` takes.
+    pub fn inspected(inspector: impl ReplyInspector + 'static) -> ReplySlot {
+        ReplySlot::Inspected(Box::new(Box::new(inspector)))
+    }
+
     /// Delivers the reply. A slot that awaits several replies keeps the first error.
     #[inline]
     pub fn fill(self, reply: Reply) {

@@ -197,6 +197,12 @@ impl Pool {
         }
     }
 
+    /// Whether it is a pool of the snapshot with this number, and not the old ring of a handover.
+    #[inline]
+    pub fn is_of(&self, number: u64) -> bool {
+        !self.is_old && self.number.load(Relaxed) == number
+    }
+
     /// Returns true if the ring has been activated.
     pub fn has_begun(&self) -> bool {
         self.number.load(Relaxed) > 0

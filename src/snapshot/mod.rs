@@ -7,7 +7,7 @@ mod handover;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::config::{self, Bind, Config};
 
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub counters: AllCounters,
     /// The writes of policies that keep or share replies, if there is such a policy; kept across reloads.
     pub writes: Option<Arc<Writes>>,
+    /// Its number among all that were used; 0 before it is used.
+    number: AtomicU64,
 }
 
 /// A listener with the route its requests take.
@@ -118,11 +120,22 @@ impl Snapshot {
             missed,
             counters,
             writes,
+            number: AtomicU64::new(0),
         }
+    }
+
+    /// Returns the pool that stands for `pool`, which may be one of an earlier snapshot; `None` if that was removed.
+    #[inline]
+    pub fn running<'a>(&'a self, pool: &'a Arc<Pool>) -> Option<&'a Arc<Pool>> {
+        if pool.is_of(self.number.load(Relaxed)) {
+            return Some(pool);
+        }
+        self.pools.get(&pool.name)
     }
 
     /// Activates its rings, numbered `number`, in place of those of `previous`.
     pub fn begin(&self, number: u64, previous: &Snapshot) {
+        self.number.store(number, Relaxed);
         for (name, pool) in &self.pools {
             let stood = |node: &Arc<Node>| previous.has_in_ring(name, node);
             pool.begin(number, &self.nodes, stood);

@@ -86,12 +86,12 @@ impl LinkForwarder {
                 if progress.has_lost(member) && !request_changes(request) {
                     return slot.fill(GONE);
                 }
-                let slot = ReplySlot::Inspected(Box::new(Box::new(OldReply {
+                let slot = ReplySlot::inspected(OldReply {
                     progress: progress.clone(),
                     member,
                     keeps_items: moving.old.is_valkey(request.key),
                     slot,
-                })));
+                });
                 self.send_to_owner(current, moving.old.nodes[member], request, slot, &moving.old);
             }
             (Some(_), _) | (None, None) if !pool.is_old => {
@@ -156,7 +156,7 @@ impl Forwarder for LinkForwarder {
         if let Some(progress) = &self.within {
             return self.send_within(&current, progress, pool, request, slot);
         }
-        match current.snapshot.pools.get(&pool.name) {
+        match current.snapshot.running(pool) {
             None => slot.fill(GONE),
             Some(pool) if request.value.len() > pool.settings.max_value_size => {
                 let too_large = Reply::Failed(Failure::TooLarge);

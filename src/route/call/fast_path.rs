@@ -15,18 +15,13 @@ use crate::route::call::hold::Hold;
 use crate::route::{Call, PolicyRoute};
 
 /// Returns a slot for the first reply to `request`, which `policy` inspects before `slot` gets it.
-pub fn inspected(
-    policy: &Arc<PolicyRoute>,
-    request: &Request<'_>,
-    slot: ReplySlot,
-    call: &Call,
-) -> ReplySlot {
-    ReplySlot::Inspected(Box::new(Box::new(FirstReply {
+pub fn inspected(policy: &Arc<PolicyRoute>, request: &Request<'_>, slot: ReplySlot, call: Call) -> ReplySlot {
+    ReplySlot::inspected(FirstReply {
         policy: policy.clone(),
         request: RetainedRequest::new(request),
         slot,
-        call: call.clone(),
-    })))
+        call,
+    })
 }
 
 /// A pending first reply, and what it takes to continue from it.
@@ -62,13 +57,13 @@ impl ReplyInspector for FirstReply {
 }
 
 /// Returns a slot for the reply to `request`, which `policy` amends before `slot` gets it.
-pub fn amended(policy: &Arc<PolicyRoute>, request: &Request<'_>, slot: ReplySlot, call: &Call) -> ReplySlot {
-    ReplySlot::Inspected(Box::new(Box::new(AmendedReply {
+pub fn amended(policy: &Arc<PolicyRoute>, request: &Request<'_>, slot: ReplySlot, call: Call) -> ReplySlot {
+    ReplySlot::inspected(AmendedReply {
         policy: policy.clone(),
         request: RetainedRequest::new(request),
         slot,
-        _call: call.clone(),
-    })))
+        _call: call,
+    })
 }
 
 /// A pending reply that is amended.
@@ -90,7 +85,7 @@ impl ReplyInspector for AmendedReply {
 
 /// Returns a slot that passes its reply to `slot`, and keeps `hold` until then.
 pub fn held(hold: Hold, slot: ReplySlot) -> ReplySlot {
-    ReplySlot::Inspected(Box::new(Box::new(HeldReply { slot, _hold: hold })))
+    ReplySlot::inspected(HeldReply { slot, _hold: hold })
 }
 
 /// A pending reply of a request that is in progress until it arrives.

@@ -77,7 +77,7 @@ impl Call {
         route.resolve(request, &*self.forwarder, |resolved, request| match resolved {
             Resolved::Pool(pool) => self.send_to_pool(pool, request, slot),
             Resolved::Reply(reply) => slot.fill(reply),
-            Resolved::Policy(policy, start) => self.start(policy, start, request, slot),
+            Resolved::Policy(policy, start) => self.clone().start(policy, start, request, slot),
         });
     }
 
@@ -91,24 +91,37 @@ impl Call {
     }
 
     /// Starts what `policy` decided about `request`; the final reply is delivered to `slot`.
-    pub fn start(&self, policy: &Arc<PolicyRoute>, start: Start<'_>, request: &Request<'_>, slot: ReplySlot) {
+    pub fn start(self, policy: &Arc<PolicyRoute>, start: Start<'_>, request: &Request<'_>, slot: ReplySlot) {
         match start {
-            Start::Inspect(to) => self.send_to(to, request, inspected(policy, request, slot, self)),
+            Start::Inspect(to) => {
+                let call = self.until_reply(to);
+                call.send_to(to, request, inspected(policy, request, slot, self));
+            }
             Start::Amend(to) => {
                 let mut scratch = Vec::new();
                 let sent = policy.kind.rewrite(request, &mut scratch);
-                self.send_to(to, &sent, amended(policy, request, slot, self));
+                let call = self.until_reply(to);
+                call.send_to(to, &sent, amended(policy, request, slot, self));
             }
             Start::Run => self.run(policy, request, slot),
         }
     }
 
-    fn run(&self, policy: &Arc<PolicyRoute>, request: &Request<'_>, slot: ReplySlot) {
-        let (policy, owned, call) = (policy.clone(), OwnedRequest::new(request), self.clone());
+    /// Returns a call for a request along `route` that is over once its reply is there, until which this call is kept.
+    fn until_reply(&self, route: &Route) -> Call {
+        match route {
+            Route::Pool(_) => self.unheld(),
+            // What a policy does after its reply holds the request, too.
+            Route::Policy(_) => self.clone(),
+        }
+    }
+
+    fn run(self, policy: &Arc<PolicyRoute>, request: &Request<'_>, slot: ReplySlot) {
+        let (policy, owned) = (policy.clone(), OwnedRequest::new(request));
         spawn(Box::pin(async move {
             let context = Context {
                 policy: &policy,
-                call: &call,
+                call: &self,
             };
             let reply = policy.kind.run(&owned.request(), &context).await;
             slot.fill(reply);
@@ -127,7 +140,7 @@ impl Call {
                 Resolved::Pool(pool) => self.send_to_pool(pool, &delete, slot.answering(answer)),
                 // The policy has decided about the write, and is not asked again: a limit would count the
                 // request twice.
-                Resolved::Policy(policy, _) => self.run(policy, &delete, slot.answering(answer)),
+                Resolved::Policy(policy, _) => self.clone().run(policy, &delete, slot.answering(answer)),
             }
         });
     }

@@ -33,10 +33,7 @@ pub(super) fn send(
         call,
     };
     let mut flags = Vec::new();
-    to_new(
-        &with_cas(request, &mut flags),
-        ReplySlot::Inspected(Box::new(Box::new(first))),
-    );
+    to_new(&with_cas(request, &mut flags), ReplySlot::inspected(first));
 }
 
 /// A pending reply of the new owner, and what it takes to continue from it.

@@ -162,7 +162,7 @@ fn send(to: &Route, copy: &Request<'_>, pair: Option<Rc<Pair>>, context: &Contex
     };
     // Later requests of the session for the same key do not wait for a copy.
     let call = context.call.unheld();
-    call.send_to(to, copy, ReplySlot::Inspected(Box::new(Box::new(in_flight))));
+    call.send_to(to, copy, ReplySlot::inspected(in_flight));
 }
 
 /// A copy in flight.

@@ -36,7 +36,7 @@ pub fn draw(lines: &[(&str, Vec<f64>)], changes: &[(f64, &str)], pause: f64) -> 
         );
         tenth += 1;
     }
-    for second in (0..=seconds as u32).step_by(10) {
+    for second in (0..=seconds as u32).step_by(20) {
         text(
             &mut body,
             x(second.into()),

@@ -20,9 +20,11 @@ use load::{Load, Read};
 /// The time before the first change.
 const BEFORE: Duration = Duration::from_secs(6);
 /// The time from one change to the next: *serve*, *finish*, and the twelve seconds for which a further change waits.
-const STEP: Duration = Duration::from_secs(24);
-/// How long *serve* lasts.
-pub const SERVE: Duration = Duration::from_secs(5);
+const STEP: Duration = Duration::from_secs(48);
+/// How long *serve* lasts: so long that clients read nearly every key in it.
+pub const SERVE: Duration = Duration::from_secs(30);
+/// The time before and after a change for which the table has the p99.
+const NEAR: Duration = Duration::from_secs(5);
 /// The length of a point of the figure.
 const POINT: Duration = Duration::from_millis(500);
 
@@ -179,8 +181,8 @@ fn row(index: usize, name: &str, reads: &[Read], moved: &[bool]) -> String {
         "{:.1} % | {name} | {misses} | {old} | {:.1} % | {} | {}",
         share * 100.0,
         lowest * 100.0,
-        p99(change - SERVE, change),
-        p99(change, change + SERVE)
+        p99(change - NEAR, change),
+        p99(change, change + NEAR)
     )
 }
 

@@ -17,7 +17,7 @@ use crate::support::client::Client;
 /// Keys that one session writes, in turn.
 pub const OWN: usize = 8;
 /// `request_timeout` of the pools: so long that a healthy node answers in time on a busy machine, too.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between two rounds of a session.
 const PAUSE: Duration = Duration::from_millis(30);
 
@@ -89,6 +89,13 @@ impl Load {
     /// How many requests were not served so far.
     pub fn unserved(&self) -> u64 {
         self.unserved.load(SeqCst)
+    }
+
+    /// Waits until a request was not served, a session failed, or `until` comes.
+    pub fn wait_unserved(&self, until: Instant) {
+        while self.unserved() == 0 && !self.is_over.load(SeqCst) && Instant::now() < until {
+            sleep(Duration::from_millis(5));
+        }
     }
 
     /// Notes what is not as it should be.

@@ -21,6 +21,8 @@ pub use super::program::signal;
 
 /// How long anything may take before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+/// How many lines of its log are shown if a test fails. The file is kept.
+const LAST_LINES: usize = 8;
 /// How long to wait between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Free ports may be taken by others before the program binds them.
@@ -212,7 +214,12 @@ impl Drop for Ringway {
         let _ended_before = self.child.kill();
         let _status = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("-- log of ringway on port {}:\n{}", self.port, self.log());
+            self.dir.disable_cleanup(true);
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+            let file = self.path("stderr");
+            eprintln!("-- the last lines of ringway's log, {}:\n{last}", file.display());
         }
     }
 }
