@@ -12,7 +12,8 @@ use crate::node::Node;
 use crate::node::missed::copying::{Fallback, leaves_copy};
 use crate::node::missed::write::Write;
 use crate::protocol::{Reply, Request};
-use crate::reply::slot::{ReplyInspector, ReplySlot};
+use crate::reply::inspection::ReplyInspector;
+use crate::reply::slot::ReplySlot;
 
 /// Records what `request` may leave at `node`, its fallback node, and returns the slot to send it with.
 pub fn remember(node: &Arc<Node>, request: &Request<'_>, slot: ReplySlot, fallback: Fallback) -> ReplySlot {

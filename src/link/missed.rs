@@ -17,7 +17,8 @@ use crate::node::Node;
 use crate::node::missed::Due;
 use crate::protocol::operation::{Operation, is_plain_delete};
 use crate::protocol::{Reply, Request};
-use crate::reply::slot::{ReplyInspector, ReplySlot};
+use crate::reply::inspection::ReplyInspector;
+use crate::reply::slot::ReplySlot;
 
 /// Returns the slot to send `request` to `node` with, which missed some write.
 ///

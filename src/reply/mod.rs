@@ -1,6 +1,7 @@
 //! The way back: each session's queue of outstanding replies, and the other recipients of a reply.
 
 pub mod dropped;
+pub mod inspection;
 pub mod keys;
 mod lines;
 pub mod oneshot;

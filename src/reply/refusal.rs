@@ -5,7 +5,8 @@
 //! the node answers.
 
 use crate::protocol::Reply;
-use crate::reply::slot::{ReplyInspector, ReplySlot};
+use crate::reply::inspection::ReplyInspector;
+use crate::reply::slot::ReplySlot;
 
 /// An answer held back until another reply arrives.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The destination of one reply: a session's queue, a policy that waits for it, or an inspector.
 
-use std::fmt;
 use std::rc::Rc;
 
+use super::inspection::{Inspection, ReplyInspector};
 use super::oneshot::{Answer, Pending};
 use super::queue::ReplyQueue;
 use crate::metrics::NodeShard;
@@ -10,12 +10,6 @@ use crate::node::missed::Missed;
 use crate::node::missed::write::Write;
 use crate::protocol::operation::Operation;
 use crate::protocol::{Failure, Reply};
-
-/// Inspects a reply on its way to its destination.
-pub trait ReplyInspector: fmt::Debug {
-    /// Takes the reply. It may be called during a link's turn, so it must not send requests.
-    fn fill(self: Box<Self>, reply: Reply);
-}
 
 /// The destination of one reply.
 #[derive(Debug)]
@@ -26,8 +20,8 @@ pub enum ReplySlot {
     Key(Rc<ReplyQueue>, u32),
     /// A policy, which computes the reply for its own slot.
     Pending(Rc<Pending>),
-    /// A policy that inspects it first. Boxed twice, so that the slots of plain requests stay small.
-    Inspected(Box<Box<dyn ReplyInspector>>),
+    /// A policy that inspects it first.
+    Inspected(Inspection),
 }
 
 impl ReplySlot {
@@ -39,7 +33,7 @@ impl ReplySlot {
 
     /// Returns a slot whose reply `inspector` takes.
     pub fn inspected(inspector: impl ReplyInspector + 'static) -> ReplySlot {
-        ReplySlot::Inspected(Box::new(Box::new(inspector)))
+        ReplySlot::Inspected(Inspection::new(inspector))
     }
 
     /// Delivers the reply. A slot that awaits several replies keeps the first error.
@@ -49,7 +43,7 @@ impl ReplySlot {
             ReplySlot::Queue(reply_queue, number) => reply_queue.fill(number, reply),
             ReplySlot::Key(reply_queue, number) => reply_queue.fill_key(number, reply),
             ReplySlot::Pending(pending) => pending.fill(reply),
-            ReplySlot::Inspected(inspector) => (*inspector).fill(reply),
+            ReplySlot::Inspected(inspection) => inspection.fill(reply),
         }
     }
 

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use crate::protocol::operation::{drops_item_if_refused, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
-use crate::reply::slot::{ReplyInspector, ReplySlot};
+use crate::reply::inspection::ReplyInspector;
+use crate::reply::slot::ReplySlot;
 use crate::route::handover::progress::Progress;
 use crate::route::toolkit::reply::is_gone;
 use crate::route::{Call, Forwarder, Handover, Place, Pool};

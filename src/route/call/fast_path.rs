@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Command, Reply, Request};
-use crate::reply::slot::{ReplyInspector, ReplySlot};
+use crate::reply::inspection::ReplyInspector;
+use crate::reply::slot::ReplySlot;
 use crate::route::call::Context;
 use crate::route::call::hold::Hold;
 use crate::route::{Call, PolicyRoute};
