@@ -16,13 +16,15 @@ use crate::node::{Kind, Node, version};
 use crate::protocol::Failure;
 use crate::protocol::dialect::Dialect;
 
-/// What a connection ends with as it opens, if a process took it.
-const ENDED: [ErrorKind; 5] = [
+/// The errors of a connection that a process took, or keeps from us.
+const REACHED: [ErrorKind; 7] = [
     ErrorKind::BrokenPipe,
     ErrorKind::ConnectionAborted,
     ErrorKind::ConnectionReset,
     ErrorKind::InvalidData,
+    ErrorKind::PermissionDenied,
     ErrorKind::UnexpectedEof,
+    ErrorKind::Unsupported,
 ];
 
 /// A connection to a node.
@@ -55,7 +57,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether the node, or its machine, refused the connection or ended it, which takes no time.
+    /// Whether the node, or its machine, refused the connection or ended it, and did not let it run into a timeout.
     pub fn is_quick(&self) -> bool {
         use ErrorKind::{ConnectionRefused, NotFound};
         let is_refusal = matches!(self, ConnectError::Dial(error) if [ConnectionRefused, NotFound].contains(&error.kind()));
@@ -67,7 +69,7 @@ impl ConnectError {
     pub fn failure(&self) -> Failure {
         let is_reached = match self {
             ConnectError::Embedded => false,
-            ConnectError::Dial(error) => ENDED.contains(&error.kind()),
+            ConnectError::Dial(error) => REACHED.contains(&error.kind()),
             ConnectError::Version(error) | ConnectError::Script(error) => error.kind() != ErrorKind::TimedOut,
         };
         match is_reached {

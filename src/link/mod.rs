@@ -229,8 +229,8 @@ impl Link {
             || (self.budget.is_over_quota() && (has_value || state.words() > SMALL_QUEUE))
     }
 
-    /// Lets the next request dial the node at once, if the last attempt failed quickly: a refusal proves that the node has
-    /// no items now.
+    /// Lets the next request dial the node at once, if the last attempt failed without a timeout: a refusal proves that
+    /// the node's process is gone.
     pub fn hasten(&self) {
         let mut state = self.state.borrow_mut();
         if state.last_error.as_ref().is_some_and(ConnectError::is_quick) {

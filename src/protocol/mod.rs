@@ -336,8 +336,8 @@ pub enum Failure {
     OutOfMemory,
     /// A Valkey or Redis says that it cannot serve now, and did not execute the request.
     Refused,
-    /// The connection ended while it was being opened: a process took it, so the node may have its items. Clients read
-    /// the line of [`Failure::Connect`].
+    /// A process took the connection, and ended it before it could be used or answered otherwise than a node that can be
+    /// used: it may have the node's items. Clients read the line of [`Failure::Connect`].
     Unopened,
 }
 

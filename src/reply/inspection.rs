@@ -16,6 +16,9 @@ pub trait ReplyInspector: fmt::Debug {
     fn fill(self: Box<Self>, reply: Reply);
 }
 
+/// How many places are kept while none is taken.
+const KEEP: usize = 4096;
+
 thread_local! {
     static WAITING: RefCell<Waiting> = const { RefCell::new(Waiting::new()) };
 }
@@ -92,8 +95,12 @@ impl Waiting {
 
     #[inline]
     fn remove(&mut self, place: u32) -> Option<Box<dyn ReplyInspector>> {
+        let inspector = self.places[place as usize].take();
         self.free.push(place);
-        self.places[place as usize].take()
+        if self.free.len() == self.places.len() && self.free.len() > KEEP {
+            *self = Waiting::new();
+        }
+        inspector
     }
 }
 
@@ -143,6 +150,15 @@ mod tests {
         }
         assert_eq!(Rc::strong_count(&alive), 1);
         assert_eq!(WAITING.with_borrow(|waiting| waiting.places.len()), 6);
+    }
+
+    #[test]
+    fn places_are_given_back_when_many_were_taken_and_none_is() {
+        let places = || WAITING.with_borrow(|waiting| waiting.places.len());
+        let many: Vec<_> = (0..=KEEP).map(|_| nested(&Rc::new(()), pending().0)).collect();
+        assert_eq!(places(), 2 * (KEEP + 1));
+        drop(many);
+        assert_eq!(places(), 0);
     }
 
     #[test]

@@ -197,7 +197,8 @@ impl Pool {
         }
     }
 
-    /// Whether it is a pool of the snapshot with this number, and not the old ring of a handover.
+    /// Whether it is a pool of the snapshot with this number, and not the old ring of a handover. Only the first snapshot
+    /// that workers have is 0.
     #[inline]
     pub fn is_of(&self, number: u64) -> bool {
         !self.is_old && self.number.load(Relaxed) == number

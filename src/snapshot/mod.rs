@@ -35,7 +35,7 @@ pub struct Snapshot {
     pub counters: AllCounters,
     /// The writes of policies that keep or share replies, if there is such a policy; kept across reloads.
     pub writes: Option<Arc<Writes>>,
-    /// Its number among all that were used; 0 before it is used.
+    /// Its number among all that were published; 0 of the first one, with which the process starts.
     number: AtomicU64,
 }
 

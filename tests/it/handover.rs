@@ -1,5 +1,6 @@
 //! Handovers between real nodes: no miss and no old value while a ring changes, and when it changes back.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread::sleep;
@@ -333,35 +334,39 @@ fn change_under_a_write(prepare: &str, old: &Memcached, new: &Memcached) {
 
 #[test]
 fn a_write_does_not_go_on_without_an_old_owner_that_takes_no_more_connections() {
-    let (old, new) = (Memcached::start_with(&["-c", "64"]), Memcached::start());
-    let relay = Relay::start(old.port());
-    let config = |node: String| {
-        pool(
-            &[node],
-            &[
-                "handover: {prepare: 0s, serve: 1h}",
-                "health: {down_after: 1000000}",
-            ],
-        )
-    };
-    let ringway = Ringway::start(&config(relay.address()));
-    let mut client = ringway.client();
-    client.set("k", "1");
-    ringway.reload(&config(new.address()));
-    relay.turn_to(Fault::Refuse);
-    let mut others = Vec::new();
-    wait_for("the last connection", || {
-        let mut other = TcpStream::connect(old.address()).expect("it listens");
-        let mut first = [0];
-        let is_served = other.write_all(b"mn\r\n").is_ok() && other.read(&mut first).is_ok();
-        others.push(other);
-        !is_served || first != *b"M"
-    });
-    relay.turn_to(Fault::None);
-    wait_for("the relay to listen", || {
-        TcpStream::connect(relay.address()).is_ok()
-    });
-    client.expects("set k 0 0 1\r\n2\r\n", "NOT_STORED\r\n");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("users"), "app:secret\n").expect("written");
+    fs::write(path("password"), "secret\n").expect("written");
+    let auth = format!("auth: {{user: app, password: {{file: {}}}}}", path("password"));
+    let cases: [(&[&str], &str); 2] = [(&[], ""), (&["-Y", &path("users")], &auth)];
+    for (arguments, setting) in cases {
+        let old = Memcached::start_with(&[&["-c", "64"], arguments].concat());
+        let (new, relay) = (Memcached::start(), Relay::start(old.port()));
+        let config = |node: String| {
+            let handover = "handover: {prepare: 0s, serve: 1h}";
+            pool(&[node], &[handover, "health: {down_after: 1000000}", setting])
+        };
+        let ringway = Ringway::start(&config(relay.address()));
+        let mut client = ringway.client();
+        client.set("k", "1");
+        ringway.reload(&config(new.address()));
+        relay.turn_to(Fault::Refuse);
+        let mut others = Vec::new();
+        wait_for("the last connection", || {
+            let mut other = TcpStream::connect(old.address()).expect("it listens");
+            let mut first = [0];
+            let is_answered = other.write_all(b"mn\r\n").is_ok() && other.read(&mut first).is_ok();
+            others.push(other);
+            // The others read MN, or CLIENT_ERROR.
+            !is_answered || [*b"E", [0]].contains(&first)
+        });
+        relay.turn_to(Fault::None);
+        wait_for("the relay to listen", || {
+            TcpStream::connect(relay.address()).is_ok()
+        });
+        client.expects("set k 0 0 1\r\n2\r\n", "NOT_STORED\r\n");
+    }
 }
 
 #[test]
