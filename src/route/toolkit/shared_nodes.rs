@@ -38,33 +38,39 @@ impl SharedNodes {
     /// routes have nodes in common and lead through policies.
     #[inline]
     pub fn is_one_item(&self, one: &Route, other: &Route, request: &Request<'_>) -> bool {
-        !self.pools.is_empty()
-            && match (self.item(one, request), self.item(other, request)) {
-                (Some(one), Some(other)) => one == other,
-                _ => false,
-            }
+        !self.pools.is_empty() && self.is_one(one, other, request).unwrap_or(false)
     }
 
-    /// The address that `request` reaches first along `route`, and its key there.
-    fn item<'k>(&self, route: &Route, request: &Request<'k>) -> Option<(usize, Cow<'k, [u8]>)> {
-        let policy = match route {
-            Route::Pool(pool) => {
-                let (_, numbers) = self.pools.iter().find(|(known, _)| Arc::ptr_eq(known, pool))?;
-                return Some((numbers[pool.ring.pick(request.key)]?, Cow::Borrowed(request.key)));
-            }
-            Route::Policy(policy) => policy,
-        };
-        if let Some(to) = policy.kind.only_route(request) {
-            return self.item(to, request);
-        }
-        let (branch, key) = policy.kind.branches_of(request.key).into_iter().next()?;
-        let there = Request {
-            key: &key,
-            ..*request
-        };
-        let (address, key) = self.item(branch.route, &there)?;
-        Some((address, Cow::Owned(key.into_owned())))
+    fn is_one(&self, one: &Route, other: &Route, request: &Request<'_>) -> Option<bool> {
+        let (one, one_key) = first_pool(one, request)?;
+        let (other, other_key) = first_pool(other, request)?;
+        // Keys that differ need no look at a ring.
+        Some(one_key == other_key && self.address(one, &one_key)? == self.address(other, &other_key)?)
     }
+
+    /// The number of the address to which `pool` sends `key`.
+    fn address(&self, pool: &Arc<Pool>, key: &[u8]) -> Option<usize> {
+        let (_, numbers) = self.pools.iter().find(|(known, _)| Arc::ptr_eq(known, pool))?;
+        numbers[pool.ring.pick(key)]
+    }
+}
+
+/// The pool that `request` reaches first along `route`, and its key there.
+fn first_pool<'r, 'k>(route: &'r Route, request: &Request<'k>) -> Option<(&'r Arc<Pool>, Cow<'k, [u8]>)> {
+    let policy = match route {
+        Route::Pool(pool) => return Some((pool, Cow::Borrowed(request.key))),
+        Route::Policy(policy) => policy,
+    };
+    if let Some(to) = policy.kind.only_route(request) {
+        return first_pool(to, request);
+    }
+    let (branch, key) = policy.kind.branches_of(request.key).into_iter().next()?;
+    let there = Request {
+        key: &key,
+        ..*request
+    };
+    let (pool, key) = first_pool(branch.route, &there)?;
+    Some((pool, Cow::Owned(key.into_owned())))
 }
 
 /// The addresses of all nodes of all pools of `route`.
