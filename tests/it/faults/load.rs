@@ -17,7 +17,7 @@ use crate::support::client::Client;
 /// Keys that one session writes, in turn.
 pub const OWN: usize = 8;
 /// `request_timeout` of the pools: so long that a healthy node answers in time on a busy machine, too.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two rounds of a session.
 const PAUSE: Duration = Duration::from_millis(30);
 

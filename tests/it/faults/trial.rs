@@ -17,7 +17,7 @@ const SESSIONS: usize = 16;
 /// How long all is well before the fault.
 const BEFORE: Duration = Duration::from_millis(1000);
 /// How long the fault lasts at least: longer than a request may take. It ends once clients have noticed it, if they must.
-const LASTS: Duration = Duration::from_millis(4000);
+const LASTS: Duration = Duration::from_millis(3000);
 /// Within that all keys are served again when the fault is over.
 const FULL_SERVICE_WITHIN: Duration = DEADLINE;
 /// The p99 of the other nodes' keys may be so many times what it was before the fault,
