@@ -8,9 +8,6 @@ from server import Server
 
 # How long a call may take before the library counts as hanging, in seconds: more than its own timeout of thirty.
 DEADLINE = 60
-# Commands that a library does not use here, by its name and protocol: for each such touch libmemcached waits five seconds,
-# without a proxy too.
-LEFT_OUT = {("pylibmc", "binary"): ["touch"]}
 # For a call whose answer is an error.
 SHORT = 4
 # For other nodes to take over the keys of one.
@@ -48,9 +45,7 @@ class Client:
         self.library, self.keys, self.said = library, keys, said
         self.absent = keys.living.pop()
         self.adapter = library.start(Server(said).port, log)
-        self.version = self.adapter.version
-        left_out = LEFT_OUT.get((library.name, library.protocol), [])
-        self.commands = [command for command in self.adapter.commands if command not in left_out]
+        self.version, self.commands = self.adapter.version, self.adapter.commands
         self.verdicts, self.complaints = {}, []
         self.has_begun = False
 

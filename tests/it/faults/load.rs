@@ -21,9 +21,6 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two rounds of a session.
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// How long the watch of the machine sleeps.
-const TICK: Duration = Duration::from_millis(10);
-
 /// What is going on while the load runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -48,8 +45,6 @@ pub struct Load {
     rounds: Vec<AtomicUsize>,
     /// How long the single requests of steady sessions took, with the phase in which they were sent.
     times: Mutex<Vec<(Phase, Duration)>>,
-    /// The longest time for which the machine stood still, in milliseconds.
-    standstill: AtomicU64,
     complaints: Mutex<Vec<String>>,
 }
 
@@ -62,7 +57,6 @@ impl Load {
             unserved: AtomicU64::new(0),
             rounds: (0..keys.len() / OWN).map(|_| AtomicUsize::new(0)).collect(),
             times: Mutex::default(),
-            standstill: AtomicU64::new(0),
             complaints: Mutex::default(),
             keys,
         }
@@ -95,28 +89,6 @@ impl Load {
     /// How many requests were not served so far.
     pub fn unserved(&self) -> u64 {
         self.unserved.load(SeqCst)
-    }
-
-    /// Waits until a request was not served, a session failed, or `until` comes.
-    pub fn wait_unserved(&self, until: Instant) {
-        while self.unserved() == 0 && !self.is_over.load(SeqCst) && Instant::now() < until {
-            sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Looks until the load ends how late a short sleep ends: a virtual machine may stand still for seconds.
-    pub fn watch_machine(&self) {
-        while !self.is_over.load(SeqCst) {
-            let begun = Instant::now();
-            sleep(TICK);
-            let late = begun.elapsed().saturating_sub(TICK).as_millis() as u64;
-            self.standstill.fetch_max(late, SeqCst);
-        }
-    }
-
-    /// For how long the machine stood still at most.
-    pub fn standstill(&self) -> Duration {
-        Duration::from_millis(self.standstill.load(SeqCst))
     }
 
     /// Notes what is not as it should be.

@@ -16,7 +16,7 @@ use crate::support::tls_relay;
 const SESSIONS: usize = 16;
 /// How long all is well before the fault.
 const BEFORE: Duration = Duration::from_millis(1000);
-/// How long the fault lasts at least: longer than a request may take. It ends once clients have noticed it, if they must.
+/// How long the fault lasts: longer than a request may take, so that the node is found to be down before it ends.
 const LASTS: Duration = Duration::from_millis(3000);
 /// Within that all keys are served again when the fault is over.
 const FULL_SERVICE_WITHIN: Duration = DEADLINE;
@@ -24,10 +24,8 @@ const FULL_SERVICE_WITHIN: Duration = DEADLINE;
 const SLOWER: u32 = 10;
 /// or this, if that is more: the machine may be busy, but nobody waits for the node with the fault.
 const FAST: Duration = Duration::from_millis(500);
-/// A trial in which the machine stood still for so long shows nothing of Ringway: requests run into their timeouts.
-const STANDSTILL: Duration = Duration::from_millis(1000);
-/// How often a trial may show nothing, or the p99 may be too high: a busy machine looks like a slow Ringway. Whatever else
-/// is wrong fails the test at once.
+/// How often the p99 may be too high. A busy machine looks like a slow Ringway, so the p99 alone is measured again;
+/// whatever else is wrong fails the test at once.
 const TRIES: usize = 4;
 
 /// What goes wrong.
@@ -66,36 +64,28 @@ fn survives_over(tls: Option<&Authority>, injected: Injected, costs: Costs) {
     while slow.len() < TRIES {
         match trial(tls, injected, costs) {
             Ok(()) => return,
-            Err(why) => slow.push(why.to_string()),
+            Err(p99) => slow.push(p99.to_string()),
         }
         eprintln!("{slow:#?}");
     }
     panic!("{TRIES} times: {slow:#?}");
 }
 
-/// Why a trial may be repeated.
-enum Slow {
-    /// The machine stood still, and there were complaints.
-    Machine(Duration, Vec<String>),
-    /// The p99 of the other nodes' keys was too high during the fault.
-    P99 { before: Duration, during: Duration },
+/// The p99 of the other nodes' keys was too high during the fault.
+struct SlowP99 {
+    before: Duration,
+    during: Duration,
 }
 
-impl fmt::Display for Slow {
+impl fmt::Display for SlowP99 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Slow::Machine(time, complaints) => {
-                write!(f, "the machine stood still for {time:?}: {complaints:?}")
-            }
-            Slow::P99 { before, during } => {
-                write!(f, "p99 of the other nodes: {during:?}, and {before:?} before")
-            }
-        }
+        let SlowP99 { before, during } = self;
+        write!(f, "p99 of the other nodes: {during:?}, and {before:?} before")
     }
 }
 
-/// Runs one trial. Everything else that is wrong fails the test here.
-fn trial(tls: Option<&Authority>, injected: Injected, costs: Costs) -> Result<(), Slow> {
+/// Runs one trial. Everything but the p99 fails the test here.
+fn trial(tls: Option<&Authority>, injected: Injected, costs: Costs) -> Result<(), SlowP99> {
     let node = Memcached::start();
     let port = node.port();
     let others = [(); 3].map(|()| Memcached::start());
@@ -114,7 +104,6 @@ fn trial(tls: Option<&Authority>, injected: Injected, costs: Costs) -> Result<()
     load.fill(&mut ringway.client());
     scope(|sessions| {
         let _ends_with_me = EndOnDrop(&load);
-        sessions.spawn(|| load.watch_machine());
         for session in 0..load.sessions() {
             let (load, ringway) = (&load, &ringway);
             let host = ["127.0.0.1", "127.0.0.2"][session % 2];
@@ -124,9 +113,6 @@ fn trial(tls: Option<&Authority>, injected: Injected, costs: Costs) -> Result<()
         load.enter(Phase::Fault);
         sick.begin(injected);
         sleep(LASTS);
-        if costs == Costs::Answers {
-            load.wait_unserved(Instant::now() + DEADLINE);
-        }
         sick.end(injected, port);
         let until = Instant::now() + FULL_SERVICE_WITHIN;
         if (load.unserved() > 0) != (costs == Costs::Answers) {
@@ -140,9 +126,6 @@ fn trial(tls: Option<&Authority>, injected: Injected, costs: Costs) -> Result<()
         }
     });
     let complaints = load.complaints();
-    if !complaints.is_empty() && load.standstill() > STANDSTILL {
-        return Err(Slow::Machine(load.standstill(), complaints));
-    }
     assert!(complaints.is_empty(), "{complaints:#?}");
     wait_for("nothing to be owed", || {
         ringway.metric("ringway_in_flight", &[]) == 0.0
@@ -152,7 +135,7 @@ fn trial(tls: Option<&Authority>, injected: Injected, costs: Costs) -> Result<()
     assert!(executed <= tried, "{executed} writes came of {tried}");
     let (before, during) = (load.p99(Phase::Before), load.p99(Phase::Fault));
     if during > (before * SLOWER).max(FAST) {
-        return Err(Slow::P99 { before, during });
+        return Err(SlowP99 { before, during });
     }
     Ok(())
 }
