@@ -52,6 +52,7 @@ pub mod static_reply;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, ready};
+use std::pin::Pin;
 use std::time::Duration;
 
 use crate::config::{self, for_each_policy};
@@ -134,6 +135,9 @@ pub trait Policy: fmt::Debug + Sized {
         None
     }
 }
+
+/// The reply of a policy that waits, boxed: the state of most policies takes a fraction of the largest one's.
+pub type LaterReply<'a> = Pin<Box<dyn Future<Output = Reply> + 'a>>;
 
 /// A policy's decision about one request.
 #[derive(Debug)]
@@ -233,13 +237,18 @@ macro_rules! kinds_of_policies {
             }
 
             /// See [`Policy::resume`].
-            pub async fn resume(&self, request: &Request<'_>, first: Reply, context: &Context<'_>) -> Reply {
-                match self { $(PolicyKind::$Policy(policy) => policy.resume(request, first, context).await,)* }
+            pub fn resume<'a>(
+                &'a self,
+                request: &'a Request<'_>,
+                first: Reply,
+                context: &'a Context<'_>,
+            ) -> LaterReply<'a> {
+                match self { $(PolicyKind::$Policy(policy) => Box::pin(policy.resume(request, first, context)),)* }
             }
 
             /// See [`Policy::run`].
-            pub async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
-                match self { $(PolicyKind::$Policy(policy) => policy.run(request, context).await,)* }
+            pub fn run<'a>(&'a self, request: &'a Request<'_>, context: &'a Context<'_>) -> LaterReply<'a> {
+                match self { $(PolicyKind::$Policy(policy) => Box::pin(policy.run(request, context)),)* }
             }
 
             /// See [`Policy::branches`].

@@ -23,11 +23,12 @@ use super::session::Change;
 /// A case, and what runs it under the counter.
 type Case = (&'static str, fn());
 
+/// One set.
+const SET: &[u8] = b"set key:1234567890 0 0 10\r\n0123456789\r\n";
+
 const CASES: &[Case] = &[
     ("parse-classic-get", || parse_text(b"get key:1234567890\r\n")),
-    ("parse-classic-set", || {
-        parse_text(b"set key:1234567890 0 0 10\r\n0123456789\r\n")
-    }),
+    ("parse-classic-set", || parse_text(SET)),
     ("parse-classic-get-100", || parse_text(&many("get", 100))),
     ("parse-meta-get", || parse_text(b"mg key:1234567890 v t f\r\n")),
     ("parse-meta-set", || {
@@ -49,9 +50,8 @@ const CASES: &[Case] = &[
     ("write-reply-value", write_value),
     ("round-get", || rounds(&many("get", 1))),
     ("round-get-16", || rounds(&many("get", 1).repeat(16))),
-    ("round-set", || {
-        rounds(b"set key:1234567890 0 0 10\r\n0123456789\r\n")
-    }),
+    ("round-set", || rounds(SET)),
+    ("round-set-16", || rounds(&sets())),
     ("round-get-100-keys", || rounds(&many("get", 100))),
     ("round-get-100-KiB", || rounds(b"get large:1234567890\r\n")),
     ("round-meta-get", || rounds(b"mg key:1234567890 v f\r\n")),
@@ -67,6 +67,12 @@ const CASES: &[Case] = &[
     ("replicate-get-16", || over("{replicate: [main, other]}")),
     ("lazy-fill-get-16", || {
         over("{lazy_fill: {to: main, from: other}}")
+    }),
+    ("replicate-set-16", || {
+        sets_over("{replicate: [main, {key: {to: main, add_prefix: 'copy:'}}]}")
+    }),
+    ("lazy-fill-set-16", || {
+        sets_over("{lazy_fill: {to: main, from: {key: {to: main, add_prefix: 'old:'}}}}")
     }),
     ("routing-prefix-get-16", || {
         over("{routing_prefix: {/a/b/: other}, else: main}")
@@ -114,6 +120,17 @@ pub fn run(name: &str) {
 /// Sixteen gets in one piece, which `route` leads to the first pool.
 fn over(route: &str) {
     rounds_over(route, &many("get", 1).repeat(16));
+}
+
+/// Sixteen sets in one piece, for each of which `route` sends two requests.
+fn sets_over(route: &str) {
+    rounds_over(route, &sets());
+}
+
+/// Sixteen sets, each of another key.
+fn sets() -> Vec<u8> {
+    let sets = (0..16).map(|n| format!("set key:{} 0 0 10\r\n0123456789\r\n", 1234567890 + n));
+    sets.collect::<String>().into_bytes()
 }
 
 /// Sixteen gets in one piece, of a key in a pool of three nodes.

@@ -36,7 +36,8 @@ fn rounds_of(start: impl FnOnce(&str) -> Process, asks: &[u8]) {
     let runtime = event_loop();
     let mut cluster = runtime.block_on(Cluster::new(start));
     let talk = runtime.block_on(cluster.learn(asks));
-    let mut room = vec![0; talk.link.len().max(talk.reads)];
+    let longest = talk.exchanges.iter().map(|exchange| exchange.ask.len()).max();
+    let mut room = vec![0; longest.unwrap_or(0).max(talk.reads)];
     measure(|| cluster.round(&runtime, asks, &talk, &mut room));
 }
 
@@ -50,12 +51,15 @@ struct Cluster {
 
 /// What is said in each round.
 struct Talk {
-    /// What the node is asked.
-    link: Vec<u8>,
-    /// What it answers.
-    answer: Vec<u8>,
+    /// What the node is asked, in one piece or one after the other, and what it answers.
+    exchanges: Vec<Exchange>,
     /// Bytes that the client reads.
     reads: usize,
+}
+
+struct Exchange {
+    ask: Vec<u8>,
+    answer: Vec<u8>,
 }
 
 impl Cluster {
@@ -83,19 +87,23 @@ impl Cluster {
             yield_now().await;
         };
         node.set_nonblocking(true).expect("a socket");
-        let link = all_that_comes(&mut node).await;
-        let answer = answer(&link);
-        node.write_all(&answer).expect("written");
+        let (mut exchanges, mut reads) = (Vec::new(), Vec::new());
+        loop {
+            let ask = all_that_comes(&mut node).await;
+            reads.extend(all_that_comes(&mut self.client).await);
+            if !ask.is_empty() {
+                let answer = answer(&ask);
+                node.write_all(&answer).expect("written");
+                exchanges.push(Exchange { ask, answer });
+            } else if !reads.is_empty() {
+                break;
+            }
+        }
         self.node = Some(node);
-        let reads = all_that_comes(&mut self.client).await;
-        assert!(
-            !reads.windows(5).any(|word| word == b"ERROR"),
-            "{}",
-            reads.escape_ascii()
-        );
+        let said = reads.escape_ascii().to_string();
+        assert!(!said.contains("ERROR") && !said.contains("NOT_STORED"), "{said}");
         Talk {
-            link,
-            answer,
+            exchanges,
             reads: reads.len(),
         }
     }
@@ -105,18 +113,20 @@ impl Cluster {
         let client = &mut self.client;
         client.write_all(asks).expect("written");
         runtime.block_on(async {
-            read_exact(node, &mut room[..talk.link.len()]).await;
-            node.write_all(&talk.answer).expect("written");
+            for Exchange { ask, answer } in &talk.exchanges {
+                read_exact(node, &mut room[..ask.len()]).await;
+                node.write_all(answer).expect("written");
+            }
             read_exact(client, &mut room[..talk.reads]).await;
         });
     }
 }
 
-/// Everything until nothing more comes for a while.
+/// Everything until nothing more comes for a while, if anything comes.
 async fn all_that_comes(stream: &mut UnixStream) -> Vec<u8> {
     let (mut all, mut quiet) = (Vec::new(), 0);
     let mut chunk = [0; 64 << 10];
-    while all.is_empty() || quiet < 100 {
+    while quiet < 100 {
         yield_now().await;
         quiet += 1;
         if let Ok(n) = stream.read(&mut chunk) {

@@ -126,18 +126,19 @@ impl Policy for Stampede {
     }
 
     async fn run(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
+        // Most requests are reads that need not wait: the state of the others has memory of its own.
         if takes_part(request) {
             return self.read(request, context).await;
         }
         if Operation::of(request) == Operation::Get {
-            return self.forward(request, context).await;
+            return Box::pin(self.forward(request, context)).await;
         }
         let mut scratch = Vec::new();
         let extended = match self.stale {
             0 => *request,
             _ => self.rewrite(request, &mut scratch),
         };
-        self.change(&extended, context.call).await
+        Box::pin(self.change(&extended, context.call)).await
     }
 
     fn branches(&self) -> Vec<Branch<'_>> {
@@ -156,19 +157,27 @@ impl Policy for Stampede {
 impl Stampede {
     async fn read(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
         let key = MetaKey::of(request);
-        let mut seen = match self.ask(request, &key, context).await {
-            Ok(seen) => seen,
-            Err(reply) if lacks_leases(&reply) => return context.call.send(&self.to, request).await,
-            Err(reply) => return reply,
-        };
-        if !must_wait(&seen) {
-            return self.answer(request, seen, context);
+        match self.ask(request, &key, context).await {
+            Ok(seen) if must_wait(&seen) => Box::pin(self.wait(request, &key, seen, context)).await,
+            Ok(seen) => self.answer(request, seen, context),
+            Err(reply) if lacks_leases(&reply) => context.call.send(&self.to, request).await,
+            Err(reply) => reply,
         }
+    }
+
+    /// Waits for the value that another reader computes, after a look at its placeholder.
+    async fn wait(
+        &self,
+        request: &Request<'_>,
+        key: &MetaKey,
+        mut seen: Seen,
+        context: &Context<'_>,
+    ) -> Reply {
         let reader = WaitingReader::join(&self.identity, request.key);
         for is_last in [false, true] {
             let deadline = Instant::now() + self.wait;
             match reader
-                .wait(deadline, async || self.ask(request, &key, context).await)
+                .wait(deadline, async || self.ask(request, key, context).await)
                 .await
             {
                 Outcome::Failed(reply) => return reply,
@@ -182,7 +191,7 @@ impl Stampede {
                 Outcome::TimedOut => {
                     // The reader that computes the value takes too long. Of all processes one succeeds here.
                     let _is_gone = key.release(seen.cas, &self.to, context.call).await;
-                    seen = match self.ask(request, &key, context).await {
+                    seen = match self.ask(request, key, context).await {
                         Ok(seen) => seen,
                         Err(reply) => return reply,
                     };

@@ -121,25 +121,29 @@ impl Refill {
     /// Runs a request. Returns `None` if other requests changed the key each time.
     async fn start(&self, request: &Request<'_>, key: &MetaKey) -> Option<Reply> {
         Some(match Operation::of(request) {
-            // An mg that may be granted a lease itself: the lease of the look-up must not be in its way. One
-            // that another request holds stays.
-            Operation::Get => match self.bring(key).await {
-                Err(reply) => reply,
-                Ok(Warmed::Contended) => return None,
-                Ok(warmed) => {
-                    if let Warmed::Nowhere { token, is_own: true } = warmed {
-                        let _released = key.release(token, &self.cold, &self.call).await;
-                    }
-                    self.call.send(&self.cold, request).await
-                }
-            },
             Operation::Set => match self.delete_in_warm(key).await {
                 Err(reply) => reply,
                 Ok(()) => self.call.send(&self.cold, request).await,
             },
             _ if is_plain_delete(request) => self.delete(request).await,
-            _ => return self.change(request, key).await,
+            // The state of rarer requests is large, and has memory of its own.
+            Operation::Get => return Box::pin(self.read_with_lease(request, key)).await,
+            _ => return Box::pin(self.change(request, key)).await,
         })
+    }
+
+    /// Reads by an mg that may be granted a lease itself: the lease of the look-up must not be in its way. One that
+    /// another request holds stays. Returns `None` if other requests changed the key each time.
+    async fn read_with_lease(&self, request: &Request<'_>, key: &MetaKey) -> Option<Reply> {
+        match self.bring(key).await {
+            Err(reply) => return Some(reply),
+            Ok(Warmed::Contended) => return None,
+            Ok(Warmed::Nowhere { token, is_own: true }) => {
+                let _released = key.release(token, &self.cold, &self.call).await;
+            }
+            Ok(_) => {}
+        }
+        Some(self.call.send(&self.cold, request).await)
     }
 
     /// Reads a value with its cas id in the cold route, which lacks the key: it is copied there first.
