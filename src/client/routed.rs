@@ -168,17 +168,20 @@ impl Routed {
         };
         let number = self.reply_queue.push(origin, 1);
         let (route, slot) = (batch.route.clone(), ReplySlot::queued(&self.reply_queue, number));
-        self.in_turn(request, move |call, request| call.send_to(&route, request, slot));
+        self.in_turn(request, async move |call, request| {
+            call.send_to(&route, request, slot)
+        });
     }
 
     /// Begins a call for `request` now, and does `work` with it once the requests that it must not overtake are done.
-    fn in_turn(&self, request: &Request<'_>, work: impl FnOnce(Call, &Request<'_>) + 'static) {
+    /// The request is in progress until `work` ends, and until everything that it started is done.
+    fn in_turn(&self, request: &Request<'_>, work: impl AsyncFnOnce(&Call, &Request<'_>) + 'static) {
         let (hold, requests) = (self.in_progress.begin(request), self.in_progress.clone());
         let number = hold.number();
         let (call, owned) = (self.call(hold), OwnedRequest::new(request));
         tokio::task::spawn_local(async move {
             requests.order.turn(number).await;
-            work(call, &owned.request());
+            work(&call, &owned.request()).await;
         });
     }
 
@@ -198,7 +201,7 @@ impl Routed {
                 .refuse_value(batch.route, request, answer, slot);
         }
         let route = batch.route.clone();
-        self.in_turn(request, move |call, request| {
+        self.in_turn(request, async move |call, request| {
             call.refuse_value(&route, request, answer, slot)
         });
     }
@@ -221,14 +224,11 @@ impl Routed {
         }
         let number = self.reply_queue.push(origin, nodes);
         let (reply_queue, forwarder) = (self.reply_queue.clone(), self.forwarder.clone());
-        let (hold, requests) = (self.in_progress.begin(request), self.in_progress.clone());
-        let owned = OwnedRequest::new(request);
-        tokio::task::spawn_local(async move {
-            requests.order.turn(hold.number()).await;
+        self.in_turn(request, async move |_call, request| {
             let _in_progress = begin_flush();
             for pool in pools.iter().rev() {
                 let mut answers = Vec::new();
-                forwarder.flush(pool, &owned.request(), || {
+                forwarder.flush(pool, request, || {
                     let (slot, answer) = pending();
                     answers.push(answer);
                     slot
