@@ -189,8 +189,8 @@ impl Ring {
 
     /// Stores in `members` the index of the node that owns each of `keys`.
     pub fn pick_all(&self, keys: &[&[u8]], members: &mut [usize]) {
-        for (keys, members) in keys.chunks(4).zip(members.chunks_mut(4)) {
-            match (self.digests_of_four(keys), &self.placement) {
+        for (keys, members) in keys.chunks(8).zip(members.chunks_mut(8)) {
+            match (self.digests_of_eight(keys), &self.placement) {
                 (Some(digests), Placement::Circle(circle)) => {
                     let owners = digests.map(|digest| circle.owner(digest));
                     members.copy_from_slice(&owners[..keys.len()]);
@@ -203,10 +203,10 @@ impl Ring {
         }
     }
 
-    /// Stores in `members` what [`Ring::pick_in_both`] returns for each of `keys`, at most four.
-    pub fn pick_four_in_both(&self, other: &Ring, keys: &[&[u8]], members: &mut [(usize, usize)]) {
+    /// Stores in `members` what [`Ring::pick_in_both`] returns for each of `keys`, at most eight.
+    pub fn pick_eight_in_both(&self, other: &Ring, keys: &[&[u8]], members: &mut [(usize, usize)]) {
         let members = members.iter_mut();
-        match self.digests_of_four(keys) {
+        match self.digests_of_eight(keys) {
             Some(digests) => members.zip(digests).for_each(|(owners, digest)| {
                 *owners = (self.owner(digest.into()), other.owner(digest.into()));
             }),
@@ -216,18 +216,18 @@ impl Ring {
         }
     }
 
-    /// Returns the digests of `keys`, at most four, if this is a circle and that takes less work than one after the
+    /// Returns the digests of `keys`, at most eight, if this is a circle and that takes less work than one after the
     /// other.
     #[inline]
-    fn digests_of_four(&self, keys: &[&[u8]]) -> Option<[u32; 4]> {
+    fn digests_of_eight(&self, keys: &[&[u8]]) -> Option<[u32; 8]> {
         // Of fewer, each takes about as much by itself.
         let is_circle = matches!(self.placement, Placement::Circle(_));
         if !is_circle || self.hash_input.more.is_some() || keys.len() < 3 {
             return None;
         }
-        let four =
+        let eight =
             std::array::from_fn(|index| self.hash_input.hashed_part(keys.get(index).unwrap_or(&keys[0])));
-        self.hash.of_four(four)
+        self.hash.of_eight(eight)
     }
 
     /// Returns the number by which `key` is placed, for display. (A ring of one member does not compute

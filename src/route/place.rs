@@ -42,10 +42,10 @@ impl Pool {
             return keys.for_each(|(place, key)| *place = self.place(key));
         }
         let ring = &handover.old.ring;
-        for (keys, places) in keys.chunks(4).zip(places.chunks_mut(4)) {
-            let mut members = [(0, 0); 4];
+        for (keys, places) in keys.chunks(8).zip(places.chunks_mut(8)) {
+            let mut members = [(0, 0); 8];
             self.ring
-                .pick_four_in_both(ring, keys, &mut members[..keys.len()]);
+                .pick_eight_in_both(ring, keys, &mut members[..keys.len()]);
             for (place, (new, old)) in places.iter_mut().zip(members) {
                 *place = self.place_of(handover, new, old);
             }

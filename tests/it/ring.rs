@@ -423,8 +423,8 @@ fn two_rings_asked_together_answer_as_each_of_them_does_alone() {
                 let together: Vec<_> = keys.iter().map(|key| ring.pick_in_both(&other, key)).collect();
                 assert_eq!(together, alone, "{}", rule.name());
                 let mut at_once = vec![(0, 0); keys.len()];
-                for (keys, owners) in keys.chunks(4).zip(at_once.chunks_mut(4)) {
-                    ring.pick_four_in_both(&other, keys, owners);
+                for (keys, owners) in keys.chunks(8).zip(at_once.chunks_mut(8)) {
+                    ring.pick_eight_in_both(&other, keys, owners);
                 }
                 assert_eq!(at_once, alone, "{}", rule.name());
             }

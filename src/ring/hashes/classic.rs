@@ -62,11 +62,11 @@ pub(super) fn fnv1a(key: &[u8], basis: u32, prime: u32) -> u32 {
     key.iter().fold(basis, step)
 }
 
-/// [`fnv1a`] of four keys, side by side: each step of one waits for the step before.
-pub(super) fn four_fnv1a(keys: [&[u8]; 4], basis: u32, prime: u32) -> [u32; 4] {
+/// [`fnv1a`] of eight keys, side by side: each step of one waits for the step before.
+pub(super) fn eight_fnv1a(keys: [&[u8]; 8], basis: u32, prime: u32) -> [u32; 8] {
     let common = keys.iter().map(|key| key.len()).min().unwrap_or(0);
     let fronts = keys.map(|key| &key[..common]);
-    let mut hashes = [basis; 4];
+    let mut hashes = [basis; 8];
     for at in 0..common {
         for (hash, front) in hashes.iter_mut().zip(fronts) {
             *hash = (*hash ^ signed(front[at])).wrapping_mul(prime);

@@ -39,7 +39,7 @@ const CASES: &[Case] = &[
     ("pick-of-10", || pick(10)),
     ("pick-of-100", || pick(100)),
     ("pick-of-1000", || pick(1000)),
-    ("pick-four-of-10", pick_four),
+    ("pick-eight-of-10", pick_eight),
     ("read-reply-value", || {
         read_reply(b"VA 10 kkey:1234567890 f0\r\n0123456789\r\n")
     }),
@@ -203,8 +203,8 @@ fn pick(nodes: usize) {
     });
 }
 
-/// What four keys of a multi-get cost on their way to their nodes.
-fn pick_four() {
+/// What eight keys of a multi-get cost on their way to their nodes.
+fn pick_eight() {
     let snapshot = pool_of(10);
     let Route::Pool(pool) = &snapshot.listeners[0].route else {
         panic!("the route is a pool");
@@ -212,10 +212,10 @@ fn pick_four() {
     let keys = keys();
     let mut next = 0;
     measure(|| {
-        next = if next + 4 < keys.len() { next + 4 } else { 0 };
-        let four: [&[u8]; 4] = std::array::from_fn(|index| keys[next + index].as_bytes());
-        let mut nodes = [0; 4];
-        pool.pick_all(black_box(&four), &mut nodes);
+        next = (next + 8) % 96;
+        let eight: [&[u8]; 8] = std::array::from_fn(|index| keys[next + index].as_bytes());
+        let mut nodes = [0; 8];
+        pool.pick_all(black_box(&eight), &mut nodes);
         black_box(nodes);
     });
 }
