@@ -20,6 +20,7 @@
 //! Policies do not know the network: they reach pools through a [`Forwarder`], which is the worker's or a
 //! test's.
 
+mod active;
 pub mod call;
 pub mod counters;
 pub mod explain;
