@@ -131,6 +131,8 @@ pub struct Diagnostics {
     file: String,
     list: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
+    /// The files that the file names.
+    named: Vec<PathBuf>,
 }
 
 impl Diagnostics {
@@ -140,7 +142,18 @@ impl Diagnostics {
             file: file.to_owned(),
             list: Vec::new(),
             warnings: Vec::new(),
+            named: Vec::new(),
         }
+    }
+
+    /// Notes that the file names `path`.
+    pub fn note_named(&mut self, path: &Path) {
+        self.named.push(path.to_owned());
+    }
+
+    /// Returns the files that the file names.
+    pub fn into_named(self) -> Vec<PathBuf> {
+        self.named
     }
 
     /// The folder of the file, from which its relative paths start.

@@ -13,10 +13,12 @@ use super::read_regular;
 pub fn kind() -> Kind<PathBuf> {
     let read = |value: &YamlNode<'_>, diagnostics: &mut Diagnostics| {
         let folder = diagnostics.folder();
-        value.read(diagnostics, |text| match text {
+        let path = value.read(diagnostics, |text| match text {
             "" => Err(Problem::new("the path is empty").hint("name a file")),
             text => Ok(folder.join(text)),
-        })
+        })?;
+        diagnostics.note_named(&path);
+        Some(path)
     };
     Kind::new(
         read,

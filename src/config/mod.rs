@@ -186,16 +186,31 @@ pub fn parse(text: &str, source: &str) -> Result<Config, Error> {
 
 fn check_text(text: &str, source: &str) -> Result<Checked, Error> {
     let mut diagnostics = error::Diagnostics::new(source);
-    let tree = tree::parse(text, &mut diagnostics);
+    let config = read_text(text, source, &mut diagnostics);
+    let warnings = diagnostics.take_warnings();
+    let config = diagnostics.conclude(config)?;
+    Ok(Checked { config, warnings })
+}
+
+/// The files that the configuration in `bytes` names, as far as it can be read.
+pub fn named_files(bytes: &[u8], source: &str) -> Vec<PathBuf> {
+    let mut diagnostics = error::Diagnostics::new(source);
+    read_text(&String::from_utf8_lossy(bytes), source, &mut diagnostics);
+    diagnostics.into_named()
+}
+
+/// Reads `text`, and adds its mistakes to `diagnostics`.
+fn read_text(text: &str, source: &str, diagnostics: &mut error::Diagnostics) -> Option<Config> {
+    let tree = tree::parse(text, diagnostics);
     if let Some(problem) = foreign::whole(text, tree.as_ref(), source) {
-        let mut diagnostics = error::Diagnostics::new(source);
+        *diagnostics = error::Diagnostics::new(source);
         diagnostics.add(&error::Location::default(), problem);
-        return diagnostics.conclude(None);
+        return None;
     }
     let config = match tree.filter(|tree| !tree.is_null()) {
         Some(tree) => {
-            let file = file::read(&map_reader::YamlNode::root(&tree), &mut diagnostics);
-            resolve::resolve(file, &mut diagnostics)
+            let file = file::read(&map_reader::YamlNode::root(&tree), diagnostics);
+            resolve::resolve(file, diagnostics)
         }
         None if diagnostics.is_empty() => {
             let problem =
@@ -206,11 +221,9 @@ fn check_text(text: &str, source: &str) -> Result<Checked, Error> {
         None => None,
     };
     if diagnostics.is_empty() {
-        read_as_others_do(text, &mut diagnostics);
+        read_as_others_do(text, diagnostics);
     }
-    let warnings = diagnostics.take_warnings();
-    let config = diagnostics.conclude(config)?;
-    Ok(Checked { config, warnings })
+    config
 }
 
 /// Logs each of `warnings`.

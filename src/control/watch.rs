@@ -38,7 +38,8 @@ pub async fn run(path: PathBuf, reloader: Arc<Reloader>) {
 async fn run_with(path: PathBuf, reloader: Arc<Reloader>, look: Duration) {
     let touched = Arc::new(Notify::new());
     let mut folders = Folders::new(touched.clone());
-    let mut readable = true;
+    // Why the file could not be read the last time.
+    let mut unreadable = None;
     loop {
         // The watch is set before the look, or a change between the two would be missed.
         let mut looked = reloader.files();
@@ -52,21 +53,18 @@ async fn run_with(path: PathBuf, reloader: Arc<Reloader>, look: Duration) {
             Ok(followed) => folders = followed,
             Err(error) => return warn!(%error, "the configuration file is no longer watched"),
         }
-        readable = match (reloader.reload_if_touched().await, readable) {
-            (Err(error), true) => {
-                reloader.note_unreadable(&error);
-                warn!(path = %path.display(), %error, "configuration file cannot be read, the running one stays");
-                false
-            }
-            (Ok(touched), false) => {
-                if !touched {
-                    reloader.note_readable();
+        let now = reloader.reload_if_touched().await.err();
+        let reason = now.as_ref().map(io::Error::to_string);
+        if reason != unreadable {
+            match &now {
+                Some(error) => {
+                    reloader.note_unreadable(error);
+                    warn!(path = %path.display(), %error, "configuration file cannot be read, the running one stays");
                 }
-                info!(path = %path.display(), "configuration file can be read again");
-                true
+                None => info!(path = %path.display(), "configuration file can be read again"),
             }
-            (_, readable) => readable,
-        };
+        }
+        unreadable = reason;
         if timeout(look, touched.notified()).await.is_ok() {
             sleep(SETTLE).await;
         }
@@ -315,6 +313,22 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::write(&path, yaml(2)).unwrap();
         runs(&state, 2).await;
+    }
+
+    #[tokio::test]
+    async fn why_a_file_cannot_be_read_is_told_as_it_changes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ringway.yaml");
+        fs::write(&path, yaml(1)).unwrap();
+        let state = watch(&path, Duration::from_millis(50));
+        let is_told = async |reason: &str| {
+            let told = || state.reloads.lock().unwrap().diagnostics.concat();
+            eventually(reason, || told().contains(reason)).await;
+        };
+        fs::remove_file(&path).unwrap();
+        is_told("No such file").await;
+        fs::create_dir(&path).unwrap();
+        is_told("a folder").await;
     }
 
     #[test]

@@ -98,6 +98,8 @@ pub struct Reloader {
     state: Arc<State>,
     /// What was last read; `None` if it could not be read.
     seen: Mutex<Option<Seen>>,
+    /// The files that the last configuration names, also if it was refused.
+    named: std::sync::Mutex<Vec<PathBuf>>,
     remembered: Keeping,
     /// Held while handovers are written to `state_dir`, so that the newest are written last.
     keeping: Mutex<()>,
@@ -115,6 +117,7 @@ impl Reloader {
             path,
             state,
             seen: Mutex::new(seen),
+            named: std::sync::Mutex::default(),
             remembered: Keeping::default(),
             keeping: Mutex::default(),
         }
@@ -125,9 +128,16 @@ impl Reloader {
         self.path.as_deref()
     }
 
-    /// The files that the running configuration names.
+    /// The files that the running configuration names, and those that one which was refused names.
     pub fn files(&self) -> Vec<PathBuf> {
-        files(&self.state)
+        let mut all = files(&self.state);
+        let named = self.named.lock().expect("no holder panics");
+        for path in named.iter() {
+            if !all.contains(path) {
+                all.push(path.clone());
+            }
+        }
+        all
     }
 
     /// Reads the file and applies it.
@@ -144,7 +154,8 @@ impl Reloader {
         let mut seen = self.seen.lock().await;
         let read = read(path, self.files()).await;
         *seen = read.as_ref().ok().cloned();
-        self.take(path, read.map(|seen| seen.bytes)).await
+        let taken = self.try_take(path, read.map(|seen| seen.bytes)).await;
+        taken.inspect_err(|refused| self.refuse(path, refused.diagnostics()))
     }
 
     /// Reloads if the bytes of the file, or of a file that it names, differ from those last read, and returns whether they
@@ -154,14 +165,21 @@ impl Reloader {
             return Ok(false);
         };
         let mut seen = self.seen.lock().await;
+        let before = seen.take();
         let read = read(path, self.files()).await?;
-        if seen.as_ref() == Some(&read) {
+        *seen = Some(read.clone());
+        if before.as_ref() == Some(&read) {
             return Ok(false);
         }
-        *seen = Some(read.clone());
         // The outcome is logged and kept; no caller waits for it here. A configuration that names other files is read
         // once more, since they may have changed after they were read.
-        let _ = self.take(path, Ok(read.bytes)).await;
+        let is_same_file = before.is_some_and(|before| before.bytes == read.bytes);
+        if let Err(refused) = self.try_take(path, Ok(read.bytes)).await {
+            let diagnostics = refused.diagnostics();
+            if !(is_same_file && self.keeps(&diagnostics)) {
+                self.refuse(path, diagnostics);
+            }
+        }
         Ok(true)
     }
 
@@ -219,17 +237,9 @@ impl Reloader {
         self.record(|reloads| reloads.diagnostics = vec![format!("{path}: {error}")]);
     }
 
-    /// Records that the file can be read again, and is unchanged.
-    pub fn note_readable(&self) {
-        self.record(|reloads| reloads.diagnostics.clear());
-    }
-
-    async fn take(&self, path: &Path, read: io::Result<Vec<u8>>) -> Result<Applied, ReloadError> {
-        let taken = self.try_take(path, read).await;
-        if let Err(refused) = &taken {
-            self.refuse(path, refused);
-        }
-        taken
+    /// Whether the last configuration was refused for these reasons.
+    fn keeps(&self, diagnostics: &[String]) -> bool {
+        self.state.reloads.lock().expect("no holder panics").diagnostics == diagnostics
     }
 
     async fn try_take(&self, path: &Path, read: io::Result<Vec<u8>>) -> Result<Applied, ReloadError> {
@@ -238,7 +248,17 @@ impl Reloader {
             source,
         })?;
         let source = path.display().to_string();
-        let checked = aside(move || Ok(config::check_bytes(&bytes, &source)?)).await?;
+        let (checked, named) = aside(move || {
+            let checked = config::check_bytes(&bytes, &source);
+            let named = match &checked {
+                Ok(checked) => checked.config.files(),
+                Err(_) => config::named_files(&bytes, &source),
+            };
+            Ok((checked, named))
+        })
+        .await?;
+        *self.named.lock().expect("no holder panics") = named;
+        let checked = checked?;
         let current = self.state.snapshot.load_full();
         let (next, requires_restart) = without_restart(checked.config, &current.config);
         let (tried, running) = (next.clone(), current.clone());
@@ -267,8 +287,7 @@ impl Reloader {
         })
     }
 
-    fn refuse(&self, path: &Path, refused: &ReloadError) {
-        let diagnostics = refused.diagnostics();
+    fn refuse(&self, path: &Path, diagnostics: Vec<String>) {
         for diagnostic in &diagnostics {
             error!(diagnostic, "configuration mistake");
         }

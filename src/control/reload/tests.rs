@@ -140,6 +140,43 @@ async fn only_touched_files_are_reloaded_by_the_watch() {
 }
 
 #[tokio::test]
+async fn a_bad_file_that_was_gone_for_a_while_is_bad_again() {
+    let bench = bench(ONE);
+    bench.write("pools: {main: {nodes: [}");
+    assert!(bench.reloader.reload_if_touched().await.unwrap());
+    let refused = bench.reloads().diagnostics;
+    std::fs::remove_file(bench.directory.path().join("ringway.yaml")).unwrap();
+    bench
+        .reloader
+        .note_unreadable(&bench.reloader.reload_if_touched().await.unwrap_err());
+    assert_ne!(bench.reloads().diagnostics, refused);
+    bench.write("pools: {main: {nodes: [}");
+    bench.reloader.reload_if_touched().await.unwrap();
+    assert_eq!(bench.reloads().diagnostics, refused);
+}
+
+#[tokio::test]
+async fn a_file_that_a_refused_configuration_names_is_awaited() {
+    let bench = bench(ONE);
+    let listener = "{bind: '127.0.0.1:0', auth: {users: users.txt}}";
+    bench.write(&format!(
+        "{{listeners: [{listener}], {}}}",
+        "pools: {main: {nodes: ['127.0.0.1:1']}}"
+    ));
+    for _ in 0..3 {
+        bench.reloader.reload_if_touched().await.unwrap();
+        assert_eq!(bench.reloads().failed, 1, "it is refused once");
+    }
+    let users = bench.directory.path().join("users.txt");
+    for (text, failed) in [("no user", 2), ("app:secret\n", 2)] {
+        std::fs::write(&users, text).unwrap();
+        assert!(bench.reloader.reload_if_touched().await.unwrap(), "{text}");
+        assert_eq!(bench.reloads().failed, failed, "{text}");
+    }
+    assert_eq!(bench.reloads().succeeded, 1);
+}
+
+#[tokio::test]
 async fn a_file_that_changed_while_the_process_started_counts_as_touched() {
     let bench = bench(ONE);
     bench.write(TWO);
