@@ -1,14 +1,13 @@
 //! `flush_all` with a delay for a Valkey or Redis, which has none: this process waits in its place.
 //!
-//! When the time has come the node counts as one that missed everything ([`missed`](crate::node::missed)): every key is a
+//! When the time has come the node counts as one that missed a flush_all ([`missed`](crate::node::missed)): every key is a
 //! miss until it is flushed, also if it cannot be reached just then. A later flush_all replaces one that is pending, as
-//! in memcached. A process that ends meanwhile flushes nothing.
+//! in memcached, so a node has one at most. A process that ends meanwhile flushes nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::time::sleep;
+use tokio::time::Instant;
 
 use crate::metrics::NodeShard;
 use crate::node::{Kind, Node};
@@ -28,25 +27,31 @@ pub fn delay(
     let Kind::Remote(remote) = &node.kind else {
         return Some(slot);
     };
-    let number = remote.flushes.fetch_add(1, Relaxed) + 1;
     let wait = match Expiry::of(request.exptime) {
         Expiry::Never | Expiry::Now => Duration::ZERO,
         Expiry::After(millis) => Duration::from_millis(millis.unsigned_abs()),
         Expiry::At(millis) => Duration::from_millis(millis.unsigned_abs()).saturating_sub(unix_time()),
     };
     if wait.is_zero() {
+        remote.flush.set(None);
         return Some(slot);
     }
-    let node = node.clone();
-    tokio::task::spawn_local(async move {
-        sleep(wait).await;
-        if matches!(&node.kind, Kind::Remote(remote) if remote.flushes.load(Relaxed) == number) {
-            node.forget_items();
-        }
-    });
+    if remote.flush.set(Some(Instant::now() + wait)) {
+        tokio::task::spawn_local(flush_when_due(node.clone()));
+    }
     shard.count(Operation::FlushAll, &Reply::Done, 0);
     slot.fill(Reply::Done);
     None
+}
+
+/// Lets `node` miss a flush_all once the pending one is due.
+async fn flush_when_due(node: Arc<Node>) {
+    if let Kind::Remote(remote) = &node.kind
+        && remote.flush.due().await
+    {
+        // What is written to the disk for it needs no wait: no client does.
+        drop(node.missed.remember(b"", false));
+    }
 }
 
 /// Whether `request` to `node` is for [`delay`].

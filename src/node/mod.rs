@@ -4,6 +4,7 @@
 //! as long as the configuration names it, across reloads.
 
 pub mod embedded;
+pub mod flush_timer;
 pub mod membership;
 pub mod missed;
 pub mod version;
@@ -26,6 +27,7 @@ use crate::counter::Counter;
 use crate::health::{Health, State};
 use crate::insight::slow_log;
 use crate::metrics::NodeShard;
+use crate::node::flush_timer::FlushTimer;
 use crate::protocol::{Command, Request};
 use embedded::Embedded;
 use membership::Membership;
@@ -94,8 +96,8 @@ pub struct Remote {
     pub version: ArcSwap<String>,
     /// The maximum size of an item there in bytes (`memcached -I`); 0 until known.
     pub item_size_max: AtomicU64,
-    /// The number of flush_all that were sent to it, if it is a Valkey or Redis.
-    pub flushes: AtomicU64,
+    /// The delayed flush_all that is pending, if it is a Valkey or Redis.
+    pub flush: FlushTimer,
     /// Whether it may have stale items: one was left through this process, or a reply mentioned one.
     pub has_stale: AtomicBool,
 }

@@ -81,7 +81,8 @@ impl ActiveRoutes {
         if !links.node.state().takes_requests() && !pool.fails_open(&self.snapshot.nodes) {
             return links.refuse(request, slot, session);
         }
-        if pool.is_fallback(node, request.key) {
+        // A flush_all has no key that a node could be the fallback of.
+        if pool.is_fallback(node, request.key) && request.command != Command::FlushAll {
             let mut room = Vec::new();
             let capped = pool.capped(request, &mut room);
             return links.send_as_fallback(&capped, slot, &pool.settings, session, pool.fallback());

@@ -8,7 +8,7 @@ use crate::redis_nodes::before;
 use crate::support::certificates::Authority;
 use crate::support::diagnostics::diagnostics;
 use crate::support::redis::{Redis, lying};
-use crate::support::ringway::{Ringway, pool, wait_for};
+use crate::support::ringway::{Ringway, free_port, pool, wait_for};
 
 const AOF: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
 const SECRET: &str = "s3cret-of-the-nodes";
@@ -323,6 +323,36 @@ fn a_delayed_flush_takes_what_was_stored_before_it() {
     client.expects("flush_all 1\r\n", "OK\r\n");
     wait_for("the flush", || client.get("k").is_none());
     wait_for("the server to be empty", || redis.ask("DBSIZE") == "0");
+}
+
+#[test]
+fn a_delayed_flush_is_made_even_if_operators_admit_nodes() {
+    let redis = Redis::start();
+    let settings = ["on_node_down: rehash", "rejoin: manual"];
+    let ringway = Ringway::start(&pool(&[redis.address()], &settings));
+    let mut client = ringway.client();
+    client.set("k", "v");
+    client.expects("flush_all 1\r\n", "OK\r\n");
+    wait_for("the server to be empty", || redis.ask("DBSIZE") == "0");
+    wait_for("the node to take writes", || {
+        client.ask("set k 0 0 3\r\nnew\r\n") == "STORED"
+    });
+    assert_eq!(client.get("k"), Some(b"new".to_vec()));
+}
+
+#[test]
+fn a_delayed_flush_takes_its_time_although_another_node_is_out() {
+    let redis = Redis::start();
+    let gone = format!("127.0.0.1:{}", free_port());
+    let ringway = Ringway::start(&pool(&[redis.address(), gone], &["on_node_down: rehash", HEALTH]));
+    let mut client = ringway.client();
+    wait_for("the other node to be out", || {
+        (0..30).all(|key| client.ask(format!("set {key} 0 0 1\r\nv\r\n")) == "STORED")
+    });
+    client.expects("flush_all 1000\r\n", "CLIENT_ERROR a node was not flushed\r\n");
+    assert_eq!(redis.ask("DBSIZE"), "30");
+    client.expects("flush_all\r\n", "CLIENT_ERROR a node was not flushed\r\n");
+    assert_eq!(redis.ask("DBSIZE"), "0");
 }
 
 #[test]
