@@ -229,3 +229,18 @@ fn an_old_node_does_what_it_can_say_and_the_rest_is_refused() {
     );
     client.expects("md a q\r\nms a 1 T0\r\nx\r\nmn\r\n", "NF\r\nHD\r\nMN\r\n");
 }
+
+#[test]
+fn a_flush_that_is_due_in_the_far_future_flushes_nothing_now() {
+    let (_nodes, ringway) = four();
+    let mut client = ringway.client();
+    client.send(packet(0x01, &NONE, "a", b"one"));
+    expect(&mut client, &["01 0 :"]);
+    // From 2³¹ on, a node would read the number as a negative one, which means now.
+    for delay in [1u32 << 31, u32::MAX, 0xf486_5700, i32::MAX as u32] {
+        client.send(packet(0x08, &delay.to_be_bytes(), "", b""));
+        client.send(packet(0x18, &delay.to_be_bytes(), "", b""));
+        client.send(packet(0x00, b"", "a", b""));
+        expect(&mut client, &["08 0 :", "00 0 :one"]);
+    }
+}

@@ -57,6 +57,8 @@ const COMMANDS: &[&str] = &[
     "decr m 5\r\n",
     "decr a 5 noreply\r\n",
     "delete a\r\n",
+    "bget a\r\n",
+    "bget a m\r\n",
     "delete m\r\n",
     "delete a noreply\r\n",
     "delete a 0\r\n",

@@ -31,6 +31,8 @@ const CONVERSATION: &[(&str, &str)] = &[
     ("ms c 1 MR\r\nx\r\n", "NS\r\n"),
     ("ma n\r\n", "NF\r\n"),
     ("ma n N0 J10 v\r\n", "VA 2\r\n10\r\n"),
+    ("ma m N0 J007 q v O2\r\nmd m q\r\n", "VA 1 O2\r\n7\r\n"),
+    ("ma m N0 J+7 q v O3\r\nmd m q\r\n", "VA 1 O3\r\n7\r\n"),
     ("ma n D5 v q\r\nma n MD D3 v O9\r\n", "VA 2 O9\r\n12\r\n"),
     (
         "ma a\r\n",
@@ -166,6 +168,9 @@ fn commands_on_a_node_that_is_gone_are_answered_as_without_the_key_and_mn_comes_
         ("ma a q\r\n", "NF"),
         ("ma a v t O3 N30 J5\r\n", "NF O3"),
         ("mg a T30\r\n", "EN"),
+        ("mg YQ== b k O1\r\n", "EN kYQ== b O1"),
+        ("mg YQ== b O1\r\n", "EN O1"),
+        ("md YQ== O2 b k\r\n", "NF O2 kYQ== b"),
     ] {
         assert_eq!(client.ask(request), line, "{request:?}");
     }

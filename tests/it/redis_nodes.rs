@@ -58,6 +58,7 @@ fn conversations() -> Vec<String> {
 
 /// What `client` reads of `conversation`, with stand-ins for cas ids and the seconds of long expiries.
 fn replies(client: &mut Client, conversation: &str, number: usize) -> String {
+    client.expects("me none k O5 v\r\n", "EN\r\n");
     client.expects("flush_all\r\n", "OK\r\n");
     client.send(format!("{conversation}mg none Oend-{number}\r\n"));
     let text = client.read_to(&format!("EN Oend-{number}"));

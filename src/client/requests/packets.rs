@@ -11,7 +11,7 @@ use crate::client::reading::Reading;
 use crate::client::stats;
 use crate::net::outgoing::LARGE;
 use crate::protocol::binary::answer::{Echo, Status, write_own};
-use crate::protocol::binary::{Ask, HEAD, Head, Opcode};
+use crate::protocol::binary::{Ask, HEAD, Head, Opcode, expiry};
 use crate::protocol::{Command, Failure, MAX_KEY, OnError, Reply, Request};
 use crate::reply::origin::{ReplyMode, RequestOrigin, WireFormat};
 
@@ -106,7 +106,10 @@ impl Requests {
         if batch.route.denies_flush() {
             return self.answer_own(head, Status::NotStored, b"flush_all not allowed");
         }
-        let delay = extras.iter().fold(0, |delay, &byte| delay << 8 | i64::from(byte));
+        let delay = match extras {
+            [] => 0,
+            extras => expiry(extras, 0).into(),
+        };
         let format = WireFormat::Binary(Echo::with_key(head, b""));
         self.flush(batch, delay, own(Command::FlushAll, ReplyMode::Single, format));
     }

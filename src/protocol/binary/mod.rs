@@ -295,6 +295,6 @@ fn long(extras: &[u8], at: usize) -> u64 {
 }
 
 /// Reads an expiry. It is unsigned here; one beyond the range of the text protocol is far in the future.
-fn expiry(extras: &[u8], at: usize) -> u32 {
+pub fn expiry(extras: &[u8], at: usize) -> u32 {
     number(extras, at).min(i32::MAX as u32)
 }

@@ -16,7 +16,7 @@ const BAD_DELETE: &str = "CLIENT_ERROR bad command line format.  Usage: delete <
 pub fn parse(line: &[u8]) -> Line<'_> {
     let mut rest = line;
     match next_token(&mut rest) {
-        b"get" => read(Command::Get, 0, rest),
+        b"get" | b"bget" => read(Command::Get, 0, rest),
         b"gets" => read(Command::Gets, 0, rest),
         b"gat" => read_and_touch(Command::Gat, rest),
         b"gats" => read_and_touch(Command::Gats, rest),

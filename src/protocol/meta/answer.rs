@@ -9,6 +9,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use crate::protocol::meta::{KEY_PLACE, Names, flag, flags, needs_base64};
+use crate::protocol::numbers::parse_u64;
 use crate::protocol::scan::has_nul;
 use crate::protocol::{Command, Item, MAX_KEY, Meta, MetaReply, Part, Reply};
 
@@ -59,7 +60,7 @@ fn is_hidden(command: Command, raw: &[u8], status: &[u8], data: Option<&[u8]>) -
         Command::MetaGet => status == b"EN",
         // memcached shows the number if ma created it, which is recognised by its initial value.
         Command::MetaArithmetic if status == b"VA" => {
-            let is_created = flag(raw, b'N').is_some() && initial(raw) == data.unwrap_or_default();
+            let is_created = flag(raw, b'N').is_some() && parse_u64(data.unwrap_or_default()) == initial(raw);
             !is_created
         }
         Command::MetaSet | Command::MetaDelete | Command::MetaArithmetic => status == b"HD",
@@ -67,8 +68,8 @@ fn is_hidden(command: Command, raw: &[u8], status: &[u8], data: Option<&[u8]>) -
     }
 }
 
-fn initial(raw: &[u8]) -> &[u8] {
-    flag(raw, b'J').map_or(b"0", |flag| &flag[1..])
+fn initial(raw: &[u8]) -> Option<u64> {
+    flag(raw, b'J').map_or(Some(0), |flag| parse_u64(&flag[1..]))
 }
 
 fn pass_on<'a>(
@@ -194,6 +195,7 @@ fn write_number(key: &[u8], raw: &[u8], number: u64, put: &mut impl FnMut(&[u8])
 /// Writes the returned flags in the order of the request.
 fn write_flags(key: &[u8], raw: &[u8], item: Option<&Item>, put: &mut impl FnMut(&[u8])) {
     let mut number = itoa::Buffer::new();
+    let is_base64 = flag(raw, b'b').is_some();
     let mut field = |name: &[u8], value: &[u8]| {
         put(b" ");
         put(name);
@@ -202,8 +204,9 @@ fn write_flags(key: &[u8], raw: &[u8], item: Option<&Item>, put: &mut impl FnMut
     for flag in flags(raw) {
         match (flag[0], item) {
             (b'O', _) => field(b"", flag),
+            // As memcached, which writes this flag behind a key only.
+            (b'k', _) if is_base64 => field(b"k", &[key, b" b"].concat()),
             (b'k', _) => field(b"k", key),
-            (b'b', _) => field(b"b", b""),
             (b'f', Some(item)) => field(b"f", number.format(item.flags).as_bytes()),
             (b'c', Some(item)) => field(b"c", number.format(item.cas).as_bytes()),
             (b's', Some(item)) => field(b"s", number.format(item.size()).as_bytes()),

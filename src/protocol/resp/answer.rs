@@ -93,6 +93,9 @@ impl Asking<'_> {
             return Ok(classic(status));
         }
         let mut line = Line::new(word(status, self.command));
+        if self.command == Command::MetaDebug {
+            return Ok(line.into_reply(None));
+        }
         for flag in flags(self.flags()) {
             match flag[0] {
                 b'c' if self.command == Command::MetaSet => line.field(b'c', cas),
