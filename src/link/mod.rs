@@ -116,9 +116,14 @@ impl Link {
         }
     }
 
-    /// Sets the pool's settings after a reload.
+    /// Sets the pool's settings after a reload. A shorter timeout holds for requests that are outstanding, too.
     pub fn configure(&self, settings: Rc<config::Pool>) {
-        self.state.borrow_mut().resp.max_value = settings.max_value_size;
+        let mut state = self.state.borrow_mut();
+        state.resp.max_value = settings.max_value_size;
+        let timeout = settings.request_timeout;
+        if timeout < self.settings.borrow().request_timeout {
+            state.hasten(self.local.clock.now() + timeout.as_micros() as u64);
+        }
         *self.settings.borrow_mut() = settings;
     }
 

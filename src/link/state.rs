@@ -121,6 +121,17 @@ impl LinkState {
         self.is_timed = false;
     }
 
+    /// Makes all requests due at `latest` at the latest.
+    pub(super) fn hasten(&mut self, latest: u64) {
+        self.queued.hasten(latest);
+        self.in_flight.hasten(latest);
+        if let Trust::Asked(until) = &mut self.trust {
+            *until = latest.min(*until);
+        }
+        self.is_timed = false;
+        self.wakeup.wake();
+    }
+
     /// Stops writing to the connection, which ends once no client waits for a reply on it.
     pub(super) fn leave(&mut self) {
         self.dialect = None;

@@ -36,6 +36,13 @@ impl InFlightQueue {
         expired
     }
 
+    /// Makes every request due at `latest` at the latest.
+    pub fn hasten(&mut self, latest: u64) {
+        for entry in &mut self.entries {
+            entry.deadline = entry.deadline.min(latest);
+        }
+    }
+
     /// Fails every outstanding request with `failure`, because the connection is gone. Returns the keys of
     /// writes that the node may still execute, including those abandoned before.
     pub fn fail_all(&mut self, failure: Failure, at: Failing<'_>) -> Vec<Bytes> {
