@@ -13,8 +13,9 @@ use crate::protocol::owned::OwnedRequest;
 use crate::protocol::{Reply, Request};
 use crate::reply::origin::RequestOrigin;
 use crate::reply::queue::ReplyQueue;
-use crate::reply::slot::{ReplySlot, pending};
+use crate::reply::slot::ReplySlot;
 use crate::route::call::hold::Hold;
+use crate::route::toolkit::reply::is_error;
 use crate::route::toolkit::writes::begin_flush;
 use crate::route::{Call, Owners, Place, Pool, Resolved, Route};
 use crate::worker::context::WorkerContext;
@@ -206,37 +207,26 @@ impl Routed {
         });
     }
 
-    /// Flushes every node of every pool that the route may lead to; one slot awaits them all. Pools are
-    /// flushed one after the other, the last one first: earlier pools in a route may be filled from later
-    /// ones, but not with values that were flushed.
+    /// Flushes every node of every pool that the route may lead to. Pools are flushed one after the other, the last one
+    /// first: earlier pools in a route may be filled from later ones, but not with values that were flushed.
     pub fn flush(&self, batch: &Batch<'_>, request: &Request<'_>, origin: RequestOrigin<'_>) {
-        let pools = batch.route.pools().iter();
-        // Old owners are flushed after the new ones here, and thus before them below.
-        let pools: Vec<Arc<Pool>> = pools
-            .flat_map(|pool| {
-                let old = pool.handover.as_ref().map(|moving| moving.old.clone());
-                [pool.clone()].into_iter().chain(old)
-            })
-            .collect();
-        let nodes = pools.iter().map(|pool| pool.nodes.len() as u32).sum();
-        if nodes == 0 {
+        let pools: Vec<String> = batch.route.pools().iter().map(|pool| pool.name.clone()).collect();
+        if pools.is_empty() {
             return self.reply_queue.push_filled(origin, Reply::Done);
         }
-        let number = self.reply_queue.push(origin, nodes);
-        let (reply_queue, forwarder) = (self.reply_queue.clone(), self.forwarder.clone());
+        let slot = ReplySlot::queued(&self.reply_queue, self.reply_queue.push(origin, 1));
+        let forwarder = self.forwarder.clone();
         self.in_turn(request, async move |_call, request| {
-            let _in_progress = begin_flush();
+            let in_progress = begin_flush();
+            let mut reply = Reply::Done;
             for pool in pools.iter().rev() {
-                let mut answers = Vec::new();
-                forwarder.flush(pool, request, || {
-                    let (slot, answer) = pending();
-                    answers.push(answer);
-                    slot
-                });
-                for answer in answers {
-                    ReplySlot::queued(&reply_queue, number).fill(answer.await);
+                let flushed = forwarder.flush(pool, request).await;
+                if !is_error(&reply) {
+                    reply = flushed;
                 }
             }
+            drop(in_progress);
+            slot.fill(reply);
         });
     }
 }

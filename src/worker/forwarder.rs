@@ -8,9 +8,10 @@ use tokio::time::Instant;
 use crate::protocol::operation::{drops_item_if_refused, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::inspection::ReplyInspector;
-use crate::reply::slot::ReplySlot;
+use crate::reply::oneshot::Answer;
+use crate::reply::slot::{ReplySlot, pending};
 use crate::route::handover::progress::Progress;
-use crate::route::toolkit::reply::is_gone;
+use crate::route::toolkit::reply::{is_error, is_gone};
 use crate::route::{Call, Forwarder, Handover, Place, Pool};
 use crate::worker::context::{ActiveRoutes, WorkerContext};
 
@@ -34,22 +35,51 @@ impl LinkForwarder {
         }
     }
 
-    /// Sends `request`, a flush_all, to every node of `pool`, each with a slot from `slot`.
-    pub fn flush(&self, pool: &Pool, request: &Request<'_>, mut slot: impl FnMut() -> ReplySlot) {
-        let current = self.worker.running();
-        let running = current.snapshot.pools.get(&pool.name).map(|pool| &**pool);
-        let running = match pool.is_old {
-            true => running.and_then(|running| Some(&*running.handover.as_ref()?.old)),
-            false => running,
-        };
-        for index in 0..pool.nodes.len() {
-            match running.and_then(|running| Some((running, *running.nodes.get(index)?))) {
-                Some((running, node)) => current.send(node, request, slot(), running, self.session),
-                // A handover that is over leaves nothing to flush at the old owners.
-                None if pool.is_old => slot().fill(Reply::Done),
-                None => slot().fill(GONE),
+    /// Sends `request`, a flush_all, to every node of the pool with this name, and of its old ring in a handover first.
+    /// Returns the first error, if there is one.
+    pub async fn flush(&self, pool: &str, request: &Request<'_>) -> Reply {
+        let mut reply = Reply::Done;
+        loop {
+            let before = self.handover_of(pool);
+            for is_old in [true, false] {
+                for answer in self.flush_ring(pool, is_old, request) {
+                    let answer = answer.await;
+                    if !is_error(&reply) {
+                        reply = answer;
+                    }
+                }
+            }
+            // What a handover that began meanwhile copies may be older than the flush.
+            match self.handover_of(pool) {
+                Some(now) if !before.is_some_and(|before| Arc::ptr_eq(&before, &now)) => {}
+                _ => return reply,
             }
         }
+    }
+
+    /// The progress of the running handover of the pool with this name.
+    fn handover_of(&self, pool: &str) -> Option<Arc<Progress>> {
+        let current = self.worker.running();
+        let handover = current.snapshot.pools.get(pool)?.handover.as_ref()?;
+        Some(handover.progress.clone())
+    }
+
+    /// Sends `request`, a flush_all, to every node of the pool with this name, or of its old ring.
+    fn flush_ring(&self, pool: &str, is_old: bool, request: &Request<'_>) -> Vec<Answer> {
+        let current = self.worker.running();
+        let Some(running) = current.snapshot.pools.get(pool) else {
+            return vec![Answer::ready(GONE)];
+        };
+        let old = running.handover.as_ref().map(|handover| &handover.old);
+        let Some(ring) = (if is_old { old } else { Some(running) }) else {
+            return Vec::new();
+        };
+        let flush = |&node: &usize| {
+            let (slot, answer) = pending();
+            current.send(node, request, slot, ring, self.session);
+            answer
+        };
+        ring.nodes.iter().map(flush).collect()
     }
 
     /// Sends `request` to a node of `running`, a pool of the snapshot of `current`.

@@ -386,6 +386,17 @@ fn a_listener_whose_address_is_taken_refuses_the_whole_file() {
 }
 
 #[test]
+fn a_listener_that_is_in_the_way_of_another_one_is_named() {
+    let node = Memcached::start();
+    let nodes = pool(&[node.address()], &[]);
+    let ringway = Ringway::start(&nodes);
+    let (status, body) = ringway.reload(&format!("listeners: [{{bind: '0.0.0.0:PORT'}}]\n{nodes}"));
+    assert_eq!(status, 422);
+    assert!(body.contains("this process listens on 127.0.0.1:"), "{body}");
+    assert_eq!(ringway.client().get("k"), None, "it still does");
+}
+
+#[test]
 fn a_reload_names_what_needs_a_restart() {
     let node = Memcached::start();
     let nodes = pool(&[node.address()], &[]);
@@ -440,4 +451,50 @@ fn a_pipe_a_device_or_a_folder_in_the_place_of_the_file_is_refused_and_holds_not
     assert!(ringway.resident() < 256 << 20);
     ringway.signal("TERM");
     assert!(ringway.wait().success(), "it drains and ends");
+}
+
+#[test]
+fn a_shorter_timeout_holds_for_requests_that_wait_already() {
+    let node = Scripted::start("1.6.18", |_| vec![]);
+    let with = |timeout: &str| pool(&[node.address()], &[&format!("request_timeout: {timeout}")]);
+    let ringway = Ringway::start(&with("10m"));
+    let mut first = ringway.client();
+    first.send("get a\r\n");
+    node.wait_seen(1);
+    assert_eq!(ringway.reload(&with("300ms")).0, 200);
+    let mut second = ringway.client();
+    second.expects("get b c\r\n", "END\r\n");
+    first.expect("END\r\n");
+}
+
+#[test]
+fn a_flush_that_waits_for_a_pool_flushes_the_nodes_that_another_one_has_by_then() {
+    let nodes: Vec<Memcached> = (0..4).map(|_| Memcached::start()).collect();
+    let address = |index: usize| format!("'{}'", nodes[index].address());
+    let config = |main: &[usize]| {
+        let main: Vec<String> = main.iter().map(|&index| address(index)).collect();
+        let more = "request_timeout: 10s";
+        format!(
+            "pools: {{main: {{nodes: [{}], {more}}}, gutter: {{nodes: [{}], {more}}}}}\n\
+             routes: {{default: {{failover: [main, gutter]}}}}\n",
+            main.join(", "),
+            address(3)
+        )
+    };
+    let ringway = Ringway::start(&config(&[1, 2]));
+    let mut client = ringway.client();
+    for node in &nodes[..3] {
+        node.client().set("old", "v");
+    }
+    nodes[3].signal("STOP");
+    client.send("flush_all\r\n");
+    wait_for("the flush to be sent", || {
+        ringway.metric("ringway_in_flight", &["gutter"]) > 0.0
+    });
+    assert_eq!(ringway.reload(&config(&[0, 1, 2])).0, 200);
+    nodes[3].signal("CONT");
+    client.expect("OK\r\n");
+    for node in &nodes[..3] {
+        assert_eq!(node.client().get("old"), None, "{}", node.address());
+    }
 }

@@ -341,11 +341,36 @@ fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), ReloadErro
     let tried = next.listeners.iter().filter(is_new);
     let failed: Vec<BindError> = tried
         .filter_map(|listener| try_listen(&listener.bind, &listener.access).err())
+        .map(|error| naming_itself(error, &current.config))
         .collect();
     if failed.is_empty() {
         Ok(())
     } else {
         Err(ReloadError::Bind(failed))
+    }
+}
+
+/// Returns `error` with this process as the reason, if `current` listens on the same port.
+fn naming_itself(error: BindError, current: &Config) -> BindError {
+    let is_taken = error.source.kind() == io::ErrorKind::AddrInUse;
+    let is_on_its_port = |listener: &&config::Listener| {
+        listener
+            .bind
+            .port()
+            .is_some_and(|port| error.bind.port() == Some(port))
+    };
+    match current.listeners.iter().find(is_on_its_port) {
+        Some(own) if is_taken => {
+            let reason = format!(
+                "this process listens on {}, and a reload cannot change the address of a port, restart it, or use another port",
+                own.bind
+            );
+            BindError {
+                source: io::Error::new(io::ErrorKind::AddrInUse, reason),
+                ..error
+            }
+        }
+        _ => error,
     }
 }
 
