@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::support::diagnostics::diagnostics;
@@ -75,6 +77,36 @@ fn reads_make_copies_and_a_write_of_any_process_removes_them() {
     for sidecar in &sidecars {
         assert!(event_count(sidecar, "spread") > 0.0);
         assert!(event_count(sidecar, "filled") > 0.0);
+    }
+}
+
+#[test]
+fn a_write_of_a_key_in_base64_removes_the_copies_that_other_reads_have_made() {
+    let (nodes, sidecars) = fleet::<3>();
+    let mut clients = sidecars.each_ref().map(Ringway::client);
+    // The copies' names fit a line, but not in base64.
+    let keys: Vec<String> = (183..=186).map(|length| "k".repeat(length)).collect();
+    for key in &keys {
+        clients[0].set(key, "old");
+    }
+    wait_for("copies", || {
+        for client in &mut clients {
+            for key in &keys {
+                assert_eq!(client.get(key).as_deref(), Some(&b"old"[..]));
+            }
+        }
+        keys.iter().any(|key| places(&nodes, key).len() > 1)
+    });
+    for key in &keys {
+        let encoded = STANDARD.encode(key);
+        clients[0].expects(
+            format!("ms {encoded} 3 b k\r\nnew\r\n"),
+            format!("HD k{encoded} b\r\n"),
+        );
+        for client in &mut clients {
+            client.expects(format!("mg {encoded} b v\r\n"), "VA 3\r\nnew\r\n");
+            assert_eq!(client.get(key).as_deref(), Some(&b"new"[..]));
+        }
     }
 }
 

@@ -150,7 +150,7 @@ fn behind_flags_before_key(raw: &[u8], line: &[u8]) -> usize {
 }
 
 /// Removes the flag that memcached puts behind a key that was stored in base64.
-fn without_base64_flag(behind_key: &[u8]) -> &[u8] {
+pub fn without_base64_flag(behind_key: &[u8]) -> &[u8] {
     match behind_key {
         [b' ', b'b'] => b"",
         [b' ', b'b', rest @ ..] if rest[0] == b' ' => rest,

@@ -3,16 +3,20 @@
 //! | command | what happens |
 //! |---|---|
 //! | any with a key | `strip_prefix` is removed if the key begins with it, then `add_prefix` is prepended and `add_suffix` appended; the client reads the key that it sent |
-//! | a key that becomes empty, or longer than 250 bytes | `CLIENT_ERROR`, no node is asked |
+//! | a key that becomes empty, or longer than nodes take: 250 bytes, or 186 with a space or a control character | `CLIENT_ERROR`, no node is asked |
 //! | flush_all | forwarded: flushes every key, with this prefix or without |
+//!
+//! Which keys are valid does not depend on the form in which they were sent, so that whoever writes an item
+//! reaches what others have made of it. A key that was sent in base64 and has become too long for that goes
+//! to the node as it is.
 
 use std::borrow::Cow;
 
+use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use base64::{Engine, encoded_len};
 
 use crate::config;
-use crate::protocol::meta::Names;
+use crate::protocol::meta::{MAX_ENCODED_KEY, Names, flags, needs_base64};
 use crate::protocol::{MAX_KEY, Meta, Reply, Request};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
@@ -20,6 +24,7 @@ use crate::route::counters::PolicyShard;
 use crate::route::policy::compile::{Compile, Scope};
 use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::reply::with_key;
+use crate::route::toolkit::rewrite::put;
 
 /// How keys are changed.
 #[derive(Debug)]
@@ -55,20 +60,38 @@ impl Key {
         [&self.add, stripped, &self.suffix]
     }
 
-    /// Whether nodes can be asked for the key of `request`, as it is changed.
-    fn is_valid(&self, request: &Request<'_>) -> bool {
-        let length = self.parts(request.key).iter().map(|part| part.len()).sum();
-        let sent = match is_encoded(request) {
-            true => encoded_len(length, true).unwrap_or(usize::MAX),
-            false => length,
-        };
-        length > 0 && sent <= MAX_KEY
+    /// The length in bytes of `key` as it is changed.
+    fn length(&self, key: &[u8]) -> usize {
+        self.parts(key).iter().map(|part| part.len()).sum()
+    }
+
+    /// The form in which nodes get the key of `request`.
+    fn form(&self, request: &Request<'_>) -> Form {
+        let is_base64 = request.meta.is_some_and(|meta| Names::of(meta.flags).has(b'b'));
+        match is_base64 {
+            false => Form::AsSent,
+            true if self.length(request.key) <= MAX_ENCODED_KEY => Form::Encoded,
+            true => Form::Decoded,
+        }
     }
 }
 
-/// Whether the client sent the key in base64, in which nodes are to get it, too.
-fn is_encoded(request: &Request<'_>) -> bool {
-    request.meta.is_some_and(|meta| Names::of(meta.flags).has(b'b'))
+/// The form in which nodes get a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As it is; the client sent it so.
+    AsSent,
+    /// In base64, in which the client sent it.
+    Encoded,
+    /// As it is: the client sent it in base64, and now it is too long for that.
+    Decoded,
+}
+
+/// Whether nodes can be asked for a key of this `length`, made of `key` by text without spaces and control
+/// characters, in whichever form it is sent.
+pub fn is_valid(length: usize, key: &[u8]) -> bool {
+    let is_short = length <= MAX_ENCODED_KEY;
+    length > 0 && (is_short || length <= MAX_KEY && !needs_base64(key))
 }
 
 impl Policy for Key {
@@ -78,7 +101,7 @@ impl Policy for Key {
         _counters: &PolicyShard,
         _forwarder: &dyn Forwarder,
     ) -> Decision<'_> {
-        match self.is_valid(request) {
+        match is_valid(self.length(request.key), request.key) {
             true => Decision::Amend(&self.to),
             false => Decision::Reply(Reply::Refused(
                 "CLIENT_ERROR the route makes no key of this".into(),
@@ -90,15 +113,31 @@ impl Policy for Key {
         let parts = self.parts(request.key);
         parts.iter().for_each(|part| scratch.extend_from_slice(part));
         let length = scratch.len();
-        if is_encoded(request) {
-            let encoded = STANDARD.encode(&scratch);
-            scratch.extend_from_slice(encoded.as_bytes());
+        let form = self.form(request);
+        match form {
+            Form::AsSent => {}
+            Form::Encoded => {
+                let encoded = STANDARD.encode(&scratch);
+                scratch.extend_from_slice(encoded.as_bytes());
+            }
+            Form::Decoded => {
+                let others = flags(request.raw_flags()).filter(|flag| flag[0] != b'b');
+                others.for_each(|flag| put(scratch, flag));
+            }
         }
-        let (key, encoded) = scratch.split_at(length);
-        let as_sent = if encoded.is_empty() { key } else { encoded };
+        let (key, rest) = scratch.split_at(length);
+        let meta = request.meta.map(|meta| match form {
+            Form::AsSent => Meta { key, ..meta },
+            Form::Encoded => Meta { key: rest, ..meta },
+            Form::Decoded => Meta {
+                key,
+                flags: rest.trim_ascii_start(),
+                ..meta
+            },
+        });
         Request {
             key,
-            meta: request.meta.map(|meta| Meta { key: as_sent, ..meta }),
+            meta,
             ..*request
         }
     }
@@ -124,7 +163,10 @@ impl Policy for Key {
 
 #[cfg(test)]
 mod tests {
-    use crate::protocol::{Command, Reply, Request};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    use crate::protocol::{Command, MetaReply, Reply, Request};
     use crate::route::testing::{Fake, ask, meta, run, value};
 
     #[test]
@@ -154,6 +196,65 @@ mod tests {
             };
             fake.ask(&base64).await;
             assert_eq!(fake.seen(), ["a mg bmV3Oms= b v"]);
+        });
+    }
+
+    /// A request for `key` that was sent in base64.
+    fn in_base64<'a>(command: Command, key: &'a str, encoded: &'a str, flags: &'a str) -> Request<'a> {
+        Request {
+            key: key.as_bytes(),
+            ..meta(command, encoded, flags)
+        }
+    }
+
+    #[test]
+    fn a_key_that_becomes_too_long_for_base64_goes_to_the_node_as_it_is() {
+        run(async {
+            for length in [184, 185, 186] {
+                let (short, long) = ("k".repeat(length), format!("new:{}", "k".repeat(length)));
+                let asked = long.clone();
+                let fake = Fake::new("{key: {to: a, add_prefix: \"new:\"}}", move |_, _| {
+                    let line = format!("HD k{asked} f0");
+                    let range = 2..4 + asked.len();
+                    Some(Reply::Meta(MetaReply::new(line, range, None)))
+                });
+                let encoded = STANDARD.encode(&short);
+                let request = in_base64(Command::MetaSet, &short, &encoded, "T9 b k I");
+                let Reply::Meta(reply) = fake.ask(&request).await else {
+                    panic!("a reply in meta");
+                };
+                assert_eq!(fake.seen(), [format!("a ms {long} T9 k I")]);
+                assert_eq!(reply.line(), format!("HD k{encoded} b f0").as_bytes());
+                assert_eq!(&reply.line()[reply.key()], format!(" k{encoded}").as_bytes());
+            }
+        });
+    }
+
+    #[test]
+    fn whether_a_key_is_valid_does_not_depend_on_its_form() {
+        run(async {
+            let cases = [
+                ("k".repeat(182), true),
+                ("k".repeat(183), true),
+                ("k".repeat(186), true),
+                ("\u{1}".repeat(182), true),
+                ("\u{1}".repeat(183), false),
+                ("\0".repeat(186), false),
+                ("k\u{7f}".repeat(93), false),
+            ];
+            for (key, expected) in cases {
+                let encoded = STANDARD.encode(&key);
+                for request in [
+                    ask(Command::Set, &key),
+                    meta(Command::MetaSet, &key, ""),
+                    in_base64(Command::MetaSet, &key, &encoded, "b"),
+                ] {
+                    let fake = Fake::new("{key: {to: a, add_prefix: \"new:\"}}", |_, _| Some(Reply::Done));
+                    let reply = fake.ask(&request).await;
+                    let is_sent = fake.seen().len() == 1;
+                    assert_eq!((is_sent, reply == Reply::Done), (expected, expected), "{key:?}");
+                }
+            }
         });
     }
 

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::protocol::meta::answer::without_base64_flag;
+use crate::protocol::meta::flag;
 use crate::protocol::numbers::{NON_NUMERIC, parse_u64};
 use crate::protocol::{Command, Failure, MetaReply, Reply, Request};
 
@@ -84,19 +86,21 @@ pub fn is_error(reply: &Reply) -> bool {
     matches!(reply, Reply::Failed(_) | Reply::Error(_) | Reply::Refused(_))
 }
 
-/// Returns `reply` with the key of `request` instead of the key that the node was asked for.
+/// Returns `reply` with the key of `request`, in the form in which it was sent, instead of the key that the node was
+/// asked for.
 pub fn with_key(reply: Reply, request: &Request<'_>) -> Reply {
     match reply {
         Reply::Value(item) => Reply::Value(item.with_key(Bytes::copy_from_slice(request.key))),
         Reply::Meta(reply) => {
             let as_sent = request.meta.map_or(request.key, |meta| meta.key);
-            Reply::Meta(meta_with_key(reply, request.command, as_sent))
+            let is_base64 = flag(request.raw_flags(), b'b').is_some();
+            Reply::Meta(meta_with_key(reply, request.command, as_sent, is_base64))
         }
         other => other,
     }
 }
 
-fn meta_with_key(reply: MetaReply, command: Command, as_sent: &[u8]) -> MetaReply {
+fn meta_with_key(reply: MetaReply, command: Command, as_sent: &[u8], is_base64: bool) -> MetaReply {
     let line = reply.line();
     let (range, token) = match command {
         // Its key is the second word: ME <key> …
@@ -107,11 +111,15 @@ fn meta_with_key(reply: MetaReply, command: Command, as_sent: &[u8]) -> MetaRepl
         _ if reply.key().is_empty() => return reply,
         _ => (reply.key(), [b" k", as_sent].concat()),
     };
-    let key = match reply.key().is_empty() {
-        true => 0..0,
-        false => range.start..range.start + token.len(),
-    };
-    let changed = [&line[..range.start], &token, &line[range.end..]].concat();
+    let (before, after) = (&line[..range.start], &line[range.end..]);
+    if reply.key().is_empty() {
+        let changed = [before, &token, after].concat();
+        return reply.with_line(changed, 0..0);
+    }
+    let key = range.start..range.start + token.len();
+    // The flag says in which form the key is returned.
+    let flag: &[u8] = if is_base64 { b" b" } else { b"" };
+    let changed = [before, &token, flag, without_base64_flag(after)].concat();
     reply.with_line(changed, key)
 }
 
@@ -177,15 +185,29 @@ mod tests {
 
     #[test]
     fn a_key_is_put_in_the_place_of_the_one_that_was_asked_for() {
-        let changed = meta_with_key(meta("HD kx:a f0 c12", 2..7), Command::MetaGet, b"longer");
+        let changed = meta_with_key(meta("HD kx:a f0 c12", 2..7), Command::MetaGet, b"longer", false);
         assert_eq!(
             (changed.line(), changed.key()),
             (&b"HD klonger f0 c12"[..], 2..10)
         );
-        let changed = meta_with_key(meta("ME x:a exp=-1", 0..0), Command::MetaDebug, b"a");
+        let changed = meta_with_key(meta("ME x:a exp=-1", 0..0), Command::MetaDebug, b"a", false);
         assert_eq!((changed.line(), changed.key()), (&b"ME a exp=-1"[..], 0..0));
-        let changed = meta_with_key(meta("EN", 0..0), Command::MetaGet, b"a");
+        let changed = meta_with_key(meta("EN", 0..0), Command::MetaGet, b"a", true);
         assert_eq!(changed.line(), b"EN");
+    }
+
+    #[test]
+    fn a_key_is_returned_in_the_form_in_which_it_was_sent() {
+        for (line, key, as_sent, is_base64, expected) in [
+            ("HD kx:a f0", 2..7, "YQ==", true, "HD kYQ== b f0"),
+            ("HD keDph b f0", 2..8, "YQ==", true, "HD kYQ== b f0"),
+            ("HD keDph b f0", 2..8, "a", false, "HD ka f0"),
+            ("HD f0 keDph b", 5..11, "a", false, "HD f0 ka"),
+        ] {
+            let changed = meta_with_key(meta(line, key), Command::MetaGet, as_sent.as_bytes(), is_base64);
+            assert_eq!(changed.line(), expected.as_bytes());
+            assert_eq!(&changed.line()[changed.key()], format!(" k{as_sent}").as_bytes());
+        }
     }
 
     #[test]

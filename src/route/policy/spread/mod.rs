@@ -9,7 +9,7 @@
 //!
 //! The copy with the number `n` of the key `k` is called `k~n`, in every process. Which numbers a key has
 //! depends on the ring, because each is on a node of its own: see [`placement`]. A key that would become too
-//! long has no copies.
+//! long has no copies, in whichever form it is sent.
 //!
 //! How stale a read may be. A copy is made under a lease (see [`crate::route::toolkit::lease`]), which a
 //! change of the key revokes when it deletes the copies. So once a change is answered, no copy has an older
@@ -38,12 +38,12 @@ use std::time::Duration;
 use crate::config;
 use crate::protocol::meta::Names;
 use crate::protocol::operation::{Operation, is_plain_delete};
-use crate::protocol::{Command, MAX_KEY, Reply, Request, fingerprint};
+use crate::protocol::{Command, Reply, Request, fingerprint};
 use crate::route::Route;
 use crate::route::call::{Context, Forwarder};
 use crate::route::counters::{Event, PolicyShard};
 use crate::route::policy::compile::{Compile, Scope};
-use crate::route::policy::key::Key;
+use crate::route::policy::key::{Key, is_valid};
 use crate::route::policy::{Branch, Decision, Policy, PolicyKind};
 use crate::route::toolkit::hot::{ANSWERABLE, HotKeys};
 use crate::route::toolkit::lease::{MetaKey, may_be_elsewhere};
@@ -122,7 +122,7 @@ impl Policy for Spread {
         counters: &PolicyShard,
         forwarder: &dyn Forwarder,
     ) -> Decision<'_> {
-        if !self.prefixes.cover(request.key) || !fits(request) {
+        if !self.prefixes.cover(request.key) || !has_room(request.key) {
             return Decision::Forward(&self.to);
         }
         if Operation::of(request) != Operation::Get {
@@ -192,7 +192,7 @@ impl Policy for Spread {
     }
 
     fn branches_of<'k>(&self, key: &'k [u8]) -> Vec<(Branch<'_>, Cow<'k, [u8]>)> {
-        let has_copies = self.prefixes.cover(key) && key.len() + MAX_SUFFIX <= MAX_KEY;
+        let has_copies = self.prefixes.cover(key) && has_room(key);
         let numbers = match has_copies {
             true => self.numbers(Ring::of_reads(&self.to, key), key),
             false => Numbers::default(),
@@ -245,15 +245,10 @@ impl Spread {
     }
 }
 
-/// Whether the names of the copies are not too long, also in base64.
-fn fits(request: &Request<'_>) -> bool {
-    let longest = request.key.len() + MAX_SUFFIX;
-    let is_base64 = Names::of(request.raw_flags()).has(b'b');
-    let as_sent = match is_base64 {
-        true => longest.div_ceil(3) * 4,
-        false => longest,
-    };
-    as_sent <= MAX_KEY
+/// Whether the names of the copies are valid keys, in whichever form clients send `key`: a write must delete the copies
+/// that reads in another form have made.
+fn has_room(key: &[u8]) -> bool {
+    is_valid(key.len() + MAX_SUFFIX, key)
 }
 
 /// Whether a copy can answer `request`, which is a read.

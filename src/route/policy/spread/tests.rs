@@ -1,7 +1,11 @@
 //! `spread` over a pool that answers as a test says.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tokio::time::Instant;
 
 use crate::protocol::{Command, Failure, MetaReply, Reply, Request};
@@ -41,6 +45,18 @@ async fn deleted(fake: &Fake, key: &str) -> Vec<String> {
         .iter()
         .map(|line| line.rsplit_once(' ').expect("a key").1);
     names.map(str::to_owned).collect()
+}
+
+/// The keys that `request`, which changes an item, changes.
+async fn changed_by(request: &Request<'_>) -> Vec<Vec<u8>> {
+    let changed = Rc::new(RefCell::new(Vec::new()));
+    let keys = changed.clone();
+    let fake = policy(move |pool, request| {
+        keys.borrow_mut().push(request.key.to_vec());
+        without_copies(pool, request)
+    });
+    fake.ask(request).await;
+    changed.take()
 }
 
 /// The name that a read of `key` through `fake` asks first.
@@ -194,6 +210,30 @@ fn what_a_copy_cannot_answer_and_other_keys_have_no_copies() {
             fake.ask(&request).await;
             let seen = fake.seen();
             assert!(seen.len() == 1 && !seen[0].contains('~'), "{seen:?}");
+        }
+    });
+}
+
+#[test]
+fn which_copies_a_key_has_does_not_depend_on_the_form_in_which_it_is_sent() {
+    run(async {
+        // By length, with the suffix: in base64 up to 186 bytes, otherwise up to 250.
+        let keys = [182, 183, 186].map(|length| format!("page:{}", "k".repeat(length - 5)));
+        let hidden = [182, 183, 186].map(|length| format!("page:{}", "\u{1}".repeat(length - 5)));
+        let with_nul = format!("page:{}", "\0".repeat(178));
+        let copied = |key: &String| *key != with_nul && !hidden[1..].contains(key);
+        for key in keys.iter().chain(&hidden).chain([&with_nul]) {
+            let encoded = STANDARD.encode(key);
+            let in_base64 = Request {
+                key: key.as_bytes(),
+                ..meta(Command::MetaSet, &encoded, "b")
+            };
+            let forms = [ask(Command::Set, key), meta(Command::MetaSet, key, ""), in_base64];
+            let changed = changed_by(&forms[0]).await;
+            assert_eq!(changed.len(), if copied(key) { 3 } else { 1 }, "{key:?}");
+            for form in &forms[1..] {
+                assert_eq!(changed_by(form).await, changed, "{key:?}");
+            }
         }
     });
 }
