@@ -49,6 +49,19 @@ fn of_all_clients_of_two_ringways_one_computes_the_value_and_the_others_read_it(
     assert!(count("waited") > 0.0);
 }
 
+#[test]
+fn with_stale_the_longest_lived_values_are_kept() {
+    let node = Memcached::start();
+    let ringway = start(&node, "wait: 10s, stale: 30s");
+    let mut client = ringway.client();
+    for expiry in [i32::MAX - 60, i32::MAX - 29, i32::MAX] {
+        client.expects(format!("set k 0 {expiry} 1\r\nv\r\n"), "STORED\r\n");
+        assert_eq!(client.get("k").as_deref(), Some(&b"v"[..]), "{expiry}");
+        client.expects(format!("ms m 1 T{expiry}\r\nv\r\n"), "HD\r\n");
+        assert_eq!(client.get("m").as_deref(), Some(&b"v"[..]), "{expiry}");
+    }
+}
+
 /// The answer to a binary get of `k`: its status and its value.
 fn binary_get(client: &mut Client) -> (u8, Vec<u8>) {
     client.send(packet(0x00, &[], "k", b""));

@@ -41,10 +41,10 @@ impl Expiry {
 }
 
 /// Returns the seconds left as memcached shows them, of the milliseconds that PTTL gives; `None` if the item never
-/// ends.
+/// ends. In memcached no item has more left than a signed number of 32 bits says.
 pub fn seconds_left(millis: i64) -> Option<u32> {
-    let seconds = (millis.max(0) + 999) / 1000;
-    (millis >= 0).then(|| u32::try_from(seconds).unwrap_or(u32::MAX))
+    let seconds = millis.max(0).saturating_add(999) / 1000;
+    (millis >= 0).then(|| seconds.min(i32::MAX.into()) as u32)
 }
 
 #[test]
@@ -75,6 +75,8 @@ fn a_second_that_has_begun_counts() {
         (1, Some(1)),
         (59_001, Some(60)),
         (60_000, Some(60)),
+        (100 * 365 * 24 * 3_600_000, Some(i32::MAX as u32)),
+        (i64::MAX, Some(i32::MAX as u32)),
     ];
     for (millis, seconds) in table {
         assert_eq!(seconds_left(millis), seconds, "{millis}");

@@ -19,6 +19,8 @@ use crate::route::{Call, Route};
 
 /// The time to live of a placeholder, in seconds. A copy that takes longer has lost the lease.
 const LEASE: &str = "N10";
+/// The maximum number of seconds that an item has left: nodes read an expiry as a signed number of 32 bits.
+const MAX_LEFT: u64 = i32::MAX as u64;
 /// The number of attempts while other requests keep writing what must be deleted.
 const TRIES: usize = 8;
 
@@ -307,6 +309,8 @@ fn value(reply: &Reply) -> Option<CopiedValue> {
         b"-1" => Ttl::Forever,
         seconds => match parse_u64(seconds)? {
             0 => Ttl::Gone,
+            // It expired while the node wrote the reply: the number has wrapped around 32 bits.
+            seconds if seconds > MAX_LEFT => Ttl::Gone,
             seconds => Ttl::Seconds(i64::try_from(seconds).ok()?),
         },
     };
@@ -375,4 +379,26 @@ pub fn cas_of(reply: &Reply) -> Option<u64> {
 fn flag_of(reply: &Reply, name: u8) -> Option<&[u8]> {
     let Reply::Meta(meta) = reply else { return None };
     meta.token(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::MetaReply;
+
+    #[test]
+    fn a_copy_lives_as_long_as_the_value_has_left() {
+        for (left, expected) in [
+            ("-1", Some(Ttl::Forever)),
+            ("0", Some(Ttl::Gone)),
+            ("60", Some(Ttl::Seconds(60))),
+            ("2147483647", Some(Ttl::Seconds(i32::MAX.into()))),
+            ("4294967295", Some(Ttl::Gone)),
+            ("soon", None),
+        ] {
+            let line = format!("VA 1 t{left} f0");
+            let reply = Reply::Meta(MetaReply::new(line, 0..0, Some("v".into())));
+            assert_eq!(value(&reply).map(|value| value.ttl), expected, "{left}");
+        }
+    }
 }

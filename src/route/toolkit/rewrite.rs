@@ -10,6 +10,10 @@ use crate::protocol::{Command, Meta, Request};
 /// in memcached).
 const LONGEST_TTL: i64 = 30 * 24 * 3600;
 
+/// The last Unix time that nodes can read: they parse an expiry as a signed number of 32 bits, and take what is more
+/// for a time in the past.
+const LAST_TIME: i64 = i32::MAX as i64;
+
 /// Interprets the `exptime` of a request.
 pub fn as_ttl(exptime: i64, now: i64) -> Ttl {
     match exptime {
@@ -33,12 +37,12 @@ pub enum Ttl {
 }
 
 impl Ttl {
-    /// Returns the exptime that expresses it in a request.
+    /// Returns the exptime that expresses it in a request. One beyond [`LAST_TIME`] becomes that.
     pub fn to_exptime(self, now: i64) -> i64 {
         match self {
             Ttl::Forever => 0,
             Ttl::Gone => -1,
-            Ttl::Seconds(seconds) if seconds > LONGEST_TTL => now + seconds,
+            Ttl::Seconds(seconds) if seconds > LONGEST_TTL => now.saturating_add(seconds).min(LAST_TIME),
             Ttl::Seconds(seconds) => seconds,
         }
     }
@@ -152,4 +156,27 @@ pub fn whole_seconds(duration: Duration) -> i64 {
 fn is_joining(flags: &[u8]) -> bool {
     let mode = meta::flag(flags, b'M').and_then(|mode| mode.get(1));
     mode.is_some_and(|mode| b"AaPp".contains(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_exptime_is_more_than_a_node_can_read() {
+        let now = 1_700_000_000;
+        let last = i64::from(i32::MAX);
+        for (seconds, expected) in [
+            (1, 1),
+            (LONGEST_TTL, LONGEST_TTL),
+            (LONGEST_TTL + 1, now + LONGEST_TTL + 1),
+            (last - now - 1, last - 1),
+            (last - now, last),
+            (last - now + 1, last),
+            (u32::MAX.into(), last),
+            (i64::MAX, last),
+        ] {
+            assert_eq!(Ttl::Seconds(seconds).to_exptime(now), expected, "{seconds}");
+        }
+    }
 }

@@ -173,9 +173,14 @@ fn an_old_value_is_read_by_all_but_one() {
 
 #[test]
 fn with_stale_an_item_lives_longer_and_a_delete_marks_it() {
+    /// The last expiry that a node can read.
+    const LAST: i64 = i32::MAX as i64;
     run(async {
-        let cases: [(Request<'static>, &str); 7] = [
+        let cases: [(Request<'static>, &str); 10] = [
             (expiring(Command::Set, "k", 60), "a set k 90"),
+            (expiring(Command::Set, "k", LAST), "a set k 2147483647"),
+            (expiring(Command::Set, "k", LAST - 29), "a set k 2147483647"),
+            (meta(Command::MetaSet, "k", "T2147483640"), "a ms k T2147483647"),
             (expiring(Command::Set, "k", 0), "a set k"),
             (expiring(Command::Set, "k", -1), "a set k -1"),
             (meta(Command::MetaSet, "k", "T60"), "a ms k T90"),
