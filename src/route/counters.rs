@@ -98,14 +98,6 @@ pub struct PolicyShard {
     pub requests: Counter,
     /// By [`Event`] discriminant.
     pub events: [Counter; Event::COUNT],
-    /// The part of a budget that was spent and not earned yet, in percent of a request.
-    pub budget: Counter,
-    /// How long a hedged read waits for the first replica, in microseconds; 0 if not known yet.
-    pub hedge_delay: Counter,
-    /// Copies in flight.
-    pub copies: Counter,
-    /// Bytes of the values in copies in flight.
-    pub copied_bytes: Counter,
 }
 
 impl Counters {

@@ -13,7 +13,7 @@ use crate::config::{self, Bind, Config};
 
 use crate::node::Node;
 use crate::node::missed::MissedBudget;
-use crate::route::policy::compile::{AllCounters, Compiler};
+use crate::route::policy::compile::{AllCounters, AllStates, Compiler};
 use crate::route::toolkit::writes::Writes;
 use crate::route::{Pool, Route};
 use crate::runtime::logins::Logins;
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub missed: Arc<MissedBudget>,
     /// The counters of each route's policies; kept across reloads.
     pub counters: AllCounters,
+    /// The states of policies; kept across reloads.
+    states: AllStates,
     /// The writes of policies that keep or share replies, if there is such a policy; kept across reloads.
     pub writes: Option<Arc<Writes>>,
     /// Its number among all that were published; 0 of the first one, with which the process starts.
@@ -111,7 +113,7 @@ impl Snapshot {
             counters: counters_of(&settings.bind, previous),
         };
         let listeners = config.listeners.iter().map(&mut listener).collect();
-        let (counters, writes) = (compiler.counters, compiler.writes);
+        let (counters, states, writes) = (compiler.counters, compiler.states, compiler.writes);
         Snapshot {
             config,
             nodes,
@@ -119,6 +121,7 @@ impl Snapshot {
             pools,
             missed,
             counters,
+            states,
             writes,
             number: AtomicU64::new(0),
         }
@@ -186,6 +189,8 @@ fn compiler<'a>(
         pools,
         previous: previous.map(|previous| &previous.counters),
         counters: AllCounters::new(),
+        previous_states: previous.map_or(&[], |previous| &previous.states),
+        states: AllStates::new(),
         zone: config.zone.as_deref(),
         workers: config.workers,
         writes: previous.and_then(|previous| previous.writes.clone()),

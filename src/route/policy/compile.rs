@@ -8,11 +8,15 @@ use crate::config::{self, Bind};
 use crate::protocol::OnError;
 use crate::route::counters::Counters;
 use crate::route::policy::{Policy, PolicyKind};
+use crate::route::toolkit::state::PolicyState;
 use crate::route::toolkit::writes::Writes;
 use crate::route::{PolicyRoute, Pool, Route};
 
 /// Counters by route and policy.
 pub type AllCounters = BTreeMap<(String, &'static str), Arc<Counters>>;
+
+/// The states of policies, one for each.
+pub type AllStates = Vec<Arc<PolicyState>>;
 
 /// Settings that compile to a policy.
 pub trait Compile {
@@ -35,6 +39,10 @@ pub struct Compiler<'a> {
     pub previous: Option<&'a AllCounters>,
     /// The counters of the policies compiled so far.
     pub counters: AllCounters,
+    /// The states from before a reload.
+    pub previous_states: &'a [Arc<PolicyState>],
+    /// The states of the policies compiled so far.
+    pub states: AllStates,
     /// The zone in which this process runs.
     pub zone: Option<&'a str>,
     /// The number of workers, each with its own counters.
@@ -52,6 +60,8 @@ pub struct Scope<'c, 'a> {
     name: String,
     /// Named routes that were already compiled: they are shared.
     known: HashMap<&'a str, Route>,
+    /// The states of the policies compiled so far for this listener.
+    taken: AllStates,
 }
 
 impl<'a> Compiler<'a> {
@@ -63,6 +73,7 @@ impl<'a> Compiler<'a> {
             bind,
             name: bind.to_string(),
             known: HashMap::new(),
+            taken: AllStates::new(),
         };
         scope.route(route)
     }
@@ -100,6 +111,32 @@ impl<'a> Scope<'_, 'a> {
     /// The writes of the process, which all policies that ask for them share.
     pub fn writes(&mut self) -> Arc<Writes> {
         self.compiler.writes.get_or_insert_default().clone()
+    }
+
+    /// Returns the state of the policy that has these `settings` in the current route. It is kept across reloads, and it
+    /// is the same for all listeners that lead to the route. If the route has several such policies, each has its own.
+    pub fn state(&mut self, settings: config::Policy) -> Arc<PolicyState> {
+        let free = |known: &[Arc<PolicyState>], taken: &[Arc<PolicyState>]| {
+            let mut same = known.iter().filter(|state| state.is_of(&self.name, &settings));
+            let is_taken = |state: &Arc<PolicyState>| taken.iter().any(|other| Arc::ptr_eq(state, other));
+            same.find(|state| !is_taken(state)).cloned()
+        };
+        let shared = free(&self.compiler.states, &self.taken);
+        let is_shared = shared.is_some();
+        let kept = || free(self.compiler.previous_states, &self.compiler.states);
+        let fresh = || {
+            Arc::new(PolicyState::new(
+                &self.name,
+                settings.clone(),
+                self.compiler.workers,
+            ))
+        };
+        let state = shared.or_else(kept).unwrap_or_else(fresh);
+        if !is_shared {
+            self.compiler.states.push(state.clone());
+        }
+        self.taken.push(state.clone());
+        state
     }
 
     fn named(&mut self, name: &str) -> Option<Route> {
@@ -159,5 +196,51 @@ impl<'a> Scope<'_, 'a> {
         counters
             .or_insert_with(|| kept.cloned().unwrap_or_else(fresh))
             .clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::testing::Source;
+
+    const LIMITED: &str = "{failover: {to: [a, b], budget: 10%}}";
+
+    /// The states of a route with these two policies, compiled after `previous`.
+    fn states(first: &str, second: &str, previous: &[Arc<PolicyState>]) -> AllStates {
+        let route = format!("{{prefix: {{\"s:\": {first}}}, else: {second}}}");
+        Source::new(&route).states(previous)
+    }
+
+    #[test]
+    fn a_policy_keeps_its_state_in_a_reload_if_its_settings_stay() {
+        let other = "{shadow: {of: a, to: b}}";
+        let before = states(LIMITED, other, &[]);
+        assert_eq!(before.len(), 2);
+        let same = states(LIMITED, other, &before);
+        assert!((0..2).all(|index| Arc::ptr_eq(&before[index], &same[index])));
+        let changed = states("{failover: {to: [a, b], budget: 20%}}", other, &before);
+        assert!(!before.iter().any(|state| Arc::ptr_eq(state, &changed[0])));
+        assert!(Arc::ptr_eq(&before[1], &changed[1]));
+    }
+
+    #[test]
+    fn two_policies_with_the_same_settings_have_two_states() {
+        let before = states(LIMITED, LIMITED, &[]);
+        assert!(!Arc::ptr_eq(&before[0], &before[1]));
+        let same = states(LIMITED, LIMITED, &before);
+        assert!((0..2).all(|index| Arc::ptr_eq(&before[index], &same[index])));
+    }
+
+    #[test]
+    fn a_route_that_two_listeners_share_has_one_state() {
+        let source = Source::new(LIMITED);
+        let mut compiler = source.compiler(&[]);
+        for port in [1, 2] {
+            let bind = Bind::Tcp(([127, 0, 0, 1], port).into());
+            let route = config::Route::Name("default".to_owned());
+            compiler.compile(&route, &bind).expect("a route");
+        }
+        assert_eq!(compiler.states.len(), 1);
     }
 }

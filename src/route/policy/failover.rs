@@ -51,7 +51,7 @@ impl Compile for config::Failover {
             on_miss: self.on_miss,
             expiry: self.expiry.map(whole_seconds),
             arithmetic: self.arithmetic,
-            budget: Budget(self.budget),
+            budget: Budget::new(self.budget, scope.state(config::Policy::Failover(self.clone()))),
         })
     }
 }
@@ -62,13 +62,13 @@ impl Policy for Failover {
     fn decide(
         &self,
         request: &Request<'_>,
-        counters: &PolicyShard,
-        _forwarder: &dyn Forwarder,
+        _counters: &PolicyShard,
+        forwarder: &dyn Forwarder,
     ) -> Decision<'_> {
         if Operation::of(request) == Operation::Delete {
             return Decision::Run;
         }
-        self.budget.earn(counters);
+        self.budget.earn(forwarder);
         Decision::Inspect(&self.to[0])
     }
 
@@ -90,14 +90,13 @@ impl Policy for Failover {
     }
 
     async fn resume(&self, request: &Request<'_>, first: Reply, context: &Context<'_>) -> Reply {
-        let counters = context.counters();
         let mut best = first;
         for to in &self.to[1..] {
-            if !self.budget.spend(counters) {
-                counters.count(Event::OverBudget);
+            if !self.budget.spend(&*context.call.forwarder) {
+                context.count(Event::OverBudget);
                 break;
             }
-            counters.count(Event::Failover);
+            context.count(Event::Failover);
             let mut scratch = Vec::new();
             let capped = self.capped(request, &mut scratch);
             let next = context.call.send(to, &capped).await;
@@ -350,6 +349,36 @@ mod tests {
             let gone_on = fake.count(Event::Failover);
             assert!((1000..=1200).contains(&gone_on), "{gone_on}");
             assert_eq!(gone_on + fake.count(Event::OverBudget), 10_000);
+        });
+    }
+
+    #[test]
+    fn healthy_requests_through_another_failover_earn_nothing_for_this_one() {
+        let cases = [
+            "{failover: [c, b]}",
+            "{failover: {to: [c, b], budget: 10%}}",
+            "{failover: {to: [a, b], budget: 10%}}",
+        ];
+        run(async move {
+            for other in cases {
+                let route = format!(
+                    "{{prefix: {{\"s:\": {other}}}, else: {{failover: {{to: [a, b], budget: 10%}}}}}}"
+                );
+                let fake = Fake::new(&route, |pool, request| {
+                    let is_healthy = pool != "a" || request.key.starts_with(b"s:");
+                    Some(match is_healthy {
+                        true => Reply::Done,
+                        false => Reply::Failed(Failure::Timeout),
+                    })
+                });
+                for _ in 0..2000 {
+                    fake.ask(&ask(Command::Get, "k")).await;
+                    fake.ask(&ask(Command::Get, "s:k")).await;
+                }
+                let gone_on = fake.count(Event::Failover);
+                assert!((200..=310).contains(&gone_on), "{gone_on} beside {other}");
+                assert_eq!(gone_on + fake.count(Event::OverBudget), 2000, "beside {other}");
+            }
         });
     }
 

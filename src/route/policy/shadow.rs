@@ -9,7 +9,7 @@
 //!
 //! The original is sent first and answered as if there were no copy: it never waits for a copy, and errors
 //! of a copy do not affect it. So that a pool which is slow or down holds no memory that originals need, a
-//! worker has at most `MAX_COPIES` copies in flight, with at most `MAX_BYTES` of values; any more are
+//! policy has at most `MAX_COPIES` copies of a worker in flight, with at most `MAX_BYTES` of values; any more are
 //! dropped and counted. With `compare` the two replies to a read are compared.
 
 use std::cell::RefCell;
@@ -31,6 +31,7 @@ use crate::route::policy::{Branch, Decision, Policy};
 use crate::route::toolkit::lease::uses_lease;
 use crate::route::toolkit::reply::{is_done, is_error, is_miss};
 use crate::route::toolkit::rewrite::{unconditional, without_flags};
+use crate::route::toolkit::state::PolicyState;
 
 /// The maximum number of a worker's copies in flight.
 const MAX_COPIES: u64 = 1024;
@@ -47,6 +48,7 @@ pub struct Shadow {
     by: By,
     commands: Copied,
     compare: bool,
+    state: Arc<PolicyState>,
 }
 
 impl Compile for config::Shadow {
@@ -60,6 +62,7 @@ impl Compile for config::Shadow {
             by: self.by,
             commands: self.commands,
             compare: self.compare,
+            state: scope.state(config::Policy::Shadow(self.clone())),
         })
     }
 }
@@ -95,13 +98,13 @@ impl Policy for Shadow {
         if matches!(operation, Operation::Add | Operation::Replace | Operation::Cas) {
             let reply = original.await;
             if is_done(&reply) {
-                send(&self.to, &unconditional(request, &mut scratch), None, context);
+                self.send(&unconditional(request, &mut scratch), None, context);
             }
             return reply;
         }
         let pair = (self.compare && operation == Operation::Get).then(Rc::default);
         let copy = without_flags(request, &mut scratch, b"C");
-        send(&self.to, &copy, pair.clone(), context);
+        self.send(&copy, pair.clone(), context);
         let reply = original.await;
         if let Some(pair) = pair {
             let worker = context.call.forwarder.worker();
@@ -143,32 +146,35 @@ impl Shadow {
             _ => self.commands == Copied::All,
         }
     }
-}
 
-/// Sends a copy to `to`, unless too many are in flight.
-fn send(to: &Route, copy: &Request<'_>, pair: Option<Rc<Pair>>, context: &Context<'_>) {
-    let counters = context.counters();
-    let bytes = copy.value.len() as u64;
-    if counters.copies.get() >= MAX_COPIES || counters.copied_bytes.get() + bytes > MAX_BYTES {
-        return counters.count(Event::Dropped);
+    /// Sends a copy, unless too many are in flight.
+    fn send(&self, copy: &Request<'_>, pair: Option<Rc<Pair>>, context: &Context<'_>) {
+        let worker = context.call.forwarder.worker();
+        let state = self.state.shard(worker);
+        let bytes = copy.value.len() as u64;
+        if state.copies.get() >= MAX_COPIES || state.copied_bytes.get() + bytes > MAX_BYTES {
+            return context.count(Event::Dropped);
+        }
+        context.count(Event::Copied);
+        state.copies.add(1);
+        state.copied_bytes.add(bytes);
+        let in_flight = CopyInFlight {
+            state: self.state.clone(),
+            counters: context.policy.counters.clone(),
+            worker,
+            bytes,
+            pair,
+        };
+        // Later requests of the session for the same key do not wait for a copy.
+        let call = context.call.unheld();
+        call.send_to(&self.to, copy, ReplySlot::inspected(in_flight));
     }
-    counters.count(Event::Copied);
-    counters.copies.add(1);
-    counters.copied_bytes.add(bytes);
-    let in_flight = CopyInFlight {
-        counters: context.policy.counters.clone(),
-        worker: context.call.forwarder.worker(),
-        bytes,
-        pair,
-    };
-    // Later requests of the session for the same key do not wait for a copy.
-    let call = context.call.unheld();
-    call.send_to(to, copy, ReplySlot::inspected(in_flight));
 }
 
 /// A copy in flight.
 #[derive(Debug)]
 struct CopyInFlight {
+    state: Arc<PolicyState>,
     counters: Arc<Counters>,
     worker: usize,
     bytes: u64,
@@ -177,11 +183,11 @@ struct CopyInFlight {
 
 impl ReplyInspector for CopyInFlight {
     fn fill(self: Box<Self>, reply: Reply) {
-        let shard = self.counters.shard(self.worker);
-        shard.copies.sub(1);
-        shard.copied_bytes.sub(self.bytes);
+        let state = self.state.shard(self.worker);
+        state.copies.sub(1);
+        state.copied_bytes.sub(self.bytes);
         if is_error(&reply) {
-            shard.count(Event::CopyFailed);
+            self.counters.shard(self.worker).count(Event::CopyFailed);
         } else if let Some(pair) = &self.pair {
             compare_with(pair, &self.counters, self.worker, Seen::Copy(reply));
         }
@@ -350,6 +356,30 @@ mod tests {
                 assert_eq!(fake.ask(&set).await, Reply::Done);
             }
             assert_eq!(fake.count(Event::Dropped), 11);
+        });
+    }
+
+    #[test]
+    fn copies_that_hang_take_no_place_from_those_of_another_shadow() {
+        run(async {
+            let route = "{prefix: {\"s:\": {shadow: {of: a, to: c}}}, else: {shadow: {of: a, to: b}}}";
+            let fake = Fake::new(route, |pool, request| match pool {
+                "b" => None,
+                _ => obey(pool, request),
+            });
+            for _ in 0..super::MAX_COPIES + 10 {
+                fake.ask(&ask(Command::Delete, "k")).await;
+            }
+            assert_eq!(fake.count(Event::Dropped), 10);
+            for _ in 0..100 {
+                fake.ask(&ask(Command::Delete, "s:k")).await;
+            }
+            assert_eq!(fake.count(Event::Dropped), 10);
+            assert_eq!(
+                fake.count(Event::Copied),
+                super::MAX_COPIES + 100,
+                "both are counted together"
+            );
         });
     }
 

@@ -28,7 +28,8 @@ use crate::node::Node;
 use crate::protocol::{Command, Item, Meta, MetaReply, Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::reply::slot::ReplySlot;
-use crate::route::policy::compile::{AllCounters, Compiler};
+use crate::route::policy::compile::{AllCounters, AllStates, Compiler};
+use crate::route::toolkit::state::PolicyState;
 use crate::route::toolkit::writes::Writes;
 
 /// The reply of a pool, or `None` if it replies only by [`Fake::answer`].
@@ -146,18 +147,34 @@ impl Source {
 
     /// Compiles the route for a process with these `writes`.
     pub fn compile(&self, writes: &Arc<Writes>) -> (Route, AllCounters) {
-        let mut compiler = Compiler {
+        let mut compiler = self.compiler(&[]);
+        compiler.writes = Some(writes.clone());
+        let listener = &self.config.listeners[0];
+        let route = compiler.compile(&listener.route, &listener.bind).expect("good");
+        (route, compiler.counters)
+    }
+
+    /// Compiles the route for a process whose policies had the states `previous`, and returns those that they have now.
+    pub fn states(&self, previous: &[Arc<PolicyState>]) -> AllStates {
+        let mut compiler = self.compiler(previous);
+        let listener = &self.config.listeners[0];
+        compiler.compile(&listener.route, &listener.bind).expect("good");
+        compiler.states
+    }
+
+    /// Returns a compiler of the route, for a process whose policies had the states `previous`.
+    pub fn compiler<'a>(&'a self, previous: &'a [Arc<PolicyState>]) -> Compiler<'a> {
+        Compiler {
             routes: &self.config.routes,
             pools: &self.pools,
             previous: None,
             counters: AllCounters::new(),
+            previous_states: previous,
+            states: AllStates::new(),
             zone: self.config.zone.as_deref(),
             workers: 1,
-            writes: Some(writes.clone()),
-        };
-        let listener = &self.config.listeners[0];
-        let route = compiler.compile(&listener.route, &listener.bind).expect("good");
-        (route, compiler.counters)
+            writes: None,
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::route::counters::PolicyShard;
+use crate::route::toolkit::state::StateShard;
 
 /// The initial delay, in microseconds.
 const INITIAL: u64 = 10_000;
@@ -19,22 +19,22 @@ const MAX: u64 = 10_000_000;
 const STEPS: u64 = 320;
 
 /// Returns the delay.
-pub fn now(counters: &PolicyShard) -> Duration {
-    Duration::from_micros(microseconds(counters))
+pub fn now(state: &StateShard) -> Duration {
+    Duration::from_micros(microseconds(state))
 }
 
 /// Updates the estimate with whether a reply came within the delay.
-pub fn learn(counters: &PolicyShard, in_time: bool) {
-    let micros = microseconds(counters);
+pub fn learn(state: &StateShard, in_time: bool) {
+    let micros = microseconds(state);
     let changed = match in_time {
         true => micros - micros / STEPS,
         false => micros + 19 * micros / STEPS,
     };
-    counters.hedge_delay.set(changed.clamp(MIN, MAX));
+    state.hedge_delay.set(changed.clamp(MIN, MAX));
 }
 
-fn microseconds(counters: &PolicyShard) -> u64 {
-    match counters.hedge_delay.get() {
+fn microseconds(state: &StateShard) -> u64 {
+    match state.hedge_delay.get() {
         0 => INITIAL,
         micros => micros,
     }
@@ -47,27 +47,27 @@ mod tests {
     #[test]
     fn it_comes_to_rest_where_one_of_twenty_is_late() {
         // Reply times are uniform from 2 to 42 ms: 95 of 100 come within 40 ms.
-        let counters = PolicyShard::default();
+        let state = StateShard::default();
         let mut millis = 0;
         for _ in 0..20_000 {
             millis = (millis + 17) % 41;
-            let in_time = Duration::from_millis(2 + millis) <= now(&counters);
-            learn(&counters, in_time);
+            let in_time = Duration::from_millis(2 + millis) <= now(&state);
+            learn(&state, in_time);
         }
-        let rest = now(&counters).as_millis();
+        let rest = now(&state).as_millis();
         assert!((37..=43).contains(&rest), "{rest} ms");
     }
 
     #[test]
     fn it_stays_within_its_bounds() {
-        let counters = PolicyShard::default();
+        let state = StateShard::default();
         for _ in 0..10_000 {
-            learn(&counters, true);
+            learn(&state, true);
         }
-        assert_eq!(now(&counters), Duration::from_millis(1));
+        assert_eq!(now(&state), Duration::from_millis(1));
         for _ in 0..10_000 {
-            learn(&counters, false);
+            learn(&state, false);
         }
-        assert_eq!(now(&counters), Duration::from_secs(10));
+        assert_eq!(now(&state), Duration::from_secs(10));
     }
 }

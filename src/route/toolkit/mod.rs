@@ -13,4 +13,5 @@ pub mod refill;
 pub mod reply;
 pub mod rewrite;
 pub mod shared_nodes;
+pub mod state;
 pub mod writes;

@@ -24,6 +24,8 @@
 //! modes it did not; the key is deleted on its node before it is read there again. Two concurrent writes to
 //! one key may reach two replicas in different orders; they differ until the next write or the expiry.
 
+use std::sync::Arc;
+
 use tokio::time::timeout;
 
 use crate::config::{self, Reads, Writes};
@@ -41,6 +43,7 @@ use crate::route::toolkit::quorum::{QuorumWrite, of_replica};
 use crate::route::toolkit::race::Race;
 use crate::route::toolkit::reply::{is_done, is_failure, is_hit, is_miss, without_cas};
 use crate::route::toolkit::rewrite::unconditional;
+use crate::route::toolkit::state::PolicyState;
 use crate::route::{Pool, Route};
 
 /// The replicas, and how they are used.
@@ -54,6 +57,7 @@ pub struct Replicate {
     read: Reads,
     on_miss: bool,
     budget: Budget,
+    state: Arc<PolicyState>,
 }
 
 impl Compile for config::Replicate {
@@ -69,13 +73,15 @@ impl Compile for config::Replicate {
             // The sort is stable: inside and outside of the zone, the order of the list is kept.
             order.sort_by_key(|&index| !to[index].pools().iter().all(|pool| is_local(pool)));
         }
+        let state = scope.state(config::Policy::Replicate(self.clone()));
         Some(Replicate {
             to,
             order,
             write: self.write,
             read: self.read,
             on_miss: self.on_miss,
-            budget: Budget(self.budget),
+            budget: Budget::new(self.budget, state.clone()),
+            state,
         })
     }
 }
@@ -180,24 +186,22 @@ impl Replicate {
 
     /// Asks the first, and a second one too if the first is slow.
     async fn hedged(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
-        let counters = context.counters();
+        let forwarder = &*context.call.forwarder;
+        let state = self.state.shard(forwarder.worker());
         let ask = |place: usize| context.call.send(&self.to[self.order[place]], request);
-        self.budget.earn(counters);
+        self.budget.earn(forwarder);
         let mut race = Race::default();
         race.add(0, ask(0));
-        let mut came = timeout(hedge_delay::now(counters), race.next())
-            .await
-            .ok()
-            .flatten();
-        hedge_delay::learn(counters, came.is_some());
+        let mut came = timeout(hedge_delay::now(state), race.next()).await.ok().flatten();
+        hedge_delay::learn(state, came.is_some());
         let mut asked = 1;
         if came.is_none() {
-            if self.budget.spend(counters) {
-                counters.count(Event::Hedged);
+            if self.budget.spend(forwarder) {
+                context.count(Event::Hedged);
                 race.add(1, ask(1));
                 asked = 2;
             } else {
-                counters.count(Event::OverBudget);
+                context.count(Event::OverBudget);
             }
             came = race.next().await;
         }

@@ -259,3 +259,35 @@ fn a_budget_bounds_hedged_reads_and_a_failure_goes_on_all_the_same() {
         assert_eq!(hedged + fake.count(Event::OverBudget), 1000);
     });
 }
+
+#[test]
+fn hedged_reads_elsewhere_change_neither_the_budget_nor_the_delay() {
+    // Under `s:` the first replica always answers at once.
+    const ROUTE: &str = "{prefix: {\"s:\": {replicate: {to: [c, a], read: hedged}}}, \
+                         else: {replicate: {to: [a, b], read: hedged, budget: 5%}}}";
+    run(async {
+        let fake = Fake::new(ROUTE, |pool, request| match request.key.starts_with(b"s:") {
+            false if pool == "b" => None,
+            _ => obey(pool, request),
+        });
+        let get = ask(Command::Get, "k");
+        for round in 0..1000 {
+            // In the first round so many that they would halve the delay.
+            for _ in 0..if round == 0 { 300 } else { 10 } {
+                fake.ask(&ask(Command::Get, "s:k")).await;
+            }
+            let answer = fake.ask(&get);
+            sleep(Duration::from_millis(9)).await;
+            assert!(
+                round > 0 || fake.count(Event::Hedged) == 0,
+                "the delay is not over"
+            );
+            sleep(Duration::from_secs(11)).await;
+            fake.answer("b", Reply::Failed(Failure::Timeout));
+            assert!(matches!(answer.await, Reply::Value(_)));
+        }
+        let hedged = fake.count(Event::Hedged);
+        assert!((100..=160).contains(&hedged), "{hedged}");
+        assert_eq!(hedged + fake.count(Event::OverBudget), 1000);
+    });
+}
