@@ -62,6 +62,8 @@ struct Idle {
     timeout: Duration,
     /// When bytes last arrived, in microseconds of the worker's clock.
     last: u64,
+    /// The number of encrypted bytes that had arrived by then.
+    encrypted: u64,
     timer: Pin<Box<Sleep>>,
     is_armed: bool,
 }
@@ -79,6 +81,7 @@ impl Session {
         let idle = idle_timeout.map(|timeout| Idle {
             timeout,
             last,
+            encrypted: stream.encrypted(),
             timer: Box::pin(sleep_until(tokio::time::Instant::now() + timeout)),
             is_armed: false,
         });
@@ -177,8 +180,10 @@ impl Session {
             if self.requests.is_over() {
                 continue;
             }
-            let is_quiet = owes_nothing && self.rest.is_empty() && !self.requests.is_skipping();
-            if is_quiet && (self.poll_ending(cx).is_ready() || self.poll_idle(cx).is_ready()) {
+            // In the middle of a request the session does not end, but its client may be idle.
+            let is_between = owes_nothing && self.rest.is_empty() && !self.requests.is_skipping();
+            if is_between && self.poll_ending(cx).is_ready() || owes_nothing && self.poll_idle(cx).is_ready()
+            {
                 return Poll::Ready(());
             }
             return Poll::Pending;
@@ -337,10 +342,17 @@ impl Session {
         self.rest = worker.local.buffers.give(buffer, largest);
     }
 
+    /// Ready if no byte has arrived for the idle timeout, whatever the client sent before.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(idle) = &mut self.idle else {
             return Poll::Pending;
         };
+        // Part of a TLS record is nothing to read yet.
+        let encrypted = self.stream.encrypted();
+        if encrypted != idle.encrypted {
+            idle.encrypted = encrypted;
+            idle.last = self.worker.local.clock.now();
+        }
         while !idle.is_armed || idle.timer.is_elapsed() {
             let timeout = idle.timeout.as_micros() as u64;
             if self.worker.local.clock.now() >= idle.last + timeout {

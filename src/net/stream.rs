@@ -89,6 +89,14 @@ impl Stream {
         }
     }
 
+    /// The number of encrypted bytes that have arrived since the handshake.
+    pub fn encrypted(&self) -> u64 {
+        match self {
+            Stream::Tcp(_) | Stream::Unix(_) => 0,
+            Stream::Tls(stream) => stream.get_ref().0.received(),
+        }
+    }
+
     /// Whether it is encrypted.
     #[inline]
     pub fn is_tls(&self) -> bool {

@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 use std::thread;
+use std::time::Duration;
 
+use crate::support::binary::header;
 use crate::support::memcached::Memcached;
 use crate::support::quiescence::wait_until_replies_stop;
 use crate::support::ringway::{Client, DEADLINE, Ringway, free_port, pool, wait_for};
@@ -95,6 +97,70 @@ fn an_idle_timeout_does_not_close_a_session_that_waits_for_its_node() {
     assert_eq!(ringway.client().rest(), b"");
     node.open("gate");
     client.expect("VALUE k 0 1\r\nv\r\nEND\r\n");
+}
+
+#[test]
+fn an_idle_client_is_closed_wherever_in_a_request_it_stopped() {
+    let node = Memcached::start();
+    let yaml = listener("idle_timeout: 300ms") + &pool(&[node.address()], &[]);
+    let ringway = Ringway::start(&yaml);
+    let too_large = "SERVER_ERROR object too large for cache\r\n";
+    let cases: [(&[u8], &str); 10] = [
+        (b"", ""),
+        (b"get k", ""),
+        (b"get k\r\nget ", "END\r\n"),
+        (b"set k 0 0 10\r\n", ""),
+        (b"set k 0 0 10\r\nhalf", ""),
+        (b"ms k 100000 T0\r\nhalf", ""),
+        (b"set k 0 0 2000000\r\nhalf of what is refused", too_large),
+        (b"mn\r\n\x80", "MN\r\n"),
+        (b"\x80\x00\x00\x01", ""),
+        (&[&header(0x01, 1, 8, 100)[..], b"half"].concat(), ""),
+    ];
+    for (sent, read) in &cases {
+        let mut client = ringway.client();
+        client.send(sent);
+        let answer = client.rest();
+        assert_eq!(answer, read.as_bytes(), "after {}", sent.escape_ascii());
+    }
+    assert_eq!(
+        ringway.metric("ringway_idle_closed_total", &[]),
+        cases.len() as f64
+    );
+}
+
+#[test]
+fn a_client_whose_bytes_come_slowly_is_not_idle() {
+    let node = Memcached::start();
+    let yaml = listener("idle_timeout: 2s") + &pool(&[node.address()], &[]);
+    let ringway = Ringway::start(&yaml);
+    let mut client = ringway.client();
+    // In all it takes longer than the timeout.
+    for byte in b"set k 0 0 1\r\nv\r\n" {
+        client.send([*byte]);
+        thread::sleep(Duration::from_millis(200));
+    }
+    client.expect("STORED\r\n");
+}
+
+#[test]
+fn a_client_that_has_not_read_its_replies_is_not_idle() {
+    const SIZE: usize = 900_000;
+    const ASKED: usize = 40;
+    let node = Memcached::start();
+    let yaml = listener("idle_timeout: 300ms") + &pool(&[node.address()], &["request_timeout: 15s"]);
+    let ringway = Ringway::start(&yaml);
+    let mut client = ringway.client();
+    client.set("big", vec![b'x'; SIZE]);
+    client.send("get big\r\n".repeat(ASKED));
+    wait_until_replies_stop(&ringway);
+    // Another session is closed meanwhile, so the time is over.
+    assert_eq!(ringway.client().rest(), b"");
+    for _ in 0..ASKED {
+        client.expect(format!("VALUE big 0 {SIZE}\r\n"));
+        client.exact(SIZE);
+        client.expect("\r\nEND\r\n");
+    }
 }
 
 #[test]

@@ -6,11 +6,15 @@ use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
 
 use crate::support::certificates::{Authority, Pair};
 use crate::support::diagnostics::diagnostics;
 use crate::support::program;
-use crate::support::ringway::{DEADLINE, Ringway, wait_for};
+use crate::support::ringway::{Client, DEADLINE, Ringway, wait_for};
 use crate::support::tls_relay;
 
 const POOL: &str = "pools: {main: {nodes: [{name: e, embedded: 4MiB}]}}\n";
@@ -378,4 +382,54 @@ fn what_handshakes_hold_counts_and_large_ones_end_when_memory_is_scarce() {
     assert_eq!(ask(&ringway, "mn\r\nquit\r\n", &[]), "MN\r\n");
     drop((held, more));
     wait_for("it to be given back", || buffered() < 16_384.0);
+}
+
+/// A listener with TLS and this idle timeout.
+fn with_idle_timeout(pair: &Pair, timeout: &str) -> Ringway {
+    Ringway::start(&yaml(pair, "").replace(
+        "127.0.0.1:PORT',",
+        &format!("127.0.0.1:PORT', idle_timeout: {timeout},"),
+    ))
+}
+
+#[test]
+fn an_idle_client_is_closed_in_the_middle_of_a_request_too() {
+    let authority = Authority::new();
+    let pair = authority.pair("ringway", &["localhost"]);
+    let ringway = with_idle_timeout(&pair, "300ms");
+    let port = tls_relay::encrypt(&authority.ca(), ringway.port);
+    for sent in ["", "get k", "set k 0 0 10\r\nhalf"] {
+        let mut client = Client::connect(port);
+        client.send(sent);
+        assert_eq!(client.rest(), b"", "after {sent:?}");
+    }
+    assert_eq!(ringway.metric("ringway_idle_closed_total", &[]), 3.0);
+}
+
+#[test]
+fn a_client_whose_record_comes_slowly_is_not_idle() {
+    let authority = Authority::new();
+    let pair = authority.pair("ringway", &["localhost"]);
+    let ringway = with_idle_timeout(&pair, "2s");
+    let name = ServerName::try_from("localhost").expect("a name");
+    let config = tls_relay::client_config(&authority.ca());
+    let mut tls = ClientConnection::new(config, name).expect("a client");
+    let mut socket = TcpStream::connect(("127.0.0.1", ringway.port)).expect("it listens");
+    socket.set_read_timeout(Some(DEADLINE)).expect("set");
+    socket.set_nodelay(true).expect("set");
+    while tls.is_handshaking() {
+        tls.complete_io(&mut socket).expect("a handshake");
+    }
+    let mut record = Vec::new();
+    tls.writer().write_all(b"mn\r\n").expect("taken");
+    tls.write_tls(&mut record).expect("written");
+    // In all it takes longer than the timeout.
+    for byte in record {
+        socket.write_all(&[byte]).expect("sent");
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    let mut answer = [0; 4];
+    let mut stream = rustls::Stream::new(&mut tls, &mut socket);
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"MN\r\n");
 }

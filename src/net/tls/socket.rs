@@ -20,6 +20,8 @@ pub struct TlsSocket {
     tcp: TcpStream,
     /// The number of bytes that the handshake has read; `None` once it is done.
     read: Option<Arc<AtomicUsize>>,
+    /// The number of bytes that were read since then.
+    received: u64,
 }
 
 impl TlsSocket {
@@ -28,6 +30,7 @@ impl TlsSocket {
         TlsSocket {
             tcp,
             read: Some(read),
+            received: 0,
         }
     }
 
@@ -36,7 +39,12 @@ impl TlsSocket {
         &self.tcp
     }
 
-    /// The handshake is done: nothing more is counted.
+    /// The number of bytes that were read since the handshake.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The handshake is done.
     pub fn finish(&mut self) {
         self.read = None;
     }
@@ -51,8 +59,12 @@ impl AsyncRead for TlsSocket {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
-        if let Some(read) = &self.read {
-            read.fetch_add(buf.filled().len() - before, Relaxed);
+        let count = buf.filled().len() - before;
+        match &self.read {
+            Some(read) => {
+                read.fetch_add(count, Relaxed);
+            }
+            None => self.received += count as u64,
         }
         Poll::Ready(Ok(()))
     }
