@@ -3,7 +3,7 @@
 
 use super::binary::Opcode;
 use super::meta::{flag, flags, is_bare};
-use super::{Command, Request};
+use super::{Command, Meta, Request};
 use crate::protocol::classic::downgrade::downgrade;
 
 /// What a request does to its key.
@@ -198,6 +198,21 @@ impl Operation {
 pub fn is_plain_delete(request: &Request<'_>) -> bool {
     Operation::of(request) == Operation::Delete
         && flags(request.raw_flags()).all(|flag| b"bkqO".contains(&flag[0]))
+}
+
+/// Returns a delete of the key of `request`, in base64 if that was sent so: a line may not be able to carry it as it is.
+pub fn delete_of<'a>(request: &Request<'a>) -> Request<'a> {
+    match request.meta {
+        Some(meta) if flag(meta.flags, b'b').is_some() => Request {
+            meta: Some(Meta {
+                flags: b"b",
+                is_binary: false,
+                ..meta
+            }),
+            ..Request::new(Command::MetaDelete, request.key)
+        },
+        _ => Request::new(Command::Delete, request.key),
+    }
 }
 
 /// Whether `request` may leave an item marked as stale, whose next meta reader wins a token.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::protocol::operation::{drops_item_if_refused, is_plain_delete};
+use crate::protocol::operation::{delete_of, drops_item_if_refused, is_plain_delete};
 use crate::protocol::{Command, Failure, Reply, Request};
 use crate::reply::inspection::ReplyInspector;
 use crate::reply::oneshot::Answer;
@@ -194,7 +194,7 @@ impl Forwarder for LinkForwarder {
                 if !drops_item_if_refused(request) {
                     return slot.fill(too_large);
                 }
-                let delete = Request::new(Command::Delete, request.key);
+                let delete = delete_of(request);
                 self.send_to(&current, pool, &delete, slot.answering(too_large));
             }
             Some(pool) => self.send_to(&current, pool, request, slot),

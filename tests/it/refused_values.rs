@@ -1,6 +1,9 @@
 //! Values that Ringway refuses in a node's place: the item ends up as memcached would have left it, whatever the
 //! command, the protocol and the route, before the client reads the answer.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::support::binary::packet;
 use crate::support::memcached::Memcached;
 use crate::support::ringway::{Client, Ringway, pool, shown, wait_for};
@@ -141,6 +144,28 @@ fn a_value_too_large_for_its_node_leaves_the_item_as_memcached_leaves_it() {
             shown(&got),
             shown(&wanted)
         );
+    }
+}
+
+#[test]
+fn a_key_that_no_line_can_carry_is_deleted_in_base64() {
+    let node = Memcached::start();
+    let plain = Ringway::start(&pool(&[node.address()], &[]));
+    let limited = Ringway::start(&with_route(
+        &[node.address(), node.address()],
+        "{limit: {to: b, in_flight: 9}}",
+    ));
+    for ringway in [plain, limited] {
+        let mut client = ringway.client();
+        for key in ["a b", "c\r\ndelete other\r\nmg d", "\0"] {
+            let key = STANDARD.encode(key);
+            client.set("other", "v");
+            client.expects(format!("ms {key} 1 b\r\nv\r\n"), "HD\r\n");
+            client.send(text(&format!("ms {key} BIG b")));
+            client.expect("SERVER_ERROR object too large for cache\r\n");
+            client.expects(format!("mg {key} b v\r\n"), "EN\r\n");
+            assert_eq!(client.get("other").as_deref(), Some(&b"v"[..]));
+        }
     }
 }
 

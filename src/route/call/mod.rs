@@ -17,9 +17,9 @@ use std::task::{self, Waker};
 
 use tokio::time::Instant;
 
-use crate::protocol::operation::drops_item_if_refused;
+use crate::protocol::operation::{delete_of, drops_item_if_refused};
 use crate::protocol::owned::OwnedRequest;
-use crate::protocol::{Command, Reply, Request};
+use crate::protocol::{Reply, Request};
 use crate::reply::oneshot::Answer;
 use crate::reply::slot::{ReplySlot, pending};
 use crate::route::counters::{Event, PolicyShard, Tally};
@@ -133,7 +133,7 @@ impl Call {
     /// would have gone. A route that refuses `request` itself replies as usual, and nothing is deleted.
     pub fn refuse_value(&self, route: &Route, request: &Request<'_>, answer: Reply, slot: ReplySlot) {
         route.resolve(request, &*self.forwarder, |resolved, request| {
-            let delete = Request::new(Command::Delete, request.key);
+            let delete = delete_of(request);
             match resolved {
                 Resolved::Reply(own) => slot.fill(own),
                 _ if !drops_item_if_refused(request) => slot.fill(answer),

@@ -30,7 +30,7 @@ use tokio::time::timeout;
 
 use crate::config::{self, Reads, Writes};
 use crate::protocol::meta::flag;
-use crate::protocol::operation::Operation;
+use crate::protocol::operation::{Operation, delete_of};
 use crate::protocol::{Command, Reply, Request};
 use crate::route::call::{Context, Forwarder};
 use crate::route::counters::{Event, PolicyShard};
@@ -239,7 +239,7 @@ impl Replicate {
     async fn decided(&self, request: &Request<'_>, context: &Context<'_>) -> Reply {
         let first = context.call.send(&self.to[0], request).await;
         if matches!(first, Reply::Failed(_)) && is_failure(&first) {
-            self.forget(request.key, context).await;
+            self.forget(request, context).await;
         }
         if !is_done(&first) {
             return first;
@@ -255,9 +255,9 @@ impl Replicate {
         write.settle(race).await
     }
 
-    /// Deletes `key` in all replicas except the first. If that fails, the node's missed write is recorded.
-    async fn forget(&self, key: &[u8], context: &Context<'_>) {
-        let delete = Request::new(Command::Delete, key);
+    /// Deletes the key of `request` in all replicas except the first. If that fails, the node's missed write is recorded.
+    async fn forget(&self, request: &Request<'_>, context: &Context<'_>) {
+        let delete = delete_of(request);
         let others = self.to[1..].iter();
         let answers: Vec<_> = others.map(|to| context.call.send(to, &delete)).collect();
         for answer in answers {

@@ -98,6 +98,21 @@ fn what_the_first_replica_may_have_done_leaves_nothing_older_in_the_others() {
 }
 
 #[test]
+fn a_key_that_came_in_base64_is_deleted_in_base64() {
+    run(async {
+        let fake = Fake::new("{replicate: [a, b]}", |_, _| {
+            Some(Reply::Failed(Failure::Timeout))
+        });
+        let add = Request {
+            key: b"a b",
+            ..meta(Command::MetaSet, "YSBi", "b ME T9")
+        };
+        fake.ask(&add).await;
+        assert_eq!(fake.seen(), ["a ms YSBi b ME T9", "b md YSBi b"]);
+    });
+}
+
+#[test]
 fn what_the_first_replica_refused_is_not_sent_to_the_others() {
     run(async {
         let replies = [
