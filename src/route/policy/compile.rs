@@ -103,11 +103,6 @@ impl<'a> Scope<'_, 'a> {
         self.compiler.workers
     }
 
-    /// The name of the route that is compiled, under which its policies are counted.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The writes of the process, which all policies that ask for them share.
     pub fn writes(&mut self) -> Arc<Writes> {
         self.compiler.writes.get_or_insert_default().clone()

@@ -63,11 +63,12 @@ impl Compile for config::HotCache {
 
     fn compile(&self, scope: &mut Scope<'_, '_>) -> Option<HotCache> {
         let workers = scope.workers();
+        let state = scope.state(config::Policy::HotCache(self.clone()));
         let kept = || Mutex::new(Kept::new(self.size / workers));
         Some(HotCache {
             to: scope.route(&self.to)?,
             prefixes: Prefixes::new(&self.prefixes),
-            hot: HotKeys::new(scope.name(), "hot_cache", self.min_rate, workers),
+            hot: HotKeys::new(state, self.min_rate, workers),
             expiry: self.expiry,
             keeps_misses: self.misses,
             writes: scope.writes(),

@@ -220,3 +220,23 @@ fn only_keys_that_are_read_often_and_have_a_prefix_are_kept() {
         }
     });
 }
+
+#[test]
+fn a_key_that_goes_through_two_of_them_is_counted_by_each() {
+    run(async {
+        let other = "{hot_cache: {to: b, min_rate: 100}}";
+        let route = format!("{{shadow: {{of: {{hot_cache: {{to: a, min_rate: 100}}}}, to: {other}}}}}");
+        let fake = Fake::new(&route, |_, _| Some(item("v")));
+        // Some 70 reads a second: for both together they would be hot.
+        for _ in 0..500 {
+            fake.ask(&ask(Command::Get, "k")).await;
+            advance(millis(14)).await;
+        }
+        assert_eq!(fake.count(Event::Served), 0);
+        for _ in 0..1000 {
+            fake.ask(&ask(Command::Get, "k")).await;
+            advance(millis(7)).await;
+        }
+        assert!(fake.count(Event::Served) > 0);
+    });
+}

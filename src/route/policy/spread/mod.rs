@@ -99,6 +99,7 @@ impl Compile for config::Spread {
                 route: scope.finish(PolicyKind::Key(key), &config::Policy::Key(settings)),
             });
         }
+        let state = scope.state(config::Policy::Spread(self.clone()));
         let hands_over = to.pools().iter().any(|pool| pool.settings.handover.is_some());
         let longest = if hands_over { MAX_EXPIRY } else { i64::MAX };
         Some(Spread {
@@ -107,7 +108,7 @@ impl Compile for config::Spread {
             copies,
             chance: fastrand::u32(..),
             prefixes: Prefixes::new(&self.prefixes),
-            hot: HotKeys::new(scope.name(), "spread", self.min_rate, scope.workers()),
+            hot: HotKeys::new(state, self.min_rate, scope.workers()),
             expiry: whole_seconds(self.expiry).min(longest),
         })
     }
