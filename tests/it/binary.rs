@@ -82,19 +82,6 @@ fn conversation() -> Vec<(Vec<u8>, &'static [&'static str])> {
 }
 
 #[test]
-fn a_flush_in_the_far_future_is_none_now() {
-    let (_nodes, ringway) = four();
-    let mut client = ringway.client();
-    let mut text = ringway.client();
-    text.set("k", "v");
-    for delay in [i32::MAX as u32, i32::MAX as u32 + 1, u32::MAX] {
-        client.send(packet(0x08, &delay.to_be_bytes(), "", b""));
-        expect(&mut client, &["08 0 :"]);
-        assert_eq!(text.get("k").as_deref(), Some(&b"v"[..]), "{delay}");
-    }
-}
-
-#[test]
 fn every_operation_is_answered_as_by_memcached() {
     let (_nodes, ringway) = four();
     let bare = Memcached::start();
