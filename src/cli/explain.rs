@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::ask::{self, Admin, AdminAddress, Credentials, escaped};
 use super::discover;
+use super::unquoted::Unquoted;
 use crate::config;
 use crate::control::discovery::{LOOKUP, resolve_new};
 use crate::control::live_lookup;
@@ -24,7 +25,7 @@ pub struct Options {
     config: Option<PathBuf>,
     /// Ask a running Ringway at its admin address instead, which knows the nodes that are down or
     /// drained.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "config", value_parser = ask::admin)]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config", value_parser = Unquoted(ask::admin))]
     admin: Option<AdminAddress>,
     /// What the admin listener asks for.
     #[command(flatten)]

@@ -11,6 +11,7 @@ mod nodes;
 mod observe;
 mod tap;
 mod top;
+mod unquoted;
 mod version;
 mod warm;
 

@@ -2,10 +2,12 @@
 //! asked.
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use clap::Args;
 use serde_json::json;
 
+use super::unquoted::Unquoted;
 use crate::config::{self, Checked};
 
 /// What is observed, and where.
@@ -15,10 +17,10 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS")]
     pub node: String,
     /// Where clients connect instead.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:11212")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:11212", value_parser = Unquoted(SocketAddr::from_str))]
     pub listen: SocketAddr,
     /// The admin address, with the status page.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = Unquoted(SocketAddr::from_str))]
     pub admin: SocketAddr,
 }
 

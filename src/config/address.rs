@@ -1,6 +1,6 @@
 //! Addresses as they are written: a node's `host:port`, `unix:/path` or `valkey://host:port`, a listener's `ip:port`.
 //!
-//! Nothing is resolved here. A host is kept as it is written, because rings hash its letters; only the
+//! A user or a password in one is refused, and not quoted. Nothing is resolved here. A host is kept as it is written, because rings hash its letters; only the
 //! brackets of an IPv6 address are removed.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::credentials::refuse_user;
 use super::error::{Problem, quote};
 use super::kind::Kind;
 use super::{Address, Bind, Server, schema, valkey};
@@ -23,12 +24,19 @@ const SOCKET: &str = "unix:.{1,107}";
 /// A regular expression for an IP address and a port.
 const IP_PORT: &str = r"[0-9.]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+(%.+)?\]:[0-9]{1,5}";
 
+/// The way out if the address of a node, or of a source of nodes, has a user or a password.
+pub const AUTH_OF_POOL: &str =
+    "leave out what is before the @, and write `auth: {user: NAME, password: {file: PATH}}` in the pool";
+/// The way out if another address has them.
+pub const NO_AUTH: &str = "leave out what is before the @";
+
 /// `sun_path` of unix(7) holds 108 bytes, the last of them zero.
 const LONGEST_PATH: usize = 107;
 
 /// Reads a node's address: `host:port`, `[ipv6]:port`, `unix:/path`, `valkey://host:port/database`, or
 /// `valkey+unix:/path?db=database`.
 pub fn node(text: &str) -> Result<Address, Problem> {
+    refuse_user(text, AUTH_OF_POOL)?;
     if let Some(path) = text.strip_prefix(UNIX) {
         if let Some((path, _)) = path.split_once("?db=") {
             return Err(none(text).hint(format!(
@@ -83,6 +91,7 @@ pub fn listener_schema() -> Value {
 
 /// Reads what a listener binds: `ip:port`, `[ipv6]:port` or `unix:/path`. Port 0 lets the system choose.
 pub fn listener(text: &str) -> Result<Bind, Problem> {
+    refuse_user(text, NO_AUTH)?;
     match text.strip_prefix(UNIX) {
         Some(path) => unix(UNIX, path).map(Bind::Unix),
         None => ip_and_port(text).map(Bind::Tcp),
@@ -91,6 +100,7 @@ pub fn listener(text: &str) -> Result<Bind, Problem> {
 
 /// Reads the socket through which another process takes this one's place: `unix:/path`.
 fn takeover(text: &str) -> Result<PathBuf, Problem> {
+    refuse_user(text, NO_AUTH)?;
     match text.strip_prefix(UNIX) {
         Some(path) => unix(UNIX, path),
         None => Err(Problem::new(format!("{} is not a unix socket", quote(text)))
@@ -405,6 +415,36 @@ mod tests {
             node(&long).expect_err("long").reason,
             "the path of the socket has 108 bytes"
         );
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_quoted() {
+        for raw in [
+            "bob:secret@cache:11211",
+            "bob:secret@cache",
+            "secret@cache:11211",
+            "bob:secret@",
+            "bob:secret@[::1]:11211:1",
+            "bob:secret@cache:11211 name",
+            "memcached://bob:secret@cache:11211",
+            "http://bob:secret@cache:11211",
+            "valkey://bob:secret@cache:6379/1",
+            "rediss://cache:6379@bob:secret",
+            "redis:bob:secret@cache:6379",
+            "redis+unix://bob:secret@/run/r.sock",
+            "unix:bob:secret@/run/m.sock",
+        ] {
+            let problems = [
+                node(raw).expect_err(raw),
+                listener(raw).expect_err(raw),
+                takeover(raw).expect_err(raw),
+            ];
+            for problem in problems {
+                assert_eq!(problem.reason, "an address has no user and no password", "{raw}");
+                let hint = problem.hint.expect("a way out");
+                assert!(!hint.contains("secret") && !hint.contains("bob"), "{hint}");
+            }
+        }
     }
 
     #[test]

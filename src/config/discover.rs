@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::credentials::refuse_user;
 use super::error::{Diagnostics, Problem, quote};
 use super::kind::{Kind, duration, number, percent, timeout};
 use super::map_reader::YamlNode;
@@ -182,6 +183,9 @@ fn resolver_kind() -> Kind<SocketAddr> {
 
 /// Reads a source. A relative path leads from `folder`.
 fn source(text: &str, folder: &Path) -> Result<Source, Problem> {
+    if !text.starts_with("file+") {
+        refuse_user(text, address::AUTH_OF_POOL)?;
+    }
     let none = || Problem::new(format!("{} is not a source of nodes", quote(text)));
     let Some((word, rest)) = text.split_once('+') else {
         return Err(none().hint(format!("write {}", forms())));
@@ -235,6 +239,7 @@ fn source(text: &str, folder: &Path) -> Result<Source, Problem> {
 
 /// Reads the address of a name server.
 fn resolver(text: &str) -> Result<SocketAddr, Problem> {
+    refuse_user(text, address::NO_AUTH)?;
     let ip = text.parse::<IpAddr>();
     let address = text.parse().or(ip.map(|ip| SocketAddr::new(ip, 53)));
     address.map_err(|_| {

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use super::address::NO_AUTH;
+use super::credentials::refuse_user;
 use super::error::{Problem, quote};
 use super::kind::Kind;
 use super::schema;
@@ -21,6 +23,7 @@ pub fn normal(host: &str) -> String {
 }
 
 fn host(text: &str) -> Result<String, Problem> {
+    refuse_user(text, NO_AUTH)?;
     let no_name = || Problem::new(format!("{} is not a host name", quote(text)));
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split(['/', ':']).next().unwrap_or(rest);
@@ -56,6 +59,10 @@ mod tests {
             ("a_b", Ok("a_b")),
             ("ringway:9155", Err("leave the port out: \"ringway\"")),
             ("http://ringway:9155/", Err("write the name alone: \"ringway\"")),
+            (
+                "https://bob:secret@ringway:9155/",
+                Err("leave out what is before the @"),
+            ),
             (
                 "*.example.com",
                 Err("write a name such as ringway.example.com; addresses are always allowed"),

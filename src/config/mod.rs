@@ -16,6 +16,7 @@ mod access;
 mod address;
 mod admin;
 mod brackets;
+mod credentials;
 mod defaults;
 mod directory;
 mod discover;
@@ -65,6 +66,7 @@ use std::sync::Arc;
 
 pub use access::{Access, Group};
 pub use admin::{Admin, Protect};
+pub use credentials::has_user;
 pub use defaults::quickstart;
 pub use discover::{Discover, Origin, Source};
 pub use discovered::{discovered, is_host};

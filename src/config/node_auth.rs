@@ -87,12 +87,15 @@ fn user_kind() -> Kind<String> {
 
 /// Reads the name of a user, which has no space and no colon in memcached's file of users.
 fn user(text: &str) -> Result<String, Problem> {
-    let is_odd = |c: char| c.is_whitespace() || c.is_control() || c == ':';
+    if text.contains(':') {
+        // What is behind the colon is probably a password.
+        return Err(Problem::new("the name of a user has no colon")
+            .hint("write the name alone: the password is in `password: {file: PATH}`"));
+    }
+    let is_odd = |c: char| c.is_whitespace() || c.is_control();
     if text.is_empty() || text.len() > LONGEST || text.contains(is_odd) {
         let problem = Problem::new(format!("{} is not a user", quote(text)));
-        return Err(problem.hint(format!(
-            "a name has 1 to {LONGEST} bytes, and no spaces or colons"
-        )));
+        return Err(problem.hint(format!("a name has 1 to {LONGEST} bytes, and no spaces")));
     }
     Ok(text.to_owned())
 }

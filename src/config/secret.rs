@@ -128,10 +128,19 @@ fn of_file(path: &Path) -> Result<String, Problem> {
 
 fn of_environment(name: &str) -> Result<String, Problem> {
     let value = std::env::var(name).map_err(|_| {
-        let problem = Problem::new(format!("the environment has no {}", quote(name)));
+        let problem = Problem::new(format!("the environment has no {}", shown_variable(name)));
         problem.hint("set it for the process, or name a file")
     })?;
     checked(&quote(name), value)
+}
+
+/// A variable as messages show it: a name in lower case may be a password that was typed in its place.
+fn shown_variable(name: &str) -> String {
+    let is_usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    match name.bytes().all(is_usual) {
+        true => quote(name),
+        false => "variable of this name".to_owned(),
+    }
 }
 
 /// memcached takes no password with a space.
@@ -145,4 +154,19 @@ fn checked(place: &str, value: String) -> Result<String, Problem> {
         return Err(problem.hint(format!("it is one word of text, of 1 to {LONGEST} bytes")));
     }
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_place_of_a_variable_is_not_quoted() {
+        for name in ["hunter2", "s3cr3t!", "a b"] {
+            let problem = of_environment(name).expect_err(name);
+            assert_eq!(problem.reason, "the environment has no variable of this name");
+        }
+        let problem = of_environment("RINGWAY_NOT_SET_1").expect_err("not set");
+        assert_eq!(problem.reason, "the environment has no \"RINGWAY_NOT_SET_1\"");
+    }
 }

@@ -3,7 +3,7 @@
 //! A line is `user:password`; empty lines are skipped. The words are never shown: what is shown says where they are.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -102,8 +102,17 @@ fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Users> {
     users
 }
 
+/// Reads the file of users. The path is not quoted if it may be a user with a password, written in place of the file.
+fn read_file(file: &Path) -> Result<Vec<u8>, Problem> {
+    files::read(file).map_err(|problem| match file.to_string_lossy().contains(':') {
+        true => Problem::new("this is no file that can be read")
+            .hint("users are not written here: name a file with lines user:password"),
+        false => problem,
+    })
+}
+
 fn load(file: PathBuf) -> Result<Users, Problem> {
-    let (shown, bytes) = (files::shown(&file), files::read(&file)?);
+    let (shown, bytes) = (files::shown(&file), read_file(&file)?);
     let mut lines = Vec::new();
     for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -182,6 +191,26 @@ mod tests {
                 "{user} {password}"
             );
         }
+    }
+
+    #[test]
+    fn a_user_in_place_of_the_file_is_not_quoted() {
+        for typed in [
+            "bob:secret",
+            "bob:sec/secret",
+            &format!("bob:{}", "secret".repeat(100)),
+        ] {
+            let problem = load(Path::new("/nowhere").join(typed)).expect_err(typed);
+            assert!(!problem.to_string().contains("secret"), "{problem}");
+            assert!(
+                problem
+                    .to_string()
+                    .contains("name a file with lines user:password"),
+                "{problem}"
+            );
+        }
+        let problem = load("/nowhere/users".into()).expect_err("no such file");
+        assert!(problem.reason.contains("\"/nowhere/users\""), "{problem}");
     }
 
     #[test]

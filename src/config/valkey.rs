@@ -2,7 +2,8 @@
 //! over a unix socket `valkey+unix:/path?db=database`, and the same with `redis`.
 //!
 //! The scheme says what answers at an address and whether it speaks TLS, as in the URLs of Redis clients. Users and
-//! passwords do not belong there, where logs and metrics would show them: they are in `auth` of the pool.
+//! passwords do not belong there, where logs and metrics would show them: they are in `auth` of the pool, and
+//! `credentials` refuses them before an address is split here.
 
 use super::error::{Problem, quote};
 
@@ -149,9 +150,6 @@ pub fn split_socket(text: &str) -> Option<Result<SocketParts<'_>, Problem>> {
         .find(|scheme| text.starts_with(scheme.of_path()))?;
     let prefix = scheme.of_path();
     let rest = &text[prefix.len()..];
-    if rest.starts_with("//") && rest.contains('@') {
-        return Some(Err(no_user(&format!("{prefix}/PATH"))));
-    }
     let (path, query) = rest.split_once('?').unwrap_or((rest, "db=0"));
     let number = query.strip_prefix("db=").unwrap_or(query);
     Some(read_database(number).map(|database| SocketParts {
@@ -159,13 +157,6 @@ pub fn split_socket(text: &str) -> Option<Result<SocketParts<'_>, Problem>> {
         path,
         server: Server::Valkey { scheme, database },
     }))
-}
-
-fn no_user(address: &str) -> Problem {
-    Problem::new("an address has no user and no password").hint(format!(
-        "write {}, and `auth: {{user: NAME, password: {{file: PATH}}}}` in the pool",
-        quote(address)
-    ))
 }
 
 fn read_database(number: &str) -> Result<u32, Problem> {
@@ -181,9 +172,6 @@ fn read_database(number: &str) -> Result<u32, Problem> {
 }
 
 fn parts<'a>(text: &str, scheme: Scheme, rest: &'a str) -> Result<Parts<'a>, Problem> {
-    if let Some((_, socket)) = rest.rsplit_once('@') {
-        return Err(no_user(&format!("{}{socket}", scheme.prefix())));
-    }
     if rest.starts_with('/') {
         let problem = Problem::new(format!("{} has no host", quote(text)));
         return Err(problem.hint(format!(
@@ -256,19 +244,11 @@ mod tests {
                 "{text}"
             );
         }
-        let problem = split_socket("redis+unix://u:secret@/run/r.sock").expect("one");
-        let problem = problem.expect_err("it has a password");
-        assert_eq!(problem.reason, "an address has no user and no password");
     }
 
     #[test]
     fn what_does_not_belong_there_comes_with_a_way_out() {
         for (text, reason, hint) in [
-            (
-                "valkey://ringway:secret@cache:6379/1",
-                "an address has no user and no password",
-                "write \"valkey://cache:6379/1\", and `auth: {user: NAME, password: {file: PATH}}` in the pool",
-            ),
             (
                 "redis://cache:6379/one",
                 "\"one\" is not the number of a database",

@@ -73,6 +73,7 @@ mod operators;
 mod ordering;
 mod outages;
 mod outlier;
+mod passwords;
 mod peers;
 mod placements;
 mod prometheus;

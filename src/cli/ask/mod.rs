@@ -14,6 +14,7 @@ use clap::Args;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use super::unquoted::Unquoted;
 use crate::config::NodeTls;
 
 pub use address::{AdminAddress, admin};
@@ -53,7 +54,7 @@ pub struct Credentials {
 #[derive(Debug, Clone, Args)]
 pub struct Target {
     /// Its admin address: host:port, port, http://host:port, https://host:port or unix:/path.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = admin)]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = Unquoted(admin))]
     admin: AdminAddress,
     /// What the admin listener asks for.
     #[command(flatten)]

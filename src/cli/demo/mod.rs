@@ -16,6 +16,7 @@ use std::fs;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -26,6 +27,7 @@ use tokio::time::MissedTickBehavior;
 use self::children::{Child, Node};
 use self::load::Load;
 use super::ask::{self, AdminAddress};
+use super::unquoted::Unquoted;
 
 const NODES: usize = 3;
 /// Between two lines.
@@ -37,10 +39,10 @@ const START: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 pub struct Options {
     /// Where the demo's Ringway listens for clients.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:11211")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:11211", value_parser = Unquoted(SocketAddr::from_str))]
     listen: SocketAddr,
     /// Its admin address, with the status page.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9155", value_parser = Unquoted(SocketAddr::from_str))]
     admin: SocketAddr,
     /// A node is killed each time, and revived half that time later.
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=3600))]
@@ -49,7 +51,7 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
     /// Only make load on this address, and start nothing.
-    #[arg(long, value_name = "HOST:PORT", value_parser = ask::admin, conflicts_with_all = ["listen", "admin", "every"])]
+    #[arg(long, value_name = "HOST:PORT", value_parser = Unquoted(ask::admin), conflicts_with_all = ["listen", "admin", "every"])]
     load_only: Option<AdminAddress>,
 }
 

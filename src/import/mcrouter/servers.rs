@@ -4,7 +4,7 @@
 use super::super::macros::{get, text};
 use super::super::yaml::Value;
 use super::{McrouterReader, location};
-use crate::config::tree::SpannedValue;
+use crate::config::{self, tree::SpannedValue};
 
 /// A server of one of mcrouter's pools.
 pub struct Server {
@@ -99,6 +99,10 @@ impl McrouterReader<'_> {
 
 /// Splits a server into its address and what follows it.
 fn address(raw: &str) -> (String, &str) {
+    if config::has_user(raw) {
+        // Whole, so that Ringway refuses it: what follows may be a part of the password, which no message quotes.
+        return (raw.to_owned(), "");
+    }
     let is_path = raw.starts_with('/') || raw.starts_with("unix:");
     if is_path {
         let path = raw.trim_start_matches("unix:");
