@@ -59,6 +59,9 @@
 //! - Nodes do not learn which protocol a client spoke. Links and routes know one bit of it (`Meta::is_binary`),
 //!   because replies to binary clients carry cas ids.
 //! - No `unsafe`.
+//! - No `println!` and no `eprintln!` but in tests: they panic if their reader is gone.
+
+#![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod app;
 pub mod cli;

@@ -1,5 +1,7 @@
 //! The program: reads the command line, sets up the log, and runs.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 use std::fmt::Display;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -44,7 +46,7 @@ fn cannot<E: Display>(what: &str) -> impl Fn(E) -> Failed {
 
 fn main() -> ExitCode {
     start().unwrap_or_else(|failed| {
-        eprintln!("{}", failed.message);
+        cli::note(&failed.message);
         ExitCode::from(failed.code)
     })
 }
@@ -89,7 +91,7 @@ fn parse() -> Cli {
         if error.kind() == ErrorKind::InvalidSubcommand
             && let Some(meant) = cli::meant_by(&arguments)
         {
-            eprintln!("{meant}");
+            cli::note(meant);
         }
         error.exit()
     })

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use super::discover;
+use super::{discover, note};
 use crate::config::{self, Address, Config, Discover, Node, Pool};
 use crate::control::node_version::{self, Version};
 use crate::control::sources::{self, Named};
@@ -19,18 +19,22 @@ use crate::control::sources::{self, Named};
 pub fn run(file: &Path, is_live: bool) -> anyhow::Result<()> {
     let checked = config::check(file).map_err(anyhow::Error::msg)?;
     for warning in &checked.warnings {
-        eprintln!("{warning}");
+        note(warning);
     }
     let name = match config::is_stdin(file) {
         true => "stdin".into(),
         false => file.display().to_string(),
     };
     let mut out = io::stdout().lock();
-    writeln!(out, "{}: ok: {}", name.escape_debug(), content(&checked.config))?;
-    match is_live {
-        true => ask(&checked.config, &mut out),
-        false => Ok(()),
+    let printed = writeln!(out, "{}: ok: {}", name.escape_debug(), content(&checked.config));
+    if !is_live {
+        return Ok(printed?);
     }
+    let mut answers = Vec::new();
+    let asked = ask(&checked.config, &mut answers);
+    let printed = printed.and_then(|()| out.write_all(&answers));
+    asked?;
+    Ok(printed?)
 }
 
 /// What `config` has, such as `2 pools, 5 nodes, 1 listener`.

@@ -39,13 +39,12 @@ pub fn run(old: &Path, new: &Path, options: &Options) -> anyhow::Result<()> {
     let keys = options.keys.as_deref().map(keys).transpose()?;
     let difference = Difference::between(&load(old)?, &load(new)?, keys.as_deref());
     let mut out = std::io::stdout().lock();
-    if options.json {
-        writeln!(out, "{}", serde_json::to_string(&difference)?)?;
-    } else {
-        write!(out, "{difference}")?;
-    }
+    let printed = match options.json {
+        true => writeln!(out, "{}", serde_json::to_string(&difference)?),
+        false => write!(out, "{difference}"),
+    };
     let Some(limit) = options.fail_over else {
-        return Ok(());
+        return Ok(printed?);
     };
     let over = difference.pools.iter().filter(|moves| moves.share() > limit);
     let told: Vec<String> = over
@@ -61,7 +60,7 @@ pub fn run(old: &Path, new: &Path, options: &Options) -> anyhow::Result<()> {
     if !told.is_empty() {
         bail!("{}", told.join("\n"));
     }
-    Ok(())
+    Ok(printed?)
 }
 
 fn keys(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {

@@ -2,6 +2,7 @@
 
 use tokio::runtime::Runtime;
 
+use super::note;
 use crate::config::{Config, Node};
 use crate::control::node_version::{self, Version};
 use crate::control::sources;
@@ -16,7 +17,7 @@ pub fn fill(config: &mut Config) -> anyhow::Result<()> {
         let nodes = match named {
             Ok(nodes) => nodes,
             Err(reason) => {
-                eprintln!("{pool}: no list of nodes: {reason}");
+                note(format_args!("{pool}: no list of nodes: {reason}"));
                 continue;
             }
         };

@@ -51,19 +51,19 @@ pub fn run(
         None => guess(&text),
     };
     let imported = import(&text, &source, format, route_prefix);
-    match (imported.text, output) {
-        (None, _) => {}
+    let printed = match (imported.text, output) {
+        (None, _) => Ok(()),
         (Some(text), Some(path)) if path != Path::new("-") => {
             replace(path, &text).with_context(|| path.display().to_string())?;
-            println!("wrote {}", path.display());
+            writeln!(std::io::stdout(), "wrote {}", path.display())
         }
-        (Some(text), _) => std::io::stdout().lock().write_all(text.as_bytes())?,
-    }
+        (Some(text), _) => std::io::stdout().lock().write_all(text.as_bytes()),
+    };
     if !imported.lost.is_empty() {
         let lines: Vec<String> = imported.lost.iter().map(ToString::to_string).collect();
         bail!("{}", lines.join("\n"));
     }
-    Ok(())
+    Ok(printed?)
 }
 
 fn read(from: impl Read) -> anyhow::Result<String> {

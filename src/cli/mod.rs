@@ -9,6 +9,7 @@ mod explain;
 mod import;
 mod nodes;
 mod observe;
+mod stderr;
 mod tap;
 mod top;
 mod unquoted;
@@ -24,6 +25,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Checked};
 use ask::{Admin, Target};
+
+pub use stderr::note;
 
 /// A routing sidecar for memcached.
 ///
@@ -206,7 +209,7 @@ fn execute(command: &Command) -> ExitCode {
         // The reader of our output, such as `head`, has read enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            note(format_args!("{error:#}"));
             ExitCode::from(1)
         }
     }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ask::{Admin, escaped};
+use super::note;
 
 /// For an answer: Ringway waits a moment for the first request.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -71,7 +72,10 @@ struct Request {
 /// It does not answer, refuses, or something else answers.
 pub fn run(admin: &Admin<'_>, options: &Options) -> anyhow::Result<()> {
     let opened: Opened = post(admin, &format!("/tap?{}", query(options)))?;
-    eprintln!("{admin}: watching {}", watched(options, opened.shows_keys));
+    note(format_args!(
+        "{admin}: watching {}",
+        watched(options, opened.shows_keys)
+    ));
     let mut out = std::io::stdout().lock();
     let (mut shown, mut lost) = (0, 0);
     loop {
@@ -79,10 +83,10 @@ pub fn run(admin: &Admin<'_>, options: &Options) -> anyhow::Result<()> {
         shown += seen.requests.len();
         lost += seen.lost;
         if seen.lost > 0 {
-            eprintln!(
+            note(format_args!(
                 "{} requests are missing here: they came faster than they are read",
                 seen.lost
-            );
+            ));
         }
         for request in seen.requests {
             match options.json {
@@ -92,7 +96,7 @@ pub fn run(admin: &Admin<'_>, options: &Options) -> anyhow::Result<()> {
         }
         out.flush()?;
         if seen.over {
-            eprintln!("{}", summary(shown, lost));
+            note(summary(shown, lost));
             return Ok(());
         }
     }

@@ -12,6 +12,7 @@ mod check_live;
 mod classic_text;
 mod client_auth;
 mod clocks;
+mod closed_output;
 mod command_line;
 mod config;
 mod config_hints;

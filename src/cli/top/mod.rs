@@ -20,6 +20,7 @@ use self::choice::{Choice, Then};
 use self::keyboard::Keyboard;
 use self::look::{Look, View};
 use super::ask::{self, Admin};
+use super::note;
 
 /// Between two looks; the first comes sooner.
 const EVERY: Duration = Duration::from_secs(2);
@@ -81,7 +82,7 @@ pub fn run(admin: &Admin<'_>, form: &Form) -> anyhow::Result<()> {
                 shown = Some(now);
             }
             // It may restart: the next answer is waited for.
-            Err(error) if !form.once => eprintln!("{error:#}"),
+            Err(error) if !form.once => note(format_args!("{error:#}")),
             Err(error) => return Err(error),
         }
         if form.once {
@@ -117,8 +118,8 @@ fn show(mut view: View<'_>, choice: &Choice, has_keys: bool, form: &Form) -> any
         if form.sort.is_some() {
             choice.sort(&mut view, table::is_troubled);
         }
-        serde_json::to_writer(&mut out, &view)?;
-        writeln!(out)?;
+        // Not by to_writer, whose error hides that the reader of our output has read enough.
+        writeln!(out, "{}", serde_json::to_string(&view)?)?;
         return Ok(());
     }
     let is_terminal = out.is_terminal();

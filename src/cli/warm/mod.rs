@@ -14,6 +14,7 @@ mod list;
 mod watch;
 
 use std::cell::RefCell;
+use std::io::{Write, stdout};
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ask::{self, Admin, escaped};
+use super::note;
 use crate::config::{self, Batching};
 use crate::control::discovery::{LOOKUP, resolve_new};
 use crate::control::kept_handovers::{Kept, KeptHandover};
@@ -153,7 +155,9 @@ fn wait_for_serve(admin: &Admin<'_>, pool: &str) -> anyhow::Result<Told> {
             "serve" => return Ok(told),
             "prepare" if !has_told => {
                 let seconds = told.ends_in_seconds;
-                eprintln!("{pool}: prepare ends in {seconds} s, then values may be copied");
+                note(format_args!(
+                    "{pool}: prepare ends in {seconds} s, then values may be copied"
+                ));
                 has_told = true;
             }
             "prepare" => {}
@@ -231,18 +235,19 @@ fn conclude(name: &str, listed: u64, counts: &Counts, watched: &Watched) -> anyh
         failed,
         ..
     } = counts;
-    println!(
+    let printed = writeln!(
+        stdout(),
         "{name}: {listed} keys move: {copied} copied, {newer} were there already, {gone} gone, {failed} failed"
     );
     if let Some(failure) = &counts.failure {
-        eprintln!("{name}: the last failure: {failure}");
+        note(format_args!("{name}: the last failure: {failure}"));
     }
     if let Some(reason) = watched.reason() {
         let left = listed - counts.done();
         bail!("{name}: {reason}: {left} keys were not looked at");
     }
     match failed {
-        0 => Ok(()),
+        0 => Ok(printed?),
         _ => bail!("{name}: run it again to copy what failed"),
     }
 }

@@ -2,7 +2,7 @@
 //! arguments.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -63,7 +63,7 @@ pub fn detach() -> io::Result<bool> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(std::env::args_os().skip(1)).env_remove(DETACHED);
     let child = command.stdout(Stdio::null()).spawn()?;
-    println!("{}", child.id());
+    writeln!(io::stdout(), "{}", child.id())?;
     Ok(true)
 }
 
