@@ -50,8 +50,9 @@ pub fn run(old: &Path, new: &Path, options: &Options) -> anyhow::Result<()> {
     let told: Vec<String> = over
         .map(|moves| {
             format!(
-                "{}: {} of the keys move, more than {}",
+                "{}: {}{} of the keys move, more than {}",
                 moves.name(),
+                moves.up_to(),
                 percent(moves.share()),
                 percent(limit)
             )

@@ -28,6 +28,8 @@ pub struct Moves {
     pub moved: f64,
     /// False if it was estimated by sampling keys, to about a third of a percent.
     pub exact: bool,
+    /// True if `moved` is that of keys with hash tags, or with the text of `hash_stop`: fewer move if others have none.
+    pub at_most: bool,
     /// The handover that begins, as its phases; `None` if keys miss until they are filled again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handover: Option<String>,
@@ -79,6 +81,14 @@ impl Moves {
         }
     }
 
+    /// What is said before a share that fewer keys may move than.
+    pub fn up_to(&self) -> &'static str {
+        match (self.at_most, &self.keys) {
+            (true, None) => "up to ",
+            _ => "",
+        }
+    }
+
     /// The pool, and the one that replaces it if that is another.
     pub fn name(&self) -> String {
         if self.pool == self.to_pool {
@@ -91,13 +101,16 @@ impl Moves {
 
 impl fmt::Display for Moves {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.exact { "exact" } else { "sampled" };
-        writeln!(
-            f,
-            "{}: {} of all keys move ({how})",
-            self.name(),
-            percent(self.moved)
-        )?;
+        let (up_to, how) = match (self.at_most, self.exact) {
+            (true, _) => (
+                "up to ",
+                "sampled: those that the old or the new hash tag or stop is in",
+            ),
+            (false, true) => ("", "exact"),
+            (false, false) => ("", "sampled"),
+        };
+        let (name, moved) = (self.name(), percent(self.moved));
+        writeln!(f, "{name}: {up_to}{moved} of all keys move ({how})")?;
         if let Some(handover) = &self.handover {
             writeln!(f, "{}: a handover begins: {handover}", self.name())?;
         }
@@ -198,6 +211,7 @@ fn moves(old: (&str, &config::Pool), new: (&str, &config::Pool), keys: Option<&[
         to_pool: new.0.to_owned(),
         moved,
         exact: all.is_exact,
+        at_most: all.is_at_most,
         handover: handover.filter(|_| old.0 == new.0 && moved > 0.0).map(phases),
         keys: counted,
         moves: told,
@@ -270,6 +284,26 @@ mod tests {
         assert_eq!(moves.moves.len(), 4, "{moves}");
         assert!(moves.moves.iter().all(|step| step.to == "e:1"), "{moves}");
         assert!(moves.to_string().starts_with("main: "), "{moves}");
+    }
+
+    #[test]
+    fn another_hash_tag_moves_keys_and_begins_a_handover() {
+        let with =
+            |tag: &str| format!("pools: {{main: {{nodes: [a:1, b:1], handover: {{prepare: 1s}}{tag}}}}}");
+        let tags = with(", hash_tag: '{}'");
+        for (old, new) in [
+            (&with(""), &tags),
+            (&tags, &with(", hash_tag: '[]'")),
+            (&tags, &with("")),
+        ] {
+            let moves = &between(old, new, None)[0];
+            assert!(moves.at_most && (0.4..0.6).contains(&moves.moved), "{moves}");
+            assert!(moves.to_string().starts_with("main: up to "), "{moves}");
+            assert!(moves.handover.is_some(), "{moves}");
+        }
+        let keys: Vec<Vec<u8>> = (0..100).map(|n| format!("user:{n}").into_bytes()).collect();
+        let moves = &between(&with(""), &tags, Some(&keys))[0];
+        assert_eq!(moves.share(), 0.0, "keys without a tag stay: {moves}");
     }
 
     #[test]

@@ -3,6 +3,10 @@
 //! If both are circles that hash a key alike, the answer is exact: between two neighbouring points of the
 //! two circles, each ring has one owner, and the length of the arc is its share of all keys. So it is if both
 //! assign the same slots. Otherwise keys are sampled.
+//!
+//! If the rings have different hash tags, or different stops, how many keys move depends on the keys: those without a tag
+//! may stay where those with one move. The sampled keys then have both tags and both stops, and their share is the
+//! largest that may move.
 
 use std::collections::HashMap;
 
@@ -17,6 +21,9 @@ pub const DRAWN: u32 = 100_000;
 pub struct Movement {
     /// False if keys were sampled.
     pub is_exact: bool,
+    /// Whether the rings hash different parts of a key, so that these shares are those of keys with both hash tags, and
+    /// fewer may move.
+    pub is_at_most: bool,
     /// The share of all keys, from 0 to 1, by the index of the old member and of the new one. Includes keys
     /// that stay.
     pub shares: HashMap<(usize, usize), f64>,
@@ -30,19 +37,33 @@ pub fn movement(old: &Ring, new: &Ring) -> Movement {
     if let Some(counts) = slots(old, new) {
         return Movement {
             is_exact: true,
+            is_at_most: false,
             shares: shares_of(counts, SLOTS as f64),
         };
     }
+    let marks = old.hash_input.differing_marks(&new.hash_input);
     let mut counts: HashMap<(usize, usize), u32> = HashMap::new();
     for number in 0..DRAWN {
-        let key = format!("{:016x}", mixed(u64::from(number)));
-        let pair = (old.pick(key.as_bytes()), new.pick(key.as_bytes()));
+        let key = sampled(number, &marks);
+        let pair = (old.pick(&key), new.pick(&key));
         *counts.entry(pair).or_default() += 1;
     }
     Movement {
         is_exact: false,
+        is_at_most: !marks.is_empty(),
         shares: shares_of(counts, f64::from(DRAWN)),
     }
+}
+
+/// Returns the sampled key of this `number`: `marks`, with a part of its own before each and behind the last.
+fn sampled(number: u32, marks: &[&[u8]]) -> Vec<u8> {
+    let part = |index: u32| format!("{:016x}", mixed(u64::from(index) << 32 | u64::from(number)));
+    let mut key = part(0).into_bytes();
+    for (index, mark) in (1..).zip(marks) {
+        key.extend_from_slice(mark);
+        key.extend(part(index).bytes());
+    }
+    key
 }
 
 fn shares_of(counts: HashMap<(usize, usize), u32>, all: f64) -> HashMap<(usize, usize), f64> {
@@ -127,6 +148,7 @@ fn exact(old: Arcs, new: Arcs) -> Movement {
     let shares = lengths.into_iter().filter(|(_, length)| *length > 0);
     Movement {
         is_exact: true,
+        is_at_most: false,
         shares: shares
             .map(|(pair, length)| (pair, length as f64 / whole))
             .collect(),
@@ -212,6 +234,45 @@ mod tests {
         let ring = ring(&["a", "b", "c"], &Distribution::default());
         let movement = movement(&ring, &ring);
         assert!(movement.shares.keys().all(|(old, new)| old == new));
+    }
+
+    #[test]
+    fn another_tag_or_stop_moves_the_keys_that_have_one() {
+        let tagged = |tag: Option<&[u8; 2]>, stop: &str| {
+            let members = ["a", "b"].map(|host| Member {
+                name: None,
+                host,
+                port: Some(11211),
+                weight: 1,
+            });
+            let distribution = Distribution::default().with_hash_stop(stop);
+            Ring::build(&distribution, tag.copied(), &members)
+        };
+        let cases = [
+            (tagged(None, ""), tagged(Some(b"{}"), "")),
+            (tagged(Some(b"{}"), ""), tagged(None, "")),
+            (tagged(Some(b"{}"), ""), tagged(Some(b"[]"), "")),
+            (tagged(Some(b"{}"), ""), tagged(Some(b"{)"), "")),
+            (tagged(Some(b"$$"), ""), tagged(Some(b"$#"), "")),
+            (tagged(None, ""), tagged(None, "|#|")),
+            (tagged(None, "|#|"), tagged(None, "||")),
+            (tagged(Some(b"{}"), ""), tagged(Some(b"{}"), "|#|")),
+            (tagged(Some(b"{}"), ""), tagged(None, "|#|")),
+        ];
+        for (old, new) in &cases {
+            let movement = movement(old, new);
+            assert!(movement.is_at_most && !movement.is_exact);
+            let moves = movement.shares.iter().filter(|((from, to), _)| from != to);
+            let moved: f64 = moves.map(|(_, share)| share).sum();
+            assert!(
+                (0.4..0.6).contains(&moved),
+                "{:?} {:?}: {moved}",
+                old.hash_input,
+                new.hash_input
+            );
+        }
+        let same = movement(&cases[0].1, &cases[1].0);
+        assert!(same.is_exact && !same.is_at_most);
     }
 
     #[test]

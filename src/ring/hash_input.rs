@@ -48,6 +48,29 @@ impl HashInput {
         }
     }
 
+    /// The text that ends the hashed part; empty for none.
+    fn stop(&self) -> &[u8] {
+        self.more.as_ref().map_or(&[], |more| &more.stop)
+    }
+
+    /// The texts in a key of which this and `other` hash different parts: the tags of both, opening and closing bytes in
+    /// turn, if they differ, and the stops of both, if those do.
+    pub(super) fn differing_marks<'a>(&'a self, other: &'a HashInput) -> Vec<&'a [u8]> {
+        let mut marks: Vec<&[u8]> = Vec::new();
+        if self.tag != other.tag {
+            let tags = self.tag.iter().chain(&other.tag);
+            marks.extend(tags.flat_map(|tag| tag.chunks(1)));
+        }
+        if self.stop() != other.stop() {
+            marks.extend(
+                [self.stop(), other.stop()]
+                    .into_iter()
+                    .filter(|stop| !stop.is_empty()),
+            );
+        }
+        marks
+    }
+
     /// Calls `act` with the hash input of `key`.
     #[inline]
     pub(super) fn read<T>(&self, key: &[u8], act: impl FnOnce(&[u8]) -> T) -> T {

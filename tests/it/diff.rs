@@ -62,6 +62,38 @@ fn a_change_that_moves_too_many_keys_fails_a_build() {
 }
 
 #[test]
+fn a_change_of_the_hash_tag_moves_keys_and_fails_a_build() {
+    let tagged = format!("{OLD}    hash_tag: '{{}}'\n");
+    let stopped = format!("{OLD}    distribution: {{preset: ketama, hash_stop: '|#|'}}\n");
+    for (old, new) in [
+        (OLD, tagged.as_str()),
+        (tagged.as_str(), OLD),
+        (tagged.as_str(), &tagged.replace("{}", "[]")),
+        (OLD, &stopped),
+    ] {
+        let (code, out, err) = diff(old, new, &["--fail-over", "1%"]);
+        assert_eq!(code, Some(1), "{old}{new}{out}");
+        assert!(out.contains("main: up to 6"), "two thirds: {out}");
+        assert!(err.contains("main: up to 6"), "{err}");
+        // None of them has a tag.
+        let counted = diff(old, new, &["--fail-over", "0%", "--keys", "keys"]);
+        assert_eq!(counted.0, Some(0), "{counted:?}");
+    }
+}
+
+#[test]
+fn a_reload_with_another_hash_tag_says_that_keys_moved() {
+    let nodes: Vec<String> = (1..=2).map(|n| format!("127.0.0.1:{n}")).collect();
+    let ringway = Ringway::start(&pool(&nodes, &[]));
+    assert_eq!(ringway.reload(&pool(&nodes, &["hash_tag: '{}'"])).0, 200);
+    ringway.wait_logged("keys moved");
+    let shown: Value = serde_json::from_str(&ringway.get("/config").1).expect("JSON");
+    let pool = &shown["last_reload"]["pools"][0];
+    let moved = pool["moved"].as_f64().expect("a share");
+    assert!((0.4..0.6).contains(&moved) && pool["at_most"] == true, "{shown}");
+}
+
+#[test]
 fn the_keys_of_a_file_are_counted() {
     let (code, out, _) = diff(OLD, NEW, &["--keys", "keys", "--json"]);
     assert_eq!(code, Some(0));

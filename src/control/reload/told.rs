@@ -30,7 +30,13 @@ pub async fn tell_difference(state: Arc<State>, old: Arc<Snapshot>, next: Config
     }
     for moves in difference.pools.iter().filter(|moves| moves.moved > 0.0) {
         let (pool, moved) = (moves.name(), percent(moves.moved));
-        info!(pool, moved, exact = moves.exact, "keys moved");
+        info!(
+            pool,
+            moved,
+            exact = moves.exact,
+            at_most = moves.at_most,
+            "keys moved"
+        );
     }
     if state.snapshot.load().config == next {
         let mut reloads = state.reloads.lock().expect("no holder panics");

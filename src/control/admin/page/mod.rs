@@ -24,7 +24,7 @@ static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
 
 /// The hashes are those of status.js and status.css; `tests/it/status_page.rs` says what they are after a change.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-s4vyFW/RQ/A8mizpCCJj8c7hicDm6l1UH/fkiUyvGiQ='; \
+    script-src 'sha256-JUKCJIchUjBsLmPHZbE/y/dNGr2yD1P/ilMOm//m8TY='; \
     style-src 'sha256-VOH08R1BYsN2MZxcSq5OTmD28qNuKnFCkXzOmEzRrLA='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

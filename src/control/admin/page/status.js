@@ -385,8 +385,9 @@ function showConfig(status) {
       list.append(make("li", path + ": " + (old === null ? "added " + value(next)
         : next === null ? "removed " + value(old) : value(old) + " → " + value(next))));
     }
-    for (const { pool, to_pool, moved, exact, moves } of config.last_reload.pools) {
-      const item = make("li", "pool " + pool + (pool === to_pool ? "" : " → " + to_pool) + ": " + percent(moved)
+    for (const { pool, to_pool, moved, exact, at_most: atMost, moves } of config.last_reload.pools) {
+      const item = make("li", "pool " + pool + (pool === to_pool ? "" : " → " + to_pool) + ": " + (atMost ? "up to " : "")
+        + percent(moved)
         + " of all keys moved" + (exact ? "" : " (sampled)"));
       const details = make("ul");
       for (const { from, to, share } of moves) details.append(make("li", from + " → " + to + ": " + percent(share)));
