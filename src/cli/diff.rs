@@ -64,6 +64,7 @@ pub fn run(old: &Path, new: &Path, options: &Options) -> anyhow::Result<()> {
     Ok(printed?)
 }
 
+/// The keys in a file, at least one.
 fn keys(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut bytes = Vec::new();
     if config::is_stdin(path) {
@@ -72,10 +73,16 @@ fn keys(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
         bytes = fs::read(path).with_context(|| path.display().to_string())?;
     }
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
-    Ok(lines
-        .filter(|line| !line.is_empty())
-        .map(<[u8]>::to_vec)
-        .collect())
+    let lines = lines.filter(|line| !line.is_empty());
+    let keys: Vec<Vec<u8>> = lines.map(<[u8]>::to_vec).collect();
+    if keys.is_empty() {
+        let name = match config::is_stdin(path) {
+            true => "stdin".into(),
+            false => path.display().to_string(),
+        };
+        bail!("{name} has no keys: write one per line");
+    }
+    Ok(keys)
 }
 
 /// What is not a share of a whole.

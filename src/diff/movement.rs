@@ -33,7 +33,7 @@ pub struct Moves {
     /// The handover that begins, as its phases; `None` if keys miss until they are filled again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handover: Option<String>,
-    /// The movement of the given keys.
+    /// The movement of the given keys, of which there is at least one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<MovedKeys>,
     /// The moves between nodes, the largest first. Of the given keys, if there are any.
@@ -76,8 +76,8 @@ impl Moves {
     /// The share that moves: of the given keys, if there are any, or otherwise of all.
     pub fn share(&self) -> f64 {
         match self.keys {
-            Some(MovedKeys { count, moved }) if count > 0 => moved as f64 / count as f64,
-            _ => self.moved,
+            Some(MovedKeys { count, moved }) => moved as f64 / count as f64,
+            None => self.moved,
         }
     }
 
@@ -132,7 +132,7 @@ impl fmt::Display for Moves {
     }
 }
 
-/// Returns the moves of each pair of pools.
+/// Returns the moves of each pair of pools, and of `keys`, which are not empty.
 pub fn between(old: &Config, new: &Config, keys: Option<&[Vec<u8>]>) -> Vec<Moves> {
     let pairs = pairs(old, new);
     pairs

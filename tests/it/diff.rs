@@ -94,6 +94,16 @@ fn a_reload_with_another_hash_tag_says_that_keys_moved() {
 }
 
 #[test]
+fn a_file_without_keys_is_a_mistake() {
+    let nothing = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(nothing.path(), "\n \r\n").expect("written");
+    let path = nothing.path().to_str().expect("UTF-8");
+    let (code, out, err) = diff(OLD, NEW, &["--keys", path]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(err, format!("{path} has no keys: write one per line\n"));
+}
+
+#[test]
 fn the_keys_of_a_file_are_counted() {
     let (code, out, _) = diff(OLD, NEW, &["--keys", "keys", "--json"]);
     assert_eq!(code, Some(0));
