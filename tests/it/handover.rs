@@ -89,6 +89,9 @@ fn a_request_for_the_next_phase_that_is_sent_twice_skips_none() {
         (400, true),
         "{said}"
     );
+    let (status, said) = ringway.post("/pools/main/handover/next?form=serve");
+    assert_eq!((status, said.contains("known here: from")), (400, true), "{said}");
+    assert_eq!(phase(&ringway).as_deref(), Some("serve"));
     assert_eq!(post("serve"), (200, "finish\n".to_owned()));
 }
 

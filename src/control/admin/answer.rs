@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::response::{Answer, json, raw, text};
 use super::{
-    AdminContext, actions, explain, hotkeys, miss_ratio, nodes, page, pools, readiness, slow, status, tap,
+    AdminContext, actions, explain, hotkeys, miss_ratio, nodes, page, pools, query, readiness, slow, status,
+    tap,
 };
 use crate::config;
 use crate::control::{exposition, handover};
@@ -40,6 +41,20 @@ pub fn is_probe(path: &str) -> bool {
     matches!(path, "/livez" | "/readyz" | "/healthz")
 }
 
+/// The fields that the query of a request may have; `None` if it is not looked at, since it chooses nothing.
+fn fields(method: &Method, path: &str) -> Option<&'static [&'static str]> {
+    match path {
+        "/hotkeys" => Some(&["pool", "by", "n"]),
+        "/slow" => Some(&["pool", "n"]),
+        "/explain" => Some(&["key", "route", "listener", "live"]),
+        "/tap" => Some(&["seconds", "one_in", "prefix", "pool", "node", "command"]),
+        _ if *method != Method::POST => None,
+        _ if actions::parse(path).is_some() => Some(&["pool"]),
+        _ if matches!(pools::parse(path), Some((pools::Action::Next, _))) => Some(&["from"]),
+        _ => Some(&[]),
+    }
+}
+
 /// Answers one request.
 pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
     let action = actions::parse(request.uri().path());
@@ -67,6 +82,10 @@ pub async fn answer<B>(context: &AdminContext, request: &Request<B>) -> Answer {
         return refusal;
     }
     let query = request.uri().query().unwrap_or_default();
+    let known = fields(request.method(), request.uri().path());
+    if let Some(Err(error)) = known.map(|known| query::check(query, known)) {
+        return text(StatusCode::BAD_REQUEST, format!("{error}\n"));
+    }
     if let Some((action, name)) = action {
         return actions::act(&context.state, action, name, query);
     }

@@ -9,6 +9,17 @@ use crate::snapshot::Snapshot;
 /// Why a query has no answer.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum QueryError {
+    /// A field is not known.
+    #[error("no field {found:?} here, {}", listed(.known))]
+    Unknown {
+        /// The field.
+        found: String,
+        /// The known ones.
+        known: &'static [&'static str],
+    },
+    /// A field is there more than once.
+    #[error("{0} is there twice: which one is meant?")]
+    Twice(&'static str),
     /// A field cannot be decoded.
     #[error("{field}: {source}")]
     Escape {
@@ -42,6 +53,32 @@ pub enum QueryError {
         /// The largest one.
         most: usize,
     },
+}
+
+/// The fields that there are, for people.
+fn listed(known: &[&str]) -> String {
+    match known {
+        [] => "this request has none".to_owned(),
+        known => format!("known here: {}", known.join(", ")),
+    }
+}
+
+/// Refuses a `query` with a field that is not in `known`, or is there twice: a typo in a field that says which change is
+/// meant must not make another change.
+pub fn check(query: &str, known: &'static [&'static str]) -> Result<(), QueryError> {
+    let mut seen = Vec::new();
+    for field in query.split('&').filter(|field| !field.is_empty()) {
+        let found = field.split_once('=').map_or(field, |(name, _)| name);
+        let Some(name) = known.iter().find(|name| **name == found) else {
+            let found = found.to_owned();
+            return Err(QueryError::Unknown { found, known });
+        };
+        if seen.contains(name) {
+            return Err(QueryError::Twice(name));
+        }
+        seen.push(*name);
+    }
+    Ok(())
 }
 
 /// Returns the value of the field called `name`, with what is not UTF-8 replaced.
@@ -125,6 +162,26 @@ fn digit(byte: u8) -> Result<u8, BadEscape> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unknown_and_repeated_fields_are_refused() {
+        let check = |query, known| check(query, known).map_err(|error| error.to_string());
+        for query in ["", "&", "from=serve", "n=1&from=", "from&"] {
+            assert_eq!(check(query, &["from", "n"]), Ok(()), "{query}");
+        }
+        for (query, expected) in [
+            ("form=serve", r#"no field "form" here, known here: from, n"#),
+            ("from=serve&form", r#"no field "form" here, known here: from, n"#),
+            ("FROM=serve", r#"no field "FROM" here, known here: from, n"#),
+            ("%66rom=serve", r#"no field "%66rom" here, known here: from, n"#),
+            ("=serve", r#"no field "" here, known here: from, n"#),
+            ("n=1&n=2", "n is there twice: which one is meant?"),
+        ] {
+            assert_eq!(check(query, &["from", "n"]), Err(expected.to_owned()), "{query}");
+        }
+        let none = r#"no field "x" here, this request has none"#;
+        assert_eq!(check("x=1", &[]), Err(none.to_owned()));
+    }
 
     #[test]
     fn fields_are_found_and_decoded() {

@@ -130,6 +130,57 @@ async fn unknown_paths_and_wrong_methods_are_refused() {
 }
 
 #[tokio::test]
+async fn a_field_that_is_not_known_changes_nothing() {
+    let bench = bench();
+    for (method, path, says) in [
+        (
+            "POST",
+            "/pools/main/handover/next?form=serve",
+            "no field \"form\" here, known here: from",
+        ),
+        (
+            "POST",
+            "/pools/main/handover/next?from=serve&from=finish",
+            "from is there twice",
+        ),
+        ("POST", "/pools/main/accept?pool=main", "this request has none"),
+        (
+            "POST",
+            "/nodes/a/drain?pools=main",
+            "no field \"pools\" here, known here: pool",
+        ),
+        ("POST", "/reload?pool=main", "this request has none"),
+        (
+            "POST",
+            "/tap?second=1",
+            "known here: seconds, one_in, prefix, pool, node, command",
+        ),
+        ("POST", "/tap/1?seconds=1", "this request has none"),
+        ("GET", "/hotkeys?foo=1", "known here: pool, by, n"),
+        ("GET", "/slow?by=bytes", "known here: pool, n"),
+        ("GET", "/explain?key=k&key=l", "key is there twice"),
+        (
+            "GET",
+            "/explain?key=k&alive=1",
+            "known here: key, route, listener, live",
+        ),
+    ] {
+        let reply = bench.ask(method, path).await;
+        assert_eq!(reply.status, 400, "{path}");
+        assert!(reply.body.contains(says), "{path}: {}", reply.body);
+    }
+    for path in [
+        "/readyz?verbose",
+        "/metrics?x=1",
+        "/?x",
+        "/nodes?x=1",
+        "/hotkeys?n=1&",
+    ] {
+        assert_ne!(bench.get(path).await.status, 400, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_index_lists_every_path_that_answers() {
     let bench = bench();
     let index = bench.get("/").await.body;
