@@ -1,9 +1,12 @@
 //! The command line, as an operator types it: what it prints and how it exits.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Output};
+use std::thread;
 
 use crate::support::memcached::Memcached;
-use crate::support::ringway::Ringway;
+use crate::support::ringway::{Ringway, pool};
 use crate::support::scripted::{Scripted, say};
 
 fn ringway(arguments: &[&str]) -> Output {
@@ -220,6 +223,59 @@ fn each_way_to_fail_has_its_exit_code() {
         assert_eq!(got, Some(code), "{arguments:?}: {err}");
         assert!(err.contains(says), "{arguments:?}: {err}");
     }
+}
+
+#[test]
+fn another_server_at_the_admin_address_is_told_from_a_ringway() {
+    let node = Memcached::start();
+    let running = Ringway::start(&pool(&[node.address()], &[]));
+    let http = http_without_body();
+    let client_port = format!("127.0.0.1:{}", running.port);
+    for (admin, says) in [
+        (node.address(), "no HTTP answer: is this the admin address?"),
+        (client_port, "no HTTP answer: is this the admin address?"),
+        (http, "it answers with HTTP status 404 and nothing else"),
+    ] {
+        for command in [
+            &["health"][..],
+            &["nodes"],
+            &["top", "--once"],
+            &["warm"],
+            &["warm", "--pool", "main"],
+            &["tap"],
+            &["explain", "k"],
+        ] {
+            let arguments = [command, &["--admin", &admin]].concat();
+            let (code, _, err) = said(&ringway(&arguments));
+            assert_eq!(code, Some(1), "{arguments:?}: {err}");
+            assert!(err.contains(says), "{arguments:?}: {err}");
+            assert!(
+                err.contains(&admin) || command == ["explain", "k"],
+                "{arguments:?}: {err}"
+            );
+        }
+    }
+}
+
+/// Starts a server that refuses every request without a reason.
+fn http_without_body() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound").to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a client");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).expect("a request");
+                head.extend(byte);
+            }
+            stream
+                .write_all(b"HTTP/1.1 404 Not Found\r\n\r\n")
+                .expect("a reader");
+        }
+    });
+    address
 }
 
 #[test]

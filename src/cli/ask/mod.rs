@@ -28,6 +28,23 @@ const TOKEN: &str = "RINGWAY_ADMIN_TOKEN";
 /// The maximum size of an answer in bytes: enough for the nodes of a large cluster.
 const MAX_ANSWER: u64 = 64 << 20;
 
+/// The beginning of an answer.
+const HTTP: &[u8] = b"HTTP/1.";
+
+/// Returns the status and the body of an `answer`; `None` if it is not HTTP. Without a body it is what people are told.
+fn parse(answer: &str) -> Option<(String, String)> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .filter(|_| head.as_bytes().starts_with(HTTP))?;
+    let body = match body.trim() {
+        "" => format!("it answers with HTTP status {status} and nothing else"),
+        _ => body.to_owned(),
+    };
+    Some((status.to_owned(), body))
+}
+
 /// Writes each byte of `text` as `%XX`, for a query.
 pub fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
@@ -156,11 +173,14 @@ impl<'a> Admin<'a> {
                 })
                 .map_err(|error| self.unreachable(&error)),
         };
-        let answer = answer?;
-        let answer = String::from_utf8_lossy(&answer);
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        let status = head.split(' ').nth(1).unwrap_or_default();
-        Ok((status.to_owned(), body.to_owned()))
+        let answer = parse(&String::from_utf8_lossy(&answer?));
+        answer.ok_or_else(|| {
+            let way_out = match self.tls {
+                Some(_) => "",
+                None => " If it has TLS, write https://.",
+            };
+            anyhow!("{self}: no HTTP answer: is this the admin address?{way_out}")
+        })
     }
 
     /// Asks the first address of `host` that answers.
@@ -204,8 +224,12 @@ impl<'a> Admin<'a> {
         stream.write_all(format!("{head}\r\n").as_bytes())?;
         stream.flush()?;
         let mut answer = Vec::new();
-        stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
-        Ok(answer)
+        match stream.take(MAX_ANSWER).read_to_end(&mut answer) {
+            // A server of another protocol waits for more commands.
+            Err(_) if !answer.is_empty() && !answer.starts_with(HTTP) => Ok(answer),
+            Err(error) => Err(error),
+            Ok(_) => Ok(answer),
+        }
     }
 
     /// Its kind is omitted: main takes a broken pipe for one of our own output.
