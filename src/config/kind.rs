@@ -126,7 +126,7 @@ pub fn timeout() -> Kind<Duration> {
 /// Durations within `range`.
 pub fn duration_within(range: RangeInclusive<Duration>) -> Kind<Duration> {
     let read = move |text: &str| {
-        let duration = units::duration(text)?;
+        let duration = units::duration_near(*range.start(), text)?;
         if range.contains(&duration) {
             return Ok(duration);
         }

@@ -229,8 +229,9 @@ fn fallback_expiry() -> Kind<Option<Duration>> {
         if text == "off" {
             return Ok(None);
         }
-        let expiry = units::timeout(text)?;
-        if expiry < Duration::from_secs(1) {
+        let least = Duration::from_secs(1);
+        let expiry = units::duration_near(least, text)?;
+        if expiry < least {
             return Err(Problem::new(format!("{} is too short", quote(text)))
                 .hint("nodes count in seconds: write at least 1s, or \"off\""));
         }

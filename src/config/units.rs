@@ -60,12 +60,22 @@ pub fn percent(text: &str) -> Result<u32, Problem> {
     }
 }
 
+/// The shortest duration but zero.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// Parses a duration that may be zero.
 pub fn duration(text: &str) -> Result<Duration, Problem> {
+    duration_near(Duration::ZERO, text)
+}
+
+/// Parses a duration, which the caller compares with `least`: no hint suggests a shorter one.
+pub fn duration_near(least: Duration, text: &str) -> Result<Duration, Problem> {
     let (number, unit) = split(text);
     let known = DURATIONS.iter().find(|(name, _)| *name == unit);
     let (Some(number), Some((_, factor))) = (whole(number), known) else {
-        return Err(Problem::new(format!("{} is not a duration", quote(text))).hint(meant_duration(text)));
+        return Err(
+            Problem::new(format!("{} is not a duration", quote(text))).hint(meant_duration(text, least))
+        );
     };
     let duration = Duration::from_millis(number.saturating_mul(*factor));
     if duration > LONGEST {
@@ -154,7 +164,8 @@ fn shown(text: &str) -> String {
     }
 }
 
-fn meant_duration(text: &str) -> String {
+/// Returns the hint for a text that is not a duration; it suggests none that is shorter than `least`.
+fn meant_duration(text: &str, least: Duration) -> String {
     let (number, fraction, unit) = split_fraction(text);
     let unit = match unit.trim().to_ascii_lowercase().as_str() {
         "" if !number.is_empty() && fraction.is_empty() => {
@@ -173,11 +184,12 @@ fn meant_duration(text: &str) -> String {
     let factor = factor.map_or(1, |(_, factor)| *factor);
     match with_fraction(number, fraction, factor) {
         _ if fraction.is_empty() => format!("did you mean {}{unit}?", shown(number)),
-        Some(0) | None => "the shortest is 1ms".to_owned(),
-        Some(millis) => {
-            let meant = show_duration(Duration::from_millis(millis));
-            format!("did you mean {meant}? Numbers are whole")
-        }
+        meant => match meant.map(Duration::from_millis).unwrap_or_default() {
+            meant if meant < least.max(SHORTEST) => {
+                format!("the shortest is {}", show_duration(least.max(SHORTEST)))
+            }
+            meant => format!("did you mean {}? Numbers are whole", show_duration(meant)),
+        },
     }
 }
 
@@ -284,6 +296,14 @@ mod tests {
         ];
         for (raw, hint) in cases {
             assert_eq!(duration(raw).expect_err(raw).hint.as_deref(), Some(hint), "{raw}");
+        }
+        for (raw, hint) in [
+            ("0.5s", "the shortest is 1s"),
+            ("0.1 ms", "the shortest is 1s"),
+            ("1.5s", "did you mean 1500ms? Numbers are whole"),
+        ] {
+            let problem = duration_near(Duration::from_secs(1), raw).expect_err(raw);
+            assert_eq!(problem.hint.as_deref(), Some(hint), "{raw}");
         }
         assert_eq!(
             timeout("0s").expect_err("zero").reason,
