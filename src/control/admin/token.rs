@@ -14,6 +14,9 @@ use super::answer::is_probe;
 use super::guard::Refusal;
 use crate::config::{Admin, Protect};
 
+/// The scheme before the token, in any case, as RFC 9110 has it.
+const SCHEME: &[u8] = b"Bearer ";
+
 /// Refuses `request` if it needs the token of `admin` and does not bring it.
 ///
 /// # Errors
@@ -28,7 +31,9 @@ pub fn check<B>(request: &Request<B>, admin: &Admin) -> Result<(), Refusal> {
         .headers()
         .get(AUTHORIZATION)
         .map_or(&b""[..], |field| field.as_bytes());
-    let brought = brought.strip_prefix(b"Bearer ").unwrap_or_default();
+    let brought = brought.split_at_checked(SCHEME.len());
+    let brought = brought.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME));
+    let brought = brought.map(|(_, token)| token).unwrap_or_default();
     // How long the comparison takes must not tell how much of a guess is right.
     if !is_protected || bool::from(brought.ct_eq(token.expose().as_bytes())) {
         return Ok(());
@@ -59,6 +64,11 @@ mod tests {
             (&changes, "GET", "/nodes", None, true),
             (&changes, "POST", "/reload", None, false),
             (&changes, "POST", "/reload", Some("Bearer right"), true),
+            (&changes, "POST", "/reload", Some("bearer right"), true),
+            (&changes, "POST", "/reload", Some("BEARER right"), true),
+            (&changes, "POST", "/reload", Some("bearer Right"), false),
+            (&changes, "POST", "/reload", Some("Bearerright"), false),
+            (&changes, "POST", "/reload", Some("right"), false),
             (&changes, "POST", "/reload", Some("Bearer wrong"), false),
             (&changes, "POST", "/reload", Some("Bearer righ"), false),
             (&changes, "POST", "/reload", Some("Bearer "), false),
