@@ -28,6 +28,11 @@ use ask::{Admin, Target};
 
 pub use stderr::note;
 
+/// Exit code: the command failed.
+const FAILED: u8 = 1;
+/// Exit code: an address cannot be bound, as if Ringway itself could not bind it.
+const CANNOT_LISTEN: u8 = 3;
+
 /// A routing sidecar for memcached.
 ///
 /// Without a command Ringway runs, with the given configuration or, without one, as a quickstart with three
@@ -210,8 +215,16 @@ fn execute(command: &Command) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             note(format_args!("{error:#}"));
-            ExitCode::from(1)
+            ExitCode::from(code(&error))
         }
+    }
+}
+
+/// Returns the exit code for a command that failed.
+fn code(error: &anyhow::Error) -> u8 {
+    match error.is::<demo::CannotListen>() {
+        true => CANNOT_LISTEN,
+        false => FAILED,
     }
 }
 

@@ -75,6 +75,6 @@ fn an_address_that_is_taken_is_named_with_the_way_out() {
         Command::new(env!("CARGO_BIN_EXE_ringway")).args(["demo", "--listen", &address, &admin]),
     );
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("--listen") && said.contains(&address), "{said}");
 }

@@ -13,7 +13,7 @@ mod children;
 mod load;
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -55,6 +55,15 @@ pub struct Options {
     load_only: Option<AdminAddress>,
 }
 
+/// An address of the demo that cannot be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}; {option} chooses another address")]
+pub struct CannotListen {
+    address: SocketAddr,
+    option: &'static str,
+    source: io::Error,
+}
+
 /// Runs the demo, or only its load, until Ctrl-C or for as long as `options` say.
 ///
 /// # Errors
@@ -80,8 +89,11 @@ fn perform(
     lasts: Option<Duration>,
 ) -> anyhow::Result<()> {
     for (address, option) in [(listen, "--listen"), (admin, "--admin")] {
-        let free = TcpListener::bind(address);
-        free.with_context(|| format!("cannot listen on {address}; {option} chooses another address"))?;
+        TcpListener::bind(address).map_err(|source| CannotListen {
+            address,
+            option,
+            source,
+        })?;
     }
     let folder = Folder::new()?;
     let program = children::node_program(&folder.0);
