@@ -1,7 +1,7 @@
 //! Addresses as they are written: a node's `host:port`, `unix:/path` or `valkey://host:port`, a listener's `ip:port`.
 //!
-//! A user or a password in one is refused, and not quoted. Nothing is resolved here. A host is kept as it is written, because rings hash its letters; only the
-//! brackets of an IPv6 address are removed.
+//! A user or a password in one is refused, and not quoted. Nothing is resolved here. A host is kept as it is written,
+//! because rings hash its letters; only the brackets of an IPv6 address are removed.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
