@@ -52,6 +52,18 @@ impl<'a> YamlNode<'a> {
         self.tree.is_list()
     }
 
+    /// Whether it is a mapping of one key without a value, such as `{word}`, and the key is none of `known`.
+    pub fn is_word_in_braces(&self, known: &[&str]) -> bool {
+        let Value::Map(entries) = &self.tree.value else {
+            return false;
+        };
+        let [(key, value)] = entries.as_slice() else {
+            return false;
+        };
+        let is_known = matches!(&key.value, Value::Scalar { text, .. } if known.contains(&text.as_str()));
+        value.is_null() && !is_known
+    }
+
     /// Whether it is null, or a mapping without entries.
     pub fn is_empty(&self) -> bool {
         self.tree.is_null() || matches!(&self.tree.value, Value::Map(entries) if entries.is_empty())
@@ -322,6 +334,20 @@ impl<'a> MapReader<'a, '_> {
             |entry: &&MapEntry| !self.known.contains(&entry.key) && !self.rejected.contains(&entry.key);
         let mut meant = Vec::new();
         for entry in self.entries.iter().filter(unknown) {
+            if entry.value.is_empty() && entry.key.contains([':', '@']) {
+                // Not quoted: it may be a user with a password.
+                let path = self.location.path.clone();
+                let location = Location {
+                    path,
+                    ..entry.location.clone()
+                };
+                self.diagnostics.add(
+                    &location,
+                    Problem::new("a key without a value is not known here")
+                        .hint("write a space behind a colon, as in {key: value}"),
+                );
+                continue;
+            }
             let known = self.known.iter().copied();
             let hint = match foreign::find(self.foreign, entry.key) {
                 Some(foreign) => {

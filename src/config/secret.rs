@@ -85,7 +85,7 @@ fn variable() -> Kind<String> {
 
 /// Reads `{file: PATH}` or `{env: NAME}`.
 fn read(value: &YamlNode<'_>, diagnostics: &mut Diagnostics) -> Option<Secret> {
-    if value.is_scalar() {
+    if value.is_scalar() || value.is_word_in_braces(&["file", "env"]) {
         let problem = Problem::new("a secret must not be in the configuration itself");
         diagnostics.add(
             &value.location(),

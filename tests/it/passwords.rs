@@ -45,6 +45,18 @@ fn a_password_in_the_configuration_is_refused_and_not_shown() {
             with_pool("nodes: [a:1], auth: {user: bob, password: {env: s3cr3tpw}}"),
             "the environment has no variable of this name",
         ),
+        (
+            with_pool("nodes: [a:1], auth: {user: bob, password: {s3cr3tpw}}"),
+            "a secret must not be in the configuration itself",
+        ),
+        (
+            with_pool("nodes: [{bob:s3cr3tpw@a:1}]"),
+            "a key without a value is not known here",
+        ),
+        (
+            with_listener("bind: '127.0.0.1:1', auth: {bob:s3cr3tpw}"),
+            "a key without a value is not known here",
+        ),
         (with_listener("bind: 'bob:s3cr3tpw@127.0.0.1:1'"), no_user),
         (
             with_listener("bind: '127.0.0.1:1', auth: {users: 'bob:s3cr3tpw'}"),
