@@ -28,7 +28,8 @@ section! {
         route: Route = Route::Name(String::new()), route::kind();
         /// Further clients read an error and are closed.
         max_connections: usize = 10_000, number(1..=MAX_SESSIONS);
-        /// A client that sends nothing for this long is closed; `0s` means never.
+        /// A client that sends nothing for this long, and has read its replies, is closed, also in the middle of a request;
+        /// `0s` means never.
         idle_timeout: Option<Duration> = None, idle_timeout();
         /// TLS for clients: a mapping with `cert`, `key`, `client_ca`, `client_crl` and `allow`.
         tls: Option<Arc<ListenerTls>> = None, tls::listener_kind();

@@ -353,11 +353,11 @@ pub enum Bind {
 }
 
 impl Bind {
-    /// The port, unless it is a unix socket.
-    pub fn port(&self) -> Option<u16> {
-        match self {
-            Bind::Tcp(address) => Some(address.port()),
-            Bind::Unix(_) => None,
+    /// Whether it is every address of the port of `other`.
+    pub fn covers(&self, other: &Bind) -> bool {
+        match (self, other) {
+            (Bind::Tcp(own), Bind::Tcp(other)) => own.ip().is_unspecified() && own.port() == other.port(),
+            _ => false,
         }
     }
 }

@@ -169,7 +169,11 @@ fn meant_duration(text: &str, least: Duration) -> String {
     let (number, fraction, unit) = split_fraction(text);
     let unit = match unit.trim().to_ascii_lowercase().as_str() {
         "" if !number.is_empty() && fraction.is_empty() => {
-            return format!("give it a unit: {}ms or {}s", shown(number), shown(number));
+            let millis = with_fraction(number, "", 1).map(Duration::from_millis);
+            return match millis.is_some_and(|millis| millis < least) {
+                true => format!("give it a unit: {}s", shown(number)),
+                false => format!("give it a unit: {}ms or {}s", shown(number), shown(number)),
+            };
         }
         "ms" | "msec" | "msecs" | "millis" | "milliseconds" => "ms",
         "s" | "sec" | "secs" | "second" | "seconds" => "s",
@@ -182,14 +186,17 @@ fn meant_duration(text: &str, least: Duration) -> String {
     }
     let factor = DURATIONS.iter().find(|(name, _)| *name == unit);
     let factor = factor.map_or(1, |(_, factor)| *factor);
-    match with_fraction(number, fraction, factor) {
+    let (meant, shortest) = match fraction {
+        "" => (with_fraction(number, "", factor).unwrap_or(u64::MAX), least),
+        _ => (
+            with_fraction(number, fraction, factor).unwrap_or(0),
+            least.max(SHORTEST),
+        ),
+    };
+    match Duration::from_millis(meant) {
+        meant if meant < shortest => format!("the shortest is {}", show_duration(shortest)),
         _ if fraction.is_empty() => format!("did you mean {}{unit}?", shown(number)),
-        meant => match meant.map(Duration::from_millis).unwrap_or_default() {
-            meant if meant < least.max(SHORTEST) => {
-                format!("the shortest is {}", show_duration(least.max(SHORTEST)))
-            }
-            meant => format!("did you mean {}? Numbers are whole", show_duration(meant)),
-        },
+        meant => format!("did you mean {}? Numbers are whole", show_duration(meant)),
     }
 }
 
@@ -300,6 +307,10 @@ mod tests {
         for (raw, hint) in [
             ("0.5s", "the shortest is 1s"),
             ("0.1 ms", "the shortest is 1s"),
+            ("5 ms", "the shortest is 1s"),
+            ("500", "give it a unit: 500s"),
+            ("1500", "give it a unit: 1500ms or 1500s"),
+            ("2 seconds", "did you mean 2s?"),
             ("1.5s", "did you mean 1500ms? Numbers are whole"),
         ] {
             let problem = duration_near(Duration::from_secs(1), raw).expect_err(raw);

@@ -326,31 +326,36 @@ impl Link {
             if state.has_left() {
                 return Poll::Ready(End::Moved);
             }
-            if state.is_timed && !timer.is_elapsed() {
+            let now = self.local.clock.now();
+            let is_mixed = now < state.mixed_until;
+            if state.is_timed && !timer.is_elapsed() && !is_mixed {
                 return Poll::Pending;
             }
-            let now = self.local.clock.now();
-            if state.in_flight.expire(self.failing(now)) > 0 {
+            if state.in_flight.expire(is_mixed, self.failing(now)) > 0 {
                 self.node.failed("timeout");
                 state.late_since.get_or_insert(now);
             }
             let timeout = self.settings.borrow().request_timeout.as_micros() as u64;
-            let hopeless_at =
-                state.in_flight.oldest().unwrap_or(now).max(state.progress) + PROGRESS * timeout;
-            let is_always_late = state
-                .late_since
-                .is_some_and(|since| now >= since + PROGRESS * timeout);
+            let silent_since = state.in_flight.oldest().unwrap_or(now).max(state.progress);
+            let hopeless_at = (silent_since + PROGRESS * timeout).max(state.mixed_until);
+            let is_always_late = !is_mixed
+                && state
+                    .late_since
+                    .is_some_and(|since| now >= since + PROGRESS * timeout);
             if now >= hopeless_at || is_always_late || state.in_flight.abandoned() >= MAX_ABANDONED {
                 return Poll::Ready(End::Silent);
             }
             // If all are abandoned, the next request is due after a whole timeout at the earliest.
             let next = state
                 .in_flight
-                .next_deadline()
+                .next_deadline(is_mixed)
                 .unwrap_or(hopeless_at.min(now + timeout));
             let next = next.max(now + 1000);
             timer.as_mut().reset(self.local.clock.instant(next));
             state.is_timed = timer.as_mut().poll(cx).is_pending();
+            if state.is_timed && !state.has_left() {
+                return Poll::Pending;
+            }
         }
         Poll::Pending
     }

@@ -318,12 +318,14 @@ impl InFlightQueue {
         self.entries.front().map(|entry| entry.started)
     }
 
-    /// When the next request that was not abandoned is due.
-    pub fn next_deadline(&self) -> Option<u64> {
-        self.entries
-            .iter()
-            .find(|entry| entry.slot.is_some())
-            .map(|entry| entry.deadline)
+    /// When the next request that was not abandoned is due. `is_mixed`: some may be due after later ones.
+    pub fn next_deadline(&self, is_mixed: bool) -> Option<u64> {
+        let waiting = self.entries.iter().filter(|entry| entry.slot.is_some());
+        let mut deadlines = waiting.map(|entry| entry.deadline);
+        match is_mixed {
+            true => deadlines.min(),
+            false => deadlines.next(),
+        }
     }
 
     #[inline]

@@ -116,13 +116,14 @@ impl Link {
         }
     }
 
-    /// Sets the pool's settings after a reload. A shorter timeout holds for requests that are outstanding, too.
+    /// Sets the pool's settings after a reload. Requests that are outstanding keep their timeout.
     pub fn configure(&self, settings: Rc<config::Pool>) {
         let mut state = self.state.borrow_mut();
         state.resp.max_value = settings.max_value_size;
-        let timeout = settings.request_timeout;
-        if timeout < self.settings.borrow().request_timeout {
-            state.hasten(self.local.clock.now() + timeout.as_micros() as u64);
+        let before = self.settings.borrow().request_timeout;
+        if settings.request_timeout < before {
+            state.mixed_until = self.local.clock.now() + before.as_micros() as u64;
+            state.wakeup.wake();
         }
         *self.settings.borrow_mut() = settings;
     }

@@ -192,13 +192,6 @@ impl QueuedRequests {
         Some(oldest)
     }
 
-    /// Makes all of them due at `latest` at the latest.
-    pub fn hasten(&mut self, latest: u64) {
-        for waiting in &mut self.waiting {
-            waiting.pending.deadline = waiting.pending.deadline.min(latest);
-        }
-    }
-
     /// Fails with `failure` those that are due by `until`, or all if that is `u64::MAX`. None of them was
     /// sent.
     pub fn expire(&mut self, until: u64, failure: Failure, at: Failing<'_>) {

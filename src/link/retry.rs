@@ -411,7 +411,7 @@ mod tests {
         let mut connection = Connection::default();
         connection.ask_plainly(&[(Command::Get, "k"), (Command::Delete, "k")]);
         let mut in_flight = std::mem::take(&mut connection.state.in_flight);
-        in_flight.expire(connection.failing());
+        in_flight.expire(false, connection.failing());
         connection.state.in_flight = in_flight;
         connection.ask_plainly(&[(Command::Delete, "l")]);
         assert_eq!(connection.break_at(0), (vec!["md l k\r\n".to_owned()], 0));

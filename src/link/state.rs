@@ -67,6 +67,8 @@ pub(super) struct LinkState {
     pub(super) wakeup: Wakeup,
     /// Whether the timer will wake the link.
     pub(super) is_timed: bool,
+    /// Until then requests may be outstanding that are due after later ones: a reload has made the timeout shorter.
+    pub(super) mixed_until: u64,
 }
 
 impl LinkState {
@@ -119,17 +121,6 @@ impl LinkState {
         self.in_flight.sent.open(now);
         self.trust = Trust::Full;
         self.is_timed = false;
-    }
-
-    /// Makes all requests due at `latest` at the latest.
-    pub(super) fn hasten(&mut self, latest: u64) {
-        self.queued.hasten(latest);
-        self.in_flight.hasten(latest);
-        if let Trust::Asked(until) = &mut self.trust {
-            *until = latest.min(*until);
-        }
-        self.is_timed = false;
-        self.wakeup.wake();
     }
 
     /// Stops writing to the connection, which ends once no client waits for a reply on it.

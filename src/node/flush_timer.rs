@@ -34,15 +34,28 @@ impl FlushTimer {
 
     /// Waits until the pending flush is due. Returns false if none is pending any more.
     pub async fn due(&self) -> bool {
-        while let Some(at) = self.next() {
+        loop {
+            let at = match self.take_due() {
+                Ok(is_due) => return is_due,
+                Err(at) => at,
+            };
             let _changed_or_due = timeout_at(at, self.changed.notified()).await;
         }
-        mem::take(&mut *self.lock()).at.is_some()
     }
 
-    /// The time of the pending flush, unless it is due.
-    fn next(&self) -> Option<Instant> {
-        self.lock().at.filter(|&at| at > Instant::now())
+    /// Takes the pending flush if it is due, and returns whether there was one.
+    ///
+    /// # Errors
+    /// The time of the pending flush, if it is not due yet.
+    fn take_due(&self) -> Result<bool, Instant> {
+        let mut state = self.lock();
+        match state.at {
+            Some(at) if at > Instant::now() => Err(at),
+            at => {
+                *state = TimerState::default();
+                Ok(at.is_some())
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, TimerState> {

@@ -5,8 +5,8 @@
 //! assign the same slots. Otherwise keys are sampled.
 //!
 //! If the rings have different hash tags, or different stops, how many keys move depends on the keys: those without a tag
-//! may stay where those with one move. The sampled keys then have both tags and both stops, and their share is the
-//! largest that may move.
+//! may stay where those with one move. The sampled keys then have both tags and both stops, and their share is as a
+//! rule the largest that may move.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub struct Movement {
     /// False if keys were sampled.
     pub is_exact: bool,
     /// Whether the rings hash different parts of a key, so that these shares are those of keys with both hash tags, and
-    /// fewer may move.
+    /// fewer may move, as a rule.
     pub is_at_most: bool,
     /// The share of all keys, from 0 to 1, by the index of the old member and of the new one. Includes keys
     /// that stay.

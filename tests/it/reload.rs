@@ -454,17 +454,19 @@ fn a_pipe_a_device_or_a_folder_in_the_place_of_the_file_is_refused_and_holds_not
 }
 
 #[test]
-fn a_shorter_timeout_holds_for_requests_that_wait_already() {
-    let node = Scripted::start("1.6.18", |_| vec![]);
+fn a_shorter_timeout_holds_although_an_earlier_request_waits_for_longer() {
+    let node = Scripted::start("1.6.18", |seen| vec![Act::Await("reply"), seen.hits("x")]);
     let with = |timeout: &str| pool(&[node.address()], &[&format!("request_timeout: {timeout}")]);
     let ringway = Ringway::start(&with("10m"));
     let mut first = ringway.client();
     first.send("get a\r\n");
     node.wait_seen(1);
     assert_eq!(ringway.reload(&with("300ms")).0, 200);
-    let mut second = ringway.client();
-    second.expects("get b c\r\n", "END\r\n");
-    first.expect("END\r\n");
+    for _ in 0..3 {
+        ringway.client().expects("get b\r\nget c d\r\n", "END\r\nEND\r\n");
+    }
+    node.open("reply");
+    first.expect("VALUE a 0 1\r\nx\r\nEND\r\n");
 }
 
 #[test]

@@ -350,19 +350,15 @@ fn try_new_listeners(next: &Config, current: &Snapshot) -> Result<(), ReloadErro
     }
 }
 
-/// Returns `error` with this process as the reason, if `current` listens on the same port.
+/// Returns `error` with this process as the reason, if a listener of `current` is in the way.
 fn naming_itself(error: BindError, current: &Config) -> BindError {
     let is_taken = error.source.kind() == io::ErrorKind::AddrInUse;
-    let is_on_its_port = |listener: &&config::Listener| {
-        listener
-            .bind
-            .port()
-            .is_some_and(|port| error.bind.port() == Some(port))
-    };
-    match current.listeners.iter().find(is_on_its_port) {
+    let is_in_the_way =
+        |own: &&config::Listener| own.bind.covers(&error.bind) || error.bind.covers(&own.bind);
+    match current.listeners.iter().find(is_in_the_way) {
         Some(own) if is_taken => {
             let reason = format!(
-                "this process listens on {}, and a reload cannot change the address of a port, restart it, or use another port",
+                "this process listens on {}, which stays until the new listener is open, restart it, or use another port",
                 own.bind
             );
             BindError {

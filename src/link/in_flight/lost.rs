@@ -12,35 +12,31 @@ use crate::protocol::owned::{RawMeta, Words};
 use crate::reply::slot::ReplySlot;
 
 impl InFlightQueue {
-    /// Abandons every request that is due. Returns their number.
-    pub fn expire(&mut self, at: Failing<'_>) -> usize {
-        if self.next_deadline().is_none_or(|deadline| deadline > at.now) {
+    /// Abandons every request that is due. Returns their number. `is_mixed`: some may be due after later ones.
+    pub fn expire(&mut self, is_mixed: bool, at: Failing<'_>) -> usize {
+        if self
+            .next_deadline(is_mixed)
+            .is_none_or(|deadline| deadline > at.now)
+        {
             return 0;
         }
         self.split_runs();
         let mut text = self.text.bytes();
-        let due = self
-            .entries
-            .iter_mut()
-            .take_while(|entry| entry.slot.is_none() || entry.deadline <= at.now);
         let mut expired = 0;
-        for entry in due {
+        for entry in &mut self.entries {
             let (own, rest) = text.split_at(entry.text_len());
             text = rest;
-            if let Some(pending) = entry.take_pending() {
+            let is_due = entry.deadline <= at.now;
+            if !is_due && !is_mixed && entry.slot.is_some() {
+                break;
+            }
+            if is_due && let Some(pending) = entry.take_pending() {
                 entry.is_missed = pending.fail(entry.write(own), Failure::Timeout, true, at);
                 expired += 1;
             }
         }
         self.abandoned += expired;
         expired
-    }
-
-    /// Makes every request due at `latest` at the latest.
-    pub fn hasten(&mut self, latest: u64) {
-        for entry in &mut self.entries {
-            entry.deadline = entry.deadline.min(latest);
-        }
     }
 
     /// Fails every outstanding request with `failure`, because the connection is gone. Returns the keys of

@@ -177,7 +177,7 @@ fn keys_that_are_due_fail_and_their_late_values_are_dropped() {
     connection.get(&session, "a b c", Framing::NewLine);
     assert_eq!(connection.receive("VALUE a 0 1\r\nA\r\n"), Ok(true));
     let mut in_flight = std::mem::take(&mut connection.in_flight);
-    assert_eq!(in_flight.expire(connection.failing()), 2);
+    assert_eq!(in_flight.expire(false, connection.failing()), 2);
     assert_eq!((in_flight.len(), in_flight.abandoned()), (2, 2));
     connection.in_flight = in_flight;
     connection.get(&session, "d e f", Framing::NewLine);

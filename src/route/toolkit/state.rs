@@ -14,8 +14,9 @@ pub struct PolicyState {
     shards: Box<[StateShard]>,
 }
 
-/// One worker's part of it.
+/// One worker's part of it, on cache lines of its own.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct StateShard {
     /// The part of a budget that was spent and not earned yet, in percent of a request.
     pub budget: Counter,

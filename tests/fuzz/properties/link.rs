@@ -130,8 +130,8 @@ fn carry(options: Options, requests: &[u8], pieces: &[&[u8]]) -> Outcome {
     });
     let owed = in_flight.len();
     if options.expires {
-        assert_eq!(in_flight.expire(failing(DUE - 1)), 0);
-        assert_eq!(in_flight.expire(failing(DUE)), owed);
+        assert_eq!(in_flight.expire(false, failing(DUE - 1)), 0);
+        assert_eq!(in_flight.expire(false, failing(DUE)), owed);
         assert_eq!((in_flight.len(), in_flight.abandoned()), (owed, owed));
     }
     let is_broken = receive(&mut in_flight, options, pieces, &shard).is_err();
